@@ -1,0 +1,167 @@
+"""The record of a dialogue played, and its store: one JSON line per episode, appended as it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from telic.errors import DataError, RunError
+
+__all__ = ["SCHEMA_VERSION", "Answer", "Branch", "Episode", "EpisodeStore", "Turn"]
+
+SCHEMA_VERSION = 1
+
+
+class Turn(BaseModel):
+    """One utterance of the trunk."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: str
+    """Who spoke: a key of the episode's `roles`."""
+    round: int
+    """1 for the first round; one round is one utterance of each side."""
+    text: str
+    finish: str = "stop"
+    """Why the utterance ended: stop, length, context, error, or given (an opener)."""
+    tokens: int = 0
+    """Tokens generated."""
+    prompt_tokens: int = 0
+    """Tokens of the speaker's view when it started to speak."""
+    readings: dict[str, Any] = Field(default_factory=dict)
+    """What was read off the model, e.g. `attention`: mass on the system prompt per layer."""
+
+
+class Answer(BaseModel):
+    """One sampled answer of a branch, and its score."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str
+    finish: str
+    score: float | None
+    """In [0, 1]; None with a reason where it could not be judged."""
+    reason: str = ""
+    readings: dict[str, Any] = Field(default_factory=dict)
+
+
+class Branch(BaseModel):
+    """A probe: asked of one side after `round` rounds, on a branch that the trunk never sees."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: str
+    round: int
+    """Rounds played before the probe; 0 is before the dialogue."""
+    probe: str
+    """Name of the probe."""
+    family: str
+    """Kind of instruction that is probed."""
+    question: str
+    prompt_tokens: int
+    """Tokens that the side has seen when it answers."""
+    answers: list[Answer]
+
+
+class Episode(BaseModel):
+    """A dialogue played: who, what was said, what was asked aside, how it came out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = SCHEMA_VERSION
+    id: str
+    """Unique in its run; a resumed run skips the ids that it finds."""
+    kind: str
+    """What was played, e.g. `selfchat`."""
+    seed: int
+    roles: dict[str, dict[str, Any]]
+    """By role: `system` (its system prompt) and whatever else identifies who played it."""
+    turns: list[Turn] = Field(default_factory=list)
+    branches: list[Branch] = Field(default_factory=list)
+    outcome: dict[str, Any] = Field(default_factory=dict)
+    """Result of a game: score, normalised score, who is at fault if it is invalid."""
+    error: str | None = None
+    """Why the episode could not be completed."""
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class EpisodeStore:
+    """`episodes.jsonl`: appended per episode, flushed to disk, safe against a last line cut short by a kill."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, episode: Episode) -> None:
+        """Write one episode and make sure that it is on disk."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(episode.model_dump_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def recover(self) -> str | None:
+        """Move a last line that is not a whole episode into `episodes.jsonl.broken`; say so, or return None.
+
+        Raises:
+            DataError: a line other than the last is broken: the file was edited, not cut short.
+        """
+        if not self.path.exists():
+            return None
+        data = self.path.read_bytes()
+        if not data:
+            return None
+        head, _, tail = data.rstrip(b"\n").rpartition(b"\n")
+        if _is_episode(tail):
+            if not data.endswith(b"\n"):
+                with self.path.open("ab") as file:
+                    file.write(b"\n")
+            return None
+        broken = self.path.with_suffix(".jsonl.broken")
+        with broken.open("ab") as file:
+            file.write(tail + b"\n")
+        whole = head + b"\n" if head else b""
+        with self.path.open("r+b") as file:
+            file.truncate(len(whole))
+        return f"{self.path}: the last line was cut short; it was moved to {broken.name} and is played again"
+
+    def __iter__(self) -> Iterator[Episode]:
+        """Read all episodes.
+
+        Raises:
+            RunError: there is no such file.
+            DataError: a line is not an episode; the message names it.
+        """
+        if not self.path.exists():
+            raise RunError(f"{self.path} does not exist: the run has no episodes yet")
+        with self.path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield self._parse(line, number)
+
+    def _parse(self, line: str, number: int) -> Episode:
+        try:
+            episode = Episode.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "line"
+            raise DataError(
+                f"{self.path}, line {number}: {where}: {first['msg']}. "
+                "Delete the line to go on without this episode; --resume plays it again."
+            ) from error
+        if episode.version > SCHEMA_VERSION:
+            raise DataError(
+                f"{self.path}, line {number}: schema version {episode.version}, this Telic reads up to "
+                f"{SCHEMA_VERSION}. Update Telic to read it."
+            )
+        return episode
+
+
+def _is_episode(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

@@ -1,0 +1,116 @@
+"""What may bend a model while it speaks: declared here, where the engine calls it; implemented above.
+
+A control acts at one or more of five points. For each it overrides one method; the engine calls it only with the
+rows of the batch that carry it, so two rows with different controls never touch each other. Several controls on one
+row act in the order in which they are listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from telic.dialogue import Message
+
+if TYPE_CHECKING:
+    import torch
+
+    from telic.rendering import Rendering
+
+__all__ = ["Control", "Insertion", "Point", "Row", "Step"]
+
+Point = Literal["messages", "embeddings", "attention", "residual", "logits"]
+"""Where a control acts: what is said to the model; prefix tokens; attention mass on the system prompt; the residual
+stream; the logits."""
+
+
+@dataclass(slots=True)
+class Row:
+    """What a control may know of one row of the batch."""
+
+    rendering: Rendering
+    """The prompt: text, tokens, and the span of every message."""
+    prompt_length: int
+    """Positions before the reply: the prompt's tokens and inserted prefix tokens."""
+    memory: dict[str, Any] = field(default_factory=dict)
+    """Belongs to the session: what a control stores here comes back at the next turn, and a fork gets a copy."""
+    generated: list[int] = field(default_factory=list)
+    """Token ids of the reply so far."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One forward pass, seen from one control: its rows, and which token belongs to which of them."""
+
+    rows: Sequence[Row]
+    row_N: torch.Tensor
+    """int64 [N]: index into `rows` of each token of this pass."""
+    position_N: torch.Tensor
+    """int64 [N]: position of each token in its row."""
+    reply_N: torch.Tensor
+    """bool [N]: whether the token is of the reply, or is the last of the prompt (from which the reply starts)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """Prefix tokens without a text: embeddings put before the prompt's token at `index` (its length: at the end)."""
+
+    index: int
+    vectors: torch.Tensor
+    """[L, hidden], at the scale of the model's input embeddings."""
+
+
+class Control:
+    """Base of all controls: acts nowhere. Subclasses list their `points` and override the methods of those.
+
+    `key` names what the control does to the key-value cache: a session's cache is used again only by requests whose
+    controls have the same keys. It must differ whenever the forward pass differs.
+    """
+
+    name: ClassVar[str] = "control"
+    points: ClassVar[frozenset[Point]] = frozenset()
+
+    @property
+    def key(self) -> str:
+        """Identity of the forward pass under this control; by default the object itself."""
+        return f"{self.name}@{id(self):x}"
+
+    @property
+    def layers(self) -> frozenset[int] | None:
+        """Layers whose residual stream it changes (0 is the first block's output); None for all of them."""
+        return None
+
+    @property
+    def span(self) -> Literal["turn", "content"]:
+        """Which tokens count as the system prompt for `attention`: its whole turn or its content only."""
+        return "content"
+
+    def messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Change what is said to the model. The dialogue itself is not changed."""
+        return messages
+
+    def embeddings(self, row: Row) -> Sequence[Insertion]:
+        """Prefix tokens to insert into the prompt."""
+        return ()
+
+    def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+        """Set how much attention goes to the system prompt.
+
+        Args:
+            step: the rows and their tokens; rows in one call have the same number Q of queries.
+            layer: index of the layer.
+            log_mass_R_H_Q: float32, the log of the attention mass on the system prompt's span per row, head, query.
+
+        Returns:
+            The new log-mass, same shape, at most 0. Within the span, and outside of it, the relative attention stays.
+        """
+        return log_mass_R_H_Q
+
+    def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+        """Change the residual stream after a layer; a new tensor, never in place."""
+        return hidden_N_D
+
+    def logits(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
+        """Change the next token's logits (float32), one line per row."""
+        return logits_R_V
