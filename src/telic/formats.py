@@ -1,0 +1,275 @@
+"""Dialogues in the forms that other tools read and write, and episodes as dialogues.
+
+Read: OpenAI messages (`{"messages": [...]}` per line), ShareGPT (`{"conversations": [{"from", "value"}]}`, per line
+or in one JSON list), prompt and completion. Written: messages, which is also TRL's conversational form, and TRL's
+conversational prompt and completion.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import ValidationError
+
+from telic.dialogue import Dialogue, Message, Role
+from telic.episodes import Episode
+from telic.errors import DataError
+from telic.registry import suggest
+
+__all__ = ["Form", "read", "views", "write"]
+
+Form = Literal["messages", "prompt-completion"]
+"""`messages`: `{"messages": [...]}`, OpenAI's and TRL's. `prompt-completion`: TRL's, the last message apart."""
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "tool": "tool",
+    "observation": "tool",
+}
+_EXPECTED = "expected 'messages', 'conversations', or 'prompt' and 'completion'"
+
+
+class _RecordError(Exception):
+    """What is wrong within one record; `read` adds where the record is."""
+
+
+def read(path: str | Path) -> list[Dialogue]:
+    """Read a file of dialogues; its form is found from what is in it.
+
+    Raises:
+        DataError: the file cannot be read, holds no dialogue, or something in it is not one. The message names
+            the line, what was found and what was expected.
+    """
+    path = Path(path)
+    dialogues = []
+    for line, record in _records(_text(path), path):
+        try:
+            dialogues.append(_dialogue(record))
+        except _RecordError as error:
+            raise DataError(f"{path}, line {line}: {error}") from None
+    if not dialogues:
+        raise DataError(f'{path}: found no dialogue, expected lines such as {{"messages": [...]}}')
+    return dialogues
+
+
+def write(path: str | Path, dialogues: Iterable[Dialogue], form: Form = "messages") -> int:
+    """Write dialogues, a JSON line each, and return how many. The file appears whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written, or a dialogue does not fit the form.
+    """
+    if form not in get_args(Form):
+        raise DataError(f"unknown form {form!r}{suggest(form, list(get_args(Form)))}")
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    number = 0
+    try:
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            for number, dialogue in enumerate(dialogues, start=1):
+                file.write(json.dumps(_record(dialogue, form, number), ensure_ascii=False) + "\n")
+        draft.replace(path)
+    except OSError as error:
+        raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+    return number
+
+
+def views(episode: Episode, role: str) -> Dialogue:
+    """The episode as one side saw it: its system prompt, its own utterances as assistant's, the others' as user's.
+
+    Utterances that failed were never said, and are left out. With more than two sides, the others go by name.
+
+    Raises:
+        DataError: nobody had this role.
+    """
+    if role not in episode.roles:
+        known = suggest(role, list(episode.roles))
+        raise DataError(f"episode {episode.id!r} has no role {role!r}{known}")
+    several = len(episode.roles) > 2
+    messages = []
+    for turn in episode.turns:
+        if turn.finish == "error":
+            continue
+        own = turn.role == role
+        name = turn.role if several and not own else None
+        messages.append(Message(role="assistant" if own else "user", content=turn.text, name=name))
+    return Dialogue(messages).with_system(episode.roles[role].get("system"))
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {str(path)!r}: {error.strerror}") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = f"found the byte 0x{data[error.start]:02x}, expected UTF-8"
+        raise DataError(f"{path}, line {line}: {found}") from None
+
+
+def _records(text: str, path: Path) -> Iterator[tuple[int, Any]]:
+    """Every record of a JSON list, of JSON lines, or of one JSON object over several lines, with its line."""
+    if text.lstrip().startswith("["):
+        elements = list(_elements(text, path))
+        if elements and all(isinstance(item, dict) and {"role", "from"} & item.keys() for _, item in elements):
+            elements = [(elements[0][0], {"messages": [item for _, item in elements]})]
+        yield from elements
+        return
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if len(lines) > 1 and lines[0][1].strip() == "{":
+        lines = [(lines[0][0], text)]
+    for number, line in lines:
+        try:
+            yield number, json.loads(line)
+        except json.JSONDecodeError as error:
+            raise _not_json(path, number + error.lineno - 1, error) from None
+
+
+def _elements(text: str, path: Path) -> Iterator[tuple[int, Any]]:
+    decoder = json.JSONDecoder()
+    at = counted = text.index("[") + 1
+    line = text.count("\n", 0, at) + 1
+    while True:
+        at = _skip(text, at)
+        if text.startswith("]", at):
+            break
+        line += text.count("\n", counted, at)
+        counted = at
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            raise _not_json(path, error.lineno, error) from None
+        yield line, value
+        at = _skip(text, at)
+        if text.startswith(",", at):
+            at += 1
+        elif not text.startswith("]", at):
+            raise _unexpected(path, text, at, "expecting ',' or ']'")
+    rest = _skip(text, at + 1)
+    if rest < len(text):
+        raise _unexpected(path, text, rest, "expecting the end of the file")
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at : at + 1] in {" ", "\t", "\r", "\n"}:
+        at += 1
+    return at
+
+
+def _unexpected(path: Path, text: str, at: int, expected: str) -> DataError:
+    error = json.JSONDecodeError(expected, text, at)
+    return _not_json(path, error.lineno, error)
+
+
+def _not_json(path: Path, line: int, error: json.JSONDecodeError) -> DataError:
+    found = error.doc[error.pos : error.pos + 30].partition("\n")[0]
+    what = f"found {found!r}" if found else "the text ends"
+    return DataError(f"{path}, line {line}: not JSON: {error.msg.lower()} at column {error.colno}; {what}")
+
+
+def _dialogue(record: Any) -> Dialogue:
+    if not isinstance(record, dict):
+        raise _RecordError(f"found {_kind(record)}, expected an object with 'messages' or 'conversations'")
+    if {"roles", "turns"} <= record.keys():
+        raise _RecordError("found an episode; telic.formats.views gives it as the dialogue that one role saw")
+    for key in ("messages", "conversations", "conversation"):
+        if key in record:
+            messages = _messages(record[key], key)
+            break
+    else:
+        if not {"prompt", "completion"} <= record.keys():
+            raise _RecordError(f"found the keys {', '.join(map(repr, record)) or 'none'}, {_EXPECTED}")
+        messages = [
+            *_messages(_said("user", record["prompt"]), "prompt"),
+            *_messages(_said("assistant", record["completion"]), "completion"),
+        ]
+    dialogue = Dialogue(messages)
+    system = record.get("system")  # some writers of ShareGPT put it beside the conversation
+    if isinstance(system, str) and system.strip() and dialogue.system is None:
+        dialogue = dialogue.with_system(system)
+    return dialogue
+
+
+def _said(role: str, value: Any) -> Any:
+    return [{"role": role, "content": value}] if isinstance(value, str) else value
+
+
+def _messages(value: Any, key: str) -> list[Message]:
+    if not isinstance(value, list) or not value:
+        found = "an empty list" if value == [] else _kind(value)
+        raise _RecordError(f"{key}: found {found}, expected a list of messages")
+    return [_message(item, f"{key}[{index}]") for index, item in enumerate(value)]
+
+
+def _message(item: Any, where: str) -> Message:
+    if not isinstance(item, dict):
+        raise _RecordError(f"{where}: found {_kind(item)}, expected an object with a role and a content")
+    who = "role" if "role" in item else "from"
+    what = "content" if "content" in item else "value"
+    for key, form in ((who, "role' or 'from"), (what, "content' or 'value")):
+        if key not in item:
+            found = ", ".join(map(repr, item)) or "none"
+            raise _RecordError(f"{where}: found the keys {found}, expected '{form}'")
+    role = item[who]
+    if not isinstance(role, str) or role.lower() not in _ROLES:
+        raise _RecordError(f"{where}.{who}: found {role!r}, expected one of {', '.join(_ROLES)}")
+    name = item.get("name")
+    try:
+        return Message(
+            role=_ROLES[role.lower()],
+            content=_content(item[what], f"{where}.{what}"),
+            name=name if isinstance(name, str) else None,
+        )
+    except ValidationError as error:
+        raise _RecordError(f"{where}: {error.errors()[0]['msg']}") from None
+
+
+def _content(value: Any, where: str) -> str:
+    """The text of a message; OpenAI also has it in parts."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value:
+        texts = []
+        for part in value:
+            text = part.get("text") if isinstance(part, dict) else None
+            if not isinstance(text, str):
+                kind = part.get("type") if isinstance(part, dict) else None
+                raise _RecordError(f"{where}: found a part that is {kind or _kind(part)}, expected text alone")
+            texts.append(text)
+        return "".join(texts)
+    hint = " (a tool call has none)" if value is None else ""
+    raise _RecordError(f"{where}: found {_kind(value)}, expected a text{hint}")
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "nothing"}
+    return kinds.get(type(value), f"the number {value!r}")
+
+
+def _record(dialogue: Dialogue, form: Form, number: int) -> dict[str, Any]:
+    messages = [message.as_dict() for message in dialogue]
+    if not messages:
+        raise DataError(f"dialogue {number} is empty; expected at least one message")
+    if form == "messages":
+        return {"messages": messages}
+    if len(messages) < 2 or messages[-1]["role"] != "assistant":
+        found = f"a last message of {messages[-1]['role']!r}" if len(messages) > 1 else "a single message"
+        raise DataError(f"dialogue {number}: found {found}, expected a prompt and then the assistant's reply")
+    return {"prompt": messages[:-1], "completion": messages[-1:]}

@@ -1,0 +1,267 @@
+"""Rules on the answer's text: what it contains, how it begins and ends, how long it is, how it is cased.
+
+Texts are compared after `normalise`: NFKC, plain quotes and dashes, single spaces, and without case unless the
+option `case` is set.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cached_property
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from telic.errors import JudgeError
+from telic.judges.base import STRICT, Score, registry
+
+__all__ = [
+    "Casing",
+    "Contains",
+    "EndsWith",
+    "Equals",
+    "Excludes",
+    "Length",
+    "Regex",
+    "StartsWith",
+    "normalise",
+    "phrase",
+]
+
+_EMPTY = "the answer is empty"
+_PLAIN = str.maketrans("‘’‚‛“”„‟«»‐‑‒–—―−", "''''" + '""""' + '""' + "-------")
+# Around a whole answer these only mark it as speech, emphasis or a quotation.
+_DECORATION = " \t\r\n\"'*_`>#"
+# Scripts that write no spaces, or join particles to a word: a word has no edge that one could see.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_LETTER = f"[^\\W{_UNSPACED}]"
+
+
+def normalise(text: str, case: bool = False) -> str:
+    """Return `text` in the form in which texts are compared; `case` keeps upper and lower case apart."""
+    text = unicodedata.normalize("NFKC", text).translate(_PLAIN)
+    if not case:
+        text = unicodedata.normalize("NFKC", text.casefold())
+    return " ".join(text.split())
+
+
+def phrase(text: str, words: bool | None = None) -> str:
+    """Return the pattern of a normalised phrase: with `words`, at the edges of words only.
+
+    By default that holds at each end of the phrase that is a letter or digit, save in scripts without spaces.
+    """
+    before = words if words is not None else re.match(_LETTER, text)
+    after = words if words is not None else re.search(_LETTER + r"\Z", text)
+    return (r"(?<!\w)" if before else "") + re.escape(text) + (r"(?!\w)" if after else "")
+
+
+@dataclass(frozen=True, config=STRICT)
+class _Phrases:
+    """What the rules on phrases share: one phrase or several, of which any will do."""
+
+    argument: str | list[str]
+    case: bool = False
+    """Tell upper from lower case."""
+    words: bool | None = None
+    """Match whole words only; by default, where the phrase begins and ends with a letter or digit."""
+
+    def __post_init__(self) -> None:
+        if not self.phrases or not all(self.phrases):
+            raise JudgeError(f"argument is {self.argument!r}; expected a text, or a list of texts, that is not empty")
+
+    @cached_property
+    def phrases(self) -> list[str]:
+        """The phrases, normalised."""
+        given = [self.argument] if isinstance(self.argument, str) else self.argument
+        return [normalise(text, self.case) for text in given]
+
+    def _search(self, answer: str, pattern: str = "{}") -> str | None:
+        for text in self.phrases:
+            if re.search(pattern.format(phrase(text, self.words)), answer):
+                return text
+        return None
+
+
+@registry.register("contains")
+@dataclass(frozen=True, config=STRICT)
+class Contains(_Phrases):
+    """The answer contains a phrase: `{ contains = "Mia" }`, or any of a list: `["Mia", "Maria"]`."""
+
+    def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
+        """1 if some phrase is in the answer."""
+        found = self._search(normalise(answer, self.case))
+        return Score.of(found is not None, f"contains {found!r}" if found else f"contains no {_either(self.phrases)}")
+
+
+@registry.register("excludes")
+@dataclass(frozen=True, config=STRICT)
+class Excludes(_Phrases):
+    """The answer contains none of the phrases: `{ excludes = ["price", "$"] }`. If it is empty: missing."""
+
+    def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
+        """0 if some phrase is in the answer."""
+        if not answer.strip():
+            return Score.missing(_EMPTY)
+        found = self._search(normalise(answer, self.case))
+        return Score.of(found is None, f"contains {found!r}" if found else f"contains no {_either(self.phrases)}")
+
+
+@registry.register("starts_with")
+@dataclass(frozen=True, config=STRICT)
+class StartsWith(_Phrases):
+    """The answer begins with a phrase: `{ starts_with = "Ahoy" }`. Quotation and emphasis marks may precede."""
+
+    def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
+        """1 if the answer begins with some phrase."""
+        text = normalise(answer, self.case)
+        bare = text.lstrip(_DECORATION)
+        found = self._search(text, r"\A{}") or self._search(bare, r"\A{}")
+        return Score.of(found is not None, f"begins with {text[:40]!r}")
+
+
+@registry.register("ends_with")
+@dataclass(frozen=True, config=STRICT)
+class EndsWith(_Phrases):
+    """The answer ends with a phrase: `{ ends_with = "over and out" }`. Quotation marks, "." and "!" may follow."""
+
+    def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
+        """1 if the answer ends with some phrase."""
+        text = normalise(answer, self.case)
+        bare = text.rstrip(_DECORATION)
+        endings = (text, bare, bare.rstrip(_DECORATION + ".!"))
+        found = next((hit for ending in endings if (hit := self._search(ending, r"{}\Z"))), None)
+        return Score.of(found is not None, f"ends with {text[-40:]!r}")
+
+
+@registry.register("equals")
+@dataclass(frozen=True, config=STRICT)
+class Equals:
+    """The answer is this text and nothing more: `{ equals = "yes" }`, or one of a list.
+
+    Quotation and emphasis marks around it and a full stop or exclamation mark after it count only if `exact`.
+    """
+
+    argument: str | list[str]
+    case: bool = False
+    """Tell upper from lower case."""
+    exact: bool = False
+    """Compare character by character, without any normalisation."""
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """What the answer may be, in the form in which it is compared."""
+        return [self._reduce(text) for text in ([self.argument] if isinstance(self.argument, str) else self.argument)]
+
+    def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
+        """1 if the answer is (one of) the texts."""
+        found = self._reduce(answer)
+        return Score.of(found in self.texts, f"is {found[:60]!r}")
+
+    def _reduce(self, text: str) -> str:
+        if self.exact:
+            return text
+        full = normalise(text, self.case)
+        return full.strip(_DECORATION).rstrip(_DECORATION + ".!") or full
+
+
+@registry.register("regex")
+@dataclass(frozen=True, config=STRICT)
+class Regex:
+    r"""The answer matches a regular expression: `{ regex = '\b\d{4}\b' }`. The answer is in NFKC, with its lines."""
+
+    argument: str
+    case: bool = False
+    """Tell upper from lower case."""
+    full: bool = False
+    """The whole answer, without the space around it, has to match."""
+
+    def __post_init__(self) -> None:
+        try:
+            _ = self.pattern
+        except (re.error, OverflowError, RecursionError) as error:
+            raise JudgeError(f"argument is {self.argument!r}; expected a regular expression: {error}") from error
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The compiled expression."""
+        return re.compile(self.argument, re.MULTILINE | (re.NOFLAG if self.case else re.IGNORECASE))
+
+    def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
+        """1 if the expression is found."""
+        text = unicodedata.normalize("NFKC", answer).strip()
+        found = self.pattern.fullmatch(text) if self.full else self.pattern.search(text)
+        return Score.of(found is not None, f"matches at {found.start()}" if found else "does not match")
+
+
+@registry.register("length")
+@dataclass(frozen=True, config=STRICT)
+class Length:
+    """The answer is so long: `{ length = "words", max = 20 }`. An empty answer's score is missing."""
+
+    argument: Literal["words", "characters", "sentences", "lines"]
+    """What is counted. Only lines with something on them count; the space around the answer does not."""
+    min: int | None = Field(default=None, ge=0)
+    max: int | None = Field(default=None, ge=0)
+
+    def __post_init__(self) -> None:
+        if self.min is None and self.max is None:
+            raise JudgeError("neither min nor max is given; expected one of them, or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise JudgeError(f"min is {self.min} and max is {self.max}; expected min to be at most max")
+
+    def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
+        """1 if the count is within the limits, both included."""
+        text = answer.strip()
+        if not text:
+            return Score.missing(_EMPTY)
+        count = {"words": _words, "characters": len, "sentences": _sentences, "lines": _lines}[self.argument](text)
+        low = 0 if self.min is None else self.min
+        return Score.of(low <= count and (self.max is None or count <= self.max), f"{count} {self.argument}")
+
+
+@registry.register("casing")
+@dataclass(frozen=True, config=STRICT)
+class Casing:
+    """The answer's letters are so: `{ casing = "upper" }`. Without any letter that has a case: missing."""
+
+    argument: Literal["upper", "lower", "title"]
+    """All capitals; no capital; or every word with a capital, save short ones such as "of" inside."""
+
+    def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
+        """1 if no letter breaks the rule."""
+        if not any(char.isupper() or char.islower() for char in answer):
+            return Score.missing("no letter that has a case")
+        if self.argument == "upper":
+            wrong = [char for char in answer if char.islower()]
+        elif self.argument == "lower":
+            wrong = [char for char in answer if char.isupper()]
+        else:
+            words = re.findall(r"[^\W\d_][\w']*", answer.replace("’", "'"))
+            wrong = [word for place, word in enumerate(words) if word[0].islower() and not (place and word in _SMALL)]
+        return Score.of(not wrong, f"breaks the rule: {wrong[0]!r}" if wrong else f"all {self.argument}")
+
+
+_SMALL = frozenset(
+    ("a", "an", "and", "as", "at", "but", "by", "for", "from", "in", "into", "nor", "of", "off", "on", "or", "over")
+) | {"so", "the", "to", "up", "via", "with", "yet"}
+_ABBREVIATION = re.compile(r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|No|e\.g|i\.e)\.(?=\s+\S)")
+
+
+def _words(text: str) -> int:
+    return len(re.findall(r"\w+(?:['’\-]\w+)*", text))
+
+
+def _sentences(text: str) -> int:
+    """Count the parts that end in a mark and hold a letter or digit; an abbreviation's point ends none."""
+    parts = re.split(r"(?<=[.!?…])[\"'”’)*_]*\s+|(?<=[。！？])", _ABBREVIATION.sub("", text))
+    return sum(bool(re.search(r"\w", part)) for part in parts)
+
+
+def _lines(text: str) -> int:
+    return sum(bool(line.strip()) for line in text.splitlines())
+
+
+def _either(phrases: list[str]) -> str:
+    return " or ".join(map(repr, phrases))

@@ -1,0 +1,192 @@
+"""Attention over a batch of rows of different lengths, laid end to end in one sequence.
+
+The engine gives the model one row of N tokens: first one token for each row that decodes, then the tokens of the rows
+that read their prompt. All linear layers see a dense [N, hidden]; nothing is padded. Only attention needs to know
+which token belongs to which row, and that is here: the model's attention function is replaced by one that writes keys
+and values into the arena and attends to the row's own slot.
+
+Probabilities are computed openly (two batched products around a softmax in float32), which on a CPU is faster than
+the flash kernel for one query per row, and gives the attention mass on the system prompt, and control over it
+(split-softmax and its kin, arXiv 2402.10962), for the cost of one small reduction.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from telic.models.cache import Arena
+from telic.models.control import Control, Step
+
+__all__ = ["IMPLEMENTATION", "AttentionControl", "Group", "Pass", "active"]
+
+IMPLEMENTATION = "telic"
+
+
+@dataclass(slots=True)
+class AttentionControl:
+    """One control on some rows of a group."""
+
+    control: Control
+    step: Step
+    index_R: torch.Tensor
+    """Rows of the group that carry it."""
+    span_R_L: torch.Tensor
+    """bool: keys of the system prompt."""
+    after_R_Q: torch.Tensor
+    """bool: queries after the system prompt; earlier ones are left alone."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Rows with the same number Q of queries, in consecutive slots."""
+
+    tokens: slice
+    """Their tokens in the pass, row after row."""
+    first_slot: int
+    position_R_Q: torch.Tensor
+    """Position of each query; -1 for a slot in between that takes no part."""
+    length: int
+    """Keys attended to: the longest row's."""
+    controls: list[AttentionControl] = field(default_factory=list)
+    reading_R_L: torch.Tensor | None = None
+    """float32: 1 on the system prompt's keys, for the rows whose attention is read."""
+    masses: list[torch.Tensor] = field(default_factory=list)
+    """Per layer: [R], attention mass on the system prompt of the row's last query, mean over heads."""
+    gather_N: torch.Tensor | None = None
+    """For slots in between: which of the R rows each token is."""
+    _masks: dict[int, torch.Tensor] = field(default_factory=dict)
+
+    def mask(self, window: int) -> torch.Tensor:
+        """bool [R, Q, length]: which keys each query sees; `window` limits how far back, 0 does not."""
+        if window not in self._masks:
+            key_L = torch.arange(self.length, device=self.position_R_Q.device)
+            position = self.position_R_Q[:, :, None]
+            seen = key_L <= position
+            if window:
+                seen &= key_L > position - window
+            # A slot that takes no part must not divide by zero: it sees its first key.
+            self._masks[window] = seen | ((position < 0) & (key_L == 0))
+        return self._masks[window]
+
+
+@dataclass(slots=True)
+class Pass:
+    """One forward pass: where its tokens live, and its groups."""
+
+    arena: Arena
+    slot_N: torch.Tensor
+    position_N: torch.Tensor
+    groups: list[Group]
+
+
+_current = threading.local()
+
+
+@contextmanager
+def active(forward: Pass) -> Iterator[None]:
+    """Attend in this way within the block (in this thread)."""
+    _current.forward = forward
+    try:
+        yield
+    finally:
+        _current.forward = None
+
+
+def _attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """The attention function for `transformers`: query [1, H, N, D]; key, value [1, KV, N, D], rotated, not repeated."""
+    forward: Pass | None = getattr(_current, "forward", None)
+    if forward is None:  # the model is used on its own, outside of the engine
+        out, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+        return out, None
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
+    keys, values = forward.arena.data[layer]
+    keys[forward.slot_N, :, forward.position_N] = key[0].transpose(0, 1)
+    values[forward.slot_N, :, forward.position_N] = value[0].transpose(0, 1)
+    window = kwargs.get("sliding_window") or 0
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    parts = [_attend(group, layer, query[0, :, group.tokens], keys, values, scale, window) for group in forward.groups]
+    return torch.cat(parts)[None], None
+
+
+def _mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
+    return None if getattr(_current, "forward", None) is not None else sdpa_mask(*args, **kwargs)
+
+
+AttentionInterface.register(IMPLEMENTATION, _attention)
+AttentionMaskInterface.register(IMPLEMENTATION, _mask)
+
+
+def _attend(
+    group: Group, layer: int, query_H_N_D: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float, window: int
+) -> torch.Tensor:
+    """Attend each row of a group to its slot; returns [N, H, D]."""
+    rows, queries = group.position_R_Q.shape
+    heads, _, dim = query_H_N_D.shape
+    slots = slice(group.first_slot, group.first_slot + rows)
+    kv_heads = keys.shape[1]
+    # Query heads that share a key head are folded into the query axis, so that keys and values are read once.
+    key = keys[slots, :, : group.length].reshape(rows * kv_heads, group.length, dim)
+    value = values[slots, :, : group.length].reshape(rows * kv_heads, group.length, dim)
+    query_R_H_Q_D = _spread(query_H_N_D * scale, group)
+    folded = query_R_H_Q_D.reshape(rows * kv_heads, -1, dim)
+    scores = torch.bmm(folded, key.transpose(1, 2)).view(rows, heads, queries, group.length).float()
+    scores.masked_fill_(~group.mask(window)[:, None], float("-inf"))
+    weights_R_H_Q_L = torch.softmax(scores, dim=-1)
+    for applied in group.controls:
+        _reweigh(weights_R_H_Q_L, applied, layer)
+    if group.reading_R_L is not None:
+        group.masses.append(torch.bmm(weights_R_H_Q_L[:, :, -1], group.reading_R_L[:, :, None]).mean((1, 2)))
+    weights = weights_R_H_Q_L.to(value.dtype).view(rows * kv_heads, -1, group.length)
+    return _gather(torch.bmm(weights, value).view(rows, heads, queries, dim), group)
+
+
+def _spread(query_H_N_D: torch.Tensor, group: Group) -> torch.Tensor:
+    """[H, N, D] tokens to [R, H, Q, D] rows; slots that take no part stay zero."""
+    rows, queries = group.position_R_Q.shape
+    heads, _, dim = query_H_N_D.shape
+    if group.gather_N is None:
+        return query_H_N_D.view(heads, rows, queries, dim).transpose(0, 1)
+    spread = query_H_N_D.new_zeros(rows, heads, queries, dim)
+    spread[group.gather_N, :, 0] = query_H_N_D.transpose(0, 1)
+    return spread
+
+
+def _gather(out_R_H_Q_D: torch.Tensor, group: Group) -> torch.Tensor:
+    """[R, H, Q, D] rows to [N, H, D] tokens."""
+    if group.gather_N is not None:
+        return out_R_H_Q_D[group.gather_N, :, 0]
+    rows, heads, queries, dim = out_R_H_Q_D.shape
+    return out_R_H_Q_D.transpose(1, 2).reshape(rows * queries, heads, dim)
+
+
+def _reweigh(weights_R_H_Q_L: torch.Tensor, applied: AttentionControl, layer: int) -> None:
+    """Let a control set the mass on the system prompt; in place on the rows that carry it."""
+    weights = weights_R_H_Q_L[applied.index_R]
+    span = applied.span_R_L[:, None, None]
+    inside = (weights * span).sum(-1)
+    outside = (weights * ~span).sum(-1)
+    log_mass = inside.clamp_min(torch.finfo(torch.float32).tiny).log()
+    wanted = applied.control.attention(applied.step, layer, log_mass).clamp_max(0.0)
+    # Where nothing is to change, nothing changes, bit for bit.
+    change = (wanted != log_mass) & applied.after_R_Q[:, None] & (inside > 0) & (outside > 0)
+    up = torch.where(change, wanted.exp() / inside.clamp_min(torch.finfo(torch.float32).tiny), 1.0)
+    down = torch.where(change, -torch.expm1(wanted) / outside.clamp_min(torch.finfo(torch.float32).tiny), 1.0)
+    weights_R_H_Q_L[applied.index_R] = weights * torch.where(span, up[..., None], down[..., None])
+

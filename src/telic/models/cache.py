@@ -1,0 +1,168 @@
+"""Key-value caches: what a session keeps of the tokens that were read, and the arena in which a batch computes.
+
+A session's cache is a chain of immutable segments. A fork shares the chain, so it costs nothing; a longer dialogue
+adds a segment. The engine copies a chain into a slot of the arena when a request starts, and the new part back when
+it ends: a copy takes milliseconds where reading the tokens again takes seconds.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["Arena", "CachePool", "KeyValueCache", "Segment"]
+
+
+class Segment:
+    """Keys and values of a stretch of tokens: [layers, 2, kv_heads, tokens, head_dim]. Immutable."""
+
+    __slots__ = ("__weakref__", "keys_values")
+
+    def __init__(self, keys_values: torch.Tensor) -> None:
+        self.keys_values = keys_values
+
+    @property
+    def tokens(self) -> int:
+        """Length of the stretch."""
+        return int(self.keys_values.shape[3])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the segment holds."""
+        return self.keys_values.untyped_storage().nbytes()
+
+
+class KeyValueCache:
+    """What a session's last request has read.
+
+    `key` names the forward pass (the controls' keys): the cache serves only requests with the same key.
+    """
+
+    __slots__ = ("__weakref__", "key", "segments", "tokens")
+
+    def __init__(self, tokens: tuple[int, ...], segments: tuple[Segment, ...], key: str) -> None:
+        self.tokens = tokens
+        self.segments = segments
+        self.key = key
+
+    def common_prefix(self, tokens: Sequence[int]) -> int:
+        """Number of leading tokens that `tokens` shares with the cache."""
+        for index, (mine, other) in enumerate(zip(self.tokens, tokens, strict=False)):
+            if mine != other:
+                return index
+        return min(len(self.tokens), len(tokens))
+
+    def drop(self) -> None:
+        """Forget everything; the next request reads its tokens again."""
+        self.tokens, self.segments = (), ()
+
+
+class CachePool:
+    """Keeps the caches of all sessions within a budget; the least recently used is dropped first.
+
+    Args:
+        budget: bytes.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._recent: OrderedDict[int, weakref.ref[KeyValueCache]] = OrderedDict()
+        self._segments: weakref.WeakSet[Segment] = weakref.WeakSet()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by live segments, shared ones counted once."""
+        return sum(segment.nbytes for segment in self._segments)
+
+    def touch(self, cache: KeyValueCache) -> None:
+        """Note that a cache was made or used, and drop the oldest ones until the budget holds."""
+        self._recent.pop(id(cache), None)
+        self._recent[id(cache)] = weakref.ref(cache)
+        for segment in cache.segments:
+            self._segments.add(segment)
+        held = self.nbytes
+        while held > self.budget and len(self._recent) > 1:
+            _, reference = self._recent.popitem(last=False)
+            oldest = reference()
+            if oldest is not None:
+                oldest.drop()
+                held = self.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Dimensions of a model's keys and values."""
+
+    layers: int
+    kv_heads: int
+    head_dim: int
+
+
+class Arena:
+    """The batch's keys and values: [layers, 2, slots, kv_heads, capacity, head_dim].
+
+    Position p of a row is entry p of its slot. Grows as rows and contexts do. Zeroed, so that entries which were
+    never written are finite: their attention weight is 0, and 0 times anything finite stays 0.
+    """
+
+    def __init__(self, shape: Shape, dtype: torch.dtype, device: torch.device) -> None:
+        self.shape = shape
+        self.dtype, self.device = dtype, device
+        self.data = self._zeros(8, 512)
+
+    def _zeros(self, slots: int, capacity: int) -> torch.Tensor:
+        s = self.shape
+        return torch.zeros(s.layers, 2, slots, s.kv_heads, capacity, s.head_dim, dtype=self.dtype, device=self.device)
+
+    @property
+    def slots(self) -> int:
+        """Rows that fit."""
+        return int(self.data.shape[2])
+
+    @property
+    def capacity(self) -> int:
+        """Positions that fit in a row."""
+        return int(self.data.shape[4])
+
+    def ensure(self, slots: int, capacity: int) -> None:
+        """Make room for `slots` rows of `capacity` positions; what is there stays."""
+        if slots <= self.slots and capacity <= self.capacity:
+            return
+        new_slots = self.slots if slots <= self.slots else max(slots, 2 * self.slots)
+        new_capacity = self.capacity if capacity <= self.capacity else -(-max(capacity, 3 * self.capacity // 2) // 256) * 256
+        grown = self._zeros(new_slots, new_capacity)
+        grown[:, :, : self.slots, :, : self.capacity] = self.data
+        self.data = grown
+
+    def load(self, slot: int, segments: Sequence[Segment], length: int) -> None:
+        """Copy the first `length` tokens of a chain into a slot."""
+        start = 0
+        for segment in segments:
+            take = min(segment.tokens, length - start)
+            if take <= 0:
+                return
+            self.data[:, :, slot, :, start : start + take] = segment.keys_values[:, :, :, :take]
+            start += take
+
+    def store(self, slot: int, start: int, end: int) -> Segment:
+        """Copy positions [start, end) of a slot out."""
+        return Segment(self.data[:, :, slot, :, start:end].clone(memory_format=torch.contiguous_format))
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copy a row's first `length` positions to another slot."""
+        self.data[:, :, target, :, :length] = self.data[:, :, source, :, :length]
+
+
+def take_prefix(segments: Sequence[Segment], length: int) -> tuple[Segment, ...]:
+    """The part of a chain that holds the first `length` tokens (shares memory)."""
+    kept: list[Segment] = []
+    for segment in segments:
+        if length <= 0:
+            break
+        kept.append(segment if segment.tokens <= length else Segment(segment.keys_values[:, :, :, :length]))
+        length -= segment.tokens
+    return tuple(kept)

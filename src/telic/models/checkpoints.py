@@ -1,0 +1,133 @@
+"""Loading checkpoints: Hub ids, folders, GGUF files; a GGUF file is converted once and cached as safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from telic.errors import ModelError
+
+__all__ = ["cache_folder", "load_checkpoint", "preferred_dtype"]
+
+logger = logging.getLogger("telic")
+
+
+def cache_folder() -> Path:
+    """Where converted weights are kept: `$TELIC_CACHE`, else the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "telic"
+    return Path(os.environ.get("TELIC_CACHE") or default)
+
+
+def preferred_dtype() -> Any:
+    """bfloat16 where the processor multiplies it in hardware (AMX, AVX-512 BF16, a recent GPU), else float32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    fast = capability.get("amx_bf16") or capability.get("avx512_bf16")
+    return torch.bfloat16 if fast else torch.float32
+
+
+def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = None) -> tuple[Any, Any]:
+    """Load a causal model and its tokenizer.
+
+    Args:
+        source: a Hub id, a folder in the format of `transformers`, or a GGUF file.
+        dtype: of the weights; by default `preferred_dtype()`.
+        device: by default the GPU if there is one.
+
+    Raises:
+        ModelError: nothing can be loaded from there; the message says why and what to do.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    dtype = dtype or preferred_dtype()
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    folder = _converted(Path(source)) if str(source).endswith(".gguf") else source
+    if isinstance(folder, Path) or Path(str(folder)).exists():
+        if not (Path(folder) / "config.json").is_file():
+            raise ModelError(f"{folder} is not a model folder: it has no config.json")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"cannot load model {str(source)!r}: {first}. Give a name from `telic models`, a folder, a .gguf file, "
+            "or a Hub id that this machine can reach"
+        ) from error
+    return model.to(device), tokenizer
+
+
+def _converted(path: Path) -> Path:
+    """The folder with a GGUF file's weights as safetensors; made on first use."""
+    if not path.is_file():
+        raise ModelError(f"there is no GGUF file {str(path)!r}")
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic != b"GGUF":
+        raise ModelError(f"{str(path)!r} is not a GGUF file (it begins with {magic!r})")
+    stat = path.stat()
+    mark = hashlib.sha256(f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}".encode()).hexdigest()[:12]
+    target = cache_folder() / f"{path.stem}-{mark}"
+    if (target / "config.json").is_file():
+        return target
+    logger.info("converting %s; this happens once", path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
+    except OSError as error:
+        raise ModelError(
+            f"cannot write converted weights to {target.parent}: {error}. Set TELIC_CACHE to a folder that can be written"
+        ) from error
+    try:
+        _convert(path, work)
+        work.rename(target)  # whole or not at all, also when two processes convert at once
+    except OSError as error:
+        if not (target / "config.json").is_file():
+            raise ModelError(f"cannot convert {path}: {error}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def _convert(path: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as hf_logging
+
+    verbosity = hf_logging.get_verbosity()
+    hf_logging.set_verbosity_error()
+    try:
+        source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+        tokenizer = AutoTokenizer.from_pretrained(**source)
+        model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32, **_dequantised())
+    except Exception as error:
+        raise ModelError(f"cannot read {path} as a GGUF checkpoint: {type(error).__name__}: {error}") from error
+    finally:
+        hf_logging.set_verbosity(verbosity)
+    # The weights are plain tensors now; the marks of the quantised file would make saving refuse.
+    model.hf_quantizer = None
+    for holder in (model, model.config):
+        if hasattr(holder, "quantization_config"):
+            delattr(holder, "quantization_config")
+    if hasattr(model, "is_quantized"):
+        model.is_quantized = False
+    tokenizer.save_pretrained(folder)
+    # Half precision keeps three bits more of a dequantised weight than bfloat16; no weight comes near its range.
+    model.to(torch.float16).save_pretrained(folder)
+
+
+def _dequantised() -> dict[str, Any]:
+    try:
+        from transformers import GgufConfig
+    except ImportError:  # older releases always dequantise
+        return {}
+    return {"quantization_config": GgufConfig(dequantize=True)}

@@ -1,0 +1,58 @@
+"""What a model can take: everything else is refused up front, never silently dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from telic.errors import UnsupportedControlError
+
+if TYPE_CHECKING:
+    from telic.dialogue import Message
+    from telic.models.base import Request
+    from telic.models.control import Point
+
+__all__ = ["MESSAGES_ONLY", "refuse_unsupported", "say"]
+
+MESSAGES_ONLY: frozenset[Point] = frozenset({"messages"})
+"""The points of a model of which only the text is within reach."""
+
+
+def refuse_unsupported(
+    model_name: str, points: frozenset[Point], readings: frozenset[str], requests: Iterable[Request]
+) -> None:
+    """Check that a model can carry out all requests, before it starts on any.
+
+    Args:
+        model_name: what the model is called in the error.
+        points: where controls can act on this model.
+        readings: what can be read off this model's replies.
+        requests: what is asked of it.
+
+    Raises:
+        UnsupportedControlError: a control acts on a point, or a request asks for a reading, that is not among these.
+    """
+    for request in requests:
+        for control in request.controls:
+            if not control.points <= points:
+                raise UnsupportedControlError(
+                    f"control {control.name!r} acts on {_listing(control.points)}, but model {model_name!r} takes "
+                    f"controls on {_listing(points)} only; drop the control, or run the model locally (white box)"
+                )
+        if not request.readings <= readings:
+            raise UnsupportedControlError(
+                f"reading {_listing(request.readings - readings)} was asked of model {model_name!r}, which gives "
+                f"{_listing(readings)}; drop the reading, or run the model locally (white box)"
+            )
+
+
+def say(request: Request) -> tuple[Message, ...]:
+    """What is said to the model: the request's messages as its controls, in their order, change them."""
+    messages = request.messages
+    for control in request.controls:
+        messages = control.messages(messages)
+    return messages
+
+
+def _listing(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"

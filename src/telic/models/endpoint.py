@@ -1,0 +1,199 @@
+"""The chat-completions wire format: a request's body out, a reply in, and what a failure means to the user.
+
+Replies are read leniently from plain JSON, because servers that call themselves OpenAI-compatible leave out
+whatever they do not know; only what a `Reply` cannot do without is insisted on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from telic.dialogue import Message
+from telic.models.base import FinishReason, Reply, Sampling
+
+__all__ = ["Endpoint", "MalformedReplyError", "read_completion", "read_reply"]
+
+CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+CONTEXT_MESSAGE = re.compile(r"(maximum|available|exceeds?\b.*) context (length|size|window)", re.IGNORECASE)
+
+QUOTED = 200
+"""Characters of a server's own words that an error quotes."""
+
+
+class MalformedReplyError(ValueError):
+    """The server said 200 OK, but not with a chat completion. Asking again may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Which model is spoken to, where, and how patiently."""
+
+    model: str
+    base_url: str
+    api_key: str = field(repr=False)
+    retries: int
+    timeout: float
+    extra_body: Mapping[str, Any]
+
+    def options(self, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
+        """The arguments of the client's `chat.completions.create`."""
+        official = self._official
+        extra = dict(self.extra_body)
+        if sampling.top_k:
+            extra["top_k"] = sampling.top_k
+        if sampling.ignore_eos:
+            extra["ignore_eos"] = True
+        options: dict[str, Any] = {
+            "model": self.model,
+            "messages": [message.as_dict() for message in messages],
+            "temperature": sampling.temperature,
+            # OpenAI's newer models refuse the old name; most other servers know only that one.
+            "max_completion_tokens" if official else "max_tokens": sampling.max_new_tokens,
+        }
+        # OpenAI's reasoning models refuse top_p even at its default, while llama.cpp's own default is not 1.
+        if not official or sampling.top_p < 1:
+            options["top_p"] = sampling.top_p
+        if sampling.seed is not None:
+            options["seed"] = sampling.seed
+        if sampling.stop:
+            options["stop"] = list(sampling.stop)
+        if sampling.logprobs:
+            options["logprobs"] = True
+        if extra:
+            options["extra_body"] = extra
+        return options
+
+    def failure(self, error: Exception, sampling: Sampling, text: str = "") -> Reply:
+        """The reply to a request that failed with `error`, after `text` had come."""
+        if _is_context_error(error):
+            return Reply(text, "context", seed=sampling.seed)
+        return Reply(text, "error", error=self._explain(error), seed=sampling.seed)
+
+    def _explain(self, error: Exception) -> str:
+        """Which endpoint failed, how, and what to do about it."""
+        import openai
+
+        tries = f" (tried {retries_of(error) + 1} times)" if retries_of(error) else ""
+        if isinstance(error, openai.APITimeoutError):
+            what = f"did not answer within {self.timeout:g} s{tries}: raise timeout=, or lower concurrency="
+        elif isinstance(error, openai.APIConnectionError):
+            cause = error.__cause__ or error
+            what = f"broke off or cannot be reached{tries}: {cause}; is the server running, and base_url right?"
+        elif isinstance(error, openai.APIStatusError):
+            said = _clip(_said(error.body) or error.message)
+            what = f"answered {error.status_code}{tries}: {said}{self._advice(error.status_code, error.code)}"
+        elif isinstance(error, MalformedReplyError):
+            what = f"sent a malformed reply: {error}; is it an OpenAI-compatible chat endpoint?"
+        else:
+            what = f"failed: {type(error).__name__}: {_clip(str(error))}"
+        return f"{self.base_url} (model {self.model!r}) {what}".replace(self.api_key, "***")
+
+    def _advice(self, status: int, code: str | None) -> str:
+        if code == "insufficient_quota":
+            return "; the account's quota is used up"
+        advice = {
+            401: "set the environment variable OPENAI_API_KEY, or pass api_key=",
+            403: "the API key has no access to this model",
+            404: "check the model's name, and base_url (most end in /v1)",
+            429: "lower concurrency=, or raise retries=",
+        }
+        return f"; {advice[status]}" if status in advice else ""
+
+    @property
+    def _official(self) -> bool:
+        return (urlsplit(self.base_url).hostname or "").endswith("openai.com")
+
+
+def retries_of(error: Exception) -> int:
+    """How often the client had tried again before it gave up with this error."""
+    headers = getattr(getattr(error, "request", None), "headers", {})
+    return int(headers.get("x-stainless-retry-count", 0))
+
+
+def read_completion(body: str, sampling: Sampling) -> Reply:
+    """Read the body of a chat completion.
+
+    Raises:
+        MalformedReplyError: it is none.
+    """
+    try:
+        completion = json.loads(body)
+    except ValueError:
+        raise MalformedReplyError(f"{_clip(body) or 'an empty body'} instead of JSON") from None
+    if not isinstance(completion, dict) or not completion.get("choices"):
+        # Routers in front of several providers report a provider's failure with status 200.
+        said = _said(completion.get("error")) if isinstance(completion, dict) else ""
+        raise MalformedReplyError(f"no choices{f': {_clip(said)}' if said else ''}")
+    try:
+        choice = completion["choices"][0]
+        text, logprobs = choice["message"]["content"], choice.get("logprobs")
+    except (AttributeError, KeyError, TypeError, LookupError):
+        raise MalformedReplyError("no message in the first choice") from None
+    if not isinstance(text, str):
+        refusal = choice["message"].get("refusal")
+        why = f"it refused: {_clip(refusal)}" if refusal else f"finish_reason {choice.get('finish_reason')!r}"
+        raise MalformedReplyError(f"no text ({why})")
+    return read_reply(text, choice.get("finish_reason"), completion.get("usage"), _drawn(logprobs), sampling)
+
+
+def read_reply(text: str, reason: object, usage: object, logprobs: Sequence[float] | None, sampling: Sampling) -> Reply:
+    """Put a reply together from the parts that both a completion and a stream have."""
+    counts = usage if isinstance(usage, dict) else {}
+    details = counts.get("prompt_tokens_details")
+    new_tokens = _count(counts, "completion_tokens")
+    finish: FinishReason = "stop"
+    if reason == "length":
+        # Cut short before our limit: the server ran out of context while it wrote.
+        finish = "context" if 0 < new_tokens < sampling.max_new_tokens else "length"
+    reply = Reply(
+        text,
+        finish,
+        prompt_tokens=_count(counts, "prompt_tokens"),
+        cached_tokens=_count(details, "cached_tokens") if isinstance(details, dict) else 0,
+        new_tokens=new_tokens,
+        logprobs=None if logprobs is None else tuple(logprobs),
+        seed=sampling.seed,
+    )
+    return reply.failed("the endpoint's content filter ended the reply") if reason == "content_filter" else reply
+
+
+def _drawn(logprobs: object) -> list[float] | None:
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    if not isinstance(content, list):
+        return None
+    try:
+        return [float(token["logprob"]) for token in content]
+    except (KeyError, TypeError, ValueError):
+        raise MalformedReplyError("log-probabilities that are no numbers") from None
+
+
+def _count(counts: dict[str, Any], name: str) -> int:
+    count = counts.get(name)
+    return count if isinstance(count, int) else 0
+
+
+def _is_context_error(error: Exception) -> bool:
+    """Whether the prompt was too long: OpenAI and llama.cpp give it a code; the others only say so."""
+    if getattr(error, "status_code", 0) not in (400, 413, 422):
+        return False
+    codes = {getattr(error, "code", None), getattr(error, "type", None)}
+    return bool(codes & CONTEXT_CODES) or bool(CONTEXT_MESSAGE.search(str(error)))
+
+
+def _said(error: object) -> str:
+    """The message within an error's body, whatever form the server gave it."""
+    if isinstance(error, dict):
+        return str(error.get("message") or error.get("detail") or error)
+    return str(error or "")
+
+
+def _clip(text: str) -> str:
+    if text.lstrip().startswith("<"):
+        return "an HTML page"
+    text = " ".join(text.split())
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}..."

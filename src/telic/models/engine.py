@@ -1,0 +1,381 @@
+"""Continuous batching: requests wait in a queue, take a slot, read their prompt, decode, and make room for the next.
+
+Nothing is read twice. A request starts from its session's cache, as far as its tokens agree with it; requests with the
+same prompt (several samples of one probe) read it once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from telic.errors import ModelError
+from telic.models.base import FinishReason, Reply, Request
+from telic.models.cache import CachePool, KeyValueCache, take_prefix
+from telic.models.control import Control, Row
+from telic.models.forward import Chunk, Runner, Track, control_key
+from telic.models.sampling import Draws, draw, fresh_seed
+from telic.rendering import Rendering, Template
+
+__all__ = ["Engine", "Generation"]
+
+PROMPT_CHUNK = 512
+"""Prompt tokens of one row read in one pass, which bounds the memory of the attention weights."""
+PASS_TOKENS = 1024
+"""Prompt tokens read in one pass over all rows."""
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """A request under way."""
+
+    request: Request
+    done: Callable[[Reply], None] | None = None
+    track: Track | None = None
+    """Its row of the batch; None while it waits."""
+    prompt_length: int = 0
+    cached: int = 0
+    seed: int = 0
+    draws: Draws | None = None
+    logprobs: list[float] = field(default_factory=list)
+    text: str = ""
+    """The reply so far."""
+    reply: Reply | None = None
+    """The reply, once done."""
+    forced: tuple[int, ...] = ()
+    """Token ids of a given reply, which is scored instead of drawn."""
+    greedy: bool = True
+    """Whether each forced token was the most likely one."""
+    leader: Generation | None = None
+    """Another request with the same prompt, whose reading of it this one waits for."""
+
+    @property
+    def generated(self) -> list[int]:
+        """Token ids of the reply so far."""
+        return [] if self.track is None else self.track.tokens[self.prompt_length :]
+
+
+class Engine:
+    """Serves requests on one model, many at once.
+
+    Args:
+        runner: runs the forward passes.
+        template: renders dialogues.
+        max_batch: rows that are computed together.
+        context: longest row, in tokens.
+        stop_ids: tokens that end a reply.
+        pool: keeps the sessions' caches within a budget.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        template: Template,
+        *,
+        max_batch: int,
+        context: int,
+        stop_ids: frozenset[int],
+        pool: CachePool,
+    ) -> None:
+        self.runner, self.template = runner, template
+        self.max_batch, self.context, self.stop_ids, self.pool = max_batch, context, stop_ids, pool
+        self.queue: deque[Generation] = deque()
+        self.active: list[Generation] = []
+        self.passes = 0
+        """Forward passes so far."""
+        self.decoded_rows = 0
+        """Rows decoded, summed over passes; over `passes * max_batch` it is the batch's occupancy."""
+
+    def submit(
+        self, request: Request, done: Callable[[Reply], None] | None = None, forced: tuple[int, ...] = ()
+    ) -> Generation:
+        """Queue a request; `done` is called with its reply. With `forced` tokens, these are scored instead."""
+        generation = Generation(request, done, forced=forced)
+        self.queue.append(generation)
+        return generation
+
+    def step(self) -> bool:
+        """Run one pass; False when there is nothing left to do."""
+        self._admit()
+        if not self.active:
+            return bool(self.queue)
+        chunks = self._plan()
+        logits = self.runner.run([chunk for _, chunk in chunks])
+        self.passes += 1
+        self._follow_leaders()
+        ready = []
+        for (generation, chunk), rows in zip(chunks, logits, strict=True):
+            if generation.forced:
+                self._score(generation, chunk, rows)
+            elif len(rows):
+                ready.append((generation, rows[-1]))
+        if ready:
+            self.decoded_rows += len(ready)
+            self._decode([g for g, _ in ready], torch.stack([row for _, row in ready]))
+        return bool(self.active or self.queue)
+
+    def cancel(self, generation: Generation) -> None:
+        """Give up on a request; its reply never comes."""
+        if generation in self.queue:
+            self.queue.remove(generation)
+        elif generation in self.active:
+            self._release(generation)
+
+    def reset(self) -> None:
+        """Give up on everything, as after an interruption."""
+        self.queue.clear()
+        self.active.clear()
+
+    # Admission
+
+    def _admit(self) -> None:
+        taken = {g.track.slot for g in self.active if g.track}
+        free = [slot for slot in range(self.max_batch) if slot not in taken]
+        while self.queue and free:
+            generation = self.queue.popleft()
+            try:
+                self._prepare(generation)
+            except ModelError as error:
+                self._finish(generation, "error", error=str(error))
+                continue
+            if generation.prompt_length + len(generation.forced) >= self.context:
+                self._finish(generation, "context")
+                continue
+            self._place(generation, free.pop(0))
+        self._compact()
+
+    def _prepare(self, generation: Generation) -> None:
+        """Render the request and find out what it can take over from its session's cache."""
+        request = generation.request
+        messages = request.messages
+        for control in request.controls:
+            messages = control.messages(messages)
+        rendering = self.template.render(messages)
+        memory = request.session.memory if request.session else {}
+        row = Row(rendering, len(rendering.token_ids), {name: _copied(value) for name, value in memory.items()})
+        track = _track(rendering, row, request.controls, request.readings)
+        generation.track, generation.prompt_length = track, len(track.tokens)
+        row.prompt_length = len(track.tokens)
+        track.keep_from = len(track.tokens) - 1
+        track.tokens += generation.forced
+        sampling = request.sampling
+        generation.seed = fresh_seed() if sampling.seed is None else sampling.seed
+        generation.draws = Draws(generation.seed)
+        cache = request.session.cache if request.session else None
+        if isinstance(cache, KeyValueCache) and cache.key == control_key(request):
+            # The last token is always computed: its logits start the reply.
+            generation.cached = min(cache.common_prefix(track.tokens), generation.prompt_length - 1)
+            track.reused = take_prefix(cache.segments, generation.cached)
+            self.pool.touch(cache)
+
+    def _place(self, generation: Generation, slot: int) -> None:
+        track = generation.track
+        assert track is not None
+        track.slot = slot
+        generation.leader = next((g for g in self.active if self._same_prompt(g, generation)), None)
+        if generation.leader is None:
+            self.runner.arena.ensure(slot + 1, generation.prompt_length)
+            self.runner.arena.load(slot, track.reused, generation.cached)
+            track.computed = generation.cached
+        self.active.append(generation)
+
+    @staticmethod
+    def _same_prompt(leader: Generation, other: Generation) -> bool:
+        assert leader.track is not None
+        assert other.track is not None
+        return (
+            leader.leader is None
+            and leader.track.computed < leader.prompt_length - 1  # not read yet, so that reading it is still to save
+            and leader.prompt_length == other.prompt_length
+            and leader.track.tokens[: leader.prompt_length] == other.track.tokens[: other.prompt_length]
+            and not leader.track.embeddings
+            and control_key(leader.request) == control_key(other.request)
+        )
+
+    def _follow_leaders(self) -> None:
+        """Give what a leader has read to those who wait for it."""
+        for generation in self.active:
+            leader, track = generation.leader, generation.track
+            if leader is None or track is None or leader.track is None:
+                continue
+            if leader.track.computed >= generation.prompt_length - 1:
+                self.runner.arena.ensure(track.slot + 1, generation.prompt_length)
+                self.runner.arena.move(leader.track.slot, track.slot, generation.prompt_length - 1)
+                track.computed = generation.cached = generation.prompt_length - 1
+                track.reused = ()
+                generation.leader = None
+
+    def _compact(self) -> None:
+        """Keep the rows in consecutive slots, so that attention runs over no empty ones."""
+        self.active.sort(key=lambda g: g.track.slot if g.track else 0)
+        taken = {g.track.slot for g in self.active if g.track}
+        for generation in reversed(self.active):
+            track = generation.track
+            assert track is not None
+            free = next((slot for slot in range(track.slot) if slot not in taken), None)
+            if free is None:
+                break
+            self.runner.arena.move(track.slot, free, track.computed)
+            taken.remove(track.slot)
+            taken.add(free)
+            track.slot = free
+        self.active.sort(key=lambda g: g.track.slot if g.track else 0)
+
+    # Decoding
+
+    def _plan(self) -> list[tuple[Generation, Chunk]]:
+        """What each row computes next: single tokens first, in the order of their slots."""
+        single: list[tuple[Generation, Chunk]] = []
+        longer: list[tuple[Generation, Chunk]] = []
+        budget = PASS_TOKENS
+        for generation in self.active:
+            track = generation.track
+            assert track is not None
+            if generation.leader is not None:
+                continue
+            end = min(len(track.tokens), track.computed + PROMPT_CHUNK)
+            size = end - track.computed
+            if size == 1:
+                single.append((generation, Chunk(track, track.computed, end)))
+            elif budget > 0:
+                budget -= size
+                longer.append((generation, Chunk(track, track.computed, end)))
+        return single + longer
+
+    def _decode(self, generations: Sequence[Generation], logits_R_V: torch.Tensor) -> None:
+        logits_R_V = _controlled_logits(generations, logits_R_V)
+        settings = [g.request.sampling for g in generations]
+        tokens = draw(logits_R_V, settings, [g.draws for g in generations if g.draws is not None])
+        wanted = [r for r, setting in enumerate(settings) if setting.logprobs]
+        if wanted:
+            log_probabilities = torch.log_softmax(logits_R_V[wanted], dim=-1)
+            for place, r in enumerate(wanted):
+                generations[r].logprobs.append(float(log_probabilities[place, tokens[r]]))
+        for generation, token in zip(generations, tokens, strict=True):
+            self._take(generation, token)
+
+    def _score(self, generation: Generation, chunk: Chunk, logits_W_V: torch.Tensor) -> None:
+        """Look up the forced tokens in the logits of the positions before them."""
+        for position, logits_V in zip(chunk.wanted, logits_W_V, strict=True):
+            if position + 1 < len(chunk.sequence.tokens):
+                token = chunk.sequence.tokens[position + 1]
+                generation.logprobs.append(float(torch.log_softmax(logits_V, dim=-1)[token]))
+                generation.greedy &= int(logits_V.argmax()) == token
+        if chunk.end == len(chunk.sequence.tokens):
+            self._finish(generation, "length")
+
+    def _take(self, generation: Generation, token: int) -> None:
+        """Add a token to a reply, and end the reply if it is over."""
+        track, sampling = generation.track, generation.request.sampling
+        assert track is not None
+        track.tokens.append(token)
+        track.row.generated.append(token)
+        if token in self.stop_ids and not sampling.ignore_eos:
+            self._finish(generation, "stop")
+            return
+        count = len(generation.generated)
+        last = count >= sampling.max_new_tokens or len(track.tokens) >= self.context
+        if sampling.stop or last or generation.done is None:
+            generation.text = self.template.tokenizer.decode(generation.generated, skip_special_tokens=True)
+        cut = min((at for at in map(generation.text.find, sampling.stop) if at >= 0), default=-1)
+        if cut >= 0:
+            generation.text = generation.text[:cut]
+            self._finish(generation, "stop")
+        elif count >= sampling.max_new_tokens:
+            self._finish(generation, "length")
+        elif last:
+            self._finish(generation, "context")
+
+    def _finish(self, generation: Generation, reason: FinishReason, error: str | None = None) -> None:
+        track = generation.track
+        tokens = generation.generated
+        if reason == "stop" and tokens and tokens[-1] in self.stop_ids and not generation.request.sampling.ignore_eos:
+            generation.text = self.template.tokenizer.decode(tokens[:-1], skip_special_tokens=True)
+        mass = None
+        if track is not None and track.mass_L is not None:
+            mass = (track.mass_L / track.mass_count).cpu().numpy().copy()
+        generation.reply = Reply(
+            text=generation.text,
+            finish=reason,
+            prompt_tokens=generation.prompt_length,
+            cached_tokens=generation.cached,
+            new_tokens=len(tokens),
+            token_ids=tuple(tokens),
+            logprobs=tuple(generation.logprobs) if generation.logprobs else None,
+            state=track.state if track else None,
+            attention=mass,
+            error=error,
+            seed=generation.seed,
+        )
+        if generation in self.active:
+            self._save(generation)
+            self._release(generation)
+        if generation.done is not None:
+            generation.done(generation.reply)
+
+    def _save(self, generation: Generation) -> None:
+        """Bring the session's cache and memory up to date."""
+        request, track = generation.request, generation.track
+        assert track is not None
+        if request.session is None or not request.keep:
+            return
+        request.session.memory = track.row.memory
+        kept = sum(segment.tokens for segment in track.reused)
+        segments = track.reused
+        if track.computed > kept:
+            segments = (*segments, self.runner.arena.store(track.slot, kept, track.computed))
+        cache = KeyValueCache(tuple(track.tokens[: track.computed]), segments, control_key(request))
+        request.session.cache = cache
+        self.pool.touch(cache)
+
+    def _release(self, generation: Generation) -> None:
+        self.active.remove(generation)
+        for waiting in self.active:
+            if waiting.leader is generation:  # gone before it had read the prompt: read it oneself
+                waiting.leader = None
+
+
+def _track(rendering: Rendering, row: Row, controls: tuple[Control, ...], readings: frozenset[str]) -> Track:
+    """Lay out the prompt: its tokens, and what the controls insert between them."""
+    insertions = sorted(
+        (item for control in controls if "embeddings" in control.points for item in control.embeddings(row)),
+        key=lambda item: item.index,
+    )
+    tokens: list[int] = []
+    embeddings: dict[int, torch.Tensor] = {}
+    read = 0
+    for item in insertions:
+        tokens += rendering.token_ids[read : item.index]
+        read = max(read, item.index)
+        for vector in item.vectors:
+            embeddings[len(tokens)] = vector
+            # The same vector gets the same id, so that a cache is taken over only where it agrees.
+            tokens.append(-1 - hash(vector.detach().float().cpu().numpy().tobytes()) % 2**62)
+    tokens += rendering.token_ids[read:]
+    shift = [(item.index, len(item.vectors)) for item in insertions]
+    return Track(tokens, row, controls, readings, embeddings, shift)
+
+
+def _controlled_logits(generations: Sequence[Generation], logits_R_V: torch.Tensor) -> torch.Tensor:
+    depth = max((len(g.request.controls) for g in generations), default=0)
+    for level in range(depth):
+        carriers: dict[int, list[int]] = {}
+        for r, generation in enumerate(generations):
+            controls = generation.request.controls
+            if level < len(controls) and "logits" in controls[level].points:
+                carriers.setdefault(id(controls[level]), []).append(r)
+        for rows in carriers.values():
+            control = generations[rows[0]].request.controls[level]
+            tracks = [generations[r].track for r in rows]
+            changed = control.logits([track.row for track in tracks if track is not None], logits_R_V[rows])
+            logits_R_V = logits_R_V.index_copy(0, torch.tensor(rows, device=logits_R_V.device), changed)
+    return logits_R_V
+
+
+def _copied(value: Any) -> Any:
+    return dict(value) if isinstance(value, dict) else value
+

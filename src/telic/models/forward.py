@@ -1,0 +1,285 @@
+"""One forward pass over whatever the batch needs next: decoding rows and prompt chunks, end to end in one sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from telic.errors import ModelError
+from telic.models.attention import IMPLEMENTATION, AttentionControl, Group, Pass, active
+from telic.models.base import Request
+from telic.models.cache import Arena, Segment, Shape
+from telic.models.control import Control, Row, Step
+from telic.rendering import Span
+
+__all__ = ["Chunk", "Runner", "Track"]
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """A row of the batch: its tokens, where its keys and values are, and what acts on it."""
+
+    tokens: list[int]
+    """The prompt, then the reply. Negative ids stand for inserted embeddings."""
+    row: Row
+    controls: tuple[Control, ...] = ()
+    readings: frozenset[str] = frozenset()
+    embeddings: dict[int, torch.Tensor] = field(default_factory=dict)
+    """Position to inserted embedding [hidden]."""
+    shift: Sequence[tuple[int, int]] = ()
+    """(token index, inserted before it), ascending: prompt tokens to positions."""
+    slot: int = -1
+    computed: int = 0
+    """Positions whose keys and values are in the arena."""
+    reused: tuple[Segment, ...] = ()
+    keep_from: int = 0
+    """First position whose logits are wanted."""
+    mass_L: torch.Tensor | None = None
+    """Sum over the reply's tokens of the attention mass on the system prompt, per layer."""
+    mass_count: int = 0
+    state: Any = None
+
+    def positions(self, span: Span) -> Span:
+        """A span of prompt tokens as positions."""
+        moved = sum(count for index, count in self.shift if index <= span.start)
+        moved_end = sum(count for index, count in self.shift if index < span.end)
+        return Span(span.start + moved, span.end + moved_end)
+
+    def system(self, kind: str) -> Span:
+        """Positions of the system prompt: `turn` or `content`."""
+        rendering = self.row.rendering
+        return self.positions(rendering.system_turn if kind == "turn" else rendering.system_content)
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The tokens of one sequence that a pass computes: [start, end)."""
+
+    sequence: Track
+    start: int
+    end: int
+
+    @property
+    def wanted(self) -> range:
+        """Positions in the chunk whose logits are wanted."""
+        return range(max(self.start, self.sequence.keep_from), self.end)
+
+
+@dataclass(slots=True)
+class _Residual:
+    control: Control
+    step: Step
+    index_N: torch.Tensor
+
+
+class Runner:
+    """Runs passes of a model of `transformers`.
+
+    Raises:
+        ModelError: the model's attention is of a kind that the engine does not compute.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        config = model.config.get_text_config()
+        self.hidden_size = int(config.hidden_size)
+        self.layers = int(config.num_hidden_layers)
+        _check_supported(config)
+        model.set_attn_implementation(IMPLEMENTATION)
+        self.device, self.dtype = model.device, model.dtype
+        heads = int(config.num_attention_heads)
+        self.arena = Arena(
+            Shape(
+                layers=self.layers,
+                kv_heads=int(getattr(config, "num_key_value_heads", None) or heads),
+                head_dim=int(getattr(config, "head_dim", None) or self.hidden_size // heads),
+            ),
+            self.dtype,
+            self.device,
+        )
+        self._residuals: list[_Residual] = []
+        self._last_hidden: torch.Tensor | None = None
+        for layer, module in enumerate(_decoder_layers(model, self.layers)):
+            module.register_forward_hook(self._residual_hook(layer))
+        model.get_output_embeddings().register_forward_pre_hook(self._keep_hidden)
+
+    def run(self, chunks: Sequence[Chunk]) -> list[torch.Tensor]:
+        """Compute chunks; returns float32 logits [wanted, vocabulary] for each.
+
+        Chunks of one token must come first, in the order of their slots.
+        """
+        self.arena.ensure(1 + max(c.sequence.slot for c in chunks), max(c.end for c in chunks))
+        tokens = [c.sequence.tokens[p] for c in chunks for p in range(c.start, c.end)]
+        positions = [p for c in chunks for p in range(c.start, c.end)]
+        slots = [c.sequence.slot for c in chunks for _ in range(c.start, c.end)]
+        wanted, offset = [], 0
+        for chunk in chunks:
+            wanted += [offset + p - chunk.start for p in chunk.wanted]
+            offset += chunk.end - chunk.start
+        forward = Pass(self.arena, self._long(slots), self._long(positions), self._groups(chunks))
+        self._residuals = self._residual_controls(chunks)
+        with torch.inference_mode(), active(forward):
+            output = self.model(
+                **self._inputs(tokens, positions, chunks),
+                position_ids=forward.position_N[None],
+                use_cache=False,
+                logits_to_keep=self._long(wanted or [offset - 1]),
+            )
+        logits = output.logits[0].float()
+        self._read(chunks, forward.groups)
+        for chunk in chunks:
+            chunk.sequence.computed = chunk.end
+        return list(logits.split([len(c.wanted) for c in chunks])) if wanted else [logits[:0] for _ in chunks]
+
+    def _long(self, values: Sequence[int]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self.device)
+
+    def _inputs(self, tokens: list[int], positions: list[int], chunks: Sequence[Chunk]) -> dict[str, torch.Tensor]:
+        if min(tokens) >= 0:
+            return {"input_ids": self._long(tokens)[None]}
+        embedded = self.model.get_input_embeddings()(self._long([max(t, 0) for t in tokens])).clone()
+        sequences = [c.sequence for c in chunks for _ in range(c.start, c.end)]
+        for place, (token, position, sequence) in enumerate(zip(tokens, positions, sequences, strict=True)):
+            if token < 0:
+                embedded[place] = sequence.embeddings[position].to(embedded)
+        return {"inputs_embeds": embedded[None]}
+
+    def _groups(self, chunks: Sequence[Chunk]) -> list[Group]:
+        """One group for all chunks of one token, then one for each longer chunk."""
+        single = [c for c in chunks if c.end - c.start == 1]
+        groups = [self._group(single, slice(0, len(single)))] if single else []
+        offset = len(single)
+        for chunk in chunks[len(single) :]:
+            size = chunk.end - chunk.start
+            groups.append(self._group([chunk], slice(offset, offset + size)))
+            offset += size
+        return groups
+
+    def _group(self, chunks: Sequence[Chunk], tokens: slice) -> Group:
+        first = chunks[0].sequence.slot
+        rows = chunks[-1].sequence.slot - first + 1
+        places = [c.sequence.slot - first for c in chunks]
+        queries = chunks[0].end - chunks[0].start
+        position_R_Q = torch.full((rows, queries), -1, dtype=torch.long, device=self.device)
+        position_R_Q[places] = torch.stack([torch.arange(c.start, c.end, device=self.device) for c in chunks])
+        group = Group(tokens, first, position_R_Q, max(c.end for c in chunks))
+        if rows != len(chunks):
+            group.gather_N = self._long(places)
+        if any("attention" in c.sequence.readings for c in chunks):
+            group.reading_R_L = torch.zeros(rows, group.length, device=self.device)
+            for place, chunk in zip(places, chunks, strict=True):
+                if "attention" in chunk.sequence.readings:
+                    span = chunk.sequence.system("content")
+                    group.reading_R_L[place, span.start : span.end] = 1.0
+        group.controls = [
+            self._attention_control(control, members, places, group)
+            for control, members in _by_control(chunks, "attention")
+        ]
+        return group
+
+    def _attention_control(
+        self, control: Control, members: Sequence[tuple[int, Chunk]], places: Sequence[int], group: Group
+    ) -> AttentionControl:
+        chunks = [chunk for _, chunk in members]
+        index_R = self._long([places[index] for index, _ in members])
+        span_R_L = torch.zeros(len(chunks), group.length, dtype=torch.bool, device=self.device)
+        ends = []
+        for place, chunk in enumerate(chunks):
+            span = chunk.sequence.system(control.span)
+            span_R_L[place, span.start : span.end] = True
+            ends.append(span.end)
+        after = group.position_R_Q[index_R] >= self._long(ends)[:, None]
+        return AttentionControl(control, self._step(chunks), index_R, span_R_L, after)
+
+    def _step(self, chunks: Sequence[Chunk]) -> Step:
+        position_N = self._long([p for c in chunks for p in range(c.start, c.end)])
+        row_N = self._long([r for r, c in enumerate(chunks) for _ in range(c.start, c.end)])
+        starts = self._long([c.sequence.row.prompt_length - 1 for c in chunks])
+        return Step([c.sequence.row for c in chunks], row_N, position_N, position_N >= starts[row_N])
+
+    def _residual_controls(self, chunks: Sequence[Chunk]) -> list[_Residual]:
+        offsets, offset = [], 0
+        for chunk in chunks:
+            offsets.append(offset)
+            offset += chunk.end - chunk.start
+        found = []
+        for control, members in _by_control(chunks, "residual"):
+            index = [offsets[i] + k for i, chunk in members for k in range(chunk.end - chunk.start)]
+            found.append(_Residual(control, self._step([chunk for _, chunk in members]), self._long(index)))
+        return found
+
+    def _residual_hook(self, layer: int) -> Any:
+        def hook(_module: Any, _inputs: Any, output: Any) -> Any:
+            if not self._residuals:
+                return None
+            hidden = output[0] if isinstance(output, tuple) else output
+            changed = hidden[0]
+            for applied in self._residuals:
+                if applied.control.layers is None or layer in applied.control.layers:
+                    part = applied.control.residual(applied.step, layer, changed[applied.index_N])
+                    changed = changed.index_copy(0, applied.index_N, part.to(changed.dtype))
+            return (changed[None], *output[1:]) if isinstance(output, tuple) else changed[None]
+
+        return hook
+
+    def _keep_hidden(self, _module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        self._last_hidden = inputs[0][0]
+
+    def _read(self, chunks: Sequence[Chunk], groups: Sequence[Group]) -> None:
+        """Take the readings of this pass."""
+        place = 0
+        for chunk in chunks:
+            wanted = len(chunk.wanted)
+            if wanted and "state" in chunk.sequence.readings and chunk.sequence.state is None:
+                assert self._last_hidden is not None
+                chunk.sequence.state = self._last_hidden[place + wanted - 1].float().cpu().numpy().copy()
+            place += wanted
+        single = [c for c in chunks if c.end - c.start == 1]
+        members = ([single] if single else []) + [[c] for c in chunks[len(single) :]]
+        for group, belonging in zip(groups, members, strict=True):
+            if not group.masses:
+                continue
+            mass_R_L = torch.stack(group.masses, dim=1)
+            for chunk in belonging:
+                sequence = chunk.sequence
+                if "attention" in sequence.readings and chunk.wanted:
+                    mass = mass_R_L[sequence.slot - group.first_slot]
+                    sequence.mass_L = mass if sequence.mass_L is None else sequence.mass_L + mass
+                    sequence.mass_count += 1
+
+
+def control_key(request: Request) -> str:
+    """Names the forward pass of a request: the keys of the controls that act within it."""
+    return "|".join(c.key for c in request.controls if c.points & {"embeddings", "attention", "residual"})
+
+
+def _by_control(chunks: Sequence[Chunk], point: str) -> list[tuple[Control, list[tuple[int, Chunk]]]]:
+    """Controls that act at a point, with the chunks that carry them, in an order that keeps each row's own."""
+    found: dict[tuple[int, int], tuple[Control, list[tuple[int, Chunk]]]] = {}
+    for index, chunk in enumerate(chunks):
+        for depth, control in enumerate(chunk.sequence.controls):
+            if point in control.points:
+                found.setdefault((depth, id(control)), (control, []))[1].append((index, chunk))
+    return [found[key] for key in sorted(found, key=lambda key: key[0])]
+
+
+def _decoder_layers(model: Any, count: int) -> Sequence[torch.nn.Module]:
+    for module in model.base_model.modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) == count:
+            return list(module)
+    raise ModelError(f"{type(model).__name__}: found no list of {count} decoder layers; the engine cannot steer it")
+
+
+def _check_supported(config: Any) -> None:
+    kind = getattr(config, "model_type", "?")
+    if getattr(config, "attn_logit_softcapping", None):
+        raise ModelError(f"model type {kind!r} caps its attention logits, which the engine does not compute yet")
+    types = set(getattr(config, "layer_types", None) or [])
+    unknown = types - {"full_attention", "sliding_attention"}
+    if unknown:
+        raise ModelError(f"model type {kind!r} has layers of type {sorted(unknown)[0]!r}; the engine computes attention")
+    if getattr(config, "num_kv_shared_layers", 0):
+        raise ModelError(f"model type {kind!r} shares keys between layers, which the engine does not compute yet")

@@ -1,0 +1,215 @@
+"""A model that runs in this process: every causal model of `transformers`, with full view of its inside."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from telic.dialogue import Message
+from telic.errors import ModelError
+from telic.models.base import Continuation, Reply, Request, Sampling, ScoredContinuation
+from telic.models.cache import CachePool
+from telic.models.control import Control
+from telic.models.engine import Engine, Generation
+from telic.models.forward import Runner
+from telic.models.packing import pack_linears
+from telic.models.session import Session
+from telic.rendering import Rendering, Template
+
+__all__ = ["LocalModel"]
+
+OnReply = Callable[[int, Reply], Iterable[Request] | None]
+
+
+class LocalModel:
+    """A causal language model in this process.
+
+    Args:
+        model: a loaded model of `transformers`.
+        tokenizer: its fast tokenizer.
+        name: how it is called in reports.
+        max_batch: rows computed together.
+        cache_bytes: memory for the sessions' caches; by default an eighth of this machine's.
+        pack: keep a second copy of the weights in the layout that the processor's kernels like (float32 on a CPU).
+
+    Raises:
+        ModelError: the engine cannot compute this kind of model; the message says why.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        name: str,
+        *,
+        max_batch: int = 64,
+        cache_bytes: int | None = None,
+        pack: bool = True,
+    ) -> None:
+        self._name = name
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.template = Template(tokenizer)
+        self.runner = Runner(self.model)
+        if pack:
+            pack_linears(self.model, _memory() // 8)
+        self.engine = Engine(
+            self.runner,
+            self.template,
+            max_batch=max_batch,
+            context=_context(model, tokenizer),
+            stop_ids=_stop_ids(model, self.template),
+            pool=CachePool(_memory() // 8 if cache_bytes is None else cache_bytes),
+        )
+        self._lock = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        """How the model is called in reports."""
+        return self._name
+
+    @property
+    def context(self) -> int:
+        """Longest dialogue in tokens, the reply included."""
+        return self.engine.context
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the residual stream."""
+        return self.runner.hidden_size
+
+    @property
+    def layers(self) -> int:
+        """Number of decoder layers."""
+        return self.runner.layers
+
+    def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
+        """A dialogue as this model sees it."""
+        return self.template.render(messages, reply=reply)
+
+    def session(self, system: str | None = None) -> Session:
+        """Open a dialogue with this model."""
+        session = Session(self)
+        return session.system(system) if system is not None else session
+
+    def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
+        """Answer requests in one batch, in their order.
+
+        `on_reply(index, reply)` is told of each reply as it is done, and may return further requests, which join the
+        batch at once and are answered after those given: so whole dialogues run without the batch ever draining.
+        """
+        with self._lock:
+            replies: dict[int, Reply] = {}
+            indices = itertools.count()
+
+            def submit(request: Request) -> None:
+                index = next(indices)
+
+                def done(reply: Reply) -> None:
+                    replies[index] = reply
+                    for further in (on_reply(index, reply) if on_reply else None) or ():
+                        submit(further)
+
+                self.engine.submit(request, done)
+
+            for request in requests:
+                submit(request)
+            self._run()
+            return [replies[index] for index in range(len(replies))]
+
+    def _run(self) -> None:
+        try:
+            while self.engine.step():
+                pass
+        except BaseException:
+            self.engine.reset()
+            raise
+
+    def stream(self, request: Request) -> Iterator[str | Reply]:
+        """Yield the reply piece by piece, then the whole `Reply`."""
+        with self._lock:
+            generation = self.engine.submit(request)
+            shown = 0
+            try:
+                while generation.reply is None:
+                    self.engine.step()
+                    safe = _settled(generation.text, request.sampling.stop)
+                    if generation.reply is None and safe > shown:
+                        yield generation.text[shown:safe]
+                        shown = safe
+            finally:
+                if generation.reply is None:
+                    self.engine.cancel(generation)
+            if len(generation.reply.text) > shown:
+                yield generation.reply.text[shown:]
+            yield generation.reply
+
+    def score(
+        self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()
+    ) -> list[ScoredContinuation]:
+        """Log-likelihood of given replies; a prompt that several share is read once.
+
+        Raises:
+            ModelError: a continuation is empty, or does not fit in the context.
+        """
+        with self._lock:
+            generations = []
+            for continuation in continuations:
+                forced = tuple(self.tokenizer(continuation.text, add_special_tokens=False)["input_ids"])
+                if not forced:
+                    raise ModelError("an empty continuation has no likelihood; give at least one character")
+                request = Request(continuation.messages, Sampling(seed=0), tuple(controls))
+                generations.append(self.engine.submit(request, forced=forced))
+            self._run()
+        return [_scored(generation) for generation in generations]
+
+
+def _scored(generation: Generation) -> ScoredContinuation:
+    reply = generation.reply
+    assert reply is not None
+    if reply.logprobs is None:
+        reason = reply.error or f"the prompt of {reply.prompt_tokens} tokens and the continuation exceed the context"
+        raise ModelError(f"cannot score a continuation: {reason}")
+    return ScoredContinuation(sum(reply.logprobs), len(reply.logprobs), generation.greedy)
+
+
+def _settled(text: str, stop: Sequence[str]) -> int:
+    """How much of a growing text is final: no half character, nothing that may yet become a stop string."""
+    safe = len(text.rstrip("\ufffd"))
+    for string in stop:
+        for length in range(min(len(string) - 1, safe), 0, -1):
+            if text[:safe].endswith(string[:length]):
+                safe -= length
+                break
+    return safe
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 8 << 30
+
+
+def _context(model: Any, tokenizer: Any) -> int:
+    config = model.config.get_text_config()
+    limits = [getattr(config, "max_position_embeddings", None), getattr(tokenizer, "model_max_length", None)]
+    known = [int(limit) for limit in limits if limit and limit < 1 << 24]
+    return min(known) if known else 4096
+
+
+def _stop_ids(model: Any, template: Template) -> frozenset[int]:
+    """Tokens that end a reply: the declared ones, and the special token with which the template ends a turn."""
+    ids: set[int] = set()
+    for source in (getattr(model, "generation_config", None), model.config, template.tokenizer):
+        value = getattr(source, "eos_token_id", None)
+        ids.update([value] if isinstance(value, int) else value or [])
+    turn = [Message(role="user", content="Hi"), Message(role="assistant", content="Hi")]
+    rendering = template.render(turn, reply=False)
+    closing = rendering.token_ids[rendering.contents[1].end :]
+    if closing and closing[0] in template.tokenizer.all_special_ids:
+        ids.add(closing[0])
+    return frozenset(ids)

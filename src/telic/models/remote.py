@@ -1,0 +1,249 @@
+"""A model behind an OpenAI-compatible endpoint: OpenAI, vLLM, llama.cpp, Ollama, a router, `telic serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from random import uniform
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from telic.dialogue import Dialogue
+from telic.errors import ConfigError
+from telic.models.base import Reply, Request
+from telic.models.compatibility import MESSAGES_ONLY, refuse_unsupported, say
+from telic.models.endpoint import Endpoint, MalformedReplyError, read_completion, read_reply, retries_of
+from telic.models.session import Session
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+__all__ = ["RemoteModel", "Usage"]
+
+T = TypeVar("T")
+
+OPENAI_URL = "https://api.openai.com/v1"
+MALFORMED_RETRIES = 2
+"""A server that answers with nonsense is asked again this often at most: it says 200, so it may mean it."""
+CONNECT_TIMEOUT = 10.0
+
+_COUNTING = threading.Lock()  # not an attribute: a model travels to other processes, a lock does not
+
+
+@dataclass(slots=True)
+class Usage:
+    """What was asked of an endpoint so far."""
+
+    requests: int = 0
+    """Requests answered or given up on; one that was tried again counts once."""
+    retries: int = 0
+    """Times that a request was sent again."""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the prompt tokens, those that the server had in its cache, if it says so."""
+    new_tokens: int = 0
+    errors: int = 0
+    """Requests given up on."""
+
+
+class RemoteModel:
+    """A model behind an OpenAI-compatible chat-completions endpoint.
+
+    Only the text is within reach: controls on messages act, all others and all readings are refused. Timeouts, broken
+    connections and statuses 408, 409, 429 and 5xx are tried again after an exponential backoff, or after what the
+    server's Retry-After says. A seed is passed on only if the request has one, since some servers refuse the field;
+    log-probabilities are None where the server gives none.
+
+    Args:
+        model: name of the model at the endpoint.
+        base_url: where the API is, "/v1" included; else the environment's OPENAI_BASE_URL, else OpenAI.
+        api_key: else the environment's OPENAI_API_KEY; a `base_url` that needs none does without.
+        concurrency: requests in flight at once.
+        retries: times that a failed request is sent again.
+        timeout: seconds of silence after which a request counts as failed. An endpoint that does not stream is silent
+            until the reply is complete.
+        extra_body: further fields of every request's body, for what only this server knows. For example llama.cpp
+            keeps its own defaults top_k=40 and min_p=0.05 unless told `{"top_k": 0, "min_p": 0}`.
+
+    Raises:
+        ConfigError: an argument is wrong, or OpenAI is to be called without a key.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        concurrency: int = 16,
+        retries: int = 4,
+        timeout: float = 60.0,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> None:
+        url = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+        key = api_key or os.environ.get("OPENAI_API_KEY")
+        if not url.startswith(("http://", "https://")):
+            raise ConfigError(f"remote model {model!r}: base_url is {url!r}; expected http://... or https://...")
+        if not key and url == OPENAI_URL:
+            raise ConfigError(
+                f"remote model {model!r}: {url} needs an API key; set the environment variable OPENAI_API_KEY, pass "
+                "api_key=, or name another endpoint with base_url="
+            )
+        if concurrency < 1 or retries < 0 or timeout <= 0:
+            raise ConfigError(
+                f"remote model {model!r}: concurrency={concurrency!r}, retries={retries!r}, timeout={timeout!r}; "
+                "expected at least 1, at least 0, above 0"
+            )
+        self.concurrency = concurrency
+        self.usage = Usage()
+        self._endpoint = Endpoint(model, url, key or "none", retries, timeout, dict(extra_body or {}))
+
+    @property
+    def name(self) -> str:
+        """The model's name at the endpoint."""
+        return self._endpoint.model
+
+    def __repr__(self) -> str:
+        return f"RemoteModel({self.name!r}, base_url={self._endpoint.base_url!r})"
+
+    def session(self, system: str | None = None) -> Session:
+        """Open a dialogue with this model."""
+        return Session(self, Dialogue().with_system(system))
+
+    def generate(
+        self, requests: Sequence[Request], on_reply: Callable[[int, Reply], None] | None = None
+    ) -> list[Reply]:
+        """Answer all requests, `concurrency` at a time; see `Model.generate`. Works inside a running event loop too."""
+        refuse_unsupported(self.name, MESSAGES_ONLY, frozenset(), requests)
+        if not requests:
+            return []
+        return _run(self._generate(requests, on_reply))
+
+    def stream(self, request: Request) -> Iterator[str | Reply]:
+        """Yield the reply's text piece by piece, then the whole `Reply`; see `Model.stream`.
+
+        What fails before the first piece is tried again; a stream that breaks off later yields a reply with
+        `finish == "error"` and the text so far.
+        """
+        refuse_unsupported(self.name, MESSAGES_ONLY, frozenset(), [request])
+        return self._stream(request)
+
+    def _client_options(self) -> dict[str, Any]:
+        from openai import Timeout
+
+        endpoint = self._endpoint
+        timeout = Timeout(endpoint.timeout, connect=min(endpoint.timeout, CONNECT_TIMEOUT))
+        return {
+            "base_url": endpoint.base_url,
+            "api_key": endpoint.api_key,
+            "max_retries": endpoint.retries,
+            "timeout": timeout,
+        }
+
+    async def _generate(
+        self, requests: Sequence[Request], on_reply: Callable[[int, Reply], None] | None
+    ) -> list[Reply]:
+        from openai import AsyncOpenAI
+
+        gate = asyncio.Semaphore(self.concurrency)
+
+        async def answer(index: int) -> Reply:
+            async with gate:
+                reply = await self._answer(client, requests[index])
+            if on_reply is not None:
+                on_reply(index, reply)
+            return reply
+
+        # A client's connections belong to one event loop, and each call has its own.
+        async with AsyncOpenAI(**self._client_options()) as client:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(answer(index)) for index in range(len(requests))]
+            except ExceptionGroup as failures:  # only `on_reply` raises here, and its caller knows what
+                raise failures.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _answer(self, client: AsyncOpenAI, request: Request) -> Reply:
+        retries = 0
+        for attempt in range(1 + min(self._endpoint.retries, MALFORMED_RETRIES)):
+            if attempt:
+                retries += 1
+                await asyncio.sleep(0.5 * 2**attempt * uniform(0.75, 1))
+            try:
+                options = self._endpoint.options(say(request), request.sampling)
+                raw = await client.chat.completions.with_raw_response.create(**options)
+                retries += raw.retries_taken
+                reply = read_completion(raw.http_response.text, request.sampling)
+                break
+            except MalformedReplyError as error:
+                reply = self._endpoint.failure(error, request.sampling)
+            except Exception as error:  # whatever the client raises: it is this request's failure, not the others'
+                retries += retries_of(error)
+                reply = self._endpoint.failure(error, request.sampling)
+                break
+        return self._counted(reply, retries)
+
+    def _stream(self, request: Request) -> Iterator[str | Reply]:
+        from openai import OpenAI
+
+        sampling = request.sampling
+        text, reason, usage = "", None, None
+        logprobs: list[float] = []
+        retries = 0
+        options = self._endpoint.options(say(request), sampling)
+        with OpenAI(**self._client_options()) as client:
+            try:
+                raw = client.chat.completions.with_raw_response.create(
+                    **options, stream=True, stream_options={"include_usage": True}
+                )
+                retries = raw.retries_taken
+                with raw.parse() as chunks:
+                    for chunk in chunks:
+                        usage = chunk.usage.model_dump() if chunk.usage else usage
+                        for choice in chunk.choices[:1]:
+                            reason = choice.finish_reason or reason
+                            tokens = (choice.logprobs and choice.logprobs.content) or []
+                            logprobs += [token.logprob for token in tokens]
+                            if choice.delta.content:
+                                text += choice.delta.content
+                                yield choice.delta.content
+                if reason is None:
+                    raise MalformedReplyError("the stream ended before the reply did")
+                reply = read_reply(text, reason, usage, logprobs or None, sampling)
+            except Exception as error:  # as in `_answer`
+                retries += retries_of(error)
+                reply = self._endpoint.failure(error, sampling, text)
+        yield self._counted(reply, retries)
+
+    def _counted(self, reply: Reply, retries: int) -> Reply:
+        usage = self.usage
+        with _COUNTING:
+            usage.requests += 1
+            usage.retries += retries
+            usage.prompt_tokens += reply.prompt_tokens
+            usage.cached_tokens += reply.cached_tokens
+            usage.new_tokens += reply.new_tokens
+            usage.errors += reply.finish == "error"
+        return reply
+
+
+def _run(main: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; inside a running event loop (a notebook), beside it in a thread. Ctrl-C stops either."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(main)
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            try:
+                return thread.submit(loop.run_until_complete, task).result()
+            except KeyboardInterrupt:
+                loop.call_soon_threadsafe(task.cancel)
+                raise
+    finally:
+        loop.close()

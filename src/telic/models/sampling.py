@@ -1,0 +1,79 @@
+"""Drawing the next token of many rows, each with its own settings and its own stream of random numbers."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from telic.models.base import Sampling
+
+__all__ = ["Draws", "draw", "fresh_seed"]
+
+CANDIDATES = 256
+"""Tokens looked at first: nearly always the nucleus lies within them, and sorting a whole vocabulary is slow."""
+
+
+def fresh_seed() -> int:
+    """A seed for a request that has none; reported in the reply, so that it can be repeated."""
+    return secrets.randbits(31)
+
+
+class Draws:
+    """A row's uniform random numbers: a function of the seed and the step only, whatever else is in the batch."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.Generator(np.random.Philox(key=seed & (2**64 - 1)))
+
+    def next(self) -> float:
+        """The next number in [0, 1)."""
+        return float(self._generator.random())
+
+
+def draw(logits_R_V: torch.Tensor, settings: Sequence[Sampling], draws: Sequence[Draws]) -> list[int]:
+    """Draw one token per row.
+
+    Args:
+        logits_R_V: float32.
+        settings: one per row.
+        draws: one per row; greedy rows do not use theirs.
+    """
+    tokens = logits_R_V.argmax(-1).tolist()
+    warm = [r for r, setting in enumerate(settings) if setting.temperature > 0]
+    if not warm:
+        return tokens
+    index = torch.tensor(warm, device=logits_R_V.device)
+    temperature = torch.tensor([settings[r].temperature for r in warm], device=logits_R_V.device)
+    probabilities = torch.softmax(logits_R_V[index] / temperature[:, None], dim=-1)
+    top = torch.topk(probabilities, min(CANDIDATES, probabilities.shape[-1]), dim=-1)
+    top_values, top_tokens = top.values.double().cpu().numpy(), top.indices.cpu().numpy()
+    for place, row in enumerate(warm):
+        setting = settings[row]
+        values, ids = top_values[place], top_tokens[place]
+        if not _enough(values, setting):
+            order = torch.sort(probabilities[place], descending=True, stable=True)
+            values, ids = order.values.double().cpu().numpy(), order.indices.cpu().numpy()
+        tokens[row] = int(ids[_pick(values, setting, draws[row].next())])
+    return tokens
+
+
+def _enough(values: np.ndarray, setting: Sampling) -> bool:
+    """Whether the candidates hold everything that may be drawn."""
+    if setting.top_k and setting.top_k <= len(values):
+        return True
+    return setting.top_p < 1 and float(values.sum()) >= setting.top_p
+
+
+def _pick(values: np.ndarray, setting: Sampling, uniform: float) -> int:
+    """Index into probabilities in falling order, after top-k and nucleus."""
+    if setting.top_k:
+        values = values[: setting.top_k]
+    cumulative = np.cumsum(values)
+    if setting.top_p < 1:
+        # The nucleus is of the whole distribution unless top-k cut it first, then of what is left.
+        limit = setting.top_p * (cumulative[-1] if setting.top_k else 1.0)
+        last = min(int(np.searchsorted(cumulative, limit)), len(cumulative) - 1)
+        cumulative = cumulative[: last + 1]
+    return min(int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right")), len(cumulative) - 1)

@@ -1,0 +1,187 @@
+"""Models without a network in them, for tests: one that follows a script, one that makes things up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from random import Random
+
+from telic.dialogue import Dialogue, Message
+from telic.errors import ConfigError, ModelError
+from telic.models.base import FinishReason, Reply, Request, Sampling
+from telic.models.compatibility import MESSAGES_ONLY, refuse_unsupported, say
+from telic.models.session import Session
+
+__all__ = ["FakeModel", "Script", "ScriptedModel"]
+
+Script = Sequence[str] | Mapping[str, str] | Callable[[tuple[Message, ...]], str]
+"""Replies one after the other; or by what was said last; or as a function of all messages."""
+
+# A token is a word with the space that follows it, so that the pieces of a stream add up to the text.
+TOKEN = re.compile(r"\s*\S+\s*")
+
+WORDS = tuple(
+    "a about all and answer are as at be because but by can could day find for from good have help here how i idea "
+    "if in is it know like little look make many maybe more need new not now of often on one or other people place "
+    "question quite rather say see some something sure take talk tell that the then there they thing think this time "
+    "to today try usually want way we well what when where which while will with work would year yes you".split()
+)
+
+
+class _TextModel:
+    """What the two have in common: all but the answer."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.seen: list[tuple[Message, ...]] = []
+        """What was said to the model, request by request, after the controls."""
+
+    def generate(
+        self, requests: Sequence[Request], on_reply: Callable[[int, Reply], None] | None = None
+    ) -> list[Reply]:
+        """Answer the requests one after the other; see `Model.generate`."""
+        refuse_unsupported(self.name, MESSAGES_ONLY, frozenset(), requests)
+        replies = []
+        for index, request in enumerate(requests):
+            replies.append(self._reply(request))
+            if on_reply is not None:
+                on_reply(index, replies[-1])
+        return replies
+
+    def stream(self, request: Request) -> Iterator[str | Reply]:
+        """Yield the reply word by word, then the whole `Reply`; see `Model.stream`."""
+        refuse_unsupported(self.name, MESSAGES_ONLY, frozenset(), [request])
+        return self._stream(request)
+
+    def session(self, system: str | None = None) -> Session:
+        """Open a dialogue with this model."""
+        return Session(self, Dialogue().with_system(system))
+
+    def _stream(self, request: Request) -> Iterator[str | Reply]:
+        reply = self._reply(request)
+        yield from TOKEN.findall(reply.text)
+        yield reply
+
+    def _reply(self, request: Request) -> Reply:
+        messages = say(request)
+        self.seen.append(messages)
+        prompt_tokens = sum(len(TOKEN.findall(message.content)) for message in messages)
+        return replace(self._answer(messages, request.sampling), prompt_tokens=prompt_tokens)
+
+    def _answer(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
+        raise NotImplementedError
+
+
+class ScriptedModel(_TextModel):
+    """Says what the script says. Stop strings and `max_new_tokens` (in words) cut it short, as they would a model.
+
+    Where the script has no answer (the list is at its end, the mapping lacks what was said, the function raises), the
+    reply has `finish == "error"`.
+
+    Args:
+        replies: texts in the order of the requests; or the text by the content of the last message; or a function of
+            all messages.
+    """
+
+    def __init__(self, replies: Script) -> None:
+        super().__init__("scripted")
+        self.replies: Script = (replies,) if isinstance(replies, str) else replies
+
+    def _answer(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
+        try:
+            text = self._look_up(messages)
+        except Exception as error:  # a test's script fails as a model would: its own request alone
+            return Reply("", "error", error=str(error) or repr(error), seed=sampling.seed)
+        text, finish, new_tokens = _cut(text, sampling)
+        return Reply(text, finish, new_tokens=new_tokens, seed=sampling.seed)
+
+    def _look_up(self, messages: tuple[Message, ...]) -> str:
+        if callable(self.replies):
+            return self.replies(messages)
+        if isinstance(self.replies, Mapping):
+            said = messages[-1].content if messages else ""
+            try:
+                return self.replies[said]
+            except KeyError:
+                raise ModelError(f"the script has no reply to {said!r}; it has {sorted(self.replies)}") from None
+        index = len(self.seen) - 1
+        if index >= len(self.replies):
+            raise ModelError(f"the script is at its end: {len(self.replies)} replies, and this is request {index + 1}")
+        return self.replies[index]
+
+
+class FakeModel(_TextModel):
+    """A chat model in name only: words at random, the same for the same messages and seed.
+
+    One word is one token. At temperature 0 the request's seed plays no part; a request without a seed is drawn with
+    the model's own. With a `drift`, the model remembers its system prompt in round t (counted from 0, since the last
+    system message) with probability (1 - drift) ** t, and then says it word for word; a judge that looks for a word
+    of the system prompt thus measures a known stability.
+
+    Args:
+        seed: two models with different seeds talk differently.
+        drift: probability per round of losing the system prompt, from 0 to 1; None never follows it.
+        delay: seconds that each reply takes.
+        fail_every: every n-th request fails, counted over the model's life; 0 for none.
+
+    Raises:
+        ConfigError: an argument is out of its range.
+    """
+
+    def __init__(self, seed: int = 0, *, drift: float | None = None, delay: float = 0.0, fail_every: int = 0) -> None:
+        super().__init__("fake")
+        if drift is not None and not 0 <= drift <= 1:
+            raise ConfigError(f"fake model: drift is {drift!r}; expected a probability from 0 to 1")
+        if delay < 0 or fail_every < 0:
+            raise ConfigError(f"fake model: delay {delay!r} and fail_every {fail_every!r} must be 0 or more")
+        self.seed = seed
+        self.drift = drift
+        self.delay = delay
+        self.fail_every = fail_every
+
+    def _answer(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
+        time.sleep(self.delay)
+        seed = self.seed if sampling.seed is None else sampling.seed
+        if self.fail_every and len(self.seen) % self.fail_every == 0:
+            return Reply("", "error", error=f"injected fault (fail_every={self.fail_every})", seed=seed)
+        draw = self._random(messages, seed if sampling.temperature > 0 else 0)
+        text, finish, new_tokens = _cut(self._text(messages, sampling, draw), sampling)
+        logprobs = tuple(-draw.expovariate(1.0) for _ in range(new_tokens)) if sampling.logprobs else None
+        return Reply(text, finish, new_tokens=new_tokens, logprobs=logprobs, seed=seed)
+
+    def _random(self, messages: tuple[Message, ...], seed: int) -> Random:
+        # hash() is salted per process; a digest gives the same reply everywhere.
+        said = json.dumps([self.seed, seed, [message.as_dict() for message in messages]])
+        return Random(hashlib.blake2b(said.encode()).digest())
+
+    def _text(self, messages: tuple[Message, ...], sampling: Sampling, draw: Random) -> str:
+        system = self._remembered(messages, draw)
+        if system is not None and not sampling.ignore_eos:
+            return system
+        count = sampling.max_new_tokens if sampling.ignore_eos else draw.randint(5, 25)
+        return " ".join(draw.choices(WORDS, k=count)).capitalize() + "."
+
+    def _remembered(self, messages: tuple[Message, ...], draw: Random) -> str | None:
+        luck = draw.random()
+        rounds = 0
+        for message in reversed(messages):
+            if message.role == "system":
+                return message.content if self.drift is not None and luck < (1 - self.drift) ** rounds else None
+            rounds += message.role == "assistant"
+        return None
+
+
+def _cut(text: str, sampling: Sampling) -> tuple[str, FinishReason, int]:
+    """The text up to the limit on words or the first stop string, why it ends there, and its number of words."""
+    finish: FinishReason = "stop"
+    words = TOKEN.findall(text)
+    if len(words) > sampling.max_new_tokens or (sampling.ignore_eos and len(words) == sampling.max_new_tokens):
+        text, finish = "".join(words[: sampling.max_new_tokens]).rstrip(), "length"
+    ends = [text.find(stop) for stop in sampling.stop if stop in text]
+    if ends:
+        text, finish = text[: min(ends)], "stop"
+    return text, finish, len(TOKEN.findall(text))

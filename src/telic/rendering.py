@@ -1,0 +1,269 @@
+"""Chat-template rendering with the exact span of every message, in characters and in tokens.
+
+Spans are found without knowing any template: the dialogue is rendered a second time with a unique marker in place of
+each content. What stands between the markers is the template's own text, so the contents lie between the same pieces
+of the real rendering, also where a template trims or rewrites them. Where a turn ends is read off renderings of the
+marked dialogue's beginnings.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from os.path import commonprefix
+from typing import Any
+
+from telic.dialogue import Message
+from telic.errors import ModelError
+
+__all__ = ["PLAIN_TEMPLATE", "Rendering", "Span", "Template"]
+
+PLAIN_TEMPLATE = (
+    "{% for m in messages %}{{ m['role'].capitalize() + ': ' + m['content'] + '\n\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+"""For models that come without a chat template: `Role: content` paragraphs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open range [start, end)."""
+
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return max(0, self.end - self.start)
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A dialogue as the model sees it.
+
+    `turns[i]` and `contents[i]` are the token spans of message i: with the template's marks around it, and its
+    content only. A message that the template left out has an empty span.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    turns: tuple[Span, ...]
+    contents: tuple[Span, ...]
+    messages: tuple[Message, ...]
+    system_folded: bool = False
+    """The template takes no system message: its content was put before the first user message."""
+    token_texts: tuple[str, ...] = field(default=(), repr=False)
+    """The stretch of `text` that each token covers."""
+
+    @cached_property
+    def system_turn(self) -> Span:
+        """Tokens of the system prompt's whole turn; empty without a system prompt."""
+        return self._system(self.turns)
+
+    @cached_property
+    def system_content(self) -> Span:
+        """Tokens of the system prompt's content only; empty without a system prompt."""
+        return self._system(self.contents)
+
+    def _system(self, spans: tuple[Span, ...]) -> Span:
+        if self.messages and self.messages[0].role == "system":
+            return spans[0]
+        return Span(0, 0)
+
+
+class Template:
+    """A tokenizer's chat template.
+
+    Args:
+        tokenizer: a fast tokenizer of `transformers` (it must give character offsets).
+
+    Raises:
+        ModelError: the tokenizer gives no offsets.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        if not getattr(tokenizer, "is_fast", False):
+            raise ModelError(
+                f"tokenizer {type(tokenizer).__name__!r} gives no character offsets, which the spans of messages "
+                "need; load the model's fast tokenizer (tokenizer.json)"
+            )
+        self.tokenizer = tokenizer
+        self._source: str | None = None if getattr(tokenizer, "chat_template", None) else PLAIN_TEMPLATE
+        self._known_pieces: dict[tuple[tuple[tuple[str, str | None], ...], bool], list[_Piece | None]] = {}
+
+    @cached_property
+    def takes_system(self) -> bool:
+        """Whether a system message appears in the rendering."""
+        return self._takes("system", "user")
+
+    @cached_property
+    def takes_assistant_first(self) -> bool:
+        """Whether a dialogue may open with an assistant message."""
+        return self._takes(*(("system",) if self.takes_system else ()), "assistant", "user")
+
+    def _takes(self, *roles: str) -> bool:
+        marks = _marks(len(roles))
+        try:
+            text = self._apply([{"role": r, "content": m} for r, m in zip(roles, marks, strict=True)], True)
+        except _TemplateRefusalError:
+            return False
+        return all(mark in text for mark in marks)
+
+    def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
+        """Render messages, with the opening of the assistant's reply when `reply` is true.
+
+        Raises:
+            ModelError: the template refuses these messages; the message quotes its reason.
+        """
+        if not messages:
+            raise ModelError("there are no messages to render; add a system prompt or a user message first")
+        folded = messages[0].role == "system" and not self.takes_system
+        rows = _fold_system(messages) if folded else [message.as_dict() for message in messages]
+        try:
+            text = self._apply(rows, reply)
+            contents, turns = self._spans(rows, text, reply)
+        except _TemplateRefusalError as refusal:
+            roles = ", ".join(message.role for message in messages)
+            raise ModelError(f"the chat template refuses a dialogue of [{roles}]: {refusal}") from refusal
+        if folded:
+            contents, turns = _unfold_system(contents, turns, messages, rows, text)
+        encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        offsets = encoding["offset_mapping"]
+        starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
+        return Rendering(
+            text=text,
+            token_ids=tuple(encoding["input_ids"]),
+            turns=tuple(_tokens_of(span, starts, ends) for span in turns),
+            contents=tuple(_tokens_of(span, starts, ends) for span in contents),
+            messages=tuple(messages),
+            system_folded=folded,
+            token_texts=tuple(text[start:end] for start, end in offsets),
+        )
+
+    def _apply(self, rows: Sequence[dict[str, str]], reply: bool) -> str:
+        # Templates raise whatever they like: jinja's errors, or TypeErrors from odd content.
+        try:
+            rendered: str = self.tokenizer.apply_chat_template(
+                list(rows), chat_template=self._source, tokenize=False, add_generation_prompt=reply
+            )
+        except Exception as error:
+            raise _TemplateRefusalError(str(error)) from error
+        return rendered
+
+    def _spans(self, rows: Sequence[dict[str, str]], text: str, reply: bool) -> tuple[list[Span], list[Span]]:
+        """Character spans of contents and of whole turns."""
+        contents: list[Span] = []
+        turns: list[Span] = []
+        cursor = 0  # up to where the text is accounted for
+        for row, piece in zip(
+            rows, self._pieces(tuple((row["role"], row.get("name")) for row in rows), reply), strict=True
+        ):
+            turn_start = turns[-1].end if turns else 0
+            if piece is None:  # the template left this message out
+                contents.append(Span(cursor, cursor))
+                turns.append(Span(turn_start, turn_start))
+                continue
+            begin = text.find(piece.lead, cursor)
+            begin = cursor if begin < 0 else begin + len(piece.lead)
+            cursor = _content_end(text, begin, row["content"], piece.following)
+            contents.append(Span(begin, cursor))
+            turns.append(Span(turn_start, cursor + piece.closing))
+        return contents, turns
+
+    def _pieces(self, speakers: tuple[tuple[str, str | None], ...], reply: bool) -> list[_Piece | None]:
+        """What the template writes around each content: a function of who speaks, so it is worked out once."""
+        if (speakers, reply) in self._known_pieces:
+            return self._known_pieces[speakers, reply]
+        marks = _marks(len(speakers))
+        marked = [
+            {"role": role, "content": mark} | ({"name": name} if name else {})
+            for (role, name), mark in zip(speakers, marks, strict=True)
+        ]
+        skeleton = self._apply(marked, reply)
+        pieces: list[_Piece | None] = []
+        read = 0
+        for index, mark in enumerate(marks):
+            at = skeleton.find(mark, read)
+            if at < 0:
+                pieces.append(None)
+                continue
+            lead, read = skeleton[read:at], at + len(mark)
+            ends = [skeleton.find(later, read) for later in marks[index + 1 :]]
+            following = skeleton[read : min((end for end in ends if end >= 0), default=len(skeleton))]
+            pieces.append(_Piece(lead, following, self._closing(marked[: index + 1], mark, following)))
+        self._known_pieces[speakers, reply] = pieces
+        return pieces
+
+    def _closing(self, beginning: Sequence[dict[str, str]], mark: str, following: str) -> int:
+        """How much of the template's text after a content still belongs to its turn."""
+        try:
+            text = self._apply(beginning, False)
+        except _TemplateRefusalError:
+            return 0
+        at = text.find(mark)
+        return len(commonprefix([text[at + len(mark) :], following])) if at >= 0 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    lead: str
+    """The template's text before a content, since the content before it."""
+    following: str
+    """The template's text up to the next content."""
+    closing: int
+    """Characters of `following` that close this content's turn."""
+
+
+class _TemplateRefusalError(Exception):
+    """The template raised."""
+
+
+def _marks(count: int) -> list[str]:
+    # Words that no template tests for and no dialogue contains; letters only, so that no filter changes them.
+    return [f"Qz{chr(97 + i // 676)}{chr(97 + i // 26 % 26)}{chr(97 + i % 26)}mark" for i in range(count)]
+
+
+def _fold_system(messages: Sequence[Message]) -> list[dict[str, str]]:
+    rows = [message.as_dict() for message in messages[1:]]
+    first = next((row for row in rows if row["role"] == "user"), None)
+    if first is None:
+        rows.insert(0, {"role": "user", "content": messages[0].content})
+    else:
+        first["content"] = f"{messages[0].content}\n\n{first['content']}"
+    return rows
+
+
+def _unfold_system(
+    contents: list[Span],
+    turns: list[Span],
+    messages: Sequence[Message],
+    rows: Sequence[dict[str, str]],
+    text: str,
+) -> tuple[list[Span], list[Span]]:
+    """Give the system prompt its own span within the user message that hosts it."""
+    if len(rows) == len(messages):  # it stands alone: there was no user message to host it
+        return contents, turns
+    host = next(index for index, row in enumerate(rows) if row["role"] == "user")
+    whole = contents[host]
+    end = min(whole.end, whole.start + len(messages[0].content.strip()))
+    after = text[end : whole.end]
+    rest = end + len(after) - len(after.lstrip())
+    own = [*contents[:host], Span(rest, whole.end), *contents[host + 1 :]]
+    own_turns = [*turns[:host], Span(rest, turns[host].end), *turns[host + 1 :]]
+    return [Span(whole.start, end), *own], [Span(turns[host].start, rest), *own_turns]
+
+
+def _content_end(text: str, begin: int, content: str, following: str) -> int:
+    """End of a content: as it was given, or trimmed; else up to the template's next piece."""
+    for candidate in (content, content.strip(), content.rstrip(), content.lstrip()):
+        if text.startswith(candidate, begin) and text.startswith(following, begin + len(candidate)):
+            return begin + len(candidate)
+    end = text.find(following, begin) if following else len(text)
+    return end if end >= 0 else len(text)
+
+
+def _tokens_of(span: Span, starts: Sequence[int], ends: Sequence[int]) -> Span:
+    """Tokens that overlap a range of characters; empty for an empty range."""
+    first, last = bisect_right(ends, span.start), bisect_left(starts, span.end)
+    return Span(first, last) if span.end > span.start and last > first else Span(0, 0)

@@ -1,0 +1,247 @@
+"""The bank of triplets: a system prompt, a probe question that only its follower answers right, and the judge."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, overload
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from telic.errors import ConfigError, DataError, JudgeError
+from telic.judges import Judge, build
+from telic.registry import suggest
+
+__all__ = ["FAMILIES", "Bank", "Triplet", "openers"]
+
+FAMILIES = ("format", "choice", "persona", "memory", "language")
+"""The families of the bank that ships with Telic, one file each."""
+
+
+class Triplet(BaseModel):
+    """An instruction, the question that shows whether it still holds, and the judge of the answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1)
+    """Unique within its bank."""
+    family: str = Field(default="custom", min_length=1)
+    """The kind of instruction; results are reported by family too."""
+    system: str = Field(min_length=1)
+    """The system prompt."""
+    ask: str = Field(min_length=1)
+    """The probe question, put on a branch that the dialogue never sees."""
+    judge: dict[str, Any]
+    """The judge of the answer, in the form of a purpose file."""
+    good: tuple[str, ...] = ()
+    """Answers that the judge has to pass."""
+    bad: tuple[str, ...] = ()
+    """Answers that it has to fail, such as that of a model that forgot its instruction."""
+
+    def build_judge(self) -> Judge:
+        """Make the judge.
+
+        Raises:
+            ConfigError: no judge has this name.
+            JudgeError: the judge does not take these arguments.
+        """
+        return build(self.judge)
+
+    def misjudged(self) -> list[str]:
+        """Return those of the example answers that the judge gets wrong; empty where the triplet is sound."""
+        judge = self.build_judge()
+        wanted = [*((answer, 1.0) for answer in self.good), *((answer, 0.0) for answer in self.bad)]
+        return [answer for answer, value in wanted if judge.judge(answer, self.ask).value != value]
+
+
+class Bank(Sequence[Triplet]):
+    """An immutable collection of triplets.
+
+    Args:
+        triplets: the triplets.
+        source: where they come from, for error messages.
+
+    Raises:
+        DataError: there is none, or two have the same id.
+    """
+
+    def __init__(self, triplets: Iterable[Triplet], source: str = "bank") -> None:
+        self._triplets = tuple(triplets)
+        self.source = source
+        if not self._triplets:
+            raise DataError(f"{source}: no triplets; expected at least one [[triplets]] table")
+        seen: set[str] = set()
+        for triplet in self._triplets:
+            if triplet.id in seen:
+                raise DataError(f"{source}: two triplets have the id {triplet.id!r}")
+            seen.add(triplet.id)
+
+    @classmethod
+    def load(cls, families: Sequence[str] | None = None) -> Bank:
+        """Load the bank that ships with Telic, all of it or only some families.
+
+        Raises:
+            ConfigError: there is no such family.
+        """
+        for family in families or ():
+            if family not in FAMILIES:
+                raise ConfigError(f"unknown family {family!r}{suggest(family, list(FAMILIES))}")
+        folder = _data()
+        triplets = [t for family in families or FAMILIES for t in _read(folder / f"{family}.toml", family)]
+        return cls(triplets, "the bank that ships with Telic")
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Bank:
+        """Load the user's own bank.
+
+        The file has a `[[triplets]]` table for each triplet, with the keys `id`, `system`, `ask` and `judge`, and
+        perhaps `family`, `good` and `bad`. A `family` at the top of the file is that of all triplets without one.
+
+        Raises:
+            DataError: the file cannot be read, or an entry is wrong; the message names both.
+        """
+        return cls(_read(Path(path), "custom"), str(path))
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families, in the order of their first triplets."""
+        return tuple(dict.fromkeys(triplet.family for triplet in self))
+
+    def of(self, *families: str) -> Bank:
+        """The part of the bank that is of these families.
+
+        Raises:
+            ConfigError: the bank has no such family.
+        """
+        for family in families:
+            if family not in self.families:
+                raise ConfigError(f"{self.source} has no family {family!r}{suggest(family, list(self.families))}")
+        return Bank((triplet for triplet in self if triplet.family in families), self.source)
+
+    def sample(self, n: int, seed: int, families: Sequence[str] | None = None) -> Bank:
+        """Draw `n` different triplets, as evenly from the families as their sizes allow.
+
+        Raises:
+            ConfigError: `n` is less than 1 or more than there are, or there is no such family.
+        """
+        pool = self if families is None else self.of(*families)
+        if not 1 <= n <= len(pool):
+            raise ConfigError(f"cannot draw {n} triplets from {len(pool)} of {self.source}")
+        decks = pool._decks(random.Random(seed))
+        dealt: list[Triplet] = []
+        while len(dealt) < n:
+            dealt += [deck.pop() for deck in decks if deck]
+            decks = [deck for deck in decks if deck]
+        return Bank(dealt[:n], self.source)
+
+    def pairs(self, n: int, seed: int) -> list[tuple[Triplet, Triplet]]:
+        """Draw `n` pairs of different triplets: the two sides of `n` dialogues.
+
+        The triplets are dealt from a shuffled deck, and the deck is shuffled anew once it is used up, so no triplet
+        is used twice more often than another, and never more than once more.
+
+        Raises:
+            ConfigError: `n` is negative, or the bank has a single triplet.
+        """
+        if n < 0 or len(self) < 2:
+            raise ConfigError(f"cannot draw {n} pairs of different triplets from {len(self)} of {self.source}")
+        rng = random.Random(seed)
+        dealt: list[Triplet] = []
+        while len(dealt) < 2 * n:
+            deck = rng.sample(self._triplets, len(self))
+            if len(dealt) % 2 and dealt[-1] is deck[0]:
+                deck[0], deck[1] = deck[1], deck[0]  # the pair that straddles two decks
+            dealt += deck
+        return [(dealt[2 * i], dealt[2 * i + 1]) for i in range(n)]
+
+    def split(self, fraction: float, seed: int) -> tuple[Bank, Bank]:
+        """Split into a tuning part and a held-out part, with the same families in both.
+
+        Args:
+            fraction: share of each family that goes into the tuning part, rounded to whole triplets.
+            seed: of the shuffle within each family.
+
+        Raises:
+            ConfigError: `fraction` is not between 0 and 1, or leaves a family without a triplet in one part.
+        """
+        tuning: list[Triplet] = []
+        held_out: list[Triplet] = []
+        for deck in self._decks(random.Random(seed)):
+            size = round(fraction * len(deck)) if 0 < fraction < 1 else 0
+            if not 0 < size < len(deck):
+                family = f"family {deck[0].family!r} of {self.source}, which has {len(deck)}"
+                raise ConfigError(f"cannot split off a share of {fraction!r} from {family}; expected a part in both")
+            tuning += deck[:size]
+            held_out += deck[size:]
+        return Bank(tuning, f"{self.source} (tuning)"), Bank(held_out, f"{self.source} (held out)")
+
+    def _decks(self, rng: random.Random) -> list[list[Triplet]]:
+        """The triplets of each family, shuffled; the families too, lest a small sample always favour the first."""
+        decks = []
+        for family in rng.sample(self.families, len(self.families)):
+            deck = [triplet for triplet in self if triplet.family == family]
+            decks.append(rng.sample(deck, len(deck)))
+        return decks
+
+    @overload
+    def __getitem__(self, index: int) -> Triplet: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Triplet]: ...
+    def __getitem__(self, index: int | slice) -> Triplet | Sequence[Triplet]:
+        return self._triplets[index]
+
+    def __len__(self) -> int:
+        return len(self._triplets)
+
+    def __iter__(self) -> Iterator[Triplet]:
+        return iter(self._triplets)
+
+    def __repr__(self) -> str:
+        return f"Bank({len(self)} triplets of {', '.join(self.families)})"
+
+
+def openers() -> list[str]:
+    """Return the topic openers: what the first side of a dialogue says first."""
+    table = _parse(_data() / "openers.toml")
+    return [str(text) for text in table["openers"]]
+
+
+def _data() -> Traversable:
+    return resources.files("telic.stability") / "data"
+
+
+def _parse(path: Traversable | Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a TOML file: {error}") from error
+
+
+def _read(path: Traversable | Path, family: str) -> list[Triplet]:
+    """Read a bank file; every judge is built once, so that a broken one is found before anything is played."""
+    table = _parse(path)
+    family = table.pop("family", family)
+    entries = table.pop("triplets", [])
+    if table:
+        raise DataError(f"{path}: unknown key {next(iter(table))!r}; expected family and [[triplets]] tables")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise DataError(f"{path}: triplets is {entries!r}; expected [[triplets]] tables")
+    triplets = []
+    for number, entry in enumerate(entries, start=1):
+        place = f"{path}: triplet {number} ({entry.get('id', 'without an id')!r})"
+        try:
+            triplet = Triplet.model_validate({"family": family, **entry})
+            triplet.build_judge()
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise DataError(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        except (JudgeError, ConfigError) as error:
+            raise DataError(f"{place}: {error}") from error
+        triplets.append(triplet)
+    return triplets

@@ -1,0 +1,345 @@
+"""Estimates with their uncertainty: bootstrap intervals, paired tests, correlation, pass^k.
+
+Dialogues are the unit that is resampled, never single answers: the answers of one dialogue share its history.
+A missing value (None) is left out and counted. Everything is seeded: the same data give the same interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, stdtrit
+
+__all__ = [
+    "Comparison",
+    "Interval",
+    "bootstrap_clustered",
+    "bootstrap_mean",
+    "bootstrap_ratio",
+    "correlation",
+    "holm",
+    "mean",
+    "paired_difference",
+    "pass_hat_k",
+]
+
+Floats = npt.NDArray[np.float64]
+
+MAX_ELEMENTS = 2**22  # of one block of resamples: 32 MB
+EXACT_FLIPS = 12  # up to this many pairs all 2^n sign flips are enumerated
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate and its interval."""
+
+    value: float | None
+    """None where nothing could be estimated."""
+    low: float | None
+    """None where the data cannot say how uncertain the estimate is, e.g. n = 1."""
+    high: float | None
+    n: int
+    """Units that the estimate rests on: values, pairs or clusters."""
+    missing: int = 0
+    """Values left out because they were missing."""
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "missing"
+        if self.low is None or self.high is None:
+            return f"{self.value:.2f}"
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A paired difference `a - b`, with two-sided p-values of the hypothesis that it is zero."""
+
+    difference: Interval
+    p: float | None
+    """Sign-flip permutation test: exact up to 12 pairs, else Monte Carlo. None without pairs."""
+    p_bootstrap: float | None
+    """Share of the resampled means, centred on zero, that are at least as far from it."""
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are present, or None."""
+    present = [value for value in values if value is not None]
+    return math.fsum(present) / len(present) if present else None
+
+
+def bootstrap_mean(
+    values: Sequence[float | None],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    expand: bool = True,
+    bounds: tuple[float, float] | None = None,
+) -> Interval:
+    """Mean with a percentile bootstrap interval.
+
+    Equal values have equal resamples, which say nothing about the spread. With `bounds` the interval is then
+    the exact one for values never seen to differ: a share of `1 - (alpha / 2)^(1 / n)` of them may still lie
+    at a bound (the rule of three). Without bounds it is left open.
+
+    Args:
+        values: one per independent unit; None is missing.
+        confidence: of the interval.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+        expand: correct the percentiles for small n, where the plain bootstrap is too narrow (Hesterberg 2015,
+            "What Teachers Should Know About the Bootstrap", the expanded percentile interval).
+        bounds: the range that a value can take, where it has one.
+    """
+    present = np.array([value for value in values if value is not None], dtype=np.float64)
+    n, missing = len(present), len(values) - len(present)
+    if n == 0:
+        return Interval(None, None, None, 0, missing)
+    value = float(present.mean())
+    low: float | None = None
+    high: float | None = None
+    if np.ptp(present) == 0:
+        value = float(present[0])
+        if bounds is not None and n > 1:
+            unseen = 1 - ((1 - confidence) / 2) ** (1 / n)
+            low, high = (value + unseen * (bound - value) for bound in bounds)
+    else:
+        means = _resampled_sums(present[:, None], resamples, seed)[:, 0] / n
+        low, high = _percentiles(means, n, confidence, expand)
+    return Interval(value, low, high, n, missing)
+
+
+def bootstrap_clustered(
+    clusters: Iterable[Sequence[float | None]],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    bounds: tuple[float, float] | None = None,
+) -> Interval:
+    """Mean over clusters of each cluster's mean; the clusters are resampled, each with all that it holds.
+
+    `n` counts the clusters that hold a value, `missing` the single values that are absent.
+    """
+    groups = [list(cluster) for cluster in clusters]
+    means = [value for group in groups if (value := mean(group)) is not None]
+    missing = sum(value is None for group in groups for value in group)
+    found = bootstrap_mean(means, confidence=confidence, resamples=resamples, seed=seed, bounds=bounds)
+    return Interval(found.value, found.low, found.high, found.n, missing)
+
+
+def bootstrap_ratio(
+    numerators: Sequence[float | None],
+    denominators: Sequence[float | None],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Ratio of two means over the same units, which are resampled together.
+
+    A unit that lacks either value is left out. The value is missing where the denominators sum to zero; the
+    interval, where those of some resample do.
+    """
+    pairs, missing = _pairs(numerators, denominators)
+    n = len(pairs)
+    if n == 0 or pairs[:, 1].sum() == 0:
+        return Interval(None, None, None, n, missing)
+    value = float(pairs[:, 0].sum() / pairs[:, 1].sum())
+    if n == 1:
+        return Interval(value, None, None, n, missing)
+    sums = _resampled_sums(pairs, resamples, seed)
+    if not np.all(sums[:, 1]):
+        return Interval(value, None, None, n, missing)
+    ratios = sums[:, 0] / sums[:, 1]
+    if np.ptp(ratios) == 0:
+        return Interval(value, None, None, n, missing)
+    return Interval(value, *_percentiles(ratios, n, confidence), n, missing)
+
+
+def paired_difference(
+    a: Sequence[float | None],
+    b: Sequence[float | None],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    bounds: tuple[float, float] | None = None,
+) -> Comparison:
+    """Mean of `a - b` over pairs, tested against zero. A pair that lacks either value is left out.
+
+    Args:
+        a: one value per unit.
+        b: of the same units in the same order.
+        confidence: of the interval.
+        resamples: bootstrap resamples, and random sign flips where there are too many to enumerate.
+        seed: of both.
+        bounds: the range that a difference can take, where it has one; see `bootstrap_mean`.
+    """
+    pairs, missing = _pairs(a, b)
+    differences = pairs[:, 0] - pairs[:, 1]
+    n = len(differences)
+    found = bootstrap_mean(
+        differences.tolist(), confidence=confidence, resamples=resamples, seed=seed, bounds=bounds
+    )
+    interval = Interval(found.value, found.low, found.high, n, missing)
+    if n == 0:
+        return Comparison(interval, None, None)
+    means = _resampled_sums(differences[:, None], resamples, seed)[:, 0] / n
+    observed = abs(differences.mean())
+    p_bootstrap: float | None = None
+    if np.ptp(differences) > 0:
+        p_bootstrap = _share(np.abs(means - differences.mean()) >= observed - _slack(differences))
+    return Comparison(interval, _sign_flip(differences, resamples, seed), p_bootstrap)
+
+
+def correlation(
+    x: Sequence[float | None],
+    y: Sequence[float | None],
+    clusters: Sequence[object] | None = None,
+    *,
+    within: Sequence[object] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Pearson's correlation, with an interval from resampling whole clusters.
+
+    Args:
+        x: values.
+        y: values of the same observations.
+        clusters: which cluster each observation belongs to; by default each is its own.
+        within: groups on whose means the observations are centred first, which leaves the correlation inside
+            a group (Bakdash & Marusich 2017, "Repeated Measures Correlation").
+        confidence: of the interval.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+
+    Returns:
+        `n` counts clusters. The value is missing for fewer than three observations, or where `x` or `y` does
+        not vary; the interval, for fewer than three clusters, or where a tenth of the resamples has no value.
+    """
+    pairs, missing = _pairs(x, y)
+    keep = [i for i, (p, q) in enumerate(zip(x, y, strict=True)) if p is not None and q is not None]
+    names = keep if clusters is None else [clusters[i] for i in keep]
+    n = len(set(names))
+    nothing = Interval(None, None, None, n, missing)
+    if len(pairs) < 3:
+        return nothing
+    if within is None:
+        centred = pairs - pairs.mean(axis=0)
+    else:
+        group = _codes([within[i] for i in keep])
+        centred = pairs - (_group_sums(pairs, group) / np.bincount(group)[:, None])[group]
+    moments = np.column_stack([np.ones(len(centred)), centred, centred**2, centred.prod(axis=1)])
+    by_cluster = _group_sums(moments, _codes(names))
+    value = _pearson(by_cluster.sum(axis=0))
+    if np.isnan(value):
+        return nothing
+    drawn = _pearson(_resampled_sums(by_cluster, resamples, seed))
+    drawn = drawn[~np.isnan(drawn)]
+    if n < 3 or len(drawn) < 0.9 * resamples or np.ptp(drawn) == 0:
+        return Interval(float(value), None, None, n, missing)
+    return Interval(float(value), *_percentiles(drawn, n, confidence), n, missing)
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """P-values adjusted for their number (Holm 1979), in the order given; None is no test and stays None."""
+    order = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p, i) in enumerate(order):
+        largest = max(largest, min(1.0, p * (len(order) - rank)))
+        adjusted[i] = largest
+    return adjusted
+
+
+def pass_hat_k(n: int, c: int, k: int) -> float:
+    """Probability that k trials drawn from n all succeed, of which c did: C(c, k) / C(n, k).
+
+    The unbiased estimate of pass^k, the chance that k independent trials all succeed (Yao et al. 2024,
+    arXiv 2406.12045).
+
+    Raises:
+        ValueError: the counts contradict each other.
+    """
+    if not (0 <= c <= n and 1 <= k <= n):
+        raise ValueError(f"pass^k needs 0 <= c <= n and 1 <= k <= n, got n={n!r}, c={c!r}, k={k!r}")
+    return math.comb(c, k) / math.comb(n, k)
+
+
+def _pairs(x: Sequence[float | None], y: Sequence[float | None]) -> tuple[Floats, int]:
+    """The complete pairs as rows, and how many were not."""
+    rows = [(p, q) for p, q in zip(x, y, strict=True) if p is not None and q is not None]
+    return np.array(rows, dtype=np.float64).reshape(-1, 2), len(x) - len(rows)
+
+
+def _resampled_sums(rows: Floats, resamples: int, seed: int) -> Floats:
+    """Column sums of `resamples` draws of as many rows with replacement, by blocks that bound the memory."""
+    rng = np.random.default_rng(seed)
+    n, columns = rows.shape
+    block = max(1, MAX_ELEMENTS // (n * columns))
+    sums = [
+        rows[rng.integers(0, n, (min(block, resamples - start), n))].sum(axis=1)
+        for start in range(0, resamples, block)
+    ]
+    return np.concatenate(sums)
+
+
+def _percentiles(drawn: Floats, n: int, confidence: float, expand: bool = True) -> tuple[float, float]:
+    tail = (1 - confidence) / 2
+    if expand:
+        tail = float(ndtr(math.sqrt(n / (n - 1)) * stdtrit(n - 1, tail)))
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _sign_flip(differences: Floats, resamples: int, seed: int) -> float:
+    """P-value of the mean under random signs: what it would be if either member of a pair were as good."""
+    n = len(differences)
+    threshold = abs(differences.sum()) - n * _slack(differences)
+    if n <= EXACT_FLIPS:
+        bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+        return float(np.mean(np.abs((1 - 2 * bits) @ differences) >= threshold))
+    rng = np.random.default_rng(seed)
+    block = max(1, MAX_ELEMENTS // n)
+    extreme = [
+        np.abs(rng.choice([-1.0, 1.0], (min(block, resamples - start), n)) @ differences) >= threshold
+        for start in range(0, resamples, block)
+    ]
+    return _share(np.concatenate(extreme))
+
+
+def _share(extreme: npt.NDArray[np.bool_]) -> float:
+    """A Monte Carlo p-value: the data themselves count as one draw, so that it is never zero."""
+    return float((1 + extreme.sum()) / (1 + len(extreme)))
+
+
+def _slack(values: Floats) -> float:
+    """What rounding may add to a mean: draws that tie with the data must count as ties."""
+    return float(1e-12 * np.abs(values).max())
+
+
+def _codes(names: Sequence[object]) -> npt.NDArray[np.intp]:
+    seen: dict[object, int] = {}
+    return np.array([seen.setdefault(name, len(seen)) for name in names], dtype=np.intp)
+
+
+def _group_sums(rows: Floats, group: npt.NDArray[np.intp]) -> Floats:
+    sums = np.zeros((group.max() + 1, rows.shape[1]))
+    np.add.at(sums, group, rows)
+    return sums
+
+
+def _pearson(moments: Floats) -> Floats:
+    """Correlation from the sums of 1, x, y, x², y², xy in the last axis; NaN where x or y does not vary."""
+    n, x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
+    var_x, var_y = xx - x * x / n, yy - y * y / n
+    flat = (var_x <= 1e-12 * xx) | (var_y <= 1e-12 * yy)
+    scale = np.sqrt(np.where(flat, 1.0, var_x * var_y))
+    return np.asarray(np.where(flat, np.nan, np.clip((xy - x * y / n) / scale, -1, 1)))

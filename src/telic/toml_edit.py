@@ -1,0 +1,134 @@
+"""Writing TOML: whole documents, and edits that leave the author's comments and layout alone."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+import tomlkit
+from pydantic import BaseModel
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT, Table
+
+from telic.errors import ConfigError
+from telic.toml_source import Block, blocks
+
+__all__ = ["dump", "edit", "plain"]
+
+
+def plain(value: Any, where: str = "") -> Any:
+    """`value` in TOML's own types: mappings and models as dict, tuples as list, paths as text; None is left out.
+
+    Raises:
+        ConfigError: some value has no form in TOML; `where` and the keys below it name the place.
+    """
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump(exclude_none=True), where)
+    if isinstance(value, Mapping):
+        kept = ((str(key), item) for key, item in value.items() if item is not None)
+        return {key: plain(item, f"{where}.{key}".removeprefix(".")) for key, item in kept}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, PurePath):
+        return str(value)
+    try:
+        return tomlkit.item(value).unwrap()
+    except (TOMLKitError, ValueError, TypeError):
+        kind = type(value).__name__
+        raise ConfigError(f"{where}: found {value!r} ({kind}), which TOML cannot hold") from None
+
+
+def dump(values: Mapping[str, Any], depth: int = 1) -> str:
+    """A TOML document: plain keys first, then a [table] per mapping; below `depth` tables are written inline."""
+    return tomlkit.dumps(_fill(tomlkit.document(), plain(values), depth))
+
+
+def edit(text: str, changes: Mapping[str, Any]) -> str:
+    """Change top-level keys of a valid TOML document; None or an empty list takes the key out.
+
+    Raises:
+        ConfigError: the change cannot be made without touching something else.
+    """
+    expected = tomllib.loads(text)
+    for key, value in changes.items():
+        new = None if value is None or value in ([], ()) else plain(value, key)
+        text = _set(text, key, new)
+        expected.pop(key, None)
+        if new is not None:
+            expected[key] = new
+    try:
+        faithful = tomllib.loads(text) == expected
+    except tomllib.TOMLDecodeError:
+        faithful = False
+    if not faithful:  # never trade a user's file for one that says something else
+        raise ConfigError(f"cannot change {', '.join(changes)} in place; edit the file by hand")
+    return text
+
+
+def _set(text: str, key: str, value: Any) -> str:
+    """Put a rendered value where the key was, or where a new one of its kind belongs; None removes it."""
+    parts = blocks(text)
+    old = [part for part in parts if part.key == key]
+    newline = "\r\n" if "\r\n" in text else "\n"
+    rendered = "" if value is None else dump({key: value}).strip().replace("\n", newline)
+    table = rendered.startswith("[")
+    if old and rendered and all(part.table == table for part in old):
+        at = old[0].start
+        text = f"{text[:at]}{rendered}{text[old[0].end :]}"
+        shift = len(rendered) - (old[0].end - at)
+        old = [Block(part.key, part.table, part.start + shift, part.end + shift) for part in old[1:]]
+        rendered = ""
+    for part in reversed(old):
+        before, after = text[: part.start], _REST.sub("", text[part.end :], count=1)
+        apart = not before or before.endswith(newline * 2)
+        text = before + (after.lstrip("\r\n") if apart else after)
+    if not rendered:
+        return text
+    if table:
+        return f"{text.rstrip()}{newline}{newline}{rendered}{newline}"
+    ends = [part.end for part in blocks(text) if not part.table]
+    if not ends:
+        return f"{rendered}{newline}{text}"
+    at = text.find("\n", ends[-1]) + 1 or len(text)
+    return f"{text[:at]}{'' if text[:at].endswith(chr(10)) else newline}{rendered}{newline}{text[at:]}"
+
+
+_REST = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|$)")
+
+
+T = TypeVar("T", Table, tomlkit.TOMLDocument)
+
+
+def _fill(table: T, values: dict[str, Any], depth: int) -> T:
+    items = {key: _item(value, depth) for key, value in values.items()}
+    for key in sorted(items, key=lambda key: isinstance(items[key], (AoT, Table))):
+        table.add(key, items[key])
+    return table
+
+
+def _item(value: Any, depth: int) -> Any:
+    if depth and isinstance(value, dict):
+        return _fill(tomlkit.table(), value, depth - 1)
+    if depth and isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        array = tomlkit.aot()
+        for item in value:
+            array.append(_fill(tomlkit.table(), item, depth - 1))
+        return array
+    return _inline(value)
+
+
+def _inline(value: Any) -> Any:
+    if isinstance(value, dict):
+        inline = tomlkit.inline_table()
+        for key, item in value.items():
+            inline.add(key, _inline(item))
+        return inline
+    if isinstance(value, list):
+        array = tomlkit.array()
+        for item in value:
+            array.append(_inline(item))
+        return array
+    return tomlkit.item(value)
