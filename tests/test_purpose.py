@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomlkit
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telic.errors import ConfigError, JudgeError
+from telic.judges import build
 from telic.purpose import Probe, Purpose, SamplingDefaults, template, update_file
 from telic.toml_edit import dump, edit, plain
 from telic.toml_source import KeyPath, parse
@@ -24,6 +26,9 @@ system = "You are Mia."
 ask = "What is your name?"
 judge = { contains = "Mia" }
 """
+
+
+MISPLACED = "unknown key here; it belongs to the whole file: write it before the first [table]"
 
 
 def refused(text: str) -> list[str]:
@@ -50,7 +55,7 @@ def test_rules_are_appended_to_the_system_prompt() -> None:
 
 
 def test_sampling_gives_only_what_is_set() -> None:
-    assert Purpose.from_text(GOOD + "[sampling]\ntop_k = 5\nstop = [\"\\\\n\"]\n").sampling.options() == {
+    assert Purpose.from_text(GOOD + '[sampling]\ntop_k = 5\nstop = ["\\\\n"]\n').sampling.options() == {
         "top_k": 5,
         "stop": ("\\n",),
     }
@@ -61,7 +66,10 @@ def test_sampling_gives_only_what_is_set() -> None:
     [
         ("name = Mia\n", "line 1: not valid TOML: invalid value; a text needs quotation marks. Found: name = Mia"),
         ('name = "x"\nsystem = "y\n', "line 2: not valid TOML: illegal character '\\n'. Found: system = \"y"),
-        ('name = "x"\nname = "y"\nsystem = "z"\n', 'line 2: not valid TOML: cannot overwrite a value. Found: name = "y"'),
+        (
+            'name = "x"\nname = "y"\nsystem = "z"\n',
+            'line 2: not valid TOML: cannot overwrite a value. Found: name = "y"',
+        ),
         (
             'name = "x"\nsystem = """\nYou are\n\n',
             "line 3: not valid TOML: unterminated string before the end of the file; look for a quotation mark or a "
@@ -84,7 +92,10 @@ def test_broken_toml_is_quoted_with_its_line(text: str, expected: str) -> None:
         (GOOD.replace("name =", "nmae =", 1), "line 1: nmae: unknown key; did you mean 'name'?"),
         (GOOD.replace('name = "travel"\n', ""), "line 1: name: missing; expected a text in quotation marks"),
         (GOOD.replace('"You are Mia."', '"  "'), "line 2: system: found an empty text, expected some words"),
-        (GOOD.replace('"You are Mia."', "42"), "line 2: system: found 42 (a whole number), expected a text in quotation marks"),
+        (
+            GOOD.replace('"You are Mia."', "42"),
+            "line 2: system: found 42 (a whole number), expected a text in quotation marks",
+        ),
         ('rules = "Be kind."\n' + GOOD, "line 1: rules: found 'Be kind.' (a text), expected a list"),
         (
             'rules = [\n  "a",\n  # why\n  true,\n]\n' + GOOD,
@@ -107,21 +118,36 @@ def test_broken_toml_is_quoted_with_its_line(text: str, expected: str) -> None:
             GOOD + '[[probes]]\nask = "Again?"\nname = "What is your name?"\njudge.contains = "x"\n',
             "line 9: probes[1].name: 'What is your name?' is also the name of probes[0]; give each probe its own",
         ),
-        (GOOD.replace("[[probes]]", "[probes]"), "line 4: probes: found a table, expected a list of tables: [[probes]]"),
+        (
+            GOOD.replace("[[probes]]", "[probes]"),
+            "line 4: probes: found a table, expected a list of tables: [[probes]]",
+        ),
         (
             'probes = [{ask = "a", judge = {x = 1}},\n\n  {ask = "b", judge = 3}]\nname = "n"\nsystem = "s"\n',
             'line 3: probes[1].judge: found 3 (a whole number), expected a judge such as { contains = "Mia" }',
         ),
-        (GOOD + "[sampling]\ntemperature = -1\n", "line 8: sampling.temperature: found -1 (a whole number), expected greater than or equal to 0"),
-        (GOOD + "[sampling]\ntemperature = inf\n", "line 8: sampling.temperature: found inf (a number), expected a finite number"),
-        (GOOD + "sampling.top_q = 1\n", "line 7: probes[0].sampling: unknown key here; it belongs to the whole file: write it before the first [table]"),
+        (
+            GOOD + "[sampling]\ntemperature = -1\n",
+            "line 8: sampling.temperature: found -1 (a whole number), expected a number greater than or equal to 0",
+        ),
+        (
+            GOOD + "[sampling]\ntemperature = inf\n",
+            "line 8: sampling.temperature: found inf (a number), expected a finite number",
+        ),
+        (GOOD + "sampling.top_q = 1\n", "line 7: probes[0].sampling: " + MISPLACED),
         ("sampling.top_q = 1\n" + GOOD, "line 1: sampling.top_q: unknown key; did you mean 'top_p'?"),
         (GOOD + "[game]\nrounds = 3\n", 'line 7: game: found no name, expected one such as name = "hold"'),
-        (GOOD + "[[controls]]\nname = 'a'\n[[controls]]\nname = 3\n", 'line 9: controls[1]: found name = 3, expected one such as name = "hold"'),
-        (GOOD + 'rules = ["Be kind."]\n', "line 7: probes[0].rules: unknown key here; it belongs to the whole file: write it before the first [table]"),
-        ('[[probes]]\nask = "a"\njudge = {x = 1}\n"system" = "s"\n[game]\nname = "g"\n', "line 4: probes[0].system: unknown key here; it belongs to the whole file: write it before the first [table]"),
+        (
+            GOOD + "[[controls]]\nname = 'a'\n[[controls]]\nname = 3\n",
+            'line 9: controls[1]: found name = 3, expected one such as name = "hold"',
+        ),
+        (GOOD + 'rules = ["Be kind."]\n', "line 7: probes[0].rules: " + MISPLACED),
+        (
+            '[[probes]]\nask = "a"\njudge = {x = 1}\n"system" = "s"\n[game]\nname = "g"\n',
+            "line 4: probes[0].system: " + MISPLACED,
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named_with_its_line(text: str, expected: str) -> None:
     assert expected in refused(text)
 
@@ -189,6 +215,8 @@ def test_the_bundled_purposes_are_valid(tmp_path: Path, monkeypatch: pytest.Monk
     demo = Purpose.load("demo")
     assert "Mia" in demo.system_prompt
     assert 4 <= len(demo.probes) <= 6
+    for purpose in (demo, Purpose.from_text(template())):
+        purpose.check(build)
     assert Purpose.from_text(template('an "odd" name\\')).name == 'an "odd" name\\'
     (tmp_path / "demo").write_text(GOOD)
     assert Purpose.load("demo").name == "travel", "a file of that name comes first"
@@ -205,6 +233,7 @@ values = st.recursive(
 tables = st.dictionaries(any_text, values, max_size=4)
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Purpose,
@@ -232,6 +261,7 @@ def paths(value: Any, path: KeyPath = ()) -> list[KeyPath]:
     return [path]
 
 
+@settings(deadline=None)
 @given(tables, st.integers(0, 3))
 def test_every_value_has_a_line_and_keys_stand_on_it(table: dict[str, Any], depth: int) -> None:
     text = dump(table, depth)
@@ -291,7 +321,10 @@ def test_replacing_the_controls_keeps_everything_else(tmp_path: Path) -> None:
 
 def test_edits_of_every_kind_keep_comments() -> None:
     text = edit(COMMENTED, {"rules": ["b", "c"], "partner": "p", "planner": {"path": "x"}, "controls": []})
-    assert '# Mia\'s purpose\nname = "travel"   # short\nrules = ["b", "c"]\nsystem = "s"\npartner = "p"\n\n# What we ask' in text
+    assert (
+        '# Mia\'s purpose\nname = "travel"   # short\nrules = ["b", "c"]\nsystem = "s"\npartner = "p"\n\n# What we ask'
+        in text
+    )
     assert "# What success is:\n# a trip\n[game]" in text
     assert text.endswith('# the end\n\n[planner]\npath = "x"\n')
     assert "controls" not in tomllib.loads(text)
@@ -302,7 +335,7 @@ def test_edits_of_every_kind_keep_comments() -> None:
     [
         ('controls = [{name = "a"}] # c\nname = "n"\n', {"controls": [{"name": "b"}]}),
         ('game.name = "a"\ngame.turns = 2\nname = "n"', {"game": {"name": "b"}}),
-        ('[a]\nx = 1\n[a.b]\ny = 2\n[c]\n', {"a": None, "z": 5}),
+        ("[a]\nx = 1\n[a.b]\ny = 2\n[c]\n", {"a": None, "z": 5}),
         ("x = 1  # why\r\ny = 2\r\n", {"x": [1, 2], "w": "a\nb"}),
         ('x = """\n[a]\n""" # = \ny = [ # ]\n "]", \'#\' ]\n', {"x": 2, "new": {"k": [{"l": {}}]}}),
         ("", {"x": 1}),
@@ -316,12 +349,31 @@ def test_odd_layouts_are_edited_right(text: str, changes: dict[str, Any]) -> Non
         assert (comment in text) == (comment in edit(text, changes)) or "controls" in changes
 
 
+@settings(deadline=None)
+@given(tables, st.integers(0, 2), tables)
+def test_any_change_of_any_document_can_be_made(table: dict[str, Any], depth: int, changes: dict[str, Any]) -> None:
+    text = edit(dump(table, depth), changes)
+    kept = {key: value for key, value in table.items() if key not in changes}
+    assert tomllib.loads(text) == {**kept, **{key: value for key, value in changes.items() if value != []}}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/purpose.md"])
+def test_the_purposes_in_the_documentation_are_valid(page: str) -> None:
+    text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+    found = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert found
+    for example in found:
+        Purpose.from_text(example).check(build)
+
+
 def test_an_edit_that_would_break_the_purpose_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "travel.toml"
     path.write_text(COMMENTED)
     with pytest.raises(ConfigError, match=r"with the changes, line \d+: controls\[0\]: found no name"):
         update_file(path, {"controls": [{"exponent": 2}]})
-    with pytest.raises(ConfigError, match=r"controls\[0\]\.scale: found <object .*> \(object\), which TOML cannot hold"):
+    with pytest.raises(
+        ConfigError, match=r"controls\[0\]\.scale: found <object .*> \(object\), which TOML cannot hold"
+    ):
         update_file(path, {"controls": [{"name": "a", "scale": object()}]})
     assert path.read_text() == COMMENTED
 

@@ -73,7 +73,7 @@ class Episode(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: int = SCHEMA_VERSION
+    version: int = Field(default=SCHEMA_VERSION, le=SCHEMA_VERSION)
     id: str
     """Unique in its run; a resumed run skips the ids that it finds."""
     kind: str
@@ -97,17 +97,23 @@ class EpisodeStore:
         self.path = path
 
     def append(self, episode: Episode) -> None:
-        """Write one episode and make sure that it is on disk."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(episode.model_dump_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Write one episode and make sure that it is on disk.
+
+        Raises:
+            RunError: the file cannot be written, as when the disk is full.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(episode.model_dump_json() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RunError(f"cannot write episode {episode.id!r} to {self.path}: {error.strerror}") from error
 
     def recover(self) -> str | None:
         """Move a last line that is not a whole episode into `episodes.jsonl.broken`; say so, or return None.
 
-        Raises:
-            DataError: a line other than the last is broken: the file was edited, not cut short.
+        Only the end is looked at: damage elsewhere is not a kill's, and reading names it.
         """
         if not self.path.exists():
             return None
@@ -137,27 +143,35 @@ class EpisodeStore:
         """
         if not self.path.exists():
             raise RunError(f"{self.path} does not exist: the run has no episodes yet")
-        with self.path.open(encoding="utf-8") as file:
+        with self.path.open("rb") as file:  # bytes: a line that is not UTF-8 is reported as any other
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield self._parse(line, number)
 
-    def _parse(self, line: str, number: int) -> Episode:
+    def _parse(self, line: bytes, number: int) -> Episode:
         try:
-            episode = Episode.model_validate_json(line)
+            return Episode.model_validate_json(line)
         except ValidationError as error:
+            version = _version(line)  # a newer version has other fields, so this comes first
+            if version > SCHEMA_VERSION:
+                raise DataError(
+                    f"{self.path}, line {number}: schema version {version}, this Telic reads up to "
+                    f"{SCHEMA_VERSION}. Update Telic to read it."
+                ) from None
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "line"
             raise DataError(
                 f"{self.path}, line {number}: {where}: {first['msg']}. "
                 "Delete the line to go on without this episode; --resume plays it again."
             ) from error
-        if episode.version > SCHEMA_VERSION:
-            raise DataError(
-                f"{self.path}, line {number}: schema version {episode.version}, this Telic reads up to "
-                f"{SCHEMA_VERSION}. Update Telic to read it."
-            )
-        return episode
+
+
+def _version(line: bytes) -> int:
+    try:
+        version = json.loads(line)["version"]
+    except (ValueError, LookupError, TypeError):
+        return 0
+    return version if isinstance(version, int) else 0
 
 
 def _is_episode(line: bytes) -> bool:

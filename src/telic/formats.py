@@ -14,8 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import ValidationError
-
 from telic.dialogue import Dialogue, Message, Role
 from telic.episodes import Episode
 from telic.errors import DataError
@@ -83,6 +81,8 @@ def write(path: str | Path, dialogues: Iterable[Dialogue], form: Form = "message
         draft.replace(path)
     except OSError as error:
         raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
+    except UnicodeEncodeError:
+        raise DataError(f"dialogue {number} holds half of a surrogate pair, which is no text") from None
     finally:
         with suppress(OSError):
             draft.unlink()
@@ -231,19 +231,17 @@ def _message(item: Any, where: str) -> Message:
     if not isinstance(role, str) or role.lower() not in _ROLES:
         raise _RecordError(f"{where}.{who}: found {role!r}, expected one of {', '.join(_ROLES)}")
     name = item.get("name")
-    try:
-        return Message(
-            role=_ROLES[role.lower()],
-            content=_content(item[what], f"{where}.{what}"),
-            name=name if isinstance(name, str) else None,
-        )
-    except ValidationError as error:
-        raise _RecordError(f"{where}: {error.errors()[0]['msg']}") from None
+    content = _content(item[what], f"{where}.{what}")
+    return Message(role=_ROLES[role.lower()], content=content, name=name if isinstance(name, str) else None)
 
 
 def _content(value: Any, where: str) -> str:
     """The text of a message; OpenAI also has it in parts."""
     if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise _RecordError(f"{where}: found {value[error.start]!r}, half of a surrogate pair") from None
         return value
     if isinstance(value, list) and value:
         texts = []

@@ -324,6 +324,8 @@ def _describe(error: ErrorDetails) -> str:
     if kind in {"blank", "unnamed", "empty", "duplicate"}:
         return error["msg"]
     expected = form or _EXPECTED.get(kind) or error["msg"].removeprefix("Input should be ")
+    if kind.startswith(("greater", "less")):
+        expected = f"a number {expected}"
     return f"found {_shown(found)}, expected {expected}"
 
 

@@ -124,7 +124,7 @@ def figure(width: float, height: float) -> Figure:
 
 
 def style_axes(axes: Axes) -> None:
-    """The house style: light grid, no box, `COLORS` in turn."""
+    """The house style: light grid, no box. Call it last: a title that is set later keeps its own size."""
     axes.set_facecolor("none")
     for side in axes.spines.values():
         side.set_visible(False)
@@ -136,7 +136,6 @@ def style_axes(axes: Axes) -> None:
         label.set_fontsize(9)
     axes.title.set_color(INK)
     axes.title.set_fontsize(9.5)
-    axes.set_prop_cycle(color=COLORS)
 
 
 def figure_svg(drawn: Figure, alt: str, caption: str = "") -> Html:
@@ -191,7 +190,7 @@ body {{ margin: 0; background: var(--page); color: {ink};
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }}
 main {{ max-width: 64rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem; }}
 h1 {{ font-size: 1.05rem; font-weight: 600; color: {muted}; margin: 0 0 .4rem; overflow-wrap: anywhere; }}
-.lead {{ font-size: 1.45rem; line-height: 1.3; font-weight: 600; margin: 0 0 1.2rem; text-wrap: balance; }}
+.lead {{ font-size: 1.3rem; line-height: 1.35; font-weight: 600; margin: 0 0 1.2rem; max-width: 52rem; }}
 h2 {{ font-size: 1.1rem; margin: 2.4rem 0 .6rem; padding-top: .8rem; border-top: 1px solid {grid}; }}
 h3 {{ font-size: .95rem; margin: 1.2rem 0 .4rem; }}
 p {{ max-width: 44rem; }}
@@ -214,14 +213,17 @@ figcaption {{ color: {muted}; font-size: .85rem; }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }}
 caption {{ text-align: left; color: {muted}; padding-bottom: .3rem; }}
-th, td {{ padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top;
+th, td {{ padding: .25rem .8rem .25rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid {grid}; }}
 thead th {{ color: {muted}; font-weight: 500; white-space: nowrap; }}
 tbody th {{ font-weight: 500; }}
 .numbers td {{ white-space: nowrap; }}
+tr > :last-child {{ padding-right: 0; }}
 details {{ background: var(--card); border-radius: .5rem; padding: .6rem .9rem; margin: .6rem 0; }}
 summary {{ cursor: pointer; font-weight: 500; }}
 pre, .text {{ white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font: inherit; }}
+.text + .text {{ margin-top: .3rem; }}
+.probe + .probe {{ margin-top: .7rem; }}
 .chip {{ display: inline-block; border: 1px solid {grid}; border-radius: 1rem; padding: 0 .5rem; font-size: .8rem;
   font-variant-numeric: tabular-nums; }}
 .speaker {{ color: {accent}; font-weight: 600; font-size: .82rem; }}

@@ -9,13 +9,14 @@ import platform
 import re
 import sys
 import tomllib
+import weakref
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from telic.episodes import EpisodeStore
 from telic.errors import ConfigError, RunError
@@ -54,7 +55,7 @@ class RunFolder:
         """The episodes played so far."""
         self.notes: list[str] = []
         """What a user should know of a resumed run: a line that was cut short, versions that changed."""
-        self._lock: IO[str] | None = None
+        self._unlock: weakref.finalize[[int], RunFolder] | None = None
 
     @classmethod
     def create(
@@ -118,7 +119,6 @@ class RunFolder:
         Raises:
             ConfigError: the run was started with another configuration; the message lists every difference.
             RunError: it is not a run, or another process is writing into it.
-            DataError: its episodes were damaged otherwise than by a kill.
         """
         run = cls.open(path)
         run._acquire()
@@ -163,7 +163,11 @@ class RunFolder:
             raise RunError(f"{path}: {error}. The file was edited; this run cannot be read.") from None
 
     def done(self) -> set[str]:
-        """Ids of the episodes that are in the store."""
+        """Ids of the episodes that are in the store.
+
+        Raises:
+            DataError: the store was damaged otherwise than by a kill.
+        """
         return {episode.id for episode in self.episodes} if self.episodes.path.exists() else set()
 
     def metrics(self, record: Mapping[str, Any]) -> None:
@@ -172,7 +176,7 @@ class RunFolder:
         Raises:
             RunError: the folder is open for reading only, or cannot be written.
         """
-        if self._lock is None:
+        if self._unlock is None:
             raise RunError(f"run {str(self.path)!r} is open for reading; create or resume a run to write")
         line = json.dumps(_jsonable(record), ensure_ascii=False, allow_nan=False)
         try:
@@ -193,9 +197,9 @@ class RunFolder:
 
     def close(self) -> None:
         """Let other processes write into the folder."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        if self._unlock is not None:
+            self._unlock()
+            self._unlock = None
 
     def __enter__(self) -> RunFolder:
         return self
@@ -211,21 +215,19 @@ class RunFolder:
     def _acquire(self) -> None:
         """Take the lock. The system drops it when its process dies, so a killed run leaves nothing to clean up."""
         try:
-            lock = (self.path / _LOCK).open("a+", encoding="utf-8")
+            lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise RunError(f"cannot write into run {str(self.path)!r}: {error.strerror}") from None
         if sys.platform != "win32":
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                lock.seek(0)
-                holder = lock.read().strip() or "another process"
-                lock.close()
+                holder = os.read(lock, 200).decode(errors="replace") or "another process"
+                os.close(lock)
                 raise RunError(f"run {str(self.path)!r} is being written by {holder}") from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {platform.node()}")
-        lock.flush()
-        self._lock = lock
+        os.truncate(lock, 0)
+        os.write(lock, f"process {os.getpid()} on {platform.node()}".encode())
+        self._unlock = weakref.finalize(self, os.close, lock)
 
     def _write_config(self, text: str) -> None:
         draft = self.path / f".{_CONFIG}"

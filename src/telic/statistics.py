@@ -184,9 +184,7 @@ def paired_difference(
     pairs, missing = _pairs(a, b)
     differences = pairs[:, 0] - pairs[:, 1]
     n = len(differences)
-    found = bootstrap_mean(
-        differences.tolist(), confidence=confidence, resamples=resamples, seed=seed, bounds=bounds
-    )
+    found = bootstrap_mean(differences.tolist(), confidence=confidence, resamples=resamples, seed=seed, bounds=bounds)
     interval = Interval(found.value, found.low, found.high, n, missing)
     if n == 0:
         return Comparison(interval, None, None)
@@ -285,8 +283,7 @@ def _resampled_sums(rows: Floats, resamples: int, seed: int) -> Floats:
     n, columns = rows.shape
     block = max(1, MAX_ELEMENTS // (n * columns))
     sums = [
-        rows[rng.integers(0, n, (min(block, resamples - start), n))].sum(axis=1)
-        for start in range(0, resamples, block)
+        rows[rng.integers(0, n, (min(block, resamples - start), n))].sum(axis=1) for start in range(0, resamples, block)
     ]
     return np.concatenate(sums)
 

@@ -70,21 +70,15 @@ def edit(text: str, changes: Mapping[str, Any]) -> str:
 
 def _set(text: str, key: str, value: Any) -> str:
     """Put a rendered value where the key was, or where a new one of its kind belongs; None removes it."""
-    parts = blocks(text)
-    old = [part for part in parts if part.key == key]
     newline = "\r\n" if "\r\n" in text else "\n"
     rendered = "" if value is None else dump({key: value}).strip().replace("\n", newline)
     table = rendered.startswith("[")
-    if old and rendered and all(part.table == table for part in old):
-        at = old[0].start
-        text = f"{text[:at]}{rendered}{text[old[0].end :]}"
-        shift = len(rendered) - (old[0].end - at)
-        old = [Block(part.key, part.table, part.start + shift, part.end + shift) for part in old[1:]]
-        rendered = ""
+    old = [part for part in blocks(text) if part.key == key]
+    first = old.pop(0) if old and rendered and all(part.table == table for part in old) else None
     for part in reversed(old):
-        before, after = text[: part.start], _REST.sub("", text[part.end :], count=1)
-        apart = not before or before.endswith(newline * 2)
-        text = before + (after.lstrip("\r\n") if apart else after)
+        text = _cut(text, part)
+    if first:
+        return f"{text[: first.start]}{rendered}{text[first.end :]}"
     if not rendered:
         return text
     if table:
@@ -92,11 +86,21 @@ def _set(text: str, key: str, value: Any) -> str:
     ends = [part.end for part in blocks(text) if not part.table]
     if not ends:
         return f"{rendered}{newline}{text}"
-    at = text.find("\n", ends[-1]) + 1 or len(text)
-    return f"{text[:at]}{'' if text[:at].endswith(chr(10)) else newline}{rendered}{newline}{text[at:]}"
+    at = text.find("\n", ends[-1]) + 1
+    if not at:  # the last line of the file, not ended
+        return f"{text}{newline}{rendered}{newline}"
+    return f"{text[:at]}{rendered}{newline}{text[at:]}"
 
 
-_REST = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|$)")
+_REST_OF_LINE = re.compile(r"[^\n]*\n?")
+
+
+def _cut(text: str, part: Block) -> str:
+    """Take a block out with the comment on its last line, and leave no two blank lines where it was."""
+    rest = _REST_OF_LINE.match(text, part.end)
+    before, after = text[: part.start], text[rest.end() if rest else part.end :]
+    apart = not before or before.replace("\r", "").endswith("\n\n")
+    return before + (after.lstrip("\r\n") if apart else after)
 
 
 T = TypeVar("T", Table, tomlkit.TOMLDocument)

@@ -23,7 +23,7 @@ _USER = (
     "Grade the answer by the rubric."
 )
 _AGAIN = "That is not in the form asked for. Reply with one line only: Score: N, where N is from 0 to {scale}."
-_STATED = re.compile(r"score\W{0,6}(-?\d+(?:\.\d+)?)", re.IGNORECASE)
+_STATED = re.compile(r"score[\s:=*_(]{0,6}(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 _BARE = re.compile(r"\W*?(-?\d+(?:\.\d+)?)(?:\s*/\s*\d+)?\W*")
 
 
@@ -45,7 +45,7 @@ class ModelJudge:
     """
 
     def __init__(self, model: Model | str, rubric: str, *, scale: int = 10, retries: int = 2) -> None:
-        if not isinstance(model, str | Model) or not model:
+        if not model or not (isinstance(model, str) or callable(getattr(model, "generate", None))):
             raise JudgeError(f"model is {model!r}; expected a model or its name")
         if not isinstance(rubric, str) or not rubric.strip():
             raise JudgeError(f"rubric is {rubric!r}; expected a text that says what a good answer does")

@@ -206,17 +206,20 @@ def picks(answer: str, options: dict[str, str]) -> set[str]:
     labels = "|".join(sorted((re.escape(label) for label in options), key=len, reverse=True))
     if not labels:
         return set()
-    # In prose "a" and "I" are words: a bare label counts where a mark or the end follows, else in upper case.
-    marked = rf"(?i:({labels}))(?=[)\]:.,;!?\"'*]|\s*-\s|\s*$)(?![.']\w)"
-    stated = _kept(rf"(?i:{_STATING}){marked}", text) or _kept(rf"(?i:{_STATING})({labels.upper()})(?!\w)", text)
-    mentioned = {label for label, words in _texts(text, options).items() if words}
+    # "a" and "I" are words too: they count where a mark, the end or another label follows, or stated in upper case.
+    label, firm = rf"(?i:({labels}))(?![.']\w)", r"[)\]:.\"*]|\s*-\s|\s*$"
+    loose = rf"(?={firm}|[,;!?']|\s(?:or|and)\s\W?(?:{labels})(?!\w))"
+    stated = _kept(rf"(?i:{_STATING}){label}{loose}", text)
+    stated = stated or _kept(rf"(?i:{_STATING})({labels.upper()})(?!\w)", text)
+    mentioned = _texts(text, options)
     if len(stated) == 1:
         # "(a) tea, (b) coffee: I choose b" mentions all; "I choose b, the tea" contradicts itself.
         return stated if len(mentioned) != 1 else stated | mentioned
-    shown = stated or _kept(rf"(?<!\w)(?:^[\"'*(\[]*|[(\[]){marked}", text) or _kept(rf"(?<![\w'.]){marked}", text)
-    if not shown:
-        capitals = "|".join(re.escape(label.upper()) for label in options if label.upper() not in {"A", "I"})
-        shown = _kept(rf"(?<![\w'])({capitals})(?![\w'])", text) if capitals else set()
+    shown = stated or _kept(rf"(?<!\w)(?:^[\"'*(\[]*|[(\[]){label}(?={firm})", text)
+    shown = shown or _kept(rf"(?<![\w'.]){label}{loose}", text)
+    plain = "|".join(re.escape(label) for label in options if label not in {"a", "i"})
+    if plain and not shown:
+        shown = _kept(rf"(?i:(?<![\w'])({plain})(?![\w']))", text)
     return shown | mentioned
 
 
@@ -226,12 +229,13 @@ def _kept(pattern: str, text: str) -> set[str]:
     return {hit[1].lower() for hit in found if not re.search(_REJECTED, text[: hit.start(1)], re.IGNORECASE)}
 
 
-def _texts(text: str, options: dict[str, str]) -> dict[str, bool]:
-    """Say for each option whether its text stands in the answer, and not only inside a longer option's."""
-    rest, found = normalise(text), dict.fromkeys(options, False)
+def _texts(text: str, options: dict[str, str]) -> set[str]:
+    """Return the labels of the options whose text stands in the answer, and not only inside a longer option's."""
+    rest, found = normalise(text), set()
     for label, option in sorted(options.items(), key=lambda item: -len(item[1])):
         if option:
-            hits = list(re.finditer(phrase(option), rest))
-            found[label] = any(not re.search(_REJECTED, rest[: hit.start()]) for hit in hits)
+            hits = re.finditer(phrase(option), rest)
+            if any(not re.search(_REJECTED, rest[: hit.start()]) for hit in hits):
+                found.add(label)
             rest = re.sub(phrase(option), lambda hit: "\0" * len(hit[0]), rest)
     return found

@@ -1,1 +1,46 @@
+"""What speaks: local models with their batched engine, remote endpoints, scripted models, the catalog."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from telic.models.base import Continuation, Model, Reply, Request, Sampling, ScoredContinuation
+from telic.models.catalog import load
+from telic.models.control import Control
+from telic.models.session import Session
+
+if TYPE_CHECKING:
+    from telic.models.local import LocalModel
+    from telic.models.remote import RemoteModel
+    from telic.models.scripted import FakeModel, ScriptedModel
+
+__all__ = [
+    "Continuation",
+    "Control",
+    "FakeModel",
+    "LocalModel",
+    "Model",
+    "RemoteModel",
+    "Reply",
+    "Request",
+    "Sampling",
+    "ScoredContinuation",
+    "ScriptedModel",
+    "Session",
+    "load",
+]
+
+_LAZY = {
+    "FakeModel": "telic.models.scripted",
+    "LocalModel": "telic.models.local",
+    "RemoteModel": "telic.models.remote",
+    "ScriptedModel": "telic.models.scripted",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

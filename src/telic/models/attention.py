@@ -66,7 +66,7 @@ class Group:
     _masks: dict[int, torch.Tensor] = field(default_factory=dict)
 
     def mask(self, window: int) -> torch.Tensor:
-        """bool [R, Q, length]: which keys each query sees; `window` limits how far back, 0 does not."""
+        """Bool [R, Q, length]: which keys each query sees; `window` limits how far back, 0 does not."""
         if window not in self._masks:
             key_L = torch.arange(self.length, device=self.position_R_Q.device)
             position = self.position_R_Q[:, :, None]
@@ -110,7 +110,7 @@ def _attention(
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """The attention function for `transformers`: query [1, H, N, D]; key, value [1, KV, N, D], rotated, not repeated."""
+    """The attention function for `transformers`: query [1, H, N, D]; key and value [1, KV, N, D]."""
     forward: Pass | None = getattr(_current, "forward", None)
     if forward is None:  # the model is used on its own, outside of the engine
         out, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
@@ -134,7 +134,13 @@ AttentionMaskInterface.register(IMPLEMENTATION, _mask)
 
 
 def _attend(
-    group: Group, layer: int, query_H_N_D: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float, window: int
+    group: Group,
+    layer: int,
+    query_H_N_D: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    scale: float,
+    window: int,
 ) -> torch.Tensor:
     """Attend each row of a group to its slot; returns [N, H, D]."""
     rows, queries = group.position_R_Q.shape
@@ -189,4 +195,3 @@ def _reweigh(weights_R_H_Q_L: torch.Tensor, applied: AttentionControl, layer: in
     up = torch.where(change, wanted.exp() / inside.clamp_min(torch.finfo(torch.float32).tiny), 1.0)
     down = torch.where(change, -torch.expm1(wanted) / outside.clamp_min(torch.finfo(torch.float32).tiny), 1.0)
     weights_R_H_Q_L[applied.index_R] = weights * torch.where(span, up[..., None], down[..., None])
-

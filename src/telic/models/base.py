@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -10,10 +10,20 @@ from telic.dialogue import Message
 from telic.errors import ConfigError
 
 if TYPE_CHECKING:
-    from telic.models.control import Control
+    from telic.models.control import Control, Point
     from telic.models.session import Session
 
-__all__ = ["READINGS", "Continuation", "FinishReason", "Model", "Reply", "Request", "Sampling", "ScoredContinuation"]
+__all__ = [
+    "READINGS",
+    "Continuation",
+    "FinishReason",
+    "Model",
+    "OnReply",
+    "Reply",
+    "Request",
+    "Sampling",
+    "ScoredContinuation",
+]
 
 FinishReason = Literal["stop", "length", "context", "error"]
 """Why a reply ended: the model stopped, `max_new_tokens`, the context window is full, or the model failed."""
@@ -127,6 +137,10 @@ class ScoredContinuation:
     """Whether every token was the model's most likely one."""
 
 
+OnReply = Callable[[int, Reply], Iterable[Request] | None]
+"""Told of the reply to the request of an index; may return further requests."""
+
+
 @runtime_checkable
 class Model(Protocol):
     """Anything that speaks: local (white box), remote, scripted."""
@@ -136,12 +150,23 @@ class Model(Protocol):
         """How the model is called in reports."""
         ...
 
-    def generate(
-        self, requests: Sequence[Request], on_reply: Callable[[int, Reply], None] | None = None
-    ) -> list[Reply]:
-        """Answer all requests, in their order; `on_reply(index, reply)` is told of each as it is done.
+    @property
+    def points(self) -> frozenset[Point]:
+        """Where controls can act on it."""
+        ...
 
-        A request that fails yields a reply with `finish == "error"`; it does not take the others with it.
+    @property
+    def readings(self) -> frozenset[str]:
+        """What can be read off its replies: a subset of `READINGS`."""
+        ...
+
+    def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
+        """Answer all requests, in their order.
+
+        `on_reply(index, reply)` is told of each reply as it is done, and may return further requests: they join the
+        work at once, and their replies come after those of the requests given. So whole dialogues run side by side
+        without the batch ever draining. A request that fails yields a reply with `finish == "error"`, and does not
+        take the others with it.
 
         Raises:
             UnsupportedControlError: some control or reading cannot act on this model (before any work is done).

@@ -133,7 +133,9 @@ class Arena:
         if slots <= self.slots and capacity <= self.capacity:
             return
         new_slots = self.slots if slots <= self.slots else max(slots, 2 * self.slots)
-        new_capacity = self.capacity if capacity <= self.capacity else -(-max(capacity, 3 * self.capacity // 2) // 256) * 256
+        new_capacity = (
+            self.capacity if capacity <= self.capacity else -(-max(capacity, 3 * self.capacity // 2) // 256) * 256
+        )
         grown = self._zeros(new_slots, new_capacity)
         grown[:, :, : self.slots, :, : self.capacity] = self.data
         self.data = grown

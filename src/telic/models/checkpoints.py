@@ -51,9 +51,8 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
     dtype = dtype or preferred_dtype()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     folder = _converted(Path(source)) if str(source).endswith(".gguf") else source
-    if isinstance(folder, Path) or Path(str(folder)).exists():
-        if not (Path(folder) / "config.json").is_file():
-            raise ModelError(f"{folder} is not a model folder: it has no config.json")
+    if Path(folder).exists() and not (Path(folder) / "config.json").is_file():
+        raise ModelError(f"{folder} is not a model folder: it has no config.json")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
@@ -85,7 +84,7 @@ def _converted(path: Path) -> Path:
         work = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
     except OSError as error:
         raise ModelError(
-            f"cannot write converted weights to {target.parent}: {error}. Set TELIC_CACHE to a folder that can be written"
+            f"cannot write converted weights to {target.parent}: {error}. Set TELIC_CACHE to another folder"
         ) from error
     try:
         _convert(path, work)

@@ -9,7 +9,7 @@ from telic.errors import UnsupportedControlError
 
 if TYPE_CHECKING:
     from telic.dialogue import Message
-    from telic.models.base import Request
+    from telic.models.base import Model, Request
     from telic.models.control import Point
 
 __all__ = ["MESSAGES_ONLY", "refuse_unsupported", "say"]
@@ -18,31 +18,23 @@ MESSAGES_ONLY: frozenset[Point] = frozenset({"messages"})
 """The points of a model of which only the text is within reach."""
 
 
-def refuse_unsupported(
-    model_name: str, points: frozenset[Point], readings: frozenset[str], requests: Iterable[Request]
-) -> None:
+def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
     """Check that a model can carry out all requests, before it starts on any.
 
-    Args:
-        model_name: what the model is called in the error.
-        points: where controls can act on this model.
-        readings: what can be read off this model's replies.
-        requests: what is asked of it.
-
     Raises:
-        UnsupportedControlError: a control acts on a point, or a request asks for a reading, that is not among these.
+        UnsupportedControlError: a control acts on a point, or a request asks for a reading, that the model lacks.
     """
     for request in requests:
         for control in request.controls:
-            if not control.points <= points:
+            if not control.points <= model.points:
                 raise UnsupportedControlError(
-                    f"control {control.name!r} acts on {_listing(control.points)}, but model {model_name!r} takes "
-                    f"controls on {_listing(points)} only; drop the control, or run the model locally (white box)"
+                    f"control {control.name!r} acts on {_listing(control.points)}, but model {model.name!r} takes "
+                    f"controls on {_listing(model.points)} only; drop the control, or run the model locally"
                 )
-        if not request.readings <= readings:
+        if not request.readings <= model.readings:
             raise UnsupportedControlError(
-                f"reading {_listing(request.readings - readings)} was asked of model {model_name!r}, which gives "
-                f"{_listing(readings)}; drop the reading, or run the model locally (white box)"
+                f"reading {_listing(request.readings - model.readings)} was asked of model {model.name!r}, which gives "
+                f"{_listing(model.readings)}; drop the reading, or run the model locally"
             )
 
 

@@ -7,18 +7,20 @@ row act in the order in which they are listed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from telic.dialogue import Message
+from telic.errors import ConfigError
+from telic.registry import Registry
 
 if TYPE_CHECKING:
     import torch
 
     from telic.rendering import Rendering
 
-__all__ = ["Control", "Insertion", "Point", "Row", "Step"]
+__all__ = ["Control", "Insertion", "Point", "Row", "Step", "build", "registry"]
 
 Point = Literal["messages", "embeddings", "attention", "residual", "logits"]
 """Where a control acts: what is said to the model; prefix tokens; attention mass on the system prompt; the residual
@@ -114,3 +116,22 @@ class Control:
     def logits(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
         """Change the next token's logits (float32), one line per row."""
         return logits_R_V
+
+
+registry: Registry[Callable[..., Control]] = Registry("control")
+"""Control factories by name; a purpose file's `[[controls]]` name them, their other keys are the factory's options."""
+
+
+def build(spec: Mapping[str, Any]) -> Control:
+    """Make a control from its table in a purpose file.
+
+    Raises:
+        ConfigError: no control has this name, or it does not take these options.
+    """
+    options = dict(spec)
+    name = options.pop("name")
+    factory = registry.get(name)
+    try:
+        return factory(**options)
+    except TypeError as error:
+        raise ConfigError(f"control {name!r}: {error}") from error

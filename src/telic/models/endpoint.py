@@ -132,7 +132,7 @@ def read_completion(body: str, sampling: Sampling) -> Reply:
     try:
         choice = completion["choices"][0]
         text, logprobs = choice["message"]["content"], choice.get("logprobs")
-    except (AttributeError, KeyError, TypeError, LookupError):
+    except (AttributeError, LookupError, TypeError):
         raise MalformedReplyError("no message in the first choice") from None
     if not isinstance(text, str):
         refusal = choice["message"].get("refusal")
@@ -156,7 +156,7 @@ def read_reply(text: str, reason: object, usage: object, logprobs: Sequence[floa
         prompt_tokens=_count(counts, "prompt_tokens"),
         cached_tokens=_count(details, "cached_tokens") if isinstance(details, dict) else 0,
         new_tokens=new_tokens,
-        logprobs=None if logprobs is None else tuple(logprobs),
+        logprobs=tuple(logprobs) if sampling.logprobs and logprobs is not None else None,
         seed=sampling.seed,
     )
     return reply.failed("the endpoint's content filter ended the reply") if reason == "content_filter" else reply

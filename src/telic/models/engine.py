@@ -16,6 +16,7 @@ import torch
 from telic.errors import ModelError
 from telic.models.base import FinishReason, Reply, Request
 from telic.models.cache import CachePool, KeyValueCache, take_prefix
+from telic.models.compatibility import say
 from telic.models.control import Control, Row
 from telic.models.forward import Chunk, Runner, Track, control_key
 from telic.models.sampling import Draws, draw, fresh_seed
@@ -85,6 +86,7 @@ class Engine:
         self.max_batch, self.context, self.stop_ids, self.pool = max_batch, context, stop_ids, pool
         self.queue: deque[Generation] = deque()
         self.active: list[Generation] = []
+        self._ended: list[Generation] = []
         self.passes = 0
         """Forward passes so far."""
         self.decoded_rows = 0
@@ -98,11 +100,28 @@ class Engine:
         self.queue.append(generation)
         return generation
 
-    def step(self) -> bool:
-        """Run one pass; False when there is nothing left to do."""
+    def step(self) -> list[Generation]:
+        """Run one pass, and return the requests that it brought to their end.
+
+        What was asked to be told of them is told last, when the engine is between passes: it may submit further
+        requests, or even wait for some of its own.
+        """
+        self._ended = []
         self._admit()
-        if not self.active:
-            return bool(self.queue)
+        if self.active:
+            self._pass()
+        ended, self._ended = self._ended, []
+        for generation in ended:
+            if generation.done is not None and generation.reply is not None:
+                generation.done(generation.reply)
+        return ended
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing left to do."""
+        return not self.active and not self.queue
+
+    def _pass(self) -> None:
         chunks = self._plan()
         logits = self.runner.run([chunk for _, chunk in chunks])
         self.passes += 1
@@ -116,7 +135,6 @@ class Engine:
         if ready:
             self.decoded_rows += len(ready)
             self._decode([g for g, _ in ready], torch.stack([row for _, row in ready]))
-        return bool(self.active or self.queue)
 
     def cancel(self, generation: Generation) -> None:
         """Give up on a request; its reply never comes."""
@@ -151,10 +169,7 @@ class Engine:
     def _prepare(self, generation: Generation) -> None:
         """Render the request and find out what it can take over from its session's cache."""
         request = generation.request
-        messages = request.messages
-        for control in request.controls:
-            messages = control.messages(messages)
-        rendering = self.template.render(messages)
+        rendering = self.template.render(say(request))
         memory = request.session.memory if request.session else {}
         row = Row(rendering, len(rendering.token_ids), {name: _copied(value) for name, value in memory.items()})
         track = _track(rendering, row, request.controls, request.readings)
@@ -314,8 +329,7 @@ class Engine:
         if generation in self.active:
             self._save(generation)
             self._release(generation)
-        if generation.done is not None:
-            generation.done(generation.reply)
+        self._ended.append(generation)
 
     def _save(self, generation: Generation) -> None:
         """Bring the session's cache and memory up to date."""
@@ -378,4 +392,3 @@ def _controlled_logits(generations: Sequence[Generation], logits_R_V: torch.Tens
 
 def _copied(value: Any) -> Any:
     return dict(value) if isinstance(value, dict) else value
-

@@ -280,6 +280,8 @@ def _check_supported(config: Any) -> None:
     types = set(getattr(config, "layer_types", None) or [])
     unknown = types - {"full_attention", "sliding_attention"}
     if unknown:
-        raise ModelError(f"model type {kind!r} has layers of type {sorted(unknown)[0]!r}; the engine computes attention")
+        raise ModelError(
+            f"model type {kind!r} has layers of type {sorted(unknown)[0]!r}; the engine computes none such"
+        )
     if getattr(config, "num_kv_shared_layers", 0):
         raise ModelError(f"model type {kind!r} shares keys between layers, which the engine does not compute yet")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, get_args
 
 from telic.dialogue import Message
 from telic.errors import ModelError
-from telic.models.base import Continuation, Reply, Request, Sampling, ScoredContinuation
+from telic.models.base import READINGS, Continuation, OnReply, Reply, Request, Sampling, ScoredContinuation
 from telic.models.cache import CachePool
-from telic.models.control import Control
+from telic.models.control import Control, Point
 from telic.models.engine import Engine, Generation
 from telic.models.forward import Runner
 from telic.models.packing import pack_linears
@@ -20,8 +19,6 @@ from telic.models.session import Session
 from telic.rendering import Rendering, Template
 
 __all__ = ["LocalModel"]
-
-OnReply = Callable[[int, Reply], Iterable[Request] | None]
 
 
 class LocalModel:
@@ -72,6 +69,16 @@ class LocalModel:
         return self._name
 
     @property
+    def points(self) -> frozenset[Point]:
+        """Controls can act everywhere."""
+        return frozenset(get_args(Point))
+
+    @property
+    def readings(self) -> frozenset[str]:
+        """Everything can be read."""
+        return READINGS
+
+    @property
     def context(self) -> int:
         """Longest dialogue in tokens, the reply included."""
         return self.engine.context
@@ -96,20 +103,21 @@ class LocalModel:
         return session.system(system) if system is not None else session
 
     def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
-        """Answer requests in one batch, in their order.
-
-        `on_reply(index, reply)` is told of each reply as it is done, and may return further requests, which join the
-        batch at once and are answered after those given: so whole dialogues run without the batch ever draining.
-        """
+        """Answer requests in one batch, in their order; see `Model.generate`."""
         with self._lock:
-            replies: dict[int, Reply] = {}
-            indices = itertools.count()
+            replies: list[Reply | None] = []
+            waiting = 0
 
             def submit(request: Request) -> None:
-                index = next(indices)
+                nonlocal waiting
+                index = len(replies)
+                replies.append(None)
+                waiting += 1
 
                 def done(reply: Reply) -> None:
+                    nonlocal waiting
                     replies[index] = reply
+                    waiting -= 1
                     for further in (on_reply(index, reply) if on_reply else None) or ():
                         submit(further)
 
@@ -117,13 +125,14 @@ class LocalModel:
 
             for request in requests:
                 submit(request)
-            self._run()
-            return [replies[index] for index in range(len(replies))]
+            # Not until the engine is idle: `on_reply` may itself wait for requests while others are under way.
+            self._run_while(lambda: waiting > 0)
+            return [reply for reply in replies if reply is not None]
 
-    def _run(self) -> None:
+    def _run_while(self, waiting: Callable[[], bool]) -> None:
         try:
-            while self.engine.step():
-                pass
+            while waiting():
+                self.engine.step()
         except BaseException:
             self.engine.reset()
             raise
@@ -135,6 +144,8 @@ class LocalModel:
             shown = 0
             try:
                 while generation.reply is None:
+                    if self.engine.idle:
+                        raise ModelError("the reply was given up, because other work on this model was interrupted")
                     self.engine.step()
                     safe = _settled(generation.text, request.sampling.stop)
                     if generation.reply is None and safe > shown:
@@ -163,7 +174,7 @@ class LocalModel:
                     raise ModelError("an empty continuation has no likelihood; give at least one character")
                 request = Request(continuation.messages, Sampling(seed=0), tuple(controls))
                 generations.append(self.engine.submit(request, forced=forced))
-            self._run()
+            self._run_while(lambda: any(g.reply is None for g in generations))
         return [_scored(generation) for generation in generations]
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from random import uniform
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError
-from telic.models.base import Reply, Request
+from telic.models.base import OnReply, Reply, Request, Sampling
 from telic.models.compatibility import MESSAGES_ONLY, refuse_unsupported, say
+from telic.models.control import Point
 from telic.models.endpoint import Endpoint, MalformedReplyError, read_completion, read_reply, retries_of
 from telic.models.session import Session
 
@@ -25,10 +26,13 @@ __all__ = ["RemoteModel", "Usage"]
 
 T = TypeVar("T")
 
+_Prepared = tuple[dict[str, Any], Sampling]
+
 OPENAI_URL = "https://api.openai.com/v1"
 MALFORMED_RETRIES = 2
 """A server that answers with nonsense is asked again this often at most: it says 200, so it may mean it."""
 CONNECT_TIMEOUT = 10.0
+NO_KEY = "no-key-needed"  # the client insists on one
 
 _COUNTING = threading.Lock()  # not an attribute: a model travels to other processes, a lock does not
 
@@ -72,6 +76,9 @@ class RemoteModel:
         ConfigError: an argument is wrong, or OpenAI is to be called without a key.
     """
 
+    points: frozenset[Point] = MESSAGES_ONLY
+    readings: frozenset[str] = frozenset()
+
     def __init__(
         self,
         model: str,
@@ -99,7 +106,7 @@ class RemoteModel:
             )
         self.concurrency = concurrency
         self.usage = Usage()
-        self._endpoint = Endpoint(model, url, key or "none", retries, timeout, dict(extra_body or {}))
+        self._endpoint = Endpoint(model, url, key or NO_KEY, retries, timeout, dict(extra_body or {}))
 
     @property
     def name(self) -> str:
@@ -113,14 +120,15 @@ class RemoteModel:
         """Open a dialogue with this model."""
         return Session(self, Dialogue().with_system(system))
 
-    def generate(
-        self, requests: Sequence[Request], on_reply: Callable[[int, Reply], None] | None = None
-    ) -> list[Reply]:
-        """Answer all requests, `concurrency` at a time; see `Model.generate`. Works inside a running event loop too."""
-        refuse_unsupported(self.name, MESSAGES_ONLY, frozenset(), requests)
+    def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
+        """Answer all requests, `concurrency` at a time; see `Model.generate`.
+
+        Works inside a running event loop too; `on_reply` is then called from another thread.
+        """
+        refuse_unsupported(self, requests)
         if not requests:
             return []
-        return _run(self._generate(requests, on_reply))
+        return _run(self._generate([self._prepared(request) for request in requests], on_reply))
 
     def stream(self, request: Request) -> Iterator[str | Reply]:
         """Yield the reply's text piece by piece, then the whole `Reply`; see `Model.stream`.
@@ -128,7 +136,7 @@ class RemoteModel:
         What fails before the first piece is tried again; a stream that breaks off later yields a reply with
         `finish == "error"` and the text so far.
         """
-        refuse_unsupported(self.name, MESSAGES_ONLY, frozenset(), [request])
+        refuse_unsupported(self, [request])
         return self._stream(request)
 
     def _client_options(self) -> dict[str, Any]:
@@ -143,57 +151,63 @@ class RemoteModel:
             "timeout": timeout,
         }
 
-    async def _generate(
-        self, requests: Sequence[Request], on_reply: Callable[[int, Reply], None] | None
-    ) -> list[Reply]:
+    def _prepared(self, request: Request) -> _Prepared:
+        return self._endpoint.options(say(request), request.sampling), request.sampling
+
+    async def _generate(self, requests: Sequence[_Prepared], on_reply: OnReply | None) -> list[Reply]:
         from openai import AsyncOpenAI
 
         gate = asyncio.Semaphore(self.concurrency)
+        tasks: list[asyncio.Task[Reply]] = []
 
-        async def answer(index: int) -> Reply:
+        def submit(prepared: _Prepared) -> None:
+            tasks.append(group.create_task(answer(len(tasks), prepared)))
+
+        async def answer(index: int, prepared: _Prepared) -> Reply:
             async with gate:
-                reply = await self._answer(client, requests[index])
-            if on_reply is not None:
-                on_reply(index, reply)
+                reply = await self._answer(client, *prepared)
+            further = list((on_reply and on_reply(index, reply)) or ())
+            refuse_unsupported(self, further)
+            for request in further:
+                submit(self._prepared(request))
             return reply
 
         # A client's connections belong to one event loop, and each call has its own.
         async with AsyncOpenAI(**self._client_options()) as client:
             try:
                 async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(answer(index)) for index in range(len(requests))]
-            except ExceptionGroup as failures:  # only `on_reply` raises here, and its caller knows what
+                    for prepared in requests:
+                        submit(prepared)
+            except ExceptionGroup as failures:  # what `on_reply` raised, or what it asked for and cannot have
                 raise failures.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _answer(self, client: AsyncOpenAI, request: Request) -> Reply:
+    async def _answer(self, client: AsyncOpenAI, options: dict[str, Any], sampling: Sampling) -> Reply:
         retries = 0
         for attempt in range(1 + min(self._endpoint.retries, MALFORMED_RETRIES)):
             if attempt:
                 retries += 1
                 await asyncio.sleep(0.5 * 2**attempt * uniform(0.75, 1))
             try:
-                options = self._endpoint.options(say(request), request.sampling)
                 raw = await client.chat.completions.with_raw_response.create(**options)
                 retries += raw.retries_taken
-                reply = read_completion(raw.http_response.text, request.sampling)
+                reply = read_completion(raw.http_response.text, sampling)
                 break
             except MalformedReplyError as error:
-                reply = self._endpoint.failure(error, request.sampling)
+                reply = self._endpoint.failure(error, sampling)
             except Exception as error:  # whatever the client raises: it is this request's failure, not the others'
                 retries += retries_of(error)
-                reply = self._endpoint.failure(error, request.sampling)
+                reply = self._endpoint.failure(error, sampling)
                 break
         return self._counted(reply, retries)
 
     def _stream(self, request: Request) -> Iterator[str | Reply]:
         from openai import OpenAI
 
-        sampling = request.sampling
         text, reason, usage = "", None, None
         logprobs: list[float] = []
         retries = 0
-        options = self._endpoint.options(say(request), sampling)
+        options, sampling = self._prepared(request)
         with OpenAI(**self._client_options()) as client:
             try:
                 raw = client.chat.completions.with_raw_response.create(
@@ -214,7 +228,7 @@ class RemoteModel:
                     raise MalformedReplyError("the stream ended before the reply did")
                 reply = read_reply(text, reason, usage, logprobs or None, sampling)
             except Exception as error:  # as in `_answer`
-                retries += retries_of(error)
+                retries = max(retries, retries_of(error))
                 reply = self._endpoint.failure(error, sampling, text)
         yield self._counted(reply, retries)
 
@@ -233,17 +247,22 @@ class RemoteModel:
 def _run(main: Coroutine[Any, Any, T]) -> T:
     """Run to the end; inside a running event loop (a notebook), beside it in a thread. Ctrl-C stops either."""
     try:
-        asyncio.get_running_loop()
+        outer = asyncio.current_task()
     except RuntimeError:
         return asyncio.run(main)
     loop = asyncio.new_event_loop()
     task = loop.create_task(main)
     try:
         with ThreadPoolExecutor(1) as thread:
+            work = thread.submit(loop.run_until_complete, task)
             try:
-                return thread.submit(loop.run_until_complete, task).result()
-            except KeyboardInterrupt:
+                # asyncio's own Ctrl-C only marks the outer task, which cannot notice while it is blocked here.
+                while not wait([work], timeout=0.1).done:
+                    if outer is not None and outer.cancelling():
+                        raise asyncio.CancelledError
+            except BaseException:
                 loop.call_soon_threadsafe(task.cancel)
                 raise
+            return work.result()
     finally:
         loop.close()

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from telic.models.base import Sampling
 
 __all__ = ["Draws", "draw", "fresh_seed"]
 
-CANDIDATES = 256
+Array = NDArray[np.float64]
+
+CANDIDATES = 1024
 """Tokens looked at first: nearly always the nucleus lies within them, and sorting a whole vocabulary is slow."""
 
 
@@ -40,7 +43,7 @@ def draw(logits_R_V: torch.Tensor, settings: Sequence[Sampling], draws: Sequence
         settings: one per row.
         draws: one per row; greedy rows do not use theirs.
     """
-    tokens = logits_R_V.argmax(-1).tolist()
+    tokens: list[int] = logits_R_V.argmax(-1).tolist()
     warm = [r for r, setting in enumerate(settings) if setting.temperature > 0]
     if not warm:
         return tokens
@@ -50,30 +53,35 @@ def draw(logits_R_V: torch.Tensor, settings: Sequence[Sampling], draws: Sequence
     top = torch.topk(probabilities, min(CANDIDATES, probabilities.shape[-1]), dim=-1)
     top_values, top_tokens = top.values.double().cpu().numpy(), top.indices.cpu().numpy()
     for place, row in enumerate(warm):
-        setting = settings[row]
+        setting, uniform = settings[row], draws[row].next()
         values, ids = top_values[place], top_tokens[place]
+        if setting.top_p == 1 and not setting.top_k:
+            tokens[row] = _invert(np.cumsum(probabilities[place].double().cpu().numpy()), uniform)
+            continue
         if not _enough(values, setting):
             order = torch.sort(probabilities[place], descending=True, stable=True)
             values, ids = order.values.double().cpu().numpy(), order.indices.cpu().numpy()
-        tokens[row] = int(ids[_pick(values, setting, draws[row].next())])
+        tokens[row] = int(ids[_invert(_truncated(values, setting), uniform)])
     return tokens
 
 
-def _enough(values: np.ndarray, setting: Sampling) -> bool:
+def _enough(values: Array, setting: Sampling) -> bool:
     """Whether the candidates hold everything that may be drawn."""
-    if setting.top_k and setting.top_k <= len(values):
-        return True
-    return setting.top_p < 1 and float(values.sum()) >= setting.top_p
+    if setting.top_k:
+        return setting.top_k <= len(values)
+    return float(values.sum()) >= setting.top_p
 
 
-def _pick(values: np.ndarray, setting: Sampling, uniform: float) -> int:
-    """Index into probabilities in falling order, after top-k and nucleus."""
+def _truncated(values: Array, setting: Sampling) -> Array:
+    """Cumulative probabilities, in falling order, of what is left after top-k and then the nucleus of that."""
     if setting.top_k:
         values = values[: setting.top_k]
-    cumulative = np.cumsum(values)
-    if setting.top_p < 1:
-        # The nucleus is of the whole distribution unless top-k cut it first, then of what is left.
-        limit = setting.top_p * (cumulative[-1] if setting.top_k else 1.0)
-        last = min(int(np.searchsorted(cumulative, limit)), len(cumulative) - 1)
-        cumulative = cumulative[: last + 1]
+    cumulative: Array = np.cumsum(values)
+    whole = cumulative[-1] if setting.top_k else 1.0
+    last = min(int(np.searchsorted(cumulative, setting.top_p * whole)), len(cumulative) - 1)
+    return cumulative[: last + 1]
+
+
+def _invert(cumulative: Array, uniform: float) -> int:
+    """The index at which the cumulative mass passes a uniform number."""
     return min(int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right")), len(cumulative) - 1)

@@ -12,8 +12,9 @@ from random import Random
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
-from telic.models.base import FinishReason, Reply, Request, Sampling
+from telic.models.base import FinishReason, OnReply, Reply, Request, Sampling
 from telic.models.compatibility import MESSAGES_ONLY, refuse_unsupported, say
+from telic.models.control import Point
 from telic.models.session import Session
 
 __all__ = ["FakeModel", "Script", "ScriptedModel"]
@@ -24,37 +25,40 @@ Script = Sequence[str] | Mapping[str, str] | Callable[[tuple[Message, ...]], str
 # A token is a word with the space that follows it, so that the pieces of a stream add up to the text.
 TOKEN = re.compile(r"\s*\S+\s*")
 
-WORDS = tuple(
+VOCABULARY = (
     "a about all and answer are as at be because but by can could day find for from good have help here how i idea "
     "if in is it know like little look make many maybe more need new not now of often on one or other people place "
     "question quite rather say see some something sure take talk tell that the then there they thing think this time "
-    "to today try usually want way we well what when where which while will with work would year yes you".split()
+    "to today try usually want way we well what when where which while will with work would year yes you"
 )
 
 
 class _TextModel:
     """What the two have in common: all but the answer."""
 
+    points: frozenset[Point] = MESSAGES_ONLY
+    readings: frozenset[str] = frozenset()
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.seen: list[tuple[Message, ...]] = []
         """What was said to the model, request by request, after the controls."""
 
-    def generate(
-        self, requests: Sequence[Request], on_reply: Callable[[int, Reply], None] | None = None
-    ) -> list[Reply]:
+    def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
         """Answer the requests one after the other; see `Model.generate`."""
-        refuse_unsupported(self.name, MESSAGES_ONLY, frozenset(), requests)
-        replies = []
-        for index, request in enumerate(requests):
+        refuse_unsupported(self, requests)
+        replies: list[Reply] = []
+        queue = list(requests)
+        for request in queue:  # grows on the way
             replies.append(self._reply(request))
-            if on_reply is not None:
-                on_reply(index, replies[-1])
+            further = list((on_reply and on_reply(len(replies) - 1, replies[-1])) or ())
+            refuse_unsupported(self, further)
+            queue += further
         return replies
 
     def stream(self, request: Request) -> Iterator[str | Reply]:
         """Yield the reply word by word, then the whole `Reply`; see `Model.stream`."""
-        refuse_unsupported(self.name, MESSAGES_ONLY, frozenset(), [request])
+        refuse_unsupported(self, [request])
         return self._stream(request)
 
     def session(self, system: str | None = None) -> Session:
@@ -163,7 +167,7 @@ class FakeModel(_TextModel):
         if system is not None and not sampling.ignore_eos:
             return system
         count = sampling.max_new_tokens if sampling.ignore_eos else draw.randint(5, 25)
-        return " ".join(draw.choices(WORDS, k=count)).capitalize() + "."
+        return " ".join(draw.choices(VOCABULARY.split(), k=count)).capitalize() + "."
 
     def _remembered(self, messages: tuple[Message, ...], draw: Random) -> str | None:
         luck = draw.random()

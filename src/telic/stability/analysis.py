@@ -300,10 +300,11 @@ def _followed(
     start = [(i, branch) for i, branch in observed if branch.round == 0]
     if not start:
         return "no probe was asked at round 0"
+    others = _other_half(start, episodes)
     chosen: dict[Key, list[Answer]] = {}
     methods: Counter[str] = Counter()
     for dialogue, branch in start:
-        method, selected, plotted = _select(dialogue, branch, start, episodes)
+        method, selected, plotted = _select(branch, others[dialogue, branch.role, branch.probe])
         methods[method] += 1
         if selected:
             chosen[dialogue, branch.role, branch.probe] = plotted
@@ -332,29 +333,38 @@ def _followed(
     )
 
 
-def _select(
-    dialogue: int, branch: Branch, start: Sequence[Observation], episodes: Sequence[Episode]
-) -> tuple[str, bool, list[Answer]]:
+def _select(branch: Branch, others: float | None) -> tuple[str, bool, list[Answer]]:
     """How it was decided ("" if it could not be), whether the probe is followed, the answers left to plot."""
     even, odd = branch.answers[0::2], branch.answers[1::2]
     score = mean(answer.score for answer in even)
     if odd and score is not None:
         return "every other answer at round 0 chooses, the rest is plotted", score >= FOLLOWED, odd
-    asked = _identity(episodes[dialogue], branch)
-    score = mean(
-        answer.score
-        for i, other in start
-        if i != dialogue and _identity(episodes[i], other) == asked
-        for answer in other.answers
-    )
-    if score is None:
+    if others is None:
         return "", False, []
-    return "the other dialogues with the same probe choose", score >= FOLLOWED, branch.answers
+    return "each half of the dialogues with the same probe chooses for the other", others >= FOLLOWED, branch.answers
 
 
-def _identity(episode: Episode, branch: Branch) -> tuple[object, str, str]:
-    """What makes two probes at round 0 the same: all that the model reads."""
-    return episode.roles.get(branch.role, {}).get("system"), branch.probe, branch.question
+def _other_half(start: Sequence[Observation], episodes: Sequence[Episode]) -> dict[Key, float | None]:
+    """For each probe at round 0: the mean score of the same probe in the half of the dialogues it is not in.
+
+    Halves, not all other dialogues: what is left out of a mean over all others moves that mean, so that near the
+    threshold exactly the probes that failed would be chosen.
+    """
+    # The same is all that the model reads: system prompt, probe, question.
+    same: defaultdict[tuple[object, str, str], list[Observation]] = defaultdict(list)
+    for dialogue, branch in start:
+        system = episodes[dialogue].roles.get(branch.role, {}).get("system")
+        same[system, branch.probe, branch.question].append((dialogue, branch))
+    found: dict[Key, float | None] = {}
+    for observed in same.values():
+        half = {dialogue: rank % 2 for rank, dialogue in enumerate(dict.fromkeys(i for i, _ in observed))}
+        scores: tuple[list[float | None], list[float | None]] = ([], [])
+        for dialogue, branch in observed:
+            scores[half[dialogue]].extend(answer.score for answer in branch.answers)
+        means = [mean(values) for values in scores]
+        for dialogue, branch in observed:
+            found[dialogue, branch.role, branch.probe] = means[1 - half[dialogue]]
+    return found
 
 
 def _counts(episodes: Sequence[Episode], scores: Scores) -> Counts:
@@ -394,7 +404,7 @@ def _headline(drops: Sequence[Drop], drift_round: int | None) -> str:
         again = [str(drop.round) for drop in tested if drop.round > drift_round and not drop.significant]
         text = f"drifts significantly from round {drift_round} ({_numbers(first)})"
         if last is not first:
-            text += f"; {_numbers(last)} at round {last.round}"
+            text += f"; by round {last.round}: {_numbers(last)}"
         return text + (f"; not significant at round {', '.join(again)}" if again else "")
     # The sign-flip test cannot give a p below 2 / 2^n, which Holm multiplies by the number of rounds at first.
     needed = math.floor(math.log2(2 * len(tested) / ALPHA)) + 1

@@ -141,8 +141,8 @@ class Bank(Sequence[Triplet]):
     def pairs(self, n: int, seed: int) -> list[tuple[Triplet, Triplet]]:
         """Draw `n` pairs of different triplets: the two sides of `n` dialogues.
 
-        The triplets are dealt from a shuffled deck, and the deck is shuffled anew once it is used up, so no triplet
-        is used twice more often than another, and never more than once more.
+        The triplets are dealt from a shuffled deck, which is shuffled anew once it is used up: no triplet is used
+        more than once more often than another.
 
         Raises:
             ConfigError: `n` is negative, or the bank has a single triplet.

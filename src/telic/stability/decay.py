@@ -42,6 +42,11 @@ class Decay(BaseModel):
     missing: int = 0
     """Readings left out: not a list of numbers, or of another number of layers than most."""
 
+    @property
+    def title(self) -> str:
+        """Whose attention, and where it was read."""
+        return f"{self.role}, {'in the dialogue' if self.where == 'trunk' else 'on probes'}"
+
 
 class Correlation(BaseModel):
     """Does stability fall where attention falls? Pearson's correlation of the two."""
@@ -53,7 +58,8 @@ class Correlation(BaseModel):
     between: Interval
     """Over dialogues: relative change of attention, first to last round, with change of stability."""
     within: Interval
-    """Over rounds, each side centred on its own mean; dialogues are resampled."""
+    """Over rounds, each side centred on its own mean; dialogues are resampled. Whatever else changes with the rounds
+    counts too: it shows that the two move together, not that one causes the other."""
 
 
 class _Series:

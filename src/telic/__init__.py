@@ -1,0 +1,95 @@
+"""Telic: put a chat model to work on a purpose, and measure how well it holds to it.
+
+The names below are imported when they are first used: `import telic` loads neither torch nor anything heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from telic.agents import Agent
+    from telic.dialogue import Dialogue, Message
+    from telic.episodes import Episode
+    from telic.errors import TelicError
+    from telic.models import (
+        Control,
+        FakeModel,
+        LocalModel,
+        Model,
+        RemoteModel,
+        Reply,
+        Request,
+        Sampling,
+        ScriptedModel,
+        Session,
+        load,
+    )
+    from telic.purpose import Purpose
+    from telic.stability import Bank, MeasureConfig, StabilityRun, measure
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Agent": "telic.agents",
+    "Bank": "telic.stability",
+    "Control": "telic.models",
+    "Dialogue": "telic.dialogue",
+    "Episode": "telic.episodes",
+    "FakeModel": "telic.models",
+    "LocalModel": "telic.models",
+    "MeasureConfig": "telic.stability",
+    "Message": "telic.dialogue",
+    "Model": "telic.models",
+    "Purpose": "telic.purpose",
+    "RemoteModel": "telic.models",
+    "Reply": "telic.models",
+    "Request": "telic.models",
+    "Sampling": "telic.models",
+    "ScriptedModel": "telic.models",
+    "Session": "telic.models",
+    "StabilityRun": "telic.stability",
+    "TelicError": "telic.errors",
+    "load": "telic.models",
+    "measure": "telic.stability",
+}
+
+__all__ = [
+    "Agent",
+    "Bank",
+    "Control",
+    "Dialogue",
+    "Episode",
+    "FakeModel",
+    "LocalModel",
+    "MeasureConfig",
+    "Message",
+    "Model",
+    "Purpose",
+    "RemoteModel",
+    "Reply",
+    "Request",
+    "Sampling",
+    "ScriptedModel",
+    "Session",
+    "StabilityRun",
+    "TelicError",
+    "load",
+    "measure",
+]
+
+logging.getLogger("telic").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'telic' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

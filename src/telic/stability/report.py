@@ -1,0 +1,346 @@
+"""The report of a stability run: one page that reads on its own, and its figures as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from telic.episodes import Branch, Episode
+from telic.reports import Html, details, element, figure_svg, page, save_png, section, table, tiles
+from telic.runs import versions
+from telic.stability.analysis import Point, Stability, score_by_round
+from telic.stability.figures import attention_figure, curve_figure, families_figure, heat_figure
+from telic.statistics import Interval
+
+__all__ = ["write_report"]
+
+HARDLY_FOLLOWED = 0.5  # below this stability at round 0, the curve has little room to fall
+
+
+def write_report(folder: Path, stability: Stability, episodes: Iterable[Episode], config: Mapping[str, Any]) -> Path:
+    """Write `report.html`, `curve.png`, and `families.png` and `attention.png` where there is such data.
+
+    Args:
+        folder: the run's folder; it must exist.
+        stability: what `analyse` returned.
+        episodes: those that were analysed; a few are shown.
+        config: the resolved configuration of the run, as plain data. `name` titles the page; `versions` are those
+            that the run recorded (without them, those of now are shown).
+
+    Returns:
+        The path of the page.
+    """
+    sections = [
+        _overview(stability),
+        _curve_section(stability),
+        _families_section(stability),
+        _followed_section(stability),
+        _attention_section(stability),
+        _transcripts_section(list(episodes)),
+        _missing_section(stability),
+        _config_section(stability, config),
+    ]
+    save_png(curve_figure(stability.curve, "Instruction stability"), folder / "curve.png")
+    if stability.families:
+        save_png(families_figure(stability.families), folder / "families.png")
+    if stability.attention:
+        save_png(attention_figure(stability.attention), folder / "attention.png")
+    title = f"Instruction stability: {config['name']}" if "name" in config else "Instruction stability"
+    path = folder / "report.html"
+    path.write_text(page(title, _sentence(stability.headline), *sections), encoding="utf-8")
+    return path
+
+
+def _overview(stability: Stability) -> Html:
+    first = stability.curve[0] if stability.curve else None
+    last = stability.curve[-1] if stability.curve else None
+    items = [(f"stability at round {point.round}", _point(point)) for point in (first, last) if point is not None]
+    items.append(("area under the curve", _interval(stability.area)))
+    items.append(("dialogues", f"{stability.counts.probed} of {stability.counts.episodes}"))
+    notes = [element("p", note, class_="note") for note in _caveats(stability)]
+    return element("div", tiles(items), *notes)
+
+
+def _caveats(stability: Stability) -> list[str]:
+    """What a reader of the headline should know."""
+    notes = []
+    start = stability.curve[0] if stability.curve else None
+    if start is not None and start.stability is not None and start.stability < HARDLY_FOLLOWED:
+        notes.append(
+            f"The instructions are hardly followed at the start ({start.stability:.2f}). What is not followed "
+            "cannot drift: read the curve over the followed probes."
+        )
+    sizes = [point.n for point in stability.curve]
+    if sizes and min(sizes) < max(sizes):
+        notes.append(
+            f"Not every round rests on the same dialogues (n = {min(sizes)} to {max(sizes)}). The points of the "
+            "curve compare different dialogues; the drops compare each dialogue with itself."
+        )
+    return notes
+
+
+def _curve_section(stability: Stability) -> Html:
+    if not stability.curve:
+        return section("Stability over rounds", element("p", "No dialogue was probed."))
+    svg = figure_svg(
+        curve_figure(stability.curve),
+        "Stability against rounds played, with a 95 % band",
+        "Mean over dialogues with its 95 % bootstrap interval.",
+    )
+    return section(
+        "Stability over rounds",
+        element("div", svg, _curve_table(stability.curve), class_="columns"),
+        element("h3", "Drop since the first round"),
+        _drop_table(stability),
+        element(
+            "p",
+            "Each dialogue compared with itself, on the same probes. p: sign-flip permutation test over dialogues, "
+            "with Holm's correction over rounds. A round has drifted where the adjusted p is below 0.05 and the "
+            "interval lies below zero.",
+            class_="note",
+        ),
+    )
+
+
+def _curve_table(curve: Sequence[Point]) -> Html:
+    header = ("round", "stability", "95 % interval", "n", "answers", "missing", "tokens")
+    rows = [
+        (
+            str(point.round),
+            _number(point.stability),
+            _range(point.low, point.high),
+            str(point.n),
+            str(point.answers),
+            str(point.missing),
+            "–" if point.tokens is None else f"{point.tokens:.0f}",
+        )
+        for point in curve
+    ]
+    return element("div", table(header, rows), class_="numbers")
+
+
+def _drop_table(stability: Stability) -> Html:
+    header = ("round", "difference", "95 % interval", "n", "p", "p adjusted", "")
+    rows = [
+        (
+            str(drop.round),
+            _number(drop.difference, sign=True),
+            _range(drop.low, drop.high, sign=True),
+            str(drop.n),
+            _p(drop.p),
+            _p(drop.p_adjusted),
+            "drifted" if drop.significant else "",
+        )
+        for drop in stability.drops
+    ]
+    return element("div", table(header, rows), class_="numbers")
+
+
+def _families_section(stability: Stability) -> Html:
+    figures = [
+        figure_svg(families_figure({family: curve}), f"Stability against rounds: {family}", _ends(curve))
+        for family, curve in stability.families.items()
+    ]
+    if not figures:
+        return Html("")
+    return section("By kind of instruction", element("div", *figures, class_="multiples"))
+
+
+def _followed_section(stability: Stability) -> Html:
+    title = "Only what was followed at round 0"
+    followed = stability.followed
+    if followed is None:
+        return section(title, element("p", _sentence(stability.reasons["followed"])))
+    drift = (
+        "no significant drift"
+        if followed.drift_round is None
+        else f"significant drift from round {followed.drift_round}"
+    )
+    text = (
+        f"{followed.chosen} of {followed.candidates} probes were followed before the dialogue: {drift}. Chosen "
+        f"on other answers than those plotted, since a choice by the plotted ones would look like drift "
+        f"({followed.method})."
+    )
+    svg = figure_svg(curve_figure(followed.curve), "Stability of the probes followed at round 0")
+    return section(title, element("p", text), element("div", svg, _curve_table(followed.curve), class_="columns"))
+
+
+def _attention_section(stability: Stability) -> Html:
+    title = "Attention to the system prompt"
+    if not stability.attention:
+        return section(title, element("p", _sentence(stability.reasons["attention"])))
+    maps = [
+        element(
+            "div",
+            element("h3", f"{decay.title}: by round and layer"),
+            figure_svg(heat_figure(decay), f"Attention by round and layer, {decay.title}"),
+        )
+        for decay in stability.attention
+    ]
+    return section(
+        title,
+        element(
+            "div",
+            figure_svg(attention_figure(stability.attention, ["mass"]), "Attention to the system prompt by round"),
+            figure_svg(attention_figure(stability.attention, ["relative"]), "Attention relative to the first round"),
+            class_="columns",
+        ),
+        element(
+            "p",
+            "Mass on the system prompt's content: mean over layers, heads and generated tokens, then over dialogues, "
+            "with 95 % bootstrap intervals.",
+            class_="note",
+        ),
+        _correlation(stability),
+        element("div", *maps, class_="columns"),
+    )
+
+
+def _correlation(stability: Stability) -> Html:
+    found = stability.correlation
+    if found is None or "correlation" in stability.reasons:
+        return element("p", "Correlation with stability: " + stability.reasons["correlation"] + ".")
+    what = {
+        "over dialogues: change of attention with change of stability": found.between,
+        "over rounds within a dialogue": found.within,
+    }
+    rows = [(text, _interval(interval), str(interval.n)) for text, interval in what.items()]
+    place = "on probes" if found.where == "probes" else "in the dialogue"
+    return element(
+        "div",
+        table(("", "r, 95 % interval", "dialogues"), rows, f"Correlation of attention (read {place}) with stability"),
+        element("p", "Over rounds, whatever else changes as a dialogue goes on counts too.", class_="note"),
+    )
+
+
+def _transcripts_section(episodes: Sequence[Episode]) -> Html:
+    changes: list[tuple[float, Episode]] = []
+    for episode in episodes:
+        scores = list(score_by_round(episode).values())
+        if len(scores) > 1:
+            changes.append((scores[-1] - scores[0], episode))
+    if not changes:
+        return section("Sample dialogues", element("p", "No dialogue has scores at two rounds."))
+    changes.sort(key=lambda item: (item[0], item[1].id))
+    picks = {"fell most": 0, "in the middle": len(changes) // 2, "held best": len(changes) - 1}
+    shown: list[tuple[str, Episode]] = []
+    for what, i in picks.items():
+        change, episode = changes[i]
+        if all(episode is not other for _, other in shown):
+            summary = f"{what}: {episode.id} ({_number(change, sign=True)} from first to last round)"
+            shown.append((summary, episode))
+    return section("Sample dialogues", *(details(text, _transcript(episode)) for text, episode in shown))
+
+
+def _transcript(episode: Episode) -> Html:
+    """The dialogue at the left, at each round what was asked aside at the right."""
+    systems = [
+        element("p", element("span", f"{role} ", class_="speaker"), str(who.get("system", "")), class_="text")
+        for role, who in episode.roles.items()
+    ]
+    parts = [element("h3", "System prompts"), *systems]
+    for round_ in sorted({turn.round for turn in episode.turns} | {b.round for b in episode.branches}):
+        said = [
+            element("p", element("span", f"{turn.role} ", class_="speaker"), turn.text, class_="text")
+            for turn in episode.turns
+            if turn.round == round_
+        ]
+        asked = [_probe(branch) for branch in episode.branches if branch.round == round_]
+        parts.append(element("h3", f"Round {round_}" if round_ else "Before the dialogue"))
+        parts.append(element("div", element("div", *said), element("div", *asked), class_="columns"))
+    if episode.error:
+        parts.append(element("p", f"Ended with an error: {episode.error}", class_="text"))
+    return element("div", *parts)
+
+
+def _probe(branch: Branch) -> Html:
+    answers = [
+        element(
+            "p",
+            element("span", _number(answer.score), class_="chip"),
+            " ",
+            answer.text or "(no text)",
+            *([element("span", f" ({answer.reason})", class_="note")] if answer.reason else []),
+            class_="text",
+        )
+        for answer in branch.answers
+    ]
+    asked = element("p", element("span", f"{branch.role} is asked ", class_="speaker"), branch.question, class_="text")
+    return element("div", asked, *answers, class_="probe")
+
+
+def _missing_section(stability: Stability) -> Html:
+    counts = stability.counts
+    rows = [("episodes that failed: " + reason, str(count)) for reason, count in counts.errors.items()]
+    rows += [("answers without a score: " + reason, str(count)) for reason, count in counts.missing.items()]
+    if counts.overflows:
+        rows.append(("episodes in which the context was full", str(counts.overflows)))
+    if counts.incomplete:
+        rows.append(("probes without a score at some round", str(counts.incomplete)))
+    left_out = sum(decay.missing for decay in stability.attention)
+    if left_out:
+        rows.append(("attention readings that could not be used", str(left_out)))
+    title = "What is missing"
+    reasons = [element("p", f"{part}: {why}.", class_="note") for part, why in sorted(stability.reasons.items())]
+    if not rows:
+        return section(title, element("p", "Every probe was asked, answered and scored."), *reasons)
+    return section(title, table(("what", "count"), rows), *reasons)
+
+
+def _config_section(stability: Stability, config: Mapping[str, Any]) -> Html:
+    recorded = config.get("versions") or versions()
+    settings = {key: value for key, value in config.items() if key != "versions"}
+    settings["analysis"] = {"resamples": stability.resamples, "seed": stability.seed}
+    rows = [(key, element("span", value, class_="text")) for key, value in _flat(settings)]
+    return section(
+        "Configuration",
+        details("Settings", table(("setting", "value"), rows)),
+        details("Versions", table(("package", "version"), _flat(recorded))),
+    )
+
+
+def _flat(data: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as dotted names and values."""
+    if isinstance(data, Mapping) and data:
+        return [row for key, value in data.items() for row in _flat(value, f"{prefix}.{key}" if prefix else str(key))]
+    if isinstance(data, list | tuple) and any(isinstance(value, Mapping) for value in data):
+        return [row for i, value in enumerate(data) for row in _flat(value, f"{prefix}.{i}")]
+    return [(prefix, str(data))] if prefix else []
+
+
+def _ends(curve: Sequence[Point]) -> str:
+    sizes = sorted({point.n for point in curve})
+    n = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
+    ends = ", ".join(f"{_number(point.stability)} at round {point.round}" for point in (curve[0], curve[-1]))
+    return f"{ends}; n = {n}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _number(value: float | None, *, sign: bool = False) -> str:
+    if value is None:
+        return "–"
+    return f"{value:{'+' if sign else ''}.2f}".replace("-", "−")
+
+
+def _range(low: float | None, high: float | None, *, sign: bool = False) -> str:
+    return "–" if low is None or high is None else f"{_number(low, sign=sign)} to {_number(high, sign=sign)}"
+
+
+def _interval(interval: Interval) -> str:
+    if interval.value is None or interval.low is None:
+        return _number(interval.value)
+    return f"{_number(interval.value)} [{_number(interval.low)}, {_number(interval.high)}]"
+
+
+def _point(point: Point) -> str:
+    return _interval(Interval(point.stability, point.low, point.high, point.n))
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,158 @@
+"""Making judges from purpose files: both forms, plain functions, plug-ins, and what the errors say."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from telic.errors import ConfigError, JudgeError
+from telic.judges import Judge, Score, build, judge_all, registry
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A module of the user's own with functions in every form that is taken."""
+    module = ModuleType("user_judges")
+    source = """
+def polite(answer): return "please" in answer
+def share(answer): return min(len(answer) / 10, 1)
+def relevant(answer, question): return question in answer
+def least(answer, words=1): return len(answer.split()) >= words
+def factory(minimum): return lambda answer: len(answer) >= minimum
+def broken(answer): return answer[1000]
+def tenfold(answer): return 10.0
+def wordy(answer): return "yes"
+def silent(answer): return None
+number = 3
+"""
+    exec(source, module.__dict__)
+    monkeypatch.setitem(sys.modules, "user_judges", module)
+    return module
+
+
+def test_both_forms_make_the_same_judge() -> None:
+    assert build({"contains": "Mia", "case": True}) == build({"name": "contains", "argument": "Mia", "case": True})
+
+
+def test_order_of_keys_does_not_matter() -> None:
+    assert build({"case": True, "contains": "Mia"}) == build({"contains": "Mia", "case": True})
+
+
+def test_no_option_is_called_like_a_judge() -> None:
+    names = set(registry.names())
+    for name in names:
+        assert not names & set(list(inspect.signature(registry.get(name)).parameters)[1:]), name
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "says"),
+    [
+        ({"contians": "Mia"}, ConfigError, "unknown judge 'contians'; did you mean 'contains'?"),
+        ({}, JudgeError, "an empty judge"),
+        ("contains", JudgeError, "'contains' is not a judge"),
+        ({"name": 3}, JudgeError, "a judge's name is 3"),
+        ({"contains": "a", "excludes": "b"}, JudgeError, "write { all_of = "),
+        ({"contains": 5}, JudgeError, "judge 'contains': argument is 5; expected a string or a list"),
+        ({"contains": ["a", 5]}, JudgeError, "judge 'contains': argument is ['a', 5]"),
+        ({"contains": "a", "cse": True}, JudgeError, "unknown option 'cse'; did you mean 'case'?"),
+        ({"contains": "a", "case": 1}, JudgeError, "case is 1; expected a boolean"),
+        ({"contains": " "}, JudgeError, "expected a text"),
+        ({"contains": []}, JudgeError, "expected a text"),
+        ({"name": "contains"}, JudgeError, "missing a required argument"),
+        ({"regex": "("}, JudgeError, "judge 'regex': argument is '('; expected a regular expression"),
+        ({"length": "word", "max": 3}, JudgeError, "'words', 'characters', 'sentences' or 'lines'"),
+        ({"length": "words"}, JudgeError, "neither min nor max"),
+        ({"length": "words", "min": 3, "max": 2}, JudgeError, "min is 3 and max is 2"),
+        ({"length": "words", "max": -1}, JudgeError, "max is -1"),
+        ({"numeric": "7"}, JudgeError, "argument is '7'; expected a number"),
+        ({"numeric": [3.0, 1.0]}, JudgeError, "a range [low, high]"),
+        ({"numeric": float("nan")}, JudgeError, "expected a finite number"),
+        ({"json": False}, JudgeError, "judge 'json': argument is False"),
+        ({"choice": "e", "options": ["x", "y"]}, JudgeError, "expected one of a, b"),
+        ({"choice": "a", "options": ["x"]}, JudgeError, "two or more"),
+        ({"casing": "big"}, JudgeError, "'upper', 'lower' or 'title'"),
+        ({"language": "klingon"}, JudgeError, "'klingon' is no known language"),
+        ({"language": []}, JudgeError, "no known language"),
+        ({"language": "fr", "options": ["fr"]}, JudgeError, "nothing to tell 'fr' from"),
+        ({"sentiment": "happy"}, JudgeError, "'positive', 'negative' or 'neutral'"),
+        ({"all_of": []}, JudgeError, "judge 'all_of': argument is []"),
+        ({"any_of": [{"regex": "("}]}, JudgeError, "judge 'any_of': judge 'regex'"),
+        ({"not": {"contians": "a"}}, JudgeError, "did you mean 'contains'?"),
+        ({"model": "smollm2"}, JudgeError, "missing a required argument: 'rubric'"),
+        ({"callable": "no_colon"}, JudgeError, "expected 'package.module:function'"),
+        ({"callable": "no_such_module:f"}, JudgeError, "cannot be imported"),
+        ({"callable": "json:no_such_function"}, JudgeError, "cannot be imported"),
+        ({"callable": "user_judges:number"}, JudgeError, "is 3; expected a function"),
+    ],
+)
+def test_errors_say_what_is_wrong(spec: Any, error: type[Exception], says: str, plugin: ModuleType) -> None:
+    with pytest.raises(error, match=re.escape(says)):
+        build(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "answer", "value"),
+    [
+        ({"callable": "user_judges:polite"}, "please", 1.0),
+        ({"callable": "user_judges:polite"}, "now", 0.0),
+        ({"callable": "user_judges:share"}, "12345", 0.5),
+        ({"callable": "user_judges:relevant"}, "The question is why?", 1.0),
+        ({"callable": "user_judges:factory", "minimum": 3}, "ab", 0.0),
+    ],
+)
+def test_a_function_of_the_users_own_is_a_judge(spec: Any, answer: str, value: float, plugin: ModuleType) -> None:
+    assert build(spec).judge(answer, "why?").value == value
+
+
+@pytest.mark.parametrize("name", ["broken", "tenfold", "wordy", "silent"])
+def test_a_function_that_fails_has_not_decided(name: str, plugin: ModuleType) -> None:
+    score = build({"callable": f"user_judges:{name}"}).judge("anything")
+    assert score.value is None
+    assert name in score.reason
+
+
+@pytest.fixture
+def registered(plugin: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's functions as a plug-in package would register them."""
+    factories = {**registry._factories, "polite": plugin.polite, "least": plugin.least, "minimum": plugin.factory}
+    monkeypatch.setattr(registry, "_factories", {**factories, "useless": lambda argument: argument})
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_plain_function_can_be_an_entry_point() -> None:
+    assert build({"polite": True}).judge("yes, please").value == 1.0
+    assert build({"least": True, "words": 3}).judge("only two").value == 0.0
+    assert build({"minimum": 3}).judge("abc").value == 1.0
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"polite": "very"}, "write { polite = true }"),
+        ({"least": True, "word": 3}, "did you mean 'words'?"),
+        ({"useless": 3}, "its factory returned 3"),
+    ],
+)
+def test_a_misused_entry_point_is_an_error(spec: Any, says: str) -> None:
+    with pytest.raises(JudgeError, match=re.escape(says)):
+        build(spec)
+
+
+def test_judge_all_batches_where_the_judge_can() -> None:
+    class Batched:
+        def judge(self, answer: str, question: str = "") -> Score:
+            raise AssertionError("one at a time")
+
+        def judge_all(self, items: list[tuple[str, str]]) -> list[Score]:
+            return [Score.of(answer == question) for answer, question in items]
+
+    judge: Judge = Batched()
+    items = [("a", "a"), ("a", "b")]
+    assert [score.value for score in judge_all(judge, items)] == [1.0, 0.0]
+    assert [score.value for score in judge_all(build({"contains": "a"}), items)] == [1.0, 1.0]
