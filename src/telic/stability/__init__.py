@@ -1,8 +1,32 @@
 """Instruction stability: does a chatbot hold to its purpose over many rounds?"""
 
-from telic.stability.analysis import Stability, analyse
-from telic.stability.bank import Bank, Triplet
-from telic.stability.config import MeasureConfig
-from telic.stability.measure import StabilityRun, measure
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from telic.stability.analysis import Stability, analyse
+    from telic.stability.bank import Bank, Triplet
+    from telic.stability.config import MeasureConfig
+    from telic.stability.measure import StabilityRun, measure
 
 __all__ = ["Bank", "MeasureConfig", "Stability", "StabilityRun", "Triplet", "analyse", "measure"]
+
+_HOMES = {
+    "Bank": "bank",
+    "MeasureConfig": "config",
+    "Stability": "analysis",
+    "StabilityRun": "measure",
+    "Triplet": "bank",
+    "analyse": "analysis",
+    "measure": "measure",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:  # the command line reads the settings without loading the numerics
+        value = getattr(importlib.import_module(f"telic.stability.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'telic.stability' has no attribute {name!r}")

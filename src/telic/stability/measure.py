@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,7 @@ from telic.stability.bank import Bank, Triplet, openers
 from telic.stability.config import MeasureConfig
 from telic.stability.selfchat import Plan, Probe, Protocol, Side, play
 
-__all__ = ["Progress", "StabilityRun", "measure", "plan_dialogues", "replies_to_come"]
-
-Progress = Callable[[Reply], None]
+__all__ = ["StabilityRun", "measure", "plan_dialogues", "replies_to_come"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,8 @@ class StabilityRun:
     stability: Stability
     episodes: list[Episode]
     folder: Path | None = None
+    document: dict[str, Any] = field(default_factory=dict)
+    """The run folder's `config.toml`: what was asked for, and with which versions."""
 
     @property
     def curve(self) -> Any:
@@ -48,7 +48,8 @@ def measure(
     controls: Sequence[Control] = (),
     folder: str | Path | None = None,
     resume: str | Path | None = None,
-    on_reply: Progress | None = None,
+    on_reply: Callable[[Reply], None] | None = None,
+    on_folder: Callable[[Path, list[str]], None] | None = None,
     config: MeasureConfig | None = None,
     **settings: Any,
 ) -> StabilityRun:
@@ -64,6 +65,7 @@ def measure(
         folder: where the run folder is made; None keeps nothing.
         resume: a run folder to go on with.
         on_reply: hears of every reply.
+        on_folder: is told the run folder as soon as there is one, with what is to be known of a resumed run.
         config: settings.
         **settings: single fields of `MeasureConfig`, over those of `config`.
 
@@ -82,12 +84,14 @@ def measure(
     work = describe(model, purpose, partner, config, controls)
     run = RunFolder.resume(resume, work) if resume else RunFolder.create(str(folder), "measure", _name(purpose), work)
     with run:
+        if on_folder is not None:
+            on_folder(run.path, run.notes)
         done = run.done()
         play(model, [plan for plan in plans if plan.id not in done], protocol, run.episodes.append, on_reply)
         episodes = _ordered(run.episodes)
         stability = analyse(episodes, resamples=config.resamples)
         run.metrics({"stability": stability.model_dump(mode="json")})
-    return StabilityRun(stability, episodes, run.path)
+        return StabilityRun(stability, episodes, run.path, run.document)
 
 
 def plan_dialogues(
@@ -140,7 +144,7 @@ def describe(
 def _refuse_early(model: Model, plans: Sequence[Plan]) -> None:
     """Let a model refuse controls before a run folder is made."""
     requests = [Request((), controls=side.controls) for plan in plans for side in (plan.a, plan.b)]
-    refuse_unsupported(model.name, model.points, model.readings, requests)
+    refuse_unsupported(model, requests)
 
 
 def _protocol(model: Model, config: MeasureConfig) -> Protocol:

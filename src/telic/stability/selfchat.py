@@ -143,6 +143,7 @@ class _Dialogue:
                 role: {"name": side.name, "system": side.system, "family": side.family}
                 for role, side in self.sides.items()
             },
+            metadata={"rounds": protocol.rounds},
         )
 
     def start(self) -> list[Task]:

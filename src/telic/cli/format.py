@@ -1,0 +1,91 @@
+"""`telic format`: a dialogue as the model sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+from rich.console import Console
+from rich.text import Text
+
+from telic.cli.output import load_model, print_json, print_table
+from telic.errors import ConfigError, UnsupportedControlError
+
+if TYPE_CHECKING:
+    from telic.rendering import Rendering
+
+__all__ = ["Format"]
+
+COLOURS = {"system": "magenta", "user": "cyan", "assistant": "green", "tool": "yellow"}
+
+
+@dataclass
+class Format:
+    """Show a dialogue as the model sees it: template, tokens, and the span of every message."""
+
+    source: tyro.conf.Positional[str] = "demo"
+    """A purpose file, or a file of dialogues (OpenAI messages JSONL, ShareGPT)."""
+    model: str | None = None
+    """Model whose template is used; by default the purpose's, or smollm2."""
+    say: tuple[str, ...] = ("Hello!",)
+    """For a purpose: what the user says, and in turn what is answered."""
+    index: int = 0
+    """For a file of dialogues: which one, from 0."""
+    tokens: bool = False
+    """Show where one token ends and the next begins."""
+    json: bool = False
+    """Print text, token ids and spans as JSON."""
+
+    def run(self) -> None:
+        """Render and print."""
+        name, messages = self._messages()
+        model = load_model(self.model or name)
+        if not hasattr(model, "render"):
+            raise UnsupportedControlError(f"model {model.name!r} is remote: its template cannot be seen from here")
+        rendering: Rendering = model.render(messages)
+        if self.json:
+            spans = [
+                {"role": m.role, "turn": [t.start, t.end], "content": [c.start, c.end]}
+                for m, t, c in zip(rendering.messages, rendering.turns, rendering.contents, strict=True)
+            ]
+            print_json({"text": rendering.text, "token_ids": rendering.token_ids, "messages": spans})
+            return
+        Console(highlight=False, soft_wrap=True).print(self._coloured(rendering))
+        print_table(
+            ("message", "turn", "content", "tokens"),
+            [
+                (m.role, f"{t.start}-{t.end}", f"{c.start}-{c.end}", str(len(t)))
+                for m, t, c in zip(rendering.messages, rendering.turns, rendering.contents, strict=True)
+            ],
+        )
+
+    def _messages(self) -> tuple[str, tuple[object, ...]]:
+        from telic.dialogue import Dialogue
+        from telic.formats import read
+        from telic.purpose import Purpose
+
+        if Path(self.source).suffix in (".jsonl", ".json"):
+            dialogues = read(Path(self.source))
+            if not -len(dialogues) <= self.index < len(dialogues):
+                raise ConfigError(f"{self.source} has {len(dialogues)} dialogues; there is no --index {self.index}")
+            return "smollm2", tuple(dialogues[self.index])
+        purpose = Purpose.load(self.source)
+        dialogue = Dialogue().with_system(purpose.system_prompt)
+        for number, text in enumerate(self.say):
+            dialogue = dialogue.add("assistant" if number % 2 else "user", text)
+        return purpose.model, tuple(dialogue)
+
+    def _coloured(self, rendering: Rendering) -> Text:
+        styles = [""] * len(rendering.token_ids)
+        for message, turn, content in zip(rendering.messages, rendering.turns, rendering.contents, strict=True):
+            colour = COLOURS.get(message.role, "white")
+            styles[turn.start : turn.end] = [f"dim {colour}"] * len(turn)
+            styles[content.start : content.end] = [f"bold {colour}"] * len(content)
+        text = Text()
+        for style, piece in zip(styles, rendering.token_texts, strict=True):
+            text.append(piece, style=style)
+            if self.tokens and not piece.endswith("\n"):
+                text.append("|", style="dim")
+        return text

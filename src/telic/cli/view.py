@@ -1,0 +1,99 @@
+"""`telic view`: past runs, and their reports."""
+
+from __future__ import annotations
+
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from telic.cli.output import print_json, print_table, say
+from telic.errors import RunError
+
+__all__ = ["View"]
+
+
+@dataclass
+class View:
+    """List past runs, or render the report of one again."""
+
+    run_folder: tyro.conf.Positional[Path | None] = None
+    """The run; without it, all runs are listed."""
+    runs: Path = Path("runs")
+    """Where the runs are."""
+    inspect: bool = False
+    """Also write the run in Inspect's log format, for `inspect view`."""
+    open: bool = False
+    """Open the report in a browser."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def run(self) -> None:
+        """List or render."""
+        if self.run_folder is None:
+            self._list()
+        else:
+            self._render(self.run_folder)
+
+    def _list(self) -> None:
+        from telic.runs import RunFolder
+
+        rows = []
+        for run in RunFolder.list(self.runs):
+            document = run.document
+            try:
+                episodes: int | None = len(run.done())
+            except (RunError, ValueError):
+                episodes = None
+            rows.append(
+                {
+                    "run": str(run.path),
+                    "verb": document.get("verb", "?"),
+                    "name": document.get("name", "?"),
+                    "started": str(document.get("started", "?")),
+                    "episodes": episodes,
+                    "report": (run.path / "report.html").is_file(),
+                }
+            )
+        if self.json:
+            print_json(rows)
+        elif not rows:
+            say(f"No runs in {self.runs}. Make one with: telic measure")
+        else:
+            print_table(
+                ("run", "started", "episodes", "report"),
+                [
+                    (str(r["run"]), str(r["started"])[:16], _count(r["episodes"]), "yes" if r["report"] else "no")
+                    for r in rows
+                ],
+            )
+
+    def _render(self, folder: Path) -> None:
+        from telic.runs import RunFolder
+        from telic.stability.analysis import analyse
+        from telic.stability.report import write_report
+
+        run = RunFolder.open(folder if folder.exists() else self.runs / folder)
+        document = run.document
+        if document.get("verb") != "measure":
+            raise RunError(f"{run.path} is a run of {document.get('verb')!r}, for which there is no report yet")
+        episodes = sorted(run.episodes, key=lambda episode: episode.id)
+        stability = analyse(episodes)
+        written: dict[str, Any] = {"report": str(write_report(run.path, stability, episodes, document))}
+        if self.inspect:
+            from telic.inspect_log import to_inspect
+
+            written["inspect"] = str(to_inspect(episodes, document, run.path / "inspect.eval"))
+        if self.json:
+            print_json({**written, **stability.model_dump(mode="json")})
+        else:
+            for kind, path in written.items():
+                say(f"{kind}: {path}")
+        if self.open:
+            webbrowser.open(Path(written["report"]).resolve().as_uri())
+
+
+def _count(value: object) -> str:
+    return "damaged" if value is None else str(value)
