@@ -110,6 +110,11 @@ class EpisodeStore:
         except OSError as error:
             raise RunError(f"cannot write episode {episode.id!r} to {self.path}: {error.strerror}") from error
 
+    def cut_short(self) -> bool:
+        """Whether the last line is not a whole episode, as after a kill."""
+        data = self.path.read_bytes().rstrip() if self.path.exists() else b""
+        return bool(data) and not _is_episode(data.rpartition(b"\n")[2])
+
     def recover(self) -> str | None:
         """Move a last line that is not a whole episode into `episodes.jsonl.broken`; say so, or return None.
 
@@ -118,9 +123,9 @@ class EpisodeStore:
         if not self.path.exists():
             return None
         data = self.path.read_bytes()
-        if not data:
+        if not data.strip():
             return None
-        head, _, tail = data.rstrip(b"\n").rpartition(b"\n")
+        head, _, tail = data.rstrip().rpartition(b"\n")
         if _is_episode(tail):
             if not data.endswith(b"\n"):
                 with self.path.open("ab") as file:
@@ -135,7 +140,7 @@ class EpisodeStore:
         return f"{self.path}: the last line was cut short; it was moved to {broken.name} and is played again"
 
     def __iter__(self) -> Iterator[Episode]:
-        """Read all episodes.
+        """Read all episodes; a last line that a kill cut short is left out (see `cut_short`).
 
         Raises:
             RunError: there is no such file.
@@ -143,10 +148,15 @@ class EpisodeStore:
         """
         if not self.path.exists():
             raise RunError(f"{self.path} does not exist: the run has no episodes yet")
+        waiting: tuple[bytes, int] | None = None
         with self.path.open("rb") as file:  # bytes: a line that is not UTF-8 is reported as any other
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    yield self._parse(line, number)
+                    if waiting is not None:
+                        yield self._parse(*waiting)
+                    waiting = line, number
+        if waiting is not None and _is_episode(waiting[0]):
+            yield self._parse(*waiting)
 
     def _parse(self, line: bytes, number: int) -> Episode:
         try:

@@ -39,7 +39,7 @@ class UnsupportedControlError(ModelError):
 
 
 class JudgeError(TelicError, RuntimeError):
-    """A judge could not be built. (A judge that cannot decide returns a missing score instead.)"""
+    """A judge could not be built; one that cannot decide returns a missing score instead."""
 
 
 class RunError(TelicError, RuntimeError):

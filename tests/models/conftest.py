@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.models.tiny import Case
 
 SERVER = Path(__file__).parent / "llamacpp_server.py"
 
@@ -56,3 +60,18 @@ def llamacpp_url(start_llamacpp: StartLlamaCpp) -> Iterator[str]:
     """The base URL of a server that all tests share."""
     with start_llamacpp("--slots", "2", "--context", "256") as server:
         yield server.base_url
+
+
+ARCHITECTURES = ("llama", "qwen2", "qwen3", "mistral", "gemma3", "gpt2")
+
+
+@pytest.fixture(
+    scope="session", params=[*ARCHITECTURES, pytest.param("smollm2", marks=pytest.mark.model)], ids=lambda name: name
+)
+def case(request: pytest.FixtureRequest) -> Case:
+    """A model of every architecture beside transformers' own answers; tests leave it as they found it."""
+    from tests.models import tiny
+
+    if request.param in tiny.ARCHITECTURES:
+        return tiny.case(request.param)
+    return tiny.bundled()

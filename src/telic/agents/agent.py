@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from telic.models import Control, Model, Reply, Session
+from telic.errors import ConfigError, ModelError
+from telic.models import Control, Model, Reply, Request, Sampling, Session
+from telic.models.compatibility import refuse_unsupported
 from telic.models.control import build
 from telic.purpose import Purpose
 
-__all__ = ["Agent"]
+__all__ = ["Agent", "controls_of"]
 
 
 class Agent:
@@ -22,37 +25,48 @@ class Agent:
         **options: fields of `Sampling`, over the purpose's own.
 
     Raises:
-        ConfigError: the purpose names a control that there is not.
+        ConfigError: the purpose names a control that there is not, or an option is out of range.
+        UnsupportedControlError: a control cannot act on this model.
     """
 
     def __init__(
         self, model: Model, purpose: Purpose, controls: Sequence[Control] | None = None, **options: Any
     ) -> None:
         self.model, self.purpose = model, purpose
-        self.controls = tuple(map(build, purpose.controls) if controls is None else controls)
-        self.options = {**purpose.sampling.options(), **options}
+        self.controls = controls_of(purpose) if controls is None else tuple(controls)
+        self.sampling = replace(Sampling(), **{**purpose.sampling.options(), **options})
+        refuse_unsupported(model, [Request((), controls=self.controls)])
         self.session: Session = model.session(purpose.system_prompt)
 
     def reply(self, text: str) -> Reply:
         """Hear what the user says and answer it.
 
         Raises:
-            ModelError: the model failed; what the user said is not kept, so that it can be said again.
+            ModelError: the model failed, or the dialogue has filled its context. What the user said is not kept, so
+                that it can be said again.
         """
         heard = self.session.dialogue
         try:
-            return self.session.user(text).reply(controls=self.controls, **self.options)
+            return self._keep(self.model.generate([self._request(text)])[0])
         except BaseException:
             self.session.dialogue = heard
             raise
 
-    def stream(self, text: str) -> Iterator[str]:
-        """Hear what the user says and answer it piece by piece. An answer cut short is not kept."""
+    def stream(self, text: str) -> Generator[str, None, None]:
+        """Hear what the user says and answer it piece by piece. An answer cut short is not kept.
+
+        Raises:
+            ModelError: as for `reply`.
+        """
         heard = self.session.dialogue
         complete = False
         try:
-            yield from self.session.user(text).stream(controls=self.controls, **self.options)
-            complete = True
+            for piece in self.model.stream(self._request(text)):
+                if isinstance(piece, str):
+                    yield piece
+                else:
+                    self._keep(piece)
+                    complete = True
         finally:
             if not complete:
                 self.session.dialogue = heard
@@ -60,3 +74,29 @@ class Agent:
     def forget(self) -> None:
         """Start a new dialogue."""
         self.session = self.model.session(self.purpose.system_prompt)
+
+    def _request(self, text: str) -> Request:
+        return self.session.user(text).request(controls=self.controls, sampling=self.sampling)
+
+    def _keep(self, reply: Reply) -> Reply:
+        if reply.finish == "error":
+            raise ModelError(f"model {self.model.name!r} failed to reply: {reply.error}")
+        if reply.finish == "context" and not reply.text:
+            raise ModelError(f"model {self.model.name!r}: the dialogue has filled its context; start a new one")
+        self.session.assistant(reply.text)
+        return reply
+
+
+def controls_of(purpose: Purpose) -> tuple[Control, ...]:
+    """Make the controls that a purpose names.
+
+    Raises:
+        ConfigError: there is none of that name, or it does not take these options; the message says where.
+    """
+    made = []
+    for index, spec in enumerate(purpose.controls):
+        try:
+            made.append(build(spec))
+        except ConfigError as error:
+            raise ConfigError(f"{purpose.where('controls', index)}: {error}") from None
+    return tuple(made)

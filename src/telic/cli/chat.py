@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
-from telic.cli.output import load_model, print_json, say
-from telic.errors import ModelError
+from telic.cli.output import load_model, note, print_json
+from telic.errors import ConfigError, DataError, ModelError
 
 if TYPE_CHECKING:
     from telic.agents import Agent
@@ -31,7 +32,7 @@ class Chat:
     seed: int | None = None
     """Makes the replies repeatable."""
     json: bool = False
-    """Print each reply as a line of JSON; read what the user says line by line from standard input."""
+    """Answer each line of standard input with a line of JSON: the reply, or an error."""
 
     def run(self) -> None:
         """Talk until the user has enough."""
@@ -39,11 +40,10 @@ class Chat:
         from telic.purpose import Purpose
 
         purpose = Purpose.load(self.purpose)
-        options = {} if self.seed is None else {"seed": self.seed}
-        agent = Agent(load_model(self.model or purpose.model), purpose, **options)
+        agent = Agent(load_model(self.model or purpose.model), purpose, seed=self.seed)
         interactive = sys.stdin.isatty() and not self.json
         if interactive:
-            say(f"{purpose.name} on {agent.model.name}. {HELP}", style="dim")
+            note(f"{purpose.name} on {agent.model.name}. {HELP}", style="dim")
         while (line := _read(interactive)) is not None:
             if line.startswith("/"):
                 if line in ("/quit", "/exit"):
@@ -54,13 +54,21 @@ class Chat:
 
     def _answer(self, agent: Agent, line: str) -> None:
         if self.json:
-            reply = agent.reply(line)
-            print_json({"reply": reply.text, "finish": reply.finish, "tokens": reply.new_tokens, "seed": reply.seed})
+            try:
+                reply = agent.reply(line)
+            except ModelError as error:
+                print_json({"error": str(error)})
+            else:
+                print_json(
+                    {"reply": reply.text, "finish": reply.finish, "tokens": reply.new_tokens, "seed": reply.seed}
+                )
+            sys.stdout.flush()
             return
         try:
-            for piece in agent.stream(line):
-                sys.stdout.write(piece)
-                sys.stdout.flush()
+            with closing(agent.stream(line)) as pieces:
+                for piece in pieces:
+                    sys.stdout.write(piece)
+                    sys.stdout.flush()
         except KeyboardInterrupt:
             sys.stdout.write(" [cut short; not kept]")
         except ModelError as error:
@@ -74,20 +82,23 @@ def _read(interactive: bool) -> str | None:
         return (input("> ") if interactive else input()).strip()
     except EOFError:
         return None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"standard input is not UTF-8: {error.reason}") from None
 
 
 def _command(agent: Agent, line: str) -> None:
     name, _, argument = line.partition(" ")
     if name == "/reset":
         agent.forget()
-        say("A new dialogue.", style="dim")
+        note("A new dialogue.", style="dim")
     elif name == "/save" and argument:
         from telic.formats import write
 
         try:
-            write(Path(argument), [agent.session.dialogue])
-            say(f"Saved to {argument}.", style="dim")
-        except OSError as error:
-            say(f"Cannot write {argument}: {error.strerror}")
+            write(Path(argument.strip()), [agent.session.dialogue])
+            note(f"Saved to {argument.strip()}.", style="dim")
+        except DataError as error:
+            note(str(error))
     else:
-        say(HELP, style="dim")
+        problem = "/save needs the name of a file" if name == "/save" else f"{name} is no command"
+        note(f"{problem}. {HELP}", style="dim")

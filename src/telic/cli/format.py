@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from telic.cli.output import load_model, print_json, print_table
-from telic.errors import ConfigError, UnsupportedControlError
+from telic.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from telic.rendering import Rendering
@@ -43,7 +43,9 @@ class Format:
         name, messages = self._messages()
         model = load_model(self.model or name)
         if not hasattr(model, "render"):
-            raise UnsupportedControlError(f"model {model.name!r} is remote: its template cannot be seen from here")
+            raise ModelError(
+                f"the template of model {model.name!r} cannot be seen; name one of this machine with --model"
+            )
         rendering: Rendering = model.render(messages)
         if self.json:
             spans = [
@@ -68,8 +70,8 @@ class Format:
 
         if Path(self.source).suffix in (".jsonl", ".json"):
             dialogues = read(Path(self.source))
-            if not -len(dialogues) <= self.index < len(dialogues):
-                raise ConfigError(f"{self.source} has {len(dialogues)} dialogues; there is no --index {self.index}")
+            if not 0 <= self.index < len(dialogues):
+                raise ConfigError(f"{self.source}: there is no --index {self.index}; its last is {len(dialogues) - 1}")
             return "smollm2", tuple(dialogues[self.index])
         purpose = Purpose.load(self.source)
         dialogue = Dialogue().with_system(purpose.system_prompt)

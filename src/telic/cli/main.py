@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tyro
 
@@ -12,12 +14,20 @@ from telic.cli.format import Format
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
+from telic.cli.usage import UsageError
 from telic.cli.view import View
 from telic.errors import TelicError
 
 __all__ = ["main"]
 
-VERBS = {"new": New, "chat": Chat, "measure": Measure, "format": Format, "models": Models, "view": View}
+VERBS: dict[str, Callable[..., Any]] = {
+    "new": New,
+    "chat": Chat,
+    "measure": Measure,
+    "format": Format,
+    "models": Models,
+    "view": View,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,18 +40,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     try:
         verb = tyro.extras.subcommand_cli_from_dict(
-            VERBS, args=arguments, prog="telic", description="Put a chat model to work on a purpose."
+            VERBS,
+            args=arguments,
+            prog="telic",
+            description="Put a chat model to work on a purpose.",
+            config=(tyro.conf.FlagCreatePairsOff,),
         )
         verb.run()
+        sys.stdout.flush()
     except TelicError as error:
-        sys.stderr.write(f"telic: {error}\n")
-        sys.exit(1)
+        _say(str(error))
+        sys.exit(2 if isinstance(error, UsageError) else 1)
     except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to fail at exit
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("\ntelic: interrupted\n")
+    except OSError as error:  # a disk that is full, a folder that is gone
+        _say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        sys.exit(1)
+    except KeyboardInterrupt as interruption:
+        sys.stderr.write("\n")
+        _say(": ".join(["interrupted", *map(str, interruption.args)]))
         sys.exit(130)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"telic: {text}\n")
 
 
 if __name__ == "__main__":

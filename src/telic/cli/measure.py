@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from telic.cli.output import load_model, print_json, print_table, progress, say
-from telic.errors import ConfigError
+from telic.cli.output import Ticker, load_model, note, print_json, print_table, progress, say
+from telic.cli.usage import Checked, Interrupted
+from telic.errors import ConfigError, RunError
 from telic.stability.config import MeasureConfig
 
 if TYPE_CHECKING:
     from telic.purpose import Purpose
     from telic.stability import Bank, StabilityRun
+    from telic.stability.measurement import Start
 
-__all__ = ["Measure"]
+__all__ = ["Measure", "Settings", "print_run"]
+
+
+class Settings(Checked, MeasureConfig):
+    """How the self-chats are played and probed."""
 
 
 @dataclass
@@ -31,7 +37,7 @@ class Measure:
     partner: str | None = None
     """Purpose file of the other side, which is probed too; by default the purpose's own partner, or the bank's."""
     model: str | None = None
-    """Model to use instead of the purpose's."""
+    """Model to use instead of the purpose's; it plays both sides."""
     bank: str | None = None
     """A bank of your own (TOML) instead of the one that ships with Telic."""
     families: tuple[str, ...] = ()
@@ -42,41 +48,55 @@ class Measure:
     """A run folder to go on with; give the same settings."""
     json: bool = False
     """Print the result as JSON, and no progress."""
-    settings: tyro.conf.OmitArgPrefixes[MeasureConfig] = field(default_factory=MeasureConfig)
+    settings: tyro.conf.OmitArgPrefixes[Settings] = field(default_factory=Settings)
 
     def run(self) -> None:
         """Measure, report, print."""
-        from telic.stability.measure import measure, plan_dialogues, replies_to_come
+        from telic.stability.measurement import measure, plan_dialogues
         from telic.stability.report import write_report
 
         purpose, partner, name = self._what()
-        total = replies_to_come(plan_dialogues(purpose, partner, self.settings), self.settings)
-        model = load_model(self.model or name)
-        with progress(total, quiet=self.json) as ticker:
-            run = measure(
-                model,
-                purpose,
-                partner=partner,
-                folder=self.runs,
-                resume=self.resume,
-                on_reply=ticker,
-                on_folder=self._announce,
-                config=self.settings,
-            )
+        plan_dialogues(purpose, partner, self.settings)  # what is wrong with them is said before a model is loaded
+        model = load_model(name)
+        folder: Path | None = None
+
+        def started(start: Start) -> None:
+            nonlocal folder
+            folder = start.folder
+            self._announce(start, ticker)
+
+        try:
+            with progress(quiet=self.json) as ticker:
+                run = measure(
+                    model,
+                    purpose,
+                    partner=partner,
+                    folder=self.runs,
+                    resume=self.resume,
+                    on_reply=ticker,
+                    on_start=started,
+                    config=self.settings,
+                )
+        except KeyboardInterrupt:
+            raise Interrupted(_how_to_resume(folder)) from None
         assert run.folder is not None
         report = write_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:
             print_json({"folder": str(run.folder), "report": str(report), **run.stability.model_dump(mode="json")})
         else:
             print_run(run, report)
+        if not run.stability.counts.probed:
+            raise RunError(f"no answer could be scored: {_why(run)}")
 
-    def _announce(self, folder: Path, notes: list[str]) -> None:
+    def _announce(self, start: Start, ticker: Ticker) -> None:
         if not self.json:
-            say(f"Run folder {folder} (after an interruption, go on with --resume {folder})", style="dim")
-            for note in notes:
-                say(note, style="dim")
+            note(f"Run folder {start.folder} (after an interruption, go on with --resume {start.folder})", style="dim")
+            for text in start.notes:
+                note(text, style="dim")
+        ticker.begin(start.replies)
 
     def _what(self) -> tuple[Purpose | Bank, Purpose | None, str]:
+        """What is measured, with whom, on which model."""
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
 
@@ -84,11 +104,17 @@ class Measure:
             if self.partner:
                 raise ConfigError("--partner goes with a purpose; the bank draws both sides itself")
             bank = Bank.from_file(self.bank) if self.bank else Bank.load()
-            return bank.of(*self.families) if self.families else bank, None, "smollm2"
+            return bank.of(*self.families) if self.families else bank, None, self.model or "smollm2"
         if self.bank or self.families:
             raise ConfigError("--bank and --families go with `telic measure bank`")
         purpose = Purpose.load(self.purpose)
-        return purpose, Purpose.load(self.partner) if self.partner else None, purpose.model
+        partner = Purpose.load(self.partner) if self.partner else None
+        if partner and not self.model and "model" in partner.model_fields_set and partner.model != purpose.model:
+            raise ConfigError(
+                f"{partner.where('model')}: {partner.model!r}, but {self.purpose} names {purpose.model!r}, and one "
+                "model plays both sides; say which with --model"
+            )
+        return purpose, partner, self.model or purpose.model
 
 
 def print_run(run: StabilityRun, report: Path) -> None:
@@ -102,11 +128,26 @@ def print_run(run: StabilityRun, report: Path) -> None:
         )  # fmt: skip
     print_table(("round", "stability", "95 % interval", "dialogues", "answers", "tokens seen"), rows)
     say()
-    say(stability.headline)
+    say(stability.headline[:1].upper() + stability.headline[1:] + ".")
     if stability.area.value is not None:
         area = stability.area
-        say(f"Area under the curve {_number(area.value)} [{_number(area.low)}, {_number(area.high)}], n = {area.n}")
+        say(f"Area under the curve {_number(area.value)} [{_number(area.low)}, {_number(area.high)}], n = {area.n}.")
+    if stability.counts.errors:
+        failed = sum(stability.counts.errors.values())
+        say(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")
     say(f"Report: {report}")
+
+
+def _why(run: StabilityRun) -> str:
+    """The most frequent reason for what is missing."""
+    counts = run.stability.counts
+    return next(iter(counts.errors or counts.missing), "no probe was asked")
+
+
+def _how_to_resume(folder: Path | None) -> str:
+    if folder is None:
+        return "nothing was played yet"
+    return f"the dialogues that had ended are kept. To go on, add --resume {folder} to the same command"
 
 
 def _number(value: float | None) -> str:

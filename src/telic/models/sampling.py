@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 
 CANDIDATES = 1024
 """Tokens looked at first: nearly always the nucleus lies within them, and sorting a whole vocabulary is slow."""
+COLDEST = 1e-6
+"""Temperatures below it are taken as this: already greedy but for ties, and logits divided by it stay finite."""
 
 
 def fresh_seed() -> int:
@@ -48,7 +50,7 @@ def draw(logits_R_V: torch.Tensor, settings: Sequence[Sampling], draws: Sequence
     if not warm:
         return tokens
     index = torch.tensor(warm, device=logits_R_V.device)
-    temperature = torch.tensor([settings[r].temperature for r in warm], device=logits_R_V.device)
+    temperature = torch.tensor([max(settings[r].temperature, COLDEST) for r in warm], device=logits_R_V.device)
     probabilities = torch.softmax(logits_R_V[index] / temperature[:, None], dim=-1)
     top = torch.topk(probabilities, min(CANDIDATES, probabilities.shape[-1]), dim=-1)
     top_values, top_tokens = top.values.double().cpu().numpy(), top.indices.cpu().numpy()

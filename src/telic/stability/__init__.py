@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from telic.stability.analysis import Stability, analyse
     from telic.stability.bank import Bank, Triplet
     from telic.stability.config import MeasureConfig
-    from telic.stability.measure import StabilityRun, measure
+    from telic.stability.measurement import StabilityRun, measure
 
 __all__ = ["Bank", "MeasureConfig", "Stability", "StabilityRun", "Triplet", "analyse", "measure"]
 
@@ -17,10 +17,10 @@ _HOMES = {
     "Bank": "bank",
     "MeasureConfig": "config",
     "Stability": "analysis",
-    "StabilityRun": "measure",
+    "StabilityRun": "measurement",
     "Triplet": "bank",
     "analyse": "analysis",
-    "measure": "measure",
+    "measure": "measurement",
 }
 
 

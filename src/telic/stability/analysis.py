@@ -389,6 +389,8 @@ def _counts(episodes: Sequence[Episode], scores: Scores) -> Counts:
 
 
 def _overflowed(episode: Episode) -> bool:
+    if (episode.error or "").startswith("context:"):
+        return True
     ends = [turn.finish for turn in episode.turns]
     ends += [answer.finish for branch in episode.branches for answer in branch.answers]
     return "context" in ends

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from telic.errors import ConfigError
+from telic.registry import suggest
 
 __all__ = ["MeasureConfig"]
 
@@ -18,19 +23,43 @@ class MeasureConfig(BaseModel):
     """Dialogues; the intervals are over them."""
     samples: int = Field(default=2, ge=1)
     """Answers sampled per probe. With two or more, the curve over the followed probes chooses on half of them."""
-    utterance_tokens: int = Field(default=100, ge=1)
-    """New tokens of an utterance, at most."""
+    utterance_tokens: int | None = Field(default=None, ge=1)
+    """New tokens of an utterance, at most. Left out: the purpose's max_new_tokens, else 100."""
     answer_tokens: int = Field(default=50, ge=1)
     """New tokens of an answer to a probe, at most."""
-    temperature: float = Field(default=1.0, ge=0)
-    """Of utterances and answers; 0 is greedy."""
-    top_p: float = Field(default=0.9, gt=0, le=1)
-    """Nucleus of utterances and answers."""
+    temperature: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Of utterances and answers; 0 is greedy. Left out: the purpose's, else 1.0."""
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    """Nucleus of utterances and answers. Left out: the purpose's, else 0.9."""
     seed: int = 0
     """Draws the pairs, the openers and all replies."""
     attention: bool = True
-    """Read how much attention goes to the system prompt, where the model can be looked into."""
+    """Attention to the system prompt is read, where the model can be looked into."""
     concurrency: int = Field(default=32, ge=1)
     """Dialogues under way at once."""
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap resamples behind every interval."""
+
+    @classmethod
+    def of(cls, **settings: Any) -> MeasureConfig:
+        """Make it from single settings.
+
+        Raises:
+            ConfigError: some are wrong; all of them are named, with what was found and what was expected.
+        """
+        try:
+            return cls(**settings)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_problems(error))) from None
+
+
+def _problems(error: ValidationError) -> list[str]:
+    problems = []
+    for one in error.errors(include_url=False):
+        name = ".".join(map(str, one["loc"]))
+        if one["type"] == "extra_forbidden":
+            problems.append(f"unknown setting {name!r}{suggest(name, list(MeasureConfig.model_fields))}")
+        else:
+            expected = one["msg"].removeprefix("Input should be ")
+            problems.append(f"{name} is {one['input']!r}; expected {expected}")
+    return problems

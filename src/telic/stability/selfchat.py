@@ -3,6 +3,9 @@
 Side a opens with a topic opener; then b1, a2, b2, ... Right after each of its utterances a side is asked its probes
 on a fork of its session: the trunk goes on without them, and the fork costs only the probe's own tokens. Every
 dialogue submits its next request as soon as a reply is there, so the engine's batch stays full.
+
+Rules judge an answer at once. A judge that asks a model must not do so in the middle of another model's batch (or of
+an event loop), so that dialogues with such a judge are played in waves, and judged between them.
 """
 
 from __future__ import annotations
@@ -13,10 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from telic.episodes import Answer, Branch, Episode, Turn
+from telic.errors import TelicError
 from telic.judges import Judge, Score
+from telic.judges.base import judge_all
 from telic.models import Control, Model, Reply, Request, Sampling, Session
 
-__all__ = ["Plan", "Probe", "Protocol", "Side", "play"]
+__all__ = ["Plan", "Probe", "Protocol", "Side", "judges_that_ask", "play"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,10 @@ class Side:
     probes: tuple[Probe, ...] = ()
     family: str = "own"
     controls: tuple[Control, ...] = ()
+    utterance: Sampling | None = None
+    """How its utterances are drawn; None for the protocol's way."""
+    answer: Sampling | None = None
+    """How its answers to probes are drawn; None for the protocol's way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,8 @@ class _Asked:
     branch: Branch
     probe: Probe
     answers: list[Answer | None] = field(default_factory=list)
+    later: bool = False
+    """Whether its judge asks a model, which waits until the dialogues are played."""
 
 
 Reaction = Callable[[Reply], Iterable["Task"]]
@@ -86,22 +97,45 @@ def play(
 ) -> None:
     """Play dialogues, `protocol.concurrency` of them at once.
 
+    A dialogue that fails or outgrows the model's context ends there: its episode has what was played, says why in
+    `error`, and does not take the others with it.
+
     Args:
         model: plays both sides.
         plans: the dialogues.
         protocol: how they are played.
-        on_episode: gets each dialogue as it ends.
-        on_reply: hears of every reply.
+        on_episode: gets each dialogue as it ends (with a judge that asks a model: as its wave ends).
+        on_reply: hears of every reply, but not of those of a judge's model.
     """
+    size = len(plans)
+    if any(judges_that_ask(probe.judge) for plan in plans for side in (plan.a, plan.b) for probe in side.probes):
+        size = protocol.concurrency
+    for start in range(0, len(plans), max(size, 1)):
+        _play_wave(model, plans[start : start + size], protocol, on_episode, on_reply)
+
+
+def _play_wave(
+    model: Model,
+    plans: Sequence[Plan],
+    protocol: Protocol,
+    on_episode: Callable[[Episode], None],
+    on_reply: Callable[[Reply], None] | None,
+) -> None:
     waiting = iter(plans)
     reactions: list[Reaction] = []
+    unjudged: list[_Dialogue] = []
+
+    def ended(dialogue: _Dialogue) -> list[Task]:
+        if any(asked.later for asked in dialogue.asked):
+            unjudged.append(dialogue)
+        else:
+            on_episode(dialogue.record())
+        return begin()
 
     def begin() -> list[Task]:
-        """Start the next dialogue, and whichever follow it if it has nothing to do."""
-        for plan in waiting:
-            if tasks := _Dialogue(model, plan, protocol, on_episode, begin).start():
-                return tasks
-        return []
+        """Start the next dialogue, if there is one."""
+        plan = next(waiting, None)
+        return [] if plan is None else _Dialogue(model, plan, protocol, ended).start()
 
     def enlist(tasks: Iterable[Task]) -> list[Request]:
         requests = []
@@ -116,6 +150,9 @@ def play(
         return enlist(reactions[index](reply))
 
     model.generate(enlist(task for _ in range(protocol.concurrency) for task in begin()), react)
+    _judge_later([asked for dialogue in unjudged for asked in dialogue.asked if asked.later])
+    for dialogue in unjudged:
+        on_episode(dialogue.record())
 
 
 class _Dialogue:
@@ -126,10 +163,9 @@ class _Dialogue:
         model: Model,
         plan: Plan,
         protocol: Protocol,
-        on_episode: Callable[[Episode], None],
-        begin_next: Callable[[], list[Task]],
+        on_end: Callable[[_Dialogue], list[Task]],
     ) -> None:
-        self.plan, self.protocol, self.on_episode, self.begin_next = plan, protocol, on_episode, begin_next
+        self.plan, self.protocol, self.on_end = plan, protocol, on_end
         self.sides = {"a": plan.a, "b": plan.b}
         self.sessions = {role: model.session(side.system) for role, side in self.sides.items()}
         self.fold_opener = not _opens(model)
@@ -153,9 +189,14 @@ class _Dialogue:
         self.episode.turns.append(Turn(role="a", round=1, text=opener, finish="given"))
         if self.protocol.rounds:
             tasks += self._said("a", opener, 1)
-        if not tasks:
-            self._close()
-        return tasks
+        return tasks or self.on_end(self)
+
+    def record(self) -> Episode:
+        """The episode, once all is said; what order the replies came in leaves no trace in it."""
+        for asked in sorted(self.asked, key=lambda asked: (asked.branch.round, asked.branch.role)):
+            asked.branch.answers = [answer for answer in asked.answers if answer is not None]
+            self.episode.branches.append(asked.branch)
+        return self.episode
 
     def _said(self, role: str, text: str, round_: int) -> list[Task]:
         """After an utterance: the speaker is probed, and the other side answers, or the dialogue is over."""
@@ -165,8 +206,7 @@ class _Dialogue:
             self.sessions[role].assistant(text)
         heard = text
         if self.fold_opener and role == "b" and round_ == 1:
-            # The template lets no assistant speak first: side a reads its own opener with the first answer to it.
-            heard = f'(You opened the conversation with: "{self.plan.opener}")\n\n{text}'
+            heard = self._after_opener(text)
         tasks = self._trunk(other, heard, round_ + (role == "b"))
         return [*tasks, *self._probes(role, round_)]
 
@@ -178,7 +218,7 @@ class _Dialogue:
         request = session.request(
             controls=self.sides[role].controls,
             readings=tuple(self.protocol.readings),
-            sampling=self.protocol.utterance,
+            sampling=self.sides[role].utterance or self.protocol.utterance,
             seed=_seed(self.plan.seed, role, round_),
         )
 
@@ -188,14 +228,13 @@ class _Dialogue:
         return [self._task(request, reaction)]
 
     def _replied(self, role: str, round_: int, reply: Reply) -> list[Task]:
-        if reply.finish in ("error", "context") and not reply.text:
-            side = f"side {role} in round {round_}"
-            self.episode.error = (
-                f"context: {side} has no room for a reply after {reply.prompt_tokens} tokens"
-                if reply.finish == "context"
-                else f"model: {side}: {reply.error}"
-            )
-            return []
+        failed = reply.finish == "error" or (reply.finish == "context" and not reply.text)
+        if failed:
+            # The first line is a reason that many episodes may share, the second says where it struck.
+            why = f"model: {_line(reply.error)}" if reply.finish == "error" else "context: no room for a reply"
+            self.episode.error = f"{why}\nside {role} in round {round_}, after {reply.prompt_tokens} tokens"
+            if not reply.text:
+                return []
         turn = Turn(
             role=role,
             round=round_,
@@ -206,7 +245,7 @@ class _Dialogue:
             readings=_readings(reply),
         )
         self.episode.turns.append(turn)
-        return self._said(role, reply.text, round_)
+        return [] if failed else self._said(role, reply.text, round_)
 
     def _probes(self, role: str, round_: int) -> list[Task]:
         tasks = []
@@ -215,7 +254,7 @@ class _Dialogue:
                 role=role, round=round_, probe=probe.name, family=probe.family, question=probe.ask,
                 prompt_tokens=0, answers=[],
             )  # fmt: skip
-            asked = _Asked(branch, probe, [None] * self.protocol.samples)
+            asked = _Asked(branch, probe, [None] * self.protocol.samples, bool(judges_that_ask(probe.judge)))
             self.asked.append(asked)
             fork = self._fork_for(role, round_, probe.ask)
             for sample in range(self.protocol.samples):
@@ -225,8 +264,12 @@ class _Dialogue:
     def _fork_for(self, role: str, round_: int, question: str) -> Session:
         fork = self.sessions[role].fork()
         if role == "a" and round_ == 1 and self.fold_opener:
-            question = f'(You opened the conversation with: "{self.plan.opener}")\n\n{question}'
+            question = self._after_opener(question)
         return fork.user(question)
+
+    def _after_opener(self, text: str) -> str:
+        """What side a hears next, where the template lets no assistant speak first: its own opener comes with it."""
+        return f'(You opened the conversation with: "{self.plan.opener}")\n\n{text}'
 
     def _ask(self, fork: Session, asked: _Asked, role: str, sample: int) -> Task:
         branch = asked.branch
@@ -234,13 +277,13 @@ class _Dialogue:
             controls=self.sides[role].controls,
             readings=tuple(self.protocol.readings),
             keep=False,
-            sampling=self.protocol.answer,
+            sampling=self.sides[role].answer or self.protocol.answer,
             seed=_seed(self.plan.seed, role, branch.round, branch.probe, sample),
         )
 
         def reaction(reply: Reply) -> list[Task]:
             branch.prompt_tokens = max(branch.prompt_tokens, reply.prompt_tokens)
-            score = _judge(asked.probe, reply)
+            score = _judge(asked, reply)
             asked.answers[sample] = Answer(
                 text=reply.text,
                 finish=reply.finish,
@@ -260,31 +303,65 @@ class _Dialogue:
             self.under_way -= 1
             further = list(reaction(reply))
             if not self.under_way:
-                self._close()
-                further += self.begin_next()
+                further += self.on_end(self)
             return further
 
         return request, counted
 
-    def _close(self) -> None:
-        for asked in sorted(self.asked, key=lambda asked: (asked.branch.round, asked.branch.role)):
-            asked.branch.answers = [answer for answer in asked.answers if answer is not None]
-            self.episode.branches.append(asked.branch)
-        self.on_episode(self.episode)
-
 
 def _opens(model: Model) -> bool:
-    """Whether the model's template lets the assistant speak first; a model without one is taken to."""
+    """Whether the model's template lets the assistant speak first. Of one that cannot be seen, nobody knows."""
     template = getattr(model, "template", None)
-    return template is None or bool(template.takes_assistant_first)
+    return template is not None and bool(template.takes_assistant_first)
 
 
-def _judge(probe: Probe, reply: Reply) -> Score:
+def judges_that_ask(judge: Judge) -> list[Judge]:
+    """The judge, or those of the judges that it combines, that take many answers at once since they ask a model."""
+    parts = [*getattr(judge, "judges", ()), *([judge.inner] if hasattr(judge, "inner") else [])]
+    if parts:
+        return [asking for part in parts for asking in judges_that_ask(part)]
+    return [judge] if hasattr(judge, "judge_all") else []
+
+
+def _judge(asked: _Asked, reply: Reply) -> Score:
     if reply.finish == "error":
-        return Score.missing(f"model error: {reply.error}")
+        return Score.missing(f"model error: {_line(reply.error)}")
     if reply.finish == "context" and not reply.text:
         return Score.missing("context: no room for an answer")
-    return probe.judge.judge(reply.text, probe.ask)
+    if asked.later:
+        return _LATER
+    return _guarded(asked.probe.judge, [(reply.text, asked.probe.ask)])[0]
+
+
+def _judge_later(waiting: Sequence[_Asked]) -> None:
+    """Ask each judge for all of its verdicts at once."""
+    by_judge: dict[int, list[tuple[_Asked, Answer]]] = {}
+    for asked in waiting:
+        for answer in asked.answers:
+            if answer is not None and answer.score is None and answer.reason == _LATER.reason:
+                by_judge.setdefault(id(asked.probe.judge), []).append((asked, answer))
+    for items in by_judge.values():
+        judge = items[0][0].probe.judge
+        scores = _guarded(judge, [(answer.text, asked.probe.ask) for asked, answer in items])
+        for (_, answer), score in zip(items, scores, strict=True):
+            answer.score, answer.reason = score.value, score.reason
+
+
+def _guarded(judge: Judge, items: Sequence[tuple[str, str]]) -> list[Score]:
+    """The judge's verdicts; a plug-in that raises has not decided, and a run is not lost for it."""
+    try:
+        return judge_all(judge, items)
+    except TelicError:  # such as a judge's model that cannot be loaded: no verdict will ever come
+        raise
+    except Exception as error:
+        return [Score.missing(f"the judge failed: {error!r}")] * len(items)
+
+
+_LATER = Score.missing("not judged yet")
+
+
+def _line(text: str | None) -> str:
+    return " ".join((text or "no reason given").split())
 
 
 def _readings(reply: Reply) -> dict[str, Any]:

