@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from telic.episodes import SCHEMA_VERSION, Answer, Branch, Episode, EpisodeStore, Turn
 from telic.errors import DataError, RunError
+from telic.runs import RunFolder
 
 text = st.text(st.characters(codec="utf-8"))
 episodes = st.builds(
@@ -156,3 +157,14 @@ def test_a_newer_version_asks_for_an_update(tmp_path: Path, fields: dict[str, st
 def test_a_misspelt_field_is_refused() -> None:
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         Turn.model_validate({"role": "a", "round": 1, "text": "x", "finnish": "stop"})
+
+
+def test_an_episode_that_failed_by_the_models_fault_is_played_again(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, "measure", "x", {})
+    run.episodes.append(Episode(id="1", kind="selfchat", seed=0, roles={}))
+    run.episodes.append(Episode(id="0", kind="selfchat", seed=0, roles={}, error="model: connection refused"))
+    assert run.done() == {"1"}
+    run.episodes.append(Episode(id="0", kind="selfchat", seed=0, roles={}))
+    assert run.done() == {"0", "1"}
+    assert [(episode.id, episode.error) for episode in run.episodes.latest()] == [("0", None), ("1", None)]
+    run.close()

@@ -89,6 +89,11 @@ class Episode(BaseModel):
     """Why the episode could not be completed."""
     metadata: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def worth_replaying(self) -> bool:
+        """Whether it failed by no fault of the dialogue (the model's endpoint was down): a resumed run tries again."""
+        return self.error is not None and self.error.startswith("model:")
+
 
 class EpisodeStore:
     """`episodes.jsonl`: appended per episode, flushed to disk, safe against a last line cut short by a kill."""
@@ -157,6 +162,11 @@ class EpisodeStore:
                     waiting = line, number
         if waiting is not None and _is_episode(waiting[0]):
             yield self._parse(*waiting)
+
+    def latest(self) -> list[Episode]:
+        """All episodes in the order of their ids; of one that was played again, the last record counts."""
+        found = {episode.id: episode for episode in self}
+        return [found[name] for name in sorted(found)]
 
     def _parse(self, line: bytes, number: int) -> Episode:
         try:

@@ -90,7 +90,7 @@ class Template:
             )
         self.tokenizer = tokenizer
         self._source: str | None = None if getattr(tokenizer, "chat_template", None) else PLAIN_TEMPLATE
-        self._known_pieces: dict[tuple[tuple[tuple[str, str | None], ...], bool], list[_Piece | None]] = {}
+        self._known_pieces: dict[tuple[tuple[tuple[str, str | None], ...], bool], list[tuple[int, _Piece]]] = {}
 
     @cached_property
     def takes_system(self) -> bool:
@@ -152,27 +152,23 @@ class Template:
         return rendered
 
     def _spans(self, rows: Sequence[dict[str, str]], text: str, reply: bool) -> tuple[list[Span], list[Span]]:
-        """Character spans of contents and of whole turns."""
-        contents: list[Span] = []
-        turns: list[Span] = []
-        cursor = 0  # up to where the text is accounted for
-        for row, piece in zip(
-            rows, self._pieces(tuple((row["role"], row.get("name")) for row in rows), reply), strict=True
-        ):
-            turn_start = turns[-1].end if turns else 0
-            if piece is None:  # the template left this message out
-                contents.append(Span(cursor, cursor))
-                turns.append(Span(turn_start, turn_start))
-                continue
+        """Character spans of contents and of whole turns; empty where the template left a message out."""
+        contents, turns = [Span(0, 0)] * len(rows), [Span(0, 0)] * len(rows)
+        cursor = turn_start = 0  # up to where the text is accounted for
+        for index, piece in self._pieces(tuple((row["role"], row.get("name")) for row in rows), reply):
             begin = text.find(piece.lead, cursor)
             begin = cursor if begin < 0 else begin + len(piece.lead)
-            cursor = _content_end(text, begin, row["content"], piece.following)
-            contents.append(Span(begin, cursor))
-            turns.append(Span(turn_start, cursor + piece.closing))
+            cursor = _content_end(text, begin, rows[index]["content"], piece.following)
+            contents[index] = Span(begin, cursor)
+            turns[index] = Span(turn_start, cursor + piece.closing)
+            turn_start = turns[index].end
         return contents, turns
 
-    def _pieces(self, speakers: tuple[tuple[str, str | None], ...], reply: bool) -> list[_Piece | None]:
-        """What the template writes around each content: a function of who speaks, so it is worked out once."""
+    def _pieces(self, speakers: tuple[tuple[str, str | None], ...], reply: bool) -> list[tuple[int, _Piece]]:
+        """What the template writes around each content: a function of who speaks, so it is worked out once.
+
+        In the order of the text, which need not be the dialogue's: some put the system prompt before the last message.
+        """
         if (speakers, reply) in self._known_pieces:
             return self._known_pieces[speakers, reply]
         marks = _marks(len(speakers))
@@ -181,17 +177,14 @@ class Template:
             for (role, name), mark in zip(speakers, marks, strict=True)
         ]
         skeleton = self._apply(marked, reply)
-        pieces: list[_Piece | None] = []
+        found = sorted((skeleton.find(mark), index) for index, mark in enumerate(marks) if mark in skeleton)
+        pieces: list[tuple[int, _Piece]] = []
         read = 0
-        for index, mark in enumerate(marks):
-            at = skeleton.find(mark, read)
-            if at < 0:
-                pieces.append(None)
-                continue
-            lead, read = skeleton[read:at], at + len(mark)
-            ends = [skeleton.find(later, read) for later in marks[index + 1 :]]
-            following = skeleton[read : min((end for end in ends if end >= 0), default=len(skeleton))]
-            pieces.append(_Piece(lead, following, self._closing(marked[: index + 1], mark, following)))
+        for place, (at, index) in enumerate(found):
+            lead, read = skeleton[read:at], at + len(marks[index])
+            following = skeleton[read : found[place + 1][0] if place + 1 < len(found) else len(skeleton)]
+            closing = self._closing(marked[: index + 1], marks[index], following)
+            pieces.append((index, _Piece(lead, following, closing)))
         self._known_pieces[speakers, reply] = pieces
         return pieces
 
@@ -224,13 +217,16 @@ def _marks(count: int) -> list[str]:
     return [f"Qz{chr(97 + i // 676)}{chr(97 + i // 26 % 26)}{chr(97 + i % 26)}mark" for i in range(count)]
 
 
+_BETWEEN_FOLDED = "\n\n"
+
+
 def _fold_system(messages: Sequence[Message]) -> list[dict[str, str]]:
     rows = [message.as_dict() for message in messages[1:]]
     first = next((row for row in rows if row["role"] == "user"), None)
     if first is None:
         rows.insert(0, {"role": "user", "content": messages[0].content})
     else:
-        first["content"] = f"{messages[0].content}\n\n{first['content']}"
+        first["content"] = messages[0].content + _BETWEEN_FOLDED + first["content"]
     return rows
 
 
@@ -245,10 +241,11 @@ def _unfold_system(
     if len(rows) == len(messages):  # it stands alone: there was no user message to host it
         return contents, turns
     host = next(index for index, row in enumerate(rows) if row["role"] == "user")
-    whole = contents[host]
-    end = min(whole.end, whole.start + len(messages[0].content.strip()))
-    after = text[end : whole.end]
-    rest = end + len(after) - len(after.lstrip())
+    whole, content = contents[host], rows[host]["content"]
+    # The two may have been trimmed together, as one content.
+    trimmed = 0 if content.startswith(text[whole.start : whole.end]) else len(content) - len(content.lstrip())
+    length = len(messages[0].content)
+    end, rest = (min(whole.end, whole.start + max(0, at - trimmed)) for at in (length, length + len(_BETWEEN_FOLDED)))
     own = [*contents[:host], Span(rest, whole.end), *contents[host + 1 :]]
     own_turns = [*turns[:host], Span(rest, turns[host].end), *turns[host + 1 :]]
     return [Span(whole.start, end), *own], [Span(turns[host].start, rest), *own_turns]

@@ -163,12 +163,14 @@ class RunFolder:
             raise RunError(f"{path}: {error}. The file was edited; this run cannot be read.") from None
 
     def done(self) -> set[str]:
-        """Ids of the episodes that are in the store.
+        """Ids of the episodes that need not be played again.
 
         Raises:
             DataError: the store was damaged otherwise than by a kill.
         """
-        return {episode.id for episode in self.episodes} if self.episodes.path.exists() else set()
+        if not self.episodes.path.exists():
+            return set()
+        return {episode.id for episode in self.episodes.latest() if not episode.worth_replaying}
 
     def metrics(self, record: Mapping[str, Any]) -> None:
         """Append a record to `metrics.jsonl`. Numbers that are not finite are written as null.

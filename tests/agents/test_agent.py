@@ -49,9 +49,11 @@ def test_it_talks_under_its_purpose_and_remembers() -> None:
 
 def test_options_go_over_the_purposes_own() -> None:
     purpose = Purpose.from_text('name = "x"\nsystem = "y"\nsampling = { temperature = 0.2, max_new_tokens = 9 }\n')
-    model = Watching(["Hi."])
+    model = Watching(["Hi.", "Hi."])
     Agent(model, purpose, max_new_tokens=5).reply("Hi!")
-    assert model.sampling == Sampling(max_new_tokens=5, temperature=0.2)
+    assert model.sampling == Sampling(max_new_tokens=5, temperature=0.2, top_p=0.9)
+    Agent(model, MIA).reply("Hi!")
+    assert model.sampling == Sampling(temperature=0.7, top_p=0.9)
 
 
 def test_what_failed_can_be_said_again() -> None:

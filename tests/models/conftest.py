@@ -65,13 +65,17 @@ def llamacpp_url(start_llamacpp: StartLlamaCpp) -> Iterator[str]:
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "mistral", "gemma3", "gpt2")
 
 
-@pytest.fixture(
-    scope="session", params=[*ARCHITECTURES, pytest.param("smollm2", marks=pytest.mark.model)], ids=lambda name: name
-)
+@pytest.fixture(scope="session", params=ARCHITECTURES)
 def case(request: pytest.FixtureRequest) -> Case:
-    """A model of every architecture beside transformers' own answers; tests leave it as they found it."""
+    """A tiny model of every architecture beside transformers' own answers; tests leave it as they found it."""
     from tests.models import tiny
 
-    if request.param in tiny.ARCHITECTURES:
-        return tiny.case(request.param)
-    return tiny.bundled()
+    return tiny.case(request.param)
+
+
+@pytest.fixture(scope="session", params=[*ARCHITECTURES, pytest.param("smollm2", marks=pytest.mark.model)])
+def any_case(request: pytest.FixtureRequest) -> Case:
+    """The same, and the real model that installs with Telic, which takes seconds a test."""
+    from tests.models import tiny
+
+    return tiny.case(request.param) if request.param in ARCHITECTURES else tiny.bundled()

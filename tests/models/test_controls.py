@@ -13,7 +13,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 from telic.dialogue import Dialogue, Message
-from telic.models.base import Continuation, Reply, Request
+from telic.models.base import Continuation
 from telic.models.control import Control, Insertion, Point, Row, Step
 from telic.models.local import LocalModel
 from telic.rendering import Span
@@ -248,8 +248,9 @@ def split_softmax(case: Case, span: Span, k: float) -> Iterator[None]:
 
 @pytest.mark.parametrize("k", [0.0, 0.3, 0.9, 2.0])
 @pytest.mark.parametrize("kind", ["turn", "content"])
-def test_split_softmax_is_the_published_formula(case: Case, k: float, kind: Literal["turn", "content"]) -> None:
-    if case.model.name == "smollm2" and k != 0.3:
+def test_split_softmax_is_the_published_formula(any_case: Case, k: float, kind: Literal["turn", "content"]) -> None:
+    case = any_case
+    if case.model.name == "smollm2" and (k, kind) != (0.3, "content"):
         pytest.skip("one strength is enough for the large model")
     request = ask(LONG, controls=(Power(k, kind),), logprobs=True, max_new_tokens=6)
     reply = case.one(request)
@@ -308,7 +309,7 @@ def test_steering_adds_to_the_residual_stream(case: Case, layers: frozenset[int]
     finally:
         for handle in handles:
             handle.remove()
-    # A reading sees the steering. (Hooks of transformers' capture see the last norm's output, ours what the head reads.)
+    # A reading sees the steering.
     assert torch.from_numpy(reply.state) == pytest.approx(hidden, abs=10 * case.tolerance)
     assert abs(reply.state - case.one(replace(request, controls=())).state).max() > 0.01
 
@@ -322,7 +323,7 @@ def test_a_reading_of_attention_sees_the_control(case: Case) -> None:
         [ask(SHORT, controls=controls, readings=("attention",), max_new_tokens=1) for controls in ((), (Power(0.2),))]
     )
     seen = plain.attention > 0
-    assert seen.any()
+    assert seen.any() or case.model.name == "tiny-mistral"  # whose window ends after the system prompt
     assert (held.attention[seen] > plain.attention[seen]).all()
 
 
@@ -403,25 +404,37 @@ def test_nothing_of_a_control_is_left_behind() -> None:
 @pytest.mark.parametrize("point", ["residual", "attention", "logits"])
 def test_scores_are_under_their_controls(point: str) -> None:
     case = tiny.case("llama")
-    control = {"residual": Steer(vectors(case.model, 1)[0], None), "attention": Power(0.3), "logits": Bias([10], 5.0)}
+    control: dict[str, Control] = {
+        "residual": Steer(vectors(case.model, 1)[0], None),
+        "attention": Power(0.3),
+        "logits": Bias([10], 5.0),
+    }
     messages = tuple(Dialogue().with_system(SYSTEM).add("user", MIDDLE))
-    forced = Request(messages)
     text = "In May, with whom?"
     plain = case.model.score([Continuation(messages, text)])[0]
     bent = case.model.score([Continuation(messages, text)], controls=(control[point],))[0]
-    assert forced.messages == messages
     assert bent.logprob != plain.logprob
     assert bent.tokens == plain.tokens
 
 
-def test_a_system_prompt_that_holds_all_attention_is_left_alone() -> None:
-    """Rounding may sum the mass on the system prompt to a little over 1; the identity must still change nothing."""
+class Watch(Control):
+    """Changes nothing; remembers the largest log-mass that it was shown."""
+
+    name: ClassVar[str] = "watch"
+    points: ClassVar[frozenset[Point]] = frozenset({"attention"})
+    span: ClassVar[Literal["turn", "content"]] = "turn"
+    largest = -1.0
+
+    def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+        self.largest = max(self.largest, float(log_mass_R_H_Q.max()))
+        return log_mass_R_H_Q
+
+
+def test_the_mass_on_the_system_prompt_is_at_most_1() -> None:
+    # Rounding sums it to more, and then clamping what the identity returns would count as a change.
     model = tiny.local("llama")
-    sharp = tiny.local("llama")
-    for layer in sharp.model.model.layers:
-        layer.self_attn.q_proj.weight.mul_(8.0)
-    for made in (model, sharp):
-        requests = [ask(SHORT, LONG, logprobs=True, max_new_tokens=20, ignore_eos=True)]
-        plain: Reply = made.generate(requests)[0]
-        bent = made.generate([replace(request, controls=(Power(1.0, "turn"),)) for request in requests])[0]
-        assert plain.logprobs == bent.logprobs
+    for layer in model.model.model.layers:
+        layer.self_attn.q_proj.weight.mul_(2.0)
+    watch = Watch()
+    model.generate([ask(SHORT, LONG * 4, controls=(watch,), max_new_tokens=60, temperature=3.0, seed=0)])
+    assert watch.largest <= 0

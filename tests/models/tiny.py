@@ -156,7 +156,9 @@ def weights(architecture: str) -> Any:
     return model.eval()
 
 
-def local(architecture: str, *, template: str = CHATML, dtype: torch.dtype = torch.float32, **options: Any) -> LocalModel:
+def local(
+    architecture: str, *, template: str = CHATML, dtype: torch.dtype = torch.float32, **options: Any
+) -> LocalModel:
     """A model of Telic on a copy of the weights."""
     model = copy.deepcopy(weights(architecture)).to(dtype)
     context = options.pop("context", None)

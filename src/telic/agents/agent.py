@@ -15,6 +15,10 @@ from telic.purpose import Purpose
 __all__ = ["Agent", "controls_of"]
 
 
+DRAWN = Sampling(temperature=0.7, top_p=0.9)
+"""How an agent speaks unless its purpose says otherwise: the whole distribution of a small model is gibberish."""
+
+
 class Agent:
     """A model that acts on a purpose.
 
@@ -22,7 +26,7 @@ class Agent:
         model: what speaks.
         purpose: what it is for.
         controls: what holds it there; by default the purpose's own.
-        **options: fields of `Sampling`, over the purpose's own.
+        **options: fields of `Sampling`, over the purpose's own, over a temperature of 0.7 and a top_p of 0.9.
 
     Raises:
         ConfigError: the purpose names a control that there is not, or an option is out of range.
@@ -34,7 +38,7 @@ class Agent:
     ) -> None:
         self.model, self.purpose = model, purpose
         self.controls = controls_of(purpose) if controls is None else tuple(controls)
-        self.sampling = replace(Sampling(), **{**purpose.sampling.options(), **options})
+        self.sampling = replace(DRAWN, **{**purpose.sampling.options(), **options})
         refuse_unsupported(model, [Request((), controls=self.controls)])
         self.session: Session = model.session(purpose.system_prompt)
 

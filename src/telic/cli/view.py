@@ -92,7 +92,7 @@ class View:
             raise RunError(f"{run.path} is a run of {document.get('verb')!r}, for which there is no report yet")
         if run.episodes.cut_short():
             note(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
-        episodes = sorted(run.episodes, key=lambda episode: episode.id)
+        episodes = run.episodes.latest()
         stability = analyse(episodes, resamples=document.get("settings", {}).get("resamples", 2000))
         written: dict[str, Any] = {"report": str(write_report(run.path, stability, episodes, document))}
         if self.inspect:

@@ -188,7 +188,7 @@ def _reweigh(weights_R_H_Q_L: torch.Tensor, applied: AttentionControl, layer: in
     span = applied.span_R_L[:, None, None]
     inside = (weights * span).sum(-1)
     outside = (weights * ~span).sum(-1)
-    log_mass = inside.clamp_min(torch.finfo(torch.float32).tiny).log()
+    log_mass = inside.clamp(torch.finfo(torch.float32).tiny, 1.0).log()  # rounding sums it to more than 1
     wanted = applied.control.attention(applied.step, layer, log_mass).clamp_max(0.0)
     # Where nothing is to change, nothing changes, bit for bit.
     change = (wanted != log_mass) & applied.after_R_Q[:, None] & (inside > 0) & (outside > 0)

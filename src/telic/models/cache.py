@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -76,7 +76,9 @@ class CachePool:
     @property
     def nbytes(self) -> int:
         """Memory held by live segments, shared ones counted once."""
-        return sum(segment.nbytes for segment in self._segments)
+        # A segment cut short by a prefix shares its memory with the whole one.
+        storages = {segment.keys_values.untyped_storage().data_ptr(): segment.nbytes for segment in self._segments}
+        return sum(storages.values())
 
     def touch(self, cache: KeyValueCache) -> None:
         """Note that a cache was made or used, and drop the oldest ones until the budget holds."""
@@ -153,6 +155,11 @@ class Arena:
     def store(self, slot: int, start: int, end: int) -> Segment:
         """Copy positions [start, end) of a slot out."""
         return Segment(self.data[:, :, slot, :, start:end].clone(memory_format=torch.contiguous_format))
+
+    def scrub(self, live: Mapping[int, int]) -> None:
+        """Zero all but the first `live[slot]` positions of each slot: a row may have left what is no number there."""
+        for slot in range(self.slots):
+            self.data[:, :, slot, :, live.get(slot, 0) :] = 0
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copy a row's first `length` positions to another slot."""

@@ -85,7 +85,7 @@ def locate(name: str) -> tuple[str, str]:
         return "endpoint", name
     if name.endswith(".gguf"):
         return "gguf", name
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return "folder", name
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return "hub", name

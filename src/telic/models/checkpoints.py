@@ -59,7 +59,7 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder)
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # each format's reader raises its own
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"cannot load model {str(source)!r}: {first}. Give a name from `telic models`, a folder, a .gguf file, "

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
@@ -160,7 +160,7 @@ class Engine:
             except ModelError as error:
                 self._finish(generation, "error", error=str(error))
                 continue
-            if generation.prompt_length + len(generation.forced) >= self.context:
+            if generation.prompt_length + max(1, len(generation.forced)) > self.context:
                 self._finish(generation, "context")
                 continue
             self._place(generation, free.pop(0))
@@ -171,7 +171,7 @@ class Engine:
         request = generation.request
         rendering = self.template.render(say(request))
         memory = request.session.memory if request.session else {}
-        row = Row(rendering, len(rendering.token_ids), {name: _copied(value) for name, value in memory.items()})
+        row = Row(rendering, len(rendering.token_ids), deepcopy(memory))
         track = _track(rendering, row, request.controls, request.readings)
         generation.track, generation.prompt_length = track, len(track.tokens)
         row.prompt_length = len(track.tokens)
@@ -262,6 +262,16 @@ class Engine:
         return single + longer
 
     def _decode(self, generations: Sequence[Generation], logits_R_V: torch.Tensor) -> None:
+        broken = logits_R_V.amax(-1).isnan()
+        if broken.any():
+            for r in broken.nonzero().flatten().tolist():
+                self._finish(generations[r], "error", error="the model computed what is not a number")
+            live = {g.track.slot: g.track.computed for g in self.active if g.track}
+            self.runner.arena.scrub(live)
+            generations = [g for g, bad in zip(generations, broken.tolist(), strict=True) if not bad]
+            logits_R_V = logits_R_V[~broken]
+            if not generations:
+                return
         logits_R_V = _controlled_logits(generations, logits_R_V)
         settings = [g.request.sampling for g in generations]
         tokens = draw(logits_R_V, settings, [g.draws for g in generations if g.draws is not None])
@@ -275,7 +285,10 @@ class Engine:
 
     def _score(self, generation: Generation, chunk: Chunk, logits_W_V: torch.Tensor) -> None:
         """Look up the forced tokens in the logits of the positions before them."""
+        track = chunk.sequence
         for position, logits_V in zip(chunk.wanted, logits_W_V, strict=True):
+            track.row.generated = track.tokens[generation.prompt_length : position + 1]
+            logits_V = _controlled_logits([generation], logits_V[None])[0]
             if position + 1 < len(chunk.sequence.tokens):
                 token = chunk.sequence.tokens[position + 1]
                 generation.logprobs.append(float(torch.log_softmax(logits_V, dim=-1)[token]))
@@ -327,7 +340,8 @@ class Engine:
             seed=generation.seed,
         )
         if generation in self.active:
-            self._save(generation)
+            if reason != "error":
+                self._save(generation)
             self._release(generation)
         self._ended.append(generation)
 
@@ -390,7 +404,3 @@ def _controlled_logits(generations: Sequence[Generation], logits_R_V: torch.Tens
             changed = control.logits([track.row for track in tracks if track is not None], logits_R_V[rows])
             logits_R_V = logits_R_V.index_copy(0, torch.tensor(rows, device=logits_R_V.device), changed)
     return logits_R_V
-
-
-def _copied(value: Any) -> Any:
-    return dict(value) if isinstance(value, dict) else value

@@ -48,6 +48,19 @@ class Track:
         moved_end = sum(count for index, count in self.shift if index < span.end)
         return Span(span.start + moved, span.end + moved_end)
 
+    def replied(self, start: int, end: int) -> list[bool]:
+        """Which positions are of a reply, this one or an earlier one, or the token from which it starts."""
+        if start >= self.row.prompt_length - 1:
+            return [True] * (end - start)
+        rendering = self.row.rendering
+        spans = [
+            self.positions(span)
+            for message, span in zip(rendering.messages, rendering.contents, strict=True)
+            if message.role == "assistant" and span
+        ]
+        own = self.row.prompt_length - 1
+        return [p >= own or any(span.start - 1 <= p < span.end for span in spans) for p in range(start, end)]
+
     def system(self, kind: str) -> Span:
         """Positions of the system prompt: `turn` or `content`."""
         rendering = self.row.rendering
@@ -88,7 +101,13 @@ class Runner:
         self.hidden_size = int(config.hidden_size)
         self.layers = int(config.num_hidden_layers)
         _check_supported(config)
+        if not model._can_set_attn_implementation():
+            raise ModelError(
+                f"{type(model).__name__} computes its attention in its own way, which the engine cannot see"
+            )
         model.set_attn_implementation(IMPLEMENTATION)
+        if any(name.endswith(".sinks") for name, _ in model.named_parameters()):
+            raise ModelError(f"{type(model).__name__} has attention sinks, which the engine does not compute yet")
         self.device, self.dtype = model.device, model.dtype
         heads = int(config.num_attention_heads)
         self.arena = Arena(
@@ -121,13 +140,16 @@ class Runner:
             offset += chunk.end - chunk.start
         forward = Pass(self.arena, self._long(slots), self._long(positions), self._groups(chunks))
         self._residuals = self._residual_controls(chunks)
-        with torch.inference_mode(), active(forward):
-            output = self.model(
-                **self._inputs(tokens, positions, chunks),
-                position_ids=forward.position_N[None],
-                use_cache=False,
-                logits_to_keep=self._long(wanted or [offset - 1]),
-            )
+        try:
+            with torch.inference_mode(), active(forward):
+                output = self.model(
+                    **self._inputs(tokens, positions, chunks),
+                    position_ids=forward.position_N[None],
+                    use_cache=False,
+                    logits_to_keep=self._long(wanted or [offset - 1]),
+                )
+        finally:
+            self._residuals = []  # the model may be used on its own, outside of the engine
         logits = output.logits[0].float()
         self._read(chunks, forward.groups)
         for chunk in chunks:
@@ -197,8 +219,8 @@ class Runner:
     def _step(self, chunks: Sequence[Chunk]) -> Step:
         position_N = self._long([p for c in chunks for p in range(c.start, c.end)])
         row_N = self._long([r for r, c in enumerate(chunks) for _ in range(c.start, c.end)])
-        starts = self._long([c.sequence.row.prompt_length - 1 for c in chunks])
-        return Step([c.sequence.row for c in chunks], row_N, position_N, position_N >= starts[row_N])
+        reply_N = torch.tensor([p for c in chunks for p in c.sequence.replied(c.start, c.end)], device=self.device)
+        return Step([c.sequence.row for c in chunks], row_N, position_N, reply_N)
 
     def _residual_controls(self, chunks: Sequence[Chunk]) -> list[_Residual]:
         offsets, offset = [], 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ class Session:
         """Branch off: the fork shares what was read so far, and nothing said in it reaches this session."""
         twin = Session(self.model, self.dialogue)
         twin.cache = self.cache
-        twin.memory = {name: dict(value) if isinstance(value, dict) else value for name, value in self.memory.items()}
+        twin.memory = deepcopy(self.memory)
         return twin
 
     def request(

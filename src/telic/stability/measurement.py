@@ -113,7 +113,7 @@ def measure(
         missing = [plan for plan in plans if plan.id not in done]
         tell(Start(run.path, tuple(run.notes), replies_to_come(missing, config)))
         play(model, missing, protocol, run.episodes.append, on_reply)
-        episodes = _ordered(run.episodes)
+        episodes = run.episodes.latest()
         stability = analyse(episodes, resamples=config.resamples)
         run.metrics({"stability": stability.model_dump(mode="json")})
         return StabilityRun(stability, episodes, run.path, run.document)
