@@ -11,7 +11,7 @@ help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -e 's/:.*##/	/'
 
 demo: $(STAMP) ## measure how long the bundled model stays a travel agent
-	$(BIN)/telic measure demo --dialogues 8 --rounds 8
+	$(BIN)/telic measure demo --dialogues 10 --rounds 8 --samples 1 --utterance-tokens 50 --answer-tokens 30
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n 2

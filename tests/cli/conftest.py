@@ -63,7 +63,10 @@ def travel(tmp_path: Path) -> Path:
 
 
 SLOW = """
+import signal
 import sys
+# Where the tests run in the background of a shell, an interruption is ignored by all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import telic.models as models
 from telic.cli.main import main
 models.load = lambda name: models.FakeModel(drift=0.2, delay={delay})

@@ -29,7 +29,7 @@ def episodes(folder: Path) -> list[str]:
 
 def wait_for(folder: Path, count: int, process: subprocess.Popen[str]) -> Path:
     """Wait until the run has so many episodes."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         found = list((folder / "runs").glob("measure-*"))
         if found and len(episodes(found[0])) >= count:
