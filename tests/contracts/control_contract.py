@@ -18,12 +18,13 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
+from telic.dialogue import Message
 from telic.models.base import Reply, Request
 from telic.models.control import Control, Point, Step
 from telic.models.local import LocalModel
 from telic.models.session import Session
 from tests.models import tiny
-from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, ask
+from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM
 
 __all__ = ["Bystander", "ControlContract"]
 
@@ -55,6 +56,16 @@ class ControlContract:
 
     architectures: ClassVar[Sequence[str]] = ("llama", "gemma3", "gpt2")
 
+    after: ClassVar[str] = ""
+    """A reply that was already given, for a control that acts from the second one on."""
+
+    def ask(self, user: str, system: str | None = SYSTEM, **options: Any) -> Request:
+        request = tiny.ask(user, system, **options)
+        if not self.after:
+            return request
+        said = (Message(role="user", content="Hi"), Message(role="assistant", content=self.after))
+        return replace(request, messages=(*request.messages[:-1], *said, request.messages[-1]))
+
     def make(self, model: LocalModel) -> Control:
         """The control at a strength at which it acts."""
         raise NotImplementedError
@@ -73,15 +84,15 @@ class ControlContract:
             if idle is None:
                 pytest.skip("it has no strength at which it is idle")
             for user, system in ((LONG, SYSTEM), (SHORT, None)):
-                plain = model.generate([ask(user, system, logprobs=True)])[0]
-                bent = model.generate([ask(user, system, logprobs=True, controls=(idle,))])[0]
+                plain = model.generate([self.ask(user, system, logprobs=True)])[0]
+                bent = model.generate([self.ask(user, system, logprobs=True, controls=(idle,))])[0]
                 assert bent.token_ids == plain.token_ids
                 assert bent.logprobs == plain.logprobs
 
     def test_at_its_strength_it_acts(self, models: list[LocalModel]) -> None:
         for model in models:
-            plain = model.generate([ask(SHORT, logprobs=True)])[0]
-            bent = model.generate([ask(SHORT, logprobs=True, controls=(self.make(model),))])[0]
+            plain = model.generate([self.ask(SHORT, logprobs=True)])[0]
+            bent = model.generate([self.ask(SHORT, logprobs=True, controls=(self.make(model),))])[0]
             assert bent.finish != "error", bent.error
             assert bent.logprobs != plain.logprobs
 
@@ -90,14 +101,14 @@ class ControlContract:
             control, bystander = self.make(model), Bystander()
             options: dict[str, Any] = {"logprobs": True, "ignore_eos": True, "max_new_tokens": 6}
             requests = [
-                ask(LONG, **options),
-                ask(LONG, controls=(control,), **options),
-                ask(SHORT, controls=(bystander,), **options),
-                ask(MIDDLE, None, controls=(control,), temperature=1.0, seed=1, **options),
-                ask(LONG, controls=(control, bystander), **options),
-                ask(LONG, controls=(bystander, control), **options),
-                ask(LONG, controls=(self.make(model),), temperature=1.0, seed=2, **options),
-                ask(SHORT, temperature=1.0, seed=3, **options),
+                self.ask(LONG, **options),
+                self.ask(LONG, controls=(control,), **options),
+                self.ask(SHORT, controls=(bystander,), **options),
+                self.ask(MIDDLE, None, controls=(control,), temperature=1.0, seed=1, **options),
+                self.ask(LONG, controls=(control, bystander), **options),
+                self.ask(LONG, controls=(bystander, control), **options),
+                self.ask(LONG, controls=(self.make(model),), temperature=1.0, seed=2, **options),
+                self.ask(SHORT, temperature=1.0, seed=3, **options),
             ]
             alone = [model.generate([request])[0] for request in requests]
             for one, other in zip(model.generate(requests), alone, strict=True):
@@ -130,7 +141,7 @@ class ControlContract:
             model = _model(architecture, torch.bfloat16)
             control = self.make(model)
             requests = [
-                ask(text, system, logprobs=True, controls=(control,), max_new_tokens=2)
+                self.ask(text, system, logprobs=True, controls=(control,), max_new_tokens=2)
                 for text in (SHORT, LONG * 4)
                 for system in (SYSTEM, None, "")
             ]

@@ -39,8 +39,8 @@ class AttentionControl:
     step: Step
     index_R: torch.Tensor
     """Rows of the group that carry it."""
-    span_R_L: torch.Tensor
-    """bool: keys of the system prompt."""
+    span_R_S: torch.Tensor
+    """float32: 1 on the keys of the system prompt, among the group's first S keys."""
     after_R_Q: torch.Tensor
     """bool: queries after the system prompt; earlier ones are left alone."""
 
@@ -56,8 +56,10 @@ class Group:
     """Position of each query; -1 for a slot in between that takes no part."""
     length: int
     """Keys attended to: the longest row's."""
+    spanned: int = 0
+    """S: the first keys, among which are those of all system prompts that are read or controlled."""
     controls: list[AttentionControl] = field(default_factory=list)
-    reading_R_L: torch.Tensor | None = None
+    reading_R_S: torch.Tensor | None = None
     """float32: 1 on the system prompt's keys, for the rows whose attention is read."""
     masses: list[torch.Tensor] = field(default_factory=list)
     """Per layer: [R], attention mass on the system prompt of the row's last query, mean over heads."""
@@ -155,12 +157,22 @@ def _attend(
     scores = torch.bmm(folded, key.transpose(1, 2)).view(rows, heads, queries, group.length).float()
     scores.masked_fill_(~group.mask(window)[:, None], float("-inf"))
     weights_R_H_Q_L = torch.softmax(scores, dim=-1)
+    # System prompts come first, so whatever is read or changed is among the first few keys; the weights on the rest
+    # are only ever scaled as a whole, which the output can be as well.
+    front_R_H_Q_S = weights_R_H_Q_L[..., : group.spanned]
+    rest_R_H_Q: torch.Tensor | None = None
     for applied in group.controls:
-        _reweigh(weights_R_H_Q_L, applied, layer)
-    if group.reading_R_L is not None:
-        group.masses.append(torch.bmm(weights_R_H_Q_L[:, :, -1], group.reading_R_L[:, :, None]).mean((1, 2)))
+        front_R_H_Q_S, rest_R_H_Q = _reweigh(front_R_H_Q_S, rest_R_H_Q, applied, layer)
+    if group.reading_R_S is not None:
+        group.masses.append((front_R_H_Q_S[:, :, -1] * group.reading_R_S[:, None]).sum(-1).mean(1))
     weights = weights_R_H_Q_L.to(value.dtype).view(rows * kv_heads, -1, group.length)
-    return _gather(torch.bmm(weights, value).view(rows, heads, queries, dim), group)
+    out = torch.bmm(weights, value).view(rows, heads, queries, dim)
+    if rest_R_H_Q is not None:
+        rest = rest_R_H_Q[..., None]
+        moved = (front_R_H_Q_S - rest * weights_R_H_Q_L[..., : group.spanned]).to(value.dtype)
+        moved = torch.bmm(moved.view(rows * kv_heads, -1, group.spanned), value[:, : group.spanned])
+        out = (out * rest + moved.view(out.shape)).to(value.dtype)
+    return _gather(out, group)
 
 
 def _spread(query_H_N_D: torch.Tensor, group: Group) -> torch.Tensor:
@@ -182,16 +194,31 @@ def _gather(out_R_H_Q_D: torch.Tensor, group: Group) -> torch.Tensor:
     return out_R_H_Q_D.transpose(1, 2).reshape(rows * queries, heads, dim)
 
 
-def _reweigh(weights_R_H_Q_L: torch.Tensor, applied: AttentionControl, layer: int) -> None:
-    """Let a control set the mass on the system prompt; in place on the rows that carry it."""
-    weights = weights_R_H_Q_L[applied.index_R]
-    span = applied.span_R_L[:, None, None]
-    inside = (weights * span).sum(-1)
-    outside = (weights * ~span).sum(-1)
-    log_mass = inside.clamp(torch.finfo(torch.float32).tiny, 1.0).log()  # rounding sums it to more than 1
+def _reweigh(
+    front_R_H_Q_S: torch.Tensor, rest_R_H_Q: torch.Tensor | None, applied: AttentionControl, layer: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Let a control set the mass on the system prompt.
+
+    Returns:
+        The weights on the first S keys, and the factor on those on all other keys.
+    """
+    if rest_R_H_Q is None:
+        rest_R_H_Q = front_R_H_Q_S.new_ones(front_R_H_Q_S.shape[:3])
+    every = len(applied.index_R) == len(front_R_H_Q_S)
+    front = front_R_H_Q_S if every else front_R_H_Q_S[applied.index_R]
+    span = applied.span_R_S[:, None, None]
+    # The weights of a query sum to 1, so that what is not inside is outside. Rounding may sum the inside to more.
+    tiny = torch.finfo(torch.float32).tiny
+    inside = (front * span).sum(-1).clamp_max(1.0)
+    outside = 1.0 - inside
+    log_mass = inside.clamp_min(tiny).log()
     wanted = applied.control.attention(applied.step, layer, log_mass).clamp_max(0.0)
     # Where nothing is to change, nothing changes, bit for bit.
     change = (wanted != log_mass) & applied.after_R_Q[:, None] & (inside > 0) & (outside > 0)
-    up = torch.where(change, wanted.exp() / inside.clamp_min(torch.finfo(torch.float32).tiny), 1.0)
-    down = torch.where(change, -torch.expm1(wanted) / outside.clamp_min(torch.finfo(torch.float32).tiny), 1.0)
-    weights_R_H_Q_L[applied.index_R] = weights * torch.where(span, up[..., None], down[..., None])
+    up = torch.where(change, wanted.exp() / inside.clamp_min(tiny), 1.0)
+    down = torch.where(change, -torch.expm1(wanted) / outside.clamp_min(tiny), 1.0)
+    front = front * torch.where(span > 0, up[..., None], down[..., None])
+    if every:
+        return front, rest_R_H_Q * down
+    rest = rest_R_H_Q.index_copy(0, applied.index_R, rest_R_H_Q[applied.index_R] * down)
+    return front_R_H_Q_S.index_copy(0, applied.index_R, front), rest

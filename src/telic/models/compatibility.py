@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from telic.errors import UnsupportedControlError
+from telic.errors import ModelError, UnsupportedControlError
 
 if TYPE_CHECKING:
     from telic.dialogue import Message
     from telic.models.base import Model, Request
-    from telic.models.control import Point
+    from telic.models.control import Control, Point
 
-__all__ = ["MESSAGES_ONLY", "refuse_unsupported", "say"]
+__all__ = ["MESSAGES_ONLY", "refuse_unsupported", "say", "say_companion"]
 
 MESSAGES_ONLY: frozenset[Point] = frozenset({"messages"})
 """The points of a model of which only the text is within reach."""
@@ -44,6 +44,26 @@ def say(request: Request) -> tuple[Message, ...]:
     for control in request.controls:
         messages = control.messages(messages)
     return messages
+
+
+def say_companion(request: Request) -> tuple[tuple[Message, ...], Control] | None:
+    """What the second stream is told, and the control that wants it; None where no control does.
+
+    Controls listed before that one have changed the messages by then; those listed after it change both streams'.
+
+    Raises:
+        ModelError: two controls want a second stream.
+    """
+    messages, found = request.messages, None
+    for control in request.controls:
+        told = control.companion(messages)
+        if told is None:
+            messages = control.messages(messages)
+        elif found is not None:
+            raise ModelError(f"controls {found.name!r} and {control.name!r} both want a second stream; drop one")
+        else:
+            messages, found = told, control
+    return (messages, found) if found is not None else None
 
 
 def _listing(names: Iterable[str]) -> str:

@@ -7,8 +7,9 @@ row act in the order in which they are listed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from telic.dialogue import Message
@@ -18,7 +19,7 @@ from telic.registry import Registry
 if TYPE_CHECKING:
     import torch
 
-    from telic.rendering import Rendering
+    from telic.rendering import Rendering, Span
 
 __all__ = ["Control", "Insertion", "Point", "Row", "Step", "build", "registry"]
 
@@ -39,6 +40,8 @@ class Row:
     """Belongs to the session: what a control stores here comes back at the next turn, and a fork gets a copy."""
     generated: list[int] = field(default_factory=list)
     """Token ids of the reply so far."""
+    replies: tuple[Span, ...] = ()
+    """Positions of the earlier replies in the prompt, each with the token from which it starts."""
 
 
 @dataclass(slots=True)
@@ -52,6 +55,8 @@ class Step:
     """int64 [N]: position of each token in its row."""
     reply_N: torch.Tensor
     """bool [N]: whether the token is of the reply, or is the last of the prompt (from which the reply starts)."""
+    memo: dict[str, Any] = field(default_factory=dict)
+    """For what the control computes once per pass instead of once per layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +71,26 @@ class Insertion:
 class Control:
     """Base of all controls: acts nowhere. Subclasses list their `points` and override the methods of those.
 
-    `key` names what the control does to the key-value cache: a session's cache is used again only by requests whose
-    controls have the same keys. It must differ whenever the forward pass differs.
+    Those that are dataclasses are what their fields say: `spec` writes them as a purpose file does, and two with the
+    same fields are the same control to runs that are resumed and to caches.
     """
 
     name: ClassVar[str] = "control"
     points: ClassVar[frozenset[Point]] = frozenset()
 
+    def spec(self) -> dict[str, Any]:
+        """Its table in a purpose file: the name, and the fields that differ from their defaults."""
+        own: tuple[Field[Any], ...] = fields(self) if is_dataclass(self) else ()
+        values = {f.name: getattr(self, f.name) for f in own if f.init}
+        return {"name": self.name, **{f.name: values[f.name] for f in own if f.init and values[f.name] != _default(f)}}
+
     @property
     def key(self) -> str:
-        """Identity of the forward pass under this control; by default the object itself."""
-        return f"{self.name}@{id(self):x}"
+        """Names what it does to the key-value cache, which is used again only by requests with the same keys.
+
+        It must differ whenever the forward pass differs: by default the fields of a dataclass, else the object itself.
+        """
+        return json.dumps(self.spec(), default=str) if is_dataclass(self) else f"{self.name}@{id(self):x}"
 
     @property
     def layers(self) -> frozenset[int] | None:
@@ -116,6 +130,23 @@ class Control:
     def logits(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
         """Change the next token's logits (float32), one line per row."""
         return logits_R_V
+
+    def companion(self, messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
+        """What a second stream is told, which reads along and gets the same reply; None for no second stream.
+
+        A control with a second stream overrides `contrast` instead of `logits`.
+        """
+        return None
+
+    def contrast(self, logits_R_V: torch.Tensor, companion_R_V: torch.Tensor) -> torch.Tensor:
+        """Put the next token's logits (float32) and those of the second stream together."""
+        return logits_R_V
+
+
+def _default(f: Field[Any]) -> Any:
+    if f.default_factory is not MISSING:
+        return f.default_factory()
+    return f.default
 
 
 registry: Registry[Callable[..., Control]] = Registry("control")

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
+from telic.dialogue import Message
 from telic.errors import ModelError
 from telic.models.base import FinishReason, Reply, Request
 from telic.models.cache import CachePool, KeyValueCache, take_prefix
-from telic.models.compatibility import say
+from telic.models.compatibility import say, say_companion
 from telic.models.control import Control, Row
 from telic.models.forward import Chunk, Runner, Track, control_key
 from telic.models.sampling import Draws, draw, fresh_seed
+from telic.models.session import Session
 from telic.rendering import Rendering, Template
 
 __all__ = ["Engine", "Generation"]
@@ -53,6 +55,26 @@ class Generation:
     """Whether each forced token was the most likely one."""
     leader: Generation | None = None
     """Another request with the same prompt, whose reading of it this one waits for."""
+    companion: Generation | None = None
+    """The second stream, which reads along."""
+    contrast: Control | None = None
+    """The control that puts the two streams together."""
+    follows: bool = False
+    """Whether this is a second stream: it says what the first one says."""
+    said: tuple[Message, ...] | None = None
+    """What a second stream is told."""
+    pending: list[torch.Tensor] = field(default_factory=list)
+    """Logits that wait for those of the other stream."""
+
+    @property
+    def streams(self) -> list[Generation]:
+        """The request's rows of the batch."""
+        return [self] if self.companion is None else [self, self.companion]
+
+    @property
+    def read(self) -> bool:
+        """Whether all its tokens so far were computed."""
+        return self.track is not None and self.track.computed == len(self.track.tokens)
 
     @property
     def generated(self) -> list[int]:
@@ -128,10 +150,19 @@ class Engine:
         self._follow_leaders()
         ready = []
         for (generation, chunk), rows in zip(chunks, logits, strict=True):
-            if generation.forced:
+            if generation.companion or generation.follows:
+                generation.pending.append(rows)
+            elif generation.forced:
                 self._score(generation, chunk, rows)
             elif len(rows):
                 ready.append((generation, rows[-1]))
+        for generation in [g for g in self.active if g.companion and all(stream.read for stream in g.streams)]:
+            assert generation.track is not None
+            if generation.forced:
+                whole = Chunk(generation.track, generation.prompt_length - 1, len(generation.track.tokens))
+                self._score(generation, whole, torch.cat(generation.pending))
+            else:
+                ready.append((generation, generation.pending[-1][-1]))
         if ready:
             self.decoded_rows += len(ready)
             self._decode([g for g, _ in ready], torch.stack([row for _, row in ready]))
@@ -157,24 +188,47 @@ class Engine:
             generation = self.queue.popleft()
             try:
                 self._prepare(generation)
+                self._prepare_companion(generation)
             except ModelError as error:
                 self._finish(generation, "error", error=str(error))
                 continue
-            if generation.prompt_length + max(1, len(generation.forced)) > self.context:
+            longest = max(stream.prompt_length for stream in generation.streams)
+            if longest + max(1, len(generation.forced)) > self.context:
                 self._finish(generation, "context")
                 continue
-            self._place(generation, free.pop(0))
+            if len(generation.streams) > len(free):
+                self.queue.appendleft(generation)
+                break
+            for stream in generation.streams:
+                self._place(stream, free.pop(0))
         self._compact()
+
+    def _prepare_companion(self, generation: Generation) -> None:
+        """Make the second stream, if a control wants one."""
+        request = generation.request
+        wanted = say_companion(request)
+        if wanted is None:
+            return
+        if self.max_batch < 2:
+            raise ModelError(f"control {wanted[1].name!r} needs two rows a reply, and this model's batch has one")
+        messages, generation.contrast = wanted
+        session = request.session
+        if session is not None and session.companion is None:
+            session.companion = Session(session.model)
+        twin = replace(request, readings=frozenset(), session=session.companion if session else None)
+        generation.companion = Generation(twin, forced=generation.forced, follows=True, said=messages)
+        self._prepare(generation.companion)
 
     def _prepare(self, generation: Generation) -> None:
         """Render the request and find out what it can take over from its session's cache."""
         request = generation.request
-        rendering = self.template.render(say(request))
+        rendering = self.template.render(say(request) if generation.said is None else generation.said)
         memory = request.session.memory if request.session else {}
         row = Row(rendering, len(rendering.token_ids), deepcopy(memory))
         track = _track(rendering, row, request.controls, request.readings)
         generation.track, generation.prompt_length = track, len(track.tokens)
         row.prompt_length = len(track.tokens)
+        row.replies = track.earlier_replies()
         track.keep_from = len(track.tokens) - 1
         track.tokens += generation.forced
         sampling = request.sampling
@@ -209,6 +263,10 @@ class Engine:
             and leader.track.tokens[: leader.prompt_length] == other.track.tokens[: other.prompt_length]
             and not leader.track.embeddings
             and control_key(leader.request) == control_key(other.request)
+            and (
+                leader.request.session is other.request.session
+                or not (leader.track.row.memory or other.track.row.memory)
+            )
         )
 
     def _follow_leaders(self) -> None:
@@ -222,6 +280,7 @@ class Engine:
                 self.runner.arena.move(leader.track.slot, track.slot, generation.prompt_length - 1)
                 track.computed = generation.cached = generation.prompt_length - 1
                 track.reused = ()
+                track.row.memory = deepcopy(leader.track.row.memory)  # what controls noted while it read
                 generation.leader = None
 
     def _compact(self) -> None:
@@ -250,7 +309,7 @@ class Engine:
         for generation in self.active:
             track = generation.track
             assert track is not None
-            if generation.leader is not None:
+            if generation.leader is not None or generation.read:  # one of two streams may be further than the other
                 continue
             end = min(len(track.tokens), track.computed + PROMPT_CHUNK)
             size = end - track.computed
@@ -263,6 +322,9 @@ class Engine:
 
     def _decode(self, generations: Sequence[Generation], logits_R_V: torch.Tensor) -> None:
         broken = logits_R_V.amax(-1).isnan()
+        for r, generation in enumerate(generations):
+            if generation.companion:
+                broken[r] |= generation.companion.pending[-1].isnan().any()
         if broken.any():
             for r in broken.nonzero().flatten().tolist():
                 self._finish(generations[r], "error", error="the model computed what is not a number")
@@ -272,7 +334,8 @@ class Engine:
             logits_R_V = logits_R_V[~broken]
             if not generations:
                 return
-        logits_R_V = _controlled_logits(generations, logits_R_V)
+        others = [g.companion.pending[-1][-1] if g.companion else None for g in generations]
+        logits_R_V = _controlled_logits(generations, logits_R_V, others)
         settings = [g.request.sampling for g in generations]
         tokens = draw(logits_R_V, settings, [g.draws for g in generations if g.draws is not None])
         wanted = [r for r, setting in enumerate(settings) if setting.logprobs]
@@ -286,9 +349,10 @@ class Engine:
     def _score(self, generation: Generation, chunk: Chunk, logits_W_V: torch.Tensor) -> None:
         """Look up the forced tokens in the logits of the positions before them."""
         track = chunk.sequence
-        for position, logits_V in zip(chunk.wanted, logits_W_V, strict=True):
+        others = torch.cat(generation.companion.pending) if generation.companion else [None] * len(logits_W_V)
+        for position, logits_V, other_V in zip(chunk.wanted, logits_W_V, others, strict=True):
             track.row.generated = track.tokens[generation.prompt_length : position + 1]
-            logits_V = _controlled_logits([generation], logits_V[None])[0]
+            logits_V = _controlled_logits([generation], logits_V[None], [other_V])[0]
             if position + 1 < len(chunk.sequence.tokens):
                 token = chunk.sequence.tokens[position + 1]
                 generation.logprobs.append(float(torch.log_softmax(logits_V, dim=-1)[token]))
@@ -300,8 +364,11 @@ class Engine:
         """Add a token to a reply, and end the reply if it is over."""
         track, sampling = generation.track, generation.request.sampling
         assert track is not None
-        track.tokens.append(token)
-        track.row.generated.append(token)
+        for stream in generation.streams:
+            assert stream.track is not None
+            stream.track.tokens.append(token)
+            stream.track.row.generated.append(token)
+            stream.pending.clear()
         if token in self.stop_ids and not sampling.ignore_eos:
             self._finish(generation, "stop")
             return
@@ -341,7 +408,8 @@ class Engine:
         )
         if generation in self.active:
             if reason != "error":
-                self._save(generation)
+                for stream in generation.streams:
+                    self._save(stream)
             self._release(generation)
         self._ended.append(generation)
 
@@ -361,6 +429,8 @@ class Engine:
         self.pool.touch(cache)
 
     def _release(self, generation: Generation) -> None:
+        if generation.companion:
+            self._release(generation.companion)
         self.active.remove(generation)
         for waiting in self.active:
             if waiting.leader is generation:  # gone before it had read the prompt: read it oneself
@@ -390,17 +460,25 @@ def _track(rendering: Rendering, row: Row, controls: tuple[Control, ...], readin
     return Track(tokens, row, controls, readings, embeddings, shift)
 
 
-def _controlled_logits(generations: Sequence[Generation], logits_R_V: torch.Tensor) -> torch.Tensor:
+def _controlled_logits(
+    generations: Sequence[Generation], logits_R_V: torch.Tensor, companions: Sequence[torch.Tensor | None]
+) -> torch.Tensor:
+    """Let the controls of each row change its logits; `companions` has [V] of the second stream, where there is one."""
     depth = max((len(g.request.controls) for g in generations), default=0)
     for level in range(depth):
-        carriers: dict[int, list[int]] = {}
+        carriers: dict[tuple[int, bool], list[int]] = {}
         for r, generation in enumerate(generations):
             controls = generation.request.controls
             if level < len(controls) and "logits" in controls[level].points:
-                carriers.setdefault(id(controls[level]), []).append(r)
-        for rows in carriers.values():
+                control = controls[level]
+                carriers.setdefault((id(control), control is generation.contrast), []).append(r)
+        for (_, contrasts), rows in carriers.items():
             control = generations[rows[0]].request.controls[level]
-            tracks = [generations[r].track for r in rows]
-            changed = control.logits([track.row for track in tracks if track is not None], logits_R_V[rows])
+            if contrasts:
+                other = torch.stack([logits_V for r in rows if (logits_V := companions[r]) is not None])
+                changed = control.contrast(logits_R_V[rows], other)
+            else:
+                tracks = [generations[r].track for r in rows]
+                changed = control.logits([track.row for track in tracks if track is not None], logits_R_V[rows])
             logits_R_V = logits_R_V.index_copy(0, torch.tensor(rows, device=logits_R_V.device), changed)
     return logits_R_V

@@ -50,16 +50,20 @@ class Track:
 
     def replied(self, start: int, end: int) -> list[bool]:
         """Which positions are of a reply, this one or an earlier one, or the token from which it starts."""
-        if start >= self.row.prompt_length - 1:
+        own = self.row.prompt_length - 1
+        if start >= own:
             return [True] * (end - start)
+        return [p >= own or any(span.start <= p < span.end for span in self.row.replies) for p in range(start, end)]
+
+    def earlier_replies(self) -> tuple[Span, ...]:
+        """Positions of the earlier replies, each with the token from which it starts."""
         rendering = self.row.rendering
         spans = [
             self.positions(span)
             for message, span in zip(rendering.messages, rendering.contents, strict=True)
             if message.role == "assistant" and span
         ]
-        own = self.row.prompt_length - 1
-        return [p >= own or any(span.start - 1 <= p < span.end for span in spans) for p in range(start, end)]
+        return tuple(Span(max(span.start - 1, 0), span.end) for span in spans)
 
     def system(self, kind: str) -> Span:
         """Positions of the system prompt: `turn` or `content`."""
@@ -190,31 +194,32 @@ class Runner:
         group = Group(tokens, first, position_R_Q, max(c.end for c in chunks))
         if rows != len(chunks):
             group.gather_N = self._long(places)
-        if any("attention" in c.sequence.readings for c in chunks):
-            group.reading_R_L = torch.zeros(rows, group.length, device=self.device)
-            for place, chunk in zip(places, chunks, strict=True):
-                if "attention" in chunk.sequence.readings:
-                    span = chunk.sequence.system("content")
-                    group.reading_R_L[place, span.start : span.end] = 1.0
-        group.controls = [
-            self._attention_control(control, members, places, group)
-            for control, members in _by_control(chunks, "attention")
-        ]
+        controlled = _by_control(chunks, "attention")
+        spans = [chunk.sequence.system(control.span) for control, members in controlled for _, chunk in members]
+        read = [(p, c.sequence.system("content")) for p, c in zip(places, chunks, strict=True) if _attended(c)]
+        group.spanned = min(group.length, max((span.end for span in (*spans, *(span for _, span in read))), default=0))
+        if read:
+            group.reading_R_S = self._marked(rows, group.spanned, read)
+        if group.spanned:
+            group.controls = [self._attention_control(c, members, places, group) for c, members in controlled]
         return group
+
+    def _marked(self, rows: int, keys: int, spans: Sequence[tuple[int, Span]]) -> torch.Tensor:
+        """float32 [rows, keys]: 1 within each row's span."""
+        marked = torch.zeros(rows, keys, device=self.device)
+        for row, span in spans:
+            marked[row, span.start : span.end] = 1.0
+        return marked
 
     def _attention_control(
         self, control: Control, members: Sequence[tuple[int, Chunk]], places: Sequence[int], group: Group
     ) -> AttentionControl:
         chunks = [chunk for _, chunk in members]
         index_R = self._long([places[index] for index, _ in members])
-        span_R_L = torch.zeros(len(chunks), group.length, dtype=torch.bool, device=self.device)
-        ends = []
-        for place, chunk in enumerate(chunks):
-            span = chunk.sequence.system(control.span)
-            span_R_L[place, span.start : span.end] = True
-            ends.append(span.end)
-        after = group.position_R_Q[index_R] >= self._long(ends)[:, None]
-        return AttentionControl(control, self._step(chunks), index_R, span_R_L, after)
+        spans = [chunk.sequence.system(control.span) for chunk in chunks]
+        span_R_S = self._marked(len(chunks), group.spanned, list(enumerate(spans)))
+        after = group.position_R_Q[index_R] >= self._long([span.end for span in spans])[:, None]
+        return AttentionControl(control, self._step(chunks), index_R, span_R_S, after)
 
     def _step(self, chunks: Sequence[Chunk]) -> Step:
         position_N = self._long([p for c in chunks for p in range(c.start, c.end)])
@@ -267,10 +272,14 @@ class Runner:
             mass_R_L = torch.stack(group.masses, dim=1)
             for chunk in belonging:
                 sequence = chunk.sequence
-                if "attention" in sequence.readings and chunk.wanted:
+                if _attended(chunk) and chunk.wanted:
                     mass = mass_R_L[sequence.slot - group.first_slot]
                     sequence.mass_L = mass if sequence.mass_L is None else sequence.mass_L + mass
                     sequence.mass_count += 1
+
+
+def _attended(chunk: Chunk) -> bool:
+    return "attention" in chunk.sequence.readings
 
 
 def control_key(request: Request) -> str:

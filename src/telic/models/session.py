@@ -31,6 +31,8 @@ class Session:
         self.dialogue = dialogue or Dialogue()
         self.cache: Any = None
         self.memory: dict[str, Any] = {}
+        self.companion: Session | None = None
+        """What a control's second stream has read of this dialogue."""
 
     def system(self, content: str) -> Session:
         """Say what the model is for. Replaces an earlier system prompt."""
@@ -52,6 +54,7 @@ class Session:
         twin = Session(self.model, self.dialogue)
         twin.cache = self.cache
         twin.memory = deepcopy(self.memory)
+        twin.companion = self.companion.fork() if self.companion else None
         return twin
 
     def request(

@@ -1,0 +1,49 @@
+"""Classifier-free guidance against the system prompt (arXiv 2306.17806), a baseline of arXiv 2402.10962."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from telic.dialogue import Message
+from telic.errors import ConfigError
+from telic.models.control import Control, Point, registry
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Guidance"]
+
+
+@registry.register("guidance")
+@dataclass(frozen=True)
+class Guidance(Control):
+    """Moves the logits away from what the model would say without its system prompt.
+
+    `l_without + gamma * (l_with - l_without)`. A second stream reads the same dialogue without the system prompt and
+    gets the same reply; it has a row of the batch and a cache of its own.
+    """
+
+    gamma: float = 1.5
+    """1 is the model as it is (and needs no second stream); more holds it to the prompt, less loosens it."""
+    against: str = ""
+    """System prompt of the second stream; empty for none (where the chat template may put in one of its own)."""
+
+    name: ClassVar[str] = "guidance"
+    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.gamma):
+            raise ConfigError(f"control 'guidance': gamma is {self.gamma!r}; expected a number, such as 1.5")
+
+    def companion(self, messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
+        """The dialogue without its system prompt, or with another."""
+        if self.gamma == 1 or not messages or messages[0].role != "system":
+            return None
+        other = (Message(role="system", content=self.against),) if self.against else ()
+        return (*other, *messages[1:])
+
+    def contrast(self, logits_R_V: torch.Tensor, companion_R_V: torch.Tensor) -> torch.Tensor:
+        """Extrapolate from the second stream's logits through the first one's."""
+        return companion_R_V + self.gamma * (logits_R_V - companion_R_V)

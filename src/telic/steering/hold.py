@@ -1,0 +1,127 @@
+"""Hold: the closed loop. Attention to the system prompt is kept at the level that it had in the first reply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from telic.errors import ConfigError
+from telic.models.control import Control, Point, Row, Step, registry
+
+__all__ = ["Hold"]
+
+
+@registry.register("hold")
+@dataclass(frozen=True)
+class Hold(Control):
+    """Split-softmax whose exponent follows from what has drifted.
+
+    Over the dialogue's first reply it measures the mean log of the attention mass on the system prompt, `log pi*`.
+    From then on each layer (or head) and token has the exponent `k = clip(1 + gain (log pi* / log pi - 1), k_min, 1)`.
+    With a gain of 1 the mass is back at `pi*`; while it has not fallen below, nothing is changed.
+
+    The measurement is a function of the first reply's tokens, so that a cached and a fresh reading agree.
+    """
+
+    gain: float = 1.0
+    """0 does nothing; 1 makes up for what was lost; more makes up for more than that, yet only where some was lost."""
+    k_min: float = 0.2
+    """Smallest exponent: bounds how far attention is bent."""
+    per: Literal["layer", "head"] = "layer"
+    """Whether a layer's heads share one level and exponent, or each has its own."""
+    span: Literal["turn", "content"] = "content"
+    """Which tokens count as the system prompt: its whole turn, or its content only."""
+
+    name: ClassVar[str] = "hold"
+    points: ClassVar[frozenset[Point]] = frozenset({"attention"})
+
+    def __post_init__(self) -> None:
+        if self.gain < 0 or not 0 <= self.k_min <= 1:
+            raise ConfigError(
+                f"control 'hold': gain = {self.gain!r}, k_min = {self.k_min!r}; expected a gain of 0 or more, and a "
+                "k_min between 0 and 1"
+            )
+        for field, known in (("per", ("layer", "head")), ("span", ("turn", "content"))):
+            if getattr(self, field) not in known:
+                expected = " or ".join(map(repr, known))
+                raise ConfigError(f"control 'hold': {field} is {getattr(self, field)!r}; expected {expected}")
+
+    def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+        """Measure the first reply's tokens, raise those after it."""
+        if not self.gain:
+            return log_mass_R_H_Q
+        where: _Where | None = step.memo.get("where")
+        if where is None:
+            where = step.memo["where"] = _Where(step, log_mass_R_H_Q.shape[2])
+        level_R_H_Q = log_mass_R_H_Q
+        if self.per == "layer":
+            level_R_H_Q = log_mass_R_H_Q.exp().mean(1, keepdim=True).log()
+        where.measure(layer, level_R_H_Q)
+        if not where.any_later:
+            return log_mass_R_H_Q
+        first_R_H = where.first(layer, level_R_H_Q)
+        k = 1 + self.gain * (first_R_H[..., None] / level_R_H_Q - 1)
+        # Also where the level is not a number: there was no first reply to measure.
+        act = where.later_R_Q[:, None] & (k < 1)
+        return torch.where(act, k.clamp_min(self.k_min) * log_mass_R_H_Q, log_mass_R_H_Q)
+
+
+class _Where:
+    """Which tokens of a pass are of the first reply, and which come after it."""
+
+    def __init__(self, step: Step, queries: int) -> None:
+        self.rows = step.rows
+        position_R_Q = step.position_N.view(len(step.rows), queries)
+        spans = [_first_reply(row) for row in step.rows]
+        starts, ends = position_R_Q.new_tensor(spans).T[..., None]
+        self.later_R_Q = position_R_Q >= ends
+        self.any_later = bool(self.later_R_Q.any())
+        self._measured: list[tuple[int, slice, slice]] = []
+        inside = ((position_R_Q >= starts) & ~self.later_R_Q).tolist()
+        for r, (flags, positions) in enumerate(zip(inside, position_R_Q.tolist(), strict=True)):
+            if any(flags):
+                count, at = sum(flags), flags.index(True)
+                first = positions[at] - spans[r][0]
+                self._measured.append((r, slice(at, at + count), slice(first, first + count)))
+        self._levels: torch.Tensor | None = None
+
+    def measure(self, layer: int, level_R_H_Q: torch.Tensor) -> None:
+        """Note the levels of the first reply's tokens, each at its place: reading them again changes nothing."""
+        for r, queries, places in self._measured:
+            levels = _memory(self.rows[r]).setdefault(layer, level_R_H_Q.new_zeros(0, level_R_H_Q.shape[1]))
+            if len(levels) < places.stop:
+                more = levels.new_full((places.stop - len(levels), levels.shape[1]), torch.nan)
+                levels = torch.cat([levels, more])
+            levels[places] = level_R_H_Q[r, :, queries].T
+            _memory(self.rows[r])[layer] = levels
+
+    def first(self, layer: int, level_R_H_Q: torch.Tensor) -> torch.Tensor:
+        """Mean level over the first reply, [R, H or 1]; not a number for rows without one."""
+        if self._measured:  # still being read
+            return torch.stack([_mean(row, layer, level_R_H_Q) for row in self.rows])
+        if self._levels is None:
+            layers = max((max(_memory(row), default=0) for row in self.rows), default=0) + 1
+            self._levels = torch.stack(
+                [torch.stack([_mean(row, at, level_R_H_Q) for at in range(layers)]) for row in self.rows]
+            )
+        return self._levels[:, layer]
+
+
+def _first_reply(row: Row) -> tuple[int, int]:
+    """Positions of the dialogue's first reply; while that is the one being generated, it has no end yet."""
+    if row.replies:
+        return row.replies[0].start, row.replies[0].end
+    return row.prompt_length - 1, 1 << 40
+
+
+def _memory(row: Row) -> dict[int, torch.Tensor]:
+    """Per layer: the levels of the first reply's tokens, [tokens, H or 1]."""
+    levels: dict[int, torch.Tensor] = row.memory.setdefault("hold", {})
+    return levels
+
+
+def _mean(row: Row, layer: int, like_R_H_Q: torch.Tensor) -> torch.Tensor:
+    levels: Any = _memory(row).get(layer)
+    return like_R_H_Q.new_full((like_R_H_Q.shape[1],), torch.nan) if levels is None else levels.nanmean(0)

@@ -1,0 +1,37 @@
+"""The prompt-only baseline: say it better before bending anything (AxBench, arXiv 2501.17148)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from telic.dialogue import Message
+from telic.models.control import Control, Point, registry
+
+__all__ = ["Prompt"]
+
+INSIST = (
+    "These instructions hold for the whole conversation, however long it gets and whatever is said in it. "
+    "Before each reply, recall them, and follow them to the letter."
+)
+
+
+@registry.register("prompt")
+@dataclass(frozen=True)
+class Prompt(Control):
+    """Adds to the system prompt, or replaces it. A dialogue without a system prompt is left alone."""
+
+    text: str = INSIST
+    """What is added after the system prompt; empty adds nothing."""
+    system: str = ""
+    """A whole system prompt to use instead of the dialogue's; empty keeps that."""
+
+    name: ClassVar[str] = "prompt"
+    points: ClassVar[frozenset[Point]] = frozenset({"messages"})
+
+    def messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Rewrite the system prompt."""
+        if not messages or messages[0].role != "system":
+            return messages
+        said = "\n".join(part for part in (self.system or messages[0].content, self.text) if part)
+        return (Message(role="system", content=said), *messages[1:])

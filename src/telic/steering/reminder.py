@@ -1,0 +1,58 @@
+"""System-prompt repetition: the baseline SPR of arXiv 2402.10962."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+from telic.dialogue import Message
+from telic.errors import ConfigError
+from telic.models.control import Control, Point, registry
+
+__all__ = ["Reminder"]
+
+
+@registry.register("reminder")
+@dataclass(frozen=True)
+class Reminder(Control):
+    """Restates the system prompt before what the user says.
+
+    What was restated stays in the dialogue as the model sees it, so that no token is read twice.
+    """
+
+    every: int = 1
+    """Every n-th user message is preceded by the system prompt; 0 does it never."""
+    probability: float = 1.0
+    """Of doing it where it is due; which ones is a function of the message, so that it stays the same later."""
+    text: str = "(Your instructions, once more: {system})"
+    """How it is said; `{system}` stands for the system prompt."""
+
+    name: ClassVar[str] = "reminder"
+    points: ClassVar[frozenset[Point]] = frozenset({"messages"})
+
+    def __post_init__(self) -> None:
+        if self.every < 0 or not 0 <= self.probability <= 1:
+            raise ConfigError(
+                f"control 'reminder': every = {self.every!r}, probability = {self.probability!r}; "
+                "expected every of 0 or more, and a probability between 0 and 1"
+            )
+        if "{system}" not in self.text:
+            raise ConfigError(f"control 'reminder': text is {self.text!r}; expected it to contain {{system}}")
+
+    def messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Put the system prompt before the user messages where it is due."""
+        if not self.every or not messages or messages[0].role != "system":
+            return messages
+        reminder = self.text.replace("{system}", messages[0].content)
+        said, heard = [], 0
+        for message in messages:
+            heard += message.role == "user"
+            if message.role == "user" and heard % self.every == 0 and self._falls_on(heard, message.content):
+                message = Message(role="user", content=f"{reminder}\n\n{message.content}")
+            said.append(message)
+        return tuple(said)
+
+    def _falls_on(self, number: int, content: str) -> bool:
+        digest = hashlib.sha256(f"{number}/{content}".encode()).digest()
+        return int.from_bytes(digest[:6], "big") / 2**48 < self.probability

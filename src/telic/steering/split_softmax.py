@@ -1,0 +1,42 @@
+"""Split-softmax: a constant share more of the attention goes to the system prompt (arXiv 2402.10962)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from telic.errors import ConfigError
+from telic.models.control import Control, Point, Step, registry
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["SplitSoftmax"]
+
+
+@registry.register("split_softmax")
+@dataclass(frozen=True)
+class SplitSoftmax(Control):
+    """Raises the attention mass `pi` on the system prompt to `pi ** k`, in every layer and head, for every later token.
+
+    Within the system prompt, and outside of it, the relative attention stays: the weights are scaled by `pi**k / pi`
+    and `(1 - pi**k) / (1 - pi)`.
+    """
+
+    k: float = 0.9
+    """1 is the model as it is; the smaller, the more attention goes to the system prompt."""
+    span: Literal["turn", "content"] = "content"
+    """Which tokens count as the system prompt: its whole turn (with what may be the attention sink), or its content."""
+
+    name: ClassVar[str] = "split_softmax"
+    points: ClassVar[frozenset[Point]] = frozenset({"attention"})
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.k <= 1:
+            raise ConfigError(f"control 'split_softmax': k is {self.k!r}; expected a number between 0 and 1")
+        if self.span not in ("turn", "content"):
+            raise ConfigError(f"control 'split_softmax': span is {self.span!r}; expected 'turn' or 'content'")
+
+    def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+        """`log(pi ** k)`."""
+        return self.k * log_mass_R_H_Q

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from telic.models.control import Control
+from telic.models.local import LocalModel
+from telic.steering import Guidance, Hold, Prompt, Reminder, SplitSoftmax
+from tests.contracts.control_contract import ControlContract
+from tests.models import tiny
+from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, ask
+
+
+class TestSplitSoftmax(ControlContract):
+    architectures = ("llama", "qwen2", "qwen3", "mistral", "gemma3", "gpt2")
+
+    def make(self, model: LocalModel) -> Control:
+        return SplitSoftmax(0.3)
+
+    def make_idle(self, model: LocalModel) -> Control:
+        return SplitSoftmax(1.0)
+
+
+class TestSplitSoftmaxOverTheTurn(ControlContract):
+    def make(self, model: LocalModel) -> Control:
+        return SplitSoftmax(0.5, span="turn")
+
+    def make_idle(self, model: LocalModel) -> Control:
+        return SplitSoftmax(1.0, span="turn")
+
+
+class TestHold(ControlContract):
+    after = "Hello, I am Mia. Where would you like to go?"
+    architectures = ("llama", "qwen2", "qwen3", "gemma3", "gpt2")
+
+    def make(self, model: LocalModel) -> Control:
+        return Hold(gain=2.0)
+
+    def make_idle(self, model: LocalModel) -> Control:
+        return Hold(gain=0.0)
+
+
+class TestHoldPerHead(TestHold):
+    architectures = ("llama", "gpt2")
+
+    def make(self, model: LocalModel) -> Control:
+        return Hold(gain=1.5, per="head", span="turn")
+
+
+class TestGuidance(ControlContract):
+    architectures = ("llama", "qwen2", "qwen3", "mistral", "gemma3", "gpt2")
+
+    def make(self, model: LocalModel) -> Control:
+        return Guidance(3.0)
+
+    def make_idle(self, model: LocalModel) -> Control:
+        return Guidance(1.0)
+
+
+class TestReminder(ControlContract):
+    def make(self, model: LocalModel) -> Control:
+        return Reminder()
+
+    def make_idle(self, model: LocalModel) -> Control:
+        return Reminder(every=0)
+
+
+class TestPrompt(ControlContract):
+    def make(self, model: LocalModel) -> Control:
+        return Prompt()
+
+    def make_idle(self, model: LocalModel) -> Control:
+        return Prompt(text="")
