@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
@@ -37,7 +38,12 @@ class Registry(Generic[F]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._factories: dict[str, F] = {}
+        self._declared: dict[str, str] = {}
         self._plugins_loaded = False
+
+    def declare(self, **targets: str) -> None:
+        """Name factories (`hold="telic.steering.hold:Hold"`) that are imported when they are first asked for."""
+        self._declared.update(targets)
 
     def register(self, name: str) -> Callable[[F], F]:
         """Return a decorator that registers a factory under `name`.
@@ -47,7 +53,7 @@ class Registry(Generic[F]):
         """
 
         def add(factory: F) -> F:
-            if name in self._factories:
+            if name in self._factories or name in self._declared:
                 raise ConfigError(f"{self.kind} {name!r} is registered twice")
             self._factories[name] = factory
             return factory
@@ -57,7 +63,7 @@ class Registry(Generic[F]):
     def names(self) -> list[str]:
         """All known names, plug-ins included, sorted."""
         self._load_plugins()
-        return sorted(self._factories)
+        return sorted({*self._factories, *self._declared})
 
     def get(self, name: str) -> F:
         """Return the factory called `name`.
@@ -65,10 +71,13 @@ class Registry(Generic[F]):
         Raises:
             ConfigError: nothing has this name; the message suggests the nearest one.
         """
+        if name in self._declared:
+            module, _, attribute = self._declared.pop(name).partition(":")
+            self._factories[name] = getattr(import_module(module), attribute)
         if name not in self._factories:
             self._load_plugins()
         if name not in self._factories:
-            raise ConfigError(f"unknown {self.kind} {name!r}{suggest(name, list(self._factories))}")
+            raise ConfigError(f"unknown {self.kind} {name!r}{suggest(name, self.names())}")
         return self._factories[name]
 
     def __contains__(self, name: str) -> bool:
@@ -80,5 +89,9 @@ class Registry(Generic[F]):
         self._plugins_loaded = True
         prefix = f"{self.kind}:"
         for point in entry_points(group=ENTRY_POINT_GROUP):
-            if point.name.startswith(prefix) and point.name.removeprefix(prefix) not in self._factories:
-                self._factories[point.name.removeprefix(prefix)] = point.load()
+            name = point.name.removeprefix(prefix)
+            if point.name.startswith(prefix) and name not in self._factories and name not in self._declared:
+                try:
+                    self._factories[name] = point.load()
+                except Exception as error:  # whatever a plug-in raises, the others still work
+                    raise ConfigError(f"{self.kind} {name!r} of {point.value} cannot be loaded: {error!r}") from error

@@ -9,8 +9,8 @@ from typing import Any
 from telic.errors import ConfigError, ModelError
 from telic.models import Control, Model, Reply, Request, Sampling, Session
 from telic.models.compatibility import refuse_unsupported
-from telic.models.control import build
 from telic.purpose import Purpose
+from telic.steering import build
 
 __all__ = ["Agent", "controls_of"]
 

@@ -54,16 +54,17 @@ def say_companion(request: Request) -> tuple[tuple[Message, ...], Control] | Non
     Raises:
         ModelError: two controls want a second stream.
     """
-    messages, found = request.messages, None
+    wanting = [control for control in request.controls if control.companion(request.messages) is not None]
+    if not wanting:
+        return None
+    if len(wanting) > 1:
+        names = " and ".join(repr(control.name) for control in wanting)
+        raise ModelError(f"controls {names} both want a second stream, and a row has one; drop one of them")
+    messages = request.messages
     for control in request.controls:
-        told = control.companion(messages)
-        if told is None:
-            messages = control.messages(messages)
-        elif found is not None:
-            raise ModelError(f"controls {found.name!r} and {control.name!r} both want a second stream; drop one")
-        else:
-            messages, found = told, control
-    return (messages, found) if found is not None else None
+        told = control.companion(messages) if control is wanting[0] else None
+        messages = control.messages(messages) if told is None else told
+    return messages, wanting[0]
 
 
 def _listing(names: Iterable[str]) -> str:

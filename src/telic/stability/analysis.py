@@ -18,7 +18,7 @@ from telic.errors import DataError
 from telic.stability.decay import Correlation, Decay, attention_decay, correlate
 from telic.statistics import Comparison, Interval, bootstrap_clustered, holm, mean, paired_difference
 
-__all__ = ["ALPHA", "Counts", "Drop", "Followed", "Point", "Stability", "analyse", "score_by_round"]
+__all__ = ["ALPHA", "Counts", "Drop", "Followed", "Point", "Stability", "analyse", "areas", "score_by_round"]
 
 ALPHA = 0.05
 FOLLOWED = 0.5  # a probe is followed at round 0 from this mean score on
@@ -282,7 +282,14 @@ def _compare(scores: Scores, start: int, round_: int, resamples: int, seed: int)
     )
 
 
-def _area(scores: Scores, resamples: int, seed: int) -> Interval:
+def areas(episodes: Sequence[Episode]) -> list[tuple[Episode, float | None]]:
+    """Each dialogue's mean stability over the rounds (trapezoid), over its probes that were scored in every round."""
+    scores = _scores([(i, branch) for i, episode in enumerate(episodes) for branch in episode.branches])
+    found = {dialogue: mean(values) for dialogue, values in _areas(scores).items()}
+    return [(episode, found.get(i)) for i, episode in enumerate(episodes)]
+
+
+def _areas(scores: Scores) -> dict[int, list[float | None]]:
     rounds = sorted({round_ for found in scores.values() for round_ in found})
     dialogues: defaultdict[int, list[float | None]] = defaultdict(list)
     for (dialogue, _, _), found in scores.items():
@@ -290,7 +297,11 @@ def _area(scores: Scores, resamples: int, seed: int) -> Interval:
         dialogues[dialogue].append(
             float(np.trapezoid([found[r] for r in rounds], rounds)) / (rounds[-1] - rounds[0]) if complete else None
         )
-    return bootstrap_clustered(dialogues.values(), resamples=resamples, seed=seed, bounds=(0, 1))
+    return dialogues
+
+
+def _area(scores: Scores, resamples: int, seed: int) -> Interval:
+    return bootstrap_clustered(_areas(scores).values(), resamples=resamples, seed=seed, bounds=(0, 1))
 
 
 def _followed(

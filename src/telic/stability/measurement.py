@@ -170,7 +170,7 @@ def describe(
         "sampling": {
             name: _settled(side.utterance) for name, side in (("opener", plans[0].a), ("answerer", plans[0].b))
         },
-        "controls": [control.name for control in plans[0].b.controls],
+        "controls": [control.spec() for control in plans[0].b.controls],
     }
     if isinstance(purpose, Bank):
         digest = hashlib.sha256("\n".join(triplet.model_dump_json() for triplet in purpose).encode()).hexdigest()

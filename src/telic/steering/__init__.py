@@ -1,9 +1,45 @@
-"""Controls: what bends a model towards its purpose."""
+"""Controls: what bends a model towards its purpose.
 
-from telic.steering.guidance import Guidance
-from telic.steering.hold import Hold
-from telic.steering.prompt import Prompt
-from telic.steering.reminder import Reminder
-from telic.steering.split_softmax import SplitSoftmax
+They are imported when they are first used, since those that act inside the model need torch, and a remote one does not.
+"""
 
-__all__ = ["Guidance", "Hold", "Prompt", "Reminder", "SplitSoftmax"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from telic.models.control import build, registry
+
+if TYPE_CHECKING:
+    from telic.steering.guidance import Guidance
+    from telic.steering.hold import Hold
+    from telic.steering.prompt import Prompt
+    from telic.steering.reminder import Reminder
+    from telic.steering.split_softmax import SplitSoftmax
+    from telic.steering.vector import Vector
+
+__all__ = ["Guidance", "Hold", "Prompt", "Reminder", "SplitSoftmax", "Vector", "build"]
+
+_HOMES = {
+    "Guidance": "telic.steering.guidance",
+    "Hold": "telic.steering.hold",
+    "Prompt": "telic.steering.prompt",
+    "Reminder": "telic.steering.reminder",
+    "SplitSoftmax": "telic.steering.split_softmax",
+    "Vector": "telic.steering.vector",
+}
+
+registry.declare(
+    guidance="telic.steering.guidance:Guidance",
+    hold="telic.steering.hold:Hold",
+    prompt="telic.steering.prompt:Prompt",
+    reminder="telic.steering.reminder:Reminder",
+    split_softmax="telic.steering.split_softmax:SplitSoftmax",
+    vector="telic.steering.vector:vector",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'telic.steering' has no attribute {name!r}")

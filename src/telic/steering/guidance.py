@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models.control import Control, Point, registry
+from telic.models.control import Control, Point
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Guidance"]
 
 
-@registry.register("guidance")
 @dataclass(frozen=True)
 class Guidance(Control):
     """Moves the logits away from what the model would say without its system prompt.

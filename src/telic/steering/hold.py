@@ -8,12 +8,11 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from telic.errors import ConfigError
-from telic.models.control import Control, Point, Row, Step, registry
+from telic.models.control import Control, Point, Row, Step
 
 __all__ = ["Hold"]
 
 
-@registry.register("hold")
 @dataclass(frozen=True)
 class Hold(Control):
     """Split-softmax whose exponent follows from what has drifted.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from telic.dialogue import Message
-from telic.models.control import Control, Point, registry
+from telic.models.control import Control, Point
 
 __all__ = ["Prompt"]
 
@@ -16,7 +16,6 @@ INSIST = (
 )
 
 
-@registry.register("prompt")
 @dataclass(frozen=True)
 class Prompt(Control):
     """Adds to the system prompt, or replaces it. A dialogue without a system prompt is left alone."""

@@ -8,12 +8,11 @@ from typing import ClassVar
 
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models.control import Control, Point, registry
+from telic.models.control import Control, Point
 
 __all__ = ["Reminder"]
 
 
-@registry.register("reminder")
 @dataclass(frozen=True)
 class Reminder(Control):
     """Restates the system prompt before what the user says.

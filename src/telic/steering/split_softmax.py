@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from telic.errors import ConfigError
-from telic.models.control import Control, Point, Step, registry
+from telic.models.control import Control, Point, Step
 
 if TYPE_CHECKING:
     import torch
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["SplitSoftmax"]
 
 
-@registry.register("split_softmax")
 @dataclass(frozen=True)
 class SplitSoftmax(Control):
     """Raises the attention mass `pi` on the system prompt to `pi ** k`, in every layer and head, for every later token.

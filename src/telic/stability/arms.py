@@ -1,0 +1,68 @@
+"""Arms of a comparison: the same dialogues, each played under every control, in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from telic.episodes import Episode
+from telic.models import Control
+from telic.stability.analysis import areas
+from telic.stability.selfchat import Plan
+from telic.statistics import Comparison, paired_difference
+
+__all__ = ["NOTHING", "Arm", "compare", "of_arm", "plan_arms"]
+
+NOTHING = "nothing"
+"""The arm without a control, with which the others are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What is compared: some controls at some strength."""
+
+    name: str
+    """Unique among the arms: part of its episodes' ids."""
+    controls: tuple[Control, ...] = ()
+
+
+def plan_arms(stage: str, arms: Sequence[Arm], plan: Callable[[Sequence[Control]], list[Plan]]) -> list[Plan]:
+    """The same dialogues for every arm, with the same seeds; dialogue by dialogue, so that a batch holds all arms.
+
+    Args:
+        stage: what the ids start with.
+        arms: what to compare.
+        plan: makes the dialogues under given controls.
+    """
+    planned = [
+        [replace(dialogue, id=_id(stage, arm, dialogue.id)) for dialogue in plan(arm.controls)] for arm in arms
+    ]
+    return [dialogue for same in zip(*planned, strict=True) for dialogue in same]
+
+
+def of_arm(episodes: Iterable[Episode], stage: str, arm: Arm) -> list[Episode]:
+    """The episodes of one arm, in the order of their dialogues."""
+    prefix = _id(stage, arm, "")
+    return sorted((e for e in episodes if e.id.startswith(prefix)), key=lambda episode: episode.id)
+
+
+def compare(
+    episodes: Sequence[Episode], stage: str, one: Arm, other: Arm, *, resamples: int = 2000, seed: int = 0
+) -> Comparison:
+    """Difference of the areas under the stability curves, `one - other`, paired over dialogues."""
+    found = [
+        {episode.id.rpartition("/")[2]: area for episode, area in areas(of_arm(episodes, stage, arm))}
+        for arm in (one, other)
+    ]
+    both = sorted(found[0].keys() & found[1].keys())
+    return paired_difference(
+        [found[0][name] for name in both],
+        [found[1][name] for name in both],
+        resamples=resamples,
+        seed=seed,
+        bounds=(-1, 1),
+    )
+
+
+def _id(stage: str, arm: Arm, dialogue: str) -> str:
+    return f"{stage}/{arm.name}/{dialogue}"

@@ -1,0 +1,203 @@
+"""What each control does, beyond the contract that all keep to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from telic.dialogue import Dialogue, Message
+from telic.errors import ConfigError
+from telic.models.base import Continuation
+from telic.models.control import Control, Point
+from telic.models.local import LocalModel
+from telic.steering import Guidance, Hold, Prompt, Reminder, SplitSoftmax, build
+from tests.models import tiny
+from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, ask
+
+
+class Logits(Control):
+    """Keeps the logits that it sees."""
+
+    name: ClassVar[str] = "logits"
+    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+
+    def __init__(self) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def logits(self, rows: Sequence[Any], logits_R_V: torch.Tensor) -> torch.Tensor:
+        self.seen.append(logits_R_V.clone())
+        return logits_R_V
+
+
+@pytest.fixture(scope="module")
+def model() -> LocalModel:
+    return tiny.local("llama", max_batch=8)
+
+
+def said(*pairs: tuple[str, str]) -> tuple[Message, ...]:
+    return tuple(Message(role=role, content=content) for role, content in pairs)  # type: ignore[arg-type]
+
+
+TALK = said(("system", "Be Mia."), ("user", "one"), ("assistant", "yes"), ("user", "two"))
+
+
+class TestGuidance:
+    def test_it_extrapolates_from_the_answer_without_the_prompt(self, model: LocalModel) -> None:
+        found = {}
+        for name, system, controls in (("with", SYSTEM, ()), ("without", None, ()), ("both", SYSTEM, (Guidance(2.5),))):
+            seen = Logits()
+            model.generate([ask(LONG, system, controls=(*controls, seen), max_new_tokens=1)])
+            found[name] = seen.seen[0]
+        expected = found["without"] + 2.5 * (found["with"] - found["without"])
+        torch.testing.assert_close(found["both"], expected, atol=1e-4, rtol=1e-4)
+
+    def test_scoring_agrees_with_generating(self, model: LocalModel) -> None:
+        request = ask(LONG, controls=(Guidance(2.0),), logprobs=True, ignore_eos=True, max_new_tokens=5)
+        reply = model.generate([request])[0]
+        text = tiny.tokenizer().decode(reply.token_ids)
+        if tuple(tiny.tokenizer()(text, add_special_tokens=False)["input_ids"]) != reply.token_ids:
+            pytest.skip("the drawn tokens are not those of their text")
+        score = model.score([Continuation(request.messages, text)], (Guidance(2.0),))[0]
+        assert reply.logprobs is not None
+        assert score.logprob == pytest.approx(sum(reply.logprobs), abs=1e-3)
+        assert score.greedy
+
+    def test_scores_differ_from_those_without_it(self, model: LocalModel) -> None:
+        given = [Continuation(ask(LONG).messages, text) for text in ("Hello", " I want", "May")]
+        plain = [scored.logprob for scored in model.score(given)]
+        guided = [scored.logprob for scored in model.score(given, (Guidance(2.0),))]
+        assert all(abs(one - other) > 1e-3 for one, other in zip(plain, guided, strict=True))
+
+    def test_each_stream_keeps_its_cache(self, model: LocalModel) -> None:
+        session = model.session(SYSTEM).user(LONG)
+        session.reply(controls=(Guidance(2.0),), max_new_tokens=4, temperature=0.0)
+        assert session.companion is not None
+        read = len(session.companion.cache.tokens)
+        assert 0 < read < len(session.cache.tokens)
+        assert session.fork().companion is not session.companion
+
+    def test_a_batch_of_one_row_refuses(self) -> None:
+        narrow = tiny.local("llama", max_batch=1)
+        reply = narrow.generate([ask(SHORT, controls=(Guidance(2.0),))])[0]
+        assert reply.finish == "error"
+        assert "two rows" in (reply.error or "")
+
+    def test_two_of_them_are_refused(self, model: LocalModel) -> None:
+        reply = model.generate([ask(SHORT, controls=(Guidance(2.0), Guidance(3.0)))])[0]
+        assert reply.finish == "error"
+        assert "second stream" in (reply.error or "")
+
+    def test_more_requests_than_rows(self, model: LocalModel) -> None:
+        requests = [ask(text, controls=(Guidance(2.0),), seed=i) for i, text in enumerate([SHORT, MIDDLE, LONG] * 5)]
+        for reply, request in zip(model.generate(requests), requests, strict=True):
+            assert reply.token_ids == model.generate([request])[0].token_ids
+
+    def test_it_may_be_told_something_else(self) -> None:
+        assert Guidance(2.0, against="Be rude.").companion(TALK) == said(("system", "Be rude."), *_pairs(TALK[1:]))
+        assert Guidance(1.0).companion(TALK) is None
+        assert Guidance(2.0).companion(TALK[1:]) is None
+
+    def test_a_companion_acts_after_those_before_it(self) -> None:
+        from telic.models.compatibility import say_companion
+
+        request = ask(SHORT, controls=(Reminder(), Guidance(2.0)))
+        told = say_companion(request)
+        assert told is not None
+        assert SYSTEM in told[0][-1].content
+
+
+class TestHold:
+    def talk(self, model: LocalModel, control: Control | None) -> Any:
+        controls = (control,) if control else ()
+        session = model.session(SYSTEM).user(SHORT)
+        options: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": 8, "ignore_eos": True, "controls": controls}
+        first = session.reply(readings=("attention",), **options)
+        # Of one token only: another reply would have another level.
+        second = session.user(LONG * 2).reply(readings=("attention",), **{**options, "max_new_tokens": 1})
+        return first, second
+
+    def test_the_first_reply_is_as_it_was(self, model: LocalModel) -> None:
+        assert self.talk(model, Hold(3.0))[0].token_ids == self.talk(model, None)[0].token_ids
+
+    def test_it_brings_the_attention_back(self, model: LocalModel) -> None:
+        first, drifted = self.talk(model, None)
+        assert drifted.attention.mean() < 0.8 * first.attention.mean(), "nothing has drifted, so nothing is tested"
+        _, held = self.talk(model, Hold(1.0, k_min=0.0))
+        # To the geometric mean over the reply's tokens, which is below their mean.
+        assert drifted.attention.mean() * 1.5 < held.attention.mean() < first.attention.mean() * 1.2
+
+    def test_the_exponent_is_bounded(self, model: LocalModel) -> None:
+        _, drifted = self.talk(model, None)
+        _, free = self.talk(model, Hold(1.0, k_min=0.0))
+        _, bounded = self.talk(model, Hold(1.0, k_min=0.95))
+        # The first layer's input is the same under all three.
+        assert drifted.attention[0] < bounded.attention[0] < free.attention[0]
+
+
+def test_split_softmax_raises_the_mass_by_its_exponent(model: LocalModel) -> None:
+    options: dict[str, Any] = {"max_new_tokens": 1, "readings": ("attention",)}
+    plain = model.generate([ask(LONG, **options)])[0].attention
+    bent = model.generate([ask(LONG, controls=(SplitSoftmax(0.5),), **options)])[0].attention
+    # The first layer's input is the same with and without; a mean of roots over heads is at most the root of the mean.
+    assert plain[0] < bent[0] <= plain[0] ** 0.5
+    assert (bent > plain).all()
+
+
+def test_a_reminder_stands_before_what_the_user_says() -> None:
+    told = Reminder().messages(TALK)
+    assert [message.role for message in told] == [message.role for message in TALK]
+    assert all("Be Mia." in message.content for message in told if message.role == "user")
+    assert told[1].content.endswith("one")
+
+
+def test_a_reminder_may_come_every_other_time() -> None:
+    told = Reminder(every=2).messages(TALK)
+    assert told[1].content == "one"
+    assert "Be Mia." in told[3].content
+
+
+def test_a_reminder_by_chance_stays_where_it_fell() -> None:
+    many = (TALK[0], *(Message(role="user", content=str(i)) for i in range(200)))
+    half = Reminder(probability=0.5)
+    told = half.messages(many)
+    assert told[:101] == half.messages(many[:101])
+    assert 60 < sum("Be Mia." in message.content for message in told[1:]) < 140
+
+
+def test_the_prompt_is_added_or_replaced() -> None:
+    assert Prompt("Always.").messages(TALK)[0].content == "Be Mia.\nAlways."
+    assert Prompt("", system="Be Max.").messages(TALK)[0].content == "Be Max."
+    assert Prompt().messages(tuple(Dialogue().add("user", "one"))) == tuple(Dialogue().add("user", "one"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "part"),
+    [
+        ({"name": "reminder", "every": -1}, "every"),
+        ({"name": "reminder", "text": "again"}, "{system}"),
+        ({"name": "guidance", "gamma": float("nan")}, "gamma"),
+        ({"name": "split_softmax", "k": 1.5}, "k is 1.5"),
+        ({"name": "split_softmax", "span": "all"}, "span"),
+        ({"name": "hold", "gain": -1}, "gain"),
+        ({"name": "hold", "per": "row"}, "per"),
+        ({"name": "hold", "strength": 1}, "strength"),
+        ({"name": "holt"}, "hold"),
+    ],
+)
+def test_wrong_settings_are_named(spec: dict[str, Any], part: str) -> None:
+    with pytest.raises(ConfigError, match=part.replace("{", r"\{").replace("}", r"\}")):
+        build(spec)
+
+
+@pytest.mark.parametrize("control", [Hold(2.0, per="head"), SplitSoftmax(0.5, span="turn"), Guidance(1.2), Reminder(3)])
+def test_a_control_is_what_its_table_says(control: Control) -> None:
+    assert build(control.spec()) == control
+    assert build(control.spec()).key == control.key
+    assert type(control)().key != control.key
+
+
+def _pairs(messages: Sequence[Message]) -> list[tuple[str, str]]:
+    return [(message.role, message.content) for message in messages]
