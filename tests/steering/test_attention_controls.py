@@ -4,8 +4,6 @@ from telic.models.control import Control
 from telic.models.local import LocalModel
 from telic.steering import Guidance, Hold, Prompt, Reminder, SplitSoftmax
 from tests.contracts.control_contract import ControlContract
-from tests.models import tiny
-from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, ask
 
 
 class TestSplitSoftmax(ControlContract):

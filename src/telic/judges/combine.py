@@ -5,10 +5,10 @@ A missing score is an unknown truth value: it decides a combination only where t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -21,12 +21,14 @@ __all__ = ["AllOf", "AnyOf", "Not", "function"]
 _Specs = list[dict[str, Any]]
 
 
-@registry.register("all_of")
 @dataclass(frozen=True, config=STRICT)
-class AllOf:
-    """The least of several judges' scores: `{ all_of = [{ contains = "Mia" }, { casing = "upper" }] }`."""
+class _Extreme:
+    """The least or the greatest of several judges' scores."""
 
     argument: _Specs = Field(min_length=1)
+
+    settled: ClassVar[float]
+    """The score that no other can change."""
 
     def __post_init__(self) -> None:
         _ = self.judges  # a broken judge is an error now, not at the first answer
@@ -37,40 +39,29 @@ class AllOf:
         return [build(spec) for spec in self.argument]
 
     def judge(self, answer: str, question: str = "") -> Score:
-        """0 as soon as one judge says 0; missing if one is missing; else the minimum."""
-        scores = [judge.judge(answer, question) for judge in self.judges]
-        return _decide(scores, min, settled=0.0)
+        """Decided as soon as one judge settles it; missing if one is missing; else the extreme score."""
+        return _decide([judge.judge(answer, question) for judge in self.judges], self.settled)
 
     def judge_all(self, items: Sequence[tuple[str, str]]) -> list[Score]:
         """The same for many `(answer, question)` pairs: each of the judges gets all of them at once."""
         verdicts = zip(*(judge_all(judge, items) for judge in self.judges), strict=True)
-        return [_decide(list(scores), min, settled=0.0) for scores in verdicts]
+        return [_decide(list(scores), self.settled) for scores in verdicts]
+
+
+@registry.register("all_of")
+@dataclass(frozen=True, config=STRICT)
+class AllOf(_Extreme):
+    """The least of several judges' scores: `{ all_of = [{ contains = "Mia" }, { casing = "upper" }] }`."""
+
+    settled: ClassVar[float] = 0.0
 
 
 @registry.register("any_of")
 @dataclass(frozen=True, config=STRICT)
-class AnyOf:
+class AnyOf(_Extreme):
     """The greatest of several judges' scores: `{ any_of = [{ contains = "Mia" }, { regex = "M[iy]a" }] }`."""
 
-    argument: _Specs = Field(min_length=1)
-
-    def __post_init__(self) -> None:
-        _ = self.judges  # a broken judge is an error now, not at the first answer
-
-    @cached_property
-    def judges(self) -> list[Judge]:
-        """The judges that are combined."""
-        return [build(spec) for spec in self.argument]
-
-    def judge(self, answer: str, question: str = "") -> Score:
-        """1 as soon as one judge says 1; missing if one is missing; else the maximum."""
-        scores = [judge.judge(answer, question) for judge in self.judges]
-        return _decide(scores, max, settled=1.0)
-
-    def judge_all(self, items: Sequence[tuple[str, str]]) -> list[Score]:
-        """The same for many `(answer, question)` pairs: each of the judges gets all of them at once."""
-        verdicts = zip(*(judge_all(judge, items) for judge in self.judges), strict=True)
-        return [_decide(list(scores), max, settled=1.0) for scores in verdicts]
+    settled: ClassVar[float] = 1.0
 
 
 @registry.register("not")
@@ -129,10 +120,10 @@ def _turned(score: Score) -> Score:
     return score if score.value is None else Score(1.0 - score.value, score.reason)
 
 
-def _decide(scores: list[Score], extreme: Callable[[Iterable[float]], float], settled: float) -> Score:
-    """Return the extreme score, or the missing one that might still have changed it."""
-    known = {score.value: score for score in reversed(scores) if score.value is not None}
+def _decide(scores: list[Score], settled: float) -> Score:
+    """Return the score nearest to the settled one, or the missing one that might still have changed it."""
+    known = [score for score in scores if score.value is not None]
     unknown = next((score for score in scores if score.value is None), None)
-    if unknown is None or settled in known:
-        return known[extreme(known)]
-    return unknown
+    if unknown is not None and all(score.value != settled for score in known):
+        return unknown
+    return min(known, key=lambda score: abs((score.value or 0.0) - settled))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from telic.errors import ModelError
 
@@ -122,7 +123,8 @@ def _convert(path: Path, folder: Path) -> None:
 
     try:
         source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-        with _quiet():
+        # Its bar does not heed the setting that the others do.
+        with _quiet(), patch("transformers.modeling_gguf_pytorch_utils.tqdm", lambda tensors, **_: tensors):
             tokenizer = AutoTokenizer.from_pretrained(**source)
             model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32, **_dequantised())
     except Exception as error:
@@ -134,9 +136,10 @@ def _convert(path: Path, folder: Path) -> None:
             delattr(holder, "quantization_config")
     if hasattr(model, "is_quantized"):
         model.is_quantized = False
-    tokenizer.save_pretrained(folder)
-    # Half precision keeps three bits more of a dequantised weight than bfloat16; no weight comes near its range.
-    model.to(torch.float16).save_pretrained(folder)
+    with _quiet():
+        tokenizer.save_pretrained(folder)
+        # Half precision keeps three bits more of a dequantised weight than bfloat16; no weight comes near its range.
+        model.to(torch.float16).save_pretrained(folder)
 
 
 def _dequantised() -> dict[str, Any]:

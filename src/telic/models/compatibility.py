@@ -23,6 +23,7 @@ def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
 
     Raises:
         UnsupportedControlError: a control acts on a point, or a request asks for a reading, that the model lacks.
+        ConfigError: a control was made for another model.
     """
     for request in requests:
         for control in request.controls:
@@ -31,6 +32,7 @@ def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
                     f"control {control.name!r} acts on {_listing(control.points)}, but model {model.name!r} takes "
                     f"controls on {_listing(model.points)} only; drop the control, or run the model locally"
                 )
+            control.check(model)
         if not request.readings <= model.readings:
             raise UnsupportedControlError(
                 f"reading {_listing(request.readings - model.readings)} was asked of model {model.name!r}, which gives "

@@ -19,6 +19,7 @@ from telic.registry import Registry
 if TYPE_CHECKING:
     import torch
 
+    from telic.models.base import Model
     from telic.rendering import Rendering, Span
 
 __all__ = ["Control", "Insertion", "Point", "Row", "Step", "build", "registry"]
@@ -91,6 +92,13 @@ class Control:
         It must differ whenever the forward pass differs: by default the fields of a dataclass, else the object itself.
         """
         return json.dumps(self.spec(), default=str) if is_dataclass(self) else f"{self.name}@{id(self):x}"
+
+    def check(self, model: Model) -> None:
+        """Refuse a model that it was not made for.
+
+        Raises:
+            ConfigError: which model it is for.
+        """
 
     @property
     def layers(self) -> frozenset[int] | None:

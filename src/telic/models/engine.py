@@ -375,7 +375,7 @@ class Engine:
         count = len(generation.generated)
         last = count >= sampling.max_new_tokens or len(track.tokens) >= self.context
         if sampling.stop or last or generation.done is None:
-            generation.text = self.template.tokenizer.decode(generation.generated, skip_special_tokens=True)
+            generation.text = self._text(generation.generated)
         cut = min((at for at in map(generation.text.find, sampling.stop) if at >= 0), default=-1)
         if cut >= 0:
             generation.text = generation.text[:cut]
@@ -385,11 +385,16 @@ class Engine:
         elif last:
             self._finish(generation, "context")
 
+    def _text(self, tokens: Sequence[int]) -> str:
+        # Some tokenizers tidy up spaces unless told not to, and the text would not be what the model said.
+        decode = self.template.tokenizer.decode
+        return str(decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
     def _finish(self, generation: Generation, reason: FinishReason, error: str | None = None) -> None:
         track = generation.track
         tokens = generation.generated
         if reason == "stop" and tokens and tokens[-1] in self.stop_ids and not generation.request.sampling.ignore_eos:
-            generation.text = self.template.tokenizer.decode(tokens[:-1], skip_special_tokens=True)
+            generation.text = self._text(tokens[:-1])
         mass = None
         if track is not None and track.mass_L is not None:
             mass = (track.mass_L / track.mass_count).cpu().numpy().copy()

@@ -11,6 +11,7 @@ from telic.dialogue import Message
 from telic.errors import ModelError
 from telic.models.base import READINGS, Continuation, OnReply, Reply, Request, Sampling, ScoredContinuation
 from telic.models.cache import CachePool
+from telic.models.compatibility import refuse_unsupported
 from telic.models.control import Control, Point
 from telic.models.engine import Engine, Generation
 from telic.models.forward import Runner
@@ -104,6 +105,7 @@ class LocalModel:
 
     def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
         """Answer requests in one batch, in their order; see `Model.generate`."""
+        refuse_unsupported(self, requests)
         with self._lock:
             replies: list[Reply | None] = []
             waiting = 0

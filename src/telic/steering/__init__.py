@@ -15,10 +15,21 @@ if TYPE_CHECKING:
     from telic.steering.hold import Hold
     from telic.steering.prompt import Prompt
     from telic.steering.reminder import Reminder
+    from telic.steering.saving import from_pretrained, save_pretrained
     from telic.steering.split_softmax import SplitSoftmax
     from telic.steering.vector import Vector
 
-__all__ = ["Guidance", "Hold", "Prompt", "Reminder", "SplitSoftmax", "Vector", "build"]
+__all__ = [
+    "Guidance",
+    "Hold",
+    "Prompt",
+    "Reminder",
+    "SplitSoftmax",
+    "Vector",
+    "build",
+    "from_pretrained",
+    "save_pretrained",
+]
 
 _HOMES = {
     "Guidance": "telic.steering.guidance",
@@ -27,6 +38,8 @@ _HOMES = {
     "Reminder": "telic.steering.reminder",
     "SplitSoftmax": "telic.steering.split_softmax",
     "Vector": "telic.steering.vector",
+    "from_pretrained": "telic.steering.saving",
+    "save_pretrained": "telic.steering.saving",
 }
 
 registry.declare(
