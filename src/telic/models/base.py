@@ -79,8 +79,14 @@ class Request:
     """Whose cache is read and, after the reply, brought up to date."""
     keep: bool = True
     """Whether the session's cache takes over this request's; False for a branch that is thrown away."""
+    choices: tuple[str, ...] = ()
+    """The reply must be one of these: drawn by their likelihood, at the sampling's temperature."""
+    prefix: str = ""
+    """What the reply starts with; the text of the reply does not repeat it."""
 
     def __post_init__(self) -> None:
+        if self.choices and (self.prefix or not all(self.choices) or len(set(self.choices)) < len(self.choices)):
+            raise ConfigError(f"choices are {self.choices!r}; expected different texts, none empty, and no prefix")
         unknown = self.readings - READINGS
         if unknown:
             raise ConfigError(f"unknown reading {sorted(unknown)[0]!r}; known: {', '.join(sorted(READINGS))}")

@@ -33,6 +33,8 @@ def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
                     f"controls on {_listing(model.points)} only; drop the control, or run the model locally"
                 )
             control.check(model)
+        if request.prefix and "logits" not in model.points:
+            raise UnsupportedControlError(f"model {model.name!r} cannot be told how its reply starts; run it locally")
         if not request.readings <= model.readings:
             raise UnsupportedControlError(
                 f"reading {_listing(request.readings - model.readings)} was asked of model {model.name!r}, which gives "

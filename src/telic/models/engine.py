@@ -226,6 +226,8 @@ class Engine:
         memory = request.session.memory if request.session else {}
         row = Row(rendering, len(rendering.token_ids), deepcopy(memory))
         track = _track(rendering, row, request.controls, request.readings)
+        if request.prefix:
+            track.tokens += self.template.tokenizer(request.prefix, add_special_tokens=False)["input_ids"]
         generation.track, generation.prompt_length = track, len(track.tokens)
         row.prompt_length = len(track.tokens)
         row.replies = track.earlier_replies()

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, get_args
 
 from telic.dialogue import Message
 from telic.errors import ModelError
 from telic.models.base import READINGS, Continuation, OnReply, Reply, Request, Sampling, ScoredContinuation
 from telic.models.cache import CachePool
+from telic.models.choosing import pick
 from telic.models.compatibility import refuse_unsupported
 from telic.models.control import Control, Point
 from telic.models.engine import Engine, Generation
 from telic.models.forward import Runner
 from telic.models.packing import pack_linears
+from telic.models.sampling import fresh_seed
 from telic.models.session import Session
 from telic.rendering import Rendering, Template
 
@@ -30,7 +34,7 @@ class LocalModel:
         tokenizer: its fast tokenizer.
         name: how it is called in reports.
         max_batch: rows computed together.
-        cache_bytes: memory for the sessions' caches; by default an eighth of this machine's.
+        cache_bytes: memory for the sessions' caches; by default a third of this machine's.
         pack: keep a second copy of the weights in the layout that the processor's kernels like (float32 on a CPU).
 
     Raises:
@@ -60,7 +64,7 @@ class LocalModel:
             max_batch=max_batch,
             context=_context(model, tokenizer),
             stop_ids=_stop_ids(model, self.template),
-            pool=CachePool(_memory() // 8 if cache_bytes is None else cache_bytes),
+            pool=CachePool(_memory() // 3 if cache_bytes is None else cache_bytes),
         )
         self._lock = threading.RLock()
 
@@ -123,13 +127,30 @@ class LocalModel:
                     for further in (on_reply(index, reply) if on_reply else None) or ():
                         submit(further)
 
-                self.engine.submit(request, done)
+                self._submit(request, done)
 
             for request in requests:
                 submit(request)
             # Not until the engine is idle: `on_reply` may itself wait for requests while others are under way.
             self._run_while(lambda: waiting > 0)
             return [reply for reply in replies if reply is not None]
+
+    def _submit(self, request: Request, done: Callable[[Reply], None]) -> None:
+        if not request.choices:
+            self.engine.submit(request, done)
+            return
+        seed = fresh_seed() if request.sampling.seed is None else request.sampling.seed
+        scored: dict[str, Reply] = {}
+
+        def take(choice: str, reply: Reply) -> None:
+            scored[choice] = reply
+            if len(scored) == len(request.choices):
+                done(pick(request, [scored[choice] for choice in request.choices], seed))
+
+        branch = replace(request, choices=(), keep=False)  # what is chosen is not in the cache until it is said
+        for choice in request.choices:
+            forced = tuple(self.tokenizer(choice, add_special_tokens=False)["input_ids"])
+            self.engine.submit(branch, partial(take, choice), forced=forced)
 
     def _run_while(self, waiting: Callable[[], bool]) -> None:
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError
 from telic.models.base import OnReply, Reply, Request, Sampling
+from telic.models.choosing import as_question, read_choice
 from telic.models.compatibility import MESSAGES_ONLY, refuse_unsupported, say
 from telic.models.control import Point
 from telic.models.endpoint import Endpoint, MalformedReplyError, read_completion, read_reply, retries_of
@@ -26,7 +27,7 @@ __all__ = ["RemoteModel", "Usage"]
 
 T = TypeVar("T")
 
-_Prepared = tuple[dict[str, Any], Sampling]
+_Prepared = tuple[dict[str, Any], Request]
 
 OPENAI_URL = "https://api.openai.com/v1"
 MALFORMED_RETRIES = 2
@@ -152,7 +153,8 @@ class RemoteModel:
         }
 
     def _prepared(self, request: Request) -> _Prepared:
-        return self._endpoint.options(say(request), request.sampling), request.sampling
+        asked = as_question(request) if request.choices else request
+        return self._endpoint.options(say(asked), asked.sampling), request
 
     async def _generate(self, requests: Sequence[_Prepared], on_reply: OnReply | None) -> list[Reply]:
         from openai import AsyncOpenAI
@@ -182,8 +184,8 @@ class RemoteModel:
                 raise failures.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _answer(self, client: AsyncOpenAI, options: dict[str, Any], sampling: Sampling) -> Reply:
-        retries = 0
+    async def _answer(self, client: AsyncOpenAI, options: dict[str, Any], request: Request) -> Reply:
+        retries, sampling = 0, request.sampling
         for attempt in range(1 + min(self._endpoint.retries, MALFORMED_RETRIES)):
             if attempt:
                 retries += 1
@@ -199,7 +201,7 @@ class RemoteModel:
                 retries += retries_of(error)
                 reply = self._endpoint.failure(error, sampling)
                 break
-        return self._counted(reply, retries)
+        return self._counted(read_choice(request, reply) if request.choices else reply, retries)
 
     def _stream(self, request: Request) -> Iterator[str | Reply]:
         from openai import OpenAI
@@ -207,7 +209,8 @@ class RemoteModel:
         text, reason, usage = "", None, None
         logprobs: list[float] = []
         retries = 0
-        options, sampling = self._prepared(request)
+        options, _ = self._prepared(request)
+        sampling = request.sampling
         with OpenAI(**self._client_options()) as client:
             try:
                 raw = client.chat.completions.with_raw_response.create(

@@ -13,6 +13,7 @@ from random import Random
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
 from telic.models.base import FinishReason, OnReply, Reply, Request, Sampling
+from telic.models.choosing import read_choice
 from telic.models.compatibility import MESSAGES_ONLY, refuse_unsupported, say
 from telic.models.control import Point
 from telic.models.session import Session
@@ -74,7 +75,11 @@ class _TextModel:
         messages = say(request)
         self.seen.append(messages)
         prompt_tokens = sum(len(TOKEN.findall(message.content)) for message in messages)
-        return replace(self._answer(messages, request.sampling), prompt_tokens=prompt_tokens)
+        reply = self._answer(messages, request.sampling)
+        return replace(self._chosen(request, reply) if request.choices else reply, prompt_tokens=prompt_tokens)
+
+    def _chosen(self, request: Request, reply: Reply) -> Reply:
+        return read_choice(request, reply)
 
     def _answer(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
         raise NotImplementedError
@@ -156,6 +161,10 @@ class FakeModel(_TextModel):
         text, finish, new_tokens = _cut(self._text(messages, sampling, draw), sampling)
         logprobs = tuple(-draw.expovariate(1.0) for _ in range(new_tokens)) if sampling.logprobs else None
         return Reply(text, finish, new_tokens=new_tokens, logprobs=logprobs, seed=seed)
+
+    def _chosen(self, request: Request, reply: Reply) -> Reply:
+        draw = self._random(request.messages, reply.seed or 0)
+        return replace(reply, text=draw.choice(request.choices)) if reply.finish != "error" else reply
 
     def _random(self, messages: tuple[Message, ...], seed: int) -> Random:
         # hash() is salted per process; a digest gives the same reply everywhere.

@@ -1,0 +1,52 @@
+"""A reply that must be one of a few given texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from telic.models.base import Reply, Request, Sampling
+
+__all__ = ["as_question", "pick", "read_choice"]
+
+
+def pick(request: Request, scored: Sequence[Reply], seed: int) -> Reply:
+    """Draw one of a request's choices by the likelihoods with which they were scored.
+
+    At temperature 0 it is the most likely one.
+    """
+    failed = next((reply for reply in scored if reply.logprobs is None), None)
+    if failed is not None:
+        return replace(failed, text="", token_ids=(), new_tokens=0)
+    logprobs = np.array([sum(reply.logprobs or ()) for reply in scored])
+    if request.sampling.temperature == 0:
+        chosen = int(logprobs.argmax())
+    else:
+        weights = np.exp((logprobs - logprobs.max()) / request.sampling.temperature)
+        draw = np.random.Generator(np.random.Philox(key=seed)).random()
+        chosen = min(int(np.searchsorted(np.cumsum(weights / weights.sum()), draw)), len(scored) - 1)
+    return replace(scored[chosen], text=request.choices[chosen], finish="stop", seed=seed)
+
+
+def as_question(request: Request) -> Request:
+    """The request for a model of which no likelihoods can be had: it is asked to name its choice."""
+    last = request.messages[-1]
+    listed = "\n".join(f"- {choice}" for choice in request.choices)
+    asked = f"{last.content}\n\nAnswer with exactly one of these, and nothing else:\n{listed}"
+    longest = max(len(choice) for choice in request.choices)
+    drawn: Sampling = replace(request.sampling, max_new_tokens=longest + 8)  # a character is a token at most
+    messages = (*request.messages[:-1], last.model_copy(update={"content": asked}))
+    return replace(request, messages=messages, choices=(), sampling=drawn)
+
+
+def read_choice(request: Request, reply: Reply) -> Reply:
+    """Which choice a reply to `as_question` names: the one that occurs first, the longest of several at one place."""
+    if reply.finish == "error":
+        return reply
+    text = reply.text.casefold()
+    found = [(text.find(c.casefold()), -len(c), c) for c in request.choices if c.casefold() in text]
+    if not found:
+        return reply.failed(f"none of the choices {list(request.choices)} is in the answer {reply.text!r}")
+    return replace(reply, text=min(found)[2], finish="stop")
