@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         load,
     )
     from telic.purpose import Purpose
-    from telic.stability import Bank, MeasureConfig, StabilityRun, measure
+    from telic.stability import Bank, HoldConfig, HoldRun, MeasureConfig, StabilityRun, hold, measure
 
 __version__ = "0.1.0"
 
@@ -39,6 +39,8 @@ _HOMES = {
     "Dialogue": "telic.dialogue",
     "Episode": "telic.episodes",
     "FakeModel": "telic.models",
+    "HoldConfig": "telic.stability",
+    "HoldRun": "telic.stability",
     "LocalModel": "telic.models",
     "MeasureConfig": "telic.stability",
     "Message": "telic.dialogue",
@@ -52,6 +54,7 @@ _HOMES = {
     "Session": "telic.models",
     "StabilityRun": "telic.stability",
     "TelicError": "telic.errors",
+    "hold": "telic.stability",
     "load": "telic.models",
     "measure": "telic.stability",
 }
@@ -63,6 +66,8 @@ __all__ = [
     "Dialogue",
     "Episode",
     "FakeModel",
+    "HoldConfig",
+    "HoldRun",
     "LocalModel",
     "MeasureConfig",
     "Message",
@@ -76,6 +81,7 @@ __all__ = [
     "Session",
     "StabilityRun",
     "TelicError",
+    "hold",
     "load",
     "measure",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, note, print_json
 from telic.errors import ConfigError, DataError, ModelError
 
@@ -29,6 +30,8 @@ class Chat:
     """The purpose file, or `demo`."""
     model: str | None = None
     """Model to use instead of the purpose's."""
+    controls: tuple[str, ...] = ()
+    """Controls to use instead of the purpose's: `hold`, `split_softmax:k=0.8`, ...; `none` for none."""
     seed: int | None = None
     """Makes the replies repeatable."""
     json: bool = False
@@ -40,7 +43,8 @@ class Chat:
         from telic.purpose import Purpose
 
         purpose = Purpose.load(self.purpose)
-        agent = Agent(load_model(self.model or purpose.model), purpose, seed=self.seed)
+        controls = parse_controls(self.controls)
+        agent = Agent(load_model(self.model or purpose.model), purpose, controls, seed=self.seed)
         interactive = sys.stdin.isatty() and not self.json
         if interactive:
             note(f"{purpose.name} on {agent.model.name}. {HELP}", style="dim")

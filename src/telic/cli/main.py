@@ -11,6 +11,7 @@ import tyro
 
 from telic.cli.chat import Chat
 from telic.cli.format import Format
+from telic.cli.hold import Hold
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
@@ -24,6 +25,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "new": New,
     "chat": Chat,
     "measure": Measure,
+    "hold": Hold,
     "format": Format,
     "models": Models,
     "view": View,

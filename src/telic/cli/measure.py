@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from telic.cli.controls import parse_controls
 from telic.cli.output import Ticker, load_model, note, print_json, print_table, progress, say
-from telic.cli.usage import Checked, Interrupted
+from telic.cli.usage import Checked, Interrupted, how_to_resume
 from telic.errors import ConfigError, RunError
 from telic.stability.config import MeasureConfig
 
@@ -42,6 +43,8 @@ class Measure:
     """A bank of your own (TOML) instead of the one that ships with Telic."""
     families: tuple[str, ...] = ()
     """Only these families of the bank."""
+    controls: tuple[str, ...] = ()
+    """Controls to use instead of the purpose's: `hold`, `split_softmax:k=0.8`, ...; `none` for none."""
     runs: Path = Path("runs")
     """Where run folders are made."""
     resume: Path | None = None
@@ -56,7 +59,10 @@ class Measure:
         from telic.stability.report import write_report
 
         purpose, partner, name = self._what()
-        plan_dialogues(purpose, partner, self.settings)  # what is wrong with them is said before a model is loaded
+        controls = parse_controls(self.controls)
+        plan_dialogues(
+            purpose, partner, self.settings, controls
+        )  # what is wrong with them is said before a model is loaded
         model = load_model(name)
         folder: Path | None = None
 
@@ -71,6 +77,7 @@ class Measure:
                     model,
                     purpose,
                     partner=partner,
+                    controls=controls,
                     folder=self.runs,
                     resume=self.resume,
                     on_reply=ticker,
@@ -78,7 +85,7 @@ class Measure:
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(_how_to_resume(folder)) from None
+            raise Interrupted(how_to_resume(folder)) from None
         assert run.folder is not None
         report = write_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:
@@ -142,12 +149,6 @@ def _why(run: StabilityRun) -> str:
     """The most frequent reason for what is missing."""
     counts = run.stability.counts
     return next(iter(counts.errors or counts.missing), "no probe was asked")
-
-
-def _how_to_resume(folder: Path | None) -> str:
-    if folder is None:
-        return "nothing was played yet"
-    return f"the dialogues that had ended are kept. To go on, add --resume {folder} to the same command"
 
 
 def _number(value: float | None) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from telic.errors import TelicError
 
-__all__ = ["Checked", "Interrupted", "UsageError"]
+__all__ = ["Checked", "Interrupted", "UsageError", "how_to_resume"]
 
 
 class UsageError(TelicError):
@@ -17,6 +18,13 @@ class UsageError(TelicError):
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, with a message on what is kept and how to go on."""
+
+
+def how_to_resume(folder: Path | None) -> str:
+    """What to say of an interrupted run."""
+    if folder is None:
+        return "nothing was played yet"
+    return f"the dialogues that had ended are kept. To go on, add --resume {folder} to the same command"
 
 
 class Checked(BaseModel):

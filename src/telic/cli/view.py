@@ -84,10 +84,16 @@ class View:
     def _render(self, folder: Path) -> None:
         from telic.runs import RunFolder
         from telic.stability.analysis import analyse
+        from telic.stability.holding import read_hold_run
+        from telic.stability.holding_report import write_hold_report
         from telic.stability.report import write_report
 
         run = RunFolder.open(folder if folder.exists() else self.runs / folder)
         document = run.document
+        if document.get("verb") == "hold":
+            report = write_hold_report(run.path, read_hold_run(run))
+            self._show({"report": str(report)}, {})
+            return
         if document.get("verb") != "measure":
             raise RunError(f"{run.path} is a run of {document.get('verb')!r}, for which there is no report yet")
         if run.episodes.cut_short():
@@ -99,8 +105,11 @@ class View:
             from telic.inspect_log import to_inspect
 
             written["inspect"] = str(to_inspect(episodes, document, run.path / "inspect.eval"))
+        self._show(written, stability.model_dump(mode="json"))
+
+    def _show(self, written: dict[str, Any], result: dict[str, Any]) -> None:
         if self.json:
-            print_json({**written, **stability.model_dump(mode="json")})
+            print_json({**written, **result})
         else:
             for kind, path in written.items():
                 say(f"{kind}: {path}")

@@ -8,18 +8,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from telic.stability.analysis import Stability, analyse
     from telic.stability.bank import Bank, Triplet
-    from telic.stability.config import MeasureConfig
+    from telic.stability.config import HoldConfig, MeasureConfig
+    from telic.stability.holding import HoldRun, hold
     from telic.stability.measurement import StabilityRun, measure
 
-__all__ = ["Bank", "MeasureConfig", "Stability", "StabilityRun", "Triplet", "analyse", "measure"]
+__all__ = [
+    "Bank",
+    "HoldConfig",
+    "HoldRun",
+    "MeasureConfig",
+    "Stability",
+    "StabilityRun",
+    "Triplet",
+    "analyse",
+    "hold",
+    "measure",
+]
 
 _HOMES = {
     "Bank": "bank",
+    "HoldConfig": "config",
+    "HoldRun": "holding",
     "MeasureConfig": "config",
     "Stability": "analysis",
     "StabilityRun": "measurement",
     "Triplet": "bank",
     "analyse": "analysis",
+    "hold": "holding",
     "measure": "measurement",
 }
 

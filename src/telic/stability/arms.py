@@ -34,9 +34,7 @@ def plan_arms(stage: str, arms: Sequence[Arm], plan: Callable[[Sequence[Control]
         arms: what to compare.
         plan: makes the dialogues under given controls.
     """
-    planned = [
-        [replace(dialogue, id=_id(stage, arm, dialogue.id)) for dialogue in plan(arm.controls)] for arm in arms
-    ]
+    planned = [[replace(dialogue, id=_id(stage, arm, dialogue.id)) for dialogue in plan(arm.controls)] for arm in arms]
     return [dialogue for same in zip(*planned, strict=True) for dialogue in same]
 
 

@@ -1,15 +1,15 @@
-"""Settings of a stability measurement."""
+"""Settings of a stability measurement, and of a comparison of controls."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telic.errors import ConfigError
 from telic.registry import suggest
 
-__all__ = ["MeasureConfig"]
+__all__ = ["HoldConfig", "MeasureConfig"]
 
 
 class MeasureConfig(BaseModel):
@@ -41,7 +41,7 @@ class MeasureConfig(BaseModel):
     """Bootstrap resamples behind every interval."""
 
     @classmethod
-    def of(cls, **settings: Any) -> MeasureConfig:
+    def of(cls, **settings: Any) -> Self:
         """Make it from single settings.
 
         Raises:
@@ -50,15 +50,38 @@ class MeasureConfig(BaseModel):
         try:
             return cls(**settings)
         except ValidationError as error:
-            raise ConfigError("; ".join(_problems(error))) from None
+            raise ConfigError("; ".join(_problems(error, list(cls.model_fields)))) from None
 
 
-def _problems(error: ValidationError) -> list[str]:
+class HoldConfig(MeasureConfig):
+    """How controls are compared."""
+
+    dialogues: int = Field(default=24, ge=2)
+    """Dialogues on which the chosen strengths are compared; the intervals are over them."""
+    tuning_dialogues: int = Field(default=12, ge=1)
+    """Dialogues on which strengths are chosen, other ones than those."""
+    bank_dialogues: int = Field(default=0, ge=0)
+    """Dialogues of the bank's triplets on which the chosen strengths are compared as well: does it hold in general?"""
+    samples: int = Field(default=1, ge=1)
+    """Answers sampled per probe."""
+    utterance_tokens: int | None = Field(default=60, ge=1)
+    """New tokens of an utterance, at most."""
+    answer_tokens: int = Field(default=30, ge=1)
+    """New tokens of an answer to a probe, at most."""
+    budget: float = Field(default=0.03, ge=0, le=1)
+    """Share of the multiple-choice questions that a control may cost."""
+    questions: int = Field(default=160, ge=2, le=225)
+    """Multiple-choice questions behind each cost: one half to choose by, the other to report."""
+    controls: tuple[str, ...] = ()
+    """Controls to compare; by default all that the model takes."""
+
+
+def _problems(error: ValidationError, known: list[str]) -> list[str]:
     problems = []
     for one in error.errors(include_url=False):
         name = ".".join(map(str, one["loc"]))
         if one["type"] == "extra_forbidden":
-            problems.append(f"unknown setting {name!r}{suggest(name, list(MeasureConfig.model_fields))}")
+            problems.append(f"unknown setting {name!r}{suggest(name, known)}")
         else:
             expected = one["msg"].removeprefix("Input should be ")
             problems.append(f"{name} is {one['input']!r}; expected {expected}")

@@ -22,9 +22,9 @@ from telic.stability.bank import Bank, Triplet, openers
 from telic.stability.config import MeasureConfig
 from telic.stability.selfchat import Plan, Probe, Protocol, Side, judges_that_ask, play
 
-__all__ = ["StabilityRun", "Start", "describe", "measure", "plan_dialogues", "replies_to_come"]
+__all__ = ["HOW", "StabilityRun", "Start", "describe", "measure", "plan_dialogues", "protocol_of", "replies_to_come"]
 
-_HOW = {"concurrency", "resamples"}
+HOW = frozenset({"concurrency", "resamples"})
 """Settings that a resumed run may change: they make no difference to what is played."""
 _DRAWN = {"temperature": 1.0, "top_p": 0.9, "max_new_tokens": 100}
 """How utterances are drawn unless the settings or the purpose say otherwise (as in the paper, but shorter)."""
@@ -94,7 +94,7 @@ def measure(
     """
     config = MeasureConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
     plans = plan_dialogues(purpose, partner, config, controls)
-    protocol = _protocol(model, config)
+    protocol = protocol_of(model, config)
     _refuse_early(model, plans)
     tell = on_start or _ignore
     if folder is None and resume is None:
@@ -103,7 +103,7 @@ def measure(
         play(model, plans, protocol, episodes.append, on_reply)
         return StabilityRun(analyse(_ordered(episodes), resamples=config.resamples), _ordered(episodes))
     work = describe(model, purpose, partner, config, plans)
-    how = config.model_dump(include=_HOW)
+    how = config.model_dump(include=set(HOW))
     if resume is not None:
         run = RunFolder.resume(resume, work)
     else:
@@ -166,7 +166,7 @@ def describe(
     """What defines the work of a run, with all that was left open settled: a resumed run must agree with it."""
     described: dict[str, Any] = {
         "model": model.name,
-        "measure": config.model_dump(exclude={*_HOW, "temperature", "top_p", "utterance_tokens"}),
+        "measure": config.model_dump(exclude={*HOW, "temperature", "top_p", "utterance_tokens"}),
         "sampling": {
             name: _settled(side.utterance) for name, side in (("opener", plans[0].a), ("answerer", plans[0].b))
         },
@@ -202,7 +202,8 @@ def _refuse_early(model: Model, plans: Sequence[Plan]) -> None:
     refuse_unsupported(model, requests)
 
 
-def _protocol(model: Model, config: MeasureConfig) -> Protocol:
+def protocol_of(model: Model, config: MeasureConfig) -> Protocol:
+    """How dialogues are played on a model, as the settings say."""
     utterance, answer = _sampling(config, None)
     return Protocol(
         rounds=config.rounds,

@@ -13,7 +13,7 @@ from telic.stability.analysis import Point, Stability, score_by_round
 from telic.stability.figures import attention_figure, curve_figure, families_figure, heat_figure
 from telic.statistics import Interval
 
-__all__ = ["write_report"]
+__all__ = ["config_section", "interval", "number", "p_value", "sentence", "write_report"]
 
 HARDLY_FOLLOWED = 0.5  # below this stability at round 0, the curve has little room to fall
 
@@ -39,7 +39,7 @@ def write_report(folder: Path, stability: Stability, episodes: Iterable[Episode]
         _attention_section(stability),
         _transcripts_section(list(episodes)),
         _missing_section(stability),
-        _config_section(stability, config),
+        config_section(config, {"resamples": stability.resamples, "seed": stability.seed}),
     ]
     save_png(curve_figure(stability.curve, "Instruction stability"), folder / "curve.png")
     if stability.families:
@@ -48,7 +48,7 @@ def write_report(folder: Path, stability: Stability, episodes: Iterable[Episode]
         save_png(attention_figure(stability.attention), folder / "attention.png")
     title = f"Instruction stability: {config['name']}" if "name" in config else "Instruction stability"
     path = folder / "report.html"
-    path.write_text(page(title, _sentence(stability.headline), *sections), encoding="utf-8")
+    path.write_text(page(title, sentence(stability.headline), *sections), encoding="utf-8")
     return path
 
 
@@ -56,7 +56,7 @@ def _overview(stability: Stability) -> Html:
     first = stability.curve[0] if stability.curve else None
     last = stability.curve[-1] if stability.curve else None
     items = [(f"stability at round {point.round}", _point(point)) for point in (first, last) if point is not None]
-    items.append(("area under the curve", _interval(stability.area)))
+    items.append(("area under the curve", interval(stability.area)))
     items.append(("dialogues", f"{stability.counts.probed} of {stability.counts.episodes}"))
     notes = [element("p", note, class_="note") for note in _caveats(stability)]
     return element("div", tiles(items), *notes)
@@ -108,7 +108,7 @@ def _curve_table(curve: Sequence[Point]) -> Html:
     rows = [
         (
             str(point.round),
-            _number(point.stability),
+            number(point.stability),
             _range(point.low, point.high),
             str(point.n),
             str(point.answers),
@@ -125,11 +125,11 @@ def _drop_table(stability: Stability) -> Html:
     rows = [
         (
             str(drop.round),
-            _number(drop.difference, sign=True),
+            number(drop.difference, sign=True),
             _range(drop.low, drop.high, sign=True),
             str(drop.n),
-            _p(drop.p),
-            _p(drop.p_adjusted),
+            p_value(drop.p),
+            p_value(drop.p_adjusted),
             "drifted" if drop.significant else "",
         )
         for drop in stability.drops
@@ -151,7 +151,7 @@ def _followed_section(stability: Stability) -> Html:
     title = "Only what was followed at round 0"
     followed = stability.followed
     if followed is None:
-        return section(title, element("p", _sentence(stability.reasons["followed"])))
+        return section(title, element("p", sentence(stability.reasons["followed"])))
     drift = (
         "no significant drift"
         if followed.drift_round is None
@@ -169,7 +169,7 @@ def _followed_section(stability: Stability) -> Html:
 def _attention_section(stability: Stability) -> Html:
     title = "Attention to the system prompt"
     if not stability.attention:
-        return section(title, element("p", _sentence(stability.reasons["attention"])))
+        return section(title, element("p", sentence(stability.reasons["attention"])))
     maps = [
         element(
             "div",
@@ -205,7 +205,7 @@ def _correlation(stability: Stability) -> Html:
         "over dialogues: change of attention with change of stability": found.between,
         "over rounds within a dialogue": found.within,
     }
-    rows = [(text, _interval(interval), str(interval.n)) for text, interval in what.items()]
+    rows = [(text, interval(estimate), str(estimate.n)) for text, estimate in what.items()]
     place = "on probes" if found.where == "probes" else "in the dialogue"
     return element(
         "div",
@@ -228,7 +228,7 @@ def _transcripts_section(episodes: Sequence[Episode]) -> Html:
     for what, i in picks.items():
         change, episode = changes[i]
         if all(episode is not other for _, other in shown):
-            summary = f"{what}: {episode.id} ({_number(change, sign=True)} from first to last round)"
+            summary = f"{what}: {episode.id} ({number(change, sign=True)} from first to last round)"
             shown.append((summary, episode))
     return section("Sample dialogues", *(details(text, _transcript(episode)) for text, episode in shown))
 
@@ -258,7 +258,7 @@ def _probe(branch: Branch) -> Html:
     answers = [
         element(
             "p",
-            element("span", _number(answer.score), class_="chip"),
+            element("span", number(answer.score), class_="chip"),
             " ",
             answer.text or "(no text)",
             *([element("span", f" ({answer.reason})", class_="note")] if answer.reason else []),
@@ -288,10 +288,11 @@ def _missing_section(stability: Stability) -> Html:
     return section(title, table(("what", "count"), rows), *reasons)
 
 
-def _config_section(stability: Stability, config: Mapping[str, Any]) -> Html:
+def config_section(config: Mapping[str, Any], analysis: Mapping[str, Any]) -> Html:
+    """The settings and versions behind a report; `analysis` has those of the analysis itself."""
     recorded = config.get("versions") or versions()
     settings = {key: value for key, value in config.items() if key != "versions"}
-    settings["analysis"] = {"resamples": stability.resamples, "seed": stability.seed}
+    settings["analysis"] = analysis
     rows = [(key, element("span", value, class_="text")) for key, value in _flat(settings)]
     return section(
         "Configuration",
@@ -312,35 +313,40 @@ def _flat(data: Any, prefix: str = "") -> list[tuple[str, str]]:
 def _ends(curve: Sequence[Point]) -> str:
     sizes = sorted({point.n for point in curve})
     n = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
-    ends = ", ".join(f"{_number(point.stability)} at round {point.round}" for point in (curve[0], curve[-1]))
+    ends = ", ".join(f"{number(point.stability)} at round {point.round}" for point in (curve[0], curve[-1]))
     return f"{ends}; n = {n}"
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """A clause as a sentence."""
     return text[:1].upper() + text[1:] + "."
 
 
-def _number(value: float | None, *, sign: bool = False) -> str:
+def number(value: float | None, *, sign: bool = False) -> str:
+    """Two decimals, a real minus, a dash for what is missing."""
     if value is None:
         return "–"
     return f"{value:{'+' if sign else ''}.2f}".replace("-", "−")
 
 
 def _range(low: float | None, high: float | None, *, sign: bool = False) -> str:
-    return "–" if low is None or high is None else f"{_number(low, sign=sign)} to {_number(high, sign=sign)}"
+    return "–" if low is None or high is None else f"{number(low, sign=sign)} to {number(high, sign=sign)}"
 
 
-def _interval(interval: Interval) -> str:
-    if interval.value is None or interval.low is None:
-        return _number(interval.value)
-    return f"{_number(interval.value)} [{_number(interval.low)}, {_number(interval.high)}]"
+def interval(found: Interval, *, sign: bool = False) -> str:
+    """An estimate with its interval."""
+    value = number(found.value, sign=sign)
+    if found.value is None or found.low is None:
+        return value
+    return f"{value} [{number(found.low, sign=sign)}, {number(found.high, sign=sign)}]"
 
 
 def _point(point: Point) -> str:
-    return _interval(Interval(point.stability, point.low, point.high, point.n))
+    return interval(Interval(point.stability, point.low, point.high, point.n))
 
 
-def _p(p: float | None) -> str:
+def p_value(p: float | None) -> str:
+    """Three decimals."""
     if p is None:
         return "–"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,123 @@
+"""`telic hold`: which control keeps a chatbot to its purpose best?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from telic.cli.output import load_model, note, print_json, print_table, progress, say
+from telic.cli.usage import Checked, Interrupted, how_to_resume
+from telic.stability.config import HoldConfig
+
+if TYPE_CHECKING:
+    from telic.purpose import Purpose
+    from telic.stability import Bank
+    from telic.stability.holding import HoldRun
+    from telic.stability.measurement import Start
+
+__all__ = ["Hold"]
+
+
+class HoldSettings(Checked, HoldConfig):
+    """How controls are compared."""
+
+
+@dataclass
+class Hold:
+    """Compare what holds a chatbot to its purpose, and write the winner into the purpose file.
+
+    Tries every control at several strengths, keeps those that cost little capability, and compares the best of each on
+    dialogues that it was not tuned on.
+    """
+
+    purpose: tyro.conf.Positional[str] = "demo"
+    """A purpose file, `demo`, or `bank`: the triplets that ship with Telic."""
+    partner: str | None = None
+    """Purpose file of the other side; by default the purpose's own partner, or the bank's."""
+    model: str | None = None
+    """Model to use instead of the purpose's; it plays both sides."""
+    runs: Path = Path("runs")
+    """Where run folders are made."""
+    resume: Path | None = None
+    """A run folder to go on with; give the same settings."""
+    write: bool = True
+    """Write the winner into the purpose file's [[controls]]."""
+    json: bool = False
+    """Print the result as JSON, and no progress."""
+    settings: tyro.conf.OmitArgPrefixes[HoldSettings] = field(default_factory=HoldSettings)
+
+    def run(self) -> None:
+        """Compare, report, write, print."""
+        from telic.purpose import Purpose
+        from telic.stability.bank import Bank
+        from telic.stability.holding import hold
+        from telic.stability.holding_report import write_hold_report
+
+        purpose: Purpose | Bank = Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose)
+        partner = Purpose.load(self.partner) if self.partner else None
+        model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
+        folder: Path | None = None
+
+        def started(start: Start) -> None:
+            nonlocal folder
+            folder = start.folder
+            for text in () if self.json else (f"Run folder {start.folder}", *start.notes):
+                note(text, style="dim")
+            ticker.begin(start.replies)
+
+        try:
+            with progress(quiet=self.json) as ticker:
+                run = hold(
+                    model,
+                    purpose,
+                    partner=partner,
+                    folder=self.runs,
+                    resume=self.resume,
+                    on_reply=ticker,
+                    on_start=started,
+                    config=self.settings,
+                )
+        except KeyboardInterrupt:
+            raise Interrupted(how_to_resume(folder)) from None
+        assert run.folder is not None
+        report = write_hold_report(run.folder, run)
+        written = self._write(run)
+        if self.json:
+            print_json(
+                {
+                    "folder": str(run.folder),
+                    "report": str(report),
+                    "headline": run.headline,
+                    "winner": run.winner.spec if run.winner else None,
+                    "written": written,
+                    "compared": [arm.model_dump(mode="json", exclude={"stability", "bank"}) for arm in run.compared],
+                    "trials": [trial.model_dump(mode="json") for trial in run.trials],
+                }
+            )
+            return
+        _print(run)
+        say(f"Report: {report}")
+        if written:
+            say(f"Written to {self.purpose}: {run.winner.name if run.winner else ''}")
+
+    def _write(self, run: HoldRun) -> bool:
+        """Put the winner into the purpose file, its other controls' place taken."""
+        from telic.purpose import update_file
+
+        if not self.write or run.winner is None or not Path(self.purpose).is_file():
+            return False
+        update_file(self.purpose, {"controls": [run.winner.spec]})
+        return True
+
+
+def _print(run: HoldRun) -> None:
+    rows = []
+    for arm in run.compared:
+        gain = "" if arm.gain is None else str(arm.gain)
+        rows.append((arm.name, str(arm.stability.area), gain, "" if arm.cost is None else arm.cost.summary))
+    print_table(("control", "area under the curve", "gain over nothing", "questions lost"), rows)
+    say()
+    say(run.headline[:1].upper() + run.headline[1:] + ".")

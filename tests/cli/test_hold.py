@@ -1,0 +1,88 @@
+"""`telic hold`, and controls on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from telic.cli.controls import parse_controls
+from telic.cli.usage import UsageError
+from telic.models import ScriptedModel
+from telic.purpose import Purpose
+from telic.runs import RunFolder
+from telic.steering import Hold, Reminder, SplitSoftmax
+from tests.cli.conftest import Run
+from tests.stability.test_holding import forgetful
+
+QUICK = ("--rounds", "2", "--dialogues", "10", "--tuning-dialogues", "3", "--resamples", "100")
+
+
+@pytest.fixture
+def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telic.cli.hold.load_model", lambda _: ScriptedModel(forgetful))
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_the_winner_is_written_into_the_file_and_comments_stay(run: Run, travel: Path) -> None:
+    travel.write_text("# mine\n" + travel.read_text() + '\n[[controls]] # old\nname = "prompt"\n')
+    outcome = run("hold", "travel.toml", *QUICK)
+    assert outcome.status == 0, outcome.error
+    assert "reminder holds the purpose best" in outcome.out.lower()
+    assert "Written to travel.toml: reminder" in outcome.out
+    assert Purpose.from_file(travel).controls == [{"name": "reminder"}]
+    assert travel.read_text().startswith("# mine\n")
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_json_is_one_document_and_the_file_may_be_left_alone(run: Run, travel: Path) -> None:
+    before = travel.read_text()
+    outcome = run("hold", "travel.toml", *QUICK, "--json", "--no-write")
+    document = json.loads(outcome.out)
+    assert document["winner"] == {"name": "reminder"}
+    assert not document["written"]
+    assert Path(document["report"]).is_file()
+    assert travel.read_text() == before
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_the_report_can_be_rendered_again(run: Run, travel: Path) -> None:
+    folder = json.loads(run("hold", "travel.toml", *QUICK, "--json").out)["folder"]
+    report = Path(folder) / "report.html"
+    before = report.read_text()
+    report.unlink()
+    outcome = run("view", folder)
+    assert outcome.status == 0, outcome.error
+    assert report.read_text() == before
+
+
+def test_mistakes_are_said_plainly(run: Run, travel: Path) -> None:
+    for arguments, part in (
+        (("hold", "travel.toml", "--controls", "remainder"), "did you mean 'reminder'"),
+        (("hold", "travel.toml", "--budget", "3"), "--budget"),
+        (("hold", "nowhere.toml"), "does not exist"),
+        (("measure", "travel.toml", "--controls", "split_softmax:k"), "has no '='"),
+        (("measure", "travel.toml", "--controls", "split_softmax:k=0.8"), "acts on attention"),
+        (("chat", "travel.toml", "--controls", "hold:gain=-1"), "gain"),
+    ):
+        outcome = run(*arguments)
+        assert outcome.status in (1, 2)
+        assert part in outcome.error
+        assert "Traceback" not in outcome.error
+
+
+def test_controls_are_read_from_words() -> None:
+    assert parse_controls(()) is None
+    assert parse_controls(("none",)) == ()
+    found = parse_controls(("hold", "split_softmax:k=0.8,span=turn", "reminder:every=2,probability=0.5"))
+    assert found == (Hold(), SplitSoftmax(0.8, "turn"), Reminder(2, 0.5))
+    with pytest.raises(UsageError, match="unknown control"):
+        parse_controls(("hold", "none"))
+
+
+def test_a_measurement_takes_controls(run: Run, travel: Path) -> None:
+    quick = ("--rounds", "1", "--dialogues", "3", "--resamples", "100", "--json")
+    outcome = run("measure", "travel.toml", "--controls", "reminder:every=2", *quick)
+    folder = Path(json.loads(outcome.out)["folder"])
+    assert RunFolder.open(folder).config["controls"] == [{"name": "reminder", "every": 2}]

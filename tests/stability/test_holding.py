@@ -1,0 +1,162 @@
+"""Comparing controls, on models of which it is known what holds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telic.dialogue import Message
+from telic.errors import ConfigError
+from telic.models import FakeModel, Model, Reply, ScriptedModel
+from telic.purpose import Purpose
+from telic.runs import RunFolder
+from telic.stability import Bank, HoldConfig, hold
+from telic.stability.arms import NOTHING, Arm, plan_arms
+from telic.stability.candidates import STRENGTHS, candidates
+from telic.stability.costs import Cost, Costs
+from telic.stability.holding import HELD_OUT, TUNING, HoldRun, _Work, read_hold_run
+from telic.stability.holding_report import write_hold_report
+from telic.steering import Hold, Prompt, Reminder, SplitSoftmax
+from tests.models import tiny
+
+QUICK: dict[str, Any] = {"rounds": 3, "dialogues": 12, "tuning_dialogues": 4, "resamples": 200, "questions": 4}
+TEXT = """
+name = "travel"
+system = "You are Mia, a travel agent."
+[[probes]]
+ask = "What is your name?"
+judge = { contains = "Mia" }
+"""
+
+
+def purpose() -> Purpose:
+    return Purpose.from_text(TEXT, "travel.toml")
+
+
+def forgetful(messages: tuple[Message, ...]) -> str:
+    """Knows its name only in the first round, or where it has just been told."""
+    told = "Mia" in messages[-1].content
+    return "I am Mia." if told or sum(m.role == "assistant" for m in messages) == 0 else "I do not know."
+
+
+def model() -> ScriptedModel:
+    return ScriptedModel(forgetful)
+
+
+def test_what_helps_is_found_and_confirmed() -> None:
+    run = hold(model(), purpose(), **QUICK)
+    assert run.winner is not None
+    assert isinstance(run.best, Reminder)
+    assert run.winner.spec == {"name": "reminder"}
+    assert run.winner.gain is not None
+    assert run.winner.gain.value is not None
+    assert run.winner.gain.value > 0.5
+    assert "holds the purpose best" in run.headline
+    names = [arm.kind for arm in run.compared]
+    assert names[0] == NOTHING
+    assert set(names[1:]) == {"prompt", "reminder"}
+    assert [trial.name for trial in run.trials if trial.chosen and trial.kind == "reminder"] == ["reminder"]
+
+
+def test_where_nothing_helps_nothing_is_recommended() -> None:
+    run = hold(ScriptedModel(lambda _: "I do not know."), purpose(), **QUICK)
+    assert run.winner is None
+    assert run.best is None
+    assert "no control holds" in run.headline
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    heard = 0
+
+    def stop(_: Reply) -> None:
+        nonlocal heard
+        heard += 1
+        if heard == 300:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hold(model(), purpose(), folder=tmp_path, on_reply=stop, concurrency=4, **QUICK)
+    [folder] = tmp_path.iterdir()
+    kept = len((folder / "episodes.jsonl").read_text().splitlines())
+    assert kept > 0
+    again = hold(model(), purpose(), resume=folder, **QUICK)
+    whole = hold(model(), purpose(), **QUICK)
+    assert _without_episodes(again) == _without_episodes(whole)
+    assert len((folder / "episodes.jsonl").read_text().splitlines()) == len(whole.episodes)
+    with pytest.raises(ConfigError, match="tuning_dialogues"):
+        hold(model(), purpose(), resume=folder, **{**QUICK, "tuning_dialogues": 5})
+
+
+def test_the_report_is_written_again_from_what_is_kept(tmp_path: Path) -> None:
+    run = hold(model(), purpose(), folder=tmp_path, **QUICK)
+    assert run.folder is not None
+    first = write_hold_report(run.folder, run).read_text()
+    again = read_hold_run(RunFolder.open(run.folder))
+    assert _without_episodes(again) == _without_episodes(run)
+    assert write_hold_report(run.folder, again).read_text() == first
+    assert "reminder" in first
+    for name in ("pareto.png", "curves.png"):
+        assert (run.folder / name).stat().st_size > 1000
+
+
+def test_a_local_model_is_compared_under_every_control_with_its_cost() -> None:
+    bank = Bank.load()
+    settings = {**QUICK, "dialogues": 2, "tuning_dialogues": 2, "rounds": 1, "utterance_tokens": 4, "answer_tokens": 4}
+    run = hold(tiny.local("llama", max_batch=16), bank, **settings, budget=1.0, bank_dialogues=2)
+    assert {trial.kind for trial in run.trials} == set(STRENGTHS)
+    assert all(trial.cost.n == 2 for trial in run.trials)
+    assert all(arm.bank is not None for arm in run.compared)
+    assert len(run.compared) == 1 + len(STRENGTHS)
+
+
+def test_all_arms_play_the_same_dialogues_and_no_two_stages_share_any() -> None:
+    bank = Bank.load()
+    work = _Work(bank, None, HoldConfig(dialogues=30, tuning_dialogues=30))
+    arms = [Arm(NOTHING), Arm("prompt", (Prompt(),))]
+    tuning, held_out = (plan_arms(stage, arms, work.plan(stage)) for stage in (TUNING, HELD_OUT))
+    for plain, held in zip(held_out[::2], held_out[1::2], strict=True):
+        assert plain.id.replace(NOTHING, "prompt") == held.id
+        assert (plain.seed, plain.opener, plain.a.name, plain.b.name) == (
+            held.seed, held.opener, held.a.name, held.b.name,
+        )  # fmt: skip
+        assert not plain.b.controls
+        assert held.b.controls
+    triplets = [{side.name for plan in plans for side in (plan.a, plan.b)} for plans in (tuning, held_out)]
+    assert not triplets[0] & triplets[1]
+    assert not {plan.seed for plan in tuning} & {plan.seed for plan in held_out}
+
+
+def test_costs_are_measured_once_and_nothing_costs_nothing() -> None:
+    kept: dict[str, Cost] = {}
+    costs = Costs(tiny.local("llama", max_batch=16), ["Be brief.", "Be kind."], 8, 0, kept)
+    assert costs.of(Arm(NOTHING), tuning=True).loss == 0
+    first = costs.of(Arm("split", (SplitSoftmax(0.2),)), tuning=True)
+    assert first.n == 4
+    assert set(kept) == {"tuning/nothing", "tuning/split"}
+    assert costs.of(Arm("split", (Hold(),)), tuning=True) is first
+    assert costs.of(Arm("split", (SplitSoftmax(1.0),)), tuning=False).loss == 0
+
+
+@pytest.mark.parametrize(
+    ("speaker", "names", "part"),
+    [
+        (FakeModel(), ("hold",), "does not take control 'hold'"),
+        (FakeModel(), ("remainder",), "did you mean 'reminder'"),
+    ],
+)
+def test_controls_that_cannot_be_compared_are_refused(speaker: Model, names: tuple[str, ...], part: str) -> None:
+    with pytest.raises(ConfigError, match=part):
+        candidates(speaker, names)
+
+
+def test_wrong_settings_are_named() -> None:
+    with pytest.raises(ConfigError, match="budget is 2"):
+        hold(model(), purpose(), budget=2)
+    with pytest.raises(ConfigError, match="no \\[\\[probes\\]\\]"):
+        hold(model(), Purpose.from_text('name = "a"\nsystem = "b"'))
+
+
+def _without_episodes(run: HoldRun) -> tuple[Any, ...]:
+    return run.trials, run.compared, run.versus, run.budget
