@@ -109,6 +109,9 @@ def test_a_local_model_is_compared_under_every_control_with_its_cost() -> None:
     assert all(trial.cost.n == 2 for trial in run.trials)
     assert all(arm.bank is not None for arm in run.compared)
     assert len(run.compared) == 1 + len(STRENGTHS)
+    # A reminder every fourth time says nothing yet after one exchange; all others act.
+    acting = {arm.kind for arm in run.compared if arm.language is not None and (arm.language.kl.value or 0) > 0}
+    assert acting >= {"prompt", "guidance", "split_softmax", "hold"}
 
 
 def test_all_arms_play_the_same_dialogues_and_no_two_stages_share_any() -> None:

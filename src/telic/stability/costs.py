@@ -6,7 +6,9 @@ from collections.abc import MutableMapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from telic.capability import NEUTRAL_EXCHANGE, Item, choice_accuracy, load_items, sample_items
+from telic.capability import NEUTRAL_EXCHANGE, CostConfig, Item, choice_accuracy, load_items, sample_items
+from telic.capability.language import LanguageHealth, Unbent, language_baseline, language_health, neutral_prompts
+from telic.capability.scoring import require_scorer
 from telic.models import Control, Model
 from telic.stability.arms import NOTHING, Arm
 from telic.statistics import paired_difference
@@ -56,6 +58,7 @@ class Costs:
     ) -> None:
         self.model, self.systems, self._kept = model, list(systems), kept
         items = sample_items(load_items(seed=seed), questions, seed)
+        self._unbent: Unbent | None = None
         self._halves = {True: items[::2], False: items[1::2]}
 
     def of(self, arm: Arm, *, tuning: bool) -> Cost:
@@ -69,6 +72,15 @@ class Costs:
                 base = self.of(Arm(NOTHING), tuning=tuning)
                 self._kept[key] = _cost(base.correct, self._ask(arm.controls, self._halves[tuning]))
         return self._kept[key]
+
+    def language(self, arm: Arm) -> LanguageHealth | None:
+        """How the model speaks under an arm on neutral prompts, next to how it speaks by itself."""
+        if not callable(getattr(self.model, "score", None)):
+            return None
+        scorer, config = require_scorer(self.model), CostConfig()
+        if self._unbent is None:
+            self._unbent = language_baseline(scorer, neutral_prompts(), self.systems[0], NEUTRAL_EXCHANGE, config)
+        return language_health(scorer, self._unbent, arm.controls, config)
 
     def _ask(self, controls: Sequence[Control], items: Sequence[Item]) -> tuple[float | None, ...]:
         if not callable(getattr(self.model, "score", None)):

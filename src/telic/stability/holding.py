@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from telic.capability.language import LanguageHealth
 from telic.episodes import Episode
 from telic.errors import RunError
 from telic.models import Control, Model, Reply
@@ -93,6 +94,8 @@ class Compared(_Result):
     bank: Stability | None
     bank_gain: Difference | None
     cost: Cost | None
+    language: LanguageHealth | None
+    """How it speaks on neutral prompts: divergence, perplexity, distinct n-grams, length."""
 
 
 @dataclass(frozen=True)
@@ -360,6 +363,7 @@ def _compared(
                 bank=analyse(general, resamples=config.resamples) if general else None,
                 bank_gain=Difference.of(in_general) if in_general else None,
                 cost=None if own else costs.of(arm, tuning=False),
+                language=None if own else costs.language(arm),
             )
         )
     ranked = sorted(compared[1:], key=lambda one: -(one.gain.value if one.gain and one.gain.value is not None else -1))

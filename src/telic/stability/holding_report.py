@@ -17,6 +17,11 @@ from telic.statistics import Interval
 
 __all__ = ["write_hold_report"]
 
+LANGUAGE = (
+    "Replies to neutral prompts after a first exchange, with each control and without: divergence of the next-token "
+    "distributions in nats a token, the ratio of perplexities under the model without it, and the change in the share "
+    "of different word pairs and in length (tokens)."
+)
 WIDTH = 5.4  # inches: its text stays readable on a phone
 
 
@@ -32,6 +37,7 @@ def write_hold_report(folder: Path, run: HoldRun) -> Path:
             _compared_table(run),
             figure_svg(curves, "Stability by round under each control"),
         ),
+        section("Language", element("p", LANGUAGE), _language_table(run.compared)),
         section(
             "Stability against cost",
             figure_svg(
@@ -161,6 +167,21 @@ def _compared_table(run: HoldRun) -> Html:
         ]
         rows.append([*row, _difference(arm.bank_gain)] if general else row)
     return html_table([*header, *(["gain on the bank"] if general else [])], rows)
+
+
+def _language_table(compared: Sequence[Compared]) -> Html:
+    rows = [
+        [
+            arm.name,
+            interval(arm.language.kl),
+            interval(arm.language.perplexity_ratio),
+            interval(arm.language.distinct2.difference, sign=True),
+            interval(arm.language.length.difference, sign=True),
+        ]
+        for arm in compared
+        if arm.language is not None
+    ]
+    return html_table(["control", "divergence", "perplexity ratio", "distinct pairs", "length"], rows)
 
 
 def _trials_table(trials: Sequence[Trial]) -> Html:
