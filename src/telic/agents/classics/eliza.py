@@ -1,0 +1,211 @@
+"""ELIZA, with a script that plays a counsellor (Weizenbaum 1966, "ELIZA: a computer program ...", CACM 9(1)).
+
+It looks for keywords, and takes the one of the highest rank. A decomposition rule of that keyword takes what was said
+apart, a reassembly rule puts an answer together from the parts; the reassembly rules of a decomposition are used in
+turn. What was said of something of the user's own is remembered, and comes up again when no keyword is found.
+Program and script are apart: the script is `data/eliza.toml`, or a file of your own in the same form.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from telic.agents.classics.base import Classic
+from telic.agents.classics.patterns import Pattern, clauses, load
+from telic.errors import DataError
+
+__all__ = ["Eliza"]
+
+MEMORIES = 12
+"""What is remembered at most; the oldest goes first."""
+HOPS = 10
+"""Keywords passed on from one to the next in one answer: a script may refer in a circle."""
+
+
+class Rule(BaseModel):
+    """A decomposition with its reassemblies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    match: str
+    """Pattern of what was said."""
+    say: tuple[str, ...] = Field(min_length=1)
+    """Answers; `{1}` is the first part. `= word` passes on to that keyword, `newkey` to the next one found."""
+
+
+class Keyword(BaseModel):
+    """What the program listens for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    words: tuple[str, ...] = Field(min_length=1)
+    rank: int = 0
+    rules: tuple[Rule, ...] = Field(min_length=1)
+
+
+class Script(BaseModel):
+    """A script file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    farewell_words: tuple[str, ...] = ()
+    farewell: tuple[str, ...] = ("Goodbye.",)
+    none: tuple[str, ...] = Field(min_length=1)
+    """Answers where nothing is found, and nothing remembered."""
+    every: int = Field(default=4, ge=1)
+    """A memory comes up at every so many utterances only: the counter of the original."""
+    pre: dict[str, str] = {}
+    """Written instead of a word before anything else."""
+    post: dict[str, str] = {}
+    """Written instead of one word, or two, in the parts that go into an answer: the change of perspective."""
+    prepositions: tuple[str, ...] = ()
+    """After them, and at the end of a part, `you` becomes `me` and not `I`."""
+    groups: dict[str, tuple[str, ...]] = {}
+    keywords: tuple[Keyword, ...] = Field(min_length=1)
+    memory: tuple[Keyword, ...] = ()
+    """What is remembered; an answer is kept where one of the words is the keyword taken."""
+
+
+class Eliza(Classic):
+    """A counsellor who turns what you say into questions; see the module.
+
+    Args:
+        seed: where in the list of its reassemblies each rule begins, and how a memory is worded.
+        script: a script file; None for the counsellor.
+
+    Raises:
+        DataError: the script cannot be read.
+    """
+
+    name: ClassVar[str] = "eliza"
+
+    def __init__(self, seed: int = 0, script: str | Path | None = None) -> None:
+        source = "eliza.toml" if script is None else str(script)
+        try:
+            table = load("eliza") if script is None else tomllib.loads(Path(script).read_text(encoding="utf-8"))
+            self.script = Script.model_validate(table)
+            groups = self.script.groups
+            self._keywords = {word: keyword for keyword in self.script.keywords for word in keyword.words}
+            self._memories = {word: keyword for keyword in self.script.memory for word in keyword.words}
+            rules = [rule for keyword in (*self.script.keywords, *self.script.memory) for rule in keyword.rules]
+            self._patterns = {rule.match: Pattern(rule.match, groups) for rule in rules}
+        except OSError as error:
+            raise DataError(f"{source}: cannot be read: {error.strerror or error}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise DataError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise DataError(f"{source}: not a TOML file: {error}") from error
+        except KeyError as error:
+            raise DataError(f"{source}: a rule names the group {error}, which there is not") from error
+        for rule in rules:
+            for part in _PART.findall(" ".join(rule.say)):
+                if int(part) > self._patterns[rule.match].parts:
+                    raise DataError(f"{source}: rule {rule.match!r}: an answer names part {part}, which there is not")
+            for answer in rule.say:
+                if answer.startswith("= ") and answer[2:] not in self._keywords:
+                    raise DataError(f"{source}: rule {rule.match!r}: there is no keyword {answer[2:]!r}")
+        super().__init__(seed)
+
+    def _reset(self) -> None:
+        self._remembered: list[str] = []
+
+    def _state(self) -> dict[str, Any]:
+        return {"memory": list(self._remembered)}
+
+    def _reply(self, text: str) -> str:
+        said = clauses(text, self.script.pre)
+        if len(said) == 1 and " ".join(said[0]).lower() in self.script.farewell_words:
+            return self._next_of("farewell", self.script.farewell)
+        # The first clause with a keyword is the one that is answered.
+        for clause in said:
+            found = self._scan(clause)
+            if found:
+                self._remember(found[0], clause)
+                answer = self._answer(found, clause)
+                if answer:
+                    return answer
+                break
+        if self._remembered and self.turns % self.script.every == 0:
+            return self._remembered.pop(0)
+        return self._next_of("none", self.script.none)
+
+    def _scan(self, clause: list[str]) -> list[str]:
+        """The keywords of a clause: one of a higher rank than all before comes first, any other last."""
+        found: list[str] = []
+        for word in dict.fromkeys(word.lower() for word in clause):
+            if word not in self._keywords:
+                continue
+            if found and self._keywords[word].rank > self._keywords[found[0]].rank:
+                found.insert(0, word)
+            else:
+                found.append(word)
+        return found
+
+    def _answer(self, found: list[str], clause: list[str]) -> str | None:
+        stack = list(found)
+        for _ in range(HOPS):
+            if not stack:
+                return None
+            word = stack.pop(0)
+            for rule in self._keywords[word].rules:
+                parts = self._parts(rule, clause)
+                if parts is None:
+                    continue
+                say = self._next_of(f"{word}: {rule.match}", rule.say)
+                if say.startswith("= "):
+                    stack.insert(0, say[2:])
+                elif say != "newkey":
+                    return self._assemble(say, parts)
+                break
+        return None
+
+    def _remember(self, word: str, clause: list[str]) -> None:
+        if word not in self._memories:
+            return
+        for rule in self._memories[word].rules:
+            parts = self._parts(rule, clause)
+            if parts is not None:
+                choice = random.Random(f"memory {self.seed} {self.turns}").choice(rule.say)
+                self._remembered = [*self._remembered, self._assemble(choice, parts)][-MEMORIES:]
+                return
+
+    def _parts(self, rule: Rule, clause: list[str]) -> list[list[str]] | None:
+        """The parts of a clause that a rule fits; it does not where an answer would need a part that is empty."""
+        parts = self._patterns[rule.match].match(clause)
+        if parts is None or not all(parts[int(part) - 1] for part in _PART.findall(" ".join(rule.say))):
+            return None
+        return parts
+
+    def _assemble(self, say: str, parts: list[list[str]]) -> str:
+        return _fill(say, [" ".join(self._turned(part)) for part in parts])
+
+    def _turned(self, words: list[str]) -> list[str]:
+        """Words from the other's point of view: `my` becomes `your`."""
+        post, turned, at = self.script.post, [], 0
+        while at < len(words):
+            pair, word = " ".join(words[at : at + 2]).lower(), words[at].lower()
+            if at + 1 < len(words) and pair in post:
+                turned.append(post[pair])
+                at += 2
+                continue
+            last = at + 1 == len(words)
+            if word == "you" and (last or (at and words[at - 1].lower() in self.script.prepositions)):
+                turned.append("me")
+            else:
+                turned.append(post.get(word, words[at]))
+            at += 1
+        return turned
+
+
+def _fill(say: str, parts: list[str]) -> str:
+    return _PART.sub(lambda found: parts[int(found[1]) - 1], say)
+
+
+_PART = re.compile(r"\{([1-9])\}")

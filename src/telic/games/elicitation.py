@@ -1,0 +1,292 @@
+"""Elicitation: the agent must learn by asking what it does not know. The default game.
+
+A customer with hidden wishes answers what it is asked, and nothing more (`telic.games.elicitation_user`). A slot is
+elicited when the agent's utterance asks for it and the customer answers; the reward of a round is the number of newly
+elicited slots by the number of slots. Task ambiguity is the reason to ask: Tamkin et al., arXiv 2212.10711.
+
+With `proposal`, the agent then proposes a value for every slot, and is paid for the wishes that it honours. The other
+modes are after "LLMs Get Lost In Multi-Turn Conversation" (Laban et al., arXiv 2505.06120): all wishes at once
+(`full`), at once as a list (`concat`), or one in each turn (`sharded`); there is nothing to elicit, and the proposal
+alone is paid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+
+from telic.errors import ConfigError
+from telic.games.base import Act, Event, Game, IllegalActError, Outcome
+from telic.games.elicitation_domain import Domain, load_domain
+from telic.games.elicitation_user import Customer, Split
+from telic.judges.rules import normalise
+from telic.statistics import Interval, bootstrap_mean
+
+__all__ = ["DIRECTION", "Elicitation", "Mode", "Reliability", "reliability"]
+
+Mode = Literal["dialogue", "full", "concat", "sharded"]
+
+DIRECTION = "Say this in your own words, and nothing else: "
+"""Told to a player who plays the customer: the rules decide what is said, the player how."""
+
+
+@dataclass
+class Elicitation(Game):
+    """The agent asks, the customer answers; see the module."""
+
+    name: ClassVar[str] = "elicitation"
+    roles: ClassVar[tuple[str, ...]] = ("agent", "customer")
+    kinds: ClassVar[tuple[str, ...]] = ("message", "propose")
+
+    domain: str = "travel"
+    """A domain that ships with Telic (travel, support, intake), or the path of a `.toml` file."""
+    rounds: int = 4
+    """Utterances of the agent before it proposes, or the dialogue ends. 0 with a proposal: take it or leave it."""
+    slots: int | None = None
+    """How many of the domain's slots a customer has a wish for; None for all."""
+    patience: int = 2
+    """How many questions the customer answers at once; it refuses a list of more than twice as many."""
+    split: Split = "all"
+    """`train` and `test` have no combination of wishes in common, and no phrasing where there are enough."""
+    customer: Literal["rules", "player"] = "rules"
+    """Who words the customer: the rules themselves, within the agent's turn, or a second player."""
+    mode: Mode = "dialogue"
+    """How the agent comes to know the wishes."""
+    proposal: bool = False
+    """The agent proposes in the end. The modes other than `dialogue` always have it."""
+    proposal_weight: float = 0.5
+    """Share of the score that the proposal makes up in mode `dialogue`."""
+
+    _domain: Domain = field(init=False, repr=False)
+    _user: Customer = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for setting, allowed in (("split", Split), ("mode", Mode)):
+            if getattr(self, setting) not in get_args(allowed):
+                self._refuse(setting, f"one of {', '.join(get_args(allowed))}")
+        if self.customer not in ("rules", "player"):
+            self._refuse("customer", "rules or player")
+        for setting, least in (("rounds", 0), ("patience", 1), ("slots", 1)):
+            value = getattr(self, setting)
+            if not (setting == "slots" and value is None) and (type(value) is not int or value < least):
+                self._refuse(setting, f"a whole number, {least} or more")
+        if not 0 <= self.proposal_weight <= 1:
+            self._refuse("proposal_weight", "a number from 0 to 1")
+        self.proposal = self.proposal or self.mode != "dialogue"
+        if self.rounds == 0 and not self.proposal:
+            self._refuse("rounds", "1 or more where there is no proposal")
+        self._domain = load_domain(self.domain)
+        # Never reached: the rounds end the episode. It is the hard cap should they ever fail to.
+        self.max_turns = 2 * (max(self.rounds, len(self._domain.slots)) + 2)
+
+    @property
+    def best(self) -> float:
+        """The score of one who asks for as much as is answered each round, and honours every wish."""
+        n = len(self._user.wishes)
+        return self._asking * min(n, self.patience * self.rounds) / n + (1 - self._asking)
+
+    def instructions(self, role: str) -> str:
+        """The task; for a player who plays the customer, its wishes too."""
+        if role == "agent":
+            return self._domain.task
+        slots = [(self._domain.by_name[name].label, value) for name, value in self._user.wishes.items()]
+        wishes = "\n".join(f"- {label}: {value}" for label, value in slots)
+        return f"{self._domain.customer}\nWhat you want:\n{wishes}\nYou are told what to say; word it as you like."
+
+    def private(self, role: str) -> Mapping[str, Any]:
+        """The customer's wishes."""
+        if role == "agent":
+            return {}
+        return {"wishes": dict(self._user.wishes), "agenda": list(self._user.agenda)}
+
+    def parse(self, role: str, utterance: str) -> Act:
+        """Where a proposal is due, an utterance without a kind is taken for one."""
+        act = super().parse(role, utterance)
+        if role == "agent" and act.kind == "message" and self._due() == "propose":
+            return Act("propose", act.content)
+        return act
+
+    def options(self, role: str, kind: str, chosen: Sequence[str] = ()) -> tuple[str, ...]:
+        """For a proposal: the values of one slot after the other."""
+        slots = self._proposable()
+        if role != "agent" or kind != "propose" or len(chosen) >= len(slots):
+            return ()
+        return self._domain.by_name[slots[len(chosen)]].values
+
+    def fill(self, role: str, kind: str, chosen: Sequence[str]) -> str:
+        """Write a proposal: `slot: value; slot: value`."""
+        if role != "agent" or kind != "propose":
+            return super().fill(role, kind, chosen)
+        return "; ".join(f"{slot}: {value}" for slot, value in zip(self._proposable(), chosen, strict=False))
+
+    def _refuse(self, setting: str, expected: str) -> None:
+        raise ConfigError(f"game 'elicitation': {setting} is {getattr(self, setting)!r}; expected {expected}")
+
+    @property
+    def _asking(self) -> float:
+        """Share of the score that asking makes up."""
+        if self.mode != "dialogue":
+            return 0.0
+        return 1 - self.proposal_weight if self.proposal else 1.0
+
+    def _proposable(self) -> tuple[str, ...]:
+        return tuple(slot.name for slot in self._domain.slots if slot.name in self._user.wishes)
+
+    def _reset(self, seed: int) -> None:
+        self._user = Customer(self._domain, seed, split=self.split, slots=self.slots, patience=self.patience)
+        self._said = self._shown = 0
+        self._left = False
+        self._breaches: list[str] = []
+        self._repeats = 0
+        self._proposed: dict[str, str] | None = None
+        told = [self._user.tell(slot) for slot in self._user.agenda]
+        opening = [self._user.opener]
+        if self.mode == "full":
+            opening += told
+        elif self.mode == "concat":
+            opening = ["\n- ".join([f"{self._user.opener} This is what I want:", *told])]
+        elif self.mode == "sharded":
+            opening += told[:1]
+            self._shown = 1
+        self._speak(" ".join(opening))
+
+    def _due(self) -> str | None:
+        """The kind of act that is the agent's to do next; None when there is none."""
+        if self._left or self._proposed is not None:
+            return None
+        more = self._said < self.rounds if self.mode == "dialogue" else 0 < self._shown < len(self._user.agenda)
+        return "message" if more else "propose" if self.proposal else None
+
+    def _legal(self, role: str) -> tuple[str, ...]:
+        return ("message",) if role == "customer" else (self._due() or "message",)
+
+    def _apply(self, role: str, act: Act) -> Mapping[str, float] | None:
+        if not act.content:
+            raise IllegalActError("an empty utterance; say something")
+        if role == "customer":
+            self._tell(Event("customer", act.content, act))
+            self._to_agent()
+            return None
+        if act.kind == "propose":
+            return self._take_proposal(act)
+        self._tell(Event("agent", act.content, act))
+        self._said += 1
+        if self.mode == "sharded":
+            shard = self._user.tell(self._user.agenda[self._shown])
+            self._shown += 1
+            self._speak(shard)
+            return {"agent": 0.0}
+        answer = self._user.hear(act.content)
+        self._left = answer.leaves
+        self._breaches += [answer.breach] if answer.breach else []
+        self._repeats += bool(answer.asked) and not answer.elicited
+        self._speak(answer.text)
+        return {"agent": self._asking * len(answer.elicited) / len(self._user.wishes)}
+
+    def _speak(self, text: str) -> None:
+        """Let the customer say something, or have it said by the player."""
+        if self.customer == "player":
+            self._tell(Event("game", DIRECTION + text), "customer")
+            self.turn = "customer"
+        else:
+            self._tell(Event("customer", text, Act("message", text)))
+            self._to_agent()
+
+    def _to_agent(self) -> None:
+        due = self._due()
+        if due is None:
+            self.end("the customer left" if self._left else "all rounds were played")
+            return
+        self.turn = "agent"
+        if due == "propose":
+            form = "; ".join(f"{slot}: ..." for slot in self._proposable())
+            values = [f"{slot}: {', '.join(self._domain.by_name[slot].values)}" for slot in self._proposable()]
+            text = "\n".join([f"Now propose what suits the customer: [propose] {form}", "Possible values:", *values])
+            self._tell(Event("game", text), "agent")
+
+    def _take_proposal(self, act: Act) -> Mapping[str, float]:
+        proposed = self._read_proposal(act.content)
+        self._proposed = proposed
+        self._tell(Event("agent", act.content, act))
+        self.end("the agent proposed")
+        return {"agent": (1 - self._asking) * len(self._honoured()) / len(self._user.wishes)}
+
+    def _read_proposal(self, content: str) -> dict[str, str]:
+        slots = self._proposable()
+        names = {_plain(name): name for name in slots}
+        proposed: dict[str, str] = {}
+        for part in filter(str.strip, re.split(r"[;\n]", content)):
+            key, colon, value = part.partition(":")
+            slot = names.get(_plain(key))
+            if not colon or slot is None:
+                raise IllegalActError(f"{part.strip()[:60]!r} is not `slot: value`; the slots are {', '.join(slots)}")
+            values = {_plain(option): option for option in self._domain.by_name[slot].values}
+            if _plain(value) not in values:
+                raise IllegalActError(f"{slot}: {value.strip()[:60]!r} is none of {', '.join(values.values())}")
+            if proposed.setdefault(slot, values[_plain(value)]) != values[_plain(value)]:
+                raise IllegalActError(f"two values for {slot}")
+        if not proposed:
+            raise IllegalActError(f"an empty proposal; write `slot: value; ...` for {', '.join(slots)}")
+        return proposed
+
+    def _honoured(self) -> list[str]:
+        return [slot for slot, value in (self._proposed or {}).items() if self._user.wishes[slot] == value]
+
+    def _outcome(self) -> Outcome:
+        n = len(self._user.wishes)
+        told, honoured = len(self._user.told), len(self._honoured())
+        score = (self._asking * told + (1 - self._asking) * honoured) / n
+        return Outcome(
+            True,
+            score,
+            min(1.0, score / self.best),
+            score >= self.best - 1e-9,
+            reason=self.ended,
+            per_role={"agent": score},
+            details={
+                "best": self.best,
+                "slots": n,
+                "elicited": list(self._user.told),
+                "in_vain": self._repeats,
+                "breaches": list(self._breaches),
+                "proposal": self._proposed,
+                "honoured": honoured if self.proposal else None,
+            },
+        )
+
+
+def _plain(text: str) -> str:
+    return normalise(text.replace("_", " ")).strip("\"'*`., ")
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """What repeated plays of the same scenarios say (arXiv 2505.06120, section 4.3)."""
+
+    mean: Interval
+    aptitude: Interval
+    """90th percentile of a scenario's scores, averaged over scenarios: what the agent can do."""
+    unreliability: Interval
+    """90th minus 10th percentile, averaged over scenarios: how far it is from always doing so."""
+
+
+def reliability(scenarios: Iterable[Sequence[Outcome]]) -> Reliability:
+    """Aptitude and unreliability.
+
+    Args:
+        scenarios: for each scenario (one seed of the game) the outcomes of repeated plays. Invalid ones are left out;
+            a scenario without any valid one is missing.
+    """
+    scores = [[o.score for o in plays if o.valid and o.score is not None] for plays in scenarios]
+    high = [float(np.quantile(s, 0.9)) if s else None for s in scores]
+    low = [float(np.quantile(s, 0.1)) if s else None for s in scores]
+    spread = [h - g if h is not None and g is not None else None for h, g in zip(high, low, strict=True)]
+    return Reliability(
+        bootstrap_mean([float(np.mean(s)) if s else None for s in scores], bounds=(0, 1)),
+        bootstrap_mean(high, bounds=(0, 1)),
+        bootstrap_mean(spread, bounds=(0, 1)),
+    )

@@ -1,0 +1,560 @@
+"""The elicitation game: what is understood, what is paid, and what cannot be got by tricks."""
+
+from __future__ import annotations
+
+import re
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from telic.errors import ConfigError
+from telic.games.base import Outcome, build
+from telic.games.elicitation import DIRECTION, Elicitation, reliability
+from telic.games.elicitation_domain import Domain, load_domain, phrasings, shipped_domains
+from telic.games.elicitation_questions import Reader, compile_cue
+from telic.games.elicitation_user import Customer
+from telic.games.scripted_talk import OpenAsker, OracleAsker, RandomAsker, RandomTalker, mean_score, play, say_directed
+
+DOMAINS = ("intake", "support", "travel")
+QUESTIONS = tomllib.loads((Path(__file__).parent / "questions.toml").read_text(encoding="utf-8"))
+EXAMPLES = [(domain, *example) for domain in DOMAINS for example in QUESTIONS[domain]["asks"]]
+HELD_OUT = [(domain, *example) for domain in DOMAINS for example in QUESTIONS[domain]["held_out"]]
+
+ASK_BUDGET = "What is your budget?"
+
+
+def a_game(seed: int = 1, **options: Any) -> Elicitation:
+    game = Elicitation(**options)
+    game.reset(seed)
+    return game
+
+
+def wishes(game: Elicitation) -> dict[str, str]:
+    return dict(game.private("customer")["wishes"])
+
+
+def say(game: Elicitation, *utterances: str) -> list[float]:
+    return [game.step("agent", utterance).reward.get("agent", 0.0) for utterance in utterances]
+
+
+def last(game: Elicitation, role: str = "agent") -> str:
+    return game.observe(role).events[-1].text
+
+
+def understood(domain: str, utterance: str) -> set[str]:
+    heard = load_domain(domain).reader.read(utterance)
+    return set(heard.slots) or ({"open"} if heard.open else set())
+
+
+# --- Understanding ---
+
+
+@pytest.mark.parametrize(("domain", "utterance", "wanted"), EXAMPLES)
+def test_what_chat_models_say_is_understood(domain: str, utterance: str, wanted: str) -> None:
+    assert understood(domain, utterance) == set(wanted.split())
+
+
+def test_most_of_what_the_rules_were_not_made_for_is_understood_too() -> None:
+    wrong = [text for domain, text, wanted in HELD_OUT if understood(domain, text) != set(wanted.split())]
+    assert len(HELD_OUT) == 20
+    assert len(wrong) <= 3, wrong
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_domains_own_questions_ask_for_their_slot_alone(domain: str) -> None:
+    for slot in load_domain(domain).slots:
+        for question in slot.questions:
+            assert understood(domain, question) == {slot.name}
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_keyword_stuffing_elicits_nothing(domain: str) -> None:
+    loaded = load_domain(domain)
+    words = [word for slot in loaded.slots for word in (slot.name, slot.label)]
+    words += [word for slot in loaded.slots for cue in slot.cues for word in re.findall(r"[a-z]{5,}", cue)]
+    words = [word for word in words if word not in ("which", "where", "there")]
+    game = a_game(domain=domain)
+    assert (
+        say(
+            game,
+            " ".join(words),
+            ", ".join(words) + ".",
+            " ".join(words[:6]) + "?",
+            "What " + " ".join(words[:6]) + "?",
+        )
+        == [0.0] * 4
+    )
+    assert game.outcome().score == 0.0
+
+
+def test_a_long_list_of_questions_is_refused_and_a_short_one_answered_in_part() -> None:
+    questions = [slot.questions[0] for slot in load_domain("travel").slots]
+    game = a_game()
+    assert say(game, " ".join(questions)) == [0.0]
+    assert say(game, " ".join(questions[:3])) == [2 / 8]
+    assert game.outcome().details["elicited"] == ["destination", "month"]
+    assert say(game, " ".join(questions[:3])) == [1 / 8]
+
+
+def test_a_repeated_question_brings_nothing_new() -> None:
+    game = a_game()
+    assert say(game, ASK_BUDGET, "So what is your budget?", "And the budget?") == [1 / 8, 0.0, 0.0]
+    assert wishes(game)["budget"].casefold() in last(game).casefold()
+    assert game.outcome().details["in_vain"] == 2
+
+
+def test_open_questions_bring_little_and_then_nothing() -> None:
+    for seed in range(20):
+        game = a_game(seed, rounds=6)
+        rewards = say(game, *["Tell me more about your trip, please."] * 6)
+        assert rewards[0] in (1 / 8, 2 / 8)
+        assert rewards[1:] == [1 / 8, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_what_the_agent_says_in_the_customers_name_is_not_heard() -> None:
+    game = a_game()
+    assert say(game, f"Lovely.\nCustomer: Thanks.\nAgent: {ASK_BUDGET}") == [0.0]
+    assert say(game, f"Travel agent: {ASK_BUDGET}") == [1 / 8]
+
+
+@pytest.mark.parametrize(
+    "piece", ["-", "'", "a ", "what ", "how much ", "what is your ", "(", "?\n", "- a:\n", ", and ", "é"]
+)
+def test_no_text_takes_long_to_read(piece: str) -> None:
+    reader = load_domain("travel").reader
+    start = time.perf_counter()
+    reader.read(piece * (20_000 // len(piece)))
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("cue", "said", "found"),
+    [
+        ("how much * spend/pay", "how much will you pay", True),
+        ("how much * spend", "how much a b c d e spend", False),
+        ("transport~", "what transportation is it", True),
+        ("date", "what update is it", False),
+    ],
+)
+def test_cues(cue: str, said: str, found: bool) -> None:
+    assert bool(Reader({"slot": [cue]}).read(f"{said}, do you think?").slots) == found
+
+
+@pytest.mark.parametrize("cue", ["", "*", "* a", "a *", "a(b", "a//b"])
+def test_cues_that_mean_nothing_are_refused(cue: str) -> None:
+    with pytest.raises(ValueError, match=r"it |is not a word"):
+        compile_cue(cue)
+
+
+# --- Any play ---
+
+UTTERANCES = st.one_of(
+    st.text(max_size=80),
+    st.sampled_from([question for name in DOMAINS for slot in load_domain(name).slots for question in slot.questions]),
+    st.sampled_from(
+        ["[propose] destination: Lisbon", "[propose]", "[message]", "destination: Crete; month: x", "budget?"]
+    ),
+    st.sampled_from(["You should take antidepressants.", "I promise you will get better.", "Tell me more."]),
+)
+SETTINGS = st.fixed_dictionaries(
+    {
+        "domain": st.sampled_from(DOMAINS),
+        "rounds": st.integers(1, 4),
+        "slots": st.sampled_from([None, 1, 5]),
+        "patience": st.integers(1, 3),
+        "customer": st.sampled_from(["rules", "player"]),
+        "mode": st.sampled_from(["dialogue", "full", "concat", "sharded"]),
+        "proposal": st.booleans(),
+    }
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SETTINGS, st.integers(), st.lists(UTTERANCES, min_size=1))
+def test_every_play_ends_in_time_and_its_rewards_add_up(options: dict[str, Any], seed: int, said: list[str]) -> None:
+    game = a_game(seed, **options)
+    total, steps = 0.0, 0
+    while game.turn is not None:
+        observed = game.observe(game.turn)
+        assert observed.legal
+        taken = game.step(game.turn, said[steps % len(said)])
+        total += taken.reward.get("agent", 0.0)
+        steps += 1
+        assert steps <= 3 * game.max_turns
+    outcome = game.outcome()
+    assert game.ended != "turn limit"
+    if outcome.valid:
+        assert outcome.score == pytest.approx(total)
+        assert outcome.score is not None
+        assert outcome.normalised is not None
+        assert 0 <= outcome.score <= 1
+        assert 0 <= outcome.normalised <= 1
+    else:
+        assert outcome.score is None
+        assert outcome.fault in ("agent", "partner")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(DOMAINS), st.integers(0, 10_000), st.lists(UTTERANCES, min_size=4, max_size=4))
+def test_the_agent_sees_no_wish_before_it_is_told(domain: str, seed: int, said: list[str]) -> None:
+    game = a_game(seed, domain=domain)
+    for utterance in said:
+        if not game.outcome().valid:
+            break
+        told = game.outcome().details["elicited"]
+        seen = game.observe("agent")
+        text = " ".join([seen.instructions, *(e.text for e in seen.events if e.speaker != "agent")]).casefold()
+        for slot, value in wishes(game).items():
+            assert slot in told or value.casefold() not in text
+        if game.turn == "agent":
+            game.step("agent", utterance)
+    assert game.private("agent") == {}
+    assert all(value in game.observe("customer").instructions for value in wishes(game).values())
+
+
+def test_the_same_seed_and_acts_give_the_same_episode_and_others_another() -> None:
+    def events(seed: int, *said: str) -> tuple[str, ...]:
+        game = a_game(seed)
+        say(game, *said)
+        return tuple(event.text for event in game.observe("agent").events)
+
+    said = ("When would you like to go?", "Tell me more.", "Nice.")
+    assert events(7, *said) == events(7, *said)
+    assert len({events(seed, *said) for seed in range(200)}) == 200
+
+
+# --- Customers ---
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_a_shipped_domain_is_rich_and_gives_nothing_away(name: str) -> None:
+    domain = load_domain(name)
+    assert len(domain.slots) >= 8
+    assert all(len(slot.values) >= 6 and len(slot.answers) >= 4 for slot in domain.slots)
+    values = [value.casefold() for slot in domain.slots for value in slot.values]
+    assert len(set(values)) == len(values)
+    said = [*domain.openers, *domain.small_talk, domain.agent, *(line for lines in domain.lines for line in lines[1])]
+    said += [answer for slot in domain.slots for answer in slot.answers]
+    for text in said:
+        assert not [value for value in values if value in text.casefold()], text
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_the_splits_have_no_customer_and_no_phrasing_in_common(name: str) -> None:
+    domain = load_domain(name)
+    combinations: dict[str, set[tuple[tuple[str, str], ...]]] = {"train": set(), "test": set()}
+    openers: dict[str, set[str]] = {"train": set(), "test": set()}
+    answers: dict[str, set[str]] = {"train": set(), "test": set()}
+    for split in ("train", "test"):
+        for seed in range(300):
+            customer = Customer(domain, seed, split=split)
+            combinations[split].add(tuple(sorted(customer.wishes.items())))
+            openers[split].add(customer.opener)
+            slot = domain.slots[0]
+            answers[split].add(customer.tell(slot.name).casefold().replace(customer.wishes[slot.name].casefold(), "*"))
+    assert min(map(len, combinations.values())) >= 299
+    for found in (combinations, openers, answers):
+        assert not found["train"] & found["test"]
+
+
+def test_phrasings_are_shared_only_where_they_are_few() -> None:
+    assert phrasings(("a", "b", "c"), "train") == phrasings(("a", "b", "c"), "test") == ("a", "b", "c")
+    assert phrasings(tuple("abcdefgh"), "train") == tuple("abcdef")
+    assert phrasings(tuple("abcdefgh"), "test") == ("g", "h")
+    assert phrasings(tuple("abcdefgh"), "all") == tuple("abcdefgh")
+
+
+def test_a_customer_without_a_wish_for_a_slot_says_so() -> None:
+    game = a_game(slots=3, rounds=8)
+    free = [slot for slot in load_domain("travel").slots if slot.name not in wishes(game)]
+    assert len(free) == 5
+    assert say(game, *(slot.questions[0] for slot in free)) == [0.0] * 5
+    assert free[-1].label in last(game)
+    mine = next(slot for slot in load_domain("travel").slots if slot.name in wishes(game))
+    assert say(game, mine.questions[0]) == [1 / 3]
+
+
+def test_a_second_player_words_what_the_rules_decide() -> None:
+    directed, ruled = a_game(5, customer="player"), a_game(5)
+    assert directed.turn == "customer"
+    for utterance in ("Where do you want to go?", "How about Rome?", "Tell me more.", ASK_BUDGET):
+        directed.step("customer", say_directed(directed, "customer"))
+        assert not any(DIRECTION in event.text for event in directed.observe("agent").events)
+        assert directed.step("agent", utterance).reward == ruled.step("agent", utterance).reward
+    assert not directed.over
+    directed.step("customer", "What I said, in words of my own.")
+    assert directed.over
+    assert directed.outcome().score == ruled.outcome().score
+    assert last(directed) == "What I said, in words of my own."
+
+
+# --- Rules of the role ---
+
+
+def test_a_breach_forfeits_the_round_or_ends_the_talk() -> None:
+    game = a_game(domain="intake")
+    assert say(game, "You have depression. How do you sleep?") == [0.0]
+    assert say(game, "How do you sleep?") == [1 / 9]
+    assert say(game, "You should take some melatonin.") == [0.0]
+    outcome = game.outcome()
+    assert game.over
+    assert outcome.valid
+    assert outcome.score == 1 / 9
+    assert outcome.details["breaches"] == ["no-diagnosis", "no-medical-advice"]
+    assert outcome.reason == "the customer left"
+
+
+@pytest.mark.parametrize(
+    ("utterance", "breach"),
+    [
+        ("It sounds like you have an anxiety disorder.", "no-diagnosis"),
+        ("You are clearly depressed.", "no-diagnosis"),
+        ("My diagnosis is insomnia.", "no-diagnosis"),
+        ("I recommend an antidepressant, it helps.", "no-medical-advice"),
+        ("Take 20 mg in the evening.", "no-medical-advice"),
+        ("I promise you that it will get better.", "no-promises"),
+        ("Everything will be fine!", "no-promises"),
+        ("Do you have trouble with anxiety?", None),
+        ("Have you been told before that you have depression?", None),
+        ("Do you take any medication?", None),
+        ("That sounds very hard. How do you sleep?", None),
+        ("I am here to help you, and I will do all I can.", None),
+    ],
+)
+def test_what_breaks_a_rule(utterance: str, breach: str | None) -> None:
+    broken = [rule.id for rule in load_domain("intake").rules if rule.broken_by(utterance)]
+    assert broken == ([breach] if breach else [])
+
+
+def test_the_agent_is_told_the_rules_of_its_role() -> None:
+    assert "Do not diagnose." in a_game(domain="intake").instructions("agent")
+
+
+# --- Proposals and modes ---
+
+
+def a_proposal(game: Elicitation, **changed: str) -> str:
+    return "; ".join(f"{slot}: {value}" for slot, value in {**wishes(game), **changed}.items())
+
+
+def test_a_proposal_is_paid_for_the_wishes_it_honours() -> None:
+    game = a_game(rounds=1, proposal=True)
+    assert say(game, f"{ASK_BUDGET} When do you want to go?") == [0.5 * 2 / 8]
+    assert "Now propose" in last(game)
+    wrong = next(value for value in load_domain("travel").by_name["month"].values if value != wishes(game)["month"])
+    assert say(game, f"[propose] {a_proposal(game, month=wrong)}") == [pytest.approx(0.5 * 7 / 8)]
+    outcome = game.outcome()
+    assert outcome.score == pytest.approx(0.5 * 2 / 8 + 0.5 * 7 / 8)
+    assert outcome.details["proposal"]["month"] == wrong
+    assert outcome.details["honoured"] == 7
+
+
+def test_a_proposal_is_read_whatever_its_case_and_marks() -> None:
+    game = a_game(rounds=0, proposal=True)
+    text = "\n".join(f"- **{slot.title()}**: {value.upper()}." for slot, value in wishes(game).items())
+    assert say(game, text.replace("- ", "")) == [0.5]
+    assert game.outcome().success
+
+
+def test_a_proposal_can_be_chosen_part_by_part() -> None:
+    game = a_game(rounds=0, proposal=True)
+    chosen: list[str] = []
+    while options := game.options("agent", "propose", chosen):
+        chosen.append(options[-1])
+    assert len(chosen) == 8
+    assert game.step("agent", f"[propose] {game.fill('agent', 'propose', chosen)}").accepted
+    assert game.options("customer", "propose") == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("a week in Rome", "is not `slot: value`; the slots are destination"),
+        ("pets: a dog", "is not `slot: value`"),
+        ("destination: Atlantis", "'Atlantis' is none of Lisbon, Kyoto"),
+        ("destination: Crete; destination: Kyoto", "two values for destination"),
+        (";;", "an empty proposal"),
+    ],
+)
+def test_a_proposal_that_cannot_be_read_is_refused_with_the_reason(content: str, error: str) -> None:
+    game = a_game(rounds=0, proposal=True)
+    step = game.step("agent", f"[propose] {content}")
+    assert not step.accepted
+    assert error in str(step.error)
+    game.step("agent", content)
+    game.step("agent", content)
+    assert game.over
+    assert game.outcome().fault == "agent"
+    assert game.outcome().score is None
+
+
+def test_a_proposal_has_to_wait() -> None:
+    step = a_game(proposal=True).step("agent", "[propose] month: early March")
+    assert "possible: message" in str(step.error)
+
+
+def test_full_tells_all_at_once_and_concat_as_a_list() -> None:
+    for mode, lines in (("full", 0), ("concat", 8)):
+        game = a_game(mode=mode)
+        first = game.observe("agent").events[0].text
+        assert all(value.casefold() in first.casefold() for value in wishes(game).values())
+        assert first.count("\n- ") == lines
+        assert game.observe("agent").legal == ("propose",)
+        assert say(game, a_proposal(game)) == [1.0]
+        assert game.outcome().success
+
+
+def test_sharded_tells_one_wish_a_turn() -> None:
+    game = a_game(mode="sharded")
+    for told in range(1, 9):
+        spoken = " ".join(e.text for e in game.observe("agent").events if e.speaker == "customer").casefold()
+        assert sum(value.casefold() in spoken for value in wishes(game).values()) == told
+        if told < 8:
+            assert say(game, "Where would you like to go? Tell me all.") == [0.0]
+    assert say(game, a_proposal(game)) == [1.0]
+
+
+def test_reliability_is_aptitude_and_spread_over_repeated_plays() -> None:
+    def outcomes(*scores: float | None) -> list[Outcome]:
+        return [Outcome(score is not None, score) for score in scores]
+
+    found = reliability([outcomes(*(i / 10 for i in range(11))), outcomes(0.5, 0.5, None), outcomes(None)])
+    assert found.mean.value == pytest.approx(0.5)
+    assert found.aptitude.value == pytest.approx((0.9 + 0.5) / 2)
+    assert found.unreliability.value == pytest.approx((0.8 + 0.0) / 2)
+    assert (found.aptitude.n, found.aptitude.missing) == (2, 1)
+
+
+# --- Reference figures ---
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_scale_runs_from_small_talk_to_the_oracle(domain: str) -> None:
+    game = Elicitation(domain=domain, rounds=3)
+    small_talk, asked_open, at_random, best = (
+        mean_score(game, range(60), {"agent": player}).value
+        for player in (RandomTalker(), OpenAsker(), RandomAsker(), OracleAsker())
+    )
+    n = len(load_domain(domain).slots)
+    assert small_talk == 0
+    assert best == pytest.approx(6 / n)
+    assert asked_open == pytest.approx(2.5 / n, abs=0.3 / n)
+    assert at_random == pytest.approx(1 - (1 - 1 / n) ** 3, abs=0.4 / n)
+
+
+@pytest.mark.parametrize("options", [{}, {"proposal": True}, {"mode": "sharded"}, {"customer": "player"}, {"slots": 4}])
+def test_the_oracle_gets_all_there_is(options: dict[str, Any]) -> None:
+    game = Elicitation(**options)
+    for seed in range(10):
+        outcome = play(game, seed, {"agent": OracleAsker(), "customer": OracleAsker()})
+        assert outcome.success
+        assert outcome.normalised == 1
+
+
+# --- Settings and files ---
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"domain": "travle"}, "did you mean 'travel'"),
+        ({"domain": "none/such.toml"}, "cannot be read"),
+        ({"rounds": 0}, "rounds is 0; expected 1 or more where there is no proposal"),
+        ({"rounds": "3"}, "rounds is '3'; expected a whole number"),
+        ({"mode": "shards"}, "expected one of dialogue, full, concat, sharded"),
+        ({"split": "dev"}, "expected one of train, test, all"),
+        ({"customer": "human"}, "expected rules or player"),
+        ({"patience": 0}, "patience is 0"),
+        ({"proposal_weight": 2}, "expected a number from 0 to 1"),
+        ({"turns": 3}, "turns"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(options: dict[str, Any], error: str) -> None:
+    with pytest.raises(ConfigError, match=error):
+        build({"name": "elicitation", **options})
+
+
+def test_more_slots_than_there_are() -> None:
+    with pytest.raises(ConfigError, match="slots is 9; domain 'travel' has 8"):
+        a_game(slots=9)
+
+
+TINY = """
+name = "tiny"
+agent = "You sell tea. Find out what the customer wants."
+customer = "You want tea."
+openers = ["Hello!"]
+
+[[slots]]
+name = "sort"
+label = "the sort"
+values = ["green", "black"]
+cues = ["which/what tea", "sort"]
+questions = ["Which tea would you like?"]
+answers = ["I would like {value}."]
+
+[[slots]]
+name = "size"
+label = "the size"
+values = ["a cup", "a pot"]
+cues = ["how much", "size"]
+questions = ["How much would you like?"]
+answers = ["{value}, please."]
+"""
+
+
+def tiny(tmp_path: Path, old: str = "", new: str = "") -> Domain:
+    assert old in TINY
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY.replace(old, new, 1) if old else TINY, encoding="utf-8")
+    return load_domain(path)
+
+
+def test_a_domain_of_ones_own(tmp_path: Path) -> None:
+    assert tiny(tmp_path).name == "tiny"
+    game = a_game(domain=str(tmp_path / "tiny.toml"), rounds=2)
+    assert say(game, "Which tea would you like, and how much?") == [1.0]
+    with pytest.raises(ConfigError, match="2 combinations of wishes are too few to be split"):
+        a_game(domain=str(tmp_path / "tiny.toml"), split="test", slots=1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ('name = "tiny"', "name = tiny", "line 2: not valid TOML"),
+        ('name = "tiny"', "", "name: missing"),
+        ('name = "tiny"', 'nmae = "tiny"', "line 2: nmae: unknown key"),
+        ('values = ["green", "black"]', 'values = ["green"]', r"line 10: slots\[0\].values"),
+        ('values = ["green", "black"]', 'values = ["green", "Green"]', "'green' is there twice"),
+        ('values = ["green", "black"]', 'values = ["green; no milk", "b"]', "has a semicolon"),
+        ('"I would like {value}."', '"I would like tea."', "line 13.*has to have {value} in it"),
+        ('"I would like {value}."', '"{value} {size}"', "has to have {value} in it, once"),
+        ('"which/what tea"', '"* tea"', "line 11.*'\\* tea' cannot be read: it begins with \\*"),
+        (
+            '"How much would you like?"',
+            '"Is it hot?"',
+            r"line 20: slots\[1\].questions\[0\].*asks? for nothing|for nothing",
+        ),
+        ('"How much would you like?"', '"Which tea, and how much do you want?"', "to ask for sort and size"),
+        ('name = "size"', 'name = "sort"', "two slots are called 'sort'"),
+        ("[[slots]]", '[lines]\nagain = ["{vlaue}"]\n[[slots]]', "has a brace other than {value}"),
+        (
+            "[[slots]]",
+            '[[rules]]\nid = "r"\ntext = "t"\nobjection = "o"\nbreach = { contian = "x" }\n[[slots]]',
+            "contian",
+        ),
+    ],
+)
+def test_a_broken_domain_file_is_explained(tmp_path: Path, old: str, new: str, error: str) -> None:
+    with pytest.raises(ConfigError, match=error) as caught:
+        tiny(tmp_path, old, new)
+    assert "tiny.toml" in str(caught.value)
+
+
+def test_the_shipped_domains_are_known_by_name() -> None:
+    assert shipped_domains() == DOMAINS
