@@ -29,7 +29,7 @@ OnProgress = Callable[[str, int, int], None]
 class CapabilityCost(BaseModel):
     """What some controls cost, under one system prompt. Intervals are 95 % bootstrap intervals."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # what is written has the cost in it, which is computed
 
     model: str
     controls: list[dict[str, Any]]
@@ -229,7 +229,7 @@ def _refuse_another(
     }
     for name, (wanted, had) in asked.items():
         if wanted is not None and wanted != had:
-            shown = f" ({had!r}, not {wanted!r})" if name in ("model", "system") else ""
+            shown = f" ({had!r}, not {wanted!r})" if name in ("model", "system", "config") else ""
             raise ConfigError(
                 f"the baseline was measured with another {name}{shown}; leave {name!r} out, or measure a new baseline"
             )

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from telic.errors import DataError
 
-__all__ = ["read"]
+__all__ = ["LETTERS", "read"]
 
 _SPLITS = ("_test", "_dev", "_val")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -9,11 +9,25 @@ from pydantic import BaseModel, ConfigDict
 from telic.capability import NEUTRAL_EXCHANGE, CostConfig, Item, choice_accuracy, load_items, sample_items
 from telic.capability.language import LanguageHealth, Unbent, language_baseline, language_health, neutral_prompts
 from telic.capability.scoring import require_scorer
+from telic.dialogue import Message, Role
 from telic.models import Control, Model
 from telic.stability.arms import NOTHING, Arm
 from telic.statistics import paired_difference
 
-__all__ = ["Cost", "Costs"]
+__all__ = ["HISTORY", "Cost", "Costs"]
+
+ROLES: tuple[Role, Role] = ("user", "assistant")
+SMALL_TALK = (
+    ("I walked to the lake this morning, and it was still half frozen.", "That sounds like a cold walk. Was it nice?"),
+    ("Very. There were two swans, and nobody else about.", "It is good to have such a place for oneself now and then."),
+    ("Then I made soup with what was left from Sunday.", "Soup on a cold day is a fine idea. What was in it?"),
+    ("Leeks and potatoes, mostly. Now something else.", "Of course. What would you like to know?"),
+)
+HISTORY = (
+    *NEUTRAL_EXCHANGE,
+    *(Message(role=role, content=text) for pair in SMALL_TALK for role, text in zip(ROLES, pair, strict=True)),
+)
+"""What was said before each question. After a greeting alone closed loops would look cheap: nothing has drifted yet."""
 
 
 class Cost(BaseModel):
@@ -41,7 +55,7 @@ class Cost(BaseModel):
 
 
 class Costs:
-    """Costs of arms, asked under the purpose's own system prompts and after a first exchange.
+    """Costs of arms, asked under the purpose's own system prompts and after some exchanges.
 
     Half of the questions serve to choose strengths by, the other half to report what was chosen.
 
@@ -79,7 +93,7 @@ class Costs:
             return None
         scorer, config = require_scorer(self.model), CostConfig()
         if self._unbent is None:
-            self._unbent = language_baseline(scorer, neutral_prompts(), self.systems[0], NEUTRAL_EXCHANGE, config)
+            self._unbent = language_baseline(scorer, neutral_prompts(), self.systems[0], HISTORY, config)
         return language_health(scorer, self._unbent, arm.controls, config)
 
     def _ask(self, controls: Sequence[Control], items: Sequence[Item]) -> tuple[float | None, ...]:
@@ -89,7 +103,7 @@ class Costs:
         for place, system in enumerate(self.systems):
             part = items[place :: len(self.systems)]
             if part:
-                found = choice_accuracy(self.model, part, controls, system, NEUTRAL_EXCHANGE)
+                found = choice_accuracy(self.model, part, controls, system, HISTORY)
                 correct |= {item.id: right for item, right in zip(part, found.correct, strict=True)}
         return tuple(correct[item.id] for item in items)
 

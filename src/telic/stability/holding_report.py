@@ -18,7 +18,7 @@ from telic.statistics import Interval
 __all__ = ["write_hold_report"]
 
 LANGUAGE = (
-    "Replies to neutral prompts after a first exchange, with each control and without: divergence of the next-token "
+    "Replies to neutral prompts after some small talk, with each control and without: divergence of the next-token "
     "distributions in nats a token, the ratio of perplexities under the model without it, and the change in the share "
     "of different word pairs and in length (tokens)."
 )
