@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 from telic.models.control import Control
 from telic.models.local import LocalModel
 from telic.steering import Guidance, Hold, Prompt, Reminder, SplitSoftmax
@@ -7,7 +10,7 @@ from tests.contracts.control_contract import ControlContract
 
 
 class TestSplitSoftmax(ControlContract):
-    architectures = ("llama", "qwen2", "qwen3", "mistral", "gemma3", "gpt2")
+    architectures: ClassVar[Sequence[str]] = ("llama", "qwen2", "qwen3", "mistral", "gemma3", "gpt2")
 
     def make(self, model: LocalModel) -> Control:
         return SplitSoftmax(0.3)
@@ -26,7 +29,7 @@ class TestSplitSoftmaxOverTheTurn(ControlContract):
 
 class TestHold(ControlContract):
     after = "Hello, I am Mia. Where would you like to go?"
-    architectures = ("llama", "qwen2", "qwen3", "gemma3", "gpt2")
+    architectures: ClassVar[Sequence[str]] = ("llama", "qwen2", "qwen3", "gemma3", "gpt2")
 
     def make(self, model: LocalModel) -> Control:
         return Hold(gain=2.0)
@@ -36,14 +39,14 @@ class TestHold(ControlContract):
 
 
 class TestHoldPerHead(TestHold):
-    architectures = ("llama", "gpt2")
+    architectures: ClassVar[Sequence[str]] = ("llama", "gpt2")
 
     def make(self, model: LocalModel) -> Control:
         return Hold(gain=1.5, per="head", span="turn")
 
 
 class TestGuidance(ControlContract):
-    architectures = ("llama", "qwen2", "qwen3", "mistral", "gemma3", "gpt2")
+    architectures: ClassVar[Sequence[str]] = ("llama", "qwen2", "qwen3", "mistral", "gemma3", "gpt2")
 
     def make(self, model: LocalModel) -> Control:
         return Guidance(3.0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError
-from telic.models.base import OnReply, Reply, Request, Sampling
+from telic.models.base import OnReply, Reply, Request
 from telic.models.choosing import as_question, read_choice
 from telic.models.compatibility import MESSAGES_ONLY, refuse_unsupported, say
 from telic.models.control import Point
