@@ -19,6 +19,8 @@ import pytest
 import torch
 
 from telic.dialogue import Message
+from telic.errors import UnsupportedControlError
+from telic.models import FakeModel
 from telic.models.base import Reply, Request
 from telic.models.control import Control, Point, Step
 from telic.models.local import LocalModel
@@ -135,6 +137,27 @@ class ControlContract:
     def _again(session: Session, control: Control) -> Reply:
         request = session.request(temperature=0.0, max_new_tokens=6, logprobs=True, controls=(control,))
         return session.model.generate([_anew(session, request)])[0]
+
+    def test_a_model_that_cannot_take_it_refuses(self, models: list[LocalModel]) -> None:
+        control = self.make(models[0])
+        text_only = FakeModel()
+        if control.points <= text_only.points:
+            assert text_only.generate([self.ask(SHORT, controls=(control,))])[0].finish != "error"
+        else:
+            with pytest.raises(UnsupportedControlError, match=control.name):
+                text_only.generate([self.ask(SHORT, controls=(control,))])
+
+    def test_a_reading_sees_what_it_does(self, models: list[LocalModel]) -> None:
+        for model in models:
+            control = self.make(model)
+            if not control.points - {"logits"}:
+                continue  # it acts after all that is read
+            # A closed loop may have nothing to do at one token or another.
+            texts = (SHORT, MIDDLE, LONG)
+            plain = model.generate([self.ask(text, readings=("state",), max_new_tokens=1) for text in texts])
+            under = {"readings": ("state",), "max_new_tokens": 1, "controls": (control,)}
+            bent = model.generate([self.ask(text, **under) for text in texts])
+            assert any((one.state != other.state).any() for one, other in zip(plain, bent, strict=True))
 
     def test_finite_in_bfloat16(self) -> None:
         for architecture in self.architectures:
