@@ -35,6 +35,12 @@ class Turn(BaseModel):
     """Tokens of the speaker's view when it started to speak."""
     readings: dict[str, Any] = Field(default_factory=dict)
     """What was read off the model, e.g. `attention`: mass on the system prompt per layer."""
+    act: str = ""
+    """In a game: the kind of act; `text` is its content. Empty for what the game itself says."""
+    reward: dict[str, float] = Field(default_factory=dict)
+    """In a game: what the act earned, per role."""
+    seen_by: list[str] = Field(default_factory=list)
+    """In a game: the roles that saw it, where not all did."""
 
 
 class Answer(BaseModel):

@@ -155,7 +155,7 @@ class ControlContract:
             # A closed loop may have nothing to do at one token or another.
             texts = (SHORT, MIDDLE, LONG)
             plain = model.generate([self.ask(text, readings=("state",), max_new_tokens=1) for text in texts])
-            under = {"readings": ("state",), "max_new_tokens": 1, "controls": (control,)}
+            under: dict[str, Any] = {"readings": ("state",), "max_new_tokens": 1, "controls": (control,)}
             bent = model.generate([self.ask(text, **under) for text in texts])
             assert any((one.state != other.state).any() for one, other in zip(plain, bent, strict=True))
 

@@ -15,6 +15,7 @@ from telic.cli.hold import Hold
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
+from telic.cli.play import Play
 from telic.cli.usage import UsageError
 from telic.cli.view import View
 from telic.errors import TelicError
@@ -26,6 +27,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "chat": Chat,
     "measure": Measure,
     "hold": Hold,
+    "play": Play,
     "format": Format,
     "models": Models,
     "view": View,

@@ -6,12 +6,15 @@ import webbrowser
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from telic.cli.output import note, print_json, print_table, say
 from telic.errors import RunError, TelicError
+
+if TYPE_CHECKING:
+    from telic.runs import RunFolder
 
 __all__ = ["View"]
 
@@ -94,6 +97,9 @@ class View:
             report = write_hold_report(run.path, read_hold_run(run))
             self._show({"report": str(report)}, {})
             return
+        if document.get("verb") == "play":
+            self._render_play(run)
+            return
         if document.get("verb") != "measure":
             raise RunError(f"{run.path} is a run of {document.get('verb')!r}, for which there is no report yet")
         if run.episodes.cut_short():
@@ -106,6 +112,22 @@ class View:
 
             written["inspect"] = str(to_inspect(episodes, document, run.path / "inspect.eval"))
         self._show(written, stability.model_dump(mode="json"))
+
+    def _render_play(self, run: RunFolder) -> None:
+        from telic.cli.play import print_results
+        from telic.rollouts.report import references_of, write_play_report
+        from telic.rollouts.results import analyse
+
+        if self.inspect:
+            raise RunError("only runs of `telic measure` can be written in Inspect's log format")
+        if run.episodes.cut_short():
+            note(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
+        episodes = run.episodes.latest()
+        results = analyse(episodes, references_of(run))
+        report = write_play_report(run.path, results, episodes, run.document)
+        if not self.json:
+            print_results(results)
+        self._show({"report": str(report)}, {"results": [result.model_dump(mode="json") for result in results]})
 
     def _show(self, written: dict[str, Any], result: dict[str, Any]) -> None:
         if self.json:
