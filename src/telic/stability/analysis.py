@@ -427,7 +427,8 @@ def _headline(drops: Sequence[Drop], drift_round: int | None) -> str:
             f"too few dialogues to tell: n = {most}, and a drop over {len(tested)} rounds can be significant from "
             f"n = {needed} on ({_numbers(last)} at round {last.round})"
         )
-    return f"no significant drift in {last.round} rounds ({_numbers(last)} at the last)"
+    corrected = f", before correction for {len(tested)} rounds" if len(tested) > 1 else ""
+    return f"no significant drift in {last.round} rounds ({_numbers(last)} at the last{corrected})"
 
 
 def _numbers(drop: Drop) -> str:
