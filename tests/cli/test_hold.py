@@ -29,8 +29,8 @@ def test_the_winner_is_written_into_the_file_and_comments_stay(run: Run, travel:
     travel.write_text("# mine\n" + travel.read_text() + '\n[[controls]] # old\nname = "prompt"\n')
     outcome = run("hold", "travel.toml", *QUICK)
     assert outcome.status == 0, outcome.error
-    assert "reminder holds the purpose best" in outcome.out.lower()
-    assert "Written to travel.toml: reminder" in outcome.out
+    assert "reminder-every=1 holds the purpose best" in outcome.out.lower()
+    assert "Written to travel.toml: reminder-every=1" in outcome.out
     assert Purpose.from_file(travel).controls == [{"name": "reminder"}]
     assert travel.read_text().startswith("# mine\n")
 

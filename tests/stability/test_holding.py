@@ -14,11 +14,11 @@ from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.stability import Bank, HoldConfig, hold
 from telic.stability.arms import NOTHING, Arm, plan_arms
-from telic.stability.candidates import STRENGTHS, candidates
+from telic.stability.candidates import STRENGTHS, kinds_of
 from telic.stability.costs import Cost, Costs
 from telic.stability.holding import HELD_OUT, TUNING, HoldRun, _Work, read_hold_run
 from telic.stability.holding_report import write_hold_report
-from telic.steering import Hold, Prompt, Reminder, SplitSoftmax
+from telic.steering import Hold, Prompt, Reminder, SplitSoftmax, build
 from tests.models import tiny
 
 QUICK: dict[str, Any] = {"rounds": 3, "dialogues": 12, "tuning_dialogues": 4, "resamples": 200, "questions": 4}
@@ -57,7 +57,7 @@ def test_what_helps_is_found_and_confirmed() -> None:
     names = [arm.kind for arm in run.compared]
     assert names[0] == NOTHING
     assert set(names[1:]) == {"prompt", "reminder"}
-    assert [trial.name for trial in run.trials if trial.chosen and trial.kind == "reminder"] == ["reminder"]
+    assert [trial.name for trial in run.trials if trial.chosen and trial.kind == "reminder"] == ["reminder-every=1"]
 
 
 def test_where_nothing_helps_nothing_is_recommended() -> None:
@@ -101,17 +101,26 @@ def test_the_report_is_written_again_from_what_is_kept(tmp_path: Path) -> None:
         assert (run.folder / name).stat().st_size > 1000
 
 
-def test_a_local_model_is_compared_under_every_control_with_its_cost() -> None:
-    bank = Bank.load()
+def test_a_local_model_is_compared_with_its_costs(tmp_path: Path) -> None:
+    whole = Bank.load()
+    bank = Bank(triplet for family in ("persona", "memory") for triplet in whole.of(family)[:6])
     settings = {**QUICK, "dialogues": 2, "tuning_dialogues": 2, "rounds": 1, "utterance_tokens": 4, "answer_tokens": 4}
-    run = hold(tiny.local("llama", max_batch=16), bank, **settings, budget=1.0, bank_dialogues=2)
-    assert {trial.kind for trial in run.trials} == set(STRENGTHS)
+    settings["controls"] = ("guidance", "hold", "vector")
+    speaker = tiny.local("llama", max_batch=16)
+    run = hold(speaker, bank, **settings, budget=1.0, bank_dialogues=2, folder=tmp_path)
+    [vector] = [arm for arm in run.compared if arm.kind == "vector"]
+    assert vector.spec is not None
+    assert (Path(vector.spec["path"]) / "model.safetensors").is_file()
+    assert build(vector.spec).points == {"residual"}
+    assert run.folder is not None
+    again = hold(speaker, bank, **settings, budget=1.0, bank_dialogues=2, resume=run.folder)
+    assert _without_episodes(again) == _without_episodes(run), "nothing was left to be done"
+    assert len(run.trials) == sum(len(STRENGTHS[kind]) for kind in settings["controls"])
     assert all(trial.cost.n == 2 for trial in run.trials)
     assert all(arm.bank is not None for arm in run.compared)
-    assert len(run.compared) == 1 + len(STRENGTHS)
-    # A reminder every fourth time says nothing yet after one exchange; all others act.
+    assert len(run.compared) == 4
     acting = {arm.kind for arm in run.compared if arm.language is not None and (arm.language.kl.value or 0) > 0}
-    assert acting >= {"prompt", "guidance", "split_softmax", "hold"}
+    assert acting >= {"guidance", "hold"}
 
 
 def test_all_arms_play_the_same_dialogues_and_no_two_stages_share_any() -> None:
@@ -151,7 +160,7 @@ def test_costs_are_measured_once_and_nothing_costs_nothing() -> None:
 )
 def test_controls_that_cannot_be_compared_are_refused(speaker: Model, names: tuple[str, ...], part: str) -> None:
     with pytest.raises(ConfigError, match=part):
-        candidates(speaker, names)
+        kinds_of(speaker, names)
 
 
 def test_wrong_settings_are_named() -> None:

@@ -22,7 +22,7 @@ from telic.runs import RunFolder
 from telic.stability.analysis import Stability, analyse
 from telic.stability.arms import NOTHING, Arm, compare, of_arm, plan_arms
 from telic.stability.bank import Bank
-from telic.stability.candidates import candidates
+from telic.stability.candidates import STRENGTHS, candidates, kinds_of
 from telic.stability.config import HoldConfig
 from telic.stability.costs import Cost, Costs
 from telic.stability.measurement import HOW, Start, describe, plan_dialogues, protocol_of, replies_to_come
@@ -169,25 +169,27 @@ def hold(
         ConfigError: a setting is wrong, the purpose has no probes, or the run to be resumed was another one.
     """
     config = HoldConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
-    found, notes = candidates(model, config.controls)
+    kinds, notes = kinds_of(model, config.controls)
     work = _Work(purpose, partner, config)
-    arms = [Arm(NOTHING), *(Arm(candidate.name, (candidate.control,)) for candidate in found)]
-    tuning = plan_arms(TUNING, arms, work.plan(TUNING))
     run: RunFolder | None = None
     if folder is not None or resume is not None:
-        described = describe(model, purpose, partner, config, tuning) | {"candidates": [arm.name for arm in arms[1:]]}
+        plans = work.plan(TUNING)(())
+        described = describe(model, purpose, partner, config, plans) | {"strengths": {k: STRENGTHS[k] for k in kinds}}
         if resume is not None:
             run = RunFolder.resume(resume, described)
         else:
             run = RunFolder.create(str(folder), "hold", work.name, described, config.model_dump(include=set(HOW)))
     with _Store(run) as store:
-        rest = (1 + len({candidate.kind for candidate in found})) * work.held_out_replies()
+        made = candidates(model, kinds, work.systems(), run.path / "vectors" / "purpose-axis" if run else None)
+        arms = [Arm(NOTHING), *(Arm(candidate.name, (candidate.control,)) for candidate in made)]
+        tuning = plan_arms(TUNING, arms, work.plan(TUNING))
+        rest = (1 + len(kinds)) * work.held_out_replies()
         missing = store.missing(tuning)
         if on_start is not None:
             on_start(Start(store.path, (*store.notes, *notes), replies_to_come(missing, config) + rest))
         protocol = protocol_of(model, config)
         play(model, missing, protocol, store.append, on_reply)
-        costs = Costs(model, work.systems(), config.questions, config.seed, store.costs)
+        costs = Costs(model, work.some_systems(), config.questions, config.seed, store.costs)
         trials = _trials(store.episodes(), arms, costs, config)
         chosen = [arms[0], *(arm for arm in arms if any(trial.chosen and trial.name == arm.name for trial in trials))]
         held_out = plan_arms(HELD_OUT, chosen, work.plan(HELD_OUT))
@@ -222,6 +224,12 @@ class _Work:
         return lambda controls: plan_dialogues(what, None if stage == BANK else self.partner, config, controls)
 
     def systems(self) -> list[str]:
+        """The system prompts of all sides that are held."""
+        own = [self.purpose.system_prompt] if isinstance(self.purpose, Purpose) else []
+        general = [*self.tuning, *self.held_out] if not own or self.config.bank_dialogues else []
+        return [*own, *(triplet.system for triplet in general)]
+
+    def some_systems(self) -> list[str]:
         """System prompts under which the cost is measured: the purpose's own, or a few of the tuning part."""
         if isinstance(self.purpose, Purpose):
             return [self.purpose.system_prompt]

@@ -1,0 +1,153 @@
+"""`telic play`: any two, a purpose with a game, a person at a terminal; and the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PURPOSE, Run, Start
+
+GAME = '\n[game]\nname = "elicitation"\ndomain = "support"\nrounds = 2\n'
+
+
+def folder_of(tmp_path: Path) -> Path:
+    [found] = (tmp_path / "runs").iterdir()
+    return found
+
+
+def test_two_scripts_play_and_the_table_has_the_references(run: Run, tmp_path: Path) -> None:
+    outcome = run("play", "assignment", "--agent", "oracle", "--partner", "random", "-n", "4")
+    assert outcome.status == 0
+    header, row = outcome.out.splitlines()[:2]
+    assert header.split()[:3] == ["game", "success", "score"]
+    assert row.split()[0] == "assignment"
+    assert "0.92" in row  # people
+    assert "assignment: oracle with partner random, 4 tasks." in outcome.out
+    assert (folder_of(tmp_path) / "report.html").is_file()
+
+
+def test_a_purpose_plays_its_own_game(run: Run, travel: Path) -> None:
+    travel.write_text(PURPOSE + GAME)
+    outcome = run("play", "travel.toml", "-n", "5", "--trials", "2", "--json")
+    document = json.loads(outcome.out)
+    assert outcome.error == ""
+    [result] = document["results"]
+    assert (result["agent"], result["partners"]) == ("travel (fake)", {"customer": "the rules"})
+    assert (result["episodes"], result["valid"], result["rounds"]) == (10, 10, 2.0)
+    assert set(result["pass_hat"]) == {"1", "2"}
+    folder = Path(document["folder"])
+    config = (folder / "config.toml").read_text()
+    assert 'domain = "support"' in config
+    first = json.loads((folder / "episodes.jsonl").read_text().splitlines()[0])
+    assert first["roles"]["agent"]["system"].startswith("You are Mia, a travel agent.")
+
+
+def test_settings_of_the_game_are_given_as_pairs(run: Run) -> None:
+    outcome = run(
+        "play", "negotiation", "--model", "fake", "-n", "2", "--set", "variant=ultimatum", "rounds=3", "--json"
+    )
+    assert json.loads(outcome.out)["results"][0]["valid"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nonsense",), "unknown game 'nonsense'"),
+        (("redteam", "--agent", "oracle"), "no scripted player 'oracle'; known: eliza"),
+        (("elicitation", "--set", "rounds"), "--set 'rounds' has no form such as rounds=3"),
+        (("elicitation", "--set", "rounds=-1"), "rounds is -1"),
+        (("elicitation", "--workers", "2"), "--workers goes with --ray"),
+        (("negotiation", "--agent", "human", "--ray", "local"), "a person cannot play on --ray"),
+        (("missing.toml",), "purpose file 'missing.toml' does not exist"),
+        (("elicitation", "--agent", "model:nothing"), "unknown model 'nothing'"),
+        (("elicitation", "--model", "fake", "-n", "0"), "n is 0"),
+    ],
+)
+def test_mistakes_are_explained(run: Run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    outcome = run("play", *arguments)
+    assert outcome.status in (1, 2)
+    assert message in outcome.error
+    assert "Traceback" not in outcome.error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_purpose_without_a_game_says_what_to_add(run: Run, travel: Path) -> None:
+    outcome = run("play", "travel.toml")
+    assert outcome.status == 1
+    assert "travel.toml has no [game]" in outcome.error
+
+
+def test_view_lists_and_renders_games(run: Run, tmp_path: Path) -> None:
+    run("play", "negotiation", "--agent", "eliza", "--partner", "concession", "-n", "3")
+    folder = folder_of(tmp_path)
+    (folder / "report.html").unlink()
+    assert "play-negotiation" in run("view").out
+    outcome = run("view", str(folder.relative_to(tmp_path)))
+    assert outcome.out.splitlines()[0].split()[:2] == ["game", "success"]
+    assert (folder / "report.html").is_file()
+    again = json.loads(run("view", str(folder.relative_to(tmp_path)), "--json").out)
+    assert again["results"][0]["references"]["random"]["normalised"]["n"] == 3
+
+
+def test_an_interrupted_run_goes_on(start: Start, run: Run, tmp_path: Path) -> None:
+    arguments = ("play", "elicitation", "--model", "fake", "-n", "30", "--concurrency", "2", "--no-references")
+    process = start(*arguments, delay=0.03)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        files = list(tmp_path.glob("runs/*/episodes.jsonl"))
+        if files and len(files[0].read_text().splitlines()) >= 3:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    folder = folder_of(tmp_path).relative_to(tmp_path)
+    assert process.returncode == 130
+    assert f"add --resume {folder} to the same command" in error
+    outcome = run(*arguments, "--resume", str(folder), "--json")
+    assert json.loads(outcome.out)["results"][0]["episodes"] == 30
+
+
+def test_a_person_plays_at_a_terminal(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "telic.cli.main", "play", "elicitation", "--agent", "human", "--set", "rounds=2"],
+        stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path, close_fds=True,
+    )  # fmt: skip
+    os.close(slave)
+    shown = ""
+    typed = iter([b"\n", b"Where would you like to go?\n", b"When?\n"])  # what is empty is refused, and asked again
+    deadline = time.monotonic() + 60
+    turns = 0
+    try:
+        while time.monotonic() < deadline:
+            try:
+                shown += os.read(master, 4096).decode(errors="replace")
+            except OSError:  # the other end is closed
+                break
+            if shown.count("customer: ") + shown.count("Refused: ") > turns and (line := next(typed, None)):
+                turns += 1
+                os.write(master, line)
+    finally:
+        process.wait(timeout=30)
+        os.close(master)
+    assert process.returncode == 0, shown
+    assert "you are the agent (Ctrl-D leaves)" in shown
+    assert "Refused: an empty utterance" in shown
+    assert "1 of 1" in shown
+
+
+def test_a_person_who_leaves_is_told_that_nothing_came_of_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "telic.cli.main", "play", "elicitation", "--agent", "human"],
+        input="", capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "unfinished: the person who played 'agent' left" in done.stderr
