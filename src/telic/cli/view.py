@@ -114,7 +114,7 @@ class View:
         self._show(written, stability.model_dump(mode="json"))
 
     def _render_play(self, run: RunFolder) -> None:
-        from telic.cli.play import print_results
+        from telic.cli.play_view import print_results
         from telic.rollouts.report import references_of, write_play_report
         from telic.rollouts.results import analyse
 

@@ -80,7 +80,9 @@ def candidates(model: Model, kinds: Iterable[str], systems: Sequence[str], folde
     for kind in kinds:
         axis = _axis(cast("LocalModel", model), systems, folder) if kind == "vector" else None
         for settings in STRENGTHS[kind]:
-            control = build({"name": kind, **settings}) if axis is None else replace(axis, strength=settings["strength"])
+            control = (
+                build({"name": kind, **settings}) if axis is None else replace(axis, strength=settings["strength"])
+            )
             found.append(Candidate("-".join([kind, *(f"{key}={value}" for key, value in settings.items())]), control))
     return found
 

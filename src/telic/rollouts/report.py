@@ -1,0 +1,204 @@
+"""The report of a run of games: one page with the results, and transcripts that show what was hidden from whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from telic.episodes import Episode, Turn
+from telic.reports import COLORS, Html, details, element, figure, figure_svg, page, section, style_axes, table, tiles
+from telic.rollouts.results import GameResult, References
+from telic.runs import RunFolder
+from telic.statistics import Interval
+from telic.toml_edit import dump
+
+__all__ = ["references_of", "write_play_report"]
+
+SHOWN = 12
+"""Transcripts of a game in the page; all are in `episodes.jsonl`."""
+LONGEST = 1500
+"""Characters of one piece of private information that are shown."""
+
+
+def write_play_report(
+    folder: Path, results: Sequence[GameResult], episodes: Iterable[Episode], config: Mapping[str, Any]
+) -> Path:
+    """Write `report.html`.
+
+    Args:
+        folder: the run's folder; it must exist.
+        results: what `analyse` returned.
+        episodes: those that were analysed; a few of each game are shown.
+        config: the run's `config.toml`.
+
+    Returns:
+        The path of the page.
+    """
+    by_game: dict[str, list[Episode]] = {}
+    for episode in episodes:
+        by_game.setdefault(str(episode.metadata.get("game", episode.kind)), []).append(episode)
+    parts = [part for result in results for part in _game(result, by_game.get(result.game, []))]
+    settings = element("pre", dump({key: value for key, value in config.items() if key != "versions"}, depth=3))
+    versions = table(("package", "version"), [(k, str(v)) for k, v in config.get("versions", {}).items()])
+    parts.append(section("Configuration", details("Settings", settings), details("Versions", versions)))
+    path = folder / "report.html"
+    title = f"Games: {config['name']}" if "name" in config else "Games"
+    path.write_text(page(title, " ".join(map(_headline, results)), *parts), encoding="utf-8")
+    return path
+
+
+def references_of(run: RunFolder) -> dict[str, References]:
+    """The lines of reference that a run has kept."""
+    found: dict[str, References] = {}
+    for record in run.read_metrics():
+        found.update({game: References.model_validate(line) for game, line in record.get("references", {}).items()})
+    return found
+
+
+def _headline(result: GameResult) -> str:
+    what = f"{result.agent} plays {result.game}"
+    if result.success.value is None:
+        return f"{what}: {result.valid} of {result.episodes} episodes are valid, and none has a verdict."
+    text = f"{what}: success in {_percent(result.success.value)} of {result.success.n} tasks"
+    if result.normalised.value is not None:
+        text += f", normalised score {_interval(result.normalised)}"
+    return text + "."
+
+
+def _game(result: GameResult, episodes: Sequence[Episode]) -> list[Html]:
+    items = [
+        ("success", _interval(result.success)),
+        ("normalised score", _interval(result.normalised)),
+        ("score", _interval(result.score)),
+        ("valid episodes", f"{result.valid} of {result.episodes}"),
+        ("acts of the agent", _number(result.rounds, 1)),
+        ("tokens of an episode", _number(result.tokens, 0)),
+    ]
+    parts: list[str] = [tiles(items)]
+    if result.normalised.value is not None:
+        svg = figure_svg(_scale(result), f"{result.game}: normalised score against its references")
+        parts.append(element("div", svg, _references(result), class_="columns"))
+    if result.pass_hat:
+        row = ("chance that k trials of a task all succeed", *(f"{value:.2f}" for value in result.pass_hat.values()))
+        parts.append(table(("pass^k", *(f"k = {k}" for k in result.pass_hat)), [row]))
+    missing = [(f"invalid, at the fault of the {who}", str(count)) for who, count in result.faults.items()]
+    missing += [(f"broke off: {reason}", str(count)) for reason, count in result.errors.items()]
+    missing += [(f"not judged: {reason}", str(count)) for reason, count in result.unjudged.items()]
+    missing += [(f"help for the agent's model: {what}", str(count)) for what, count in result.notes.items()]
+    if missing:
+        parts.append(table(("what is missing, and what was helped", "count"), missing))
+    shown = [details(_summary(episode), _transcript(episode)) for episode in _picked(episodes)]
+    return [section(result.game, *parts), section(f"{result.game}: transcripts", *shown)]
+
+
+def _scale(result: GameResult) -> Figure:
+    """The score between its references, each with its interval."""
+    lines = [("random", result.references.random), ("oracle", result.references.oracle)]
+    rows = [(name, line.normalised) for name, line in lines if line is not None and line.normalised.value is not None]
+    if result.human is not None:
+        rows.append(("people", Interval(result.human, None, None, 0)))
+    rows.append((result.agent, result.normalised))
+    drawn = figure(5.2, 0.7 + 0.4 * len(rows))
+    axes = drawn.add_subplot()
+    for place, (_, interval) in enumerate(rows):
+        color = COLORS[0] if place == len(rows) - 1 else COLORS[1]
+        if interval.value is not None:
+            axes.plot(interval.value, place, "o", color=color)
+        if interval.low is not None and interval.high is not None:
+            axes.plot([interval.low, interval.high], [place, place], color=color, linewidth=2)
+    axes.set_yticks(range(len(rows)), [name if len(name) < 28 else f"{name[:25]}..." for name, _ in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel("normalised score")
+    style_axes(axes)
+    return drawn
+
+
+def _references(result: GameResult) -> Html:
+    rows = [("this agent", _interval(result.normalised), _interval(result.success))]
+    for name, line in (("random play", result.references.random), ("perfect play", result.references.oracle)):
+        if line is not None:
+            rows.append((name, _interval(line.normalised), _interval(line.success)))
+    if result.human is not None:
+        rows.append(("people (published)", f"{result.human:.3f}", "–"))
+    return element("div", table(("", "normalised, 95 % interval", "success"), rows), class_="numbers")
+
+
+def _picked(episodes: Sequence[Episode]) -> list[Episode]:
+    """Some from all over the range of scores, and those that went wrong first."""
+    wrong = [e for e in episodes if e.error or not e.outcome.get("valid")][: SHOWN // 2]
+    fine = sorted(
+        (e for e in episodes if not e.error and e.outcome.get("valid")),
+        key=lambda e: (e.outcome.get("score") is None, e.outcome.get("score"), e.id),
+    )
+    room = SHOWN - len(wrong)
+    if len(fine) > room:
+        fine = [fine[i * (len(fine) - 1) // (room - 1)] for i in range(room)]
+    return [*wrong, *fine]
+
+
+def _summary(episode: Episode) -> str:
+    if episode.error:
+        return f"{episode.id}: {episode.error.splitlines()[0]}"
+    outcome = episode.outcome
+    if not outcome.get("valid"):
+        return f"{episode.id}: invalid, at the fault of the {outcome.get('fault')}: {outcome.get('reason')}"
+    score = "no score" if outcome.get("score") is None else f"score {outcome['score']:.2f}"
+    normalised = outcome.get("normalised")
+    if normalised is not None and normalised != outcome.get("score"):
+        score += f" (normalised {normalised:.2f})"
+    return f"{episode.id}: {score}, {outcome.get('reason')}"
+
+
+def _transcript(episode: Episode) -> Html:
+    """At the top what each role knew, then the acts, each beside what it was worth and who saw it."""
+    private = [
+        element(
+            "div",
+            element("h3", f"{role}: {who.get('name', '')}"),
+            *(element("p", f"{key}: {_plain(value)}", class_="text") for key, value in who["private"].items()),
+            details("Instructions", element("p", str(who.get("instructions") or "none"), class_="text")),
+        )
+        for role, who in episode.roles.items()
+        if "private" in who
+    ]
+    rows = [_row(turn) for turn in episode.turns]
+    acts = table(("round", "who", "act", "reward", "seen by"), rows)
+    parts = [element("h3", "What each knew"), element("div", *private, class_="columns"), element("h3", "Acts"), acts]
+    refused = [
+        (str(r["turn"]), str(r["role"]), str(r["text"]), str(r["error"])) for r in episode.metadata.get("refused", [])
+    ]
+    if refused:
+        parts.append(table(("after act", "who", "refused", "why"), refused))
+    if episode.outcome:
+        outcome = [(key, _plain(value)) for key, value in episode.outcome.items() if value not in (None, {}, "")]
+        parts.append(details("Outcome", table(("", ""), outcome)))
+    return element("div", *parts)
+
+
+def _row(turn: Turn) -> tuple[str, ...]:
+    mark = f"[{turn.act}] " if turn.act not in ("", "message", "speak") else ""
+    earned = ", ".join(f"{role} {value:+.2f}" for role, value in turn.reward.items() if value)
+    said = element("span", f"{mark}{turn.text}", class_="text")
+    return (str(turn.round), turn.role, said, earned.replace("-", "−"), ", ".join(turn.seen_by) or "all")
+
+
+def _plain(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... ({len(text)} characters)"
+
+
+def _interval(interval: Interval) -> str:
+    return str(interval).replace("-", "−") if interval.value is not None else "–"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
