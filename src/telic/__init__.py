@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from telic.agents import Agent
+    from telic.agents.player import ModelPlayer
     from telic.dialogue import Dialogue, Message
     from telic.episodes import Episode
     from telic.errors import TelicError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         load,
     )
     from telic.purpose import Purpose
+    from telic.rollouts import PlayRun, play
     from telic.stability import Bank, HoldConfig, HoldRun, MeasureConfig, StabilityRun, hold, measure
 
 __version__ = "0.1.0"
@@ -45,6 +47,8 @@ _HOMES = {
     "MeasureConfig": "telic.stability",
     "Message": "telic.dialogue",
     "Model": "telic.models",
+    "ModelPlayer": "telic.agents.player",
+    "PlayRun": "telic.rollouts",
     "Purpose": "telic.purpose",
     "RemoteModel": "telic.models",
     "Reply": "telic.models",
@@ -57,6 +61,7 @@ _HOMES = {
     "hold": "telic.stability",
     "load": "telic.models",
     "measure": "telic.stability",
+    "play": "telic.rollouts",
 }
 
 __all__ = [
@@ -72,6 +77,8 @@ __all__ = [
     "MeasureConfig",
     "Message",
     "Model",
+    "ModelPlayer",
+    "PlayRun",
     "Purpose",
     "RemoteModel",
     "Reply",
@@ -84,6 +91,7 @@ __all__ = [
     "hold",
     "load",
     "measure",
+    "play",
 ]
 
 logging.getLogger("telic").addHandler(logging.NullHandler())

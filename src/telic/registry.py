@@ -10,10 +10,11 @@ and `{ politeness = ... }` is then a judge in any purpose file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
+from inspect import signature
 from typing import Any, Generic, TypeVar
 
 from telic.errors import ConfigError
@@ -79,6 +80,26 @@ class Registry(Generic[F]):
         if name not in self._factories:
             raise ConfigError(f"unknown {self.kind} {name!r}{suggest(name, self.names())}")
         return self._factories[name]
+
+    def make(self, spec: Mapping[str, Any]) -> Any:
+        """Call the factory that a table names (`name`) with its other keys.
+
+        Raises:
+            ConfigError: nothing has this name, or it does not take these settings.
+        """
+        settings = dict(spec)
+        name = settings.pop("name")
+        factory = self.get(name)
+        parameters = signature(factory).parameters
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            for key in settings:
+                if key not in parameters:
+                    known = suggest(key, list(parameters))
+                    raise ConfigError(f"{self.kind} {name!r}: unknown setting {key!r}{known}")
+        try:
+            return factory(**settings)
+        except TypeError as error:
+            raise ConfigError(f"{self.kind} {name!r}: {error}") from error
 
     def __contains__(self, name: str) -> bool:
         return name in self.names()

@@ -291,13 +291,8 @@ def build(spec: Mapping[str, Any]) -> Game:
     Raises:
         ConfigError: no game has this name, or it does not take these settings.
     """
-    options = dict(spec)
-    name = options.pop("name")
-    factory = registry.get(name)
-    try:
-        return factory(**options)
-    except TypeError as error:
-        raise ConfigError(f"game {name!r}: {error}") from error
+    made: Game = registry.make(spec)
+    return made
 
 
 _ACT = re.compile(r"\s*\[(?P<kind>[A-Za-z_-]+)\]\s*(?P<content>.*)", re.DOTALL)

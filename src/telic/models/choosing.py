@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from telic.models.base import Reply, Request, Sampling
 
@@ -20,13 +20,12 @@ def pick(request: Request, scored: Sequence[Reply], seed: int) -> Reply:
     failed = next((reply for reply in scored if reply.logprobs is None), None)
     if failed is not None:
         return replace(failed, text="", token_ids=(), new_tokens=0)
-    logprobs = np.array([sum(reply.logprobs or ()) for reply in scored])
-    if request.sampling.temperature == 0:
-        chosen = int(logprobs.argmax())
-    else:
-        weights = np.exp((logprobs - logprobs.max()) / request.sampling.temperature)
-        draw = np.random.Generator(np.random.Philox(key=seed)).random()
-        chosen = min(int(np.searchsorted(np.cumsum(weights / weights.sum()), draw)), len(scored) - 1)
+    logprobs = [math.fsum(reply.logprobs or ()) for reply in scored]
+    best = max(logprobs)
+    chosen, temperature = logprobs.index(best), request.sampling.temperature
+    if temperature > 0:
+        weights = [math.exp(max((logprob - best) / temperature, -700.0)) for logprob in logprobs]
+        [chosen] = random.Random(seed).choices(range(len(scored)), weights)
     return replace(scored[chosen], text=request.choices[chosen], finish="stop", seed=seed)
 
 

@@ -13,7 +13,6 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from telic.dialogue import Message
-from telic.errors import ConfigError
 from telic.registry import Registry
 
 if TYPE_CHECKING:
@@ -167,10 +166,5 @@ def build(spec: Mapping[str, Any]) -> Control:
     Raises:
         ConfigError: no control has this name, or it does not take these options.
     """
-    options = dict(spec)
-    name = options.pop("name")
-    factory = registry.get(name)
-    try:
-        return factory(**options)
-    except TypeError as error:
-        raise ConfigError(f"control {name!r}: {error}") from error
+    made: Control = registry.make(spec)
+    return made
