@@ -204,3 +204,14 @@ def test_a_role_that_nobody_had_is_refused() -> None:
     episode = played("agent", "customer")
     episode.roles["agent"] = {}
     assert views(episode, "agent").system is None
+
+
+def test_a_side_does_not_see_what_was_not_for_it() -> None:
+    turns = [
+        Turn(role="a", round=1, text="I would take five.", seen_by=["a"]),
+        Turn(role="a", round=1, text="I ask for nine."),
+        Turn(role="b", round=1, text="Six?", seen_by=["a", "b"]),
+    ]
+    episode = Episode(id="0", kind="negotiation", seed=0, roles={"a": {}, "b": {}}, turns=turns)
+    assert [message.content for message in views(episode, "b")] == ["I ask for nine.", "Six?"]
+    assert len(views(episode, "a")) == 3

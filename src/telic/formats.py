@@ -92,7 +92,8 @@ def write(path: str | Path, dialogues: Iterable[Dialogue], form: Form = "message
 def views(episode: Episode, role: str) -> Dialogue:
     """The episode as one side saw it: its system prompt, its own utterances as assistant's, the others' as user's.
 
-    Utterances that failed were never said, and are left out. With more than two sides, the others go by name.
+    Utterances that failed were never said, and are left out, as is what this side did not see. With more than two
+    sides, the others go by name.
 
     Raises:
         DataError: nobody had this role.
@@ -103,7 +104,7 @@ def views(episode: Episode, role: str) -> Dialogue:
     several = len(episode.roles) > 2
     messages = []
     for turn in episode.turns:
-        if turn.finish == "error":
+        if turn.finish == "error" or (turn.seen_by and role not in turn.seen_by):
             continue
         own = turn.role == role
         name = turn.role if several and not own else None
