@@ -78,3 +78,8 @@ def test_a_model_without_likelihoods_is_asked() -> None:
     assert lost.finish == "error"
     assert read_choice(choose(), lost) is lost
     assert {FakeModel().generate([choose(1.0, seed)])[0].text for seed in range(40)} == set(CHOICES)
+
+
+def test_a_choice_is_streamed_whole(model: LocalModel) -> None:
+    text, reply = model.stream(choose())
+    assert text == reply.text == model.generate([choose()])[0].text  # type: ignore[union-attr]

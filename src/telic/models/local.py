@@ -170,6 +170,12 @@ class LocalModel:
 
         Between two pieces the model is free for other work, in this thread or another.
         """
+        refuse_unsupported(self, [request])
+        if request.choices:  # nothing is known until all of them are scored
+            reply = self.generate([request])[0]
+            yield reply.text
+            yield reply
+            return
         with self._lock:
             generation = self.engine.submit(request)
         shown = 0

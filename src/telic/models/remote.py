@@ -206,6 +206,11 @@ class RemoteModel:
     def _stream(self, request: Request) -> Iterator[str | Reply]:
         from openai import OpenAI
 
+        if request.choices:  # which of them it is shows at the end
+            reply = self.generate([request])[0]
+            yield reply.text
+            yield reply
+            return
         text, reason, usage = "", None, None
         logprobs: list[float] = []
         retries = 0
