@@ -5,9 +5,10 @@ The names below are imported when they are first used: `import telic` loads neit
 
 from __future__ import annotations
 
-import importlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from telic.lazy import imports
 
 if TYPE_CHECKING:
     from telic.agents import Agent
@@ -33,36 +34,6 @@ if TYPE_CHECKING:
     from telic.stability import Bank, HoldConfig, HoldRun, MeasureConfig, StabilityRun, hold, measure
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "Agent": "telic.agents",
-    "Bank": "telic.stability",
-    "Control": "telic.models",
-    "Dialogue": "telic.dialogue",
-    "Episode": "telic.episodes",
-    "FakeModel": "telic.models",
-    "HoldConfig": "telic.stability",
-    "HoldRun": "telic.stability",
-    "LocalModel": "telic.models",
-    "MeasureConfig": "telic.stability",
-    "Message": "telic.dialogue",
-    "Model": "telic.models",
-    "ModelPlayer": "telic.agents.player",
-    "PlayRun": "telic.rollouts",
-    "Purpose": "telic.purpose",
-    "RemoteModel": "telic.models",
-    "Reply": "telic.models",
-    "Request": "telic.models",
-    "Sampling": "telic.models",
-    "ScriptedModel": "telic.models",
-    "Session": "telic.models",
-    "StabilityRun": "telic.stability",
-    "TelicError": "telic.errors",
-    "hold": "telic.stability",
-    "load": "telic.models",
-    "measure": "telic.stability",
-    "play": "telic.rollouts",
-}
 
 __all__ = [
     "Agent",
@@ -97,12 +68,37 @@ __all__ = [
 logging.getLogger("telic").addHandler(logging.NullHandler())
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'telic' has no attribute {name!r}")
+_HOMES = {
+    "Agent": "telic.agents",
+    "Bank": "telic.stability",
+    "Control": "telic.models",
+    "Dialogue": "telic.dialogue",
+    "Episode": "telic.episodes",
+    "FakeModel": "telic.models",
+    "HoldConfig": "telic.stability",
+    "HoldRun": "telic.stability",
+    "LocalModel": "telic.models",
+    "MeasureConfig": "telic.stability",
+    "Message": "telic.dialogue",
+    "Model": "telic.models",
+    "ModelPlayer": "telic.agents.player",
+    "PlayRun": "telic.rollouts",
+    "Purpose": "telic.purpose",
+    "RemoteModel": "telic.models",
+    "Reply": "telic.models",
+    "Request": "telic.models",
+    "Sampling": "telic.models",
+    "ScriptedModel": "telic.models",
+    "Session": "telic.models",
+    "StabilityRun": "telic.stability",
+    "TelicError": "telic.errors",
+    "hold": "telic.stability",
+    "load": "telic.models",
+    "measure": "telic.stability",
+    "play": "telic.rollouts",
+}
+
+__getattr__ = imports(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,8 @@ and `{ politeness = ... }` is then a judge in any purpose file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -19,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from telic.errors import ConfigError
 
-__all__ = ["Registry", "suggest"]
+__all__ = ["Registry", "parse_settings", "parse_spec", "suggest"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,6 +32,34 @@ def suggest(name: str, known: Iterator[str] | list[str]) -> str:
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names) or 'none'}"
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Read settings such as `rounds=3`; a value is TOML, or a word without quotation marks.
+
+    Raises:
+        ConfigError: a text has no such form.
+    """
+    settings: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise ConfigError(f"{text!r} has no form such as rounds=3")
+        try:
+            settings[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            settings[key] = value
+    return settings
+
+
+def parse_spec(text: str) -> dict[str, Any]:
+    """Read a name with settings on one line, `split_softmax:k=0.8`, as the table that a purpose file has for it.
+
+    Raises:
+        ConfigError: a setting has no such form.
+    """
+    name, _, settings = text.partition(":")
+    return {"name": name, **parse_settings(filter(None, settings.split(",")))}
 
 
 class Registry(Generic[F]):

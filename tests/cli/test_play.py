@@ -62,7 +62,7 @@ def test_settings_of_the_game_are_given_as_pairs(run: Run) -> None:
     [
         (("nonsense",), "unknown game 'nonsense'"),
         (("redteam", "--agent", "oracle"), "no scripted player 'oracle'; known: eliza"),
-        (("elicitation", "--set", "rounds"), "--set 'rounds' has no form such as rounds=3"),
+        (("elicitation", "--set", "rounds"), "--set: 'rounds' has no form such as rounds=3"),
         (("elicitation", "--set", "rounds=-1"), "rounds is -1"),
         (("elicitation", "--workers", "2"), "--workers goes with --ray"),
         (("negotiation", "--agent", "human", "--ray", "local"), "a person cannot play on --ray"),

@@ -58,6 +58,8 @@ _TEXTS = (
 EOS = 1
 WINDOW = 8
 
+HIDDEN = 32
+"""Hidden size of the tiny models."""
 SYSTEM = "You are Mia, a travel agent."
 SHORT = "Hello!"
 MIDDLE = "I want to get away in May. What is your name?"
@@ -91,7 +93,7 @@ def tokenizer(template: str = CHATML) -> Any:
 def _shape(**more: Any) -> dict[str, Any]:
     return {
         "vocab_size": len(tokenizer()),
-        "hidden_size": 32,
+        "hidden_size": HIDDEN,
         "intermediate_size": 64,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
@@ -109,7 +111,7 @@ def _gpt2() -> Any:
     return GPT2LMHeadModel(
         GPT2Config(
             vocab_size=len(tokenizer()),
-            n_embd=32,
+            n_embd=HIDDEN,
             n_layer=3,
             n_head=4,
             n_positions=1024,
@@ -249,3 +251,8 @@ def bundled() -> Case:
     model, words = load_checkpoint(entry, dtype=torch.float32, device="cpu")
     reference = Reference(model)
     return Case(LocalModel(model, words, "smollm2", pack=False), reference, tolerance=1e-3)
+
+
+def draws(count: int, scale: float = 1.0, seed: int = 0) -> list[torch.Tensor]:
+    """Random directions of the tiny models' hidden size."""
+    return list(scale * torch.randn(count, HIDDEN, generator=torch.Generator().manual_seed(seed)))

@@ -1,3 +1,5 @@
+"""Vectors: the formulas, the closed loop, and what is refused."""
+
 from __future__ import annotations
 
 import json
@@ -5,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
@@ -16,110 +18,13 @@ from telic.models.control import Control, Row, Step
 from telic.models.local import LocalModel
 from telic.steering.directions import collect
 from telic.steering.vector import Vector
-from tests.contracts.control_contract import ControlContract
 from tests.models import tiny
-from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, Case, ask
-
-SIZE = 32
+from tests.models.tiny import HIDDEN, LONG, MIDDLE, SHORT, SYSTEM, Case, ask, draws
 
 
 @pytest.fixture(scope="module", params=["llama", "mistral", "gemma3", "gpt2"])
 def case(request: pytest.FixtureRequest) -> Case:
     return tiny.case(request.param)
-
-
-def draws(count: int, scale: float = 1.0, seed: int = 0) -> list[torch.Tensor]:
-    return list(scale * torch.randn(count, SIZE, generator=torch.Generator().manual_seed(seed)))
-
-
-class TestAdd(ControlContract):
-    architectures = ("llama", "mistral", "gemma3", "gpt2")
-
-    def make(self, model: LocalModel) -> Control:
-        return Vector(dict(enumerate(draws(3))), positions="all")
-
-    def make_idle(self, model: LocalModel) -> Control:
-        return Vector(dict(enumerate(draws(3))), strength=0.0, positions="all")
-
-
-class TestAddToThePrompt(ControlContract):
-    def make(self, model: LocalModel) -> Control:
-        return Vector({1: draws(1, 3.0)[0]}, positions="prompt")
-
-    def make_idle(self, model: LocalModel) -> Control:
-        return Vector({1: draws(1, 3.0)[0]}, strength=0.0, positions="prompt")
-
-
-class TestSeveralAtOnce(ControlContract):
-    def make(self, model: LocalModel) -> Control:
-        calm, warm, dull = draws(3)
-        return Vector(
-            {"calm": {0: calm, 2: calm}, "warm": {2: warm}, "dull": {1: dull}}, strength={"calm": 2, "warm": -1}
-        )
-
-    def make_idle(self, model: LocalModel) -> Control:
-        calm, warm = draws(2)
-        return Vector({"calm": {0: calm, 2: calm}, "warm": {2: warm}}, strength={})
-
-
-class TestAblate(ControlContract):
-    architectures = ("llama", "qwen3", "gemma3", "gpt2")
-
-    def make(self, model: LocalModel) -> Control:
-        calm, warm = draws(2)
-        return Vector({"calm": {1: calm}, "warm": {1: warm, 2: warm}}, mode="ablate")
-
-    def make_idle(self, model: LocalModel) -> Control:
-        return Vector({1: draws(1)[0]}, mode="ablate", strength=0)
-
-
-class TestCap(ControlContract):
-    def make(self, model: LocalModel) -> Control:
-        return Vector(dict(enumerate(draws(3))), mode="cap", floor={0: 0.5, 1: 0.4, 2: -1}, ceiling=0.6, strength=0.8)
-
-    def make_idle(self, model: LocalModel) -> Control:
-        return Vector(dict(enumerate(draws(3))), mode="cap", floor=0.5, strength=0.0)
-
-
-class TestClosedLoop(ControlContract):
-    architectures: ClassVar[Sequence[str]] = ("llama", "qwen2", "gemma3", "gpt2")
-    after = "Hello, I am Mia. Where would you like to go?"
-
-    def make(self, model: LocalModel) -> Control:
-        calm, warm = draws(2)
-        return Vector({"calm": {0: calm, 1: warm}, "warm": {1: calm}}, mode="cap", floor="first")
-
-    def make_idle(self, model: LocalModel) -> Control:
-        return Vector(dict(enumerate(draws(2))), mode="cap", floor="first", strength=0.0)
-
-
-class TestClosedLoopOnAllTokens(TestClosedLoop):
-    architectures = ("llama", "gpt2")
-
-    def make(self, model: LocalModel) -> Control:
-        return Vector(
-            dict(enumerate(draws(3))), mode="cap", floor="first", ceiling="first", positions="all", strength=0.9
-        )
-
-
-class TestBySystem(ControlContract):
-    def make(self, model: LocalModel) -> Control:
-        calm, warm = draws(2)
-        return Vector({"You are Bob.": {1: calm}, SYSTEM: {1: warm, 2: calm}}, by_system=True)
-
-    def make_idle(self, model: LocalModel) -> Control:
-        return Vector({"You are Bob.": {1: draws(1)[0]}}, by_system=True)  # which nobody is
-
-
-class TestClosedLoopBySystem(ControlContract):
-    after = "Hello, I am Mia. Where would you like to go?"
-
-    def make(self, model: LocalModel) -> Control:
-        calm, warm = draws(2)
-        return Vector({"You are Bob.": {1: calm}, SYSTEM: {1: warm}}, by_system=True, mode="cap", floor="first")
-
-    def make_idle(self, model: LocalModel) -> Control:
-        return Vector({"You are Bob.": {1: draws(1)[0]}}, by_system=True, mode="cap", floor="first")
 
 
 # The formulas, against transformers' own forward pass with hooks.
@@ -194,7 +99,7 @@ def test_add_acts_on_the_positions_asked_for(case: Case, positions: Any) -> None
     chosen = {"reply": spans, "prompt": [range(spans[0].start)], "all": [range(10_000)]}[positions]
 
     def change(layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
-        added_D = {0: 1.5 * one, 2: 1.5 * two}.get(layer, torch.zeros(SIZE))
+        added_D = {0: 1.5 * one, 2: 1.5 * two}.get(layer, torch.zeros(HIDDEN))
         return hidden_N_D + within(chosen, hidden_N_D) * added_D
 
     check(case, Vector({0: one, 2: two}, strength=0.5, scale=3.0, positions=positions), change, talk)
@@ -504,10 +409,10 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
     [
         {},
         {"calm": {}},
-        {1: torch.zeros(SIZE)},
-        {1: torch.full((SIZE,), torch.nan)},
-        {1: torch.ones(2, SIZE)},
-        {1: torch.ones(SIZE), 2: torch.ones(SIZE + 1)},
+        {1: torch.zeros(HIDDEN)},
+        {1: torch.full((HIDDEN,), torch.nan)},
+        {1: torch.ones(2, HIDDEN)},
+        {1: torch.ones(HIDDEN), 2: torch.ones(HIDDEN + 1)},
     ],
 )
 def test_what_are_no_directions_is_refused(directions: Any) -> None:
@@ -522,6 +427,6 @@ def test_a_model_of_another_size_is_refused() -> None:
         with pytest.raises(ConfigError, match="layers 0 to 2 of 32"):
             refuse()
     with pytest.raises(ConfigError, match="up to layer 3"):
-        Vector({3: torch.ones(SIZE)}).check(model)
-    Vector({2: torch.ones(SIZE)}).check(model)
+        Vector({3: torch.ones(HIDDEN)}).check(model)
+    Vector({2: torch.ones(HIDDEN)}).check(model)
     assert model.generate([ask()])[0].finish != "error"  # the refusal left nothing behind

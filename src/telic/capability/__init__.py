@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from telic.lazy import imports
 
 if TYPE_CHECKING:
     from telic.capability.choice import NEUTRAL_EXCHANGE, ChoiceAccuracy, choice_accuracy
@@ -28,26 +29,21 @@ __all__ = [
     "sample_items",
 ]
 
-_HOMES = {
-    "NEUTRAL_EXCHANGE": "choice",
-    "Baseline": "cost",
-    "CapabilityCost": "cost",
-    "ChoiceAccuracy": "choice",
-    "CostConfig": "config",
-    "Item": "items",
-    "capability_cost": "cost",
-    "choice_accuracy": "choice",
-    "load_items": "items",
-    "measure_baseline": "cost",
-    "neutral_prompts": "language",
-    "read_items": "items",
-    "sample_items": "items",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:  # the command line reads the settings without loading the numerics
-        value = getattr(importlib.import_module(f"telic.capability.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'telic.capability' has no attribute {name!r}")
+__getattr__ = imports(
+    __name__,
+    {
+        "NEUTRAL_EXCHANGE": "telic.capability.choice",
+        "Baseline": "telic.capability.cost",
+        "CapabilityCost": "telic.capability.cost",
+        "ChoiceAccuracy": "telic.capability.choice",
+        "CostConfig": "telic.capability.config",
+        "Item": "telic.capability.items",
+        "capability_cost": "telic.capability.cost",
+        "choice_accuracy": "telic.capability.choice",
+        "load_items": "telic.capability.items",
+        "measure_baseline": "telic.capability.cost",
+        "neutral_prompts": "telic.capability.language",
+        "read_items": "telic.capability.items",
+        "sample_items": "telic.capability.items",
+    },
+)

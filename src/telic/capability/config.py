@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from telic.errors import ConfigError
-from telic.registry import suggest
+from telic.settings import Settings
 
 __all__ = ["CostConfig", "Form", "Normalise"]
 
@@ -19,10 +18,8 @@ Normalise = Literal["none", "tokens", "characters"]
 """What the log-likelihood of an option is divided by, lest long options always lose."""
 
 
-class CostConfig(BaseModel):
+class CostConfig(Settings):
     """How capability is measured."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     form: Form = "text"
     """How the items are asked: `text` scores each option as the reply, `letter` lists them and scores the letters."""
@@ -40,26 +37,3 @@ class CostConfig(BaseModel):
     """Draws the replies, with and without the controls alike, and the bootstrap resamples."""
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap resamples behind every interval."""
-
-    @classmethod
-    def of(cls, **settings: Any) -> CostConfig:
-        """Make it from single settings.
-
-        Raises:
-            ConfigError: some are wrong; all of them are named, with what was found and what was expected.
-        """
-        try:
-            return cls(**settings)
-        except ValidationError as error:
-            raise ConfigError("; ".join(_problems(error))) from None
-
-
-def _problems(error: ValidationError) -> list[str]:
-    problems = []
-    for one in error.errors(include_url=False):
-        name = ".".join(map(str, one["loc"]))
-        if one["type"] == "extra_forbidden":
-            problems.append(f"unknown setting {name!r}{suggest(name, list(CostConfig.model_fields))}")
-        else:
-            problems.append(f"{name} is {one['input']!r}; expected {one['msg'].removeprefix('Input should be ')}")
-    return problems

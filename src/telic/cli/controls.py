@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from telic.cli.usage import UsageError
 from telic.errors import ConfigError
+from telic.registry import parse_spec
 
 if TYPE_CHECKING:
     from telic.models import Control
@@ -29,22 +29,8 @@ def parse_controls(texts: Sequence[str]) -> tuple[Control, ...] | None:
         return ()
     made = []
     for text in texts:
-        name, _, settings = text.partition(":")
         try:
-            made.append(build({"name": name, **_settings(settings)}))
-        except (ConfigError, ValueError) as error:
+            made.append(build(parse_spec(text)))
+        except ConfigError as error:
             raise UsageError(f"--controls {text!r}: {error}; expected a form such as split_softmax:k=0.8") from None
     return tuple(made)
-
-
-def _settings(text: str) -> dict[str, Any]:
-    settings = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise ValueError(f"{part!r} has no '='")
-        try:
-            settings[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            settings[key] = value  # a word without quotation marks
-    return settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from telic.cli.output import load_model, note, print_json, print_table, progress, say
+from telic.cli.output import Started, load_model, print_json, print_table, progress, say
 from telic.cli.usage import Checked, Interrupted, how_to_resume
 from telic.stability.config import HoldConfig
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from telic.purpose import Purpose
     from telic.stability import Bank
     from telic.stability.holding import HoldRun
-    from telic.stability.measurement import Start
 
 __all__ = ["Hold"]
 
@@ -59,15 +58,7 @@ class Hold:
         purpose: Purpose | Bank = Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose)
         partner = Purpose.load(self.partner) if self.partner else None
         model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
-        folder: Path | None = None
-
-        def started(start: Start) -> None:
-            nonlocal folder
-            folder = start.folder
-            for text in () if self.json else (f"Run folder {start.folder}", *start.notes):
-                note(text, style="dim")
-            ticker.begin(start.replies)
-
+        started = Started(quiet=self.json)
         try:
             with progress(quiet=self.json) as ticker:
                 run = hold(
@@ -77,11 +68,11 @@ class Hold:
                     folder=self.runs,
                     resume=self.resume,
                     on_reply=ticker,
-                    on_start=started,
+                    on_start=lambda start: started(start, ticker, start.replies),
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(how_to_resume(folder)) from None
+            raise Interrupted(how_to_resume(started.folder)) from None
         assert run.folder is not None
         report = write_hold_report(run.folder, run)
         written = self._write(run)

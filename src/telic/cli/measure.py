@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.controls import parse_controls
-from telic.cli.output import Ticker, load_model, note, print_json, print_table, progress, say
+from telic.cli.output import Started, load_model, print_json, print_table, progress, say
 from telic.cli.usage import Checked, Interrupted, how_to_resume
 from telic.errors import ConfigError, RunError
 from telic.stability.config import MeasureConfig
@@ -17,7 +17,6 @@ from telic.stability.config import MeasureConfig
 if TYPE_CHECKING:
     from telic.purpose import Purpose
     from telic.stability import Bank, StabilityRun
-    from telic.stability.measurement import Start
 
 __all__ = ["Measure", "Settings", "print_run"]
 
@@ -64,13 +63,7 @@ class Measure:
             purpose, partner, self.settings, controls
         )  # what is wrong with them is said before a model is loaded
         model = load_model(name)
-        folder: Path | None = None
-
-        def started(start: Start) -> None:
-            nonlocal folder
-            folder = start.folder
-            self._announce(start, ticker)
-
+        started = Started(quiet=self.json)
         try:
             with progress(quiet=self.json) as ticker:
                 run = measure(
@@ -81,11 +74,11 @@ class Measure:
                     folder=self.runs,
                     resume=self.resume,
                     on_reply=ticker,
-                    on_start=started,
+                    on_start=lambda start: started(start, ticker, start.replies),
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(how_to_resume(folder)) from None
+            raise Interrupted(how_to_resume(started.folder)) from None
         assert run.folder is not None
         report = write_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:
@@ -94,13 +87,6 @@ class Measure:
             print_run(run, report)
         if not run.stability.counts.probed:
             raise RunError(f"no answer could be scored: {_why(run)}")
-
-    def _announce(self, start: Start, ticker: Ticker) -> None:
-        if not self.json:
-            note(f"Run folder {start.folder} (after an interruption, go on with --resume {start.folder})", style="dim")
-            for text in start.notes:
-                note(text, style="dim")
-        ticker.begin(start.replies)
 
     def _what(self) -> tuple[Purpose | Bank, Purpose | None, str]:
         """What is measured, with whom, on which model."""

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -15,9 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from telic.models import Model, Reply
 
-__all__ = ["Ticker", "load_model", "note", "print_json", "print_table", "progress", "say"]
+__all__ = ["Start", "Started", "Ticker", "load_model", "note", "print_json", "print_table", "progress", "say"]
 
 WIDE = 1000
 """Columns of a table that is not shown in a terminal: no cell is wrapped."""
@@ -54,7 +56,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 
 class Ticker:
-    """Hears of replies and moves the bar; keeps the tokens generated per second."""
+    """Moves the bar, and keeps the tokens generated per second."""
 
     def __init__(self, bar: Progress | None) -> None:
         self._bar = bar
@@ -63,28 +65,67 @@ class Ticker:
         self.tokens = 0
 
     def begin(self, total: int) -> None:
-        """Show the bar: so many replies are to come."""
+        """Show the bar: so much is to come."""
         self._start = time.monotonic()
         if self._bar is not None:
             self._task = self._bar.add_task("playing", total=total, rate="")
 
-    def __call__(self, reply: Reply) -> None:
-        """Count one reply."""
+    def hear(self, reply: Reply) -> None:
+        """Count a reply's tokens."""
         self.tokens += reply.new_tokens
         if self._bar is not None and self._task is not None:
             rate = self.tokens / max(time.monotonic() - self._start, 1e-3)
-            self._bar.update(self._task, advance=1, rate=f"{rate:.0f} tokens/s")
+            self._bar.update(self._task, rate=f"{rate:.0f} tokens/s")
+
+    def advance(self) -> None:
+        """Move on by one."""
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task)
+
+    def __call__(self, reply: Reply) -> None:
+        """Hear of a reply where replies are what the bar counts."""
+        self.hear(reply)
+        self.advance()
+
+
+class Start(Protocol):
+    """What every verb with a run folder says before it begins."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The run folder, if one is kept."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of a resumed run."""
+
+
+class Started:
+    """Announces a run, and remembers its folder for whoever interrupts it."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.folder: Path | None = None
+        self._quiet = quiet
+
+    def __call__(self, start: Start, ticker: Ticker, total: int) -> None:
+        """Name the run folder, and show the bar."""
+        self.folder = start.folder
+        if not self._quiet:
+            note(f"Run folder {start.folder} (after an interruption, go on with --resume {start.folder})", style="dim")
+            for text in start.notes:
+                note(text, style="dim")
+        ticker.begin(total)
 
 
 @contextmanager
-def progress(*, quiet: bool = False) -> Iterator[Ticker]:
+def progress(what: str = "replies", *, quiet: bool = False) -> Iterator[Ticker]:
     """A progress bar with throughput and time left, on standard error; none where that is not a terminal."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield Ticker(None)
         return
     columns = [
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("replies {task.fields[rate]}"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(what + " {task.fields[rate]}"),
         TimeRemainingColumn(), TextColumn("left"),
     ]  # fmt: skip
     with Progress(*columns, console=console, transient=True) as bar:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from telic.cli.controls import parse_controls
-from telic.cli.output import load_model, note, print_json, say
+from telic.cli.output import Started, load_model, print_json, progress, say
 from telic.cli.play_view import print_results
 from telic.cli.usage import Interrupted, UsageError, how_to_resume
 from telic.errors import ConfigError, RunError
+from telic.registry import parse_settings
 
 if TYPE_CHECKING:
     from telic.agents.player import Player
-    from telic.episodes import Episode
-    from telic.models import Model, Reply
+    from telic.models import Model
     from telic.purpose import Purpose
     from telic.rollouts import PlayRun
-    from telic.rollouts.play import Start
     from telic.rollouts.ray_workers import RayWorkers
 
 __all__ = ["Play"]
@@ -153,7 +148,6 @@ class Play:
     """A run folder to go on with; give the same settings."""
     json: bool = False
     """Print the result as JSON, and no progress."""
-    _folder: Path | None = field(default=None, init=False)
 
     def run(self) -> None:
         """Play, report, print."""
@@ -164,8 +158,9 @@ class Play:
         human = "human" in (table.agent, table.partner)
         workers = self._workers(human)
         players = None if workers else table.players()
+        started = Started(quiet=self.json)
         try:
-            with _progress(quiet=self.json or human) as bar:
+            with progress("episodes", quiet=self.json or human) as ticker:
                 run = play(
                     spec,
                     Cast(table.players if players is None else lambda: players, table.spec()),
@@ -179,12 +174,12 @@ class Play:
                     concurrency=1 if human else self.concurrency,
                     references=self.references,
                     workers=workers,
-                    on_episode=bar.episode,
-                    on_reply=bar.reply,
-                    on_start=lambda start: self._announce(start, bar),
+                    on_episode=lambda _: ticker.advance(),
+                    on_reply=ticker.hear,
+                    on_start=lambda start: started(start, ticker, start.episodes),
                 )
         except KeyboardInterrupt:
-            raise Interrupted(how_to_resume(self._folder)) from None
+            raise Interrupted(how_to_resume(started.folder)) from None
         assert run.folder is not None
         report = write_play_report(run.folder, run.results, run.episodes, run.document)
         if self.json:
@@ -219,7 +214,10 @@ class Play:
         agent = self.agent or (self.game if purpose else "model")
         own = purpose_of(agent)
         purpose_of(self.partner)
-        spec |= _settings(self.set)
+        try:
+            spec |= parse_settings(self.set)
+        except ConfigError as error:
+            raise UsageError(f"--set: {error}") from None
         model = self.model or (own.model if own else purpose.model if purpose else MODEL)
         partnered = _has_partner(spec)
         controls = parse_controls(self.controls)
@@ -239,64 +237,6 @@ class Play:
         from telic.rollouts.ray_workers import RayWorkers
 
         return RayWorkers(self.ray, self.workers)
-
-    def _announce(self, start: Start, bar: _Bar) -> None:
-        self._folder = start.folder
-        if not self.json:
-            note(f"Run folder {start.folder} (after an interruption, go on with --resume {start.folder})", style="dim")
-            for text in start.notes:
-                note(text, style="dim")
-        bar.begin(start.episodes)
-
-
-class _Bar:
-    """Counts episodes, and the tokens of replies."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self._tokens = 0
-        self._task = progress.add_task("playing", total=None, rate="", visible=False) if progress else None
-
-    def begin(self, total: int) -> None:
-        if self._progress and self._task is not None:
-            self._progress.reset(self._task, total=total, visible=True)
-
-    def episode(self, _: Episode) -> None:
-        if self._progress and self._task is not None:
-            self._progress.advance(self._task)
-
-    def reply(self, reply: Reply) -> None:
-        self._tokens += reply.new_tokens
-        if self._progress and self._task is not None:
-            elapsed = self._progress.tasks[0].elapsed or 0.0
-            self._progress.update(self._task, rate=f"{self._tokens / max(elapsed, 1e-3):.0f} tokens/s")
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[_Bar]:
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield _Bar(None)
-        return
-    columns = [
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("episodes {task.fields[rate]}"),
-        TimeRemainingColumn(), TextColumn("left"),
-    ]  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bar(progress)
-
-
-def _settings(texts: Sequence[str]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (equals and key):
-            raise UsageError(f"--set {text!r} has no form such as rounds=3")
-        try:
-            settings[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            settings[key] = value  # a word without quotation marks
-    return settings
 
 
 def _has_partner(spec: dict[str, Any]) -> bool:

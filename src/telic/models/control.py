@@ -14,18 +14,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from telic.dialogue import Message
 from telic.registry import Registry
+from telic.rendering import Span
 
 if TYPE_CHECKING:
     import torch
 
     from telic.models.base import Model
-    from telic.rendering import Rendering, Span
+    from telic.rendering import Rendering
 
-__all__ = ["Control", "Insertion", "Point", "Row", "Step", "build", "registry"]
+__all__ = ["OPEN", "Control", "Insertion", "Point", "Row", "Step", "build", "registry"]
 
 Point = Literal["messages", "embeddings", "attention", "residual", "logits"]
 """Where a control acts: what is said to the model; prefix tokens; attention mass on the system prompt; the residual
 stream; the logits."""
+
+
+OPEN = 1 << 40
+"""The end of a reply that has none yet."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,11 @@ class Row:
     """Token ids of the reply so far."""
     replies: tuple[Span, ...] = ()
     """Positions of the earlier replies in the prompt, each with the token from which it starts."""
+
+    @property
+    def first_reply(self) -> Span:
+        """Positions of the dialogue's first reply; while that is the one being generated, its end is `OPEN`."""
+        return self.replies[0] if self.replies else Span(self.prompt_length - 1, OPEN)
 
 
 @dataclass(slots=True)

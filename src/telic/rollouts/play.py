@@ -128,12 +128,13 @@ def play(
         else:
             play_tasks(missing, cast.make(), judge, concurrency, ended, on_reply)
 
+    wanted = specs if references else {}
     if folder is None and resume is None:
         episodes: list[Episode] = []
         tell(Start(None, (), len(tasks)))
         play_all(tasks, episodes.append)
-        lines = _references(specs, tasks, references)
-        return PlayRun(analyse(episodes, lines), sorted(episodes, key=lambda episode: episode.id))
+        results = analyse(episodes, _references(wanted, tasks))
+        return PlayRun(results, sorted(episodes, key=lambda episode: episode.id))
     judged = judge if isinstance(judge, str | None) else judge.name
     work = {"games": list(specs.values()), "players": cast.spec, "n": n, "trials": trials, "seed": seed}
     work |= {"judge": judged} if judged else {}
@@ -142,16 +143,27 @@ def play(
     else:
         run = RunFolder.create(str(folder), "play", name or next(iter(specs)), work, {"concurrency": concurrency})
     with run:
-        done = _done(run)
-        missing = [task for task in tasks if task.id not in done]
-        tell(Start(run.path, tuple(run.notes), len(missing)))
-        play_all(missing, run.episodes.append)
-        lines = _references(specs, tasks, references)
-        run.metrics({"references": {label: line.model_dump(mode="json") for label, line in lines.items()}})
-        episodes = run.episodes.latest()
-        results = analyse(episodes, lines)
-        run.metrics({"results": [result.model_dump(mode="json") for result in results]})
-        return PlayRun(results, episodes, run.path, run.document)
+        return _keep(run, wanted, tasks, play_all, tell)
+
+
+def _keep(
+    run: RunFolder,
+    wanted: Mapping[str, Mapping[str, Any]],
+    tasks: Sequence[Task],
+    play_all: Callable[[Sequence[Task], Callable[[Episode], None]], None],
+    tell: Callable[[Start], None],
+) -> PlayRun:
+    """Play what a run folder has not got yet, and write down what came of all of it."""
+    done = _done(run)
+    missing = [task for task in tasks if task.id not in done]
+    tell(Start(run.path, tuple(run.notes), len(missing)))
+    play_all(missing, run.episodes.append)
+    lines = _references(wanted, tasks)
+    run.metrics({"references": {label: line.model_dump(mode="json") for label, line in lines.items()}})
+    episodes = run.episodes.latest()
+    results = analyse(episodes, lines)
+    run.metrics({"results": [result.model_dump(mode="json") for result in results]})
+    return PlayRun(results, episodes, run.path, run.document)
 
 
 def play_tasks(
@@ -241,7 +253,5 @@ def _done(run: RunFolder) -> set[str]:
     return done - left
 
 
-def _references(specs: Mapping[str, Mapping[str, Any]], tasks: Sequence[Task], wanted: bool) -> dict[str, References]:
-    if not wanted:
-        return {}
-    return {label: reference_lines([t for t in tasks if t.game == label and not t.trial]) for label in specs}
+def _references(wanted: Mapping[str, Mapping[str, Any]], tasks: Sequence[Task]) -> dict[str, References]:
+    return {label: reference_lines([t for t in tasks if t.game == label and not t.trial]) for label in wanted}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from telic.lazy import imports
 
 if TYPE_CHECKING:
     from telic.stability.analysis import Stability, analyse
@@ -25,23 +26,18 @@ __all__ = [
     "measure",
 ]
 
-_HOMES = {
-    "Bank": "bank",
-    "HoldConfig": "config",
-    "HoldRun": "holding",
-    "MeasureConfig": "config",
-    "Stability": "analysis",
-    "StabilityRun": "measurement",
-    "Triplet": "bank",
-    "analyse": "analysis",
-    "hold": "holding",
-    "measure": "measurement",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:  # the command line reads the settings without loading the numerics
-        value = getattr(importlib.import_module(f"telic.stability.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'telic.stability' has no attribute {name!r}")
+__getattr__ = imports(
+    __name__,
+    {
+        "Bank": "telic.stability.bank",
+        "HoldConfig": "telic.stability.config",
+        "HoldRun": "telic.stability.holding",
+        "MeasureConfig": "telic.stability.config",
+        "Stability": "telic.stability.analysis",
+        "StabilityRun": "telic.stability.measurement",
+        "Triplet": "telic.stability.bank",
+        "analyse": "telic.stability.analysis",
+        "hold": "telic.stability.holding",
+        "measure": "telic.stability.measurement",
+    },
+)

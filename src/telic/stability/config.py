@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from telic.errors import ConfigError
-from telic.registry import suggest
+from telic.settings import Settings
 
 __all__ = ["HoldConfig", "MeasureConfig"]
 
 
-class MeasureConfig(BaseModel):
+class MeasureConfig(Settings):
     """How the self-chats are played and probed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rounds: int = Field(default=8, ge=0)
     """Rounds per dialogue; one round is one utterance of each side."""
@@ -40,18 +35,6 @@ class MeasureConfig(BaseModel):
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap resamples behind every interval."""
 
-    @classmethod
-    def of(cls, **settings: Any) -> Self:
-        """Make it from single settings.
-
-        Raises:
-            ConfigError: some are wrong; all of them are named, with what was found and what was expected.
-        """
-        try:
-            return cls(**settings)
-        except ValidationError as error:
-            raise ConfigError("; ".join(_problems(error, list(cls.model_fields)))) from None
-
 
 class HoldConfig(MeasureConfig):
     """How controls are compared."""
@@ -74,15 +57,3 @@ class HoldConfig(MeasureConfig):
     """Multiple-choice questions behind each cost: one half to choose by, the other to report."""
     controls: tuple[str, ...] = ()
     """Controls to compare; by default all that the model takes."""
-
-
-def _problems(error: ValidationError, known: list[str]) -> list[str]:
-    problems = []
-    for one in error.errors(include_url=False):
-        name = ".".join(map(str, one["loc"]))
-        if one["type"] == "extra_forbidden":
-            problems.append(f"unknown setting {name!r}{suggest(name, known)}")
-        else:
-            expected = one["msg"].removeprefix("Input should be ")
-            problems.append(f"{name} is {one['input']!r}; expected {expected}")
-    return problems

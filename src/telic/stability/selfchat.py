@@ -10,11 +10,11 @@ an event loop), so that dialogues with such a judge are played in waves, and jud
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from telic.agents.player import seed_of
 from telic.episodes import Answer, Branch, Episode, Turn
 from telic.errors import TelicError
 from telic.judges import Judge, Score
@@ -219,7 +219,7 @@ class _Dialogue:
             controls=self.sides[role].controls,
             readings=tuple(self.protocol.readings),
             sampling=self.sides[role].utterance or self.protocol.utterance,
-            seed=_seed(self.plan.seed, role, round_),
+            seed=seed_of(self.plan.seed, role, round_),
         )
 
         def reaction(reply: Reply) -> list[Task]:
@@ -278,7 +278,7 @@ class _Dialogue:
             readings=tuple(self.protocol.readings),
             keep=False,
             sampling=self.sides[role].answer or self.protocol.answer,
-            seed=_seed(self.plan.seed, role, branch.round, branch.probe, sample),
+            seed=seed_of(self.plan.seed, role, branch.round, branch.probe, sample),
         )
 
         def reaction(reply: Reply) -> list[Task]:
@@ -368,8 +368,3 @@ def _readings(reply: Reply) -> dict[str, Any]:
     if reply.attention is None:
         return {}
     return {"attention": [round(float(mass), 6) for mass in reply.attention]}
-
-
-def _seed(*parts: object) -> int:
-    """A seed for one reply, the same on every machine and in every order of play."""
-    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:6], "big")

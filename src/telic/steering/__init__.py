@@ -5,9 +5,9 @@ They are imported when they are first used, since those that act inside the mode
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from telic.lazy import imports
 from telic.models.control import build, registry
 
 if TYPE_CHECKING:
@@ -31,16 +31,19 @@ __all__ = [
     "save_pretrained",
 ]
 
-_HOMES = {
-    "Guidance": "telic.steering.guidance",
-    "Hold": "telic.steering.hold",
-    "Prompt": "telic.steering.prompt",
-    "Reminder": "telic.steering.reminder",
-    "SplitSoftmax": "telic.steering.split_softmax",
-    "Vector": "telic.steering.vector",
-    "from_pretrained": "telic.steering.saving",
-    "save_pretrained": "telic.steering.saving",
-}
+__getattr__ = imports(
+    __name__,
+    {
+        "Guidance": "telic.steering.guidance",
+        "Hold": "telic.steering.hold",
+        "Prompt": "telic.steering.prompt",
+        "Reminder": "telic.steering.reminder",
+        "SplitSoftmax": "telic.steering.split_softmax",
+        "Vector": "telic.steering.vector",
+        "from_pretrained": "telic.steering.saving",
+        "save_pretrained": "telic.steering.saving",
+    },
+)
 
 registry.declare(
     guidance="telic.steering.guidance:Guidance",
@@ -50,9 +53,3 @@ registry.declare(
     split_softmax="telic.steering.split_softmax:SplitSoftmax",
     vector="telic.steering.vector:vector",
 )
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'telic.steering' has no attribute {name!r}")

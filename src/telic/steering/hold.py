@@ -73,8 +73,8 @@ class _Where:
     def __init__(self, step: Step, queries: int) -> None:
         self.rows = step.rows
         position_R_Q = step.position_N.view(len(step.rows), queries)
-        spans = [_first_reply(row) for row in step.rows]
-        starts, ends = position_R_Q.new_tensor(spans).T[..., None]
+        spans = [row.first_reply for row in step.rows]
+        starts, ends = position_R_Q.new_tensor([(span.start, span.end) for span in spans]).T[..., None]
         self.later_R_Q = position_R_Q >= ends
         self.any_later = bool(self.later_R_Q.any())
         self._measured: list[tuple[int, slice, slice]] = []
@@ -82,7 +82,7 @@ class _Where:
         for r, (flags, positions) in enumerate(zip(inside, position_R_Q.tolist(), strict=True)):
             if any(flags):
                 count, at = sum(flags), flags.index(True)
-                first = positions[at] - spans[r][0]
+                first = positions[at] - spans[r].start
                 self._measured.append((r, slice(at, at + count), slice(first, first + count)))
         self._levels: torch.Tensor | None = None
 
@@ -106,13 +106,6 @@ class _Where:
                 [torch.stack([_mean(row, at, level_R_H_Q) for at in range(layers)]) for row in self.rows]
             )
         return self._levels[:, layer]
-
-
-def _first_reply(row: Row) -> tuple[int, int]:
-    """Positions of the dialogue's first reply; while that is the one being generated, it has no end yet."""
-    if row.replies:
-        return row.replies[0].start, row.replies[0].end
-    return row.prompt_length - 1, 1 << 40
 
 
 def _memory(row: Row) -> dict[int, torch.Tensor]:

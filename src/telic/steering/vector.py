@@ -12,7 +12,7 @@ import torch
 
 from telic.errors import ConfigError
 from telic.models.base import Model
-from telic.models.control import Point, Row, Step
+from telic.models.control import OPEN, Point, Row, Step
 from telic.registry import suggest
 from telic.rendering import Span
 from telic.steering.saving import Origin, Stored, from_pretrained
@@ -24,7 +24,6 @@ Bound = float | Literal["first"] | Mapping[int, float]
 
 _CHOICES = {"mode": ("add", "ablate", "cap"), "positions": ("reply", "prompt", "all"), "by_system": (False, True)}
 _Key = tuple[int, str]
-_OPEN = 1 << 40  # the end of a reply that has none yet
 _OPTIONS = ("mode", "strength", "scale", "positions", "floor", "ceiling", "by_system")
 
 
@@ -239,7 +238,7 @@ class _Where:
     """On which tokens of a pass a vector acts, and which it measures."""
 
     def __init__(self, vector: Vector, step: Step) -> None:
-        self.row_N, self.spans = step.row_N, [_first_reply(row) for row in step.rows]
+        self.row_N, self.spans = step.row_N, [row.first_reply for row in step.rows]
         limits_R_2 = step.position_N.new_tensor([(span.start, span.end) for span in self.spans])
         start_N, end_N = limits_R_2[step.row_N].T
         first_N = (step.position_N >= start_N) & (step.position_N < end_N)
@@ -275,7 +274,7 @@ class _Where:
     def level(self, key: _Key) -> torch.Tensor:
         """[N, 1]: mean projection over the first reply of each token's row; not a number where none is known."""
         pairs = zip(self.levels, self.spans, strict=True)
-        means = [levels.mean(key, span) if span.end < _OPEN else math.nan for levels, span in pairs]
+        means = [levels.mean(key, span) if span.end < OPEN else math.nan for levels, span in pairs]
         return torch.tensor(means, device=self.row_N.device)[self.row_N][:, None]
 
 
@@ -302,11 +301,6 @@ class _Levels:
         twin = _Levels()
         twin.projections = {key: dict(values) for key, values in self.projections.items()}
         return twin
-
-
-def _first_reply(row: Row) -> Span:
-    """Positions of the dialogue's first reply; while that is the one being generated, it has no end yet."""
-    return row.replies[0] if row.replies else Span(row.prompt_length - 1, _OPEN)
 
 
 def _system(row: Row) -> str | None:
