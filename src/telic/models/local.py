@@ -199,7 +199,7 @@ class LocalModel:
     def score(
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()
     ) -> list[ScoredContinuation]:
-        """Log-likelihood of given replies; a prompt that several share is read once.
+        """Log-likelihood of given replies; a prompt that several share, or begin with, is read once.
 
         Raises:
             ModelError: a continuation is empty, or does not fit in the context.
@@ -211,10 +211,14 @@ class LocalModel:
             ]
             if not all(given):
                 raise ModelError("an empty continuation has no likelihood; give at least one character")
-            generations = []
+            # The first goes ahead: what it has read of a common beginning (a system prompt, a history) serves the rest.
+            session = self.session()
+            generations: list[Generation] = []
             for continuation, forced in zip(continuations, given, strict=True):
-                request = Request(continuation.messages, Sampling(seed=0), tuple(controls))
-                generations.append(self.engine.submit(request, forced=forced))
+                request = Request(continuation.messages, Sampling(seed=0), tuple(controls), frozenset(), session)
+                generations.append(self.engine.submit(replace(request, keep=not generations), forced=forced))
+                if len(generations) == 1:
+                    self._run_while(lambda: generations[0].reply is None)
             self._run_while(lambda: any(g.reply is None for g in generations))
         return [_scored(generation) for generation in generations]
 
