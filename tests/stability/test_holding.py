@@ -14,7 +14,7 @@ from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.stability import Bank, HoldConfig, hold
 from telic.stability.arms import NOTHING, Arm, plan_arms
-from telic.stability.candidates import STRENGTHS, kinds_of
+from telic.stability.candidates import STRENGTHS, strengths_of
 from telic.stability.costs import Cost, Costs
 from telic.stability.holding import HELD_OUT, TUNING, HoldRun, _Work, read_hold_run
 from telic.stability.holding_report import write_hold_report
@@ -58,6 +58,17 @@ def test_what_helps_is_found_and_confirmed() -> None:
     assert names[0] == NOTHING
     assert set(names[1:]) == {"prompt", "reminder"}
     assert [trial.name for trial in run.trials if trial.chosen and trial.kind == "reminder"] == ["reminder-every=1"]
+
+
+def test_a_named_strength_goes_straight_to_the_comparison() -> None:
+    run = hold(model(), purpose(), **QUICK, controls=("prompt", "reminder:every=2", "reminder:every=1"))
+    assert [trial.name for trial in run.trials] == ["prompt", "reminder-every=2", "reminder-every=1"]
+    assert [trial.area is None for trial in run.trials] == [True, False, False]
+    assert {trial.name for trial in run.trials if trial.chosen} == {"prompt", "reminder-every=1"}
+    alone = hold(model(), purpose(), **QUICK, controls=("reminder:every=1",))
+    assert {episode.id.partition("/")[0] for episode in alone.episodes} == {HELD_OUT}
+    assert alone.winner is not None
+    assert alone.winner.name == "reminder-every=1"
 
 
 def test_where_nothing_helps_nothing_is_recommended() -> None:
@@ -156,11 +167,14 @@ def test_costs_are_measured_once_and_nothing_costs_nothing() -> None:
     [
         (FakeModel(), ("hold",), "does not take control 'hold'"),
         (FakeModel(), ("remainder",), "did you mean 'reminder'"),
+        (FakeModel(), ("hold:gain=2",), "does not take control 'hold'"),
+        (FakeModel(), ("reminder:evrey=2",), "did you mean 'every'"),
+        (FakeModel(), ("reminder:every",), "no form such as"),
     ],
 )
 def test_controls_that_cannot_be_compared_are_refused(speaker: Model, names: tuple[str, ...], part: str) -> None:
     with pytest.raises(ConfigError, match=part):
-        kinds_of(speaker, names)
+        strengths_of(speaker, names)
 
 
 def test_wrong_settings_are_named() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from telic.errors import ConfigError
 from telic.models import Control, Model
-from telic.registry import suggest
+from telic.models.control import Point
+from telic.registry import parse_spec, suggest
 from telic.stability.costs import HISTORY
 from telic.steering import build
 
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from telic.models import LocalModel
     from telic.steering import Vector
 
-__all__ = ["STRENGTHS", "Candidate", "candidates", "kinds_of"]
+__all__ = ["STRENGTHS", "Candidate", "Strengths", "candidates", "strengths_of"]
 
-STRENGTHS: dict[str, tuple[dict[str, float], ...]] = {
+Strengths = Mapping[str, Sequence[Mapping[str, Any]]]
+"""By control: the settings to compare."""
+
+STRENGTHS: dict[str, tuple[Mapping[str, Any], ...]] = {
     "prompt": ({},),
     "reminder": ({"every": 4}, {"every": 2}, {"every": 1}),
     "guidance": ({"gamma": 1.25}, {"gamma": 1.5}, {"gamma": 2.0}),
@@ -45,52 +49,65 @@ class Candidate:
         return self.control.name
 
 
-def kinds_of(model: Model, names: Sequence[str] = ()) -> tuple[list[str], list[str]]:
-    """The controls that a model takes, and what is to be known of those that it does not.
+def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, list[str]]:
+    """What is to be compared on a model, and what is to be known of what it does not take.
 
     Args:
         model: which controls it takes depends on what can be reached of it.
-        names: only these controls, which must then all be possible; by default all that the model takes.
+        names: of controls, which must then all be possible: `hold` stands for all its strengths, `hold:gain=2` for
+            one. By default all that the model takes.
 
     Raises:
         ConfigError: no control has one of these names, or the model does not take it.
     """
-    unknown = [name for name in names if name not in STRENGTHS]
-    if unknown:
-        raise ConfigError(
-            f"no strengths to compare are known of control {unknown[0]!r}{suggest(unknown[0], list(STRENGTHS))}"
-        )
-    taken = [name for name in names or STRENGTHS if _points(name) <= model.points]
-    refused = [name for name in names or STRENGTHS if name not in taken]
+    asked: dict[str, tuple[Mapping[str, Any], ...]] = {}
+    for text in names or STRENGTHS:
+        settings = parse_spec(text)
+        kind = settings.pop("name")
+        if kind not in STRENGTHS and not settings:
+            raise ConfigError(
+                f"no strengths to compare are known of control {kind!r}{suggest(kind, list(STRENGTHS))}. Any other "
+                "control can be named with its settings, as in split_softmax:k=0.8"
+            )
+        tried = asked.get(kind, ())
+        asked[kind] = (*tried, *(one for one in ([settings] if settings else STRENGTHS[kind]) if one not in tried))
+    taken = {kind: tried for kind, tried in asked.items() if all(_points(kind, one) <= model.points for one in tried)}
+    refused = [kind for kind in asked if kind not in taken]
     if names and refused:
         raise ConfigError(f"model {model.name!r} does not take control {refused[0]!r}; run the model locally to use it")
-    return taken, [f"{name} is left out: model {model.name!r} does not take it" for name in refused]
+    return taken, [f"{kind} is left out: model {model.name!r} does not take it" for kind in refused]
 
 
-def candidates(model: Model, kinds: Iterable[str], systems: Sequence[str], folder: Path | None) -> list[Candidate]:
+def candidates(model: Model, strengths: Strengths, systems: Sequence[str], folder: Path | None) -> list[Candidate]:
     """Every strength of these controls.
 
     Args:
         model: what they are for; a vector is made on it.
-        kinds: names of controls, as `kinds_of` returns them.
+        strengths: by kind of control, as `strengths_of` returns them.
         systems: system prompts that the vector is to hold.
         folder: where a vector is kept, and found again by a resumed run; None keeps none.
     """
     found = []
-    for kind in kinds:
-        axis = _axis(cast("LocalModel", model), systems, folder) if kind == "vector" else None
-        for settings in STRENGTHS[kind]:
-            control = (
-                build({"name": kind, **settings}) if axis is None else replace(axis, strength=settings["strength"])
-            )
+    axis: Vector | None = None
+    for kind, tried in strengths.items():
+        for settings in tried:
+            if _on_the_axis(kind, settings):
+                axis = axis or _axis(cast("LocalModel", model), systems, folder)
+                control: Control = replace(axis, **settings)
+            else:
+                control = build({"name": kind, **settings})
             found.append(Candidate("-".join([kind, *(f"{key}={value}" for key, value in settings.items())]), control))
     return found
 
 
-def _points(name: str) -> frozenset[str]:
-    if name == "vector":  # none is made to find out
+def _on_the_axis(kind: str, settings: Mapping[str, Any]) -> bool:
+    return kind == "vector" and "path" not in settings
+
+
+def _points(kind: str, settings: Mapping[str, Any]) -> frozenset[Point]:
+    if _on_the_axis(kind, settings):  # none is made to find out
         return frozenset({"residual"})
-    return build({"name": name}).points
+    return build({"name": kind, **settings}).points
 
 
 def _axis(model: LocalModel, systems: Sequence[str], folder: Path | None) -> Vector:

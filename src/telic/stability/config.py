@@ -56,4 +56,5 @@ class HoldConfig(MeasureConfig):
     questions: int = Field(default=160, ge=2, le=225)
     """Multiple-choice questions behind each cost: one half to choose by, the other to report."""
     controls: tuple[str, ...] = ()
-    """Controls to compare; by default all that the model takes."""
+    """Controls to compare; by default all that the model takes. `hold` is tried at several strengths, `hold:gain=2` at
+    that one only; a control with one strength plays no tuning dialogues."""

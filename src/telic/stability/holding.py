@@ -6,6 +6,7 @@ on to dialogues that were never tuned on, where it is compared with nothing and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from telic.runs import RunFolder
 from telic.stability.analysis import Stability, analyse
 from telic.stability.arms import NOTHING, Arm, compare, of_arm, plan_arms
 from telic.stability.bank import Bank
-from telic.stability.candidates import STRENGTHS, candidates, kinds_of
+from telic.stability.candidates import candidates, strengths_of
 from telic.stability.config import HoldConfig
 from telic.stability.costs import Cost, Costs
 from telic.stability.measurement import HOW, Start, describe, plan_dialogues, protocol_of, replies_to_come
@@ -169,28 +170,31 @@ def hold(
         ConfigError: a setting is wrong, the purpose has no probes, or the run to be resumed was another one.
     """
     config = HoldConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
-    kinds, notes = kinds_of(model, config.controls)
+    strengths, notes = strengths_of(model, config.controls)
     work = _Work(purpose, partner, config)
     run: RunFolder | None = None
     if folder is not None or resume is not None:
         plans = work.plan(TUNING)(())
-        described = describe(model, purpose, partner, config, plans) | {"strengths": {k: STRENGTHS[k] for k in kinds}}
+        described = describe(model, purpose, partner, config, plans) | {
+            "strengths": {kind: list(tried) for kind, tried in strengths.items()}
+        }
         if resume is not None:
             run = RunFolder.resume(resume, described)
         else:
             run = RunFolder.create(str(folder), "hold", work.name, described, config.model_dump(include=set(HOW)))
     with _Store(run) as store:
-        made = candidates(model, kinds, work.systems(), run.path / "vectors" / "purpose-axis" if run else None)
+        made = candidates(model, strengths, work.systems(), run.path / "vectors" / "purpose-axis" if run else None)
         arms = [Arm(NOTHING), *(Arm(candidate.name, (candidate.control,)) for candidate in made)]
-        tuning = plan_arms(TUNING, arms, work.plan(TUNING))
-        rest = (1 + len(kinds)) * work.held_out_replies()
+        tuned = _tuned(arms)
+        tuning = plan_arms(TUNING, tuned, work.plan(TUNING)) if len(tuned) > 1 else []
+        rest = (1 + len(strengths)) * work.held_out_replies()
         missing = store.missing(tuning)
         if on_start is not None:
             on_start(Start(store.path, (*store.notes, *notes), replies_to_come(missing, config) + rest))
         protocol = protocol_of(model, config)
         play(model, missing, protocol, store.append, on_reply)
         costs = Costs(model, work.some_systems(), config.questions, config.seed, store.costs)
-        trials = _trials(store.episodes(), arms, costs, config)
+        trials = _trials(store.episodes(), arms, tuned, costs, config)
         chosen = [arms[0], *(arm for arm in arms if any(trial.chosen and trial.name == arm.name for trial in trials))]
         held_out = plan_arms(HELD_OUT, chosen, work.plan(HELD_OUT))
         if config.bank_dialogues:
@@ -327,12 +331,20 @@ def read_hold_run(run: RunFolder) -> HoldRun:
     )
 
 
-def _trials(episodes: Sequence[Episode], arms: Sequence[Arm], costs: Costs, config: HoldConfig) -> list[Trial]:
+def _tuned(arms: Sequence[Arm]) -> list[Arm]:
+    """Nothing, and the controls with several strengths to choose from: the others play no tuning dialogues."""
+    count = Counter(arm.controls[0].name for arm in arms[1:])
+    return [arms[0], *(arm for arm in arms[1:] if count[arm.controls[0].name] > 1)]
+
+
+def _trials(
+    episodes: Sequence[Episode], arms: Sequence[Arm], tuned: Sequence[Arm], costs: Costs, config: HoldConfig
+) -> list[Trial]:
     tried = []
     for arm in arms[1:]:
         control = arm.controls[0]
         cost = costs.of(arm, tuning=True)
-        area = analyse(of_arm(episodes, TUNING, arm), resamples=100).area.value
+        area = analyse(of_arm(episodes, TUNING, arm), resamples=100).area.value if arm in tuned else None
         gain = Difference.of(compare(episodes, TUNING, arm, arms[0], resamples=config.resamples))
         # A model that gives no likelihoods cannot be asked what a control costs it; the report says so.
         affordable = cost.loss is None or cost.loss <= config.budget
@@ -345,9 +357,14 @@ def _trials(episodes: Sequence[Episode], arms: Sequence[Arm], costs: Costs, conf
     best: dict[str, Trial] = {}
     for trial in tried:
         rival = best.get(trial.kind)
-        if trial.affordable and trial.area is not None and (rival is None or trial.area > (rival.area or 0)):
+        failed = trial.area is None and any(arm.name == trial.name for arm in tuned)
+        if trial.affordable and not failed and (rival is None or _area(trial) > _area(rival)):
             best[trial.kind] = trial
     return [trial.model_copy(update={"chosen": best.get(trial.kind) is trial}) for trial in tried]
+
+
+def _area(trial: Trial) -> float:
+    return -1.0 if trial.area is None else trial.area
 
 
 def _compared(
