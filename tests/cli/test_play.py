@@ -57,6 +57,18 @@ def test_settings_of_the_game_are_given_as_pairs(run: Run) -> None:
     assert json.loads(outcome.out)["results"][0]["valid"] == 2
 
 
+def test_controls_bend_the_agent_in_place_of_its_purposes_own(run: Run, travel: Path, tmp_path: Path) -> None:
+    travel.write_text(PURPOSE + GAME + '[[controls]]\nname = "reminder"\n')
+    plain = run("play", "travel.toml", "-n", "2", "--controls", "none", "--batch", "4", "--json")
+    reminded = run("play", "travel.toml", "-n", "2", "--controls", "reminder:every=2", "prompt:text=Hurry!", "--json")
+    documents = [json.loads(outcome.out) for outcome in (plain, reminded)]
+    configs = [(Path(document["folder"]) / "config.toml").read_text() for document in documents]
+    assert "every" not in configs[0]
+    assert "every = 2" in configs[1]
+    assert "Hurry!" in configs[1]
+    assert all(document["results"][0]["valid"] == 2 for document in documents)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -65,6 +77,9 @@ def test_settings_of_the_game_are_given_as_pairs(run: Run) -> None:
         (("elicitation", "--set", "rounds"), "--set: 'rounds' has no form such as rounds=3"),
         (("elicitation", "--set", "rounds=-1"), "rounds is -1"),
         (("elicitation", "--workers", "2"), "--workers goes with --ray"),
+        (("elicitation", "--model", "fake", "--batch", "0"), "--batch is 0; expected 1 or more"),
+        (("elicitation", "--model", "fake", "--controls", "hold"), "control 'hold' acts on attention"),
+        (("elicitation", "--model", "fake", "--controls", "remainder"), "did you mean 'reminder'"),
         (("negotiation", "--agent", "human", "--ray", "local"), "a person cannot play on --ray"),
         (("missing.toml",), "purpose file 'missing.toml' does not exist"),
         (("elicitation", "--agent", "model:nothing"), "unknown model 'nothing'"),
