@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Session,
         load,
     )
+    from telic.planner import Planner, train
     from telic.purpose import Purpose
     from telic.rollouts import PlayRun, play
     from telic.stability import Bank, HoldConfig, HoldRun, MeasureConfig, StabilityRun, hold, measure
@@ -49,6 +50,7 @@ __all__ = [
     "Message",
     "Model",
     "ModelPlayer",
+    "Planner",
     "PlayRun",
     "Purpose",
     "RemoteModel",
@@ -63,6 +65,7 @@ __all__ = [
     "load",
     "measure",
     "play",
+    "train",
 ]
 
 logging.getLogger("telic").addHandler(logging.NullHandler())
@@ -82,6 +85,7 @@ _HOMES = {
     "Message": "telic.dialogue",
     "Model": "telic.models",
     "ModelPlayer": "telic.agents.player",
+    "Planner": "telic.planner",
     "PlayRun": "telic.rollouts",
     "Purpose": "telic.purpose",
     "RemoteModel": "telic.models",
@@ -96,6 +100,7 @@ _HOMES = {
     "load": "telic.models",
     "measure": "telic.stability",
     "play": "telic.rollouts",
+    "train": "telic.planner",
 }
 
 __getattr__ = imports(__name__, _HOMES)

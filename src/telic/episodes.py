@@ -41,6 +41,10 @@ class Turn(BaseModel):
     """In a game: what the act earned, per role."""
     seen_by: list[str] = Field(default_factory=list)
     """In a game: the roles that saw it, where not all did."""
+    origin: dict[str, Any] = Field(default_factory=dict)
+    """In a served conversation: how the reply came about. `time` (seconds since 1970), `setup` (a key of the episode's
+    `metadata["setups"]`: purpose, model, controls, planner), `logprob` (of the reply, in nats), `planner` (what it
+    chose), `sampling`, `alternatives`, `cached_tokens`."""
 
 
 class Answer(BaseModel):

@@ -126,7 +126,9 @@ class Purpose(_Part):
     controls: list[NamedTable] = Field(default_factory=list)
     """What holds the model to its purpose: each control's `name`, and its settings."""
     planner: dict[str, Any] | None = None
-    """What pursues the goal."""
+    """What pursues the goal: the `path` of a trained planner, from the folder of this file."""
+    serve: dict[str, Any] = Field(default_factory=dict)
+    """How it is served: fields of `telic.server.ServeConfig`."""
 
     _source: TomlSource = PrivateAttr(default_factory=TomlSource)
 
@@ -177,6 +179,13 @@ class Purpose(_Part):
     def where(self, *path: str | int) -> str:
         """Name a place in the file, for an error message: `travel.toml, line 9: probes[1].judge`."""
         return self._source.where(path)
+
+    def located(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        """A table of the file, with its `path`, if it has one, taken from the folder of the file if it exists there."""
+        path = table.get("path")
+        if isinstance(path, str) and path and (found := Path(self._source.name).parent / path).exists():
+            return {**table, "path": str(found)}
+        return dict(table)
 
     def check(self, check_judge: Callable[[dict[str, Any]], object]) -> None:
         """Let a judge be made of every probe's specification, which this layer knows nothing about.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,7 @@ class Agent:
     Args:
         model: what speaks.
         purpose: what it is for.
-        controls: what holds it there; by default the purpose's own.
+        controls: what bends it; by default the purpose's own, and its planner.
         **options: fields of `Sampling`, over the purpose's own, over a temperature of 0.7 and a top_p of 0.9.
 
     Raises:
@@ -92,15 +92,19 @@ class Agent:
 
 
 def controls_of(purpose: Purpose) -> tuple[Control, ...]:
-    """Make the controls that a purpose names.
+    """Make the controls that a purpose names, and its planner.
 
     Raises:
         ConfigError: there is none of that name, or it does not take these options; the message says where.
     """
+    named: list[tuple[tuple[str | int, ...], Mapping[str, Any]]]
+    named = [(("controls", index), spec) for index, spec in enumerate(purpose.controls)]
+    if purpose.planner is not None:
+        named.append((("planner",), {**purpose.planner, "name": "planner"}))
     made = []
-    for index, spec in enumerate(purpose.controls):
+    for place, spec in named:
         try:
-            made.append(build(spec))
+            made.append(build(purpose.located(spec)))
         except ConfigError as error:
-            raise ConfigError(f"{purpose.where('controls', index)}: {error}") from None
+            raise ConfigError(f"{purpose.where(*place)}: {error}") from None
     return tuple(made)

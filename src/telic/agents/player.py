@@ -22,7 +22,17 @@ from telic.models import Control, Model, Reply, Request
 from telic.models.compatibility import refuse_unsupported
 from telic.purpose import Purpose
 
-__all__ = ["NEUTRAL", "ContextFullError", "ModelPlayer", "Player", "PlayerLeftError", "Seat", "fill_form", "seed_of"]
+__all__ = [
+    "NEUTRAL",
+    "ContextFullError",
+    "ModelPlayer",
+    "ModelSeat",
+    "Player",
+    "PlayerLeftError",
+    "Seat",
+    "fill_form",
+    "seed_of",
+]
 
 WORDLESS = frozenset({"accept", "reject", "none", "leave"})
 """Acts that are all said with their kind: no words are generated for them."""
@@ -92,7 +102,7 @@ class ModelPlayer:
     Args:
         model: what speaks.
         purpose: what it is for, if it has one.
-        controls: what bends the model; by default the purpose's own.
+        controls: what bends the model; by default the purpose's own, and its planner.
         name: how reports call it; by default after the purpose and the model.
         one_line: an utterance is one line.
         rescue: replace the last attempt at a refused act. Without it, the episode becomes invalid.
@@ -128,9 +138,9 @@ class ModelPlayer:
         """Whether likelihoods can be had of it."""
         refuse_unsupported(model, [Request((), controls=self.controls)])
 
-    def seat(self, game: Game, role: str, seed: int) -> Seat:
+    def seat(self, game: Game, role: str, seed: int) -> ModelSeat:
         """Take part in an episode."""
-        return _ModelSeat(self, game, role, seed)
+        return ModelSeat(self, game, role, seed)
 
     def spec(self) -> dict[str, Any]:
         """Model, purpose, sampling and controls."""
@@ -143,7 +153,7 @@ class ModelPlayer:
         }
 
 
-class _ModelSeat:
+class ModelSeat:
     """A model's part in one episode, with the cache of what it has read."""
 
     def __init__(self, player: ModelPlayer, game: Game, role: str, seed: int) -> None:
@@ -156,6 +166,7 @@ class _ModelSeat:
         """Messages at the beginning of the dialogue for which the context has no room any more."""
 
     def act(self, observation: Observation) -> Moves:
+        """Choose the kind of act where there is a choice, then its content."""
         self._refusals = self._refusals + 1 if observation.error else 0
         if self.player.rescue and self._refusals == REPAIRS - 1:
             self.notes["refused acts replaced"] += 1
@@ -172,6 +183,11 @@ class _ModelSeat:
         else:
             content = yield from self._speak(observation, kind)
         return str(Act(kind, content))
+
+    def told(self, observation: Observation, act: Act) -> tuple[tuple[Message, ...], str]:
+        """What the model is told before an act that it puts in its own words, and how it says it."""
+        marked = len(observation.legal) > 1 or self._marked(observation)
+        return tuple(self._dialogue(observation, "")), str(act) if marked else act.content
 
     def _safe(self, observation: Observation) -> str:
         """An act that no game refuses: a neutral message, or a form filled by chance."""

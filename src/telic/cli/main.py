@@ -16,6 +16,7 @@ from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
 from telic.cli.play import Play
+from telic.cli.train import Train
 from telic.cli.usage import UsageError
 from telic.cli.view import View
 from telic.errors import TelicError
@@ -28,6 +29,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "measure": Measure,
     "hold": Hold,
     "play": Play,
+    "train": Train,
     "format": Format,
     "models": Models,
     "view": View,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -114,6 +114,8 @@ class Reply:
     """What went wrong, with `finish == "error"`."""
     seed: int | None = None
     """The seed that was used: drawn, when the request had none."""
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    """What a control decided on before the reply: a planner's `state`, `action` and `act`."""
 
     def __str__(self) -> str:
         return self.text

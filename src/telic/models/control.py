@@ -47,6 +47,10 @@ class Row:
     """Token ids of the reply so far."""
     replies: tuple[Span, ...] = ()
     """Positions of the earlier replies in the prompt, each with the token from which it starts."""
+    seed: int = 0
+    """With which the reply is drawn: all chance in what a control does should follow from it."""
+    chosen: dict[str, Any] = field(default_factory=dict)
+    """What a control decided on for this reply, for the record: it comes back as `Reply.chosen`."""
 
     @property
     def first_reply(self) -> Span:
@@ -87,6 +91,8 @@ class Control:
 
     name: ClassVar[str] = "control"
     points: ClassVar[frozenset[Point]] = frozenset()
+    steers_from_state: ClassVar[bool] = False
+    """Whether it decides on its prefix tokens once the prompt is read: `steer` is asked, and never `embeddings`."""
 
     def spec(self) -> dict[str, Any]:
         """Its table in a purpose file: the name, and the fields that differ from their defaults."""
@@ -125,6 +131,19 @@ class Control:
 
     def embeddings(self, row: Row) -> Sequence[Insertion]:
         """Prefix tokens to insert into the prompt."""
+        return ()
+
+    def steer(self, row: Row, state_D: torch.Tensor) -> Sequence[Insertion]:
+        """Prefix tokens to insert into the prompt, in the light of the state that it leaves the model in.
+
+        At the prompt's end they cost their own tokens only. Anywhere else, what comes after them is read again. The
+        session's cache never holds them, nor what was read after them, so that the next turn's state is a function
+        of what was said.
+
+        Args:
+            row: the prompt without the prefix tokens; what was decided can be noted in `row.chosen`.
+            state_D: float32 [hidden], on the CPU: the last hidden state of the prompt's last token.
+        """
         return ()
 
     def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:

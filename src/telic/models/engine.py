@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 
-from telic.dialogue import Message
 from telic.errors import ModelError
 from telic.models.base import FinishReason, Reply, Request
 from telic.models.cache import CachePool, KeyValueCache, take_prefix
 from telic.models.compatibility import say, say_companion
-from telic.models.control import Control, Row
+from telic.models.control import Row
 from telic.models.forward import Chunk, Runner, Track, control_key
+from telic.models.generation import Generation, controlled_logits
 from telic.models.sampling import Draws, draw, fresh_seed
 from telic.models.session import Session
-from telic.rendering import Rendering, Template
+from telic.rendering import Template
 
 __all__ = ["Engine", "Generation"]
 
@@ -30,56 +30,6 @@ PROMPT_CHUNK = 512
 """Prompt tokens of one row read in one pass, which bounds the memory of the attention weights."""
 PASS_TOKENS = 1024
 """Prompt tokens read in one pass over all rows."""
-
-
-@dataclass(slots=True, eq=False)
-class Generation:
-    """A request under way."""
-
-    request: Request
-    done: Callable[[Reply], None] | None = None
-    track: Track | None = None
-    """Its row of the batch; None while it waits."""
-    prompt_length: int = 0
-    cached: int = 0
-    seed: int = 0
-    draws: Draws | None = None
-    logprobs: list[float] = field(default_factory=list)
-    text: str = ""
-    """The reply so far."""
-    reply: Reply | None = None
-    """The reply, once done."""
-    forced: tuple[int, ...] = ()
-    """Token ids of a given reply, which is scored instead of drawn."""
-    greedy: bool = True
-    """Whether each forced token was the most likely one."""
-    leader: Generation | None = None
-    """Another request with the same prompt, whose reading of it this one waits for."""
-    companion: Generation | None = None
-    """The second stream, which reads along."""
-    contrast: Control | None = None
-    """The control that puts the two streams together."""
-    follows: bool = False
-    """Whether this is a second stream: it says what the first one says."""
-    said: tuple[Message, ...] | None = None
-    """What a second stream is told."""
-    pending: list[torch.Tensor] = field(default_factory=list)
-    """Logits that wait for those of the other stream."""
-
-    @property
-    def streams(self) -> list[Generation]:
-        """The request's rows of the batch."""
-        return [self] if self.companion is None else [self, self.companion]
-
-    @property
-    def read(self) -> bool:
-        """Whether all its tokens so far were computed."""
-        return self.track is not None and self.track.computed == len(self.track.tokens)
-
-    @property
-    def generated(self) -> list[int]:
-        """Token ids of the reply so far."""
-        return [] if self.track is None else self.track.tokens[self.prompt_length :]
 
 
 class Engine:
@@ -148,13 +98,18 @@ class Engine:
         logits = self.runner.run([chunk for _, chunk in chunks])
         self.passes += 1
         self._follow_leaders()
+        for generation in [g for g in self.active if g.unsteered and not g.follows]:
+            if all(stream.read for stream in generation.streams):
+                self._steer(generation)
         ready = []
         for (generation, chunk), rows in zip(chunks, logits, strict=True):
+            if not chunk.wanted:  # its prompt goes on, or was steered
+                continue
             if generation.companion or generation.follows:
                 generation.pending.append(rows)
             elif generation.forced:
                 self._score(generation, chunk, rows)
-            elif len(rows):
+            else:
                 ready.append((generation, rows[-1]))
         for generation in [g for g in self.active if g.companion and all(stream.read for stream in g.streams)]:
             assert generation.track is not None
@@ -215,7 +170,8 @@ class Engine:
         session = request.session
         if session is not None and session.companion is None:
             session.companion = Session(session.model)
-        twin = replace(request, readings=frozenset(), session=session.companion if session else None)
+        drawn = replace(request.sampling, seed=generation.seed)
+        twin = replace(request, sampling=drawn, readings=frozenset(), session=session.companion if session else None)
         generation.companion = Generation(twin, forced=generation.forced, follows=True, said=messages)
         self._prepare(generation.companion)
 
@@ -224,24 +180,66 @@ class Engine:
         request = generation.request
         rendering = self.template.render(say(request) if generation.said is None else generation.said)
         memory = request.session.memory if request.session else {}
-        row = Row(rendering, len(rendering.token_ids), deepcopy(memory))
-        track = _track(rendering, row, request.controls, request.readings)
-        if request.prefix:
-            track.tokens += self.template.tokenizer(request.prefix, add_special_tokens=False)["input_ids"]
-        generation.track, generation.prompt_length = track, len(track.tokens)
-        row.prompt_length = len(track.tokens)
-        row.replies = track.earlier_replies()
-        track.keep_from = len(track.tokens) - 1
-        track.tokens += generation.forced
-        sampling = request.sampling
-        generation.seed = fresh_seed() if sampling.seed is None else sampling.seed
+        generation.seed = fresh_seed() if request.sampling.seed is None else request.sampling.seed
         generation.draws = Draws(generation.seed)
+        row = Row(rendering, len(rendering.token_ids), deepcopy(memory), seed=generation.seed)
+        track = generation.track = Track([], row, request.controls, request.readings)
+        steering = [control.steers_from_state for control in request.controls]
+        generation.unsteered = any(steering)
+        if generation.unsteered and not generation.follows:
+            track.readings |= {"state"}
+        generation.insertions = [
+            control.embeddings(row) if "embeddings" in control.points and not steers else ()
+            for control, steers in zip(request.controls, steering, strict=True)
+        ]
+        self._lay_out(generation)
         cache = request.session.cache if request.session else None
         if isinstance(cache, KeyValueCache) and cache.key == control_key(request):
             # The last token is always computed: its logits start the reply.
             generation.cached = min(cache.common_prefix(track.tokens), generation.prompt_length - 1)
             track.reused = take_prefix(cache.segments, generation.cached)
             self.pool.touch(cache)
+
+    def _lay_out(self, generation: Generation) -> None:
+        """Lay out the prompt and, unless there are prefix tokens to come in between, what is given of the reply."""
+        track = generation.track
+        assert track is not None
+        track.lay_out([item for insertions in generation.insertions for item in insertions])
+        begun = "" if generation.unsteered else generation.request.prefix
+        if begun:
+            track.tokens += self.template.tokenizer(begun, add_special_tokens=False)["input_ids"]
+        generation.prompt_length = track.row.prompt_length = len(track.tokens)
+        track.keep_from = len(track.tokens) - 1
+        if not generation.unsteered:
+            track.tokens += generation.forced
+
+    def _steer(self, generation: Generation) -> None:
+        """Let the controls that waited for the state decide on their prefix tokens, and go on with those."""
+        assert generation.track is not None
+        state_D = torch.from_numpy(generation.track.state)
+        for stream in generation.streams:  # the second one gets what the first one's state calls for
+            track = stream.track
+            assert track is not None
+            unsteered, ready = track.tokens, track.keep_from
+            for index, control in enumerate(stream.request.controls):
+                if control.steers_from_state:
+                    stream.insertions[index] = control.steer(track.row, state_D)
+                    if stream.insertions[index] and stream.request.session is not None and stream.request.keep:
+                        # But for the last token: what controls note of it is noted again, with the reply after it.
+                        stream.kept = stream.kept or self._stored(stream, ready)
+            stream.unsteered = False
+            self._lay_out(stream)
+            track.computed = min(track.computed, _common_length(unsteered, track.tokens))
+            if track.computed < len(unsteered):  # what controls note from here on is of a prompt with a prefix in it
+                stream.noted = deepcopy(track.row.memory)
+            stream.cached = min(stream.cached, track.computed)
+            if track.keep_from > ready:  # what was read where the prompt ended is not at its end any more
+                stream.pending.clear()
+                track.state, track.mass_L, track.mass_count = None, None, 0
+            track.readings = stream.request.readings
+            track.state = track.state if "state" in track.readings else None
+        if generation.prompt_length + max(1, len(generation.forced)) > self.context:
+            self._finish(generation, "context")
 
     def _place(self, generation: Generation, slot: int) -> None:
         track = generation.track
@@ -337,7 +335,7 @@ class Engine:
             if not generations:
                 return
         others = [g.companion.pending[-1][-1] if g.companion else None for g in generations]
-        logits_R_V = _controlled_logits(generations, logits_R_V, others)
+        logits_R_V = controlled_logits(generations, logits_R_V, others)
         settings = [g.request.sampling for g in generations]
         tokens = draw(logits_R_V, settings, [g.draws for g in generations if g.draws is not None])
         wanted = [r for r, setting in enumerate(settings) if setting.logprobs]
@@ -354,7 +352,7 @@ class Engine:
         others = torch.cat(generation.companion.pending) if generation.companion else [None] * len(logits_W_V)
         for position, logits_V, other_V in zip(chunk.wanted, logits_W_V, others, strict=True):
             track.row.generated = track.tokens[generation.prompt_length : position + 1]
-            logits_V = _controlled_logits([generation], logits_V[None], [other_V])[0]
+            logits_V = controlled_logits([generation], logits_V[None], [other_V])[0]
             if position + 1 < len(chunk.sequence.tokens):
                 token = chunk.sequence.tokens[position + 1]
                 generation.logprobs.append(float(torch.log_softmax(logits_V, dim=-1)[token]))
@@ -412,6 +410,7 @@ class Engine:
             attention=mass,
             error=error,
             seed=generation.seed,
+            chosen=dict(track.row.chosen) if track else {},
         )
         if generation in self.active:
             if reason != "error":
@@ -426,14 +425,20 @@ class Engine:
         assert track is not None
         if request.session is None or not request.keep:
             return
-        request.session.memory = track.row.memory
-        kept = sum(segment.tokens for segment in track.reused)
-        segments = track.reused
-        if track.computed > kept:
-            segments = (*segments, self.runner.arena.store(track.slot, kept, track.computed))
-        cache = KeyValueCache(tuple(track.tokens[: track.computed]), segments, control_key(request))
+        request.session.memory = track.row.memory if generation.noted is None else generation.noted
+        cache = generation.kept or self._stored(generation, track.computed)
         request.session.cache = cache
         self.pool.touch(cache)
+
+    def _stored(self, generation: Generation, length: int) -> KeyValueCache:
+        """What was read of the row's first `length` tokens, copied out of the arena."""
+        track = generation.track
+        assert track is not None
+        kept = sum(segment.tokens for segment in track.reused)
+        segments = track.reused
+        if length > kept:
+            segments = (*segments, self.runner.arena.store(track.slot, kept, length))
+        return KeyValueCache(tuple(track.tokens[:length]), segments, control_key(generation.request))
 
     def _release(self, generation: Generation) -> None:
         if generation.companion:
@@ -446,46 +451,6 @@ class Engine:
                     waiting.track.reused = ()
 
 
-def _track(rendering: Rendering, row: Row, controls: tuple[Control, ...], readings: frozenset[str]) -> Track:
-    """Lay out the prompt: its tokens, and what the controls insert between them."""
-    insertions = sorted(
-        (item for control in controls if "embeddings" in control.points for item in control.embeddings(row)),
-        key=lambda item: item.index,
-    )
-    tokens: list[int] = []
-    embeddings: dict[int, torch.Tensor] = {}
-    read = 0
-    for item in insertions:
-        tokens += rendering.token_ids[read : item.index]
-        read = max(read, item.index)
-        for vector in item.vectors:
-            embeddings[len(tokens)] = vector
-            # The same vector gets the same id, so that a cache is taken over only where it agrees.
-            tokens.append(-1 - hash(vector.detach().float().cpu().numpy().tobytes()) % 2**62)
-    tokens += rendering.token_ids[read:]
-    shift = [(item.index, len(item.vectors)) for item in insertions]
-    return Track(tokens, row, controls, readings, embeddings, shift)
-
-
-def _controlled_logits(
-    generations: Sequence[Generation], logits_R_V: torch.Tensor, companions: Sequence[torch.Tensor | None]
-) -> torch.Tensor:
-    """Let the controls of each row change its logits; `companions` has [V] of the second stream, where there is one."""
-    depth = max((len(g.request.controls) for g in generations), default=0)
-    for level in range(depth):
-        carriers: dict[tuple[int, bool], list[int]] = {}
-        for r, generation in enumerate(generations):
-            controls = generation.request.controls
-            if level < len(controls) and "logits" in controls[level].points:
-                control = controls[level]
-                carriers.setdefault((id(control), control is generation.contrast), []).append(r)
-        for (_, contrasts), rows in carriers.items():
-            control = generations[rows[0]].request.controls[level]
-            if contrasts:
-                other = torch.stack([logits_V for r in rows if (logits_V := companions[r]) is not None])
-                changed = control.contrast(logits_R_V[rows], other)
-            else:
-                tracks = [generations[r].track for r in rows]
-                changed = control.logits([track.row for track in tracks if track is not None], logits_R_V[rows])
-            logits_R_V = logits_R_V.index_copy(0, torch.tensor(rows, device=logits_R_V.device), changed)
-    return logits_R_V
+def _common_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """Number of leading tokens that two rows share."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -12,7 +12,7 @@ from telic.errors import ModelError
 from telic.models.attention import IMPLEMENTATION, AttentionControl, Group, Pass, active
 from telic.models.base import Request
 from telic.models.cache import Arena, Segment, Shape
-from telic.models.control import Control, Row, Step
+from telic.models.control import Control, Insertion, Point, Row, Step
 from telic.rendering import Span
 
 __all__ = ["Chunk", "Runner", "Track"]
@@ -42,6 +42,23 @@ class Track:
     mass_count: int = 0
     state: Any = None
 
+    def lay_out(self, insertions: Sequence[Insertion]) -> None:
+        """Lay out the prompt: its tokens, and what controls insert between them, in order where at one place."""
+        rendering = self.row.rendering
+        ordered = sorted(insertions, key=lambda item: item.index)
+        self.tokens, self.embeddings = [], {}
+        read = 0
+        for item in ordered:
+            self.tokens += rendering.token_ids[read : item.index]
+            read = max(read, item.index)
+            for vector in item.vectors:
+                self.embeddings[len(self.tokens)] = vector
+                # The same vector gets the same id, so that a cache is taken over only where it agrees.
+                self.tokens.append(-1 - hash(vector.detach().float().cpu().numpy().tobytes()) % 2**62)
+        self.tokens += rendering.token_ids[read:]
+        self.shift = [(item.index, len(item.vectors)) for item in ordered]
+        self.row.replies = self._earlier_replies()
+
     def positions(self, span: Span) -> Span:
         """A span of prompt tokens as positions."""
         moved = sum(count for index, count in self.shift if index <= span.start)
@@ -55,8 +72,7 @@ class Track:
             return [True] * (end - start)
         return [p >= own or any(span.start <= p < span.end for span in self.row.replies) for p in range(start, end)]
 
-    def earlier_replies(self) -> tuple[Span, ...]:
-        """Positions of the earlier replies, each with the token from which it starts."""
+    def _earlier_replies(self) -> tuple[Span, ...]:
         rendering = self.row.rendering
         spans = [
             self.positions(span)
@@ -262,7 +278,7 @@ class Runner:
             wanted = len(chunk.wanted)
             if wanted and "state" in chunk.sequence.readings and chunk.sequence.state is None:
                 assert self._last_hidden is not None
-                chunk.sequence.state = self._last_hidden[place + wanted - 1].float().cpu().numpy().copy()
+                chunk.sequence.state = self._last_hidden[place].float().cpu().numpy().copy()
             place += wanted
         single = [c for c in chunks if c.end - c.start == 1]
         members = ([single] if single else []) + [[c] for c in chunks[len(single) :]]
@@ -283,8 +299,19 @@ def _attended(chunk: Chunk) -> bool:
 
 
 def control_key(request: Request) -> str:
-    """Names the forward pass of a request: the keys of the controls that act within it."""
-    return "|".join(c.key for c in request.controls if c.points & {"embeddings", "attention", "residual"})
+    """Names the forward pass of a request: the keys of the controls that act within it.
+
+    Of those that steer from the state nothing is kept in a cache.
+    """
+    acting = (c for c in request.controls if c.points & _touched(c))
+    return "|".join(key for control in acting if (key := control.key))  # empty: it only reads
+
+
+def _touched(control: Control) -> frozenset[Point]:
+    """The points at which a control changes what is kept of a forward pass."""
+    return frozenset(
+        {"attention", "residual"} if control.steers_from_state else {"embeddings", "attention", "residual"}
+    )
 
 
 def _by_control(chunks: Sequence[Chunk], point: str) -> list[tuple[Control, list[tuple[int, Chunk]]]]:

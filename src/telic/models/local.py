@@ -98,6 +98,12 @@ class LocalModel:
         """Number of decoder layers."""
         return self.runner.layers
 
+    @property
+    def cache_bytes(self) -> int:
+        """Memory of what sessions keep; waits for the pass under way."""
+        with self._lock:
+            return self.engine.pool.nbytes
+
     def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
         """A dialogue as this model sees it."""
         return self.template.render(messages, reply=reply)
@@ -147,7 +153,8 @@ class LocalModel:
             if len(scored) == len(request.choices):
                 done(pick(request, [scored[choice] for choice in request.choices], seed))
 
-        branch = replace(request, choices=(), keep=False)  # what is chosen is not in the cache until it is said
+        # What is chosen is not in the cache until it is said. One seed, so that a control decides the same for all.
+        branch = replace(request, choices=(), keep=False, sampling=replace(request.sampling, seed=seed))
         for choice in request.choices:
             forced = tuple(self.tokenizer(choice, add_special_tokens=False)["input_ids"])
             self.engine.submit(branch, partial(take, choice), forced=forced)
@@ -176,25 +183,49 @@ class LocalModel:
             yield reply.text
             yield reply
             return
-        with self._lock:
-            generation = self.engine.submit(request)
+        generation = self.begin(request)
         shown = 0
         try:
             while generation.reply is None:
-                with self._lock:
-                    if generation.reply is None:  # another thread may have brought it to its end
-                        self._step()
-                safe = _settled(generation.text, request.sampling.stop)
+                self.advance(generation)
+                safe = self.settled(generation)
                 if generation.reply is None and safe > shown:
                     yield generation.text[shown:safe]
                     shown = safe
         finally:
-            if generation.reply is None:
-                with self._lock:
-                    self.engine.cancel(generation)
+            self.give_up(generation)
         if len(generation.reply.text) > shown:
             yield generation.reply.text[shown:]
         yield generation.reply
+
+    # For whoever serves requests as they come: each may begin, and be given up, between any two passes.
+
+    def begin(self, request: Request) -> Generation:
+        """Put a request into the batch; `advance` brings it on, its `reply` is set at the end."""
+        with self._lock:
+            return self.engine.submit(request)
+
+    def advance(self, generation: Generation | None = None) -> None:
+        """Run one pass over all that is under way; none if this generation has come to its end meanwhile.
+
+        Raises:
+            ModelError: there is nothing under way.
+        """
+        with self._lock:
+            if generation is None or generation.reply is None:
+                self._step()
+
+    def give_up(self, generation: Generation) -> None:
+        """Take a request out of the batch; nothing happens to one that has its reply."""
+        with self._lock:
+            if generation.reply is None:
+                self.engine.cancel(generation)
+
+    def settled(self, generation: Generation) -> int:
+        """Characters of a growing reply that are final: all of them once it has ended."""
+        if generation.reply is not None:
+            return len(generation.text)
+        return _settled(generation.text, generation.request.sampling.stop)
 
     def score(
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()

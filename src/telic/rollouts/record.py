@@ -106,12 +106,14 @@ class _Act:
     tokens: int = 0
     prompt_tokens: int = 0
     finish: str = "stop"
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
     def count(self, request: Request, reply: Reply) -> None:
         self.prompt_tokens = max(self.prompt_tokens, reply.prompt_tokens)
         if not request.choices and request.sampling.max_new_tokens > 1:
             self.tokens += reply.new_tokens
             self.finish = reply.finish
+            self.chosen = reply.chosen
 
 
 @dataclass
@@ -168,6 +170,7 @@ class _Record:
                 finish=spent.finish,
                 tokens=spent.tokens,
                 prompt_tokens=spent.prompt_tokens,
+                readings=_plain(spent.chosen),
                 act=act.kind,
                 reward=dict(step.reward),
             )
@@ -263,3 +266,11 @@ class _Record:
         turn = Turn(role=event.speaker, round=max(rounds, default=1), text=text, finish="given", seen_by=seen_by)
         turn.act = event.act.kind if event.act else ""
         self.episode.turns.append(turn)
+
+
+def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What a control decided on, as JSON has it: of a float32, seven digits are all there is."""
+    return {
+        name: [float(f"{number:.7g}") for number in value.tolist()] if hasattr(value, "tolist") else value
+        for name, value in chosen.items()
+    }

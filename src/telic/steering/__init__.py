@@ -48,6 +48,7 @@ __getattr__ = imports(
 registry.declare(
     guidance="telic.steering.guidance:Guidance",
     hold="telic.steering.hold:Hold",
+    planner="telic.planner.steer:steer",
     prompt="telic.steering.prompt:Prompt",
     reminder="telic.steering.reminder:Reminder",
     split_softmax="telic.steering.split_softmax:SplitSoftmax",

@@ -79,6 +79,8 @@ class Stored(Control):
 
     of_tensors: ClassVar[frozenset[str]] = frozenset()
     """Fields that are no options, because `tensors()` holds what they say."""
+    file: ClassVar[str] = TENSORS
+    """What the file with the tensors is called."""
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Its tensors by name, on the CPU."""
@@ -136,9 +138,10 @@ def save_pretrained(control: Control, folder: str | Path, *, model: Model | None
     """
     folder = Path(folder)
     tensors: dict[str, torch.Tensor] = {}
+    file = TENSORS
     origin = Origin.of(model) if model is not None else getattr(control, "origin", None)
     if isinstance(control, Stored):
-        options, tensors = control.options(), control.tensors()
+        options, tensors, file = control.options(), control.tensors(), control.file
     elif is_dataclass(control):
         options = {key: value for key, value in control.spec().items() if key != "name"}
     else:
@@ -152,7 +155,7 @@ def save_pretrained(control: Control, folder: str | Path, *, model: Model | None
         "telic": version("telic"),
         "model": asdict(origin) if origin is not None else None,
         "tensors": sorted(tensors),
-    }
+    } | ({"file": file} if file != TENSORS else {})
     try:
         text = json.dumps(config, indent=2, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -163,9 +166,9 @@ def save_pretrained(control: Control, folder: str | Path, *, model: Model | None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
         if tensors:
-            _safetensors().save_file(tensors, folder / TENSORS, metadata={"format": "pt"})
+            _safetensors().save_file(tensors, folder / file, metadata={"format": "pt"})
         else:  # of a control that was there before
-            (folder / TENSORS).unlink(missing_ok=True)
+            (folder / file).unlink(missing_ok=True)
         if not (folder / CARD).exists():
             (folder / CARD).write_text(_card(control.name, options, origin), encoding="utf-8")
     except OSError as error:
@@ -206,7 +209,8 @@ def from_pretrained(
     spec = {**config.get("options", {}), **options, "name": config["control"]}
     if not config.get("tensors"):
         return build(spec)
-    control = build({**spec, "tensors": _tensors(folder / TENSORS), "origin": origin, "path": str(source)})
+    tensors = _tensors(folder / Path(str(config.get("file", TENSORS))).name)
+    control = build({**spec, "tensors": tensors, "origin": origin, "path": str(source)})
     if isinstance(control, Stored):
         if sha256 and control.sha256 != sha256:
             raise ConfigError(
@@ -228,7 +232,7 @@ def _folder(source: str, revision: str | None) -> Path:
     except ImportError:
         raise MissingExtraError("loading a control from the Hub", "local") from None
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=[CONFIG, TENSORS, CARD]))
+        return Path(snapshot_download(source, revision=revision, allow_patterns=[CONFIG, "*.safetensors", CARD]))
     except Exception as error:  # the network's, the server's and the file system's, each of its own kind
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(

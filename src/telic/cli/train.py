@@ -1,0 +1,123 @@
+"""`telic train`: a planner that pursues the purpose's goal."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from telic.cli.output import load_model, note, print_json, print_table, progress, say
+from telic.cli.usage import Checked, Interrupted, how_to_resume
+from telic.planner.config import TrainConfig
+
+if TYPE_CHECKING:
+    from telic.planner.training import Stage, TrainRun
+    from telic.statistics import Interval
+
+__all__ = ["Train"]
+
+
+class TrainSettings(Checked, TrainConfig):
+    """How the planner is trained and judged."""
+
+
+@dataclass
+class Train:
+    """Train a planner of dialogue action tokens for the purpose's game, and judge it on scenarios that it never saw.
+
+    One that plays better than the unsteered model beyond doubt is put beside the purpose file and named in it, so that
+    `chat`, `play`, `measure` and `serve` use it.
+    """
+
+    purpose: tyro.conf.Positional[str]
+    """A purpose file with a [game]."""
+    model: str | None = None
+    """Model to use instead of the purpose's."""
+    runs: Path = Path("runs")
+    """Where run folders are made."""
+    resume: Path | None = None
+    """A run folder to go on with; give the same settings."""
+    write: bool = True
+    """Put a better planner into planners/, and name it in the purpose file."""
+    json: bool = False
+    """Print the result as JSON, and no progress."""
+    settings: tyro.conf.OmitArgPrefixes[TrainSettings] = field(default_factory=TrainSettings)
+
+    def run(self) -> None:
+        """Train, judge, write, print."""
+        from telic.planner.training import train
+        from telic.purpose import Purpose
+
+        purpose = Purpose.load(self.purpose)
+        model = load_model(self.model or purpose.model)
+        folder: Path | None = self.resume
+
+        def begun(path: Path) -> None:
+            nonlocal folder
+            folder = path
+            if not self.json:
+                note(f"Run folder {path} (after an interruption, go on with --resume {path})", style="dim")
+
+        try:
+            with progress(quiet=self.json) as ticker:
+                run = train(
+                    model,
+                    purpose,
+                    folder=self.runs,
+                    resume=self.resume,
+                    on_start=begun,
+                    on_stage=self._announce,
+                    on_reply=ticker.hear,
+                    config=self.settings,
+                )
+        except KeyboardInterrupt:
+            raise Interrupted(how_to_resume(folder)) from None
+        written = self._write(run, purpose.name)
+        if self.json:
+            judged = [arm.model_dump(mode="json") for arm in run.judged]
+            document = {
+                "folder": str(run.folder),
+                "planner": str(run.path),
+                "stage": run.stage,
+                "headline": run.headline,
+            }
+            print_json({**document, "written": written, "validation": run.validation, "judged": judged})
+            return
+        _print(run)
+        if written:
+            say(f"Written to {self.purpose}: [planner] path = {written!r}")
+
+    def _announce(self, stage: Stage) -> None:
+        if not self.json:
+            figures = ", ".join(f"{name} {value:.4g}" for name, value in stage.figures.items())
+            note(f"{stage.name}: {figures} ({stage.seconds:.0f} s)")
+
+    def _write(self, run: TrainRun, name: str) -> str | None:
+        """Put a planner that is better beyond doubt beside the purpose file, and name it there."""
+        from telic.purpose import update_file
+
+        file = Path(self.purpose)
+        if not (self.write and run.better and file.is_file()):
+            return None
+        shutil.copytree(run.path, file.parent / "planners" / name, dirs_exist_ok=True)
+        update_file(self.purpose, {"planner": {"path": f"planners/{name}"}})
+        return f"planners/{name}"
+
+
+def _print(run: TrainRun) -> None:
+    rows = []
+    for arm in run.judged:
+        how = arm.behaviour
+        shown = (arm.returns, arm.gain, how.perplexity, how.distinct2, how.turning)
+        rows.append((arm.name, *map(_shown, shown)))
+    print_table(("", "return", "gain over unsteered", "perplexity", "distinct pairs", "cosine of actions"), rows)
+    say()
+    say(run.headline[:1].upper() + run.headline[1:] + ".")
+    say(f"Planner: {run.path}")
+
+
+def _shown(found: Interval | None) -> str:
+    return "" if found is None else str(found)

@@ -1,0 +1,154 @@
+"""Dialogue acts as a basis of actions: what a planner chooses can be said in words.
+
+An act is written down as a few ways to say it ("When would suit you?"), and distilled: its prefix tokens are those
+after which the frozen model is most likely to say such things, whatever the dialogue is about. A planner over the acts
+then decides how much of each goes into the next reply.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from telic.dialogue import Dialogue, Message
+from telic.errors import ConfigError
+from telic.models.local import LocalModel
+from telic.planner.cloning import CloneConfig, descend
+from telic.planner.gradient import Example, Utterances
+from telic.planner.upmapping import embeddings_of
+
+__all__ = ["Act", "ActSet", "Context", "distil", "load_acts"]
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Act(_Part):
+    """One thing that one can do by speaking."""
+
+    name: Text
+    """What it is called in reports."""
+    says: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Ways to say it."""
+
+
+class Context(_Part):
+    """A dialogue in which the acts are said."""
+
+    system: Text | None = None
+    """The system prompt."""
+    said: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """What was said in turn; the other side begins, and has the last word."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The dialogue, as the model is told it."""
+        dialogue = Dialogue().with_system(self.system)
+        for number, text in enumerate(self.said):
+            dialogue = dialogue.add("assistant" if number % 2 else "user", text)
+        return tuple(dialogue)
+
+
+class ActSet(_Part):
+    """Acts, and dialogues to say them in."""
+
+    acts: Annotated[tuple[Act, ...], Field(min_length=2)]
+    contexts: Annotated[tuple[Context, ...], Field(min_length=1)]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the acts are called."""
+        return tuple(act.name for act in self.acts)
+
+    def only(self, *names: str) -> ActSet:
+        """Some of the acts.
+
+        Raises:
+            ConfigError: there is none of that name.
+        """
+        for name in names:
+            if name not in self.names:
+                raise ConfigError(f"there is no act {name!r}; known: {', '.join(self.names)}")
+        return self.model_copy(update={"acts": tuple(act for act in self.acts if act.name in names)})
+
+
+def load_acts(path: str | Path | None = None) -> ActSet:
+    """Read acts from a TOML file; by default the sixteen that come with Telic.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not such a file; the message names the place in it.
+    """
+    source = Path(path) if path is not None else resources.files("telic.planner") / "data" / "acts.toml"
+    try:
+        found = ActSet.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"cannot read the acts in {str(source)!r}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{source}: {place}: {first['msg']}") from None
+    except ValueError as error:
+        raise ConfigError(f"{source}: not TOML: {error}") from None
+    if len(set(found.names)) < len(found.names):
+        raise ConfigError(f"{source}: two acts have one name; give each its own")
+    for number, context in enumerate(found.contexts):
+        if len(context.said) % 2 == 0:
+            raise ConfigError(f"{source}: contexts.{number}.said: the other side has to have the last word")
+    return found
+
+
+def distil(
+    model: LocalModel,
+    acts: ActSet | None = None,
+    *,
+    tokens: int = 2,
+    contexts: int = 3,
+    config: CloneConfig | None = None,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> dict[str, torch.Tensor]:
+    """Find the prefix tokens of every act, for `Planner.new(model, acts=...)`.
+
+    Args:
+        model: the frozen model.
+        acts: by default those that come with Telic.
+        tokens: L, prefix tokens of each.
+        contexts: in how many of the dialogues each utterance is said.
+        config: how they are learnt; by default 8 epochs in batches of 4, since a prefix learns from its own act alone.
+        on_epoch: is told of each epoch's number, from 1, and its loss over all acts.
+
+    Returns:
+        By name of the act: float32 [L, D].
+
+    Raises:
+        ConfigError: there are no tokens or contexts.
+    """
+    if tokens < 1 or contexts < 1:
+        raise ConfigError(f"tokens is {tokens!r} and contexts is {contexts!r}; expected 1 or more of each")
+    acts = acts or load_acts()
+    examples: list[Example] = []
+    owners: list[str] = []
+    for act in acts.acts:
+        for text in act.says:
+            for _ in range(min(contexts, len(acts.contexts))):
+                # One dialogue after the other, so that each act is said in all of them.
+                context = acts.contexts[len(examples) % len(acts.contexts)]
+                examples.append(Example(context.messages, text))
+                owners.append(act.name)
+    mean_D = embeddings_of(model).mean_D
+    prefixes = {name: torch.nn.Parameter(mean_D.repeat(tokens, 1)) for name in acts.names}
+
+    def stacked(index_B: list[int]) -> torch.Tensor:
+        return torch.stack([prefixes[owners[number]] for number in index_B])
+
+    config = config or CloneConfig(epochs=8, batch=4)
+    descend(prefixes, stacked, Utterances(model, examples), torch.ones(len(examples)), config, on_epoch=on_epoch)
+    return {name: prefix_L_D.detach() for name, prefix_L_D in prefixes.items()}

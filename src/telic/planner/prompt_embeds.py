@@ -1,0 +1,154 @@
+"""Steering at scale: the prompt's embeddings, prefix tokens included, for a vLLM server that decodes the reply.
+
+The model's own weights are needed here as well, to read the state from which the planner decides; but this machine then
+only reads prompts. The server is started with `--enable-prompt-embeds`, which its authors advise for trusted users
+only, and takes the embeddings at its completions endpoint as base64 of what `torch.save` writes.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from telic.errors import ModelError, UnsupportedControlError
+from telic.models.base import Reply, Request, Sampling
+from telic.models.compatibility import refuse_unsupported, say
+from telic.models.control import Insertion, Row
+from telic.models.endpoint import Endpoint, MalformedReplyError, read_reply
+from telic.models.forward import Track
+from telic.models.local import LocalModel
+from telic.models.sampling import fresh_seed
+
+__all__ = ["complete", "encode", "prompt_embeddings"]
+
+_WITHIN_REACH = frozenset({"messages", "embeddings"})
+
+
+@torch.no_grad()
+def prompt_embeddings(model: LocalModel, request: Request) -> torch.Tensor:
+    """The prompt as the model's first layer would see it, with what the request's controls insert.
+
+    Args:
+        model: the same weights as the server's.
+        request: its controls act on messages and embeddings only; its seed decides on a planner's noise.
+
+    Returns:
+        [prompt tokens, hidden], in the model's own precision.
+
+    Raises:
+        UnsupportedControlError: a control acts elsewhere, which no prompt can carry.
+        ModelError: the prompt does not fit into the context.
+    """
+    refuse_unsupported(model, [request])
+    for control in request.controls:
+        if not control.points <= _WITHIN_REACH:
+            beyond = ", ".join(sorted(control.points - _WITHIN_REACH))
+            raise UnsupportedControlError(
+                f"control {control.name!r} acts on {beyond}, which does not travel with a prompt's embeddings; "
+                "drop it, or let the local model reply"
+            )
+    rendering = model.render(say(request))
+    seed = fresh_seed() if request.sampling.seed is None else request.sampling.seed
+    row = Row(rendering, len(rendering.token_ids), seed=seed)
+    state_D = _state(model, request) if any(control.steers_from_state for control in request.controls) else None
+    inserted: list[Insertion] = []
+    for control in request.controls:
+        if control.steers_from_state and state_D is not None:
+            inserted += control.steer(row, state_D)
+        elif "embeddings" in control.points:
+            inserted += control.embeddings(row)
+    track = Track([], row)
+    track.lay_out(inserted)
+    if request.prefix:
+        track.tokens += model.tokenizer(request.prefix, add_special_tokens=False)["input_ids"]
+    embed = model.model.get_input_embeddings()
+    ids = torch.tensor([max(token, 0) for token in track.tokens], device=embed.weight.device)
+    embedded_P_D: torch.Tensor = embed(ids).clone()
+    for position, vector_D in track.embeddings.items():
+        embedded_P_D[position] = vector_D.to(embedded_P_D)
+    return embedded_P_D.cpu()
+
+
+def encode(embeddings_P_D: torch.Tensor) -> str:
+    """Embeddings in vLLM's wire format."""
+    buffer = io.BytesIO()
+    torch.save(embeddings_P_D.detach().cpu().contiguous(), buffer)  # what the server reads; nothing here reads any
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def complete(
+    embeddings_P_D: torch.Tensor,
+    model: str,
+    base_url: str,
+    sampling: Sampling | None = None,
+    *,
+    api_key: str | None = None,
+    retries: int = 4,
+    timeout: float = 60.0,
+) -> Reply:
+    """Let a vLLM server reply to a prompt of embeddings.
+
+    Args:
+        embeddings_P_D: see `prompt_embeddings`.
+        model: name of the model at the server.
+        base_url: where its API is, "/v1" included.
+        sampling: how the reply is drawn.
+        api_key: else the environment's OPENAI_API_KEY, if the server wants one.
+        retries: times that a failed request is sent again.
+        timeout: seconds of silence after which it counts as failed.
+
+    Returns:
+        The reply; `finish` is "error" if the server gave none.
+    """
+    from openai import OpenAI
+
+    sampling = sampling or Sampling()
+    key = api_key or os.environ.get("OPENAI_API_KEY") or "no-key-needed"
+    endpoint = Endpoint(model, base_url, key, retries, timeout, {})
+    with OpenAI(base_url=base_url, api_key=key, max_retries=retries, timeout=timeout) as client:
+        try:
+            found = client.completions.create(**_options(embeddings_P_D, model, sampling))
+            choice = found.choices[0] if found.choices else None
+            if choice is None or not isinstance(choice.text, str):
+                raise MalformedReplyError("no text in the first choice")
+        except Exception as error:  # whatever the client raises, as in `RemoteModel`
+            return endpoint.failure(error, sampling)
+    usage = found.usage.model_dump() if found.usage else None
+    return read_reply(choice.text, choice.finish_reason, usage, None, sampling)
+
+
+def _options(embeddings_P_D: torch.Tensor, model: str, sampling: Sampling) -> dict[str, Any]:
+    extra: dict[str, Any] = {"prompt_embeds": encode(embeddings_P_D)}
+    if sampling.top_k:
+        extra["top_k"] = sampling.top_k
+    if sampling.ignore_eos:
+        extra["ignore_eos"] = True
+    options: dict[str, Any] = {
+        "model": model,
+        "prompt": "",  # the client insists on one; the server puts the embeddings first
+        "max_tokens": sampling.max_new_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "extra_body": extra,
+    }
+    if sampling.seed is not None:
+        options["seed"] = sampling.seed
+    if sampling.stop:
+        options["stop"] = list(sampling.stop)
+    return options
+
+
+def _state(model: LocalModel, request: Request) -> torch.Tensor:
+    """The state that the prompt leaves the model in, before any control decides on it."""
+    others = tuple(control for control in request.controls if not control.steers_from_state)
+    once = replace(request.sampling, max_new_tokens=1)
+    asked = replace(request, controls=others, sampling=once, readings=frozenset({"state"}), prefix="", keep=False)
+    reply = model.generate([asked])[0]
+    if reply.state is None:
+        raise ModelError(f"the prompt of {reply.prompt_tokens} tokens cannot be read: {reply.error or reply.finish}")
+    return torch.from_numpy(reply.state)

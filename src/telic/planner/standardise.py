@@ -1,0 +1,45 @@
+"""Standardised states: what a network reads has mean 0 and standard deviation 1 over the buffer."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+__all__ = ["Standardise"]
+
+FLAT = 1e-6
+"""A feature whose standard deviation is below this share of its size is constant up to rounding."""
+
+
+class Standardise(nn.Module):
+    """`(s - mean) / std` per feature; its two tensors are saved with the planner that reads through it.
+
+    Args:
+        mean_D: per feature.
+        std_D: per feature, above zero.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, mean_D: torch.Tensor, std_D: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean_D.detach().clone())
+        self.register_buffer("std", std_D.detach().clone())
+
+    @classmethod
+    def fit(cls, states_N_D: torch.Tensor) -> Standardise:
+        """Take mean and standard deviation from states. A constant feature becomes 0 and is not blown up."""
+        variance_D, mean_D = torch.var_mean(states_N_D, dim=0, correction=0)
+        std_D = variance_D.sqrt()
+        constant_D = std_D <= FLAT * states_N_D.abs().amax(dim=0)
+        return cls(mean_D, torch.where(constant_D, torch.ones_like(std_D), std_D))
+
+    @classmethod
+    def identity(cls, size: int) -> Standardise:
+        """Leave states of `size` features as they are."""
+        return cls(torch.zeros(size), torch.ones(size))
+
+    def forward(self, states_B_D: torch.Tensor) -> torch.Tensor:
+        """The standardised states, [B, D]."""
+        return (states_B_D - self.mean) / self.std

@@ -1,0 +1,134 @@
+"""The planner as a control: once the prompt is read, it decides on the prefix tokens before the reply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import torch
+
+from telic.errors import ConfigError
+from telic.models.base import Model
+from telic.models.control import Insertion, Point, Row
+from telic.planner.planner import Planner, PlannerShape
+from telic.registry import suggest
+from telic.steering.saving import Origin, Stored, from_pretrained
+
+__all__ = ["Steer", "steer"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Steer(Stored):
+    """Reads the state that the prompt leaves the model in, and puts the planner's prefix tokens before the reply.
+
+    With the reply comes what was decided (`Reply.chosen`): the `state` and the `action`, float32 arrays; `clone`, the
+    action of the clone alone, where the planner has more than that; and `act`, the largest dialogue act, where the
+    action is a mixture of those.
+
+    The prefix is never part of the history: the next turn reads what was said without it. So a state is a function of
+    the dialogue's text, whatever steered it, and `end` leaves the session's cache of the prompt as it was; the reply
+    is read again with the next turn, since it was written with the prefix before it.
+
+    Raises:
+        ConfigError: an option is wrong.
+    """
+
+    planner: Planner
+    """What decides."""
+    sigma: float = 0.0
+    """Standard deviation of the noise on its actions, drawn with each request's seed; 0 is greedy."""
+
+    name: ClassVar[str] = "planner"
+    points: ClassVar[frozenset[Point]] = frozenset({"embeddings"})
+    steers_from_state: ClassVar[bool] = True
+    of_tensors: ClassVar[frozenset[str]] = frozenset({"planner"})
+    file: ClassVar[str] = "planner.safetensors"
+
+    def __post_init__(self) -> None:
+        if (
+            isinstance(self.sigma, bool)
+            or not isinstance(self.sigma, int | float)
+            or not 0 <= self.sigma < float("inf")
+        ):
+            raise ConfigError(f"control 'planner': sigma is {self.sigma!r}; expected a number of 0 or more")
+
+    def options(self, *, all_of_them: bool = False) -> dict[str, Any]:
+        """The planner's shape, and the control's own options."""
+        return {**self.planner.plain_shape(), **super().options(all_of_them=all_of_them)}
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The planner's parameters and buffers."""
+        return {name: tensor.cpu().contiguous() for name, tensor in self.planner.state_dict().items()}
+
+    def check(self, model: Model) -> None:
+        """Refuse a model that it was not made for.
+
+        Raises:
+            ConfigError: it is another model, or has another hidden size.
+        """
+        self.planner.check(model)
+
+    def steer(self, row: Row, state_D: torch.Tensor) -> Sequence[Insertion]:
+        """The prefix tokens that the state calls for."""
+        planner = self.planner
+        action_A = planner.act(state_D)
+        if self.sigma:
+            drawn = torch.Generator().manual_seed(row.seed)
+            action_A = action_A + self.sigma * torch.randn(len(action_A), generator=drawn)
+        row.chosen |= {"state": state_D.numpy(), "action": action_A.numpy()}
+        if planner.policy.residual is not None:
+            row.chosen["clone"] = planner.policy.clone(state_D[None])[0].detach().numpy()
+        if said := planner.describe(action_A):
+            row.chosen["act"] = said[0][0]
+        if not planner.shape.tokens:
+            return ()
+        return [Insertion(self._place(row), planner.prefix(action_A))]
+
+    def _place(self, row: Row) -> int:
+        """Before which token of the prompt the prefix goes."""
+        opening = self.planner.shape.opening
+        places = {
+            "end": len(row.rendering.token_ids),
+            "mid": max(row.rendering.system_turn.end, opening),
+            "start": opening,
+        }
+        return places[self.planner.shape.placement]
+
+
+def steer(
+    path: str = "",
+    *,
+    tensors: Mapping[str, torch.Tensor] | None = None,
+    origin: Origin | None = None,
+    sha256: str = "",
+    force: bool = False,
+    **options: Any,
+) -> Steer:
+    """The factory: load a saved planner for a purpose file.
+
+    Args:
+        path: its folder or Hub id.
+        tensors: the planner's, instead of loading them.
+        origin: the model that it was made for.
+        sha256: as in the control's `spec`: refuse tensors that are not those.
+        force: use it also on a model that goes by another name.
+        **options: `sigma`; and the planner's shape, as it was saved.
+
+    Raises:
+        ConfigError: there is no such planner, or an option is wrong.
+    """
+    known = ["sigma", *(f.name for f in fields(PlannerShape))]
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"control 'planner': unknown option {option!r}{suggest(option, ['path', *known])}")
+    if tensors is None:
+        if not path:
+            raise ConfigError("control 'planner': expected path = the folder or Hub id of a trained planner")
+        loaded = from_pretrained(path, force=force, sha256=sha256, **options)
+        if not isinstance(loaded, Steer):
+            raise ConfigError(f"{path!r} holds a control of kind {loaded.name!r}, not a planner")
+        return loaded
+    sigma = options.pop("sigma", 0.0)
+    planner = Planner.of(PlannerShape(**options), tensors, origin)
+    return Steer(planner=planner, sigma=sigma, origin=origin, path=path or None)

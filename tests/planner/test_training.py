@@ -1,0 +1,126 @@
+"""`train`, from a game to a judged planner, on a tiny model that is paid for what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from telic.agents.player import ModelPlayer
+from telic.errors import ConfigError
+from telic.games.base import Act, Game, Outcome, registry
+from telic.models import FakeModel
+from telic.planner import from_pretrained
+from telic.planner.experience import Experience, utterances
+from telic.planner.planner import Planner
+from telic.planner.training import Stage, train
+from telic.purpose import Purpose
+from telic.rollouts import play
+from tests.models import tiny
+
+TEXT = 'name = "vowels"\nsystem = "You are Mia."\n[game]\nname = "vowels"\n'
+QUICK: dict[str, Any] = {
+    "episodes": 12, "validation": 4, "held_out": 6, "rl_steps": 6, "clone_epochs": 1, "max_new_tokens": 6,
+    "action_size": 4, "resamples": 100, "temperature": 1.0,
+}  # fmt: skip
+
+
+@dataclass
+class Vowels(Game):
+    """Pays the share of vowels in what one says."""
+
+    name: ClassVar[str] = "vowels"
+    roles: ClassVar[tuple[str, ...]] = ("speaker",)
+    max_turns: int = 3
+
+    def instructions(self, role: str) -> str:
+        return f"Say something about {self.seed}."
+
+    def private(self, role: str) -> Mapping[str, Any]:
+        return {}
+
+    def _reset(self, seed: int) -> None:
+        self.turn = "speaker"
+
+    def _legal(self, role: str) -> tuple[str, ...]:
+        return ("message",)
+
+    def _apply(self, role: str, act: Act) -> dict[str, float]:
+        if self.turns + 1 == self.max_turns:
+            self.end("done")
+        return {role: sum(letter in "aeiou" for letter in act.content) / max(len(act.content), 1)}
+
+    def _outcome(self) -> Outcome:
+        return Outcome(True)
+
+
+@pytest.fixture(autouse=True)
+def vowels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._factories, "vowels", Vowels)
+
+
+def purpose() -> Purpose:
+    return Purpose.from_text(TEXT, "vowels.toml")
+
+
+def test_a_planner_is_trained_chosen_judged_and_saved(tmp_path: Path) -> None:
+    model, stages = tiny.local("llama"), list[Stage]()
+    run = train(model, purpose(), folder=tmp_path, on_stage=stages.append, **QUICK)
+    names = [stage.name for stage in stages]
+    assert names[:2] == ["episodes/natural", "self-clone"]
+    assert {"advantage-1", "advantage-2", "episodes/explored", "td3bc", "constant"} <= set(names)
+    assert [arm.name for arm in run.judged] == ["unsteered", "planner", "self-clone", "constant prefix"]
+    assert all(arm.returns.n == 6 for arm in run.judged)
+    assert run.stage == max((s for s in run.validation if s != "self-clone"), key=lambda s: run.validation[s])
+    constant = next(arm for arm in run.judged if arm.name == "constant prefix")
+    assert constant.behaviour.turning is not None
+    assert constant.behaviour.turning.value == pytest.approx(1.0)
+    saved = from_pretrained(run.path, model=model)
+    assert saved.plain_shape() == run.planner.plain_shape()
+    assert "unsteered" in (run.path / "README.md").read_text()
+    assert run.headline.startswith(f"the planner ({run.stage}) returns")
+
+
+def test_a_resumed_run_ends_as_one_that_was_not_interrupted(tmp_path: Path) -> None:
+    model = tiny.local("llama")
+    whole = train(model, purpose(), folder=tmp_path / "whole", **QUICK)
+
+    def stop(stage: Stage) -> None:
+        if stage.name == "advantage-1":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(model, purpose(), folder=tmp_path / "cut", on_stage=stop, **QUICK)
+    [folder] = (tmp_path / "cut").iterdir()
+    again = train(model, purpose(), resume=folder, **QUICK)
+    assert (again.stage, again.validation, again.judged) == (whole.stage, whole.validation, whole.judged)
+    with pytest.raises(ConfigError, match="episodes"):
+        train(model, purpose(), resume=folder, **{**QUICK, "episodes": 13})
+
+
+def test_what_was_said_is_told_again_from_the_record() -> None:
+    model = tiny.local("llama")
+    control = Planner.new(model, tokens=0, action_size=1).control()
+    player = ModelPlayer(model, purpose(), [control], max_new_tokens=6)
+    episodes = play({"name": "vowels"}, {"agent": player}, 3, references=False).episodes
+    found = Experience.of(episodes, {"name": "vowels"}, player)
+    assert len(found.examples) == len(found.transitions) == 9
+    said = [turn.text for episode in episodes for turn in episode.turns]
+    assert [example.text for example in found.examples] == said
+    first = next(iter(utterances(episodes[0], {"name": "vowels"}, player)))
+    assert first.messages[0].content == f"You are Mia.\n\nSay something about {episodes[0].seed}."
+    better, weights = found.weighed(1.0, 0.5)
+    assert 0 < len(better) < 9
+    assert (weights > 0).all()
+
+
+def test_what_cannot_be_trained_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no game"):
+        train(tiny.local("llama"), Purpose.from_text('name = "a"\nsystem = "b"'))
+    with pytest.raises(ConfigError, match="does not run in this process"):
+        train(FakeModel(), purpose())
+    with pytest.raises(ConfigError, match="sigma is -1"):
+        train(tiny.local("llama"), purpose(), sigma=-1)
