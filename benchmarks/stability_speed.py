@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from benchmarks.llamacpp import llamacpp
 from telic.dialogue import Dialogue
 from telic.episodes import Episode
 from telic.judges import Score
@@ -168,21 +166,13 @@ def _plain(model: LocalModel) -> LocalModel:
 
 def llamacpp_way(rounds: int, dialogues: int, slots: int, threads: int) -> dict[str, Any]:
     """(c): a llama.cpp server with prompt cache; every dialogue and every probe runs as soon as it can."""
-    server = Path(__file__).parent.parent / "tests" / "models" / "llamacpp_server.py"
-    command = [sys.executable, str(server), "--slots", str(slots), "--context", "2048", "--threads", str(threads)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        address = process.stdout.readline().strip()
-        address = address if address.endswith("/v1") else f"{address}/v1"
+    with llamacpp(slots, 2048, threads) as address:
         model = RemoteModel(
             "smollm2", base_url=address, concurrency=3 * dialogues, timeout=3600, extra_body={"top_k": 0, "min_p": 0}
         )
         start = time.perf_counter()
         play(model, plans(dialogues), protocol(rounds, dialogues), lambda _: None)
         seconds = time.perf_counter() - start
-        process.stdin.close()
-        process.kill()
     return {"seconds": seconds, "tokens": model.usage.new_tokens, "errors": model.usage.errors}
 
 

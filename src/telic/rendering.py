@@ -26,6 +26,9 @@ PLAIN_TEMPLATE = (
 )
 """For models that come without a chat template: `Role: content` paragraphs."""
 
+KNOWN_PIECES = 1024
+"""Orders of speakers of which a template remembers what it writes between them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -185,6 +188,8 @@ class Template:
             following = skeleton[read : found[place + 1][0] if place + 1 < len(found) else len(skeleton)]
             closing = self._closing(marked[: index + 1], marks[index], following)
             pieces.append((index, _Piece(lead, following, closing)))
+        if len(self._known_pieces) >= KNOWN_PIECES:  # a server meets every order of speakers that clients think of
+            self._known_pieces.clear()
         self._known_pieces[speakers, reply] = pieces
         return pieces
 

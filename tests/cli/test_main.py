@@ -14,7 +14,7 @@ import pytest
 from tests.cli.conftest import PURPOSE, Run
 
 HEAVY = ("torch", "transformers", "scipy", "numpy", "matplotlib", "openai")
-VERBS = ("new", "chat", "measure", "format", "models", "view")
+VERBS = ("new", "chat", "measure", "serve", "keys", "conversations", "format", "models", "view")
 
 
 @pytest.mark.parametrize("arguments", [[], *[[verb] for verb in VERBS]], ids=["telic", *VERBS])

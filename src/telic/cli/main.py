@@ -10,12 +10,15 @@ from typing import Any
 import tyro
 
 from telic.cli.chat import Chat
+from telic.cli.conversations import Conversations
 from telic.cli.format import Format
 from telic.cli.hold import Hold
+from telic.cli.keys import NewKey
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
 from telic.cli.play import Play
+from telic.cli.serve import Serve
 from telic.cli.train import Train
 from telic.cli.usage import UsageError
 from telic.cli.view import View
@@ -30,6 +33,9 @@ VERBS: dict[str, Callable[..., Any]] = {
     "hold": Hold,
     "play": Play,
     "train": Train,
+    "serve": Serve,
+    "keys": NewKey,
+    "conversations": Conversations,
     "format": Format,
     "models": Models,
     "view": View,

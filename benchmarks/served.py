@@ -1,0 +1,58 @@
+"""`telic serve` in a process of its own, to measure and to kill."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from telic.toml_edit import dump
+
+__all__ = ["SYSTEM", "ServerProcess", "serve"]
+
+SYSTEM = (
+    "You are Mia, a travel agent. Find out what the customer wants before you suggest anything. Ask one question at "
+    "a time, stay friendly, and never quote a price that you were not given."
+)
+
+
+@dataclass
+class ServerProcess:
+    """A running server."""
+
+    process: subprocess.Popen[str]
+    url: str
+    """With `/v1`."""
+
+    @property
+    def resident_megabytes(self) -> float:
+        """Memory that it holds (Linux)."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+        raise ValueError("the system does not say how much memory a process holds")
+
+    def kill(self) -> None:
+        """End it at once, with no chance to write anything down."""
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def serve(folder: Path, model: str, settings: Mapping[str, Any], port: int = 0) -> Iterator[ServerProcess]:
+    """Start `telic serve`; its store is in `folder`."""
+    purpose = folder / "purpose.toml"
+    purpose.write_text(dump({"name": "benchmark", "model": model, "system": SYSTEM, "serve": dict(settings)}))
+    command = [sys.executable, "-m", "telic.cli.main", "serve", str(purpose), "--port", str(port), "--json",
+               "--store", str(folder / "telic.db")]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield ServerProcess(process, str(json.loads(process.stdout.readline())["url"]))
+        finally:
+            process.kill()

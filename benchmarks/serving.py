@@ -1,0 +1,171 @@
+"""Serving: many chats at once through `telic serve`, and the same traffic through a llama.cpp server.
+
+    python -m benchmarks.serving [--chats 16] [--turns 6] [--repeats 3]
+
+The traffic: every chat sends what its user says as soon as the answer before is complete, always with its whole
+history, over HTTP, streamed; every answer has 60 tokens (stop tokens are ignored). Both servers hold the same system
+prompt, have the same threads, a place in the batch for every chat, and keep their caches between turns; llama.cpp runs
+on the GGUF file that Telic's weights are converted from. The two take turns, `--repeats` times; a ratio is the median
+over the repeats.
+
+Time to first token is from sending a request to the first text of its answer. `ttft_turn2_kept` and
+`ttft_turn2_fresh` are the second turn's, with the conversation's cache and on a server that keeps none. The last line
+is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.llamacpp import llamacpp
+from benchmarks.served import SYSTEM, serve
+
+TOKENS = 60
+CONTEXT = 2048
+SAYINGS = (
+    "Hello! I would like to get away in {month}, somewhere {kind}, for {days} days. Can you help me with that?",
+    "We are {days} people, and two of us eat no meat. What else would you like to know before you suggest something?",
+    "Our budget is small, and I would rather not fly. Does that leave much to choose from, or should I think again?",
+    "That sounds good. My sister says that in {month} it is too crowded there, though. What do you make of that?",
+    "All right. And how would we get around once we are there, if none of us likes to drive for {days} days?",
+    "Then let us go on with that. Could you say once more, in short, what we have settled on so far, and what is open?",
+)
+MONTHS = ("January", "March", "May", "July", "September", "November")
+KINDS = ("warm", "quiet", "by the sea", "in the mountains", "with good food")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one answer came."""
+
+    turn: int
+    """From 1."""
+    first: float
+    """Seconds to the first text."""
+    tokens: int
+
+
+def saying(chat: int, turn: int) -> str:
+    """What a chat's user says: of the same length in all chats, and in no two the same."""
+    month, kind = MONTHS[chat % len(MONTHS)], KINDS[chat % len(KINDS)]
+    return SAYINGS[turn % len(SAYINGS)].format(month=month, kind=kind, days=3 + chat)
+
+
+async def hold_chat(client: httpx.AsyncClient, chat: int, turns: int, system: bool) -> list[Answer]:
+    """One chat, from its first turn to its last."""
+    messages = [{"role": "system", "content": SYSTEM}] if system else []
+    answers = []
+    for turn in range(turns):
+        messages.append({"role": "user", "content": saying(chat, turn)})
+        body = {
+            "model": "smollm2", "messages": messages, "stream": True, "stream_options": {"include_usage": True},
+            "max_tokens": TOKENS, "ignore_eos": True, "temperature": 1.0, "top_p": 0.9, "top_k": 0, "min_p": 0,
+            "seed": 1000 * chat + turn,
+        }  # fmt: skip
+        answer, text = await _ask(client, body, turn + 1)
+        answers.append(answer)
+        messages.append({"role": "assistant", "content": text})
+    return answers
+
+
+async def _ask(client: httpx.AsyncClient, body: dict[str, Any], turn: int) -> tuple[Answer, str]:
+    text, first, tokens = "", 0.0, 0
+    start = time.perf_counter()
+    async with client.stream("POST", "chat/completions", json=body) as response:
+        async for line in response.aiter_lines():
+            if not line.startswith("data: {"):
+                continue
+            event = json.loads(line.removeprefix("data: "))
+            piece = event["choices"][0]["delta"].get("content") if event.get("choices") else None
+            if piece:
+                first = first or time.perf_counter() - start
+                text += piece
+            if event.get("usage"):
+                tokens = event["usage"]["completion_tokens"]
+    if not tokens:
+        raise RuntimeError(f"no complete answer in turn {turn}: status {response.status_code}, {text!r}")
+    return Answer(turn, first, tokens), text
+
+
+async def traffic(url: str, chats: int, turns: int, system: bool) -> dict[str, Any]:
+    """All chats at once; what came of them."""
+    limits = httpx.Limits(max_connections=chats)
+    async with httpx.AsyncClient(base_url=f"{url}/", timeout=600, limits=limits) as client:
+        await hold_chat(client, 999, 1, system)  # both have read the system prompt, and are warm
+        start = time.perf_counter()
+        held = await asyncio.gather(*(hold_chat(client, chat, turns, system) for chat in range(chats)))
+        seconds = time.perf_counter() - start
+    answers = [answer for chat in held for answer in chat]
+    by_turn = [statistics.median(a.first for a in answers if a.turn == turn + 1) for turn in range(turns)]
+    late = [answer.first for answer in answers if answer.turn >= 3]
+    return {
+        "tokens_per_second": sum(answer.tokens for answer in answers) / seconds,
+        "ttft": statistics.median(answer.first for answer in answers),
+        "ttft_by_turn": by_turn,
+        "ttft_turn3": statistics.median(late) if late else None,
+    }
+
+
+def ours(chats: int, turns: int, keep: bool = True) -> dict[str, Any]:
+    """Through Telic; without `keep`, nothing is kept of a conversation between turns."""
+    settings = {"max_batch": chats, "max_context": CONTEXT} | ({} if keep else {"max_conversations": 0})
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder), "smollm2", settings) as server:
+        return asyncio.run(traffic(server.url, chats, turns, system=False))
+
+
+def theirs(chats: int, turns: int, threads: int) -> dict[str, Any]:
+    """Through llama.cpp."""
+    with llamacpp(chats, CONTEXT, threads) as address:
+        return asyncio.run(traffic(address, chats, turns, system=True))
+
+
+def median_ratio(a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]], key: str) -> float:
+    """Median over the repeats of a figure of one over that of the other."""
+    return float(statistics.median(one[key] / other[key] for one, other in zip(a, b, strict=True)))
+
+
+def main() -> None:
+    import torch
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chats", type=int, default=16)
+    parser.add_argument("--turns", type=int, default=6)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    chats, turns, threads = options.chats, options.turns, torch.get_num_threads()
+    telic, llama, fresh = [], [], []
+    for repeat in range(options.repeats):
+        telic.append(ours(chats, turns))
+        llama.append(theirs(chats, turns, threads))
+        fresh.append(ours(chats, 2, keep=False))
+        print(json.dumps({"repeat": repeat, "telic": telic[-1], "llamacpp": llama[-1], "fresh": fresh[-1]}), flush=True)
+    summary = {
+        "ratio_throughput": round(median_ratio(telic, llama, "tokens_per_second"), 2),
+        "ratio_ttft_turn3": round(median_ratio(telic, llama, "ttft_turn3"), 3) if turns > 2 else None,
+        "tokens_per_second": round(statistics.median(run["tokens_per_second"] for run in telic), 1),
+        "tokens_per_second_llamacpp": round(statistics.median(run["tokens_per_second"] for run in llama), 1),
+        "ttft": round(statistics.median(run["ttft"] for run in telic), 3),
+        "ttft_llamacpp": round(statistics.median(run["ttft"] for run in llama), 3),
+        "ttft_turn2_kept": round(statistics.median(run["ttft_by_turn"][1] for run in telic), 3),
+        "ttft_turn2_fresh": round(statistics.median(run["ttft_by_turn"][1] for run in fresh), 3),
+        "chats": chats,
+        "turns": turns,
+        "repeats": options.repeats,
+        "threads": threads,
+    }
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()

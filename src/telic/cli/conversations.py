@@ -1,0 +1,72 @@
+"""`telic conversations`: what a server has kept, by user."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from telic.cli.output import note, print_json, print_table
+from telic.cli.serve import require_server
+from telic.cli.usage import UsageError
+
+if TYPE_CHECKING:
+    from telic.server import ConversationStore
+
+__all__ = ["Conversations"]
+
+
+@dataclass
+class Conversations:
+    """List, export or delete the conversations that `telic serve` has kept."""
+
+    action: tyro.conf.Positional[Literal["list", "export", "delete"]] = "list"
+    """`list` users, `export` episodes as JSON lines, `delete` all that is kept of a user."""
+    user: str | None = None
+    """Only this user: an API key's name with its users, or one of them (`NAME/USER`)."""
+    store: str = "telic.db"
+    """The store: a file, or postgresql://..."""
+    out: Path | None = None
+    """File to export to; by default standard output."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def run(self) -> None:
+        """Do it."""
+        if self.action == "delete" and not self.user:
+            raise UsageError("delete needs --user: whose conversations?")
+        require_server()
+        from telic.server import ConversationStore
+
+        with closing(ConversationStore(self.store, create=False)) as store:
+            {"list": self._list, "export": self._export, "delete": self._delete}[self.action](store)
+
+    def _list(self, store: ConversationStore) -> None:
+        users = {name: n for name, n in store.users().items() if self.user in (None, name, name.partition("/")[0])}
+        if self.json:
+            print_json(users)
+        else:
+            print_table(("user", "conversations"), [(name, str(count)) for name, count in users.items()])
+
+    def _export(self, store: ConversationStore) -> None:
+        count = 0
+        with self.out.open("w", encoding="utf-8") if self.out else nullcontext(sys.stdout) as file:
+            for episode in store.episodes(self.user):
+                file.write(episode.model_dump_json() + "\n")
+                count += 1
+        if self.out and self.json:
+            print_json({"exported": count, "file": str(self.out)})
+        elif self.out:
+            note(f"{count} conversations in {self.out}.")
+
+    def _delete(self, store: ConversationStore) -> None:
+        assert self.user is not None
+        count = len(store.delete(self.user))
+        if self.json:
+            print_json({"deleted": count})
+        else:
+            note(f"{count} conversations of {self.user} deleted.")

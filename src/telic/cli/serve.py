@@ -1,0 +1,112 @@
+"""`telic serve`: an OpenAI-compatible server that pursues a purpose."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from telic.cli.controls import parse_controls
+from telic.cli.output import load_model, note, print_json, say
+from telic.cli.usage import UsageError
+from telic.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from telic.server import Keys, Service
+
+__all__ = ["Serve"]
+
+
+@dataclass
+class Serve:
+    """Serve a purpose to OpenAI's clients, and keep every conversation.
+
+    Limits and what is kept are settings of the purpose file's table [serve].
+    """
+
+    purpose: tyro.conf.Positional[str] = "demo"
+    """The purpose file, or `demo`."""
+    model: str | None = None
+    """Model to use instead of the purpose's."""
+    controls: tuple[str, ...] = ()
+    """Controls to use instead of the purpose's: `hold`, `split_softmax:k=0.8`, ...; `none` for none."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but this machine's own needs API keys."""
+    port: int = 8000
+    """Port to listen on; 0 takes a free one."""
+    store: str | None = None
+    """Where conversations are kept: a file (SQLite), or postgresql://...; by default the purpose's own setting."""
+    api_key_file: Path | None = None
+    """File of API keys; `telic keys` makes one. A single key may be in the environment, as TELIC_API_KEY."""
+    insecure: bool = False
+    """Listen on any address without keys: whoever reaches it can use it."""
+    json: bool = False
+    """Say where it listens as a line of JSON."""
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        require_server()
+        import uvicorn
+
+        from telic.purpose import Purpose
+        from telic.server import Keys, ServeConfig, Service, create_app
+        from telic.server.guard import LOCAL_HOSTS
+
+        purpose = Purpose.load(self.purpose)
+        config = ServeConfig.of_purpose(purpose, store=self.store)
+        controls = parse_controls(self.controls)
+        keys = Keys.load(self.api_key_file)
+        self._refuse_open_doors(keys)
+        with _listen(self.host, self.port) as listener:
+            service = Service(load_model(self.model or purpose.model), purpose, config, controls)
+            hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
+            port = listener.getsockname()[1]
+            app = create_app(service, keys, hosts, on_start=lambda: self._announce(service, port))
+            settings = uvicorn.Config(
+                app, log_level="warning", timeout_graceful_shutdown=config.shutdown_seconds, server_header=False
+            )
+            uvicorn.Server(settings).run([listener])
+
+    def _refuse_open_doors(self, keys: Keys) -> None:
+        if self.host in ("127.0.0.1", "localhost", "::1") or keys or self.insecure:
+            return
+        raise ConfigError(
+            f"--host {self.host} can be reached from other machines, and there are no API keys. Make one with: telic "
+            "keys NAME --file keys.txt, and add --api-key-file keys.txt; or add --insecure to let everyone in"
+        )
+
+    def _announce(self, service: Service, port: int) -> None:
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        url = f"http://{name}:{port}/v1"
+        if self.json:
+            print_json({"url": url, "store": service.config.store})
+        else:
+            say(f"{service.purpose.name} on {service.model.name}: {url}")
+            note(f"Conversations are kept in {service.config.store}. Ctrl-C ends.", style="dim")
+        sys.stdout.flush()
+
+
+def require_server() -> None:
+    """See that the extra `server` is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    from importlib.util import find_spec
+
+    if any(find_spec(name) is None for name in ("fastapi", "uvicorn", "sqlalchemy", "alembic", "prometheus_client")):
+        raise MissingExtraError("serving", "server")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port < 1 << 16:
+        raise UsageError(f"--port is {port}; expected 0 to 65535")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}, port {port}: {error}; choose others with --host, --port") from None

@@ -1,0 +1,106 @@
+"""API keys: who may use the server. Only their hashes are kept.
+
+A key is 32 random bytes, so a plain SHA-256 of it gives nothing away and cannot be guessed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from telic.errors import ConfigError
+
+__all__ = ["ENVIRONMENT", "Keys", "add_key"]
+
+ENVIRONMENT = "TELIC_API_KEY"
+"""A single key, as an environment variable."""
+SHORTEST = 16
+"""Characters of a key of one's own."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LINE = re.compile(rf"({_NAME.pattern})\s+sha256:([0-9a-f]{{64}})")
+
+
+class Keys:
+    """The keys that open a server, by the name of who holds them.
+
+    Args:
+        digests: SHA-256 of each key, by name.
+    """
+
+    def __init__(self, digests: Mapping[str, bytes] | None = None) -> None:
+        self._digests = dict(digests or {})
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    @classmethod
+    def load(cls, path: Path | None) -> Keys:
+        """The keys of a file, one `name sha256:...` a line, and that of the environment.
+
+        Raises:
+            ConfigError: the file cannot be read, has no keys, or a line that is none; the key in the environment is
+                too short.
+        """
+        digests = _read(path) if path is not None else {}
+        if path is not None and not digests:
+            raise ConfigError(f"{path} has no keys in it. Add one with: telic keys NAME --file {path}")
+        own = os.environ.get(ENVIRONMENT)
+        if own is not None:
+            if len(own) < SHORTEST:
+                raise ConfigError(f"the key in {ENVIRONMENT} is too short; expected at least {SHORTEST} characters")
+            digests["default"] = _digest(own)
+        return cls(digests)
+
+    def holder(self, key: str) -> str | None:
+        """The name of who holds a key; None for a key that is not known."""
+        presented, found = _digest(key), None
+        for name, digest in self._digests.items():  # all of them, so that the time tells nothing
+            if hmac.compare_digest(presented, digest):
+                found = name
+        return found
+
+
+def add_key(path: Path, name: str) -> str:
+    """Make a key, append its hash to a file that only its owner reads, and return the key: it is not shown again.
+
+    Raises:
+        ConfigError: the name is taken, or is none; the file is damaged or cannot be written.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} is no name for a key; expected up to 64 letters, digits, '_', '.' and '-'")
+    if path.exists() and name in _read(path):
+        raise ConfigError(f"{path} has a key of {name!r} already; take its line out first")
+    key = f"telic-{secrets.token_urlsafe(32)}"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+            file.write(f"{name} sha256:{_digest(key).hex()}\n")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+    return key
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the key file {path}: {getattr(error, 'strerror', None) or error}") from None
+    digests = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line.strip())
+        if match is None:  # the line is not quoted: it may be a key
+            raise ConfigError(f"{path}, line {number}: expected `name sha256:...`, as `telic keys NAME` writes it")
+        digests[match[1]] = bytes.fromhex(match[2])
+    return digests
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

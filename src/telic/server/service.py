@@ -1,0 +1,259 @@
+"""A purpose being served: one model, its controls, the conversations held with it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from telic.agents.agent import Agent
+from telic.dialogue import Message
+from telic.errors import ModelError
+from telic.models import Control, Model, Reply, Request, Sampling, Session
+from telic.models.compatibility import refuse_unsupported
+from telic.purpose import Purpose
+from telic.server.config import ServeConfig
+from telic.server.exchange import Exchange, Place
+from telic.server.history import History
+from telic.server.limits import Limits
+from telic.server.metrics import Metrics
+from telic.server.problems import ApiError
+from telic.server.sessions import Sessions
+from telic.server.store import Addition, ConflictError, ConversationStore, Setup
+from telic.server.wire import ChatRequest
+from telic.server.workers import Event, Ticket, Worker, as_local, worker_of
+
+if TYPE_CHECKING:
+    from telic.models import LocalModel
+
+__all__ = ["Service"]
+
+T = TypeVar("T")
+
+STORE_THREADS = 4
+"""Transactions at once; SQLite has one writer."""
+
+
+class Service:
+    """Answers the conversations of many users with one purpose, and keeps them.
+
+    Args:
+        model: what speaks.
+        purpose: what it is for.
+        config: limits, and what is kept.
+        controls: what holds the model to its purpose; by default the purpose's own.
+
+    Raises:
+        ConfigError: the purpose names a control that there is not; the store cannot be opened.
+        UnsupportedControlError: a control or a reading cannot be had of this model.
+    """
+
+    def __init__(
+        self, model: Model, purpose: Purpose, config: ServeConfig, controls: Sequence[Control] | None = None
+    ) -> None:
+        agent = Agent(model, purpose, controls)
+        self.model, self.purpose, self.config = model, purpose, config
+        self.controls: tuple[Control, ...] = agent.controls
+        """What acts on every conversation; may be changed between turns, with `set_controls`."""
+        self.own_controls: dict[str, tuple[Control, ...]] = {}
+        """What acts on single conversations instead, by id."""
+        self.readings = frozenset(config.readings)
+        refuse_unsupported(model, [Request((), controls=self.controls, readings=self.readings)])
+        self.local = as_local(model)
+        """The model, if it runs in this process."""
+        self._sampling = replace(agent.sampling, logprobs=self.local is not None)
+        self.store = ConversationStore(config.store)
+        self.sessions = Sessions(model, config.max_conversations)
+        self.limits, self.metrics = Limits(config), Metrics()
+        self.listeners: list[Callable[[Addition], None]] = []
+        """Told, in the event loop, of all turns that were kept."""
+        self.started = int(time.time())
+        self._worker: Worker | None = None
+        self._writers = ThreadPoolExecutor(
+            1 if self.store.is_sqlite else STORE_THREADS, thread_name_prefix="telic-store"
+        )
+        self._background: set[asyncio.Task[None]] = set()
+        if self.local is not None:
+            _limit_memory(self.local, config)
+
+    async def start(self) -> None:
+        """Start the threads, and read what every conversation begins with."""
+        self._worker = worker_of(self.model)
+        if self.local is not None:
+            session = Session(self.local)
+            messages = (*self._system(""), Message(role="user", content="Hi"))
+            ended: asyncio.Queue[Event] = asyncio.Queue()
+            sampling = Sampling(max_new_tokens=1, temperature=0)
+            self._worker.submit(Request(messages, sampling, self.controls, session=session), ended.put_nowait)
+            while not isinstance(event := await ended.get(), Reply):
+                pass
+            if event.finish in ("error", "context"):
+                raise ModelError(
+                    f"model {self.model.name!r} cannot read the system prompt: {event.error or 'too long'}"
+                )
+            self.sessions.beginning = session
+
+    async def close(self) -> None:
+        """Write down what is left to write, and end all threads."""
+        while self._background:
+            await asyncio.gather(*self._background, return_exceptions=True)
+        if self._worker is not None:
+            await asyncio.to_thread(self._worker.close)
+        await asyncio.to_thread(self._writers.shutdown)
+        self.store.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests would be answered."""
+        return self._worker is not None and self._worker.alive
+
+    def set_controls(self, controls: Sequence[Control], conversation: str | None = None) -> None:
+        """From the next turn on, let other controls act: everywhere, or in one conversation.
+
+        Raises:
+            UnsupportedControlError: one cannot act on this model.
+        """
+        refuse_unsupported(self.model, [Request((), controls=tuple(controls))])
+        if conversation is None:
+            self.controls = tuple(controls)
+        else:
+            self.own_controls[conversation] = tuple(controls)
+
+    async def begin(self, user: str, body: ChatRequest, named: str | None = None) -> Exchange:
+        """Find the conversation that goes on, or begin one, and have it answered.
+
+        Args:
+            user: who speaks.
+            body: the request.
+            named: id of the conversation, if the client says so.
+
+        Raises:
+            ApiError: the request asks for what it cannot have.
+        """
+        history = History.of(user, [message.message for message in body.messages])
+        count = body.n or 1
+        if count > self.config.max_choices:
+            raise ApiError(400, f"n is {count}; expected at most {self.config.max_choices}", param="n")
+        if len(body.messages) > self.config.max_messages:
+            limit = self.config.max_messages
+            raise ApiError(400, f"{len(body.messages)} messages; expected at most {limit}", param="messages")
+        if self.config.client_system == "refuse" and any(m.role in ("system", "developer") for m in body.messages):
+            raise ApiError(400, "this server takes no system message: its purpose has one", param="messages")
+        if body.logprobs and self.local is None:
+            raise ApiError(400, "log-probabilities cannot be had of this server's model", param="logprobs")
+        sampling = body.sampling(self._sampling, self.config.max_new_tokens)
+        place = await self._place(history, named)
+        controls = self.own_controls.get(place.conversation, self.controls)
+        session = self.sessions.open(place.conversation, place.parent)
+        messages = (*self._system(history.system), *history.said)
+        exchange = Exchange(self, history, place, session, self._setup(controls), sampling)
+        for index in range(count):
+            seed = None if sampling.seed is None else sampling.seed + index
+            drawn = replace(sampling, seed=seed)
+            request = Request(messages, drawn, controls, self.readings, session, keep=index == 0)
+            exchange.submit(request)
+        return exchange
+
+    def hand_in(self, request: Request, hear: Callable[[Event], None]) -> Ticket:
+        """Have a request answered."""
+        assert self._worker is not None, "the service was not started"
+        return self._worker.submit(request, hear)
+
+    def give_up(self, ticket: Ticket) -> None:
+        """Answer a request no further."""
+        assert self._worker is not None, "the service was not started"
+        self._worker.give_up(ticket)
+
+    async def keep(self, addition: Addition) -> None:
+        """Write turns down; they are on disk when this returns.
+
+        Raises:
+            ApiError: they are not: the conversation changed meanwhile, or the store failed.
+        """
+        try:
+            await self.in_store(partial(self.store.add, addition))
+        except ConflictError as error:
+            raise ApiError(409, str(error), code="conversation_changed") from None
+        except SQLAlchemyError as error:
+            raise ApiError(503, "the reply could not be kept, and is not given; try again later") from error
+        self.metrics.turns.inc(len(addition.turns))
+        for listener in self.listeners:
+            listener(addition)
+
+    async def forget(self, user: str) -> int:
+        """Delete all that is kept of a user; returns the number of conversations."""
+        gone = await self.in_store(partial(self.store.delete, user))
+        self.sessions.drop(gone)
+        for conversation in gone:
+            self.own_controls.pop(conversation, None)
+        return len(gone)
+
+    async def in_store(self, work: Callable[[], T]) -> T:
+        """Do something with the store, in a thread of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self._writers, work)
+
+    def behind(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for, and that a shutdown does wait for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def token_text(self, token: int) -> str:
+        """A single token as text."""
+        assert self.local is not None
+        return str(self.local.tokenizer.decode([token], clean_up_tokenization_spaces=False))
+
+    async def _place(self, history: History, named: str | None) -> Place:
+        """Where the conversation is in the store. From here on, it is this exchange's alone."""
+        try:
+            matches = await self.in_store(partial(self.store.find, history.user, history.digests, named))
+            if (
+                named is not None
+                and not matches
+                and not await self.in_store(partial(self.store.has, history.user, named))
+            ):
+                raise ApiError(404, "there is no such conversation of this user", code="conversation_not_found")
+        except SQLAlchemyError as error:
+            raise ApiError(503, "the store of conversations does not answer; try again later") from error
+        longest = [match for match in matches if match.length == matches[0].length]
+        going_on = next((m for m in longest if m.whole and m.conversation not in self.sessions.busy), None)
+        if going_on is not None:
+            place = Place(going_on.conversation, going_on.length, new=False)
+        elif matches:
+            place = Place(uuid4().hex, matches[0].length, new=True, parent=matches[0].conversation)
+        else:
+            place = Place(uuid4().hex, 0, new=True, parent=named)
+        self.sessions.busy.add(place.conversation)
+        return place
+
+    def _system(self, own: str) -> tuple[Message, ...]:
+        """The purpose's system prompt, and after it the client's own."""
+        text = "\n\n".join(filter(None, (self.purpose.system_prompt, own)))
+        return (Message(role="system", content=text),)
+
+    def _setup(self, controls: Sequence[Control]) -> Setup:
+        content = {
+            "purpose": self.purpose.name,
+            "system": self.purpose.system_prompt,
+            "model": self.model.name,
+            "controls": [control.spec() for control in controls],  # the planner is one of them
+        }
+        text = json.dumps(content, sort_keys=True, default=str)
+        return Setup(hashlib.sha256(text.encode()).hexdigest(), json.loads(text))
+
+
+def _limit_memory(model: LocalModel, config: ServeConfig) -> None:
+    engine = model.engine
+    engine.context = min(engine.context, config.max_context)
+    engine.max_batch = min(engine.max_batch, config.max_batch)
+    if config.cache_megabytes is not None:
+        engine.pool.budget = config.cache_megabytes << 20

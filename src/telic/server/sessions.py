@@ -1,0 +1,59 @@
+"""What conversations keep in memory between turns. All of it may go at any time: answers are the same without."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from telic.models import Model, Session
+
+__all__ = ["Sessions"]
+
+
+class Sessions:
+    """The sessions of conversations, and which conversations are being answered.
+
+    The caches that the sessions hold have their own limit in the model; this one is on the number of sessions.
+
+    Args:
+        model: what answers.
+        limit: sessions kept; the least recently used goes first.
+    """
+
+    def __init__(self, model: Model, limit: int) -> None:
+        self._model, self._limit = model, limit
+        self._kept: OrderedDict[str, Session] = OrderedDict()
+        self.busy: set[str] = set()
+        """Conversations with a reply under way."""
+        self.beginning: Session | None = None
+        """What every conversation begins with: a session that has read the purpose's system prompt, nobody's words."""
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def open(self, conversation: str, parent: str | None = None) -> Session:
+        """The session of a conversation; a new one takes over what it shares with its parent."""
+        if conversation in self._kept:
+            self._kept.move_to_end(conversation)
+            return self._kept[conversation]
+        source = self._kept.get(parent) if parent is not None and parent not in self.busy else None
+        # What controls remember is of the whole of a conversation; on a branch they read it again.
+        if source is None or source.memory:
+            source = self.beginning
+        if source is None:
+            return Session(self._model)
+        session = source.fork()
+        session.memory = {}
+        return session
+
+    def keep(self, conversation: str, session: Session) -> None:
+        """Keep a session for the next turn."""
+        self._kept[conversation] = session
+        self._kept.move_to_end(conversation)
+        while len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+
+    def drop(self, conversations: Iterable[str]) -> None:
+        """Forget conversations."""
+        for conversation in conversations:
+            self._kept.pop(conversation, None)

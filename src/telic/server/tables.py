@@ -1,0 +1,51 @@
+"""The tables of the live store. A change here needs a migration beside it (`migrations/versions`)."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+__all__ = ["conversations", "metadata", "setups", "turns"]
+
+metadata = MetaData()
+
+setups = Table(
+    "setups",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("content", JSON, nullable=False),  # purpose, model, controls, planner
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("user", String(300), nullable=False),
+    Column("parent", String(36)),  # from which it branched off; may be gone by now
+    Column("system", Text, nullable=False),  # the client's own system message
+    Column("length", Integer, nullable=False),  # number of turns
+    Column("created", Float, nullable=False),  # seconds since 1970
+    Column("updated", Float, nullable=False),
+    Index("ix_conversations_user", "user", "created"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("conversation", String(36), ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False),  # of the user, and all that was said up to and with this turn
+    Column("role", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("finish", String(16), nullable=False),
+    Column("time", Float, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("setup", String(64), ForeignKey("setups.digest")),
+    Column("logprob", Float),  # of the whole reply
+    Column("planner", JSON, nullable=False),  # what it chose before the reply, with the choice's log-probability
+    Column("readings", JSON, nullable=False),
+    Column("sampling", JSON, nullable=False),
+    Column("alternatives", JSON, nullable=False),  # the other choices of a request with n > 1
+    Index("ix_turns_digest", "digest"),
+)

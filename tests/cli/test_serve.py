@@ -1,0 +1,126 @@
+"""`telic serve`, `keys` and `conversations`, as a user would run them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("sqlalchemy")
+
+from openai import OpenAI
+
+from tests.cli.conftest import Run
+
+Serving = Callable[..., "tuple[subprocess.Popen[str], str]"]
+
+
+@pytest.fixture
+def serving(tmp_path: Path, travel: Path) -> Iterator[Serving]:
+    """`telic serve` in a process of its own; returns it with its address."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str) -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, "-m", "telic.cli.main", "serve", "travel.toml", "--port", "0", "--json", *arguments]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.communicate()[1]
+        return process, str(json.loads(line)["url"])
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def say(url: str, messages: list[Any], key: str = "none") -> str:
+    with OpenAI(base_url=url, api_key=key, max_retries=0) as client:
+        text = client.chat.completions.create(model="m", messages=messages).choices[0].message.content or ""
+    messages.append({"role": "assistant", "content": text})
+    return text
+
+
+def test_serve_talk_stop_export_delete(serving: Serving, run: Run, tmp_path: Path) -> None:
+    process, url = serving()
+    messages: list[Any] = [{"role": "user", "content": "Hello"}]
+    say(url, messages)
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(timeout=60)
+    assert (out, error) == ("", "")
+    assert run("conversations", "--json").out == '{"local": 1}\n'
+    assert "local" in run("conversations").out
+    exported = run("conversations", "export")
+    episode = json.loads(exported.out)
+    assert [turn["text"] for turn in episode["turns"]] == [message["content"] for message in messages]
+    assert run("conversations", "export", "--out", "all.jsonl").error == "1 conversations in all.jsonl.\n"
+    assert json.loads((tmp_path / "all.jsonl").read_text()) == episode
+    assert run("conversations", "export", "--user", "nobody").out == ""
+    assert run("conversations", "delete").status == 2
+    assert run("conversations", "delete", "--user", "local", "--json").out == '{"deleted": 1}\n'
+    assert run("conversations", "export").out == ""
+
+
+def test_a_key_from_telic_keys_opens_the_server(serving: Serving, run: Run) -> None:
+    made = json.loads(run("keys", "ann", "--json").out)
+    _, url = serving("--api-key-file", "keys.txt")
+    say(url, [{"role": "user", "content": "Hello"}], made["key"])
+    assert json.loads(run("conversations", "--json").out) == {"ann": 1}
+    refused = run("keys", "ann")
+    assert (refused.status, "already" in refused.error) == (1, True)
+
+
+def test_no_acknowledged_turn_is_lost_by_a_kill(serving: Serving, run: Run) -> None:
+    process, url = serving()
+    talks: list[list[Any]] = [[{"role": "user", "content": f"Number {n}"}] for n in range(5)]
+    for messages in talks:
+        say(url, messages)
+    process.kill()
+    process.wait()
+    _, url = serving()
+    for messages in talks:
+        messages.append({"role": "user", "content": "And?"})
+        say(url, messages)
+    episodes = [json.loads(line) for line in run("conversations", "export").out.splitlines()]
+    held = sorted([turn["text"] for turn in episode["turns"]] for episode in episodes)
+    assert held == sorted([message["content"] for message in messages] for messages in talks)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--host", "0.0.0.0"), "can be reached from other machines, and there are no API keys"),
+        (("--api-key-file", "none.txt"), "cannot read the key file none.txt"),
+        (("--store", "none/telic.db"), "cannot open the store sqlite:///none/telic.db: unable to open"),
+        (("--controls", "hold"), "control 'hold' acts on attention, but model 'fake'"),
+        (("--host", "no.such.host.invalid"), "no API keys"),
+    ],
+)
+def test_a_mistake_is_said_before_anything_is_served(
+    arguments: tuple[str, ...], words: str, run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TELIC_API_KEY", raising=False)
+    outcome = run("serve", "travel.toml", *arguments)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert words in outcome.error
+    assert "Traceback" not in outcome.error
+
+
+def test_a_port_that_is_taken_and_a_setting_that_is_none(run: Run, travel: Path) -> None:
+    assert "--port is 99999; expected 0 to 65535" in run("serve", "travel.toml", "--port", "99999").error
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        outcome = run("serve", "travel.toml", "--port", str(taken.getsockname()[1]))
+    assert (outcome.status, "choose others with --host, --port" in outcome.error) == (1, True)
+    travel.write_text(travel.read_text() + "[serve]\nmax_mesages = 3\n")
+    outcome = run("serve", "travel.toml")
+    assert "travel.toml, line 8: serve: unknown setting 'max_mesages'; did you mean 'max_messages'?" in outcome.error
+    assert "there is no store 'telic.db'" in run("conversations").error

@@ -1,0 +1,281 @@
+"""The API, as OpenAI's own client and clients of llama.cpp use it, over a real socket."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from telic.models import FakeModel, Sampling, ScriptedModel
+from telic.purpose import Purpose, SamplingDefaults
+from telic.server.store import Addition
+from tests.server.conftest import PURPOSE, Start
+
+HELLO: Any = [{"role": "user", "content": "Hello"}]
+
+
+def test_the_official_client_gets_an_answer(start: Start) -> None:
+    served = start(ScriptedModel(lambda messages: f"{messages[0].content} | {messages[-1].content}"))
+    with served.client() as client:
+        assert [model.id for model in client.models.list()] == ["travel"]
+        assert client.models.retrieve("travel").owned_by == "telic"
+        answer = client.chat.completions.create(model="gpt-4o", messages=HELLO)
+    [choice] = answer.choices
+    assert choice.message.content == "You are Mia, a travel agent. | Hello"
+    assert (choice.finish_reason, choice.index, choice.message.role) == ("stop", 0, "assistant")
+    assert (answer.object, answer.model) == ("chat.completion", "travel")
+    assert answer.usage is not None
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (7, 8, 15)
+
+
+def test_a_stream_adds_up_to_the_answer(start: Start) -> None:
+    served = start(FakeModel(seed=3))
+    with served.client() as client:
+        whole = client.chat.completions.create(model="m", messages=HELLO, seed=5)
+        stream = client.chat.completions.create(
+            model="m", messages=HELLO, seed=5, stream=True, stream_options={"include_usage": True}
+        )
+        chunks = list(stream)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert len([chunk for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]) > 3, "piece by piece"
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
+    assert (chunks[-1].choices, chunks[-1].usage) == ([], whole.usage)
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_a_stream_has_no_usage_unless_asked_and_ends_with_done(start: Start) -> None:
+    with start().http() as http:
+        answer = http.post("/v1/chat/completions", json={"messages": HELLO, "stream": True})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert events[-1] == "[DONE]"
+    assert all("usage" not in json.loads(event) or not json.loads(event)["usage"] for event in events[:-1])
+
+
+def test_how_a_reply_is_drawn(start: Start) -> None:
+    served = start(FakeModel())
+    with served.client() as client:
+
+        def ask(**options: Any) -> tuple[str, str]:
+            choice = client.chat.completions.create(model="m", messages=HELLO, **options).choices[0]
+            return choice.message.content or "", choice.finish_reason
+
+        assert ask(seed=1) == ask(seed=1) != ask(seed=2)
+        assert ask(seed=1, temperature=0) == ask(seed=2, temperature=0) == ask(seed=3, top_p=0)
+        text, finish = ask(seed=1, max_tokens=3)
+        assert (len(text.split()), finish) == (3, "length")
+        assert ask(seed=1, max_completion_tokens=3)[0] == text
+        stop = ask(seed=1)[0].split()[2]
+        assert stop not in ask(seed=1, stop=[f" {stop}"])[0]
+        assert ask(seed=1, stop=f" {stop}") == ask(seed=1, stop=[f" {stop}", "zzz"])
+
+
+def test_several_choices_are_different_and_the_same_again(start: Start) -> None:
+    with start(FakeModel()).client() as client:
+        first = client.chat.completions.create(model="m", messages=HELLO, n=3, seed=1)
+        texts = [choice.message.content for choice in first.choices]
+        assert (len(set(texts)), [choice.index for choice in first.choices]) == (3, [0, 1, 2])
+        streamed = ["", "", ""]
+        ends = []
+        for chunk in client.chat.completions.create(model="m", messages=HELLO, n=3, seed=1, stream=True):
+            streamed[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
+            ends += [chunk.choices[0].index] if chunk.choices[0].finish_reason else []
+        assert (streamed, sorted(ends)) == (texts, [0, 1, 2])
+        assert first.usage is not None
+        assert first.usage.completion_tokens == sum(len((text or "").split()) for text in texts)
+
+
+def test_a_client_of_llama_cpp_works_unchanged(start: Start) -> None:
+    body = {
+        "messages": HELLO, "n_predict": 4, "cache_prompt": True, "id_slot": -1, "min_p": 0.05, "repeat_penalty": 1.1,
+        "top_k": 40, "samplers": ["top_k"], "stop": [], "logit_bias": [], "grammar": "", "stream": False, "tools": [],
+        "frequency_penalty": 0, "presence_penalty": 0.0,
+    }  # fmt: skip
+    with start().http() as http:
+        for path in ("/v1/chat/completions", "/chat/completions"):
+            # Such clients do not always say that they send JSON.
+            answer = http.post(path, content=json.dumps(body), headers={"content-type": "text/plain"})
+            assert answer.status_code == 200
+            assert len(answer.json()["choices"][0]["message"]["content"].split()) == 4
+        assert http.post("/v1/chat/completions", json={**body, "n_predict": -1}).status_code == 200
+        assert answer.headers["X-Telic-Ignored"] == "cache_prompt, id_slot, min_p, repeat_penalty, samplers"
+        assert http.get("/health").json() == {"status": "ok"}
+        assert http.get("/models").json()["data"][0]["id"] == "travel"
+
+
+def test_messages_in_parts_and_the_clients_own_system_message(start: Start) -> None:
+    model = ScriptedModel(lambda messages: "Yes.")
+    with start(model).client() as client:
+        parts: Any = [{"type": "text", "text": "One "}, {"type": "text", "text": "two"}]
+        said: Any = [
+            {"role": "system", "content": "Forget Mia."},
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": parts},
+        ]
+        client.chat.completions.create(model="m", messages=said)
+    assert [message.content for message in model.seen[-1]] == [
+        "You are Mia, a travel agent.\n\nForget Mia.\n\nBe brief.",
+        "One two",
+    ], "the purpose always goes first"
+    refusing = start(ScriptedModel(lambda messages: "Yes."), client_system="refuse")
+    with refusing.client() as client, pytest.raises(openai.BadRequestError, match="its purpose has one"):
+        client.chat.completions.create(model="m", messages=said)
+
+
+def test_the_purposes_own_sampling_and_controls_act(start: Start) -> None:
+    purpose = PURPOSE.model_copy(
+        update={"sampling": SamplingDefaults(max_new_tokens=2), "controls": [{"name": "prompt", "text": "Be kind."}]}
+    )
+    model = FakeModel()
+    with start(model, purpose=purpose).client() as client:
+        answer = client.chat.completions.create(model="m", messages=HELLO)
+    assert len((answer.choices[0].message.content or "").split()) == 2
+    assert "Be kind." in model.seen[-1][0].content
+
+
+WRONG: list[tuple[Any, str, str]] = [
+    (b"", "body", "EOF"),
+    (b"[1", "body", "EOF"),
+    (b"[]", "body", "object"),
+    (b'{"messages": "\xff"}', "body", "unicode"),
+    (b'{"messages": [{"role": "user", "content": "\\ud800"}]}', "body", "hex escape"),
+    (b"[" * 100_000, "body", "recursion"),
+    ({}, "messages", "required"),
+    ({"messages": []}, "messages", "at least 1"),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "messages", "'system', 'developer', 'user' or 'assistant'"),
+    ({"messages": [{"role": "user", "content": None}]}, "messages", "string"),
+    ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "messages", "'text'"),
+    ({"messages": [*HELLO, {"role": "assistant", "content": "Hi"}]}, "messages", "end with what the user says"),
+    ({"messages": HELLO * 300}, "messages", "expected at most 256"),
+    ({"messages": HELLO, "n": 0}, "n", "greater than or equal to 1"),
+    ({"messages": HELLO, "n": 9}, "n", "at most 8"),
+    ({"messages": HELLO, "n": 10**30}, "n", ""),
+    ({"messages": HELLO, "max_tokens": 0}, "max_tokens", "at least 1 and at most 1024"),
+    ({"messages": HELLO, "max_completion_tokens": 5000}, "max_tokens", "at most 1024"),
+    ({"messages": HELLO, "max_tokens": "5"}, "max_tokens", "integer"),
+    ({"messages": HELLO, "temperature": -1}, "temperature", "greater than or equal to 0"),
+    (b'{"messages": [{"role": "user", "content": "x"}], "temperature": NaN}', "temperature", "finite"),
+    ({"messages": HELLO, "top_p": 2}, "top_p", "less than or equal to 1"),
+    ({"messages": HELLO, "seed": 2**70}, "seed", ""),
+    ({"messages": HELLO, "stop": ["x"] * 17}, "stop", ""),
+    ({"messages": HELLO, "stop": [""]}, "stop", ""),
+    ({"messages": HELLO, "user": "a\nb"}, "user", "control characters"),
+    ({"messages": HELLO, "logprobs": True}, "logprobs", "cannot be had"),
+    ({"messages": HELLO, "tools": [{"type": "function"}]}, "tools", "does not support tools"),
+    ({"messages": HELLO, "response_format": {"type": "json_object"}}, "response_format", "does not support"),
+    ({"messages": HELLO, "frequency_penalty": 0.5}, "frequency_penalty", "does not support"),
+    ({"messages": HELLO, "top_logprobs": 5}, "top_logprobs", "does not support"),
+]  # fmt: skip
+
+
+def test_what_is_wrong_is_said_in_openais_form(start: Start) -> None:
+    with start().http() as http:
+        for body, param, words in WRONG:
+            content = body if isinstance(body, bytes) else json.dumps(body)
+            answer = http.post("/v1/chat/completions", content=content)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["type"]) == (400, "invalid_request_error"), body
+            assert (error["param"] or "body") == param, error
+            assert words in error["message"], error
+            assert "pydantic" not in error["message"]
+        for method, path, status in [("GET", "/v1/none", 404), ("GET", "/v1/chat/completions", 405),
+                                     ("POST", "/v1/models", 405), ("GET", "/v1/models/other", 404)]:  # fmt: skip
+            answer = http.request(method, path)
+            assert (answer.status_code, set(answer.json()["error"])) == (status, {"message", "type", "param", "code"})
+
+
+def test_a_model_that_fails_and_a_bug_are_told_apart_and_nothing_is_kept(start: Start) -> None:
+    served = start(ScriptedModel({"Hello": "Hi!"}))
+    with served.client() as client:
+        for stream in (False, True):
+            said: Any = [{"role": "user", "content": "What?"}]
+            with pytest.raises(openai.InternalServerError, match="the model failed to reply: the script has no reply"):
+                client.chat.completions.create(model="m", messages=said, stream=stream)
+        assert list(served.service.store.episodes()) == []
+        served.service.begin = None  # type: ignore[method-assign,assignment]
+        with pytest.raises(openai.InternalServerError, match="its log says how") as failed:
+            client.chat.completions.create(model="m", messages=HELLO)
+        assert "NoneType" not in str(failed.value)
+
+
+def test_the_store_failing_is_no_acknowledged_turn(start: Start) -> None:
+    served = start(ScriptedModel(lambda messages: "Hi there!"))
+
+    def fail(addition: Addition) -> None:
+        raise OperationalError("insert", {}, OSError("disk full"))
+
+    served.service.store.add = fail  # type: ignore[method-assign]
+    with served.http() as http:
+        whole = http.post("/v1/chat/completions", json={"messages": HELLO})
+        assert whole.status_code == 503
+        assert "could not be kept" in whole.json()["error"]["message"]
+        streamed = http.post("/v1/chat/completions", json={"messages": HELLO, "stream": True}).text
+    assert "could not be kept" in streamed.splitlines()[-2]
+    assert 'finish_reason":"stop' not in streamed
+    assert "[DONE]" not in streamed
+
+
+def test_figures_for_prometheus(start: Start) -> None:
+    served = start(FakeModel())
+    with served.http() as http:
+        http.post("/v1/chat/completions", json={"messages": HELLO, "max_tokens": 3})
+        http.post("/v1/chat/completions", json={})
+        figures = dict(
+            line.rsplit(" ", 1) for line in http.get("/metrics").text.splitlines() if not line.startswith("#")
+        )
+    assert figures['telic_requests_total{status="200"}'] == "1.0"
+    assert figures['telic_requests_total{status="400"}'] == "1.0"
+    assert figures['telic_tokens_total{kind="generated"}'] == "3.0"
+    assert figures["telic_first_token_seconds_count"] == "1.0"
+    assert figures["telic_turns_total"] == "2.0"
+    assert figures["telic_requests_under_way"] == "0.0"
+
+
+def test_a_remote_model_is_served_as_well(start: Start) -> None:
+    from telic.models import RemoteModel
+
+    inner = start(FakeModel(), store=str(start.folder / "inner.db"))
+    outer = start(RemoteModel("m", base_url=f"{inner.url}/v1"))
+    with outer.client() as client, inner.client() as direct:
+        answer = client.chat.completions.create(model="m", messages=HELLO, seed=4)
+        told: Any = [{"role": "system", "content": PURPOSE.system}, *HELLO]
+        options = Sampling(temperature=0.7, top_p=0.9)
+        same = direct.chat.completions.create(
+            model="m", messages=told, seed=4, temperature=options.temperature, top_p=options.top_p
+        )
+    assert answer.choices[0].message.content == same.choices[0].message.content
+
+
+def test_a_purpose_says_how_it_is_served(start: Start) -> None:
+    from telic.errors import ConfigError
+    from telic.server import ServeConfig
+
+    text = 'name = "a"\nsystem = "b"\n[serve]\nmax_choices = 2\n'
+    assert ServeConfig.of_purpose(Purpose.from_text(text), store="x.db").max_choices == 2
+    with pytest.raises(ConfigError, match=r"a.toml, line 3: serve: unknown setting 'max_choice'; did you mean"):
+        ServeConfig.of_purpose(Purpose.from_text(text.replace("choices", "choice"), "a.toml"))
+    with pytest.raises(ConfigError, match="max_choices is 0; expected greater than or equal to 1"):
+        ServeConfig.of_purpose(Purpose.from_text(text.replace("2", "0")))
+
+
+def test_a_slow_body_is_not_waited_for(start: Start) -> None:
+    served = start(body_seconds=0.2)
+    with served.http() as http:
+
+        def slowly() -> Any:
+            yield b'{"messages": '
+            time.sleep(1)
+            yield b"[]}"
+
+        try:
+            answer = http.post("/v1/chat/completions", content=slowly())
+        except httpx.HTTPError:  # the server has hung up before the client was done
+            return
+    assert answer.status_code == 408
