@@ -19,7 +19,7 @@ CONTROLS: dict[str, tuple[telic.Control, ...]] = {
     "reminder": (Reminder(),),
     "guidance": (Guidance(1.5),),
     "split_softmax": (SplitSoftmax(0.8),),
-    "hold": (Hold(gain=1.5),),
+    "hold": (Hold(level=1.5),),
     "two at once": (Reminder(every=2), Hold()),
 }
 

@@ -129,6 +129,12 @@ class TestHold:
         # To the geometric mean over the reply's tokens, which is below their mean.
         assert drifted.attention.mean() * 1.5 < held.attention.mean() < first.attention.mean() * 1.2
 
+    def test_a_level_is_a_multiple_of_the_first_replys(self, model: LocalModel) -> None:
+        held = [self.talk(model, Hold(level=level, k_min=0.0))[1].attention[0] for level in (0.5, 1.0, 1.5)]
+        # In the first layer, whose input is the same under all, where the mean over heads is what is held.
+        assert held[1] / held[0] == pytest.approx(2.0, rel=0.15)
+        assert held[2] / held[1] == pytest.approx(1.5, rel=0.15)
+
     def test_the_exponent_is_bounded(self, model: LocalModel) -> None:
         _, drifted = self.talk(model, None)
         _, free = self.talk(model, Hold(1.0, k_min=0.0))

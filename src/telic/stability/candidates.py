@@ -28,7 +28,7 @@ STRENGTHS: dict[str, tuple[Mapping[str, Any], ...]] = {
     "reminder": ({"every": 4}, {"every": 2}, {"every": 1}),
     "guidance": ({"gamma": 1.25}, {"gamma": 1.5}, {"gamma": 2.0}),
     "split_softmax": ({"k": 0.9}, {"k": 0.8}, {"k": 0.7}, {"k": 0.6}),
-    "hold": ({"gain": 1.0}, {"gain": 1.5}, {"gain": 2.0}, {"gain": 3.0}),
+    "hold": ({"level": 1.0}, {"level": 1.5}, {"level": 2.0}, {"level": 3.0}),
     "vector": ({"strength": 0.5}, {"strength": 1.0}),
 }
 """By control: its settings, from weak to strong. The vector is the purpose axis, capped at its first-reply level

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -18,14 +19,17 @@ class Hold(Control):
     """Split-softmax whose exponent follows from what has drifted.
 
     Over the dialogue's first reply it measures the mean log of the attention mass on the system prompt, `log pi*`.
-    From then on each layer (or head) and token has the exponent `k = clip(1 + gain (log pi* / log pi - 1), k_min, 1)`.
-    With a gain of 1 the mass is back at `pi*`; while it has not fallen below, nothing is changed.
+    From then on each layer (or head) and token has the exponent
+    `k = clip(1 + gain (log(level pi*) / log pi - 1), k_min, 1)`. With a gain of 1 the mass is back at `level pi*`; while it has not fallen below, nothing is changed.
 
     The measurement is a function of the first reply's tokens, so that a cached and a fresh reading agree.
     """
 
     gain: float = 1.0
-    """0 does nothing; 1 makes up for what was lost; more makes up for more than that, yet only where some was lost."""
+    """0 does nothing; 1 makes up for what was lost; more makes up for more than that: the more was lost, the further
+    the mass is pushed above the level."""
+    level: float = 1.0
+    """What is held, in multiples of the first reply's mass."""
     k_min: float = 0.2
     """Smallest exponent: bounds how far attention is bent."""
     per: Literal["layer", "head"] = "layer"
@@ -37,10 +41,10 @@ class Hold(Control):
     points: ClassVar[frozenset[Point]] = frozenset({"attention"})
 
     def __post_init__(self) -> None:
-        if self.gain < 0 or not 0 <= self.k_min <= 1:
+        if self.gain < 0 or not 0 <= self.k_min <= 1 or not 0 < self.level < math.inf:
             raise ConfigError(
-                f"control 'hold': gain = {self.gain!r}, k_min = {self.k_min!r}; expected a gain of 0 or more, and a "
-                "k_min between 0 and 1"
+                f"control 'hold': gain = {self.gain!r}, k_min = {self.k_min!r}, level = {self.level!r}; expected a gain "
+                "of 0 or more, a k_min between 0 and 1, and a level above 0"
             )
         for field, known in (("per", ("layer", "head")), ("span", ("turn", "content"))):
             if getattr(self, field) not in known:
@@ -61,7 +65,8 @@ class Hold(Control):
         if not where.any_later:
             return log_mass_R_H_Q
         first_R_H = where.first(layer, level_R_H_Q)
-        k = 1 + self.gain * (first_R_H[..., None] / level_R_H_Q - 1)
+        held_R_H = first_R_H + math.log(self.level)
+        k = 1 + self.gain * (held_R_H[..., None] / level_R_H_Q - 1)
         # Also where the level is not a number: there was no first reply to measure.
         act = where.later_R_Q[:, None] & (k < 1)
         return torch.where(act, k.clamp_min(self.k_min) * log_mass_R_H_Q, log_mass_R_H_Q)
