@@ -18,6 +18,7 @@ from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
 from telic.cli.play import Play
+from telic.cli.readers import Readers
 from telic.cli.serve import Serve
 from telic.cli.train import Train
 from telic.cli.usage import UsageError
@@ -33,6 +34,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "hold": Hold,
     "play": Play,
     "train": Train,
+    "readers": Readers,
     "serve": Serve,
     "keys": NewKey,
     "conversations": Conversations,

@@ -11,6 +11,7 @@ from telic.lazy import imports
 from telic.models.control import build, registry
 
 if TYPE_CHECKING:
+    from telic.steering.belief import Belief
     from telic.steering.guidance import Guidance
     from telic.steering.hold import Hold
     from telic.steering.prompt import Prompt
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from telic.steering.vector import Vector
 
 __all__ = [
+    "Belief",
     "Guidance",
     "Hold",
     "Prompt",
@@ -34,6 +36,7 @@ __all__ = [
 __getattr__ = imports(
     __name__,
     {
+        "Belief": "telic.steering.belief",
         "Guidance": "telic.steering.guidance",
         "Hold": "telic.steering.hold",
         "Prompt": "telic.steering.prompt",
@@ -46,6 +49,7 @@ __getattr__ = imports(
 )
 
 registry.declare(
+    belief="telic.steering.belief:belief",
     guidance="telic.steering.guidance:Guidance",
     hold="telic.steering.hold:Hold",
     planner="telic.planner.steer:steer",

@@ -20,7 +20,8 @@ class Hold(Control):
 
     Over the dialogue's first reply it measures the mean log of the attention mass on the system prompt, `log pi*`.
     From then on each layer (or head) and token has the exponent
-    `k = clip(1 + gain (log(level pi*) / log pi - 1), k_min, 1)`. With a gain of 1 the mass is back at `level pi*`; while it has not fallen below, nothing is changed.
+    `k = clip(1 + gain (log(level pi*) / log pi - 1), k_min, 1)`. With a gain of 1 the mass is back at `level pi*`;
+    while it has not fallen below, nothing is changed.
 
     The measurement is a function of the first reply's tokens, so that a cached and a fresh reading agree.
     """
@@ -43,8 +44,8 @@ class Hold(Control):
     def __post_init__(self) -> None:
         if self.gain < 0 or not 0 <= self.k_min <= 1 or not 0 < self.level < math.inf:
             raise ConfigError(
-                f"control 'hold': gain = {self.gain!r}, k_min = {self.k_min!r}, level = {self.level!r}; expected a gain "
-                "of 0 or more, a k_min between 0 and 1, and a level above 0"
+                f"control 'hold': gain = {self.gain!r}, k_min = {self.k_min!r}, level = {self.level!r}; expected a "
+                "gain of 0 or more, a k_min between 0 and 1, and a level above 0"
             )
         for field, known in (("per", ("layer", "head")), ("span", ("turn", "content"))):
             if getattr(self, field) not in known:

@@ -17,7 +17,7 @@ from telic.registry import suggest
 from telic.rendering import Span
 from telic.steering.saving import Origin, Stored, from_pretrained
 
-__all__ = ["Bound", "Vector", "vector"]
+__all__ = ["Bound", "Vector", "orthogonal", "vector"]
 
 Bound = float | Literal["first"] | Mapping[int, float]
 """A number, one for each layer, or `first`: the mean over the dialogue's first reply."""
@@ -220,7 +220,7 @@ class Vector(Stored):
         if self.mode == "add":
             return [_Band("", torch.stack(list(vectors.values())).sum(0, keepdim=True), torch.ones(1, 1))]
         if self.mode == "ablate":
-            vectors = _orthogonal(vectors)
+            vectors = orthogonal(vectors)
         return [
             _Band(name, unit_D[None], torch.full((1, 1), self._strengths[name])) for name, unit_D in vectors.items()
         ]
@@ -308,7 +308,7 @@ def _system(row: Row) -> str | None:
     return messages[0].content if messages and messages[0].role == "system" else None
 
 
-def _orthogonal(vectors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def orthogonal(vectors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Each without what the ones before it cover, at length 1; those that are covered wholly are left out."""
     found: dict[str, torch.Tensor] = {}
     for name, vector_D in vectors.items():

@@ -1,0 +1,167 @@
+"""`telic readers`: what the model takes the user, and itself, to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from telic.cli.output import Ticker, load_model, note, print_json, print_table, progress, say
+from telic.cli.usage import Checked, Interrupted
+from telic.readers.config import TrainConfig
+
+__all__ = ["Readers"]
+
+
+class TrainSettings(Checked, TrainConfig):
+    """How readers are trained."""
+
+
+@dataclass
+class Train:
+    """Train readers on conversations in TalkTuner's format, and measure how good they are."""
+
+    data: tyro.conf.Positional[Path]
+    """Folder with age.jsonl, gender.jsonl, education.jsonl and socioeco.jsonl."""
+    out: Path = Path("readers")
+    """Folder for the readers, their card, and the pins."""
+    model: str = "smollm2"
+    """Model whose beliefs they read."""
+    cache: Path | None = None
+    """Folder for recorded activations, from which an interrupted training goes on; by default OUT/activations."""
+    json: bool = False
+    """Print the card as JSON, and no progress."""
+    settings: tyro.conf.OmitArgPrefixes[TrainSettings] = field(default_factory=TrainSettings)
+
+    def run(self) -> None:
+        """Record, train, save, print the card."""
+        from telic.readers import train
+
+        cache = self.cache or self.out / "activations"
+        model = load_model(self.model)
+        try:
+            with progress("dialogues", quiet=self.json) as ticker:
+                show = _Advance(ticker)
+                trained = train(model, self.data, config=self.settings, cache=cache, on_progress=show)
+        except KeyboardInterrupt:
+            raise Interrupted(f"what was recorded is kept in {cache}; give the same command to go on") from None
+        trained.save(self.out)
+        if self.json:
+            print_json({"folder": str(self.out), **trained.readers.card})
+            return
+        _print_card(trained.readers.card)
+        say(f"Written to {self.out}: read with telic readers read --readers {self.out}")
+
+
+class _Advance:
+    """Moves a bar to where the recording is."""
+
+    def __init__(self, ticker: Ticker) -> None:
+        self._ticker, self._done = ticker, -1
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._done < 0:
+            self._ticker.begin(total)
+            self._done = 0
+        for _ in range(done - self._done):
+            self._ticker.advance()
+        self._done = done
+
+
+@dataclass
+class Card:
+    """Show how good a set of readers is, as it was measured when it was trained."""
+
+    readers: tyro.conf.Positional[str] = "smollm2"
+    """A folder that `telic readers train` wrote, or the name of a set that ships with Telic."""
+    json: bool = False
+    """Print the card as JSON."""
+
+    def run(self) -> None:
+        """Print the card."""
+        from telic.readers import ReaderSet
+
+        card = ReaderSet.load(self.readers).card
+        if self.json:
+            print_json(card)
+        else:
+            _print_card(card)
+
+
+@dataclass
+class Read:
+    """Read what the model believes at each of the user's turns."""
+
+    dialogues: tyro.conf.Positional[Path]
+    """A file of dialogues (OpenAI messages JSONL, ShareGPT)."""
+    readers: str = "smollm2"
+    """A folder that `telic readers train` wrote, or the name of a set that ships with Telic."""
+    model: str | None = None
+    """Model that reads the dialogues; by default the one that the readers were trained on."""
+    only: tuple[str, ...] = ()
+    """Readers to use, such as user_age self_gender; by default all."""
+    json: bool = False
+    """Print the readings as JSON, one line for each turn."""
+
+    def run(self) -> None:
+        """Read and print."""
+        from telic.formats import read as read_dialogues
+        from telic.readers import ReaderSet, read_turns
+
+        readers = ReaderSet.load(self.readers)
+        readers = readers.only(self.only) if self.only else readers
+        dialogues = read_dialogues(self.dialogues)
+        model = load_model(self.model or readers.origin.name)
+        for number, dialogue in enumerate(dialogues):
+            turns = read_turns(model, dialogue, readers)
+            if not self.json:
+                say(f"Dialogue {number}", style="bold")
+            if not turns:
+                note(f"{self.dialogues}: dialogue {number} has no turn of the user's, at which it could be read")
+            for index, beliefs in turns:
+                if self.json:
+                    read = {
+                        name: {"answer": one.answer, "probabilities": dict(one.probabilities)}
+                        for name, one in beliefs.items()
+                    }
+                    print_json({"dialogue": number, "message": index, "beliefs": read})
+                else:
+                    say(f"  {dialogue[index].content[:100]!r}")
+                    print_table(("", "", ""), [("", name, str(one)) for name, one in beliefs.items()])
+
+
+@tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
+@dataclass
+class Readers:
+    """Read what the model takes the user, and itself, to be; train readers; look at how good they are."""
+
+    action: (
+        Annotated[Train, tyro.conf.subcommand("train")]
+        | Annotated[Card, tyro.conf.subcommand("card")]
+        | Annotated[Read, tyro.conf.subcommand("read")]
+    )
+    """What to do."""
+
+    def run(self) -> None:
+        """Do it."""
+        self.action.run()
+
+
+_COLUMNS = ("reader", "accuracy", "chance", "shuffled", "words", "known", "right if known", "other one", "mentioned")
+_FIGURES = ("accuracy", "chance", "shuffled", "bag_of_words", "known", "accuracy_known", "cross", "mentioned")
+
+
+def _print_card(card: Mapping[str, Any]) -> None:
+    rows = [(name, *(_figure(own.get(key)) for key in _FIGURES)) for name, own in card.get("readers", {}).items()]
+    print_table(_COLUMNS, rows)
+
+
+def _figure(value: Any) -> str:
+    from telic.statistics import Interval
+
+    if value is None:
+        return ""
+    return str(Interval(**value)) if isinstance(value, Mapping) else f"{value:.2f}"

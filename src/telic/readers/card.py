@@ -1,0 +1,122 @@
+"""A reader's card: how good it is on conversations of groups that it has never seen, and what else explains that."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from telic.readers.attributes import opposite
+from telic.readers.config import TrainConfig
+from telic.readers.examples import Recorded
+from telic.readers.probe import Floats, fit
+from telic.readers.reader import Reader
+from telic.readers.words import BagOfWords
+from telic.statistics import Interval, bootstrap_mean, bootstrap_ratio
+
+__all__ = ["measure"]
+
+SHUFFLES = 5
+"""Times that labels are shuffled."""
+
+
+def measure(
+    reader: Reader, penalty: float, recorded: Recorded, mentions: Recorded, config: TrainConfig
+) -> dict[str, Any]:
+    """What the card says of a reader. Intervals are 95 % bootstrap intervals over groups of conversations.
+
+    - `accuracy`: share of the test conversations whose class is the likeliest, at the last turn read; `first_turns`:
+      at an earlier turn.
+    - `known`: share that is not unknown; `accuracy_known`: share of those that is right.
+    - `shuffled`: accuracy of the same probe trained on shuffled labels.
+    - `bag_of_words`: accuracy of a probe on the words of the same dialogues; `gain`: the reader's over it, paired.
+    - `cross`: accuracy on dialogues in which only the other one (the model itself, or the user) is somebody;
+      `cross_known`: share of those that is not unknown. At `chance` the two are not confused.
+    - `own` and `mentioned`, for readers of the user: how often a sentence of the user's is read as its class, where it
+      is about the user, and where it is about somebody else. The latter should be at `chance`.
+    """
+    mine = recorded.select(subject=reader.subject)
+    training, test = mine.select(part="train"), mine.select(part="test", last=True)
+    early = mine.select(part="test", last=False)
+    other = recorded.select(subject=opposite(reader.subject), part="test", last=True)
+    right, known = _right(reader, test), _known(reader, test)
+    words = _words(training, mine.select(part="validation"), test, len(reader.classes))
+    figures = {
+        "accuracy": _rate(test, right, config),
+        "first_turns": _rate(early, _right(reader, early), config),
+        "known": _rate(test, known, config),
+        "accuracy_known": _rate(test, [r if k else None for r, k in zip(right, known, strict=True)], config),
+        "shuffled": _rate(test, _shuffled(reader, penalty, training, test, config.seed), config),
+        "bag_of_words": _rate(test, words, config),
+        "gain": _rate(test, [a - b for a, b in zip(right, words, strict=True)], config, low=-1.0),
+        "cross": _rate(other, _right(reader, other), config),
+        "cross_known": _rate(other, _known(reader, other), config),
+    }
+    for part in ("own", "mentioned") if reader.subject == "user" else ():
+        pairs = mentions.select(part=part)
+        figures[part] = _rate(pairs, _right(reader, pairs), config)
+    return {
+        "layer": reader.layer,
+        "penalty": penalty,
+        "temperature": reader.temperature,
+        "threshold": reader.threshold,
+        "conversations": dict(Counter(e.part for e in mine.examples if e.last)),
+        "chance": 1 / len(reader.classes),
+        **{name: asdict(interval) for name, interval in figures.items()},
+    }
+
+
+def _right(reader: Reader, data: Recorded) -> list[float]:
+    """1 where the likeliest class is the true one."""
+    logits_N_C = reader.logits(data.beliefs(reader.subject, reader.layer))
+    return _hits(logits_N_C, data)
+
+
+def _known(reader: Reader, data: Recorded) -> list[float]:
+    readings = reader.read(data.beliefs(reader.subject, reader.layer))
+    return [float(reading.answer is not None) for reading in readings]
+
+
+def _hits(logits_N_C: Floats, data: Recorded) -> list[float]:
+    return [float(hit) for hit in logits_N_C.argmax(1) == data.labels]
+
+
+def _shuffled(reader: Reader, penalty: float, training: Recorded, test: Recorded, seed: int) -> list[float]:
+    """Mean hits of probes that were trained on labels shuffled among the conversations."""
+    rng = np.random.default_rng(seed)
+    names = list(dict.fromkeys(example.conversation for example in training.examples))
+    label_of = {example.conversation: example.label for example in training.examples}
+    states_N_D = training.beliefs(reader.subject, reader.layer)
+    hits = []
+    for _ in range(SHUFFLES):
+        drawn = dict(zip(names, rng.permutation([label_of[name] for name in names]).tolist(), strict=True))
+        labels_N = np.array([drawn[example.conversation] for example in training.examples], dtype=np.intp)
+        probe = fit(states_N_D, labels_N, len(reader.classes), penalty)
+        hits.append(_hits(probe.logits(test.beliefs(reader.subject, reader.layer)), test))
+    return [float(mean) for mean in np.mean(hits, axis=0)]
+
+
+def _words(training: Recorded, validation: Recorded, test: Recorded, classes: int) -> list[float]:
+    """Hits of a probe on the words of the same dialogues."""
+    parts = [([example.text for example in data.examples], data.labels) for data in (training, validation)]
+    bag = BagOfWords(parts[0], parts[1], classes)
+    return _hits(bag.probabilities([example.text for example in test.examples]), test)
+
+
+def _rate(data: Recorded, values: Sequence[float | None], config: TrainConfig, low: float = 0.0) -> Interval:
+    """Mean over the conversations; whole groups are resampled."""
+    groups: dict[str, list[float]] = defaultdict(list)
+    for example, value in zip(data.examples, values, strict=True):
+        if value is not None:
+            groups[example.group].append(value)
+    drawn: dict[str, Any] = {"resamples": config.resamples, "seed": config.seed}
+    sums = [sum(group) for group in groups.values()]
+    found = bootstrap_ratio(sums, [float(len(group)) for group in groups.values()], **drawn)
+    if found.value is None or found.low is not None:
+        return found
+    # All conversations agree, of which the resamples can make nothing.
+    means = [sum(group) / len(group) for group in groups.values()]
+    return bootstrap_mean(means, bounds=(low, 1.0), **drawn)

@@ -1,0 +1,111 @@
+"""Linear probes: multinomial logistic regression, its calibration, and when it had better say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import log_softmax, softmax
+
+__all__ = [
+    "PENALTIES",
+    "UNKNOWN",
+    "Fit",
+    "Floats",
+    "Labels",
+    "choose_penalty",
+    "choose_temperature",
+    "choose_threshold",
+    "fit",
+    "log_loss",
+]
+
+Floats = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.intp]
+
+UNKNOWN = -1
+"""The label of what has no class: every answer is wrong."""
+PENALTIES = (0.01, 0.1, 1.0, 10.0)
+"""Tried for the squared weights, on standardised inputs, relative to the mean log-loss of an example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A probe on inputs as they come: what standardised them in training is part of its weights."""
+
+    weight_C_D: Floats
+    bias_C: Floats
+
+    def logits(self, inputs_N_D: Floats) -> Floats:
+        """[N, C]."""
+        return inputs_N_D @ self.weight_C_D.T + self.bias_C
+
+
+def fit(inputs_N_D: Floats, labels_N: Labels, classes: int, penalty: float) -> Fit:
+    """Fit by L-BFGS: mean log-loss + penalty / 2 * |W|^2, each class weighing the same."""
+    mean_D, deviation_D = inputs_N_D.mean(0), inputs_N_D.std(0)
+    deviation_D = np.where(deviation_D > 1e-6 * max(float(deviation_D.max()), 1e-30), deviation_D, 1.0)
+    standard_N_D = ((inputs_N_D - mean_D) / deviation_D).astype(np.float64)
+    counts_C = np.bincount(labels_N, minlength=classes)
+    share_N_1 = 1 / (counts_C[labels_N] * np.count_nonzero(counts_C))[:, None]
+    target_N_C = np.eye(classes)[labels_N]
+    shape = (classes, inputs_N_D.shape[1] + 1)
+
+    def loss(flat: Floats) -> tuple[float, Floats]:
+        weight_C_D, bias_C = np.split(flat.reshape(shape), [shape[1] - 1], axis=1)
+        log_N_C = log_softmax(standard_N_D @ weight_C_D.T + bias_C.T, axis=1)
+        error_N_C = share_N_1 * (np.exp(log_N_C) - target_N_C)
+        gradient = np.hstack([error_N_C.T @ standard_N_D + penalty * weight_C_D, error_N_C.sum(0)[:, None]])
+        value = -(share_N_1 * target_N_C * log_N_C).sum() + penalty / 2 * (weight_C_D**2).sum()
+        return float(value), gradient.ravel()
+
+    solved = minimize(loss, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    weight_C_D, bias_C_1 = np.split(solved.x.reshape(shape), [shape[1] - 1], axis=1)
+    weight_C_D = weight_C_D / deviation_D
+    return Fit(weight_C_D, bias_C_1[:, 0] - weight_C_D @ mean_D)
+
+
+def log_loss(logits_N_C: Floats, labels_N: Labels, temperature: float = 1.0) -> float:
+    """Mean negative log-likelihood of the labels, in nats."""
+    return float(-log_softmax(logits_N_C / temperature, axis=1)[np.arange(len(labels_N)), labels_N].mean())
+
+
+def choose_penalty(
+    train: tuple[Floats, Labels], validation: tuple[Floats, Labels], classes: int
+) -> tuple[float, float, Fit]:
+    """Fit with each penalty, and keep the one that validation likes best, each at its own best temperature.
+
+    Returns:
+        The loss in validation, the penalty, and the probe.
+    """
+    tried = []
+    for penalty in PENALTIES:
+        probe = fit(*train, classes, penalty)
+        logits_N_C = probe.logits(validation[0])
+        loss = log_loss(logits_N_C, validation[1], choose_temperature(logits_N_C, validation[1]))
+        tried.append((loss, penalty, probe))
+    return min(tried, key=lambda one: one[0])
+
+
+def choose_temperature(logits_N_C: Floats, labels_N: Labels) -> float:
+    """What the logits are divided by for the probabilities to be right (Guo et al. 2017, arXiv 1706.04599)."""
+    found = minimize_scalar(
+        lambda log_t: log_loss(logits_N_C, labels_N, float(np.exp(log_t))), bounds=(-3.0, 4.0), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def choose_threshold(logits_N_C: Floats, labels_N: Labels, temperature: float, precision: float) -> float:
+    """The lowest confidence such that, at it and above, a share of `precision` of the readings is right.
+
+    Where no confidence is enough for that, the highest one seen: nearly all is then unknown.
+    """
+    probabilities_N_C = softmax(logits_N_C / temperature, axis=1)
+    confidence_N = probabilities_N_C.max(1)
+    order = np.argsort(-confidence_N)
+    right = (probabilities_N_C.argmax(1) == labels_N)[order].cumsum() / np.arange(1, len(labels_N) + 1)
+    enough: Sequence[int] = np.flatnonzero(right >= precision).tolist()
+    return float(confidence_N[order[enough[-1] if enough else 0]])

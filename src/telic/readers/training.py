@@ -1,0 +1,163 @@
+"""Training a set of readers: record, fit, keep the layer that validation likes best, write the card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from telic.errors import ConfigError
+from telic.models.base import Model
+from telic.models.local import LocalModel
+from telic.readers.attributes import Attribute, Subject, find_attribute, opposite
+from telic.readers.card import measure
+from telic.readers.config import TrainConfig
+from telic.readers.examples import (
+    OnProgress,
+    Recorded,
+    persona_examples,
+    record_examples,
+    third_person,
+    user_examples,
+)
+from telic.readers.probe import UNKNOWN, choose_penalty, choose_temperature, choose_threshold, fit
+from telic.readers.reader import Reader, ReaderSet
+from telic.readers.recording import ActivationCache, require_hidden_states
+from telic.steering.belief import Belief
+from telic.steering.directions import from_reader
+from telic.steering.saving import Origin, save_pretrained
+
+__all__ = ["Trained", "train", "train_pins", "train_reader"]
+
+PIN_PENALTY = 0.3
+"""Of the control probes, whose weights serve as directions."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Readers, and the control that pins their classes."""
+
+    readers: ReaderSet
+    pins: Belief
+
+    def save(self, folder: str | Path) -> Path:
+        """Write both into a folder, the pins into `pins/` in it.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
+        save_pretrained(self.pins, Path(folder) / "pins")
+        return self.readers.save(folder)
+
+
+def train(
+    model: Model,
+    data: str | Path,
+    *,
+    config: TrainConfig | None = None,
+    cache: Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> Trained:
+    """Train readers of a model's beliefs on conversations in TalkTuner's format (arXiv 2406.07882).
+
+    Args:
+        model: one that runs locally.
+        data: the folder with `age.jsonl`, `gender.jsonl`, `education.jsonl` and `socioeco.jsonl`.
+        config: how.
+        cache: a folder for what is recorded, from which an interrupted training goes on.
+        on_progress: told how many dialogues are recorded.
+
+    Raises:
+        UnsupportedControlError: the model shows no hidden states.
+        DataError: the conversations cannot be read.
+        ConfigError: an attribute is unknown, or a class has too few conversations.
+    """
+    require_hidden_states(model)
+    assert isinstance(model, LocalModel)
+    config = config or TrainConfig()
+    attributes = [find_attribute(name) for name in config.attributes]
+    examples = {
+        a.name: user_examples(model, Path(data), a, config) + persona_examples(model, a, config, cache)
+        for a in attributes
+    }
+    pairs = {a.name: third_person(a) for a in attributes}
+    activations = ActivationCache(cache)
+    every = [example for found in (examples, pairs) for own in found.values() for example in own]
+    record_examples(model, every, activations, on_progress)
+    readers: list[Reader] = []
+    cards: dict[str, object] = {}
+    directions: dict[str, Mapping[int, torch.Tensor]] = {}
+    for attribute in attributes:
+        recorded = Recorded.of(model, examples[attribute.name], activations)
+        mentions = Recorded.of(model, pairs[attribute.name], activations)
+        for subject in config.subjects:
+            reader, penalty = train_reader(recorded, attribute, subject, config.precision)
+            readers.append(reader)
+            cards[reader.name] = measure(reader, penalty, recorded, mentions, config)
+            directions |= train_pins(recorded, attribute, subject)
+    origin = Origin.of(model)
+    card = {"config": config.model_dump(mode="json"), "readers": cards}
+    return Trained(ReaderSet(tuple(readers), origin, card), Belief(directions, origin=origin))
+
+
+def train_reader(recorded: Recorded, attribute: Attribute, subject: Subject, precision: float) -> tuple[Reader, float]:
+    """Fit after every layer but the first third; choose layer, penalty, temperature and threshold in validation only.
+
+    The first layers tell the words apart as well as later ones do, yet not what they mean: of sentences in another
+    style (`own` on the card) they can tell little.
+
+    The threshold is chosen with the other subject's dialogues among the others: of those every answer is wrong.
+
+    Returns:
+        The reader, and the penalty that was chosen.
+
+    Raises:
+        ConfigError: a class has no example to train on, or none to validate on.
+    """
+    training, checking = (recorded.select(subject=subject, part=part) for part in ("train", "validation"))
+    classes = len(attribute.classes)
+    for part, own in (("train", training), ("validation", checking)):
+        if len(set(own.labels.tolist())) < classes:
+            raise ConfigError(
+                f"of the {classes} classes of {attribute.name}, some have no conversation to {part} on; use more of "
+                "them (--per-class), or look for conversations that are all alike"
+            )
+    tried = []
+    depth = recorded.states_N_P_L_D.shape[2]
+    for layer in range(depth // 3, depth):
+        parts = [(own.beliefs(subject, layer), own.labels) for own in (training, checking)]
+        tried.append((*choose_penalty(parts[0], parts[1], classes), layer))
+    _, penalty, probe, layer = min(tried, key=lambda one: one[0])
+    logits_N_C = probe.logits(checking.beliefs(subject, layer))
+    temperature = choose_temperature(logits_N_C, checking.labels)
+    other = recorded.select(subject=opposite(subject), part="validation")
+    threshold = choose_threshold(
+        np.concatenate([logits_N_C, probe.logits(other.beliefs(subject, layer))]),
+        np.concatenate([checking.labels, np.full(len(other.examples), UNKNOWN)]),
+        temperature,
+        precision,
+    )
+    suffix = attribute.suffix(subject)
+    return Reader(attribute.name, subject, attribute.classes, suffix, layer, probe, temperature, threshold), penalty
+
+
+def train_pins(recorded: Recorded, attribute: Attribute, subject: Subject) -> dict[str, Mapping[int, torch.Tensor]]:
+    """Directions that make the model take somebody to be of a class: weights of probes on the prompt's last token.
+
+    Returns:
+        By `reader/class`, at the middle layers (0.4 to 0.7 of the depth), each as long as the states' standard
+        deviation along it.
+    """
+    training = recorded.select(subject=subject, part="train")
+    depth = recorded.states_N_P_L_D.shape[2]
+    first = int(0.4 * depth)
+    found: list[dict[int, torch.Tensor]] = [{} for _ in attribute.classes]
+    for layer in range(first, max(int(0.7 * depth), first + 1)):
+        states_N_D = training.prompts(layer)
+        probe = fit(states_N_D, training.labels, len(attribute.classes), PIN_PENALTY)
+        for own, weight_D in zip(found, probe.weight_C_D, strict=True):
+            own |= from_reader({layer: torch.from_numpy(weight_D)}, {layer: torch.from_numpy(states_N_D)})
+    return {f"{subject}_{attribute.name}/{label}": own for label, own in zip(attribute.classes, found, strict=True)}

@@ -1,0 +1,201 @@
+"""Belief: pin what the model takes the user, or itself, to be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+
+from telic.errors import ConfigError
+from telic.models.base import Model
+from telic.models.control import Point, Step
+from telic.registry import suggest
+from telic.steering.saving import CONFIG, Origin, Stored, from_pretrained
+from telic.steering.vector import Vector, orthogonal
+
+__all__ = ["Belief", "Combine", "belief"]
+
+Combine = Literal["orthogonal", "sum"]
+"""How several pins are put together."""
+
+_OPTIONS = ("towards", "away", "strength", "combine")
+
+
+@dataclass(frozen=True, eq=False)
+class Belief(Stored):
+    """Moves the residual stream to where a class is believed in, or away from there, while replies are spoken.
+
+    With one pin it adds `strength * d` after each layer, from the prompt's last token on (arXiv 2406.07882). The
+    directions of several overlap, and together push further than the language stands. So with k pins those of a layer
+    are made orthogonal, each without what the ones before it cover, and each keeps `1 / sqrt(k)` of its length: the
+    push is about as long as that of one. `combine = "sum"` adds them up as they are.
+
+    A direction is the weights of a linear probe on the prompt's last token, as long as the states' standard deviation
+    along it: strength is in standard deviations. Without pins it does nothing.
+
+    Raises:
+        ConfigError: a pin or an option is wrong; the message says which there are.
+    """
+
+    directions: Mapping[str, Mapping[int, torch.Tensor]]
+    """By `reader/class`, such as `user_age/child`, and layer: float32 [hidden]."""
+    towards: Mapping[str, str] | None = None
+    """By reader, the class that is pinned as most likely, such as `user_age = "child"`."""
+    away: Mapping[str, str] | None = None
+    """By reader, the class that is pinned as most unlikely."""
+    strength: float = 1.0
+    """How far, in standard deviations; 0 does nothing."""
+    combine: Combine = "orthogonal"
+    """How several pins are put together."""
+    _vector: Vector | None = field(init=False, repr=False)
+
+    name: ClassVar[str] = "belief"
+    points: ClassVar[frozenset[Point]] = frozenset({"residual"})
+    of_tensors: ClassVar[frozenset[str]] = frozenset({"directions"})
+
+    def __post_init__(self) -> None:
+        if self.combine not in get_args(Combine):
+            raise _wrong(f"combine is {self.combine!r}; expected 'orthogonal' or 'sum'")
+        number = isinstance(self.strength, int | float) and not isinstance(self.strength, bool)
+        if not number or not math.isfinite(self.strength):
+            raise _wrong(f"strength is {self.strength!r}; expected a number")
+        whole = Vector(self.directions)  # which checks them, and keeps them from being changed
+        object.__setattr__(self, "directions", whole.directions)
+        pins = self._pins()
+        acts = bool(pins and self.strength)
+        object.__setattr__(self, "_vector", Vector(_composed(pins, self.strength, self.combine)) if acts else None)
+
+    def _pins(self) -> list[dict[int, torch.Tensor]]:
+        """The direction of each pin, by layer; one that leads away is turned round."""
+        found = []
+        for option, sign in (("towards", 1.0), ("away", -1.0)):
+            for reader, label in (getattr(self, option) or {}).items():
+                own = self.directions.get(f"{reader}/{label}")
+                if own is None:
+                    raise _wrong(f"{option} is {{{reader} = {label!r}}}; {self._known(reader, str(label))}")
+                found.append({layer: sign * direction_D for layer, direction_D in own.items()})
+        both = set((self.towards or {}).items()) & set((self.away or {}).items())
+        if both:
+            raise _wrong(f"{sorted(both)[0]} is pinned both towards and away; choose one")
+        return found
+
+    def _known(self, reader: str, label: str) -> str:
+        readers = list(dict.fromkeys(name.partition("/")[0] for name in self.directions))
+        if reader not in readers:
+            return f"there are no directions for {reader!r}{suggest(reader, readers)}"
+        classes = [own for name in self.directions for at, _, own in [name.partition("/")] if at == reader]
+        return f"{reader} has no class {label!r}{suggest(label, classes)}"
+
+    @property
+    def layers(self) -> frozenset[int]:
+        """Layers at which it acts."""
+        return self._vector.layers if self._vector else frozenset()
+
+    def spec(self) -> dict[str, Any]:
+        """As for all stored controls, with the layers that it has directions for."""
+        layers = sorted({layer for own in self.directions.values() for layer in own})
+        return {**super().spec(), **({"layers": layers} if self.path is not None else {})}
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The directions by `reader/class/layer`."""
+        return {f"{name}/{at}": direction_D for name, own in self.directions.items() for at, direction_D in own.items()}
+
+    def random_twin(self, seed: int) -> Vector:
+        """The baseline: random directions of the same lengths at the same layers.
+
+        Raises:
+            ConfigError: it does nothing, so that there is nothing to compare with.
+        """
+        if self._vector is None:
+            raise _wrong("without a pin, or at strength 0, it has no random twin")
+        return self._vector.random_twin(seed)
+
+    def check(self, model: Model) -> None:
+        """Refuse a model that it was not made for.
+
+        Raises:
+            ConfigError: it is another model, or has another hidden size, or lacks a layer.
+        """
+        super().check(model)
+        if self._vector is not None:
+            self._vector.check(model)
+
+    def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+        """Move the tokens of the replies, and those from which they start."""
+        return hidden_N_D if self._vector is None else self._vector.residual(step, layer, hidden_N_D)
+
+
+def _composed(pins: list[dict[int, torch.Tensor]], strength: float, combine: Combine) -> dict[int, torch.Tensor]:
+    """What is added after each layer."""
+    composed = {}
+    for layer in sorted({layer for own in pins for layer in own}):
+        own = {str(index): pin[layer] for index, pin in enumerate(pins) if layer in pin}
+        if combine == "orthogonal":
+            units = orthogonal(own)
+            own = {index: own[index].norm() * unit_D / math.sqrt(len(units)) for index, unit_D in units.items()}
+        composed[layer] = strength * torch.stack(list(own.values())).sum(0)
+    return composed
+
+
+def belief(
+    path: str = "smollm2",
+    *,
+    tensors: Mapping[str, torch.Tensor] | None = None,
+    origin: Origin | None = None,
+    layers: Iterable[int] | None = None,
+    sha256: str = "",
+    force: bool = False,
+    **options: Any,
+) -> Belief:
+    """The factory: pins from the directions that were found with a set of readers.
+
+    Args:
+        path: a folder that `telic readers train` wrote, or the name of a set that ships with Telic.
+        tensors: the directions, as `Belief.tensors` gives them, instead of loading them.
+        origin: the model that they were made for.
+        layers: those to act at; by default all.
+        sha256: as in the control's `spec`: refuse directions that are not those.
+        force: use it also on a model that goes by another name.
+        **options: of `Belief`.
+
+    Raises:
+        ConfigError: there are no such directions, or an option is wrong.
+    """
+    for option in options:
+        if option not in _OPTIONS:
+            raise _wrong(f"unknown option {option!r}{suggest(option, [*_OPTIONS, 'path', 'layers'])}")
+    if tensors is None:
+        given = options if layers is None else {**options, "layers": list(layers)}
+        loaded = from_pretrained(_pins_folder(path), force=force, sha256=sha256, **given)
+        if not isinstance(loaded, Belief):
+            raise _wrong(f"{path!r} holds a control of kind {loaded.name!r}, not beliefs")
+        return replace(loaded, path=path)
+    directions: dict[str, dict[int, torch.Tensor]] = {}
+    for entry, direction_D in tensors.items():
+        name, _, layer = entry.rpartition("/")
+        if "/" not in name or not layer.isdecimal():
+            raise _wrong(f"tensor {entry!r} in {path!r} is no direction; expected a reader, a class and a layer")
+        directions.setdefault(name, {})[int(layer)] = direction_D
+    if layers is not None:
+        directions = dict(Vector(directions).only(layers).directions)  # type: ignore[arg-type]
+    return Belief(directions, **options, origin=origin, path=path or None)
+
+
+def _pins_folder(path: str) -> Path:
+    shipped = Path(str(resources.files("telic"))) / "readers" / "data" / path / "pins"
+    for folder in (Path(path) / "pins", Path(path), shipped):
+        if (folder / CONFIG).is_file():
+            return folder
+    raise _wrong(
+        f"there are no pins at {path!r}; expected a folder that `telic readers train` wrote, or the name of a set of "
+        "readers that ships with Telic, such as 'smollm2'"
+    )
+
+
+def _wrong(message: str) -> ConfigError:
+    return ConfigError(f"control 'belief': {message}")

@@ -1,0 +1,99 @@
+"""`telic readers`: train, card, read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from telic.cli.main import VERBS
+from tests.cli.conftest import Run
+from tests.models import tiny
+from tests.readers.talk import write_gender
+
+QUICK = (
+    "--attributes",
+    "gender",
+    "--per-class",
+    "20",
+    "--max-tokens",
+    "64",
+    "--reply-tokens",
+    "4",
+    "--resamples",
+    "100",
+)
+
+
+@pytest.fixture
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telic.cli.readers.load_model", lambda _: tiny.local("llama"))
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_readers_are_trained_carded_and_used(run: Run, tmp_path: Path) -> None:
+    write_gender(tmp_path)
+    trained = run("readers", "train", ".", "--out", "mine", *QUICK)
+    assert trained.status == 0, trained.error
+    assert "user_gender" in trained.out
+    assert (tmp_path / "mine" / "pins" / "model.safetensors").is_file()
+
+    card = json.loads(run("readers", "card", "mine", "--json").out)
+    assert card["config"]["per_class"] == 20
+    assert set(card["readers"]) == {"user_gender", "self_gender"}
+    table = run("readers", "card", "mine")
+    assert "accuracy" in table.out
+    assert "self_gender" in table.out
+
+    messages = [{"role": "user", "content": "travel"}, {"role": "assistant", "content": "Yes?"}]
+    (tmp_path / "talk.jsonl").write_text(json.dumps({"messages": [*messages, messages[0]]}) + "\n")
+    read = run("readers", "read", "talk.jsonl", "--readers", "mine", "--only", "user_gender", "--json")
+    assert read.status == 0, read.error
+    lines = [json.loads(line) for line in read.out.splitlines()]
+    assert [line["message"] for line in lines] == [0, 2]
+    probabilities = lines[0]["beliefs"]["user_gender"]["probabilities"]
+    assert set(probabilities) == {"male", "female"}
+    assert sum(probabilities.values()) == pytest.approx(1)
+    shown = run("readers", "read", "talk.jsonl", "--readers", "mine")
+    assert "self_gender" in shown.out
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_what_was_recorded_is_not_recorded_again(run: Run, tmp_path: Path) -> None:
+    write_gender(tmp_path)
+    first = run("readers", "train", ".", "--out", "mine", *QUICK, "--json")
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "mine" / "activations").iterdir()}
+    again = run("readers", "train", ".", "--out", "mine", *QUICK, "--json")
+    assert json.loads(first.out) == json.loads(again.out)
+    assert files == {path: path.stat().st_mtime_ns for path in (tmp_path / "mine" / "activations").iterdir()}
+
+
+def test_mistakes_are_said_plainly(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "talk.jsonl").write_text('{"messages": [{"role": "user", "content": "Hi"}]}\n')
+    for arguments, part in (
+        (("readers", "card", "nowhere"), "there are no readers 'nowhere'"),
+        (("readers", "read", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("readers", "train", ".", "--model", "fake"), "hidden states, which model 'fake'"),
+        (("readers", "train", ".", "--per-class", "2"), "--per-class"),
+        (("readers", "read", "talk.jsonl", "--only", "user_agee"), "did you mean 'user_age'"),
+    ):
+        outcome = run(*arguments)
+        assert outcome.status in (1, 2), arguments
+        assert part in outcome.error
+        assert "Traceback" not in outcome.error
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_data_that_is_not_there_is_said_plainly(run: Run) -> None:
+    for arguments, part in (
+        (("readers", "train", "."), "cannot read conversations from 'age.jsonl'"),
+        (("readers", "train", ".", "--attributes", "gendre"), "did you mean 'gender'"),
+    ):
+        outcome = run(*arguments)
+        assert outcome.status == 1
+        assert part in outcome.error
+
+
+def test_it_is_a_verb() -> None:
+    assert "readers" in VERBS

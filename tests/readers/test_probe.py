@@ -1,0 +1,104 @@
+"""Probes: what they learn, how sure they are, and when they say nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from telic.readers.probe import UNKNOWN, choose_penalty, choose_temperature, choose_threshold, fit, log_loss
+from telic.readers.words import BagOfWords
+
+
+def clouds(count: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Three classes around three points, of unequal size, in coordinates of very different scales."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat([0, 1, 2], [count, 2 * count, count])
+    centres = np.array([[0, 0, 4, 0], [0, 0, 0, 4], [0, 0, -4, -4]], dtype=float)
+    points = centres[labels] + spread * rng.standard_normal((len(labels), 4))
+    return points * np.array([1, 1e-3, 100, 1]) + np.array([5, 0, 1000, 0]), labels
+
+
+def test_it_finds_what_separates_whatever_the_scale() -> None:
+    probe = fit(*clouds(50, 1.0, 0), 3, 0.03)
+    points, labels = clouds(50, 1.0, 1)
+    assert (probe.logits(points).argmax(1) == labels).mean() > 0.95
+    assert probe.weight_C_D.shape == (3, 4)
+
+
+def test_it_is_the_minimum_of_its_loss() -> None:
+    points, labels = clouds(20, 2.0, 0)
+    penalty, deviation = 0.1, points.std(0)
+
+    def loss(weight: np.ndarray, bias: np.ndarray) -> float:
+        logits = points @ weight.T + bias
+        each = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1)
+        share = 1 / (np.bincount(labels)[labels] * 3)
+        value = (share * (each - logits[np.arange(len(labels)), labels])).sum()
+        return float(value + penalty / 2 * ((weight * deviation) ** 2).sum())
+
+    probe = fit(points, labels, 3, penalty)
+    best = loss(probe.weight_C_D, probe.bias_C)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        step = 0.05 * rng.standard_normal((3, 4)) / deviation
+        assert loss(probe.weight_C_D + step, probe.bias_C - step @ points.mean(0)) > best
+
+
+def test_a_constant_input_is_no_division_by_zero() -> None:
+    points, labels = clouds(20, 1.0, 0)
+    probe = fit(np.hstack([points, np.full((len(points), 1), 3.0)]), labels, 3, 0.03)
+    assert np.isfinite(probe.weight_C_D).all()
+
+
+def test_validation_chooses_more_penalty_for_noise() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    noise = [(rng.standard_normal((60, 80)), labels) for _ in range(2)]
+    signal = [(part[0] + 3 * labels[:, None], part[1]) for part in noise]
+    assert choose_penalty(noise[0], noise[1], 2)[1] > choose_penalty(signal[0], signal[1], 2)[1]
+
+
+def test_the_temperature_undoes_what_makes_it_too_sure() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.standard_normal((4000, 3))
+    odds = np.exp(truth) / np.exp(truth).sum(1, keepdims=True)
+    labels = np.array([rng.choice(3, p=row) for row in odds])
+    found = choose_temperature(7 * truth, labels)
+    assert found == pytest.approx(7, rel=0.1)
+    assert log_loss(7 * truth, labels, found) < log_loss(7 * truth, labels)
+
+
+def test_the_threshold_keeps_the_promised_precision() -> None:
+    points, labels = clouds(200, 6.0, 0)
+    logits = fit(*clouds(200, 6.0, 1), 3, 0.03).logits(points)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    right = probabilities.argmax(1) == labels
+    assert right.mean() < 0.9, "too easy to test anything"
+    for precision in (0.8, 0.9, 0.95):
+        known = probabilities.max(1) >= choose_threshold(logits, labels, 1.0, precision)
+        assert right[known].mean() >= precision
+    easy = choose_threshold(logits, labels, 1.0, 0.1)
+    assert (probabilities.max(1) >= easy - 1e-9).all()  # it is the lowest one itself
+
+
+def test_what_has_no_class_raises_the_threshold() -> None:
+    own, nobody = np.array([[4.0, 0.0], [3.0, 0.0], [0.5, 0.0]]), np.array([[0.4, 0.0], [1.0, 0.0]])
+    labels = np.array([0, 0, 0, UNKNOWN, UNKNOWN])
+    assert choose_threshold(own, labels[:3], 1.0, 0.9) < 0.7
+    assert choose_threshold(np.concatenate([own, nobody]), labels, 1.0, 0.9) > 0.9
+
+
+def test_where_nothing_is_sure_enough_nearly_all_is_unknown() -> None:
+    logits = np.array([[3.0, 0.0], [2.0, 0.0], [1.0, 0.0]])
+    threshold = choose_threshold(logits, np.array([1, 1, 1]), 1.0, 0.5)
+    assert threshold == pytest.approx(1 / (1 + np.exp(-3)))
+
+
+def test_words_tell_what_they_can() -> None:
+    texts = [f"{word} and the rest {i}" for i in range(20) for word in ("sea", "hill")]
+    labels = np.arange(40) % 2
+    bag = BagOfWords((texts, labels), (texts, labels), 2)
+    found = bag.probabilities(["The SEA!", "a hill", "neither nor"])
+    assert found[0, 0] > 0.9
+    assert found[1, 1] > 0.9
+    assert abs(found[2, 0] - 0.5) < 0.1

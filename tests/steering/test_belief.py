@@ -1,0 +1,153 @@
+"""Pins: what they add, how several get along, and what they refuse."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from telic.errors import ConfigError
+from telic.models.control import Control, Row, Step
+from telic.models.local import LocalModel
+from telic.steering import build, save_pretrained
+from telic.steering.belief import Belief
+from telic.steering.saving import Origin
+from tests.contracts.control_contract import ControlContract
+from tests.models import tiny
+from tests.models.tiny import HIDDEN, draws
+
+CHILD, ADULT, MALE, FEMALE = draws(4)
+DIRECTIONS = {
+    "user_age/child": {0: CHILD, 1: CHILD},
+    "user_age/adult": {0: ADULT, 1: ADULT},
+    "user_gender/male": {1: MALE, 2: MALE},
+    "user_gender/female": {1: 0.6 * CHILD + 0.4 * FEMALE},
+}
+
+
+def pinned(**options: Any) -> Belief:
+    return Belief(DIRECTIONS, **options)
+
+
+class TestOnePin(ControlContract):
+    def make(self, model: LocalModel) -> Control:
+        return pinned(towards={"user_age": "child"}, strength=1.0)
+
+    def make_idle(self, model: LocalModel) -> Control:
+        return pinned(towards={"user_age": "child"}, strength=0.0)
+
+
+class TestTwoPins(ControlContract):
+    def make(self, model: LocalModel) -> Control:
+        return pinned(towards={"user_age": "child"}, away={"user_gender": "female"}, strength=1.5)
+
+    def make_idle(self, model: LocalModel) -> Control:
+        return pinned()
+
+
+def added(control: Belief, layer: int) -> torch.Tensor:
+    """[hidden]: what it adds to a token of the reply; and nothing to one of the prompt."""
+    row = Row(tiny.local("llama").render(tiny.ask().messages), 5)
+    reply = torch.tensor([False, True])
+    step = Step([row], torch.zeros(2, dtype=torch.long), torch.tensor([1, 4]), reply)
+    hidden_N_D = torch.ones(2, HIDDEN)
+    moved_N_D = control.residual(step, layer, hidden_N_D) - hidden_N_D
+    assert not moved_N_D[0].any()
+    return moved_N_D[1]
+
+
+def close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return torch.allclose(one, other, atol=1e-4)
+
+
+def test_one_pin_adds_its_direction_and_away_takes_it_off() -> None:
+    assert close(added(pinned(towards={"user_age": "child"}, strength=2.0), 0), 2 * CHILD)
+    assert close(added(pinned(away={"user_age": "child"}, strength=2.0), 1), -2 * CHILD)
+    assert pinned(towards={"user_age": "child"}).layers == {0, 1}
+    assert pinned().layers == frozenset()
+
+
+def test_two_pins_share_the_push_and_do_not_overlap() -> None:
+    both = added(pinned(towards={"user_age": "child", "user_gender": "female"}, strength=1.0), 1)
+    child = CHILD / CHILD.norm()
+    female = DIRECTIONS["user_gender/female"][1]
+    rest = female - (female @ child) * child
+    assert both @ child == pytest.approx(float(CHILD.norm()) / math.sqrt(2), rel=1e-4)
+    assert both @ (rest / rest.norm()) == pytest.approx(float(female.norm()) / math.sqrt(2), rel=1e-4)
+    shared = math.sqrt((float(CHILD.norm()) ** 2 + float(female.norm()) ** 2) / 2)
+    assert both.norm() == pytest.approx(shared, rel=1e-4)
+    assert (
+        both.norm()
+        < added(pinned(towards={"user_age": "child", "user_gender": "female"}, strength=1.0, combine="sum"), 1).norm()
+    )
+
+
+def test_a_sum_adds_them_as_they_are_and_a_layer_of_one_has_one() -> None:
+    naive = pinned(towards={"user_age": "child", "user_gender": "male"}, strength=1.0, combine="sum")
+    assert close(added(naive, 1), CHILD + MALE)
+    for combine in ("sum", "orthogonal"):
+        alone = pinned(towards={"user_age": "child", "user_gender": "male"}, strength=1.0, combine=combine)
+        assert close(added(alone, 2), MALE)
+
+
+def test_two_opposite_pins_of_one_direction_count_once() -> None:
+    directions = {"user_gender/male": {1: MALE}, "user_gender/female": {1: -MALE}}
+    twice = Belief(directions, towards={"user_gender": "male"}, away={"user_gender": "female"}, strength=1.0)
+    assert close(added(twice, 1), MALE)
+
+
+def test_the_random_twin_is_as_long() -> None:
+    control = pinned(towards={"user_age": "child"}, strength=3.0)
+    twin = control.random_twin(0)
+    assert twin.layers == control.layers
+    for own in twin.tensors().values():
+        assert own.norm() == pytest.approx(3 * float(CHILD.norm()), rel=1e-4)
+        assert abs(torch.cosine_similarity(own, CHILD, dim=0)) < 0.9
+    with pytest.raises(ConfigError, match="no random twin"):
+        pinned().random_twin(0)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"towards": {"user_age": "chlid"}}, "user_age has no class 'chlid'; did you mean 'child'"),
+        ({"away": {"age": "child"}}, "there are no directions for 'age'; known: user_age"),
+        ({"towards": {"user_age": "child"}, "away": {"user_age": "child"}}, "both towards and away"),
+        ({"combine": "all"}, "combine is 'all'; expected 'orthogonal' or 'sum'"),
+        ({"strength": "much"}, "strength is 'much'; expected a number"),
+        ({"strength": math.inf}, "strength is inf"),
+    ],
+)
+def test_what_cannot_be_pinned_is_refused(options: dict[str, Any], part: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        pinned(**options)
+    assert part in str(error.value)
+
+
+def test_it_is_saved_and_named_in_a_purpose_file(tmp_path: Path) -> None:
+    model = tiny.local("llama")
+    whole = Belief(DIRECTIONS, origin=Origin.of(model))
+    save_pretrained(whole, tmp_path / "set" / "pins")
+    spec = {"name": "belief", "path": str(tmp_path / "set"), "towards": {"user_age": "child"}, "strength": 2.0}
+    control = build(spec)
+    assert isinstance(control, Belief)
+    assert close(added(control, 0), 2 * CHILD)
+    control.check(model)
+    again = build(control.spec())
+    assert isinstance(again, Belief)
+    assert again.spec() == control.spec()
+    assert again.key == control.key
+    assert build({**spec, "layers": [1]}).layers == frozenset({1})
+    with pytest.raises(ConfigError, match="not for 'tiny-gpt2'"):
+        control.check(tiny.local("gpt2"))
+    with pytest.raises(ConfigError, match="they are not those"):
+        build({**spec, "sha256": "0" * 12})
+    with pytest.raises(ConfigError, match="there are no pins at 'nowhere'"):
+        build({"name": "belief", "path": "nowhere"})
+    with pytest.raises(ConfigError, match="unknown option 'toward'; did you mean 'towards'"):
+        build({**spec, "toward": {}})
+    with pytest.raises(ConfigError, match="no direction for layer 9"):
+        build({**spec, "layers": [9]})
