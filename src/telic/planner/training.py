@@ -167,7 +167,8 @@ class _Training:
         config = self.config
         unsteered = Planner.new(self.model, tokens=0, action_size=1, seed=config.seed)
         natural = self._experience(NATURAL, unsteered)
-        stages = {SELF_CLONE: self._clone(SELF_CLONE, self._new(), [*natural.examples], None)}
+        # A check and no gain, so that a quarter of the utterances will do.
+        stages = {SELF_CLONE: self._clone(SELF_CLONE, self._new(), natural.examples[::4], None)}
         latest, known = stages[SELF_CLONE], [natural]
         for number in range(1, config.rounds_of_cloning + 1):
             if number > 1:
