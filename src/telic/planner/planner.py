@@ -178,15 +178,16 @@ class Planner(nn.Module):
         shape = replace(self.shape, residual=first.out_features, bound=residual.bound)
         return Planner(shape, Policy(self.policy.clone, residual, standardise), self.mapping, self.origin)
 
-    def control(self, sigma: float = 0.0) -> Steer:
+    def control(self, sigma: float = 0.0, epsilon: float = 0.0) -> Steer:
         """The planner as a control.
 
         Args:
             sigma: standard deviation of the noise on its actions, to explore with; 0 is greedy.
+            epsilon: how often a single dialogue act is tried instead.
         """
         from telic.planner.steer import Steer
 
-        return Steer(planner=self, sigma=sigma, origin=self.origin)
+        return Steer(planner=self, sigma=sigma, epsilon=epsilon, origin=self.origin)
 
     def forward(self, states_B_D: torch.Tensor) -> torch.Tensor:
         """Prefix embeddings [B, L, D] for states, greedily and with gradient."""

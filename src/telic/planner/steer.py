@@ -38,6 +38,9 @@ class Steer(Stored):
     """What decides."""
     sigma: float = 0.0
     """Standard deviation of the noise on its actions, drawn with each request's seed; 0 is greedy."""
+    epsilon: float = 0.0
+    """How often one dialogue act, drawn alike from all, is played instead of the planner's action. Noise turns a
+    mixture of acts hardly; this tries every act in every kind of state."""
 
     name: ClassVar[str] = "planner"
     points: ClassVar[frozenset[Point]] = frozenset({"embeddings"})
@@ -52,6 +55,13 @@ class Steer(Stored):
             or not 0 <= self.sigma < float("inf")
         ):
             raise ConfigError(f"control 'planner': sigma is {self.sigma!r}; expected a number of 0 or more")
+        if isinstance(self.epsilon, bool) or not isinstance(self.epsilon, int | float) or not 0 <= self.epsilon <= 1:
+            raise ConfigError(f"control 'planner': epsilon is {self.epsilon!r}; expected a number from 0 to 1")
+        if self.epsilon and self.planner.shape.mapping != "acts":
+            raise ConfigError(
+                f"control 'planner': epsilon is {self.epsilon!r}, but the planner's actions are no mixture of dialogue "
+                "acts; explore with sigma"
+            )
 
     def options(self, *, all_of_them: bool = False) -> dict[str, Any]:
         """The planner's shape, and the control's own options."""
@@ -73,8 +83,11 @@ class Steer(Stored):
         """The prefix tokens that the state calls for."""
         planner = self.planner
         action_A = planner.act(state_D)
-        if self.sigma:
-            drawn = torch.Generator().manual_seed(row.seed)
+        drawn = torch.Generator().manual_seed(row.seed)
+        if self.epsilon and float(torch.rand((), generator=drawn)) < self.epsilon:
+            one = torch.randint(len(action_A), (), generator=drawn)
+            action_A = torch.nn.functional.one_hot(one, len(action_A)).float()
+        elif self.sigma:
             action_A = action_A + self.sigma * torch.randn(len(action_A), generator=drawn)
         row.chosen |= {"state": state_D.numpy(), "action": action_A.numpy()}
         if planner.policy.residual is not None:
@@ -113,12 +126,12 @@ def steer(
         origin: the model that it was made for.
         sha256: as in the control's `spec`: refuse tensors that are not those.
         force: use it also on a model that goes by another name.
-        **options: `sigma`; and the planner's shape, as it was saved.
+        **options: `sigma`, `epsilon`; and the planner's shape, as it was saved.
 
     Raises:
         ConfigError: there is no such planner, or an option is wrong.
     """
-    known = ["sigma", *(f.name for f in fields(PlannerShape))]
+    known = ["sigma", "epsilon", *(f.name for f in fields(PlannerShape))]
     for option in options:
         if option not in known:
             raise ConfigError(f"control 'planner': unknown option {option!r}{suggest(option, ['path', *known])}")
@@ -129,6 +142,6 @@ def steer(
         if not isinstance(loaded, Steer):
             raise ConfigError(f"{path!r} holds a control of kind {loaded.name!r}, not a planner")
         return loaded
-    sigma = options.pop("sigma", 0.0)
+    exploring = {name: options.pop(name) for name in ("sigma", "epsilon") if name in options}
     planner = Planner.of(PlannerShape(**options), tensors, origin)
-    return Steer(planner=planner, sigma=sigma, origin=origin, path=path or None)
+    return Steer(planner=planner, **exploring, origin=origin, path=path or None)
