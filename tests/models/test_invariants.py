@@ -179,7 +179,7 @@ def test_a_prompt_in_chunks_is_the_same_prompt(case: Case, chunk: int, monkeypat
     requests = [ask(LONG, logprobs=True), ask(MIDDLE, logprobs=True), ask(LONG, None, logprobs=True)]
     whole = [case.one(request) for request in requests]
     monkeypatch.setattr(engine, "PROMPT_CHUNK", chunk)
-    monkeypatch.setattr(engine, "PASS_TOKENS", 2 * chunk)
+    monkeypatch.setattr(case.model.engine, "pass_tokens", 2 * chunk)
     for one, other in zip(case.model.generate(requests), whole, strict=True):
         same(one, other, case.tolerance)
 

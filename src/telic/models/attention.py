@@ -55,7 +55,7 @@ class Group:
     position_R_Q: torch.Tensor
     """Position of each query; -1 for a slot in between that takes no part."""
     length: int
-    """Keys attended to: the longest row's."""
+    """Keys read: those of the longest row, or all that the arena has room for."""
     spanned: int = 0
     """S: the first keys, among which are those of all system prompts that are read or controlled."""
     controls: list[AttentionControl] = field(default_factory=list)

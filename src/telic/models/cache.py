@@ -104,17 +104,25 @@ class Shape:
     head_dim: int
 
 
+STEP = 64
+"""Positions by which an arena grows."""
+
+
 class Arena:
     """The batch's keys and values: [layers, 2, slots, kv_heads, capacity, head_dim].
 
-    Position p of a row is entry p of its slot. Grows as rows and contexts do. Zeroed, so that entries which were
-    never written are finite: their attention weight is 0, and 0 times anything finite stays 0.
+    Position p of a row is entry p of its slot. Zeroed, so that entries which were never written are finite: their
+    attention weight is 0, and 0 times anything finite stays 0.
+
+    It is hardly longer than its longest row: attention reads whole rows then, whereas products in half precision first
+    copy keys and values between which there are gaps, in every pass and layer. So it grows in small steps, each of
+    which copies it once.
     """
 
     def __init__(self, shape: Shape, dtype: torch.dtype, device: torch.device) -> None:
         self.shape = shape
         self.dtype, self.device = dtype, device
-        self.data = self._zeros(8, 512)
+        self.data = self._zeros(8, STEP)
 
     def _zeros(self, slots: int, capacity: int) -> torch.Tensor:
         s = self.shape
@@ -134,13 +142,25 @@ class Arena:
         """Make room for `slots` rows of `capacity` positions; what is there stays."""
         if slots <= self.slots and capacity <= self.capacity:
             return
-        new_slots = self.slots if slots <= self.slots else max(slots, 2 * self.slots)
-        new_capacity = (
-            self.capacity if capacity <= self.capacity else -(-max(capacity, 3 * self.capacity // 2) // 256) * 256
+        self._lay_out(
+            self.slots if slots <= self.slots else max(slots, 2 * self.slots),
+            self.capacity if capacity <= self.capacity else capacity,
         )
-        grown = self._zeros(new_slots, new_capacity)
-        grown[:, :, : self.slots, :, : self.capacity] = self.data
-        self.data = grown
+
+    def fit(self, longest: int) -> None:
+        """Become shorter, if all rows have become far shorter than there is room for."""
+        if self.capacity > 2 * max(longest, STEP):
+            self._lay_out(self.slots, longest)
+
+    def readable(self, length: int) -> int:
+        """How many positions to read of rows of which the longest has `length`: all, if that is not many more."""
+        return self.capacity if self.capacity <= length + length // 4 + STEP else length
+
+    def _lay_out(self, slots: int, capacity: int) -> None:
+        made = self._zeros(slots, -(-capacity // STEP) * STEP)
+        kept = min(self.capacity, int(made.shape[4]))
+        made[:, :, : self.slots, :, :kept] = self.data[:, :, :, :, :kept]
+        self.data = made
 
     def load(self, slot: int, segments: Sequence[Segment], length: int) -> None:
         """Copy the first `length` tokens of a chain into a slot."""

@@ -28,8 +28,6 @@ __all__ = ["Engine", "Generation"]
 
 PROMPT_CHUNK = 512
 """Prompt tokens of one row read in one pass, which bounds the memory of the attention weights."""
-PASS_TOKENS = 1024
-"""Prompt tokens read in one pass over all rows."""
 
 
 class Engine:
@@ -41,6 +39,8 @@ class Engine:
         max_batch: rows that are computed together.
         context: longest row, in tokens.
         stop_ids: tokens that end a reply.
+        pass_tokens: prompt tokens read in one pass over all rows, about: fewer bring the first of many requests to its
+            first token sooner, more are read a little faster in all. A row reads `PROMPT_CHUNK` at most.
         pool: keeps the sessions' caches within a budget.
     """
 
@@ -53,12 +53,15 @@ class Engine:
         context: int,
         stop_ids: frozenset[int],
         pool: CachePool,
+        pass_tokens: int = 1024,
     ) -> None:
         self.runner, self.template = runner, template
         self.max_batch, self.context, self.stop_ids, self.pool = max_batch, context, stop_ids, pool
+        self.pass_tokens = pass_tokens
         self.queue: deque[Generation] = deque()
         self.active: list[Generation] = []
         self._ended: list[Generation] = []
+        self._arrived = 0
         self.passes = 0
         """Forward passes so far."""
         self.decoded_rows = 0
@@ -68,7 +71,8 @@ class Engine:
         self, request: Request, done: Callable[[Reply], None] | None = None, forced: tuple[int, ...] = ()
     ) -> Generation:
         """Queue a request; `done` is called with its reply. With `forced` tokens, these are scored instead."""
-        generation = Generation(request, done, forced=forced)
+        self._arrived += 1
+        generation = Generation(request, done, forced=forced, arrival=self._arrived)
         self.queue.append(generation)
         return generation
 
@@ -157,6 +161,7 @@ class Engine:
             for stream in generation.streams:
                 self._place(stream, free.pop(0))
         self._compact()
+        self.runner.arena.fit(max((len(g.track.tokens) for g in self.active if g.track), default=0))
 
     def _prepare_companion(self, generation: Generation) -> None:
         """Make the second stream, if a control wants one."""
@@ -172,7 +177,9 @@ class Engine:
             session.companion = Session(session.model)
         drawn = replace(request.sampling, seed=generation.seed)
         twin = replace(request, sampling=drawn, readings=frozenset(), session=session.companion if session else None)
-        generation.companion = Generation(twin, forced=generation.forced, follows=True, said=messages)
+        generation.companion = Generation(
+            twin, forced=generation.forced, follows=True, said=messages, arrival=generation.arrival
+        )
         self._prepare(generation.companion)
 
     def _prepare(self, generation: Generation) -> None:
@@ -302,11 +309,11 @@ class Engine:
     # Decoding
 
     def _plan(self) -> list[tuple[Generation, Chunk]]:
-        """What each row computes next: single tokens first, in the order of their slots."""
+        """What each row computes next: single tokens first, in the order of their slots; then prompts, as they came."""
         single: list[tuple[Generation, Chunk]] = []
         longer: list[tuple[Generation, Chunk]] = []
-        budget = PASS_TOKENS
-        for generation in self.active:
+        budget = self.pass_tokens
+        for generation in sorted(self.active, key=lambda g: g.arrival):
             track = generation.track
             assert track is not None
             if generation.leader is not None or generation.read:  # one of two streams may be further than the other
@@ -318,7 +325,7 @@ class Engine:
             elif budget > 0:
                 budget -= size
                 longer.append((generation, Chunk(track, track.computed, end)))
-        return single + longer
+        return sorted(single, key=lambda item: item[1].sequence.slot) + longer
 
     def _decode(self, generations: Sequence[Generation], logits_R_V: torch.Tensor) -> None:
         broken = logits_R_V.amax(-1).isnan()

@@ -207,7 +207,7 @@ class Runner:
         queries = chunks[0].end - chunks[0].start
         position_R_Q = torch.full((rows, queries), -1, dtype=torch.long, device=self.device)
         position_R_Q[places] = torch.stack([torch.arange(c.start, c.end, device=self.device) for c in chunks])
-        group = Group(tokens, first, position_R_Q, max(c.end for c in chunks))
+        group = Group(tokens, first, position_R_Q, self.arena.readable(max(c.end for c in chunks)))
         if rows != len(chunks):
             group.gather_N = self._long(places)
         controlled = _by_control(chunks, "attention")

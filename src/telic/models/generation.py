@@ -35,6 +35,8 @@ class Generation:
     """The reply so far."""
     reply: Reply | None = None
     """The reply, once done."""
+    arrival: int = 0
+    """Its number in the order of arrival."""
     forced: tuple[int, ...] = ()
     """Token ids of a given reply, which is scored instead of drawn."""
     greedy: bool = True

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "LocalWorker", "Piece", "ThreadWorker", "Ticket", "Worker", "as_local", "worker_of"]
 
+PASS_TOKENS = 96
+"""Prompt tokens that a local model reads in one pass: about three short turns, so that those who ask together are not
+all answered as late as the last."""
 THREADS = 8
 """Requests answered at once by a model that does not say how many it takes."""
 
@@ -101,6 +104,7 @@ class LocalWorker:
 
     def __init__(self, model: LocalModel) -> None:
         self._model = model
+        model.engine.pass_tokens = PASS_TOKENS
         self._loop = asyncio.get_running_loop()
         self._arrivals: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
         """A ticket that comes twice is one to give up; None is the end."""
