@@ -67,6 +67,14 @@ def test_each_side_sees_its_own_prompt_and_itself_as_the_assistant() -> None:
     assert episode.error is None
 
 
+def test_probes_can_be_asked_in_some_rounds_only() -> None:
+    sparse = replace(PROTOCOL, rounds=5, probe_every=2)
+    [episode] = played(AssistantFirst(echo), plan(), protocol=sparse)
+    assert [branch.round for branch in episode.branches] == [0, 2, 4, 5]
+    [every] = played(AssistantFirst(echo), plan(), protocol=replace(sparse, probe_every=1))
+    assert [turn.text for turn in episode.turns] == [turn.text for turn in every.turns]
+
+
 def test_a_probe_comes_right_after_its_sides_utterance_and_leaves_no_trace() -> None:
     model = AssistantFirst(echo)
     [episode] = played(model, plan(a=(NAME,)))

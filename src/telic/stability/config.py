@@ -14,6 +14,8 @@ class MeasureConfig(Settings):
 
     rounds: int = Field(default=8, ge=0)
     """Rounds per dialogue; one round is one utterance of each side."""
+    probe_every: int = Field(default=1, ge=1)
+    """Probes are asked in round 0, in every round that is a multiple of this, and in the last."""
     dialogues: int = Field(default=32, ge=1)
     """Dialogues; the intervals are over them."""
     samples: int = Field(default=2, ge=1)

@@ -211,6 +211,7 @@ def protocol_of(model: Model, config: MeasureConfig) -> Protocol:
         utterance=utterance,
         answer=answer,
         readings=frozenset({"attention"}) & model.readings if config.attention else frozenset(),
+        probe_every=config.probe_every,
         concurrency=config.concurrency,
     )
 

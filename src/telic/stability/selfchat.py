@@ -69,6 +69,8 @@ class Protocol:
     utterance: Sampling
     answer: Sampling
     readings: frozenset[str] = frozenset()
+    probe_every: int = 1
+    """Probes are asked in the multiples of this, and in the last round."""
     concurrency: int = 32
     """Dialogues under way at once: enough to keep a batch full, few enough for their caches to fit in memory."""
 
@@ -248,6 +250,8 @@ class _Dialogue:
         return [] if failed else self._said(role, reply.text, round_)
 
     def _probes(self, role: str, round_: int) -> list[Task]:
+        if round_ % self.protocol.probe_every and round_ != self.protocol.rounds:
+            return []
         tasks = []
         for probe in self.sides[role].probes:
             branch = Branch(
