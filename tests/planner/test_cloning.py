@@ -223,7 +223,7 @@ def test_weights_follow_from_advantages() -> None:
 
 def test_the_acts_that_come_with_telic() -> None:
     found = load_acts()
-    assert len(found.acts) == 16
+    assert len(found.acts) == 19
     assert all(len(set(act.says)) >= 6 for act in found.acts)
     assert len({text for act in found.acts for text in act.says}) == sum(len(act.says) for act in found.acts)
     assert len(found.contexts) >= 12

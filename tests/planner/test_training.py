@@ -16,7 +16,8 @@ from telic.models import FakeModel
 from telic.planner import from_pretrained
 from telic.planner.experience import Experience, utterances
 from telic.planner.planner import Planner
-from telic.planner.training import Stage, train
+from telic.planner.training import train
+from telic.planner.workshop import Stage
 from telic.purpose import Purpose
 from telic.rollouts import play
 from tests.models import tiny
@@ -24,7 +25,7 @@ from tests.models import tiny
 TEXT = 'name = "vowels"\nsystem = "You are Mia."\n[game]\nname = "vowels"\n'
 QUICK: dict[str, Any] = {
     "episodes": 12, "validation": 4, "held_out": 6, "rl_steps": 6, "clone_epochs": 1, "max_new_tokens": 6,
-    "action_size": 4, "resamples": 100, "temperature": 1.0,
+    "action_size": 4, "resamples": 100, "temperature": 1.0, "act_epochs": 1, "width": 8,
 }  # fmt: skip
 
 
@@ -66,12 +67,31 @@ def purpose() -> Purpose:
     return Purpose.from_text(TEXT, "vowels.toml")
 
 
-def test_a_planner_is_trained_chosen_judged_and_saved(tmp_path: Path) -> None:
+COURSES: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "acts": ({}, {"acts", "episodes/explored-1", "advantage-1", "episodes/explored-2", "advantage-2"}),
+    "utterances": ({"mapping": "learned"}, {"advantage-1", "episodes/advantage-1", "advantage-2", "episodes/explored"}),
+}
+
+
+@pytest.fixture
+def acts(tmp_path: Path) -> str:
+    """Two acts, of which one pays."""
+    path = tmp_path / "acts.toml"
+    path.write_text(
+        '[[acts]]\nname = "vowels"\nsays = ["aeiou", "eau"]\n[[acts]]\nname = "consonants"\nsays = ["xyz", "pst"]\n'
+        '[[contexts]]\nsaid = ["Hello!"]\n'
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize("course", COURSES)
+def test_a_planner_is_trained_chosen_judged_and_saved(course: str, acts: str, tmp_path: Path) -> None:
+    settings, expected = COURSES[course]
     model, stages = tiny.local("llama"), list[Stage]()
-    run = train(model, purpose(), folder=tmp_path, on_stage=stages.append, **QUICK)
+    run = train(model, purpose(), folder=tmp_path / "runs", on_stage=stages.append, acts=acts, **QUICK, **settings)
     names = [stage.name for stage in stages]
     assert names[:2] == ["episodes/natural", "self-clone"]
-    assert {"advantage-1", "advantage-2", "episodes/explored", "td3bc", "constant"} <= set(names)
+    assert {"td3bc", "constant", *expected} <= set(names)
     assert [arm.name for arm in run.judged] == ["unsteered", "planner", "self-clone", "constant prefix"]
     assert all(arm.returns.n == 6 for arm in run.judged)
     assert run.stage == max((s for s in run.validation if s != "self-clone"), key=lambda s: run.validation[s])
@@ -84,21 +104,22 @@ def test_a_planner_is_trained_chosen_judged_and_saved(tmp_path: Path) -> None:
     assert run.headline.startswith(f"the planner ({run.stage}) returns")
 
 
-def test_a_resumed_run_ends_as_one_that_was_not_interrupted(tmp_path: Path) -> None:
-    model = tiny.local("llama")
-    whole = train(model, purpose(), folder=tmp_path / "whole", **QUICK)
+@pytest.mark.parametrize("course", COURSES)
+def test_a_resumed_run_ends_as_one_that_was_not_interrupted(course: str, acts: str, tmp_path: Path) -> None:
+    model, settings = tiny.local("llama"), {"acts": acts, **QUICK, **COURSES[course][0]}
+    whole = train(model, purpose(), folder=tmp_path / "whole", **settings)
 
     def stop(stage: Stage) -> None:
         if stage.name == "advantage-1":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(model, purpose(), folder=tmp_path / "cut", on_stage=stop, **QUICK)
+        train(model, purpose(), folder=tmp_path / "cut", on_stage=stop, **settings)
     [folder] = (tmp_path / "cut").iterdir()
-    again = train(model, purpose(), resume=folder, **QUICK)
+    again = train(model, purpose(), resume=folder, **settings)
     assert (again.stage, again.validation, again.judged) == (whole.stage, whole.validation, whole.judged)
     with pytest.raises(ConfigError, match="episodes"):
-        train(model, purpose(), resume=folder, **{**QUICK, "episodes": 13})
+        train(model, purpose(), resume=folder, **{**settings, "episodes": 13})
 
 
 def test_what_was_said_is_told_again_from_the_record() -> None:

@@ -8,7 +8,7 @@ then decides how much of each goes into the next reply.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -82,7 +82,7 @@ class ActSet(_Part):
 
 
 def load_acts(path: str | Path | None = None) -> ActSet:
-    """Read acts from a TOML file; by default the sixteen that come with Telic.
+    """Read acts from a TOML file; by default those that come with Telic.
 
     Raises:
         ConfigError: the file cannot be read, or is not such a file; the message names the place in it.
@@ -110,6 +110,7 @@ def distil(
     model: LocalModel,
     acts: ActSet | None = None,
     *,
+    dialogues: Sequence[Sequence[Message]] = (),
     tokens: int = 2,
     contexts: int = 3,
     config: CloneConfig | None = None,
@@ -120,6 +121,8 @@ def distil(
     Args:
         model: the frozen model.
         acts: by default those that come with Telic.
+        dialogues: in which the acts are to be said, each as the model is told it; by default those of the acts' file.
+            In the dialogues of the game that they are for, prefixes say far more reliably what they should.
         tokens: L, prefix tokens of each.
         contexts: in how many of the dialogues each utterance is said.
         config: how they are learnt; by default 8 epochs in batches of 4, since a prefix learns from its own act alone.
@@ -134,14 +137,14 @@ def distil(
     if tokens < 1 or contexts < 1:
         raise ConfigError(f"tokens is {tokens!r} and contexts is {contexts!r}; expected 1 or more of each")
     acts = acts or load_acts()
+    told = [tuple(dialogue) for dialogue in dialogues] or [context.messages for context in acts.contexts]
     examples: list[Example] = []
     owners: list[str] = []
     for act in acts.acts:
         for text in act.says:
-            for _ in range(min(contexts, len(acts.contexts))):
-                # One dialogue after the other, so that each act is said in all of them.
-                context = acts.contexts[len(examples) % len(acts.contexts)]
-                examples.append(Example(context.messages, text))
+            for _ in range(min(contexts, len(told))):
+                # One dialogue after the other, so that each act is said in many of them.
+                examples.append(Example(told[len(examples) % len(told)], text))
                 owners.append(act.name)
     mean_D = embeddings_of(model).mean_D
     prefixes = {name: torch.nn.Parameter(mean_D.repeat(tokens, 1)) for name in acts.names}

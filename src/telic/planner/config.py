@@ -29,18 +29,25 @@ class TrainConfig(Settings):
     """Episodes of the training part on which the stages are compared, to choose among them."""
     held_out: int = Field(default=400, ge=2)
     """Episodes of the held-out part on which the choice and the baselines are judged."""
-    mapping: Literal["learned", "acts"] = "learned"
-    """How an action becomes prefix tokens: learned, or a mixture of written dialogue acts."""
+    mapping: Literal["acts", "learned"] = "acts"
+    """How an action becomes prefix tokens: a mixture of written dialogue acts, which are tried out; or learned, with
+    the policy, from what the unsteered model said well."""
+    acts: str | None = None
+    """TOML file of the acts; by default those that come with Telic."""
     tokens: int = Field(default=2, ge=1)
     """Prefix tokens."""
     action_size: int = Field(default=64, ge=1)
-    """Numbers of an action; of a mixture of acts, there is one for each."""
+    """Numbers of an action, if the mapping is learned."""
+    width: int | None = Field(default=128, ge=1)
+    """Of the layers of the networks over acts, and of TD3+BC's; none for the size of the state."""
     sigma: float = Field(default=0.25, ge=0, allow_inf_nan=False)
-    """Noise on the actions of the episodes that TD3+BC learns from."""
-    beta: float = Field(default=0.5, gt=0, allow_inf_nan=False)
+    """Noise on the actions of the episodes that TD3+BC learns from, if the mapping is learned."""
+    beta: float = Field(default=0.15, gt=0, allow_inf_nan=False)
     """Temperature of advantage-weighted cloning: the smaller, the more only the best counts."""
     cut_after_question: bool = False
     """Learn utterances up to their last question mark, and none without one."""
+    act_epochs: int = Field(default=8, ge=1)
+    """Epochs in which the acts' prefixes are distilled."""
     clone_epochs: int = Field(default=4, ge=1)
     """Epochs of each cloning."""
     clone_lr: float = Field(default=5e-3, gt=0, allow_inf_nan=False)
@@ -49,6 +56,8 @@ class TrainConfig(Settings):
     """Updates of TD3+BC; 0 leaves it out."""
     alpha: float = Field(default=2.5, ge=0, allow_inf_nan=False)
     """TD3+BC: weight of the value against staying near the data."""
+    bound: float | None = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """TD3+BC: what is added to each number of the action stays within this of zero; none for no bound."""
     gamma: float = Field(default=0.99, ge=0, le=1)
     """Discount per round."""
     prompt: str | None = None

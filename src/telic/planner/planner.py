@@ -60,6 +60,8 @@ class PlannerShape:
     """For `principal`: the length of every action."""
     acts: tuple[str, ...] = ()
     """For `acts`: what the parts of the action are called."""
+    draws: bool = False
+    """For `acts`: play one act, drawn by its share, and not the mixture of them."""
     opening: int = 0
     """Tokens that a prompt begins with before any message, which `start` leaves first (BOS)."""
     residual: int | None = None
@@ -82,6 +84,8 @@ class PlannerShape:
             raise ConfigError(
                 f"planner: an action of {self.action_size} numbers for {len(self.acts)} acts; expected one for each"
             )
+        if self.draws and self.mapping != "acts":
+            raise ConfigError(f"planner: draws is {self.draws!r}, but the mapping {self.mapping!r} has no acts to draw")
         if self.tokens < 0 or self.action_size < 1 or self.hidden_size < 1:
             raise ConfigError(
                 f"planner: {self.tokens} prefix tokens, actions of {self.action_size}, hidden size {self.hidden_size}; "
@@ -172,10 +176,13 @@ class Planner(nn.Module):
         return planner
 
     def with_residual(self, residual: Actor, standardise: Standardise) -> Planner:
-        """The same planner with what was learnt from reward on top; it shares the clone and the mapping."""
+        """The same planner with what was learnt from reward on top; it shares the clone and the mapping.
+
+        It plays what it has learnt to prefer, and draws no more.
+        """
         first = residual.layers[0]
         assert isinstance(first, nn.Linear)
-        shape = replace(self.shape, residual=first.out_features, bound=residual.bound)
+        shape = replace(self.shape, residual=first.out_features, bound=residual.bound, draws=False)
         return Planner(shape, Policy(self.policy.clone, residual, standardise), self.mapping, self.origin)
 
     def control(self, sigma: float = 0.0, epsilon: float = 0.0) -> Steer:

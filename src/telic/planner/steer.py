@@ -7,11 +7,13 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import torch
+from torch.nn.functional import one_hot
 
 from telic.errors import ConfigError
 from telic.models.base import Model
 from telic.models.control import Insertion, Point, Row
 from telic.planner.planner import Planner, PlannerShape
+from telic.planner.upmapping import shares
 from telic.registry import suggest
 from telic.steering.saving import Origin, Stored, from_pretrained
 
@@ -84,9 +86,10 @@ class Steer(Stored):
         planner = self.planner
         action_A = planner.act(state_D)
         drawn = torch.Generator().manual_seed(row.seed)
-        if self.epsilon and float(torch.rand((), generator=drawn)) < self.epsilon:
-            one = torch.randint(len(action_A), (), generator=drawn)
-            action_A = torch.nn.functional.one_hot(one, len(action_A)).float()
+        tried = bool(self.epsilon) and float(torch.rand((), generator=drawn)) < self.epsilon
+        if tried or planner.shape.draws:
+            chance_A = torch.ones_like(action_A) if tried else shares(action_A)
+            action_A = one_hot(torch.multinomial(chance_A, 1, generator=drawn)[0], len(action_A)).float()
         elif self.sigma:
             action_A = action_A + self.sigma * torch.randn(len(action_A), generator=drawn)
         row.chosen |= {"state": state_D.numpy(), "action": action_A.numpy()}

@@ -32,6 +32,7 @@ from telic.planner.buffer import Batch, Transitions
 from telic.planner.networks import Actor, TwinCritics
 from telic.planner.standardise import Standardise
 from telic.planner.store import read_json, read_tensors, write_json, write_tensors
+from telic.planner.upmapping import shares
 from telic.settings import Settings
 
 __all__ = ["TD3BC", "TD3BCConfig"]
@@ -71,6 +72,9 @@ class TD3BCConfig(Settings):
     """Width of the critics' second layer."""
     zero_start: bool = True
     """The actor starts at zero, so that the policy starts as the clone."""
+    mixtures: bool = False
+    """Actions are mixtures of dialogue acts: critics read, and the behaviour term compares, the acts' shares, which are
+    what reaches the model. All acts alike preferred is no action at all, whatever its length."""
     standardise: bool = True
     """The networks read states with mean 0 and standard deviation 1 over the buffer."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -185,13 +189,14 @@ class TD3BC:
             added_L_A = self.target_actor(next_states_L_D).float() + smoothing_L_A
             if config.bound is not None:
                 added_L_A.clamp_(-config.bound, config.bound)
-            values_2_L = self.target_critics(next_states_L_D, batch.next_clones[live_L] + added_L_A).float()
+            played_L_A = self._played(batch.next_clones[live_L] + added_L_A)
+            values_2_L = self.target_critics(next_states_L_D, played_L_A).float()
         discounted_L = config.gamma ** batch.steps[live_L] * values_2_L.amin(0)
         return batch.rewards.index_add(0, live_L, discounted_L)
 
     def _update_critics(self, states_B_D: torch.Tensor, batch: Batch, y_B: torch.Tensor) -> dict[str, torch.Tensor]:
         with self._products():
-            q_2_B = self.critics(states_B_D, batch.actions).float()
+            q_2_B = self.critics(states_B_D, self._played(batch.actions)).float()
         loss = (batch.weights * (q_2_B - y_B).square()).mean(1).sum()
         self._descend("critics", loss)
         return {"critic_loss": loss.detach(), "q": q_2_B[0].detach().mean(), "target": y_B.mean()}
@@ -199,10 +204,10 @@ class TD3BC:
     def _update_actor(self, states_B_D: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
         with self._products():
             added_B_A = self.actor(states_B_D).float()
-            policy_B_A = batch.clones + added_B_A
+            policy_B_A = self._played(batch.clones + added_B_A)
             q_B = self.critics.first(states_B_D, policy_B_A).float()
         weight = self.config.alpha / q_B.detach().abs().mean().clamp_min(TINY)
-        bc = functional.mse_loss(policy_B_A, batch.actions)
+        bc = functional.mse_loss(policy_B_A, self._played(batch.actions))
         loss = bc - weight * q_B.mean()
         self._descend("actor", loss)
         return {
@@ -212,6 +217,10 @@ class TD3BC:
             "action_norm": added_B_A.detach().norm(dim=1).mean(),
             "lambda": weight,
         }
+
+    def _played(self, actions_B_A: torch.Tensor) -> torch.Tensor:
+        """What reaches the model."""
+        return shares(actions_B_A) if self.config.mixtures else actions_B_A
 
     def _products(self) -> torch.autocast:
         """Inside, products have the precision that was asked for."""

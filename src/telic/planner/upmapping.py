@@ -14,7 +14,7 @@ from torch import nn
 from telic.errors import ConfigError
 from telic.models.local import LocalModel
 
-__all__ = ["Acts", "Embeddings", "Learned", "Principal", "UpMapping", "embeddings_of"]
+__all__ = ["Acts", "Embeddings", "Learned", "Principal", "UpMapping", "embeddings_of", "shares"]
 
 ROWS = 8192
 """Embeddings looked at together: all of a large vocabulary would take gigabytes."""
@@ -142,9 +142,10 @@ class Principal(UpMapping):
 
 
 class Acts(UpMapping):
-    """A mixture of the prefixes of dialogue acts (see `telic.planner.acts`), weighted by the softmax of `SHARPNESS` times the action.
+    """A mixture of the prefixes of dialogue acts (see `telic.planner.acts`), each with its share in the action.
 
-    So the numbers of an action are of the order of 1, like those of the other mappings and the noise on them.
+    The shares are the softmax of `SHARPNESS` times the action, so that the numbers of an action are of the order of 1,
+    like those of the other mappings and the noise on them.
 
     Args:
         names: K acts; the action has a number for each.
@@ -165,9 +166,14 @@ class Acts(UpMapping):
 
     def forward(self, actions_B_A: torch.Tensor) -> torch.Tensor:
         """Prefix embeddings [B, L, D]."""
-        return torch.einsum("bk,kld->bld", (SHARPNESS * actions_B_A).softmax(-1), self.prefixes)
+        return torch.einsum("bk,kld->bld", shares(actions_B_A), self.prefixes)
 
     def describe(self, action_A: torch.Tensor) -> list[tuple[str, float]]:
         """The acts with their shares, the largest first."""
-        shares = (SHARPNESS * torch.as_tensor(action_A).float()).softmax(-1).tolist()
-        return sorted(zip(self.names, shares, strict=True), key=lambda item: -item[1])
+        found = shares(torch.as_tensor(action_A).float()).tolist()
+        return sorted(zip(self.names, found, strict=True), key=lambda item: -item[1])
+
+
+def shares(actions_B_A: torch.Tensor) -> torch.Tensor:
+    """The share of each act in mixtures: [B, A], each above 0, 1 in all."""
+    return (SHARPNESS * actions_B_A).softmax(-1)

@@ -1,0 +1,138 @@
+"""What the stages of a training share: episodes to learn from, cloning that is not done twice, a word on each stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from telic.agents.agent import controls_of
+from telic.agents.player import ModelPlayer, Player
+from telic.episodes import Episode
+from telic.games.base import Game, build
+from telic.models import Control, Reply
+from telic.models.local import LocalModel
+from telic.planner.cloning import CloneConfig, clone
+from telic.planner.config import TrainConfig
+from telic.planner.evaluation import returns_by_task
+from telic.planner.experience import Experience
+from telic.planner.gradient import Example
+from telic.planner.planner import Planner
+from telic.planner.saving import from_pretrained, save_pretrained
+from telic.purpose import Purpose
+from telic.rollouts.play import play
+from telic.rollouts.record import agent_role, by_rules
+from telic.runs import RunFolder
+from telic.statistics import mean
+
+__all__ = ["Stage", "Workshop"]
+
+SHIFTS = 64
+"""Collections of one part that have scenarios of their own."""
+PARTS = {"train": 0, "validation": 1, "held-out": 2}
+"""Seeds of the parts, beside the user's: no two parts share a scenario, whether or not the game has a split."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What has just been done."""
+
+    name: str
+    seconds: float
+    figures: dict[str, float]
+
+
+class Workshop:
+    """A model, a purpose with a game, and a run folder.
+
+    Args:
+        model: frozen.
+        purpose: with a game; its own planner, if it has one, does not act.
+        config: settings.
+        run: where everything is kept.
+        on_stage: is told of every stage as it ends.
+        on_reply: hears of every reply.
+    """
+
+    def __init__(
+        self,
+        model: LocalModel,
+        purpose: Purpose,
+        config: TrainConfig,
+        run: RunFolder,
+        on_stage: Callable[[Stage], None] | None,
+        on_reply: Callable[[Reply], None] | None,
+    ) -> None:
+        self.model, self.config, self.folder, self.run = model, config, run.path, run
+        self.purpose = purpose.model_copy(update={"planner": None})
+        self.game = dict(purpose.game or {})
+        self._tell: Callable[[Stage], None] = on_stage or (lambda _: None)
+        self._on_reply = on_reply
+
+    def player(self, controls: Sequence[Control], name: str) -> ModelPlayer:
+        """Who plays the role under test, with these controls beside the purpose's own."""
+        drawn: dict[str, Any] = {"max_new_tokens": self.config.max_new_tokens, "temperature": self.config.temperature}
+        return ModelPlayer(self.model, self.purpose, [*controls_of(self.purpose), *controls], name=name, **drawn)
+
+    def spec_of(self, part: str) -> dict[str, Any]:
+        """The game's table for a part: a game with a split of its own keeps held-out scenarios apart by that too."""
+        game: Game = build(self.game)
+        if "split" not in self.game and hasattr(game, "split"):
+            return {**self.game, "split": "test" if part == "held-out" else "train"}
+        return self.game
+
+    def episodes(self, what: str, part: str, controls: Sequence[Control], n: int, shift: int = 0) -> list[Episode]:
+        """Play, or read what was played; the seed follows from the part alone, so that arms play the same."""
+        spec, home = self.spec_of(part), self.folder / "episodes" / what
+        game = build(spec)
+        agent = agent_role(game)
+        players: dict[str, Player] = {"agent": self.player(controls, what)}
+        if any(not by_rules(game, role) for role in game.roles if role != agent):
+            players["partner"] = ModelPlayer(self.model, name="partner")
+        begun = next(iter(sorted(home.glob("play-*"))), None)
+        seed = (self.config.seed * len(PARTS) + PARTS[part]) * SHIFTS + shift
+        where: dict[str, Any] = {"folder": home} if begun is None else {"resume": begun}
+        run = play(
+            spec, players, n, seed, references=False, concurrency=self.config.concurrency, on_reply=self._on_reply,
+            **where,
+        )  # fmt: skip
+        return run.episodes
+
+    def experience(self, what: str, control: Control, n: int, *, shift: int = 0) -> Experience:
+        """Play the training part; every shift has other scenarios of it."""
+        begun = time.monotonic()
+        episodes = self.episodes(what, "train", [control], n, shift)
+        found = Experience.of(episodes, self.spec_of("train"), self.player([control], what))
+        self.done(f"episodes/{what}", begun, {"return": mean(returns_by_task(episodes).values()) or 0.0})
+        # Collections number their episodes alike, and are put together to learn from.
+        names = tuple(f"{what}/{name}" for name in found.transitions.episodes)
+        return replace(found, transitions=replace(found.transitions, episodes=names))
+
+    def clone(self, name: str, planner: Planner, examples: Sequence[Example], weights: Any = None) -> Planner:
+        """Clone utterances into a planner."""
+
+        def learn() -> dict[str, float]:
+            config = self.config
+            how = CloneConfig(epochs=config.clone_epochs, lr=config.clone_lr, seed=config.seed)
+            found = clone(planner, self.model, examples, weights, how, folder=self.folder / name / "state")
+            losses = {"first": found.losses[0], "last": found.losses[-1]}
+            return {"examples": found.examples, "steps": found.steps, **losses}
+
+        return self.once(name, planner, learn)
+
+    def once(self, name: str, planner: Planner, learn: Callable[[], dict[str, float]]) -> Planner:
+        """Teach a planner in place and save it, or take the one that was saved when that was done before."""
+        home, begun = self.folder / name, time.monotonic()
+        if (home / "config.json").is_file():
+            return from_pretrained(home, model=self.model)
+        figures = learn()
+        save_pretrained(planner, home, model=self.model)
+        self.done(name, begun, figures)
+        return planner
+
+    def done(self, name: str, begun: float, figures: dict[str, float]) -> None:
+        """Write down and tell what a stage came to; `begun` is when, in monotonic seconds."""
+        stage = Stage(name, time.monotonic() - begun, dict(figures))
+        self.run.metrics({"stage": stage.name, "seconds": stage.seconds, "figures": stage.figures})
+        self._tell(stage)

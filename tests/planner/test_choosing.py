@@ -1,0 +1,105 @@
+"""Which act pays off in which state: cloned from what was tried, and by TD3+BC over the acts' shares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+
+from telic.errors import ConfigError
+from telic.planner.buffer import Transitions
+from telic.planner.choosing import clone_acts
+from telic.planner.planner import Planner
+from telic.planner.td3bc import TD3BC, TD3BCConfig
+from telic.planner.upmapping import shares
+from tests.models import tiny
+from tests.models.tiny import SHORT, ask
+
+ACTS = ("ask", "offer", "close")
+
+
+def planner(**options: Any) -> Planner:
+    model = tiny.local("llama")
+    drawn = torch.randn(3, 2, model.hidden_size, generator=torch.Generator().manual_seed(5))
+    return Planner.new(model, acts=dict(zip(ACTS, drawn, strict=True)), **options)
+
+
+def tried(size: int, *, matters: bool, n: int = 900, seed: int = 0) -> Transitions:
+    """Acts drawn alike. If the state matters, its first feature says which of the first two pays; else the second."""
+    drawn = torch.Generator().manual_seed(seed)
+    states_N_D = 3 + 20 * torch.randn(n, size, generator=drawn)
+    played_N = torch.randint(3, (n,), generator=drawn)
+    right_N = (states_N_D[:, 0] > 3).long() if matters else torch.ones(n, dtype=torch.long)
+    rewards_N = (played_N == right_N).float()
+    ends_N = torch.ones(n, dtype=torch.bool)
+    return Transitions.of(states_N_D, torch.eye(3)[played_N], rewards_N, states_N_D, ends_N)
+
+
+def test_the_act_that_pays_in_a_state_is_learnt() -> None:
+    learner = planner(width=32)
+    losses = clone_acts(learner, tried(learner.shape.hidden_size, matters=True, n=1800), beta=0.5)
+    fresh = tried(learner.shape.hidden_size, matters=True, n=300, seed=1)
+    with torch.no_grad():
+        chosen_N = learner.policy(fresh.states).argmax(1)
+    right_N = (fresh.states[:, 0] > 3).long()
+    assert float((chosen_N == right_N).float().mean()) > 0.88
+    assert min(losses) < 0.6 * losses[0]
+
+
+def test_where_the_state_says_nothing_it_is_left_out() -> None:
+    learner = planner(width=32)
+    clone_acts(learner, tried(learner.shape.hidden_size, matters=False, n=240), beta=0.5)
+    fresh = tried(learner.shape.hidden_size, matters=False, n=300, seed=1)
+    with torch.no_grad():
+        shares_N_A = shares(learner.policy(fresh.states))
+    assert float(shares_N_A.mean(0)[1]) > 0.6
+    assert float((shares_N_A.argmax(1) == 1).float().mean()) > 0.95
+
+
+def test_td3bc_finds_the_act_and_not_a_mixture() -> None:
+    data = tried(8, matters=True)
+    config = TD3BCConfig(
+        alpha=10, bound=1.0, mixtures=True, hidden=32, critic_hidden=32, actor_lr=1e-3, critic_lr=2e-3, batch=128
+    )
+    learner = TD3BC(data, config)
+    for _ in learner.learn(800):
+        pass
+    fresh = tried(8, matters=True, n=300, seed=1)
+    shares_N_A = shares(learner.act(fresh.states))
+    right_N = (fresh.states[:, 0] > 3).long()
+    assert float((shares_N_A.argmax(1) == right_N).float().mean()) > 0.85
+    assert float(shares_N_A.amax(1).mean()) > 0.8
+
+
+def test_an_act_is_drawn_by_its_share_or_tried_like_any_other() -> None:
+    model, drawing = tiny.local("llama"), planner(draws=True)
+    *_, weight, bias = drawing.policy.clone.parameters()
+    weight.data.zero_()
+    bias.data = torch.tensor([0.3, 0.3, -9.0])
+
+    def played(**how: Any) -> Counter[str]:
+        control = drawing.control(**how)
+        requests = [ask(SHORT, controls=(control,), max_new_tokens=1, seed=seed) for seed in range(60)]
+        return Counter(reply.chosen["act"] for reply in model.generate(requests))
+
+    found = played()
+    assert set(found) == {"ask", "offer"}
+    assert min(found.values()) > 12
+    assert set(played(epsilon=1.0)) == set(ACTS)
+    assert played() == found, "the request's seed draws it"
+
+
+def test_what_has_no_acts_is_refused() -> None:
+    learned = Planner.new(tiny.local("llama"), action_size=4)
+    with pytest.raises(ConfigError, match="mixtures of acts"):
+        clone_acts(learned, tried(learned.shape.hidden_size, matters=True))
+    with pytest.raises(ConfigError, match="the planner of"):
+        clone_acts(planner(), tried(7, matters=True))
+    with pytest.raises(ConfigError, match="explore with sigma"):
+        learned.control(epsilon=0.5)
+    with pytest.raises(ConfigError, match="from 0 to 1"):
+        planner().control(epsilon=2)
+    with pytest.raises(ConfigError, match="no acts to draw"):
+        Planner.new(tiny.local("llama"), action_size=4, draws=True)
