@@ -16,10 +16,12 @@ from telic.models import FakeModel
 from telic.planner import from_pretrained
 from telic.planner.experience import Experience, utterances
 from telic.planner.planner import Planner
+from telic.planner.report import write_train_report
 from telic.planner.training import train
 from telic.planner.workshop import Stage
 from telic.purpose import Purpose
 from telic.rollouts import play
+from telic.runs import RunFolder
 from tests.models import tiny
 
 TEXT = 'name = "vowels"\nsystem = "You are Mia."\n[game]\nname = "vowels"\n'
@@ -101,7 +103,18 @@ def test_a_planner_is_trained_chosen_judged_and_saved(course: str, acts: str, tm
     saved = from_pretrained(run.path, model=model)
     assert saved.plain_shape() == run.planner.plain_shape()
     assert "unsteered" in (run.path / "README.md").read_text()
-    assert run.headline.startswith(f"the planner ({run.stage}) returns")
+    assert run.headline.startswith(f"The planner ({run.stage}) returns")
+    page = write_train_report(RunFolder.open(run.folder)).read_text()
+    for part in (
+        "Held-out scenarios",
+        "What each stage adds",
+        f"{run.stage} (chosen)",
+        "Scenario 0",
+        run.headline[:40],
+    ):
+        assert part in page
+    assert ("What the planner does" in page) == (course == "acts")
+    assert (run.folder / "returns.png").is_file()
 
 
 @pytest.mark.parametrize("course", COURSES)

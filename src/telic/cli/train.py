@@ -48,8 +48,10 @@ class Train:
 
     def run(self) -> None:
         """Train, judge, write, print."""
+        from telic.planner.report import write_train_report
         from telic.planner.training import train
         from telic.purpose import Purpose
+        from telic.runs import RunFolder
 
         purpose = Purpose.load(self.purpose)
         model = load_model(self.model or purpose.model)
@@ -75,11 +77,13 @@ class Train:
                 )
         except KeyboardInterrupt:
             raise Interrupted(how_to_resume(folder)) from None
+        report = write_train_report(RunFolder.open(run.folder))
         written = self._write(run, purpose.name)
         if self.json:
             judged = [arm.model_dump(mode="json") for arm in run.judged]
             document = {
                 "folder": str(run.folder),
+                "report": str(report),
                 "planner": str(run.path),
                 "stage": run.stage,
                 "headline": run.headline,
@@ -87,6 +91,7 @@ class Train:
             print_json({**document, "written": written, "validation": run.validation, "judged": judged})
             return
         _print(run)
+        say(f"Report: {report}")
         if written:
             say(f"Written to {self.purpose}: [planner] path = {written!r}")
 
@@ -115,7 +120,7 @@ def _print(run: TrainRun) -> None:
         rows.append((arm.name, *map(_shown, shown)))
     print_table(("", "return", "gain over unsteered", "perplexity", "distinct pairs", "cosine of actions"), rows)
     say()
-    say(run.headline[:1].upper() + run.headline[1:] + ".")
+    say(run.headline)
     say(f"Planner: {run.path}")
 
 

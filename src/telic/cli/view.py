@@ -100,6 +100,11 @@ class View:
         if document.get("verb") == "play":
             self._render_play(run)
             return
+        if document.get("verb") == "train":
+            from telic.planner.report import write_train_report
+
+            self._show({"report": str(write_train_report(run))}, {})
+            return
         if document.get("verb") != "measure":
             raise RunError(f"{run.path} is a run of {document.get('verb')!r}, for which there is no report yet")
         if run.episodes.cut_short():

@@ -51,7 +51,7 @@ def by_acts(shop: Workshop) -> Course:
     silent = Planner.new(model, tokens=0, action_size=1, seed=config.seed)
     natural = shop.experience(NATURAL, silent.control(), max(2, config.episodes // QUARTER))
     one: dict[str, Any] = {"tokens": config.tokens, "action_size": 1, "seed": config.seed}
-    self_clone = shop.clone(SELF_CLONE, Planner.new(model, reads="nothing", **one), natural.examples)
+    self_clone = shop.clone(SELF_CLONE, Planner.new(model, reads="nothing", **one), natural.examples[::QUARTER])
     basis = _basis(shop, self_clone, natural)
     stages, known = {SELF_CLONE: self_clone}, list[Transitions]()
     latest = Planner.new(model, acts=basis, seed=config.seed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,6 @@ class TrainRun:
     judged: list[Judged]
     """The unsteered model, the planner, and its rivals, on held-out scenarios."""
     folder: Path
-    document: dict[str, Any] = field(default_factory=dict)
 
     @property
     def better(self) -> bool:
@@ -57,8 +56,8 @@ class TrainRun:
         base, own = self.judged[0], self._arm
         verdict = "better than" if self.better else "not shown to be better than"
         return (
-            f"the planner ({self.stage}) returns {own.returns} an episode, {verdict} the unsteered model's "
-            f"{base.returns}; gain {own.gain}, n = {own.returns.n}"
+            f"The planner ({self.stage}) returns {own.returns} an episode, {verdict} the unsteered model's "
+            f"{base.returns}; gain {own.gain}, n = {own.returns.n}."
         )
 
     @property
@@ -132,10 +131,11 @@ def _chosen(shop: Workshop, course: Course) -> TrainRun:
     figures = {arm.name: str(arm.returns) for arm in judged}
     note = f"Trained on the game `{shop.game['name']}`; returns of {config.held_out} held-out episodes:"
     save_pretrained(course.stages[chosen], path, model=shop.model, figures=figures, note=note)
-    shop.run.metrics(
-        {"chosen": chosen, "validation": validation, "judged": [arm.model_dump(mode="json") for arm in judged]}
-    )
-    return TrainRun(course.stages[chosen], chosen, path, validation, judged, shop.folder, shop.run.document)
+    found = TrainRun(course.stages[chosen], chosen, path, validation, judged, shop.folder)
+    arms = [arm.model_dump(mode="json") for arm in judged]
+    verdict = {"headline": found.headline, "chosen": chosen, "validation": validation, "judged": arms}
+    shop.run.metrics(verdict)
+    return found
 
 
 def _judge(shop: Workshop, course: Course, planner: Planner) -> list[Judged]:

@@ -10,11 +10,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from telic.episodes import Episode, Turn
+from telic.report_parts import config_section, interval
 from telic.reports import COLORS, Html, details, element, figure, figure_svg, page, section, style_axes, table, tiles
 from telic.rollouts.results import GameResult, References
 from telic.runs import RunFolder
 from telic.statistics import Interval
-from telic.toml_edit import dump
 
 __all__ = ["references_of", "write_play_report"]
 
@@ -42,9 +42,7 @@ def write_play_report(
     for episode in episodes:
         by_game.setdefault(str(episode.metadata.get("game", episode.kind)), []).append(episode)
     parts = [part for result in results for part in _game(result, by_game.get(result.game, []))]
-    settings = element("pre", dump({key: value for key, value in config.items() if key != "versions"}, depth=3))
-    versions = table(("package", "version"), [(k, str(v)) for k, v in config.get("versions", {}).items()])
-    parts.append(section("Configuration", details("Settings", settings), details("Versions", versions)))
+    parts.append(config_section(config))
     path = folder / "report.html"
     title = f"Games: {config['name']}" if "name" in config else "Games"
     path.write_text(page(title, " ".join(map(_headline, results)), *parts), encoding="utf-8")
@@ -65,15 +63,15 @@ def _headline(result: GameResult) -> str:
         return f"{what}: {result.valid} of {result.episodes} episodes are valid, and none has a verdict."
     text = f"{what}: success in {_percent(result.success.value)} of {result.success.n} tasks"
     if result.normalised.value is not None:
-        text += f", normalised score {_interval(result.normalised)}"
+        text += f", normalised score {interval(result.normalised)}"
     return text + "."
 
 
 def _game(result: GameResult, episodes: Sequence[Episode]) -> list[Html]:
     items = [
-        ("success", _interval(result.success)),
-        ("normalised score", _interval(result.normalised)),
-        ("score", _interval(result.score)),
+        ("success", interval(result.success)),
+        ("normalised score", interval(result.normalised)),
+        ("score", interval(result.score)),
         ("valid episodes", f"{result.valid} of {result.episodes}"),
         ("acts of the agent", _number(result.rounds, 1)),
         ("tokens of an episode", _number(result.tokens, 0)),
@@ -104,12 +102,12 @@ def _scale(result: GameResult) -> Figure:
     rows.append((result.agent, result.normalised))
     drawn = figure(5.2, 0.7 + 0.4 * len(rows))
     axes = drawn.add_subplot()
-    for place, (_, interval) in enumerate(rows):
+    for place, (_, found) in enumerate(rows):
         color = COLORS[0] if place == len(rows) - 1 else COLORS[1]
-        if interval.value is not None:
-            axes.plot(interval.value, place, "o", color=color)
-        if interval.low is not None and interval.high is not None:
-            axes.plot([interval.low, interval.high], [place, place], color=color, linewidth=2)
+        if found.value is not None:
+            axes.plot(found.value, place, "o", color=color)
+        if found.low is not None and found.high is not None:
+            axes.plot([found.low, found.high], [place, place], color=color, linewidth=2)
     axes.set_yticks(range(len(rows)), [name if len(name) < 28 else f"{name[:25]}..." for name, _ in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlim(-0.02, 1.02)
@@ -119,10 +117,10 @@ def _scale(result: GameResult) -> Figure:
 
 
 def _references(result: GameResult) -> Html:
-    rows = [("this agent", _interval(result.normalised), _interval(result.success))]
+    rows = [("this agent", interval(result.normalised), interval(result.success))]
     for name, line in (("random play", result.references.random), ("perfect play", result.references.oracle)):
         if line is not None:
-            rows.append((name, _interval(line.normalised), _interval(line.success)))
+            rows.append((name, interval(line.normalised), interval(line.success)))
     if result.human is not None:
         rows.append(("people (published)", f"{result.human:.3f}", "–"))
     return element("div", table(("", "normalised, 95 % interval", "success"), rows), class_="numbers")
@@ -190,10 +188,6 @@ def _row(turn: Turn) -> tuple[str, ...]:
 def _plain(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... ({len(text)} characters)"
-
-
-def _interval(interval: Interval) -> str:
-    return str(interval).replace("-", "−") if interval.value is not None else "–"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from telic.report_parts import config_section, interval, number, p_value, sentence
 from telic.reports import COLORS, INK, MUTED, Html, element, figure, figure_svg, page, save_png, section, style_axes
 from telic.reports import table as html_table
 from telic.stability.arms import NOTHING
 from telic.stability.holding import Compared, Difference, HoldRun, Trial
-from telic.stability.report import config_section, interval, number, p_value, sentence
 from telic.statistics import Interval
 
 __all__ = ["write_hold_report"]

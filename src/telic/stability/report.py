@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from telic.episodes import Branch, Episode
+from telic.report_parts import config_section, interval, number, p_value, sentence
 from telic.reports import Html, details, element, figure_svg, page, save_png, section, table, tiles
-from telic.runs import versions
 from telic.stability.analysis import Point, Stability, score_by_round
 from telic.stability.figures import attention_figure, curve_figure, families_figure, heat_figure
 from telic.statistics import Interval
 
-__all__ = ["config_section", "interval", "number", "p_value", "sentence", "write_report"]
+__all__ = ["write_report"]
 
 HARDLY_FOLLOWED = 0.5  # below this stability at round 0, the curve has little room to fall
 
@@ -288,28 +288,6 @@ def _missing_section(stability: Stability) -> Html:
     return section(title, table(("what", "count"), rows), *reasons)
 
 
-def config_section(config: Mapping[str, Any], analysis: Mapping[str, Any]) -> Html:
-    """The settings and versions behind a report; `analysis` has those of the analysis itself."""
-    recorded = config.get("versions") or versions()
-    settings = {key: value for key, value in config.items() if key != "versions"}
-    settings["analysis"] = analysis
-    rows = [(key, element("span", value, class_="text")) for key, value in _flat(settings)]
-    return section(
-        "Configuration",
-        details("Settings", table(("setting", "value"), rows)),
-        details("Versions", table(("package", "version"), _flat(recorded))),
-    )
-
-
-def _flat(data: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as dotted names and values."""
-    if isinstance(data, Mapping) and data:
-        return [row for key, value in data.items() for row in _flat(value, f"{prefix}.{key}" if prefix else str(key))]
-    if isinstance(data, list | tuple) and any(isinstance(value, Mapping) for value in data):
-        return [row for i, value in enumerate(data) for row in _flat(value, f"{prefix}.{i}")]
-    return [(prefix, str(data))] if prefix else []
-
-
 def _ends(curve: Sequence[Point]) -> str:
     sizes = sorted({point.n for point in curve})
     n = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
@@ -317,36 +295,9 @@ def _ends(curve: Sequence[Point]) -> str:
     return f"{ends}; n = {n}"
 
 
-def sentence(text: str) -> str:
-    """A clause as a sentence."""
-    return text[:1].upper() + text[1:] + "."
-
-
-def number(value: float | None, *, sign: bool = False) -> str:
-    """Two decimals, a real minus, a dash for what is missing."""
-    if value is None:
-        return "–"
-    return f"{value:{'+' if sign else ''}.2f}".replace("-", "−")
-
-
 def _range(low: float | None, high: float | None, *, sign: bool = False) -> str:
     return "–" if low is None or high is None else f"{number(low, sign=sign)} to {number(high, sign=sign)}"
 
 
-def interval(found: Interval, *, sign: bool = False) -> str:
-    """An estimate with its interval."""
-    value = number(found.value, sign=sign)
-    if found.value is None or found.low is None:
-        return value
-    return f"{value} [{number(found.low, sign=sign)}, {number(found.high, sign=sign)}]"
-
-
 def _point(point: Point) -> str:
     return interval(Interval(point.stability, point.low, point.high, point.n))
-
-
-def p_value(p: float | None) -> str:
-    """Three decimals."""
-    if p is None:
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

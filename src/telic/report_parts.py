@@ -1,0 +1,62 @@
+"""What reports have in common: how numbers are written, and the settings behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from telic.reports import Html, details, element, section, table
+from telic.runs import versions
+from telic.statistics import Interval
+
+__all__ = ["config_section", "interval", "number", "p_value", "sentence"]
+
+
+def sentence(text: str) -> str:
+    """A clause as a sentence."""
+    return text[:1].upper() + text[1:] + "."
+
+
+def number(value: float | None, *, sign: bool = False) -> str:
+    """Two decimals, a real minus, a dash for what is missing."""
+    if value is None:
+        return "–"
+    return f"{value:{'+' if sign else ''}.2f}".replace("-", "−")
+
+
+def interval(found: Interval, *, sign: bool = False) -> str:
+    """An estimate with its interval."""
+    value = number(found.value, sign=sign)
+    if found.value is None or found.low is None:
+        return value
+    return f"{value} [{number(found.low, sign=sign)}, {number(found.high, sign=sign)}]"
+
+
+def p_value(p: float | None) -> str:
+    """Three decimals."""
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def config_section(config: Mapping[str, Any], analysis: Mapping[str, Any] | None = None) -> Html:
+    """The settings and versions behind a report; `analysis` has those of the analysis itself, if there are any."""
+    recorded = config.get("versions") or versions()
+    settings = {key: value for key, value in config.items() if key != "versions"}
+    if analysis:
+        settings["analysis"] = analysis
+    rows = [(key, element("span", value, class_="text")) for key, value in _flat(settings)]
+    return section(
+        "Configuration",
+        details("Settings", table(("setting", "value"), rows)),
+        details("Versions", table(("package", "version"), _flat(recorded))),
+    )
+
+
+def _flat(data: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as dotted names and values."""
+    if isinstance(data, Mapping) and data:
+        return [row for key, value in data.items() for row in _flat(value, f"{prefix}.{key}" if prefix else str(key))]
+    if isinstance(data, list | tuple) and any(isinstance(value, Mapping) for value in data):
+        return [row for i, value in enumerate(data) for row in _flat(value, f"{prefix}.{i}")]
+    return [(prefix, str(data))] if prefix else []
