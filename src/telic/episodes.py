@@ -28,7 +28,8 @@ class Turn(BaseModel):
     """1 for the first round; one round is one utterance of each side."""
     text: str
     finish: str = "stop"
-    """Why the utterance ended: stop, length, context, error, or given (an opener)."""
+    """Why the utterance ended: stop, length, context, error, or given (an opener); in a served conversation also left
+    (nobody listened any more) or edited (by a person)."""
     tokens: int = 0
     """Tokens generated."""
     prompt_tokens: int = 0
@@ -44,7 +45,7 @@ class Turn(BaseModel):
     origin: dict[str, Any] = Field(default_factory=dict)
     """In a served conversation: how the reply came about. `time` (seconds since 1970), `setup` (a key of the episode's
     `metadata["setups"]`: purpose, model, controls, planner), `logprob` (of the reply, in nats), `planner` (what it
-    chose), `sampling`, `alternatives`, `cached_tokens`."""
+    chose), `sampling`, `alternatives`, `cached_tokens`, `feedback` (thumbs, preferences and edits, each with its time)."""
 
 
 class Answer(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import signal
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 pytest.importorskip("fastapi")
@@ -41,6 +43,37 @@ def serving(tmp_path: Path, travel: Path) -> Iterator[Serving]:
     for process in running:
         process.kill()
         process.communicate()
+
+
+def test_the_dashboard_is_named_and_can_be_left_out(serving: Serving, run: Run, tmp_path: Path) -> None:
+    process, url = serving()
+    root = url.removesuffix("/v1")
+    assert httpx.get(f"{root}/", follow_redirects=True).url == f"{root}/dashboard/"
+    assert "travel · Telic" in httpx.get(f"{root}/dashboard/").text
+    assert not (tmp_path / ".nicegui").exists()
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60) == ("", "")
+    _, url = serving("--no-dashboard")
+    root = url.removesuffix("/v1")
+    for path in ("/", "/dashboard/"):
+        assert httpx.get(f"{root}{path}").status_code == 404
+
+
+def test_a_dashboard_without_nicegui_says_what_to_install(
+    run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "nicegui" else known(name))
+    outcome = run("serve", "travel.toml")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "the dashboard needs the extra 'server'. Install it with: pip install 'telic[server]'" in outcome.error
+
+
+def test_readers_that_are_none_are_told_before_anything_is_served(run: Run, travel: Path) -> None:
+    travel.write_text(travel.read_text() + '[serve]\nreaders = "mine"\n')
+    outcome = run("serve", "travel.toml")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "readers read hidden states, which model 'fake' does not show" in outcome.error
 
 
 def say(url: str, messages: list[Any], key: str = "none") -> str:

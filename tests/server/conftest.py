@@ -52,7 +52,10 @@ def serving(
     service = Service(model, purpose, config, controls)
     listener = socket.create_server(("127.0.0.1", 0))
     settings = uvicorn.Config(
-        create_app(service, keys, hosts), log_level="critical", timeout_graceful_shutdown=config.shutdown_seconds
+        create_app(service, keys, hosts),
+        http="h11",
+        log_level="critical",
+        timeout_graceful_shutdown=config.shutdown_seconds,
     )
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, args=([listener],))

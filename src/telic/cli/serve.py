@@ -23,7 +23,7 @@ __all__ = ["Serve"]
 
 @dataclass
 class Serve:
-    """Serve a purpose to OpenAI's clients, and keep every conversation.
+    """Serve a purpose to OpenAI's clients and, in a browser, to people; keep every conversation.
 
     Limits and what is kept are settings of the purpose file's table [serve].
     """
@@ -42,6 +42,8 @@ class Serve:
     """Where conversations are kept: a file (SQLite), or postgresql://...; by default the purpose's own setting."""
     api_key_file: Path | None = None
     """File of API keys; `telic keys` makes one. A single key may be in the environment, as TELIC_API_KEY."""
+    dashboard: bool = True
+    """Also open the dashboard: chat, what the model believes, how far it has drifted."""
     insecure: bool = False
     """Listen on any address without keys: whoever reaches it can use it."""
     json: bool = False
@@ -50,6 +52,10 @@ class Serve:
     def run(self) -> None:
         """Serve until told to stop."""
         require_server()
+        if self.dashboard:
+            from telic.server.dashboard import require_dashboard
+
+            require_dashboard()
         import uvicorn
 
         from telic.purpose import Purpose
@@ -65,9 +71,15 @@ class Serve:
             service = Service(load_model(self.model or purpose.model), purpose, config, controls)
             hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
             port = listener.getsockname()[1]
-            app = create_app(service, keys, hosts, on_start=lambda: self._announce(service, port))
+            app = create_app(
+                service, keys, hosts, on_start=lambda: self._announce(service, port), dashboard=self.dashboard
+            )
             settings = uvicorn.Config(
-                app, log_level="warning", timeout_graceful_shutdown=config.shutdown_seconds, server_header=False
+                app,
+                http="h11",  # the other parser that may be installed takes headers of any length
+                log_level="warning",
+                timeout_graceful_shutdown=config.shutdown_seconds,
+                server_header=False,
             )
             uvicorn.Server(settings).run([listener])
 
@@ -81,11 +93,16 @@ class Serve:
 
     def _announce(self, service: Service, port: int) -> None:
         name = f"[{self.host}]" if ":" in self.host else self.host
-        url = f"http://{name}:{port}/v1"
+        from telic.server.dashboard import PATH
+
+        root = f"http://{name}:{port}"
         if self.json:
-            print_json({"url": url, "store": service.config.store})
+            dashboard = {"dashboard": f"{root}{PATH}/"} if self.dashboard else {}
+            print_json({"url": f"{root}/v1", **dashboard, "store": service.config.store})
         else:
-            say(f"{service.purpose.name} on {service.model.name}: {url}")
+            say(f"{service.purpose.name} on {service.model.name}: {root}/v1")
+            if self.dashboard:
+                say(f"Dashboard: {root}{PATH}/")
             note(f"Conversations are kept in {service.config.store}. Ctrl-C ends.", style="dim")
         sys.stdout.flush()
 

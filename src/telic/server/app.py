@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
+from telic.server.dashboard import mount
 from telic.server.guard import Guard, holder_of
 from telic.server.keys import Keys
 from telic.server.problems import ApiError
@@ -42,6 +43,8 @@ def create_app(
     keys: Keys | None = None,
     hosts: frozenset[str] | None = None,
     on_start: Callable[[], None] = lambda: None,
+    *,
+    dashboard: bool = False,
 ) -> FastAPI:
     """Make the server's application. Its `state.service` is the service.
 
@@ -50,7 +53,13 @@ def create_app(
         keys: who may use the server; without any, everyone who reaches it.
         hosts: names under which it may be called; None: any.
         on_start: called when requests are answered from now on.
+        dashboard: also give the pages for people, at `/dashboard/`; one application of a process may.
+
+    Raises:
+        ConfigError: the process has a dashboard already; the dashboard's readers cannot be used.
+        MissingExtraError: the dashboard needs NiceGUI.
     """
+    keys = keys or Keys()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -66,9 +75,8 @@ def create_app(
         title="Telic", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     app.state.service = service
-    app.add_middleware(Guard, hosts=hosts)
     _say_errors(app)
-    api = _Api(service, keys or Keys())
+    api = _Api(service, keys)
     for prefix in ("/v1", ""):  # llama.cpp's clients leave the version out
         app.add_api_route(f"{prefix}/chat/completions", api.chat, methods=["POST"])
         app.add_api_route(f"{prefix}/models", api.models, methods=["GET"])
@@ -78,6 +86,9 @@ def create_app(
     app.add_api_route("/metrics", api.figures, methods=["GET"])
     app.add_api_route("/telic/conversations", api.export, methods=["GET"])
     app.add_api_route("/telic/conversations", api.delete, methods=["DELETE"])
+    if dashboard:
+        mount(app, service, keys)
+    app.add_middleware(Guard, hosts=hosts)  # last, so that it stands before all else
     return app
 
 

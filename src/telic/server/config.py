@@ -24,6 +24,11 @@ class ServeConfig(Settings):
     """A client's own system message comes after the purpose's, or is refused. The purpose's is always first."""
     readings: tuple[Literal["attention", "state"], ...] = ()
     """What is read off every reply and kept with it; the model must be local."""
+    readers: str | None = None
+    """What the dashboard reads beliefs with: a folder that `telic readers train` wrote, or the name of a set that ships
+    with Telic. Left out: the set that ships for the model, if there is one."""
+    runs: str = "runs"
+    """Where the runs are that the dashboard lists."""
     max_body_bytes: Count = 1 << 20
     """Longest body of a request; beyond it, status 413."""
     max_messages: Count = 256

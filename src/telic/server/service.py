@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -21,11 +21,13 @@ from telic.errors import ModelError
 from telic.models import Control, Model, Reply, Request, Sampling, Session
 from telic.models.compatibility import refuse_unsupported
 from telic.purpose import Purpose
+from telic.server.annotations import Annotations
 from telic.server.config import ServeConfig
 from telic.server.exchange import Exchange, Place
 from telic.server.history import History
 from telic.server.limits import Limits
 from telic.server.metrics import Metrics
+from telic.server.observer import Observer
 from telic.server.problems import ApiError
 from telic.server.sessions import Sessions
 from telic.server.store import Addition, ConflictError, ConversationStore, Setup
@@ -70,8 +72,10 @@ class Service:
         refuse_unsupported(model, [Request((), controls=self.controls, readings=self.readings)])
         self.local = as_local(model)
         """The model, if it runs in this process."""
-        self._sampling = replace(agent.sampling, logprobs=self.local is not None)
+        self.sampling = replace(agent.sampling, logprobs=self.local is not None)
+        """How replies are drawn, but for what a request says."""
         self.store = ConversationStore(config.store)
+        self.annotations = Annotations(self.store.engine)
         self.sessions = Sessions(model, config.max_conversations)
         self.limits, self.metrics = Limits(config), Metrics()
         self.listeners: list[Callable[[Addition], None]] = []
@@ -85,20 +89,26 @@ class Service:
         if self.local is not None:
             _limit_memory(self.local, config)
 
+    @cached_property
+    def observer(self) -> Observer:
+        """What looks aside in conversations.
+
+        Raises:
+            ConfigError: the readers that the settings name cannot be used.
+        """
+        return Observer(self)
+
     async def start(self) -> None:
         """Start the threads, and read what every conversation begins with."""
         self._worker = worker_of(self.model)
         if self.local is not None:
             session = Session(self.local)
-            messages = (*self._system(""), Message(role="user", content="Hi"))
-            ended: asyncio.Queue[Event] = asyncio.Queue()
+            messages = (*self.system(""), Message(role="user", content="Hi"))
             sampling = Sampling(max_new_tokens=1, temperature=0)
-            self._worker.submit(Request(messages, sampling, self.controls, session=session), ended.put_nowait)
-            while not isinstance(event := await ended.get(), Reply):
-                pass
-            if event.finish in ("error", "context"):
+            [reply] = await self.answer([Request(messages, sampling, self.controls, session=session)])
+            if reply.finish in ("error", "context"):
                 raise ModelError(
-                    f"model {self.model.name!r} cannot read the system prompt: {event.error or 'too long'}"
+                    f"model {self.model.name!r} cannot read the system prompt: {reply.error or 'too long'}"
                 )
             self.sessions.beginning = session
 
@@ -128,13 +138,23 @@ class Service:
         else:
             self.own_controls[conversation] = tuple(controls)
 
-    async def begin(self, user: str, body: ChatRequest, named: str | None = None) -> Exchange:
+    async def begin(
+        self,
+        user: str,
+        body: ChatRequest,
+        named: str | None = None,
+        *,
+        controls: Sequence[Control] | None = None,
+        readings: Iterable[str] = (),
+    ) -> Exchange:
         """Find the conversation that goes on, or begin one, and have it answered.
 
         Args:
             user: who speaks.
             body: the request.
             named: id of the conversation, if the client says so.
+            controls: what acts on this reply; by default what acts on the conversation.
+            readings: what is read off this reply, besides what is read off every one.
 
         Raises:
             ApiError: the request asks for what it cannot have.
@@ -150,16 +170,18 @@ class Service:
             raise ApiError(400, "this server takes no system message: its purpose has one", param="messages")
         if body.logprobs and self.local is None:
             raise ApiError(400, "log-probabilities cannot be had of this server's model", param="logprobs")
-        sampling = body.sampling(self._sampling, self.config.max_new_tokens)
+        sampling = body.sampling(self.sampling, self.config.max_new_tokens)
         place = await self._place(history, named)
-        controls = self.own_controls.get(place.conversation, self.controls)
+        if controls is None:
+            controls = self.own_controls.get(place.conversation, self.controls)
+        controls, taken = tuple(controls), self.readings | frozenset(readings)
         session = self.sessions.open(place.conversation, place.parent)
-        messages = (*self._system(history.system), *history.said)
-        exchange = Exchange(self, history, place, session, self._setup(controls), sampling)
+        messages = (*self.system(history.system), *history.said)
+        exchange = Exchange(self, history, place, session, self.setup(controls), sampling)
         for index in range(count):
             seed = None if sampling.seed is None else sampling.seed + index
             drawn = replace(sampling, seed=seed)
-            request = Request(messages, drawn, controls, self.readings, session, keep=index == 0)
+            request = Request(messages, drawn, controls, taken, session, keep=index == 0)
             exchange.submit(request)
         return exchange
 
@@ -167,6 +189,24 @@ class Service:
         """Have a request answered."""
         assert self._worker is not None, "the service was not started"
         return self._worker.submit(request, hear)
+
+    async def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """Answer requests that belong to no conversation, beside those under way."""
+        replies: list[asyncio.Future[Reply]] = [asyncio.get_running_loop().create_future() for _ in requests]
+
+        def hear(reply: asyncio.Future[Reply], event: Event) -> None:
+            if isinstance(event, Reply) and not reply.done():
+                reply.set_result(event)
+
+        tickets = [
+            self.hand_in(request, partial(hear, reply)) for request, reply in zip(requests, replies, strict=True)
+        ]
+        try:
+            return [await reply for reply in replies]
+        finally:
+            for ticket, reply in zip(tickets, replies, strict=True):
+                if not reply.done() or reply.cancelled():
+                    self.give_up(ticket)
 
     def give_up(self, ticket: Ticket) -> None:
         """Answer a request no further."""
@@ -235,12 +275,13 @@ class Service:
         self.sessions.busy.add(place.conversation)
         return place
 
-    def _system(self, own: str) -> tuple[Message, ...]:
+    def system(self, own: str) -> tuple[Message, ...]:
         """The purpose's system prompt, and after it the client's own."""
         text = "\n\n".join(filter(None, (self.purpose.system_prompt, own)))
         return (Message(role="system", content=text),)
 
-    def _setup(self, controls: Sequence[Control]) -> Setup:
+    def setup(self, controls: Sequence[Control]) -> Setup:
+        """Under what a reply with these controls is given."""
         content = {
             "purpose": self.purpose.name,
             "system": self.purpose.system_prompt,

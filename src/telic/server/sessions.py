@@ -46,6 +46,21 @@ class Sessions:
         session.memory = {}
         return session
 
+    def look(self, conversation: str | None, *, now: bool) -> Session:
+        """A session to look aside with, of which the conversation never hears.
+
+        Args:
+            conversation: whose.
+            now: look at where the conversation stands; else at an earlier place, of which controls remember nothing.
+        """
+        source = self._kept.get(conversation) if conversation is not None and conversation not in self.busy else None
+        if source is None or (source.memory and not now):
+            source = self.beginning
+        session = Session(self._model) if source is None else source.fork()
+        if not now:
+            session.memory = {}
+        return session
+
     def keep(self, conversation: str, session: Session) -> None:
         """Keep a session for the next turn."""
         self._kept[conversation] = session

@@ -9,12 +9,23 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from telic.episodes import Episode, Turn
+from telic.episodes import Branch, Episode, Turn
 from telic.errors import RunError
+from telic.server.annotations import Feedback, branches_of, feedback_of, feedback_on
 from telic.server.database import open_database
 from telic.server.tables import conversations, setups, turns
 
-__all__ = ["Addition", "ConflictError", "ConversationStore", "Match", "Setup", "TurnRecord"]
+__all__ = [
+    "Addition",
+    "ConflictError",
+    "ConversationStore",
+    "Kept",
+    "KeptTurn",
+    "Match",
+    "Setup",
+    "Summary",
+    "TurnRecord",
+]
 
 PAGE = 100
 """Conversations that an export reads at once."""
@@ -86,6 +97,48 @@ class Addition:
     system: str = ""
     """The client's own system message."""
     setup: Setup | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTurn:
+    """A turn as it is shown again, with all that was added to it."""
+
+    position: int
+    role: str
+    text: str
+    finish: str
+    time: float
+    """Seconds since 1970."""
+    planner: Mapping[str, Any]
+    readings: Mapping[str, Any]
+    setup: Mapping[str, Any]
+    """Under what it was given: purpose, model, controls; empty for what was said to the model."""
+    feedback: Sequence[Feedback] = ()
+    branches: Sequence[Branch] = ()
+    """Probes that were asked after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A conversation as it is shown again."""
+
+    system: str
+    """The client's own system message."""
+    turns: list[KeptTurn]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A conversation in a list of them."""
+
+    conversation: str
+    parent: str | None
+    updated: float
+    """Seconds since 1970."""
+    length: int
+    """Number of turns."""
+    opening: str
+    """What was said first."""
 
 
 class ConversationStore:
@@ -206,11 +259,52 @@ class ConversationStore:
                 page = connection.execute(query).all()
                 said = _turns_of(connection, [row.id for row in page])
                 known = {row.digest: row.content for row in connection.execute(select(setups))}
+                thought = feedback_of(connection, [row.id for row in page])
+                asked = branches_of(connection, [row.id for row in page])
             for row in page:
-                yield _episode(row, said[row.id], known)
+                episode = _episode(row, said[row.id], known)
+                episode.branches = [branch for _, branch in asked.get(row.id, ())]
+                for turn, kept in zip(episode.turns, said[row.id], strict=True):
+                    if own := thought.get((row.id, kept.position)):
+                        turn.origin["feedback"] = [one.plain() for one in own]
+                yield episode
             if len(page) < PAGE:
                 return
             after = page[-1].created, page[-1].id
+
+    def conversation(self, user: str, conversation: str) -> Kept | None:
+        """A conversation with all that was added to it; None if the user has no such one."""
+        c = conversations.c
+        with self.engine.connect() as connection:
+            system = connection.scalar(select(c.system).where(c.id == conversation, c.user == user))
+            if system is None:
+                return None
+            rows = _turns_of(connection, [conversation])[conversation]
+            known = {row.digest: row.content for row in connection.execute(select(setups))}
+            thought = feedback_on(connection, [row.digest for row in rows])
+            asked = branches_of(connection, [conversation]).get(conversation, [])
+        turns_ = [
+            KeptTurn(
+                row.position, row.role, row.text, row.finish, row.time, row.planner, row.readings,
+                known.get(row.setup, {}), thought.get(row.digest, ()),
+                [branch for position, branch in asked if position == row.position],
+            )
+            for row in rows
+        ]  # fmt: skip
+        return Kept(system, turns_)
+
+    def recent(self, user: str, limit: int = PAGE) -> list[Summary]:
+        """A user's own conversations, the latest first; not those of the users that an API key's requests named."""
+        c, t = conversations.c, turns.c
+        query = (
+            select(c.id, c.parent, c.updated, c.length, t.text)
+            .join_from(conversations, turns, (t.conversation == c.id) & (t.position == 0))
+            .where(c.user == user)
+            .order_by(c.updated.desc(), c.id)
+            .limit(limit)
+        )
+        with self.engine.connect() as connection:
+            return [Summary(*row) for row in connection.execute(query)]
 
     def delete(self, user: str) -> list[str]:
         """Delete all that is kept of a user; returns the ids of the conversations that there were.

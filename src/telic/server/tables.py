@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-__all__ = ["conversations", "metadata", "setups", "turns"]
+__all__ = ["branches", "conversations", "feedback", "metadata", "setups", "turns"]
 
 metadata = MetaData()
 
@@ -48,4 +50,32 @@ turns = Table(
     Column("sampling", JSON, nullable=False),
     Column("alternatives", JSON, nullable=False),  # the other choices of a request with n > 1
     Index("ix_turns_digest", "digest"),
+)
+
+
+def _on_turn() -> list[Column[Any]]:
+    """Columns of what is added to a turn after it was kept."""
+    return [
+        Column("id", Integer, primary_key=True, autoincrement=True),
+        Column("conversation", String(36), ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+        Column("position", Integer, nullable=False),
+        Column("time", Float, nullable=False),
+    ]
+
+
+feedback = Table(
+    "feedback",
+    metadata,
+    *_on_turn(),
+    Column("kind", String(16), nullable=False),  # thumb, edit, preferred
+    Column("value", JSON, nullable=False),
+    Index("ix_feedback_turn", "conversation", "position"),
+)
+
+branches = Table(
+    "branches",
+    metadata,
+    *_on_turn(),
+    Column("content", JSON, nullable=False),  # a probe's question, and its answers with their scores
+    Index("ix_branches_turn", "conversation", "position"),
 )

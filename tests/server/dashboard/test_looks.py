@@ -1,0 +1,181 @@
+"""Phone and desk, light and dark, keyboard alone; and the page with the runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from telic import measure
+from telic.models import FakeModel
+from telic.runs import RunFolder
+from tests.server.dashboard.conftest import Dashboard, Open, say
+from tests.server.dashboard.server import PURPOSE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+# Of every text that is seen: what it says, where it is too pale against what is behind it (WCAG 2.2, AA).
+PALE = """
+() => {
+  const parse = c => { const n = c.match(/[\\d.]+/g).map(Number); return n.length > 3 ? n : [...n, 1]; };
+  const linear = v => v / 255 <= .03928 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4;
+  const light = c => .2126 * linear(c[0]) + .7152 * linear(c[1]) + .0722 * linear(c[2]);
+  const behind = e => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c[3] > .9) return c;
+    }
+    return [255, 255, 255, 1];
+  };
+  const found = [];
+  for (const e of document.querySelectorAll('.telic *')) {
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !e.checkVisibility() || e.closest(':disabled, .skip, .q-icon')) continue;
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
+    if ((a + .05) / (b + .05) < 4.5) found.push([e.textContent.slice(0, 40), ((a + .05) / (b + .05)).toFixed(2)]);
+  }
+  return found;
+}
+"""
+WIDE = """
+() => [...document.querySelectorAll('.telic *')]
+  .filter(e => e.checkVisibility() && !e.closest('.skip, .scroll') && e.getBoundingClientRect().right > 391)
+  .map(e => e.className + ' ' + e.textContent.slice(0, 30))
+"""
+# Of what has the focus: its name, and whether one sees that it has it.
+FOCUS = """
+() => {
+  const e = document.activeElement;
+  if (!e || e === document.body) return null;
+  const style = getComputedStyle(e);
+  const label = e.labels && e.labels.length ? e.labels[0].textContent : '';
+  return { name: (e.getAttribute('aria-label') || label || e.textContent || '').trim(), tag: e.tagName.toLowerCase(),
+    seen: e.matches(':focus-visible') && (style.outlineStyle !== 'none' || !!e.closest('.q-field--focused')) };
+}
+"""
+
+
+def stops(page: Page, most: int = 120) -> list[dict[str, Any]]:
+    """What the tab key comes to, one round."""
+    found: list[dict[str, Any]] = []
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        here = page.evaluate(FOCUS)
+        if here is None or (found and here == found[0]):
+            break
+        found.append(here)
+    return found
+
+
+def test_all_is_done_with_the_keyboard(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/")
+    field = page.get_by_label("Your message")
+    field.focus()
+    page.keyboard.type("First line")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("second line")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Regenerate reply 1, and compare").wait_for()
+    page.wait_for_function("document.querySelector('.attribute .share').textContent !== ''")
+    assert page.locator(".turn.user .words").inner_text() == "First line\nsecond line"
+    page.reload()
+    page.wait_for_function("document.querySelector('.attribute .share')?.textContent")
+    found = stops(page)
+    assert [one for one in found if not one["name"]] == []
+    assert [one for one in found if not one["seen"]] == []
+    names = [one["name"] for one in found]
+    for name in (
+        "To the content", "Runs", "Colours", "New conversation", "Reply 1 is good", "Edit reply 1", "Your message",
+        "Regenerate reply 1, and compare", "Send", "Pin your age “child” as likely", "Strength of pins",
+        "Pin its own socioeconomic status “high” as unlikely", "Ask the probes",
+    ):  # fmt: skip
+        assert name in names, name
+    thumb = page.get_by_role("button", name="Reply 1 is good")
+    thumb.focus()
+    page.keyboard.press("Space")
+    page.wait_for_selector("[aria-label='Reply 1 is good'][aria-pressed=true]")
+    assert thumb.evaluate("own => own === document.activeElement"), "the focus stays where it was"
+    page.get_by_role("button", name="Edit reply 1").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("textarea[aria-label='Edited reply']:focus")
+    page.keyboard.type("More. ")
+    assert "More." in page.get_by_label("Edited reply").input_value()
+    page.keyboard.press("Escape")
+    page.get_by_label("Edited reply").wait_for(state="detached")
+
+
+def test_a_phone_shows_one_thing_at_a_time_and_nothing_sticks_out(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/", width=390, height=844)
+    say(page, "Hello from a phone, with a verylongwordthatdoesnotbreak" + "n" * 60, 1)
+
+    def fits() -> None:
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        wide = page.evaluate(WIDE)
+        assert wide == []
+
+    fits()
+    assert not page.locator(".beliefs").is_visible()
+    page.get_by_role("button", name="Beliefs and drift").click()
+    page.locator(".beliefs").wait_for()
+    assert not page.get_by_label("Your message").is_visible()
+    assert page.get_by_role("button", name="Pin your age “child” as likely").bounding_box()["width"] >= 24  # type: ignore[index]
+    fits()
+    page.get_by_role("button", name="Conversations", exact=True).click()
+    page.get_by_role("link", name="Hello from a phone").first.wait_for()
+    fits()
+    page.goto(f"{tiny.url}/dashboard/runs")
+    page.get_by_role("heading", name="Runs").wait_for()
+    fits()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_follow_the_system_or_the_person_and_all_can_be_read(
+    tiny: Dashboard, opened: Open, scheme: str
+) -> None:
+    other = {"light": "dark", "dark": "light"}[scheme]
+    page = opened(f"{tiny.url}/dashboard/", scheme=scheme)
+    say(page, "Hello!", 1)
+    page.get_by_role("button", name="Pin your age “child” as likely").click()
+    ground = "getComputedStyle(document.body).backgroundColor"
+    own = page.evaluate(ground)
+    assert page.evaluate(PALE) == []
+    page.get_by_label("Colours").select_option(other)
+    page.wait_for_function(f"{ground} !== '{own}'")
+    assert page.evaluate(PALE) == []
+    chosen = page.evaluate(ground)
+    page.reload()
+    page.get_by_label("Your message").wait_for()
+    page.wait_for_function(f"{ground} === '{chosen}'")
+    assert page.get_by_label("Colours").input_value() == other
+
+
+def test_runs_are_listed_with_their_curves_and_reports(tiny: Dashboard, opened: Open) -> None:
+    root = tiny.folder / "runs"
+    run = measure(FakeModel(drift=0.2), PURPOSE, dialogues=6, rounds=3, resamples=100, folder=root)
+    assert run.folder is not None
+    (run.folder / "report.html").write_text(
+        "<!doctype html><title>Report</title><link rel=icon href=data:,><h1>Stability</h1>"
+    )
+    with RunFolder.create(root, "train", "travel", {"steps": 1}) as other:
+        bare = other.path.name
+    (root / "measure-broken").mkdir()
+    (root / "measure-broken" / "config.toml").write_text("no = toml = at all")
+    page = opened(f"{tiny.url}/dashboard/")
+    page.get_by_role("link", name="Runs").click()
+    row = page.get_by_role("row").filter(has_text=run.folder.name)
+    row.wait_for()
+    first, last = run.curve[0], run.curve[-1]
+    assert f"{first.stability:.2f} [{first.low:.2f}, {first.high:.2f}] → {last.stability:.2f}" in row.inner_text()
+    assert page.get_by_role("row").filter(has_text=bare).get_by_text("none").count() == 1
+    assert "damaged" in page.get_by_role("row").filter(has_text="measure-broken").inner_text()
+    page.locator(".curves canvas").wait_for()
+    row.get_by_role("link", name=f"Report of {run.folder.name}").click()
+    page.get_by_role("heading", name="Stability").wait_for()
+    page.go_back()
+    page.locator(".curves canvas").wait_for()
+    with httpx.Client(base_url=f"{tiny.url}/dashboard") as http:
+        assert "default-src 'none'" in http.get(f"/runs/{run.folder.name}/report").headers["content-security-policy"]
+        for name in (bare, "nothing", "..", "%2e%2e", "..%2Fruns"):
+            assert http.get(f"/runs/{name}/report").status_code == 404

@@ -1,0 +1,114 @@
+"""What is added to turns after they were kept, on SQLite and on a real Postgres."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sqlalchemy")
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
+
+from telic.episodes import Answer, Branch
+from telic.errors import DataError, RunError
+from telic.server.annotations import Annotations
+from telic.server.store import ConversationStore
+from tests.server.test_store import addition, history
+
+
+def branch(score: float) -> Branch:
+    answer = Answer(text="Mia", finish="stop", score=score)
+    return Branch(
+        role="assistant", round=1, probe="name", family="own", question="Who?", prompt_tokens=9, answers=[answer]
+    )
+
+
+def test_all_of_it_is_shown_again_and_given_out_with_the_episode(place: str) -> None:
+    with closing(ConversationStore(place)) as store:
+        notes = Annotations(store.engine)
+        store.add(addition("c1", history("ann", "Hello"), "Hi!"))
+        notes.add_feedback("ann", "c1", 1, "thumb", 1)
+        notes.add_feedback("ann", "c1", 1, "thumb", 0)
+        notes.add_feedback("ann", "c1", 1, "edit", "Hi, I am Mia!")
+        notes.add_branches("ann", "c1", 1, [branch(1.0), branch(0.0)])
+        notes.add_readings("ann", "c1", 1, {"beliefs": {"user_age": {}}})
+        kept = store.conversation("ann", "c1")
+        assert kept is not None
+        assert [(one.kind, one.value) for one in kept.turns[1].feedback] == [
+            ("thumb", 1), ("thumb", 0), ("edit", "Hi, I am Mia!"),
+        ]  # fmt: skip
+        assert [one.answers[0].score for one in kept.turns[1].branches] == [1.0, 0.0]
+        assert kept.turns[1].readings == {"attention": [0.1, 0.2], "beliefs": {"user_age": {}}}
+        assert kept.turns[1].setup["controls"] == [{"name": "hold"}]
+        assert (kept.turns[0].feedback, kept.turns[0].setup) == ((), {})
+        [episode] = store.episodes()
+        assert [one["value"] for one in episode.turns[1].origin["feedback"]] == [1, 0, "Hi, I am Mia!"]
+        assert episode.branches == [branch(1.0), branch(0.0)]
+        # The same words on a branch are thought of alike; they are given out once.
+        longer = addition("c2", history("ann", "Hello", "Hi!", "Why?"), "So.", 2, new=True, parent="c1")
+        store.add(longer)
+        again = store.conversation("ann", "c2")
+        assert again is not None
+        assert len(again.turns[1].feedback) == 3
+        assert "feedback" not in list(store.episodes())[1].turns[1].origin
+        assert [one.conversation for one in store.recent("ann")] == ["c1", "c2"], "the edit was later"
+        assert [one.opening for one in store.recent("ann", 1)] == ["Hello"]
+        assert sorted(store.delete("ann")) == ["c1", "c2"]
+        with store.engine.connect() as connection:
+            for table in ("feedback", "branches"):
+                assert connection.execute(text(f"select count(*) from {table}")).scalar_one() == 0
+
+
+def test_no_one_adds_to_the_turns_of_another(tmp_path: Path) -> None:
+    with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
+        notes = Annotations(store.engine)
+        store.add(addition("c1", history("ann", "Hello"), "Hi!"))
+        for user, conversation, position in (("bob", "c1", 1), ("ann", "c2", 1), ("ann", "c1", 2)):
+            with pytest.raises(RunError, match="there is no turn"):
+                notes.add_feedback(user, conversation, position, "thumb", 1)
+            with pytest.raises(RunError, match="there is no turn"):
+                notes.add_branches(user, conversation, position, [branch(1.0)])
+            with pytest.raises(RunError, match="there is no turn"):
+                notes.add_readings(user, conversation, position, {})
+        assert store.conversation("bob", "c1") is None
+        assert store.recent("bob") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("thumb", 2), ("thumb", "up"), ("edit", " "), ("edit", 1), ("preferred", "c2"), ("star", 5)]
+)
+def test_what_is_no_feedback_is_refused(kind: Any, value: object, tmp_path: Path) -> None:
+    with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
+        store.add(addition("c1", history("ann", "Hello"), "Hi!"))
+        with pytest.raises(DataError, match="expected thumb: -1, 0 or 1"):
+            Annotations(store.engine).add_feedback("ann", "c1", 1, kind, value)
+
+
+def test_a_store_of_before_is_brought_up_to_date_and_keeps_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "telic.db"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", "telic.server:migrations")
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text("insert into conversations values ('c1', 'ann', null, '', 1, 1.0, 1.0)"),
+        )
+        connection.execute(
+            text(
+                "insert into turns values ('c1', 0, 'd', 'user', 'Hello', 'given', 1.0, 0, 0, 0, null, null, "
+                "'{}', '{}', '{}', '[]')"
+            )
+        )
+    engine.dispose()
+    with closing(ConversationStore(str(path))) as store:
+        [episode] = store.episodes()
+        assert (episode.turns[0].text, episode.branches) == ("Hello", [])
+        Annotations(store.engine).add_feedback("ann", "c1", 0, "thumb", -1)

@@ -1,0 +1,227 @@
+"""Conversations as a person holds them: say, branch, edit, pin, read, probe; no page is needed for any of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("sqlalchemy")
+
+from telic.errors import ConfigError
+from telic.models import Control, FakeModel, Model, ScriptedModel
+from telic.purpose import Probe, Purpose
+from telic.server import ServeConfig, Service
+from telic.server.conversation import Conversation, attention_levels, list_conversations
+from telic.server.pins import Pins
+from telic.server.problems import ApiError
+from tests.server.conftest import PURPOSE, SlowModel
+
+Use = Callable[[Service], Awaitable[None]]
+
+
+def with_service(
+    folder: Path,
+    use: Use,
+    model: Model | None = None,
+    purpose: Purpose = PURPOSE,
+    controls: tuple[Control, ...] = (),
+    **settings: Any,
+) -> None:
+    async def run() -> None:
+        config = ServeConfig.of(**{"store": str(folder / "telic.db"), **settings})
+        service = Service(FakeModel() if model is None else model, purpose, config, controls)
+        await service.start()
+        try:
+            await use(service)
+        finally:
+            await service.close()
+
+    asyncio.run(run())
+
+
+async def heard(pieces: AsyncIterator[str]) -> str:
+    return "".join([piece async for piece in pieces])
+
+
+def test_a_conversation_goes_on_branches_and_is_listed_once(tmp_path: Path) -> None:
+    async def use(service: Service) -> None:
+        this = Conversation(service, "ann")
+        first = await heard(this.say("Hello"))
+        second = await heard(this.say("And you?"))
+        assert [turn.text for turn in this.turns] == ["Hello", first, "And you?", second]
+        again = await Conversation.open(service, "ann", this.id or "")
+        assert again.turns == this.turns
+        asked = this.asked_before(3)
+        assert asked is not None
+        other = this.branch(asked.position)
+        await heard(other.say("Or else?"))
+        assert (other.id != this.id, other.turns[:2]) == (True, this.turns[:2])
+        await this.reload()
+        assert [turn.text for turn in this.turns][2:] == ["And you?", second], "it stays as it was"
+        [listed] = await list_conversations(service, "ann")
+        assert listed.conversation == other.id
+        await this.give_feedback(3, "preferred", {"to": other.id, "position": 3})
+        [listed] = await list_conversations(service, "ann")
+        assert listed.conversation == this.id, "what was chosen leads"
+        assert await list_conversations(service, "bob") == []
+        for user, name in (("bob", this.id or ""), ("ann", "nothing")):
+            with pytest.raises(ApiError, match="no such conversation"):
+                await Conversation.open(service, user, name)
+
+    with_service(tmp_path, use)
+
+
+def test_an_edit_of_the_first_reply_and_of_a_later_one(tmp_path: Path) -> None:
+    async def use(service: Service) -> None:
+        this = Conversation(service, "ann")
+        for words in ("Hello", "More"):
+            await heard(this.say(words))
+        for position in (1, 3):
+            edited = await this.edit(position, "In other words")
+            assert [turn.text for turn in edited.turns] == [
+                *(turn.text for turn in this.turns[:position]), "In other words",
+            ]  # fmt: skip
+            await heard(edited.say("Go on"))
+            assert len(edited.turns) == position + 3
+            assert edited.id != this.id
+        with pytest.raises(ApiError, match="nothing in the message"):
+            await this.edit(1, "  ")
+
+    with_service(tmp_path, use)
+
+
+def test_limits_hold_and_nothing_is_kept_of_what_is_refused(tmp_path: Path) -> None:
+    async def use(service: Service) -> None:
+        this = Conversation(service, "ann")
+        for words, wrong in (("", "nothing in the message"), ("x" * 200, "longer than 100 bytes")):
+            with pytest.raises(ApiError, match=wrong):
+                await heard(this.say(words))
+        await heard(this.say("Hello"))
+        with pytest.raises(ApiError, match="3 messages; expected at most 2"):
+            await heard(this.say("More"))
+        assert len(this.turns) == 2
+        assert not service.sessions.busy
+
+    with_service(tmp_path, use, max_body_bytes=100, max_messages=2)
+
+
+def test_one_request_too_many_of_a_key_is_refused(tmp_path: Path) -> None:
+    async def use(service: Service) -> None:
+        one, other, kept = (Conversation(service, "ann") for _ in range(3))
+        await heard(kept.say("Before that"))
+        async with aclosing(one.say("Hello")) as pieces:
+            await anext(pieces)
+            with pytest.raises(ApiError, match="1 requests of this key are under way"):
+                await heard(other.say("Me too"))
+            with pytest.raises(ApiError, match="1 requests of this key are under way"):
+                await kept.probe(1)
+        assert (other.id, other.turns) == (None, [])
+        assert [turn.finish for turn in one.turns] == ["given", "left"]
+        await heard(one.say("Go on"))
+        assert len(one.turns) == 4
+
+    with_service(tmp_path, use, SlowModel(20), max_requests_per_key=1)
+
+
+def test_a_model_without_an_inside_is_read_by_nobody(tmp_path: Path) -> None:
+    async def use(service: Service) -> None:
+        this = Conversation(service, "ann")
+        await heard(this.say("Hello"))
+        assert service.observer.readers is None
+        with pytest.raises(ApiError, match="does not show"):
+            await this.read(1)
+        with pytest.raises(ApiError, match="no \\[\\[probes\\]\\]"):
+            await this.probe(1)
+        with pytest.raises(ApiError, match="cannot be pinned"):
+            this.pin(Pins({"user_age": "child"}))
+        assert not this.pins
+        assert attention_levels(this.turns) == {}
+
+    with_service(tmp_path, use)
+
+
+def test_probes_are_judged_and_what_cannot_be_is_missing_with_its_reason(tmp_path: Path) -> None:
+    def reply(messages: tuple[Any, ...]) -> str:
+        if messages[-1].content == "Fail?":
+            raise RuntimeError("no words")
+        return "My name is Mia."
+
+    probes = [
+        Probe(ask="Who?", judge={"contains": "Mia"}, name="name"),
+        Probe(ask="Fail?", judge={"contains": "Mia"}, name="failing"),
+    ]
+
+    async def use(service: Service) -> None:
+        this = Conversation(service, "ann")
+        await heard(this.say("Hello"))
+        await this.probe(1)
+        name, failing = this.turns[1].branches
+        assert ([answer.score for answer in name.answers], name.round) == ([1.0] * 4, 1)
+        assert {(answer.score, answer.reason) for answer in failing.answers} == {(None, "model error: no words")}
+        assert len(this.turns) == 2
+
+    with_service(tmp_path, use, ScriptedModel(reply), PURPOSE.model_copy(update={"probes": probes}))
+
+
+def test_readers_are_those_of_the_settings_or_those_that_ship(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from tests.models import tiny
+    from tests.server.dashboard.server import PURPOSE as SHORT
+    from tests.server.dashboard.server import Talkative, tiny_with_readers
+
+    model = tiny_with_readers(tmp_path / "mine")
+    assert Service(model, PURPOSE, ServeConfig.of(store=":memory:")).observer.why_not.startswith(
+        "There are no readers for tiny-llama."
+    )
+    with pytest.raises(ConfigError, match="there are no readers 'none'"):
+        _ = Service(model, PURPOSE, ServeConfig.of(store=":memory:", readers="none")).observer
+    with pytest.raises(ConfigError, match="hidden states, which model 'fake' does not show"):
+        _ = Service(FakeModel(), PURPOSE, ServeConfig.of(store=":memory:", readers="smollm2")).observer
+    with pytest.raises(ConfigError, match="this set of readers was made for model"):
+        _ = Service(
+            tiny.local("gpt2"), PURPOSE, ServeConfig.of(store=":memory:", readers=str(tmp_path / "mine"))
+        ).observer
+
+    async def use(service: Service) -> None:
+        this = Conversation(service, "ann")
+        this.pin(Pins({"user_age": "child"}, {"self_gender": "male"}, 3.0))
+        for words in ("Hello there", "What now?", "And then?"):
+            await heard(this.say(words))
+        levels = attention_levels(this.turns)
+        assert list(levels) == [1, 3, 5]
+        assert levels[1] == 1.0
+        await this.read(5)
+        late = this.turns[5].readings["beliefs"]
+        await this.read(1)  # an earlier turn, from what was said up to there
+        assert this.turns[1].readings["beliefs"] != late
+        before = list(service.sessions._kept)
+        await this.read(5)
+        assert this.turns[5].readings["beliefs"] == late, "reading changes nothing"
+        assert list(service.sessions._kept) == before
+        service.own_controls.clear()  # as after a restart: what the last reply was given under
+        again = await Conversation.open(service, "ann", this.id or "")
+        assert again.pins == this.pins
+        with pytest.raises(ApiError, match="user_age has no class 'toddler'"):
+            again.pin(Pins({"user_age": "toddler"}))
+        again.pin(Pins())
+        assert (await Conversation.open(service, "ann", this.id or "")).pins == again.pins
+
+    with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
+
+
+def test_pins_are_put_in_and_taken_out() -> None:
+    pins = Pins().toggled("user_age", "child", "towards").toggled("user_age", "adult", "away")
+    assert pins.each() == [("user_age", "child", "towards"), ("user_age", "adult", "away")]
+    assert pins.toggled("user_age", "adult", "towards").each() == [("user_age", "adult", "towards")]
+    assert pins.toggled("user_age", "older adult", "towards").direction("user_age", "child") is None
+    assert not pins.toggled("user_age", "child", "towards").toggled("user_age", "adult", "away")
+    own = {"name": "belief", "towards": {"self_age": "adult"}, "strength": 1.0}
+    set_up = {"controls": [own, {"name": "belief", "towards": {"user_age": "child"}, "away": None, "strength": 3.0}]}
+    assert Pins.of_setup(set_up, [own]) == Pins({"user_age": "child"}, {}, 3.0)
+    assert Pins.of_setup({"controls": [own]}, [own]) == Pins.of_setup({}) == Pins()
