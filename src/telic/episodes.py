@@ -45,7 +45,8 @@ class Turn(BaseModel):
     origin: dict[str, Any] = Field(default_factory=dict)
     """In a served conversation: how the reply came about. `time` (seconds since 1970), `setup` (a key of the episode's
     `metadata["setups"]`: purpose, model, controls, planner), `logprob` (of the reply, in nats), `planner` (what it
-    chose), `sampling`, `alternatives`, `cached_tokens`, `feedback` (thumbs, preferences and edits, each with its time)."""
+    chose), `sampling`, `alternatives`, `cached_tokens`, `feedback` (thumbs, preferences and
+    edits, each with its time)."""
 
 
 class Answer(BaseModel):
