@@ -74,7 +74,7 @@ def test_td3bc_finds_the_act_and_not_a_mixture() -> None:
 
 
 def test_an_act_is_drawn_by_its_share_or_tried_like_any_other() -> None:
-    model, drawing = tiny.local("llama"), planner(draws=True)
+    model, drawing = tiny.local("llama"), planner(plays="drawn")
     *_, weight, bias = drawing.policy.clone.parameters()
     weight.data.zero_()
     bias.data = torch.tensor([0.3, 0.3, -9.0])
@@ -89,6 +89,9 @@ def test_an_act_is_drawn_by_its_share_or_tried_like_any_other() -> None:
     assert min(found.values()) > 12
     assert set(played(epsilon=1.0)) == set(ACTS)
     assert played() == found, "the request's seed draws it"
+    drawing = drawing.playing("largest")
+    bias.data[1] = 0.31
+    assert set(played()) == {"offer"}
 
 
 def test_what_has_no_acts_is_refused() -> None:
@@ -101,5 +104,27 @@ def test_what_has_no_acts_is_refused() -> None:
         learned.control(epsilon=0.5)
     with pytest.raises(ConfigError, match="from 0 to 1"):
         planner().control(epsilon=2)
-    with pytest.raises(ConfigError, match="no acts to draw"):
-        Planner.new(tiny.local("llama"), action_size=4, draws=True)
+    with pytest.raises(ConfigError, match="no acts to play"):
+        Planner.new(tiny.local("llama"), action_size=4, plays="drawn")
+
+
+def test_an_act_that_was_played_is_not_played_again_if_that_never_pays() -> None:
+    """Any of the three acts pays when it is played for the first time; only memory can tell."""
+    model = tiny.local("llama")
+    learner = planner(width=16, remembers=True, plays="drawn")
+    drawn = torch.Generator().manual_seed(0)
+    n = 900
+    played_N = torch.randint(3, (n,), generator=drawn)
+    first_N = torch.arange(n) % 2 == 0  # dialogues of two turns
+    counts_N_A = torch.where(first_N[:, None], 0, torch.eye(3)[played_N.roll(1)])
+    states_N_D = torch.cat((torch.randn(n, model.hidden_size, generator=drawn), counts_N_A), dim=1)
+    rewards_N = (counts_N_A[torch.arange(n), played_N] == 0).float()
+    data = Transitions.of(states_N_D, torch.eye(3)[played_N], rewards_N, states_N_D.roll(-1, 0), ~first_N)
+    clone_acts(learner, data, beta=0.5)
+    assert float(dict(learner.policy.clone.named_parameters())["again"].detach()) < -0.1
+
+    session, control = model.session(system="You are Mia."), learner.playing("largest").control()
+    acts = []
+    for turn in range(3):
+        acts.append(session.user(f"Turn {turn}.").reply(max_new_tokens=2, controls=[control]).chosen["act"])
+    assert sorted(acts) == sorted(ACTS)

@@ -26,6 +26,8 @@ from telic.planner.upmapping import SHARPNESS
 __all__ = ["clone_acts"]
 
 BATCH, LR, WEIGHT_DECAY = 64, 1e-4, 1e-2
+AGAIN_LR = 1e-2
+"""Of the one weight that all acts share, which has far to go and much to learn from."""
 FIFTH = 5
 """Every so-manieth episode is not learnt from: it says when to stop."""
 PATIENCE = 5
@@ -60,25 +62,29 @@ def clone_acts(
     shape = planner.shape
     if shape.mapping != "acts" or not isinstance(planner.policy.clone, Actor) or planner.policy.residual is not None:
         raise ConfigError("acts are cloned into a planner whose actions are mixtures of acts, and into its clone only")
-    if data.sizes != (shape.hidden_size, shape.action_size):
+    if data.sizes != (shape.state_size, shape.action_size):
         raise ConfigError(
             f"the transitions have states and actions of {data.sizes}, the planner of "
-            f"{(shape.hidden_size, shape.action_size)}"
+            f"{(shape.state_size, shape.action_size)}"
         )
-    standardise = Standardise.fit(data.states)
+    standardise = Standardise.fit(data.states, shape.remembered)
     states_N_D, played_N = standardise(data.states), data.actions.argmax(1)
     weights_N = advantage_weights(data.advantages(gamma), baseline=0.0, beta=beta)
     names = list(dict.fromkeys(data.episodes))
     held = {name for number, name in enumerate(names) if number % FIFTH == FIFTH - 1}
     held_N = torch.tensor([name in held for name in data.episodes])
     drawn = torch.Generator().manual_seed(seed)
-    actor = Actor(shape.hidden_size, shape.action_size, shape.width, zero_last=True, generator=drawn)
+    width = shape.width or shape.hidden_size
+    actor = Actor(
+        shape.state_size, shape.action_size, width, zero_last=True, remembered=shape.remembered, generator=drawn
+    )
     learnt, judged = (~held_N).nonzero().flatten(), held_N.nonzero().flatten()
     counts_A = torch.ones(shape.action_size).index_add(0, played_N[learnt], weights_N[learnt])
     last = actor.layers[-1]
     assert isinstance(last, nn.Linear)
     last.bias.data = (counts_A / counts_A.sum()).log() / SHARPNESS
-    optimiser = torch.optim.AdamW(actor.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
+    rates = [{"params": [p], "lr": AGAIN_LR if name == "again" else LR} for name, p in actor.named_parameters()]
+    optimiser = torch.optim.AdamW(rates, weight_decay=WEIGHT_DECAY)
 
     def loss_of(index_B: torch.Tensor) -> torch.Tensor:
         found_B = functional.cross_entropy(SHARPNESS * actor(states_N_D[index_B]), played_N[index_B], reduction="none")

@@ -28,7 +28,7 @@ from telic.planner.workshop import SHIFTS, Workshop
 
 __all__ = ["AS_USUAL", "SELF_CLONE", "Course", "by_acts", "by_utterances"]
 
-NATURAL, SELF_CLONE, CONSTANT, TD3 = "natural", "self-clone", "constant", "td3bc"
+NATURAL, SELF_CLONE, CONSTANT, GREEDY, TD3 = "natural", "self-clone", "constant", "greedy", "td3bc"
 AS_USUAL = "go on as usual"
 """The act of saying what the model says anyway."""
 QUARTER = 4
@@ -54,12 +54,13 @@ def by_acts(shop: Workshop) -> Course:
     self_clone = shop.clone(SELF_CLONE, Planner.new(model, reads="nothing", **one), natural.examples[::QUARTER])
     basis = _basis(shop, self_clone, natural)
     stages, known = {SELF_CLONE: self_clone}, list[Transitions]()
-    latest = Planner.new(model, acts=basis, seed=config.seed)
+    latest = Planner.new(model, acts=basis, remembers=True, seed=config.seed)
     for number in range(1, config.rounds_of_cloning + 1):
         # At first every act alike, then those that were found worth it, so that states are seen that they lead to.
         explorer = latest.control(epsilon=1.0 if number == 1 else 0.0)
         known.append(shop.experience(f"explored-{number}", explorer, config.episodes, shift=number).transitions)
         latest = stages[f"advantage-{number}"] = _choose(shop, f"advantage-{number}", basis, known)
+    latest = stages[GREEDY] = latest.playing("largest")
     if config.rl_steps:
         stages[TD3] = _reinforce(shop, latest, known, mixtures=True)
     return Course(stages, _best_act(shop, basis, known) if config.baselines else None)
@@ -125,7 +126,7 @@ def _basis(shop: Workshop, self_clone: Planner, natural: Experience) -> dict[str
 def _choose(shop: Workshop, name: str, basis: dict[str, torch.Tensor], known: Sequence[Transitions]) -> Planner:
     """Clone the acts that paid off."""
     config = shop.config
-    planner = Planner.new(shop.model, acts=basis, draws=True, width=config.width, seed=config.seed)
+    planner = Planner.new(shop.model, acts=basis, plays="drawn", remembers=True, width=config.width, seed=config.seed)
 
     def learn() -> dict[str, float]:
         data = Transitions.concat(known)
@@ -160,7 +161,7 @@ def _reinforce(shop: Workshop, planner: Planner, known: Sequence[Transitions], *
     data = Transitions.concat(known).with_clone(planner.policy.clone)
     how = TD3BCConfig(
         alpha=config.alpha, gamma=config.gamma, bound=config.bound, hidden=config.width, mixtures=mixtures,
-        seed=config.seed,
+        remembered=planner.shape.remembered, seed=config.seed,
     )  # fmt: skip
     begun = time.monotonic()
     learner, told = TD3BC(data, how), dict[str, float]()

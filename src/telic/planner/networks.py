@@ -24,6 +24,8 @@ class Actor(nn.Module):
         hidden: H; by default D.
         zero_last: start with the last layer at zero, so that a residual planner starts as the one that it is added to.
         bound: keep every component of the action within this of zero, by `bound * tanh`. None for no bound.
+        remembered: the last so many numbers of the state say how often each act was played. One weight more, the same
+            for all acts, says what that does to the wish to play one again: a thing that is learnt from all of them.
         generator: draws the weights; by default torch's global one.
     """
 
@@ -35,11 +37,14 @@ class Actor(nn.Module):
         *,
         zero_last: bool = False,
         bound: float | None = None,
+        remembered: int = 0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         hidden = hidden or state_size
-        self.bound = bound
+        self.bound, self.remembered = bound, remembered
+        if remembered:
+            self.again = nn.Parameter(torch.zeros(()))
         self.layers = nn.Sequential(
             _linear(state_size, hidden, generator),
             nn.SiLU(),
@@ -54,6 +59,8 @@ class Actor(nn.Module):
     def forward(self, states_B_D: torch.Tensor) -> torch.Tensor:
         """Actions [B, A]."""
         actions_B_A: torch.Tensor = self.layers(states_B_D)
+        if self.remembered:
+            actions_B_A = actions_B_A + self.again * states_B_D[:, -self.remembered :]
         return actions_B_A if self.bound is None else self.bound * actions_B_A.tanh()
 
 

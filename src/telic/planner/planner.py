@@ -31,6 +31,7 @@ __all__ = ["Planner", "PlannerShape"]
 Mapped = Literal["learned", "principal", "acts"]
 Placement = Literal["end", "mid", "start"]
 Reads = Literal["state", "nothing"]
+Plays = Literal["mixture", "drawn", "largest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,10 @@ class PlannerShape:
     """For `principal`: the length of every action."""
     acts: tuple[str, ...] = ()
     """For `acts`: what the parts of the action are called."""
-    draws: bool = False
-    """For `acts`: play one act, drawn by its share, and not the mixture of them."""
+    plays: Plays = "mixture"
+    """For `acts`: the mixture itself; or one act only, `drawn` by its share, or the `largest`."""
+    remembers: bool = False
+    """For `acts`: how often each act was played in the dialogue is part of the state."""
     opening: int = 0
     """Tokens that a prompt begins with before any message, which `start` leaves first (BOS)."""
     residual: int | None = None
@@ -74,6 +77,7 @@ class PlannerShape:
             ("mapping", get_args(Mapped)),
             ("placement", get_args(Placement)),
             ("reads", get_args(Reads)),
+            ("plays", get_args(Plays)),
         ):
             if getattr(self, name) not in known:
                 raise ConfigError(
@@ -84,13 +88,23 @@ class PlannerShape:
             raise ConfigError(
                 f"planner: an action of {self.action_size} numbers for {len(self.acts)} acts; expected one for each"
             )
-        if self.draws and self.mapping != "acts":
-            raise ConfigError(f"planner: draws is {self.draws!r}, but the mapping {self.mapping!r} has no acts to draw")
+        if self.mapping != "acts" and (self.remembers or self.plays != "mixture"):
+            raise ConfigError(f"planner: the mapping {self.mapping!r} has no acts to play one of, or to remember")
         if self.tokens < 0 or self.action_size < 1 or self.hidden_size < 1:
             raise ConfigError(
                 f"planner: {self.tokens} prefix tokens, actions of {self.action_size}, hidden size {self.hidden_size}; "
                 "expected at least 0, 1 and 1"
             )
+
+    @property
+    def remembered(self) -> int:
+        """Numbers of the state, the last ones, that say how often each act was played."""
+        return self.action_size if self.remembers else 0
+
+    @property
+    def state_size(self) -> int:
+        """Numbers of a state: the model's hidden state, and what is remembered."""
+        return self.hidden_size + self.remembered
 
 
 class Planner(nn.Module):
@@ -166,8 +180,10 @@ class Planner(nn.Module):
             mapping = Principal(*sizes, shape.act_norm) if shape.mapping == "principal" else Learned(*sizes)
         policy = Policy(_clone(shape, None))
         if shape.residual is not None:
-            policy.residual = Actor(shape.hidden_size, shape.action_size, shape.residual, bound=shape.bound)
-            policy.standardise = Standardise.identity(shape.hidden_size)
+            policy.residual = Actor(
+                shape.state_size, shape.action_size, shape.residual, bound=shape.bound, remembered=shape.remembered
+            )
+            policy.standardise = Standardise.identity(shape.state_size)
         planner = cls(shape, policy, mapping, origin)
         try:
             planner.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
@@ -176,14 +192,15 @@ class Planner(nn.Module):
         return planner
 
     def with_residual(self, residual: Actor, standardise: Standardise) -> Planner:
-        """The same planner with what was learnt from reward on top; it shares the clone and the mapping.
-
-        It plays what it has learnt to prefer, and draws no more.
-        """
+        """The same planner with what was learnt from reward on top; it shares the clone and the mapping."""
         first = residual.layers[0]
         assert isinstance(first, nn.Linear)
-        shape = replace(self.shape, residual=first.out_features, bound=residual.bound, draws=False)
+        shape = replace(self.shape, residual=first.out_features, bound=residual.bound)
         return Planner(shape, Policy(self.policy.clone, residual, standardise), self.mapping, self.origin)
+
+    def playing(self, plays: Plays) -> Planner:
+        """The same planner, that plays its acts in this way."""
+        return Planner(replace(self.shape, plays=plays), self.policy, self.mapping, self.origin)
 
     def control(self, sigma: float = 0.0, epsilon: float = 0.0) -> Steer:
         """The planner as a control.
@@ -251,7 +268,8 @@ class Planner(nn.Module):
 def _clone(shape: PlannerShape, generator: torch.Generator | None) -> Actor | Constant:
     if shape.reads == "nothing":
         return Constant(shape.action_size)
-    return Actor(shape.hidden_size, shape.action_size, shape.width, generator=generator)
+    width = shape.width or shape.hidden_size
+    return Actor(shape.state_size, shape.action_size, width, remembered=shape.remembered, generator=generator)
 
 
 def _opening(model: LocalModel) -> int:

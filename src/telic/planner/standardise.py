@@ -28,12 +28,20 @@ class Standardise(nn.Module):
         self.register_buffer("std", std_D.detach().clone())
 
     @classmethod
-    def fit(cls, states_N_D: torch.Tensor) -> Standardise:
-        """Take mean and standard deviation from states. A constant feature becomes 0 and is not blown up."""
+    def fit(cls, states_N_D: torch.Tensor, keep: int = 0) -> Standardise:
+        """Take mean and standard deviation from states. A constant feature becomes 0 and is not blown up.
+
+        Args:
+            states_N_D: the states.
+            keep: the last so many features, counts, stay as they are.
+        """
         variance_D, mean_D = torch.var_mean(states_N_D, dim=0, correction=0)
         std_D = variance_D.sqrt()
         constant_D = std_D <= FLAT * states_N_D.abs().amax(dim=0)
-        return cls(mean_D, torch.where(constant_D, torch.ones_like(std_D), std_D))
+        std_D = torch.where(constant_D, torch.ones_like(std_D), std_D)
+        if keep:
+            mean_D[-keep:], std_D[-keep:] = 0.0, 1.0
+        return cls(mean_D, std_D)
 
     @classmethod
     def identity(cls, size: int) -> Standardise:

@@ -19,10 +19,16 @@ from telic.steering.saving import Origin, Stored, from_pretrained
 
 __all__ = ["Steer", "steer"]
 
+PLAYED = "acts played"
+"""Where a session keeps count."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Steer(Stored):
     """Reads the state that the prompt leaves the model in, and puts the planner's prefix tokens before the reply.
+
+    A planner that remembers is also told how often it played each act; a session keeps count, so that one that starts
+    afresh in the middle of a dialogue has played none.
 
     With the reply comes what was decided (`Reply.chosen`): the `state` and the `action`, float32 arrays; `clone`, the
     action of the clone alone, where the planner has more than that; and `act`, the largest dialogue act, where the
@@ -84,14 +90,22 @@ class Steer(Stored):
     def steer(self, row: Row, state_D: torch.Tensor) -> Sequence[Insertion]:
         """The prefix tokens that the state calls for."""
         planner = self.planner
+        played: list[int] = []
+        if planner.shape.remembers:
+            played = row.memory.setdefault(PLAYED, [0] * planner.shape.remembered)
+            state_D = torch.cat((state_D.float(), torch.tensor(played, dtype=torch.float32)))
         action_A = planner.act(state_D)
         drawn = torch.Generator().manual_seed(row.seed)
-        tried = bool(self.epsilon) and float(torch.rand((), generator=drawn)) < self.epsilon
-        if tried or planner.shape.draws:
-            chance_A = torch.ones_like(action_A) if tried else shares(action_A)
-            action_A = one_hot(torch.multinomial(chance_A, 1, generator=drawn)[0], len(action_A)).float()
+        if self.epsilon and float(torch.rand((), generator=drawn)) < self.epsilon:
+            action_A = _one(torch.ones_like(action_A), drawn)
+        elif planner.shape.plays == "drawn":
+            action_A = _one(shares(action_A), drawn)
+        elif planner.shape.plays == "largest":
+            action_A = one_hot(action_A.argmax(), len(action_A)).float()
         elif self.sigma:
             action_A = action_A + self.sigma * torch.randn(len(action_A), generator=drawn)
+        if played:
+            played[int(action_A.argmax())] += 1
         row.chosen |= {"state": state_D.numpy(), "action": action_A.numpy()}
         if planner.policy.residual is not None:
             row.chosen["clone"] = planner.policy.clone(state_D[None])[0].detach().numpy()
@@ -110,6 +124,11 @@ class Steer(Stored):
             "start": opening,
         }
         return places[self.planner.shape.placement]
+
+
+def _one(chance_A: torch.Tensor, drawn: torch.Generator) -> torch.Tensor:
+    """The action of playing one act alone."""
+    return one_hot(torch.multinomial(chance_A, 1, generator=drawn)[0], len(chance_A)).float()
 
 
 def steer(

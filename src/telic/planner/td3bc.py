@@ -75,6 +75,9 @@ class TD3BCConfig(Settings):
     mixtures: bool = False
     """Actions are mixtures of dialogue acts: critics read, and the behaviour term compares, the acts' shares, which are
     what reaches the model. All acts alike preferred is no action at all, whatever its length."""
+    remembered: int = Field(default=0, ge=0)
+    """For mixtures: the last so many numbers of the state say how often each act was played. Critics are told by one
+    number how much of an action was played before."""
     standardise: bool = True
     """The networks read states with mean 0 and standard deviation 1 over the buffer."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -104,12 +107,18 @@ class TD3BC:
         drawn = torch.Generator().manual_seed(config.seed)
 
         def actor() -> Actor:
-            return Actor(*sizes, config.hidden, zero_last=config.zero_start, bound=config.bound, generator=drawn)
+            return Actor(
+                *sizes, config.hidden, zero_last=config.zero_start, bound=config.bound, remembered=config.remembered,
+                generator=drawn,
+            )  # fmt: skip
 
         def critics() -> TwinCritics:
-            return TwinCritics(*sizes, config.hidden, config.critic_hidden, generator=drawn)
+            told = sizes[1] + bool(config.remembered)
+            return TwinCritics(sizes[0], told, config.hidden, config.critic_hidden, generator=drawn)
 
-        self.standardise = Standardise.fit(data.states) if config.standardise else Standardise.identity(sizes[0])
+        self.standardise = (
+            Standardise.fit(data.states, config.remembered) if config.standardise else Standardise.identity(sizes[0])
+        )
         self.actor, self.target_actor = actor(), actor().requires_grad_(False)
         self.critics, self.target_critics = critics(), critics().requires_grad_(False)
         self.target_actor.load_state_dict(self.actor.state_dict())
@@ -190,13 +199,13 @@ class TD3BC:
             if config.bound is not None:
                 added_L_A.clamp_(-config.bound, config.bound)
             played_L_A = self._played(batch.next_clones[live_L] + added_L_A)
-            values_2_L = self.target_critics(next_states_L_D, played_L_A).float()
+            values_2_L = self.target_critics(next_states_L_D, self._told(next_states_L_D, played_L_A)).float()
         discounted_L = config.gamma ** batch.steps[live_L] * values_2_L.amin(0)
         return batch.rewards.index_add(0, live_L, discounted_L)
 
     def _update_critics(self, states_B_D: torch.Tensor, batch: Batch, y_B: torch.Tensor) -> dict[str, torch.Tensor]:
         with self._products():
-            q_2_B = self.critics(states_B_D, self._played(batch.actions)).float()
+            q_2_B = self.critics(states_B_D, self._told(states_B_D, self._played(batch.actions))).float()
         loss = (batch.weights * (q_2_B - y_B).square()).mean(1).sum()
         self._descend("critics", loss)
         return {"critic_loss": loss.detach(), "q": q_2_B[0].detach().mean(), "target": y_B.mean()}
@@ -205,7 +214,7 @@ class TD3BC:
         with self._products():
             added_B_A = self.actor(states_B_D).float()
             policy_B_A = self._played(batch.clones + added_B_A)
-            q_B = self.critics.first(states_B_D, policy_B_A).float()
+            q_B = self.critics.first(states_B_D, self._told(states_B_D, policy_B_A)).float()
         weight = self.config.alpha / q_B.detach().abs().mean().clamp_min(TINY)
         bc = functional.mse_loss(policy_B_A, self._played(batch.actions))
         loss = bc - weight * q_B.mean()
@@ -221,6 +230,13 @@ class TD3BC:
     def _played(self, actions_B_A: torch.Tensor) -> torch.Tensor:
         """What reaches the model."""
         return shares(actions_B_A) if self.config.mixtures else actions_B_A
+
+    def _told(self, states_B_D: torch.Tensor, played_B_A: torch.Tensor) -> torch.Tensor:
+        """What critics are told of an action: with a memory, also how much of it was played before."""
+        if not self.config.remembered:
+            return played_B_A
+        before_B_A = states_B_D[:, -self.config.remembered :]
+        return torch.cat((played_B_A, (before_B_A * played_B_A).sum(1, keepdim=True)), dim=1)
 
     def _products(self) -> torch.autocast:
         """Inside, products have the precision that was asked for."""
