@@ -36,6 +36,14 @@ def test_turns_are_read_with_their_speakers(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\x85", "\x1c"])
+def test_a_line_ends_where_json_lines_end(separator: str, tmp_path: Path) -> None:
+    path = tmp_path / "gender.jsonl"
+    lines = [line(number, "male", f"One{separator}two") for number in range(2)]
+    path.write_text("\r\n".join(one.replace(ascii(separator)[1:-1], separator) for one in lines), encoding="utf-8")
+    assert [found.dialogue[0].content for found in read_talktuner(path, GENDER)] == [f"One{separator}two"] * 2
+
+
 @pytest.mark.parametrize(
     ("content", "part"),
     [

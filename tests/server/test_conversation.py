@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,15 @@ pytest.importorskip("fastapi")
 pytest.importorskip("sqlalchemy")
 
 from telic.errors import ConfigError
-from telic.models import Control, FakeModel, Model, ScriptedModel
+from telic.models import Control, FakeModel, Model, ScriptedModel, Session
 from telic.purpose import Probe, Purpose
-from telic.server import ServeConfig, Service
+from telic.server import ConversationStore, ServeConfig, Service
 from telic.server.conversation import Conversation, attention_levels, list_conversations
 from telic.server.pins import Pins
 from telic.server.problems import ApiError
+from telic.server.sessions import Sessions
+from telic.server.store import KeptTurn
+from telic.server.wire import ChatMessage, ChatRequest
 from tests.server.conftest import PURPOSE, SlowModel
 
 Use = Callable[[Service], Awaitable[None]]
@@ -204,7 +207,7 @@ def test_readers_are_those_of_the_settings_or_those_that_ship(tmp_path: Path) ->
         await this.read(5)
         assert this.turns[5].readings["beliefs"] == late, "reading changes nothing"
         assert list(service.sessions._kept) == before
-        service.own_controls.clear()  # as after a restart: what the last reply was given under
+        service.pins.clear()  # as after a restart: what the last reply was given under
         again = await Conversation.open(service, "ann", this.id or "")
         assert again.pins == this.pins
         with pytest.raises(ApiError, match="user_age has no class 'toddler'"):
@@ -213,6 +216,130 @@ def test_readers_are_those_of_the_settings_or_those_that_ship(tmp_path: Path) ->
         assert (await Conversation.open(service, "ann", this.id or "")).pins == again.pins
 
     with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
+
+
+def test_pins_act_beside_what_acts_on_the_conversation_or_on_all_of_them(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from telic.models.control import build
+    from tests.server.dashboard.server import PURPOSE as SHORT
+    from tests.server.dashboard.server import Talkative, tiny_with_readers
+
+    model = tiny_with_readers(tmp_path / "mine")
+    reminder, hold = build({"name": "reminder"}), build({"name": "hold"})
+    assert reminder is not None
+    assert hold is not None
+
+    def acting(turn: KeptTurn) -> list[str]:
+        return [control["name"] for control in turn.setup["controls"]]
+
+    async def use(service: Service) -> None:
+        pins = Pins({"user_age": "child"})
+        one, other = Conversation(service, "ann"), Conversation(service, "ann")
+        for this, words in ((one, "Hello there"), (other, "Good day")):
+            await heard(this.say(words))
+            this.pin(pins)
+        service.set_controls([Talkative(), reminder], one.id)
+        service.set_controls([Talkative(), hold])
+        for this, expected in ((one, "reminder"), (other, "hold")):
+            await heard(this.say("What now?"))
+            assert acting(this.turns[3]) == ["talkative", expected, "belief"]
+            assert (this.pins, this.pins_of(this.turns[3])) == (pins, pins)
+            body = [ChatMessage(role="user", content=turn.text) for turn in this.turns[:1]]
+            body += [ChatMessage(role="assistant", content=this.turns[1].text)]
+            body += [ChatMessage(role="user", content=this.turns[2].text)]
+            body += [ChatMessage(role="assistant", content=this.turns[3].text)]
+            body += [ChatMessage(role="user", content="And by the API?")]
+            exchange = await service.begin("ann", ChatRequest(messages=body), this.id)
+            async for _ in exchange.events():
+                pass
+            await exchange.keep()
+            await this.reload()
+            assert acting(this.turns[5]) == ["talkative", expected, "belief"]
+            this.pin(Pins())
+            await heard(this.say("Without pins"))
+            assert acting(this.turns[7]) == ["talkative", expected], "what is not pinned goes on acting"
+        await service.forget("ann")
+        assert (service.pins, service.own_controls, service.under_way) == ({}, {}, set())
+
+    with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
+
+
+def test_what_was_heard_when_the_server_is_closed_is_kept(tmp_path: Path) -> None:
+    async def run() -> None:
+        service = Service(SlowModel(), PURPOSE, ServeConfig.of(store=str(tmp_path / "telic.db")))
+        await service.start()
+        async with aclosing(Conversation(service, "ann").say("Hello")) as pieces:
+            await anext(pieces)
+            await service.close()
+
+    asyncio.run(run())
+    with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
+        [episode] = store.episodes()
+    assert [turn.finish for turn in episode.turns] == ["given", "left"]
+
+
+def test_pins_that_there_are_no_more_leave_the_conversation_free(tmp_path: Path) -> None:
+    async def use(service: Service) -> None:
+        this = Conversation(service, "ann")
+        reply = await heard(this.say("Hello"))
+        service.pins[this.id or ""] = Pins({"user_age": "child"})
+        body = ChatRequest(
+            messages=[
+                ChatMessage(role="user", content="Hello"),
+                ChatMessage(role="assistant", content=reply),
+                ChatMessage(role="user", content="More"),
+            ]
+        )
+        with pytest.raises(ApiError, match="cannot be pinned"):
+            await service.begin("ann", body)
+        assert not service.sessions.busy
+
+    with_service(tmp_path, use)
+
+
+def test_a_reply_that_no_store_can_hold_as_it_is_does_not_make_the_conversation_branch(tmp_path: Path) -> None:
+    async def use(service: Service) -> None:
+        this = Conversation(service, "ann")
+        assert await heard(this.say("Hello")) == "One\0two"
+        first = this.id
+        for told in ("One\0two", this.turns[1].text):  # as it was told to a client, and as a page has it
+            body = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": told}]
+            messages = [ChatMessage.model_validate(one) for one in (*body, {"role": "user", "content": "More"})]
+            exchange = await service.begin("ann", ChatRequest(messages=messages))
+            assert (exchange.place.conversation, exchange.place.length) == (first, 2)
+            exchange._failed = True
+            exchange.close()
+        await heard(this.say("More"))
+        assert (this.id, len(this.turns)) == (first, 4)
+
+    with_service(tmp_path, use, ScriptedModel(lambda messages: "One\0two"))
+
+
+def test_half_a_character_is_refused_and_nothing_is_kept_of_it(tmp_path: Path) -> None:
+    async def use(service: Service) -> None:
+        this = Conversation(service, "ann")
+        with pytest.raises(ApiError, match="a character that is none"):
+            await heard(this.say("Hello \ud83d"))
+        await heard(this.say("Hello"))
+        with pytest.raises(ApiError, match="a character that is none"):
+            await this.edit(1, "\ud83d")
+        await this.reload()
+        assert this.turns[1].feedback == ()
+
+    with_service(tmp_path, use)
+
+
+def test_looking_aside_remembers_nothing_of_the_beginning() -> None:
+    model = FakeModel()
+    sessions = Sessions(model, limit=1)
+    sessions.beginning, kept = Session(model), Session(model)
+    sessions.beginning.memory, kept.memory = {"hold": "of the beginning"}, {"hold": "of the conversation"}
+    sessions.keep("one", kept)
+    assert sessions.look("one", now=True).memory == kept.memory
+    for conversation, now in (("one", False), ("other", True), ("other", False), (None, True)):
+        assert sessions.look(conversation, now=now).memory == {}
+    sessions.busy.add("one")
+    assert sessions.look("one", now=True).memory == {}
 
 
 def test_pins_are_put_in_and_taken_out() -> None:

@@ -8,18 +8,23 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
+from telic.cli.serve import Serve
 from telic.dialogue import Message
 from telic.episodes import EpisodeStore
 from telic.errors import ConfigError
+from telic.models import FakeModel
+from telic.server import ServeConfig, Service
 from telic.server.history import History
 from telic.server.store import Addition, ConflictError, ConversationStore, Setup, TurnRecord
 from telic.server.tables import metadata
+from tests.server.conftest import PURPOSE
 
 SETUP = Setup(
     "s" * 64, {"purpose": "travel", "system": "You are Mia.", "model": "fake", "controls": [{"name": "hold"}]}
@@ -144,6 +149,40 @@ def test_deletion_is_by_user_and_leaves_no_text_in_the_file(tmp_path: Path) -> N
     assert b"annabel-xyzzy" in held
     assert b"ann-xyzzy" not in held
     assert b"child-xyzzy" not in held
+
+
+def test_a_user_whose_name_begins_like_another_is_another(tmp_path: Path) -> None:
+    with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
+        for number, user in enumerate(["ann/team", "ann/team/lea"]):
+            store.add(addition(f"c{number}", history(user, "Hello"), "Hi!"))
+        assert [episode.metadata["user"] for episode in store.episodes("ann/team")] == ["ann/team"]
+        assert store.delete("ann/team") == ["c0"]
+        assert store.delete("ann") == ["c1"]
+
+
+def test_names_that_nobody_can_have_are_nobodys(place: str) -> None:
+    with closing(ConversationStore(place)) as store:
+        store.add(addition("c1", history("ann", "Hello"), "Hi!"))
+        assert store.find("ann", history("ann", "Hello").digests, "c1\0") == []
+        assert not store.has("ann", "\0")
+        for user in ("ann/\0", "\0"):
+            assert (list(store.episodes(user)), store.delete(user)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "address", ["postgresql://me:hunter2@db.example/telic", "postgresql://db.example/telic?user=me&password=hunter2"]
+)
+def test_no_password_of_a_store_is_told(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = SimpleNamespace(dialect=SimpleNamespace(name="postgresql"), url=make_url(address))
+    monkeypatch.setattr("telic.server.store.open_database", lambda place, create: opened)
+    service = Service(FakeModel(), PURPOSE, ServeConfig.of(store=address))
+    for json in (True, False):
+        Serve(json=json)._announce(service, 8000)
+        said = "".join(capsys.readouterr())
+        assert "db.example/telic" in said.replace("\n", "")
+        assert "hunter2" not in said
 
 
 def test_deletion_in_postgres(postgres: Callable[[str], str]) -> None:

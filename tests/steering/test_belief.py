@@ -116,6 +116,8 @@ def test_the_random_twin_is_as_long() -> None:
         ({"towards": {"user_age": "chlid"}}, "user_age has no class 'chlid'; did you mean 'child'"),
         ({"away": {"age": "child"}}, "there are no directions for 'age'; known: user_age"),
         ({"towards": {"user_age": "child"}, "away": {"user_age": "child"}}, "both towards and away"),
+        ({"towards": "child"}, "towards is 'child'; expected a class for each reader"),
+        ({"away": ["user_age"]}, "away is ['user_age']; expected a class for each reader"),
         ({"combine": "all"}, "combine is 'all'; expected 'orthogonal' or 'sum'"),
         ({"strength": "much"}, "strength is 'much'; expected a number"),
         ({"strength": math.inf}, "strength is inf"),

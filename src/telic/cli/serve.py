@@ -84,7 +84,9 @@ class Serve:
             uvicorn.Server(settings).run([listener])
 
     def _refuse_open_doors(self, keys: Keys) -> None:
-        if self.host in ("127.0.0.1", "localhost", "::1") or keys or self.insecure:
+        from telic.server.guard import LOCAL_HOSTS
+
+        if self.host in LOCAL_HOSTS or keys or self.insecure:
             return
         raise ConfigError(
             f"--host {self.host} can be reached from other machines, and there are no API keys. Make one with: telic "
@@ -98,12 +100,12 @@ class Serve:
         root = f"http://{name}:{port}"
         if self.json:
             dashboard = {"dashboard": f"{root}{PATH}/"} if self.dashboard else {}
-            print_json({"url": f"{root}/v1", **dashboard, "store": service.config.store})
+            print_json({"url": f"{root}/v1", **dashboard, "store": service.store.place})
         else:
             say(f"{service.purpose.name} on {service.model.name}: {root}/v1")
             if self.dashboard:
                 say(f"Dashboard: {root}{PATH}/")
-            note(f"Conversations are kept in {service.config.store}. Ctrl-C ends.", style="dim")
+            note(f"Conversations are kept in {service.store.place}. Ctrl-C ends.", style="dim")
         sys.stdout.flush()
 
 

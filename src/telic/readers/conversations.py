@@ -56,7 +56,7 @@ def read_talktuner(path: str | Path, attribute: Attribute) -> list[Conversation]
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would also cut inside a JSON string
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read conversations from {str(path)!r}: {error}") from None
     found = []

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from telic.dialogue import Message
 from telic.errors import DataError, RunError
-from telic.models import Reply, Session
+from telic.models import Control, Reply, Session
 from telic.server.annotations import FeedbackKind
 from telic.server.history import History
 from telic.server.pins import Pins
@@ -64,12 +64,10 @@ class Conversation:
         await this.reload()
         if not this.turns:
             raise ApiError(404, "there is no such conversation of this user", code="conversation_not_found")
-        setup: Any
-        if conversation in service.own_controls:
-            setup = service.setup(service.own_controls[conversation]).content
+        if conversation in service.pins:
+            this.pins = service.pins[conversation]
         else:
-            setup = next((turn.setup for turn in reversed(this.turns) if turn.setup), {})
-        this.pins = this._pins_of(setup)
+            this.pins = this._pins_of(next((turn.setup for turn in reversed(this.turns) if turn.setup), {}))
         return this
 
     @property
@@ -82,7 +80,8 @@ class Conversation:
         return self._pins_of(turn.setup)
 
     def _pins_of(self, setup: Any) -> Pins:
-        return Pins.of_setup(setup, self._service.setup(self._service.controls).content["controls"])
+        own = self._service.setup(self._service.controls_of(self.id)).content["controls"]
+        return Pins.of_setup(setup, own)
 
     async def say(self, text: str) -> AsyncGenerator[str, None]:
         """Say something, and hear the reply piece by piece. It is kept when the last piece has come.
@@ -101,9 +100,9 @@ class Conversation:
         try:
             with ExitStack() as resources:
                 resources.enter_context(service.limits.enter(self.user))
-                controls = service.observer.controls(self.pins)
+                pinned = service.observer.pinned(self.pins)
                 named = self.id or self._parent
-                exchange = await service.begin(self.user, body, named, controls=controls, readings=readings)
+                exchange = await service.begin(self.user, body, named, pinned=pinned, readings=readings)
                 place = exchange.place.conversation
                 resources.callback(lambda: service.limits.spend(self.user, exchange.tokens))
                 resources.callback(exchange.close)
@@ -121,13 +120,19 @@ class Conversation:
     def _refuse(self, text: str) -> None:
         if not text.strip():
             raise ApiError(400, "there is nothing in the message")
-        if len(text.encode("utf-8", "surrogatepass")) > self._service.config.max_body_bytes:
+        try:
+            length = len(text.encode())
+        except UnicodeEncodeError:  # half of a character, which a browser may send and no store keeps
+            raise ApiError(400, "the message has a character that is none; take it out") from None
+        if length > self._service.config.max_body_bytes:
             raise ApiError(413, f"the message is longer than {self._service.config.max_body_bytes} bytes")
 
     async def _settle(self, place: str) -> None:
         """Go on from what was kept, which after a reply cut short is being written down still."""
         while place in self._service.sessions.busy:
             await asyncio.sleep(0.01)
+        if not self._service.alive:  # it was closed meanwhile, and what was heard written down
+            return
         if await _stored(self._service, partial(self._service.store.has, self.user, place)):
             self.id = place
             self._bend()
@@ -185,17 +190,17 @@ class Conversation:
         Raises:
             ApiError: there is no such pin.
         """
-        controls = self._service.observer.controls(pins)
+        self._service.observer.pinned(pins)
         self.pins = pins
         if self.id is not None:  # without pins, too: the last reply was perhaps given under some
-            self._service.set_controls(controls, self.id)
+            self._service.pins[self.id] = pins
 
     def _bend(self) -> None:
         """Let the pins act in what goes on; without any, the last reply says so itself."""
         if self.id is not None and self.pins:
-            self._service.set_controls(self._service.observer.controls(self.pins), self.id)
+            self._service.pins[self.id] = self.pins
         elif self.id is not None:
-            self._service.own_controls.pop(self.id, None)
+            self._service.pins.pop(self.id, None)
 
     async def read(self, position: int) -> None:
         """Read what the model took the user and itself to be when it gave a reply, and keep it.
@@ -203,8 +208,7 @@ class Conversation:
         Raises:
             ApiError: it cannot be read, or could not be kept; the key has too much under way.
         """
-        turn = self.turns[position]
-        controls = self._service.observer.controls(self.pins_of(turn))
+        controls = self._controls_at(position)
         with self._service.limits.enter(self.user):
             found = await self._service.observer.beliefs(self._until(position), self._look(position), controls)
         assert self.id is not None
@@ -217,7 +221,7 @@ class Conversation:
         Raises:
             ApiError: there are no probes, or the answers could not be judged or kept; the key has too much under way.
         """
-        controls = self._service.observer.controls(self.pins_of(self.turns[position]))
+        controls = self._controls_at(position)
         limits, said = self._service.limits, self._until(position + 1)
         with limits.enter(self.user):
             asked = await self._service.observer.probe(
@@ -225,6 +229,11 @@ class Conversation:
             )
         assert self.id is not None
         await self._annotate(partial(self._service.annotations.add_branches, self.user, self.id, position, asked))
+
+    def _controls_at(self, position: int) -> tuple[Control, ...]:
+        """What acts on the conversation, under the pins of a reply."""
+        service = self._service
+        return (*service.controls_of(self.id), *service.observer.pinned(self.pins_of(self.turns[position])))
 
     def _sent(self) -> list[Message]:
         """All of it, as a client of the API would send it."""

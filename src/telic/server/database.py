@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from telic.errors import ConfigError, MissingExtraError
 
-__all__ = ["open_database"]
+__all__ = ["open_database", "shown"]
 
 BUSY_SECONDS = 30
 """How long one process waits for another that writes to the same SQLite file."""
@@ -39,7 +39,6 @@ def open_database(place: str, *, create: bool = True) -> Engine:
     engine = create_engine(url, pool_pre_ping=True)
     if url.drivername.startswith("sqlite"):
         event.listen(engine, "connect", _prepare_sqlite)
-    shown = url.render_as_string(hide_password=True)
     try:
         with engine.begin() as connection:
             config = Config()
@@ -50,11 +49,18 @@ def open_database(place: str, *, create: bool = True) -> Engine:
     except DBAPIError as error:
         engine.dispose()
         reason = str(error.orig).strip().splitlines()[0]
-        raise ConfigError(f"cannot open the store {shown}: {reason}") from None
+        raise ConfigError(f"cannot open the store {shown(url)}: {reason}") from None
     except CommandError as error:
         engine.dispose()
-        raise ConfigError(f"the store {shown} was written by a newer Telic: {error}. Update Telic to use it") from None
+        raise ConfigError(
+            f"the store {shown(url)} was written by a newer Telic: {error}. Update Telic to use it"
+        ) from None
     return engine
+
+
+def shown(url: URL) -> str:
+    """An address as anyone may see it; the password may also be one of its options."""
+    return url.difference_update_query(["password"]).render_as_string(hide_password=True)
 
 
 def _url(place: str) -> URL:

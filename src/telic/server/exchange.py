@@ -135,12 +135,15 @@ class Exchange:
 
     async def _keep_what_there_is(self) -> None:
         answer = self._answer(self._text, "left", {}, []) if self._text else None
-        with suppress(ApiError):  # nobody was told that it was kept
-            await self._service.keep(self._addition(answer))
-        self._release()
+        try:
+            with suppress(ApiError):  # nobody was told that it was kept
+                await self._service.keep(self._addition(answer))
+        finally:
+            self._release()
 
     def _release(self) -> None:
         self._closed = True
+        self._service.under_way.discard(self)
         self._service.sessions.busy.discard(self.place.conversation)
 
     def _check(self, reply: Reply) -> None:

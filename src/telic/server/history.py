@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from telic.dialogue import Message
 
-__all__ = ["History"]
+__all__ = ["History", "storable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,18 @@ class History:
         return _digest(self.digests[-1] if self.digests else _digest("", self.user, self.system), "assistant", reply)
 
 
+def storable(text: str) -> str:
+    """A text as every store can hold it."""
+    return text.replace("\0", "\ufffd")  # Postgres keeps no NUL
+
+
 def _digest(before: str, *parts: str) -> str:
-    """Chain parts to a digest. Space around a part does not count: some clients trim what they were answered."""
+    """Chain parts to a digest, by which what was kept is known again, as it was told and as it is stored.
+
+    Space around a part does not count: some clients trim what they were answered.
+    """
     chained = hashlib.sha256(before.encode())
     for part in parts:
-        data = part.strip().encode("utf-8", "surrogatepass")
+        data = storable(part).strip().encode("utf-8", "surrogatepass")
         chained.update(len(data).to_bytes(8, "big") + data)
     return chained.hexdigest()

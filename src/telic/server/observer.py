@@ -95,14 +95,14 @@ class Observer:
         """Whether beliefs can be pinned."""
         return self._pins is not None
 
-    def controls(self, pins: Pins) -> tuple[Control, ...]:
-        """What acts on a conversation with these pins: the purpose's controls, then the pins.
+    def pinned(self, pins: Pins) -> tuple[Control, ...]:
+        """What these pins do, as a control; none without pins.
 
         Raises:
             ApiError: there is no such pin.
         """
         if not pins:
-            return self._service.controls
+            return ()
         if self._pins is None:
             raise ApiError(400, "beliefs cannot be pinned on this server's model")
         try:
@@ -111,7 +111,7 @@ class Observer:
             )
         except ConfigError as error:
             raise ApiError(400, str(error)) from None
-        return (*self._service.controls, made)
+        return (made,)
 
     async def beliefs(
         self, messages: Sequence[Message], session: Session, controls: Sequence[Control]
@@ -134,7 +134,7 @@ class Observer:
         session.dialogue = Dialogue(messages)
         bent = tuple(control for control in controls if not control.steers_from_state)
         try:
-            # In a thread: it takes turns with the engine's own, pass by pass, and advances what is under way.
+            # In a thread: the engine's own waits for it meanwhile, but what is under way advances with every pass.
             [found] = await asyncio.to_thread(read, self._service.model, [session], self.readers, bent)
         except TelicError as error:
             raise ApiError(502, f"beliefs could not be read: {error}") from None

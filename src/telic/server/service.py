@@ -28,6 +28,7 @@ from telic.server.history import History
 from telic.server.limits import Limits
 from telic.server.metrics import Metrics
 from telic.server.observer import Observer
+from telic.server.pins import Pins
 from telic.server.problems import ApiError
 from telic.server.sessions import Sessions
 from telic.server.store import Addition, ConflictError, ConversationStore, Setup
@@ -68,6 +69,8 @@ class Service:
         """What acts on every conversation; may be changed between turns, with `set_controls`."""
         self.own_controls: dict[str, tuple[Control, ...]] = {}
         """What acts on single conversations instead, by id."""
+        self.pins: dict[str, Pins] = {}
+        """What is pinned in single conversations besides, by id."""
         self.readings = frozenset(config.readings)
         refuse_unsupported(model, [Request((), controls=self.controls, readings=self.readings)])
         self.local = as_local(model)
@@ -80,8 +83,11 @@ class Service:
         self.limits, self.metrics = Limits(config), Metrics()
         self.listeners: list[Callable[[Addition], None]] = []
         """Told, in the event loop, of all turns that were kept."""
+        self.under_way: set[Exchange] = set()
+        """Those that are not closed."""
         self.started = int(time.time())
         self._worker: Worker | None = None
+        self._closed = False
         self._writers = ThreadPoolExecutor(
             1 if self.store.is_sqlite else STORE_THREADS, thread_name_prefix="telic-store"
         )
@@ -113,18 +119,21 @@ class Service:
             self.sessions.beginning = session
 
     async def close(self) -> None:
-        """Write down what is left to write, and end all threads."""
+        """Cut off what is still under way, write down what is left to write, and end all threads."""
+        for exchange in list(self.under_way):  # those of pages: nobody ends them before the writers do
+            exchange.close()
         while self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
         if self._worker is not None:
             await asyncio.to_thread(self._worker.close)
+        self._closed = True
         await asyncio.to_thread(self._writers.shutdown)
         self.store.close()
 
     @property
     def alive(self) -> bool:
         """Whether requests would be answered."""
-        return self._worker is not None and self._worker.alive
+        return self._worker is not None and self._worker.alive and not self._closed
 
     def set_controls(self, controls: Sequence[Control], conversation: str | None = None) -> None:
         """From the next turn on, let other controls act: everywhere, or in one conversation.
@@ -138,13 +147,17 @@ class Service:
         else:
             self.own_controls[conversation] = tuple(controls)
 
+    def controls_of(self, conversation: str | None) -> tuple[Control, ...]:
+        """What acts on a conversation, its pins aside."""
+        return self.controls if conversation is None else self.own_controls.get(conversation, self.controls)
+
     async def begin(
         self,
         user: str,
         body: ChatRequest,
         named: str | None = None,
         *,
-        controls: Sequence[Control] | None = None,
+        pinned: Sequence[Control] | None = None,
         readings: Iterable[str] = (),
     ) -> Exchange:
         """Find the conversation that goes on, or begin one, and have it answered.
@@ -153,7 +166,7 @@ class Service:
             user: who speaks.
             body: the request.
             named: id of the conversation, if the client says so.
-            controls: what acts on this reply; by default what acts on the conversation.
+            pinned: the pins of this reply, as `Observer.pinned` makes them; by default those of the conversation.
             readings: what is read off this reply, besides what is read off every one.
 
         Raises:
@@ -172,17 +185,34 @@ class Service:
             raise ApiError(400, "log-probabilities cannot be had of this server's model", param="logprobs")
         sampling = body.sampling(self.sampling, self.config.max_new_tokens)
         place = await self._place(history, named)
-        if controls is None:
-            controls = self.own_controls.get(place.conversation, self.controls)
-        controls, taken = tuple(controls), self.readings | frozenset(readings)
+        try:
+            if pinned is None:
+                pins = self.pins.get(place.conversation)
+                pinned = self.observer.pinned(pins) if pins else ()
+            controls = (*self.controls_of(place.conversation), *pinned)
+            exchange = self._exchange(history, place, sampling, controls, count, self.readings | frozenset(readings))
+        except BaseException:  # nobody has it who could let it go
+            self.sessions.busy.discard(place.conversation)
+            raise
+        self.under_way.add(exchange)
+        return exchange
+
+    def _exchange(
+        self,
+        history: History,
+        place: Place,
+        sampling: Sampling,
+        controls: tuple[Control, ...],
+        count: int,
+        readings: frozenset[str],
+    ) -> Exchange:
         session = self.sessions.open(place.conversation, place.parent)
         messages = (*self.system(history.system), *history.said)
         exchange = Exchange(self, history, place, session, self.setup(controls), sampling)
         for index in range(count):
             seed = None if sampling.seed is None else sampling.seed + index
             drawn = replace(sampling, seed=seed)
-            request = Request(messages, drawn, controls, taken, session, keep=index == 0)
-            exchange.submit(request)
+            exchange.submit(Request(messages, drawn, controls, readings, session, keep=index == 0))
         return exchange
 
     def hand_in(self, request: Request, hear: Callable[[Event], None]) -> Ticket:
@@ -235,6 +265,7 @@ class Service:
         self.sessions.drop(gone)
         for conversation in gone:
             self.own_controls.pop(conversation, None)
+            self.pins.pop(conversation, None)
         return len(gone)
 
     async def in_store(self, work: Callable[[], T]) -> T:

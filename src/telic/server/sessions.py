@@ -53,11 +53,10 @@ class Sessions:
             conversation: whose.
             now: look at where the conversation stands; else at an earlier place, of which controls remember nothing.
         """
-        source = self._kept.get(conversation) if conversation is not None and conversation not in self.busy else None
-        if source is None or (source.memory and not now):
-            source = self.beginning
+        own = self._kept.get(conversation) if conversation is not None and conversation not in self.busy else None
+        source = self.beginning if own is None or (own.memory and not now) else own
         session = Session(self._model) if source is None else source.fork()
-        if not now:
+        if source is not own:  # what controls remember of the beginning is of a dialogue that nobody held
             session.memory = {}
         return session
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,7 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from telic.episodes import Branch, Episode, Turn
 from telic.errors import RunError
 from telic.server.annotations import Feedback, branches_of, feedback_of, feedback_on
-from telic.server.database import open_database
+from telic.server.database import open_database, shown
+from telic.server.history import storable
 from telic.server.tables import conversations, setups, turns
 
 __all__ = [
@@ -155,6 +156,8 @@ class ConversationStore:
     def __init__(self, place: str, *, create: bool = True) -> None:
         self.engine = open_database(place, create=create)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self.place = shown(self.engine.url) if "://" in place else place
+        """Where it is, as it may be shown: without a password."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -180,13 +183,13 @@ class ConversationStore:
             .limit(MATCHES)
         )
         if conversation is not None:
-            query = query.where(c.id == conversation)
+            query = query.where(c.id == storable(conversation))
         with self.engine.connect() as connection:
             return [Match(name, position + 1, rest == 0) for name, position, rest in connection.execute(query)]
 
     def has(self, user: str, conversation: str) -> bool:
         """Whether a user has a conversation of this id."""
-        query = select(literal(1)).where(conversations.c.id == conversation, conversations.c.user == user)
+        query = select(literal(1)).where(conversations.c.id == storable(conversation), conversations.c.user == user)
         with self.engine.connect() as connection:
             return connection.execute(query).first() is not None
 
@@ -217,7 +220,7 @@ class ConversationStore:
             "id": addition.conversation,
             "user": addition.user,
             "parent": addition.parent,
-            "system": _storable(addition.system),
+            "system": storable(addition.system),
             "length": addition.position + len(addition.turns),
             "created": now,
             "updated": now,
@@ -258,7 +261,7 @@ class ConversationStore:
             with self.engine.connect() as connection:
                 page = connection.execute(query).all()
                 said = _turns_of(connection, [row.id for row in page])
-                known = {row.digest: row.content for row in connection.execute(select(setups))}
+                known = _setups_of(connection, (row for rows in said.values() for row in rows))
                 thought = feedback_of(connection, [row.id for row in page])
                 asked = branches_of(connection, [row.id for row in page])
             for row in page:
@@ -280,7 +283,7 @@ class ConversationStore:
             if system is None:
                 return None
             rows = _turns_of(connection, [conversation])[conversation]
-            known = {row.digest: row.content for row in connection.execute(select(setups))}
+            known = _setups_of(connection, rows)
             thought = feedback_on(connection, [row.digest for row in rows])
             asked = branches_of(connection, [conversation]).get(conversation, [])
         turns_ = [
@@ -328,16 +331,15 @@ class ConversationStore:
 
 
 def _belongs(user: str) -> ColumnElement[bool]:
-    c = conversations.c
+    """A key's holder, with the users that its requests named; or one of those, whose name may have slashes in it."""
+    c, user = conversations.c, storable(user)
+    if "/" in user:
+        return c.user == user
     return or_(c.user == user, c.user.startswith(f"{user}/", autoescape=True))
 
 
-def _storable(text: str) -> str:
-    return text.replace("\0", "\ufffd")  # Postgres keeps no NUL
-
-
 def _row(turn: TurnRecord) -> dict[str, Any]:
-    return {**asdict(turn), "text": _storable(turn.text), "alternatives": list(turn.alternatives)}
+    return {**asdict(turn), "text": storable(turn.text), "alternatives": list(turn.alternatives)}
 
 
 def _turns_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
@@ -346,6 +348,11 @@ def _turns_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[Row[
     for row in connection.execute(query):
         said[row.conversation].append(row)
     return said
+
+
+def _setups_of(connection: Connection, rows: Iterable[Row[Any]]) -> dict[str, Any]:
+    query = select(setups).where(setups.c.digest.in_({row.setup for row in rows if row.setup}))
+    return {row.digest: row.content for row in connection.execute(query)}
 
 
 def _episode(conversation: Row[Any], rows: Sequence[Row[Any]], known: dict[str, Any]) -> Episode:

@@ -74,7 +74,10 @@ class Belief(Stored):
         """The direction of each pin, by layer; one that leads away is turned round."""
         found = []
         for option, sign in (("towards", 1.0), ("away", -1.0)):
-            for reader, label in (getattr(self, option) or {}).items():
+            given = getattr(self, option) or {}
+            if not isinstance(given, Mapping):
+                raise _wrong(f'{option} is {given!r}; expected a class for each reader, such as {{user_age = "child"}}')
+            for reader, label in given.items():
                 own = self.directions.get(f"{reader}/{label}")
                 if own is None:
                     raise _wrong(f"{option} is {{{reader} = {label!r}}}; {self._known(reader, str(label))}")

@@ -105,6 +105,8 @@ def test_pin_regenerate_compare_keep_unpin(tiny: Dashboard, opened: Open) -> Non
     assert kept.turns[1].origin["feedback"][0]["value"] == {"to": old_id, "position": 1}
     assert "controls" not in left.turns[1].origin, "the other answer is as it was"
     page.reload()
+    page.get_by_role("button", name="Unpin: you: child").wait_for()
+    assert page.get_by_label("Strength of pins").input_value() == "4.0"
     page.get_by_role("button", name="Unpin: you: child").click()
     page.get_by_role("button", name="Unpin: itself: not male").click()
     page.locator(".pinned").wait_for(state="hidden")

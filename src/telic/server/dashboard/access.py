@@ -7,11 +7,10 @@ import secrets
 import time
 from collections import OrderedDict
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -68,7 +67,7 @@ class Door:
         if scope["type"] == "websocket" and holder is None:
             await send({"type": "websocket.close", "code": 1008})
             return
-        if place in ("/login", "/logout"):
+        if scope["type"] == "http" and place in ("/login", "/logout"):
             await (await self._at_the_door(place, Request(scope, receive)))(scope, receive, send)
             return
         if holder is None:
@@ -153,11 +152,8 @@ def _refusal() -> Response:
 
 
 def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    # Not the standard library's: that reads no further than another server's cookie with a brace in it.
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
 def _digest(token: str) -> str:

@@ -81,6 +81,7 @@ class BeliefPanel:
         on_read: Callable[[], Any],
     ) -> None:
         self._rows: dict[str, _Attribute] = {}
+        self._strength: Element | None = None
         with box("section", "panel beliefs", aria_labelledby="beliefs"):
             text("Beliefs", "h2", id="beliefs")
             if readers is None:
@@ -100,7 +101,7 @@ class BeliefPanel:
             if readers is not None and can_pin:
                 with box("p", "strength hint"):
                     text("Strength of pins", "label", for_="strength")
-                    choice(
+                    self._strength = choice(
                         [(str(value), f"{value:g}") for value in STRENGTHS], str(STRENGTH),
                         lambda value: on_strength(float(value)), id="strength",
                     )  # fmt: skip
@@ -118,6 +119,8 @@ class BeliefPanel:
         self._note.text = note
         shown(self._note, bool(note))
         shown(self._read, readable)
+        if self._strength is not None:
+            self._strength.props["value"] = str(float(pins.strength))
         for name, row in self._rows.items():
             row.show(readings.get(name), pins)
 

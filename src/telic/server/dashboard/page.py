@@ -268,12 +268,13 @@ class ChatPage:
         self._reading = position
         self._composer.status("Reading beliefs …")
         self._show_mind()
-        conversation = self._conversation
-        with self._complaining():
-            await conversation.read(position)
-        self._reading = None
-        self._composer.status("")
-        self._show()
+        try:
+            with self._complaining():
+                await self._conversation.read(position)
+        finally:
+            self._reading = None
+            self._composer.status("")
+            self._show()
 
     @_at_length
     async def _read_shown(self) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi.responses import FileResponse
 from nicegui import app as pages
@@ -23,9 +24,11 @@ from telic.server.dashboard.mounting import PATH
 from telic.server.problems import ApiError
 from telic.server.replies import problem
 
-__all__ = ["Listed", "list_runs", "register"]
+__all__ = ["Listed", "find_report", "list_runs", "register"]
 
 REPORT = "report.html"
+# A report loads nothing and runs nothing; should one be made by somebody else, it cannot either, nor post anything.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; sandbox"
 SECONDS = 30
 """Time for the folders to be read."""
 MOST = 100
@@ -65,11 +68,35 @@ def _read(run: RunFolder) -> Listed:
         document = run.document
         episodes = _lines(run.episodes.path)
         found = [record["stability"] for record in run.read_metrics() if "stability" in record]
-        curve = [point for point in found[-1]["curve"] if point["stability"] is not None] if found else ()
+        curve = _points(found[-1]["curve"]) if found else ()
     return Listed(
         run.path.name, str(document.get("verb", "?")), str(document.get("name", "?")),
-        str(document.get("started", "?"))[:16].replace("T", " "), episodes, curve, (run.path / REPORT).is_file(),
+        str(document.get("started", "?"))[:16].replace("T", " "), episodes, curve, _report_of(run) is not None,
     )  # fmt: skip
+
+
+def _points(curve: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is drawn of a curve, all of it numbers; without the rounds that have no score."""
+    return [
+        {"round": int(point["round"]), "stability": float(point["stability"]), "n": int(point["n"]), **_interval(point)}
+        for point in curve
+        if point["stability"] is not None
+    ]
+
+
+def _interval(point: dict[str, Any]) -> dict[str, float]:
+    low, high = point.get("low"), point.get("high")
+    return {} if low is None or high is None else {"low": float(low), "high": float(high)}
+
+
+def find_report(root: str | Path, name: str) -> Path | None:
+    """The report of a run in a folder; None if there is none."""
+    return next((_report_of(run) for run in RunFolder.list(root) if run.path.name == name), None)
+
+
+def _report_of(run: RunFolder) -> Path | None:
+    report = run.path / REPORT
+    return report if report.is_file() and not report.is_symlink() else None  # a link may lead to any file
 
 
 def _lines(path: Path) -> int:
@@ -92,12 +119,10 @@ def register() -> None:
 
     @pages.get("/runs/{name}/report")
     def report(request: Request, name: str) -> Response:
-        folders = {run.path.name: run.path for run in RunFolder.list(service_of(request).config.runs)}
-        if name not in folders or not (folders[name] / REPORT).is_file():
+        found = find_report(service_of(request).config.runs, name)
+        if found is None:
             return problem(ApiError(404, f"there is no report of a run {name!r}"))
-        # A report loads nothing and runs nothing; should one be made by somebody else, it cannot either.
-        policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-        return FileResponse(folders[name] / REPORT, headers={"Content-Security-Policy": policy})
+        return FileResponse(found, headers={"Content-Security-Policy": POLICY})
 
 
 def _draw(found: Sequence[Listed], root: str) -> None:
@@ -132,7 +157,7 @@ def _row(run: Listed, colour: str | None) -> None:
         text(_in_words(run.curve), "td")
         with box("td"):
             if run.report:
-                text("open", "a", href=f"{PATH}/runs/{run.name}/report", aria_label=f"Report of {run.name}")
+                text("open", "a", href=f"{PATH}/runs/{quote(run.name)}/report", aria_label=f"Report of {run.name}")
             else:
                 text("none", "span", "hint")
 
@@ -143,8 +168,7 @@ def _in_words(curve: Sequence[dict[str, Any]]) -> str:
     first, last = curve[0], curve[-1]
 
     def told(point: dict[str, Any]) -> str:
-        low, high = point.get("low"), point.get("high")
-        between = f" [{low:.2f}, {high:.2f}]" if low is not None and high is not None else ""
+        between = f" [{point['low']:.2f}, {point['high']:.2f}]" if "low" in point else ""
         return f"{point['stability']:.2f}{between}"
 
     return f"{told(first)} → {told(last)}, n = {last['n']}"
@@ -154,7 +178,7 @@ def _chart(runs: Sequence[tuple[Listed, str]]) -> dict[str, Any]:
     """A line for each run, and its intervals as a band: two stacked areas, of which the lower one is not seen."""
     series: list[dict[str, Any]] = []
     for run, colour in runs:
-        points = [p for p in run.curve if p.get("low") is not None and p.get("high") is not None]
+        points = [p for p in run.curve if "low" in p]
         plain = {"type": "line", "symbol": "none", "silent": True, "tooltip": {"show": False}, "stack": run.name}
         unseen = {**plain, "lineStyle": {"opacity": 0}}
         series += [
