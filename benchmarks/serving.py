@@ -100,7 +100,8 @@ async def _ask(client: httpx.AsyncClient, body: dict[str, Any], turn: int) -> tu
 
 async def traffic(url: str, chats: int, turns: int, system: bool) -> dict[str, Any]:
     """All chats at once; what came of them."""
-    limits = httpx.Limits(max_connections=chats)
+    # A connection for each request: llama.cpp closes idle ones, now and then just as the next request is on its way.
+    limits = httpx.Limits(max_connections=chats, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=f"{url}/", timeout=600, limits=limits) as client:
         await hold_chat(client, 999, 1, system)  # both have read the system prompt, and are warm
         start = time.perf_counter()
