@@ -125,13 +125,17 @@ def _language(judged: Sequence[Judged]) -> Html:
 
 
 def _stages(records: Sequence[dict[str, Any]], verdict: dict[str, Any]) -> Html:
-    took = {record["stage"]: record for record in records if "stage" in record}
+    took: dict[str, dict[str, Any]] = {}
+    for record in records:
+        if "stage" in record:
+            took.setdefault(record["stage"], record)  # a resumed run tells again of what it only read
     rows = []
-    for name, record in took.items():
-        value = verdict["validation"].get(name)
-        figures = ", ".join(f"{key} {figure:.4g}" for key, figure in record["figures"].items())
+    for name in [*took, *(name for name in verdict["validation"] if name not in took)]:
         mark = " (chosen)" if name == verdict["chosen"] else ""
-        rows.append((name + mark, number(value), figures, f"{record['seconds'] / 60:.1f}"))
+        done = took.get(name, {})
+        figures = ", ".join(f"{key} {figure:.4g}" for key, figure in done.get("figures", {}).items())
+        minutes = f"{done['seconds'] / 60:.1f}" if done else "–"
+        rows.append((name + mark, number(verdict["validation"].get(name)), figures, minutes))
     return table(("stage", "validation", "", "minutes"), rows)
 
 
