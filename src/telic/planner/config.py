@@ -56,8 +56,9 @@ class TrainConfig(Settings):
     """Updates of TD3+BC; 0 leaves it out."""
     alpha: float = Field(default=2.5, ge=0, allow_inf_nan=False)
     """TD3+BC: weight of the value against staying near the data."""
-    bound: float | None = Field(default=1.0, gt=0, allow_inf_nan=False)
-    """TD3+BC: what is added to each number of the action stays within this of zero; none for no bound."""
+    bound: float | None = Field(default=0.15, gt=0, allow_inf_nan=False)
+    """TD3+BC: what is added to each number of the action stays within this of zero; none for no bound. A bound of 1
+    has it overrule what was cloned, over acts."""
     gamma: float = Field(default=0.99, ge=0, le=1)
     """Discount per round."""
     prompt: str | None = None
