@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from telic.reports import Html, details, element, section, table
+from matplotlib.figure import Figure
+
+from telic.reports import COLORS, Html, details, element, figure, section, style_axes, table
 from telic.runs import versions
 from telic.statistics import Interval
 
-__all__ = ["config_section", "interval", "number", "p_value", "sentence"]
+__all__ = ["config_section", "interval", "intervals_figure", "number", "p_value", "sentence"]
 
 
 def sentence(text: str) -> str:
@@ -37,6 +39,30 @@ def p_value(p: float | None) -> str:
     if p is None:
         return "–"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def intervals_figure(rows: Sequence[tuple[str, Interval]], own: int, label: str, width: float) -> Figure:
+    """Estimates under each other, with their intervals, the last on top.
+
+    Args:
+        rows: what each is of.
+        own: the row that the report is about.
+        label: of the axis.
+        width: in inches.
+    """
+    drawn = figure(width, 0.7 + 0.4 * len(rows))
+    axes = drawn.add_subplot()
+    for place, (_, found) in enumerate(rows):
+        color = COLORS[0] if place == own else COLORS[1]
+        if found.value is not None:
+            axes.plot(found.value, place, "o", color=color)
+        if found.low is not None and found.high is not None:
+            axes.plot([found.low, found.high], [place, place], color=color, linewidth=2)
+    axes.set_yticks(range(len(rows)), [name if len(name) < 28 else f"{name[:25]}..." for name, _ in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_xlabel(label)
+    style_axes(axes)
+    return drawn
 
 
 def config_section(config: Mapping[str, Any], analysis: Mapping[str, Any] | None = None) -> Html:

@@ -7,21 +7,19 @@ model hardly ever does well by itself, there is little to learn from.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from telic.planner.act_cloning import clone_acts
 from telic.planner.actor import Constant
 from telic.planner.acts import distil, load_acts
 from telic.planner.buffer import Transitions
-from telic.planner.choosing import clone_acts
 from telic.planner.cloning import CloneConfig
 from telic.planner.experience import Experience
 from telic.planner.planner import Planner
-from telic.planner.saving import from_pretrained, save_pretrained
 from telic.planner.td3bc import TD3BC, TD3BCConfig
 from telic.planner.upmapping import Acts
 from telic.planner.workshop import SHIFTS, Workshop
@@ -48,8 +46,7 @@ class Course:
 def by_acts(shop: Workshop) -> Course:
     """Try out dialogue acts, clone those that paid off, and improve on that by TD3+BC."""
     config, model = shop.config, shop.model
-    silent = Planner.new(model, tokens=0, action_size=1, seed=config.seed)
-    natural = shop.experience(NATURAL, silent.control(), max(2, config.episodes // QUARTER))
+    natural = shop.experience(NATURAL, shop.unsteered, max(2, config.episodes // QUARTER))
     one: dict[str, Any] = {"tokens": config.tokens, "action_size": 1, "seed": config.seed}
     self_clone = shop.clone(SELF_CLONE, Planner.new(model, reads="nothing", **one), natural.examples[::QUARTER])
     basis = _basis(shop, self_clone, natural)
@@ -62,7 +59,7 @@ def by_acts(shop: Workshop) -> Course:
         latest = stages[f"advantage-{number}"] = _choose(shop, f"advantage-{number}", basis, known)
     latest = stages[GREEDY] = latest.playing("largest")
     if config.rl_steps:
-        stages[TD3] = _reinforce(shop, latest, known, mixtures=True)
+        stages[TD3] = _reinforce(shop, latest, known)
     return Course(stages, _best_act(shop, basis, known) if config.baselines else None)
 
 
@@ -74,8 +71,7 @@ def by_utterances(shop: Workshop) -> Course:
         sizes: dict[str, Any] = {"tokens": config.tokens, "action_size": config.action_size}
         return Planner.new(model, reads=reads, seed=config.seed, **sizes)
 
-    silent = Planner.new(model, tokens=0, action_size=1, seed=config.seed)
-    natural = known = shop.experience(NATURAL, silent.control(), config.episodes)
+    natural = known = shop.experience(NATURAL, shop.unsteered, config.episodes)
     stages = {SELF_CLONE: shop.clone(SELF_CLONE, new(), natural.examples[::QUARTER])}
     latest = stages[SELF_CLONE]
     for number in range(1, config.rounds_of_cloning + 1):
@@ -98,10 +94,8 @@ def _say_better(shop: Workshop, name: str, planner: Planner, known: Experience) 
 def _basis(shop: Workshop, self_clone: Planner, natural: Experience) -> dict[str, torch.Tensor]:
     """The prefixes of all acts, distilled once in the game's own dialogues; to go on as usual is one of them."""
     config, acts = shop.config, load_acts(shop.config.acts)
-    none_L_D = torch.zeros(config.tokens, shop.model.hidden_size)
-    blank = Planner.new(shop.model, acts=dict.fromkeys(acts.names, none_L_D))
 
-    def learn() -> dict[str, float]:
+    def learn() -> tuple[Planner, dict[str, float]]:
         losses: list[float] = []
         found = distil(
             shop.model,
@@ -111,11 +105,9 @@ def _basis(shop: Workshop, self_clone: Planner, natural: Experience) -> dict[str
             config=CloneConfig(epochs=config.act_epochs, batch=4, seed=config.seed),
             on_epoch=lambda _, loss: losses.append(loss),
         )
-        assert isinstance(blank.mapping, Acts)
-        blank.mapping.prefixes.copy_(torch.stack(list(found.values())))
-        return {"acts": len(found), "first": losses[0], "last": losses[-1]}
+        return Planner.new(shop.model, acts=found), {"acts": len(found), "first": losses[0], "last": losses[-1]}
 
-    mapping = shop.once("acts", blank, learn).mapping
+    mapping = shop.once("acts", learn).mapping
     assert isinstance(mapping, Acts)
     found = dict(zip(mapping.names, mapping.prefixes, strict=True))
     with torch.no_grad():
@@ -128,19 +120,19 @@ def _choose(shop: Workshop, name: str, basis: dict[str, torch.Tensor], known: Se
     config = shop.config
     planner = Planner.new(shop.model, acts=basis, plays="drawn", remembers=True, width=config.width, seed=config.seed)
 
-    def learn() -> dict[str, float]:
+    def learn() -> tuple[Planner, dict[str, float]]:
         data = Transitions.concat(known)
         losses = clone_acts(planner, data, gamma=config.gamma, beta=config.beta, seed=config.seed)
-        return {"transitions": len(data), "first": losses[0], "last": min(losses)}
+        return planner, {"transitions": len(data), "first": losses[0], "last": min(losses)}
 
-    return shop.once(name, planner, learn)
+    return shop.once(name, learn)
 
 
 def _best_act(shop: Workshop, basis: dict[str, torch.Tensor], known: Sequence[Transitions]) -> Planner:
     """The act that earned most in the turns in which it was played, always."""
     planner = Planner.new(shop.model, acts=basis, reads="nothing", seed=shop.config.seed)
 
-    def learn() -> dict[str, float]:
+    def learn() -> tuple[Planner, dict[str, float]]:
         data = Transitions.concat(known)
         played_N = data.actions.argmax(1)
         # Two turns of nothing beside each act's own: one lucky turn is no proof.
@@ -148,26 +140,24 @@ def _best_act(shop: Workshop, basis: dict[str, torch.Tensor], known: Sequence[Tr
         earned_A = torch.zeros(len(basis)).index_add(0, played_N, data.rewards) / count_A
         assert isinstance(planner.policy.clone, Constant)
         planner.policy.clone.action.data[earned_A.argmax()] = 1.0
-        return {"reward": float(earned_A.max())}
+        return planner, {"reward": float(earned_A.max())}
 
-    return shop.once(CONSTANT, planner, learn)
+    return shop.once(CONSTANT, learn)
 
 
-def _reinforce(shop: Workshop, planner: Planner, known: Sequence[Transitions], *, mixtures: bool = False) -> Planner:
+def _reinforce(shop: Workshop, planner: Planner, known: Sequence[Transitions]) -> Planner:
     """Learn by TD3+BC what to add to what the planner does."""
-    config, home = shop.config, shop.folder / TD3
-    if (home / "config.json").is_file():
-        return from_pretrained(home, model=shop.model)
-    data = Transitions.concat(known).with_clone(planner.policy.clone)
-    how = TD3BCConfig(
-        alpha=config.alpha, gamma=config.gamma, bound=config.bound, hidden=config.width, mixtures=mixtures,
-        remembered=planner.shape.remembered, seed=config.seed,
-    )  # fmt: skip
-    begun = time.monotonic()
-    learner, told = TD3BC(data, how), dict[str, float]()
-    for told in learner.learn(config.rl_steps):
-        shop.run.metrics({"td3bc": told})
-    better = planner.with_residual(learner.actor, learner.standardise)
-    save_pretrained(better, home, model=shop.model)
-    shop.done(TD3, begun, told)
-    return better
+    config, shape = shop.config, planner.shape
+
+    def learn() -> tuple[Planner, dict[str, float]]:
+        data = Transitions.concat(known).with_clone(planner.policy.clone)
+        how = TD3BCConfig(
+            alpha=config.alpha, gamma=config.gamma, bound=config.bound, hidden=config.width,
+            mixtures=shape.mapping == "acts", remembered=shape.remembered, seed=config.seed,
+        )  # fmt: skip
+        learner, told = TD3BC(data, how), dict[str, float]()
+        for told in learner.learn(config.rl_steps):
+            shop.run.metrics({"td3bc": told})
+        return planner.with_residual(learner.actor, learner.standardise), told
+
+    return shop.once(TD3, learn)

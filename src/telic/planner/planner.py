@@ -26,7 +26,7 @@ from telic.steering.saving import Origin
 if TYPE_CHECKING:
     from telic.planner.steer import Steer
 
-__all__ = ["Planner", "PlannerShape"]
+__all__ = ["Planner", "PlannerShape", "clone_of"]
 
 Mapped = Literal["learned", "principal", "acts"]
 Placement = Literal["end", "mid", "start"]
@@ -154,7 +154,7 @@ class Planner(nn.Module):
             options["tokens"] = prefixes_K_L_D.shape[1]
         shape = PlannerShape(model.hidden_size, **{"opening": _opening(model), **options})
         drawn = torch.Generator().manual_seed(seed)
-        policy = Policy(_clone(shape, drawn))
+        policy = Policy(clone_of(shape, drawn))
         if shape.mapping == "acts":
             mapping: UpMapping = Acts(shape.acts, shape.tokens, shape.hidden_size, prefixes_K_L_D)
         elif shape.mapping == "principal":
@@ -178,7 +178,7 @@ class Planner(nn.Module):
             mapping = Acts(shape.acts, shape.tokens, shape.hidden_size)
         else:
             mapping = Principal(*sizes, shape.act_norm) if shape.mapping == "principal" else Learned(*sizes)
-        policy = Policy(_clone(shape, None))
+        policy = Policy(clone_of(shape, None))
         if shape.residual is not None:
             policy.residual = Actor(
                 shape.state_size, shape.action_size, shape.residual, bound=shape.bound, remembered=shape.remembered
@@ -265,11 +265,19 @@ class Planner(nn.Module):
         }
 
 
-def _clone(shape: PlannerShape, generator: torch.Generator | None) -> Actor | Constant:
+def clone_of(shape: PlannerShape, generator: torch.Generator | None, *, zero_last: bool = False) -> Actor | Constant:
+    """The network that a planner of this shape begins with, before it has learnt anything."""
     if shape.reads == "nothing":
         return Constant(shape.action_size)
     width = shape.width or shape.hidden_size
-    return Actor(shape.state_size, shape.action_size, width, remembered=shape.remembered, generator=generator)
+    return Actor(
+        shape.state_size,
+        shape.action_size,
+        width,
+        zero_last=zero_last,
+        remembered=shape.remembered,
+        generator=generator,
+    )
 
 
 def _opening(model: LocalModel) -> int:

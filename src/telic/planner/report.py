@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from telic.episodes import Episode
 from telic.errors import RunError
 from telic.planner.evaluation import Judged
-from telic.report_parts import config_section, interval, number, p_value
+from telic.report_parts import config_section, interval, intervals_figure, number, p_value
 from telic.reports import (
     COLORS,
     Html,
@@ -33,6 +33,12 @@ __all__ = ["write_train_report"]
 SHOWN = 6
 """Scenarios of which the dialogues are shown, without the planner and with it."""
 WIDTH = 5.4  # inches: its text stays readable on a phone
+LANGUAGE = (
+    "Perplexity is that of what was said, under the unsteered model and in its own dialogue; distinct pairs are the "
+    "share of different word pairs in an episode; length is in tokens. Where the actions of neighbouring rounds have a "
+    "cosine near 1, the planner is hardly more than a constant prefix."
+)
+STAGES = "Mean return on the validation episodes, on which the stage was chosen: the best looks a little too good here."
 
 
 def write_train_report(run: RunFolder) -> Path:
@@ -49,7 +55,9 @@ def write_train_report(run: RunFolder) -> Path:
     if verdict is None:
         raise RunError(f"{run.path} was not brought to its end: nothing is judged; go on with --resume")
     judged = [Judged.model_validate(arm) for arm in verdict["judged"]]
-    returns, curves = _returns(judged), _td3bc([record["td3bc"] for record in records if "td3bc" in record])
+    rows = [(arm.name, arm.returns) for arm in reversed(judged)]
+    returns = intervals_figure(rows, [name for name, _ in rows].index("planner"), "mean return of an episode", WIDTH)
+    curves = _td3bc([record["td3bc"] for record in records if "td3bc" in record])
     save_png(returns, run.path / "returns.png")
     sections = [
         section(
@@ -76,14 +84,6 @@ def write_train_report(run: RunFolder) -> Path:
     title = f"A planner for {run.document.get('name', 'a purpose')}"
     path.write_text(page(title, verdict["headline"], *sections), encoding="utf-8")
     return path
-
-
-LANGUAGE = (
-    "Perplexity is that of what was said, under the unsteered model and in its own dialogue; distinct pairs are the "
-    "share of different word pairs in an episode; length is in tokens. Where the actions of neighbouring rounds have a "
-    "cosine near 1, the planner is hardly more than a constant prefix."
-)
-STAGES = "Mean return on the validation episodes, on which the stage was chosen: the best looks a little too good here."
 
 
 def _overview(judged: Sequence[Judged]) -> Html:
@@ -147,23 +147,6 @@ def _acts(planner: Judged) -> Html:
     rows = [(name, *(f"{100 * shares.get(name, 0.0):.0f} %" for shares in rounds)) for name in names]
     header = ("dialogue act", *(f"round {number}" for number in range(1, len(rounds) + 1)))
     return table(header, rows, "How often each act was the largest in the planner's action.")
-
-
-def _returns(judged: Sequence[Judged]) -> Figure:
-    drawn = figure(WIDTH, 0.7 + 0.4 * len(judged))
-    axes = drawn.add_subplot()
-    for place, arm in enumerate(reversed(judged)):
-        color = COLORS[0] if arm.name == "planner" else COLORS[1]
-        found = arm.returns
-        if found.value is not None:
-            axes.plot(found.value, place, "o", color=color)
-        if found.low is not None and found.high is not None:
-            axes.plot([found.low, found.high], [place, place], color=color, linewidth=2)
-    axes.set_yticks(range(len(judged)), [arm.name for arm in reversed(judged)])
-    axes.set_ylim(-0.6, len(judged) - 0.4)
-    axes.set_xlabel("mean return of an episode")
-    style_axes(axes)
-    return drawn
 
 
 def _td3bc(told: Sequence[dict[str, float]]) -> Figure | None:

@@ -94,16 +94,7 @@ class Steer(Stored):
         if planner.shape.remembers:
             played = row.memory.setdefault(PLAYED, [0] * planner.shape.remembered)
             state_D = torch.cat((state_D.float(), torch.tensor(played, dtype=torch.float32)))
-        action_A = planner.act(state_D)
-        drawn = torch.Generator().manual_seed(row.seed)
-        if self.epsilon and float(torch.rand((), generator=drawn)) < self.epsilon:
-            action_A = _one(torch.ones_like(action_A), drawn)
-        elif planner.shape.plays == "drawn":
-            action_A = _one(shares(action_A), drawn)
-        elif planner.shape.plays == "largest":
-            action_A = one_hot(action_A.argmax(), len(action_A)).float()
-        elif self.sigma:
-            action_A = action_A + self.sigma * torch.randn(len(action_A), generator=drawn)
+        action_A = self._played(planner.act(state_D), row.seed)
         if played:
             played[int(action_A.argmax())] += 1
         row.chosen |= {"state": state_D.numpy(), "action": action_A.numpy()}
@@ -114,6 +105,19 @@ class Steer(Stored):
         if not planner.shape.tokens:
             return ()
         return [Insertion(self._place(row), planner.prefix(action_A))]
+
+    def _played(self, action_A: torch.Tensor, seed: int) -> torch.Tensor:
+        """What is played of what the planner would do."""
+        drawn, plays = torch.Generator().manual_seed(seed), self.planner.shape.plays
+        if self.epsilon and float(torch.rand((), generator=drawn)) < self.epsilon:
+            return _drawn_act(torch.ones_like(action_A), drawn)
+        if plays == "drawn":
+            return _drawn_act(shares(action_A), drawn)
+        if plays == "largest":
+            return one_hot(action_A.argmax(), len(action_A)).float()
+        if self.sigma:
+            return action_A + self.sigma * torch.randn(len(action_A), generator=drawn)
+        return action_A
 
     def _place(self, row: Row) -> int:
         """Before which token of the prompt the prefix goes."""
@@ -126,8 +130,8 @@ class Steer(Stored):
         return places[self.planner.shape.placement]
 
 
-def _one(chance_A: torch.Tensor, drawn: torch.Generator) -> torch.Tensor:
-    """The action of playing one act alone."""
+def _drawn_act(chance_A: torch.Tensor, drawn: torch.Generator) -> torch.Tensor:
+    """The action of playing one act alone, drawn."""
     return one_hot(torch.multinomial(chance_A, 1, generator=drawn)[0], len(chance_A)).float()
 
 

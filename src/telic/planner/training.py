@@ -140,8 +140,7 @@ def _chosen(shop: Workshop, course: Course) -> TrainRun:
 
 def _judge(shop: Workshop, course: Course, planner: Planner) -> list[Judged]:
     begun, config = time.monotonic(), shop.config
-    silent = Planner.new(shop.model, tokens=0, action_size=1, seed=config.seed)
-    arms: dict[str, list[Control]] = {"unsteered": [silent.control()], "planner": [planner.control()]}
+    arms: dict[str, list[Control]] = {"unsteered": [shop.unsteered], "planner": [planner.control()]}
     if config.baselines:
         arms["self-clone"] = [course.stages[SELF_CLONE].control()]
         if course.constant is not None:

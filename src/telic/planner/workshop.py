@@ -20,6 +20,7 @@ from telic.planner.experience import Experience
 from telic.planner.gradient import Example
 from telic.planner.planner import Planner
 from telic.planner.saving import from_pretrained, save_pretrained
+from telic.planner.steer import Steer
 from telic.purpose import Purpose
 from telic.rollouts.play import play
 from telic.rollouts.record import agent_role, by_rules
@@ -70,6 +71,11 @@ class Workshop:
         self._tell: Callable[[Stage], None] = on_stage or (lambda _: None)
         self._on_reply = on_reply
 
+    @property
+    def unsteered(self) -> Steer:
+        """Changes nothing; but the states are kept."""
+        return Planner.new(self.model, tokens=0, action_size=1, seed=self.config.seed).control()
+
     def player(self, controls: Sequence[Control], name: str) -> ModelPlayer:
         """Who plays the role under test, with these controls beside the purpose's own."""
         drawn: dict[str, Any] = {"max_new_tokens": self.config.max_new_tokens, "temperature": self.config.temperature}
@@ -112,21 +118,26 @@ class Workshop:
     def clone(self, name: str, planner: Planner, examples: Sequence[Example], weights: Any = None) -> Planner:
         """Clone utterances into a planner."""
 
-        def learn() -> dict[str, float]:
+        def learn() -> tuple[Planner, dict[str, float]]:
             config = self.config
             how = CloneConfig(epochs=config.clone_epochs, lr=config.clone_lr, seed=config.seed)
             found = clone(planner, self.model, examples, weights, how, folder=self.folder / name / "state")
             losses = {"first": found.losses[0], "last": found.losses[-1]}
-            return {"examples": found.examples, "steps": found.steps, **losses}
+            return planner, {"examples": found.examples, "steps": found.steps, **losses}
 
-        return self.once(name, planner, learn)
+        return self.once(name, learn)
 
-    def once(self, name: str, planner: Planner, learn: Callable[[], dict[str, float]]) -> Planner:
-        """Teach a planner in place and save it, or take the one that was saved when that was done before."""
+    def once(self, name: str, learn: Callable[[], tuple[Planner, dict[str, float]]]) -> Planner:
+        """Make a planner and save it, or take the one that was saved when that was done before.
+
+        Args:
+            name: of the stage, and of its folder.
+            learn: returns the planner, and figures to tell.
+        """
         home, begun = self.folder / name, time.monotonic()
         if (home / "config.json").is_file():
             return from_pretrained(home, model=self.model)
-        figures = learn()
+        planner, figures = learn()
         save_pretrained(planner, home, model=self.model)
         self.done(name, begun, figures)
         return planner

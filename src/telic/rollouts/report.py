@@ -10,8 +10,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from telic.episodes import Episode, Turn
-from telic.report_parts import config_section, interval
-from telic.reports import COLORS, Html, details, element, figure, figure_svg, page, section, style_axes, table, tiles
+from telic.report_parts import config_section, interval, intervals_figure
+from telic.reports import Html, details, element, figure_svg, page, section, table, tiles
 from telic.rollouts.results import GameResult, References
 from telic.runs import RunFolder
 from telic.statistics import Interval
@@ -100,19 +100,8 @@ def _scale(result: GameResult) -> Figure:
     if result.human is not None:
         rows.append(("people", Interval(result.human, None, None, 0)))
     rows.append((result.agent, result.normalised))
-    drawn = figure(5.2, 0.7 + 0.4 * len(rows))
-    axes = drawn.add_subplot()
-    for place, (_, found) in enumerate(rows):
-        color = COLORS[0] if place == len(rows) - 1 else COLORS[1]
-        if found.value is not None:
-            axes.plot(found.value, place, "o", color=color)
-        if found.low is not None and found.high is not None:
-            axes.plot([found.low, found.high], [place, place], color=color, linewidth=2)
-    axes.set_yticks(range(len(rows)), [name if len(name) < 28 else f"{name[:25]}..." for name, _ in rows])
-    axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel("normalised score")
-    style_axes(axes)
+    drawn = intervals_figure(rows, len(rows) - 1, "normalised score", 5.2)
+    drawn.axes[0].set_xlim(-0.02, 1.02)
     return drawn
 
 

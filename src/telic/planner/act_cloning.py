@@ -9,6 +9,7 @@ Shapes: N transitions, B batch, D state, A acts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import torch
@@ -19,7 +20,7 @@ from telic.errors import ConfigError
 from telic.planner.buffer import Transitions
 from telic.planner.cloning import advantage_weights
 from telic.planner.networks import Actor
-from telic.planner.planner import Planner
+from telic.planner.planner import Planner, clone_of
 from telic.planner.standardise import Standardise
 from telic.planner.upmapping import SHARPNESS
 
@@ -74,21 +75,35 @@ def clone_acts(
     held = {name for number, name in enumerate(names) if number % FIFTH == FIFTH - 1}
     held_N = torch.tensor([name in held for name in data.episodes])
     drawn = torch.Generator().manual_seed(seed)
-    width = shape.width or shape.hidden_size
-    actor = Actor(
-        shape.state_size, shape.action_size, width, zero_last=True, remembered=shape.remembered, generator=drawn
-    )
+    actor = clone_of(shape, drawn, zero_last=True)
+    assert isinstance(actor, Actor)
     learnt, judged = (~held_N).nonzero().flatten(), held_N.nonzero().flatten()
     counts_A = torch.ones(shape.action_size).index_add(0, played_N[learnt], weights_N[learnt])
     last = actor.layers[-1]
     assert isinstance(last, nn.Linear)
     last.bias.data = (counts_A / counts_A.sum()).log() / SHARPNESS
-    rates = [{"params": [p], "lr": AGAIN_LR if name == "again" else LR} for name, p in actor.named_parameters()]
-    optimiser = torch.optim.AdamW(rates, weight_decay=WEIGHT_DECAY)
 
     def loss_of(index_B: torch.Tensor) -> torch.Tensor:
         found_B = functional.cross_entropy(SHARPNESS * actor(states_N_D[index_B]), played_N[index_B], reduction="none")
         return (weights_N[index_B] * found_B).sum() / weights_N[index_B].sum().clamp_min(1e-8)
+
+    losses = _descend(actor, loss_of, learnt, judged, epochs, drawn)
+    _read_raw_states(actor, standardise)
+    planner.policy.clone.load_state_dict(actor.state_dict())
+    return losses
+
+
+def _descend(
+    actor: Actor,
+    loss_of: Callable[[torch.Tensor], torch.Tensor],
+    learnt: torch.Tensor,
+    judged: torch.Tensor,
+    epochs: int,
+    drawn: torch.Generator,
+) -> list[float]:
+    """Learn until what is held back gets no better; leaves the actor at its best, and returns the losses there."""
+    rates = [{"params": [p], "lr": AGAIN_LR if name == "again" else LR} for name, p in actor.named_parameters()]
+    optimiser = torch.optim.AdamW(rates, weight_decay=WEIGHT_DECAY)
 
     @torch.no_grad()
     def judge() -> float:
@@ -104,8 +119,6 @@ def clone_acts(
         if losses[-1] == min(losses):
             best = deepcopy(actor.state_dict())
     actor.load_state_dict(best)
-    _read_raw_states(actor, standardise)
-    planner.policy.clone.load_state_dict(actor.state_dict())
     return losses
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from telic.errors import ConfigError
+from telic.planner.act_cloning import clone_acts
 from telic.planner.buffer import Transitions
-from telic.planner.choosing import clone_acts
 from telic.planner.planner import Planner
 from telic.planner.td3bc import TD3BC, TD3BCConfig
 from telic.planner.upmapping import shares
