@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import torch
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
+from telic.games.base import build
+from telic.games.elicitation_domain import load_domain
 from telic.models.base import Request, Sampling
 from telic.models.local import LocalModel
 from telic.planner import CloneConfig, Example, Planner, clone, distil, load_acts
+from telic.planner.acts import Reciter, act_sets, acts_for
 from telic.planner.cloning import advantage_weights
 from telic.planner.gradient import Utterances, cut_after_question
 from tests.models import tiny
@@ -221,11 +225,16 @@ def test_weights_follow_from_advantages() -> None:
 # Dialogue acts
 
 
-def test_the_acts_that_come_with_telic() -> None:
-    found = load_acts()
-    assert len(found.acts) == 19
+@pytest.mark.parametrize("name", act_sets())
+def test_the_acts_that_come_with_telic(name: str) -> None:
+    found = load_acts(name)
+    assert len(found.acts) >= 9
     assert all(len(set(act.says)) >= 6 for act in found.acts)
     assert len({text for act in found.acts for text in act.says}) == sum(len(act.says) for act in found.acts)
+
+
+def test_the_acts_for_any_trade_have_dialogues() -> None:
+    found = load_acts()
     assert len(found.contexts) >= 12
     assert found.contexts[1].messages[-1].role == "user"
     assert found.only("confirm", "close").names == ("confirm", "close")
@@ -233,11 +242,42 @@ def test_the_acts_that_come_with_telic() -> None:
         found.only("shout")
 
 
+@pytest.mark.parametrize("domain", ["travel", "support", "intake"])
+def test_acts_of_a_domain_are_understood_there(domain: str) -> None:
+    reader = load_domain(domain).reader
+    asked: set[str] = set()
+    for act in load_acts(domain).acts:
+        for text in act.says:
+            heard = reader.read(text)
+            asked.update(heard.slots)
+            if act.name == "ask an open question":
+                assert heard.open or heard.slots, text
+            elif act.name.startswith("ask"):
+                assert len(heard.slots) >= (2 if re.search(",| and ", text) else 1), text
+            else:
+                assert not heard.slots, text
+    assert asked == {slot.name for slot in load_domain(domain).slots}
+
+
+def test_a_game_has_the_acts_of_its_domain_or_its_own() -> None:
+    assert acts_for(build({"name": "elicitation", "domain": "support"})) == "support"
+    assert acts_for(build({"name": "redteam"})) == "redteam"
+    assert acts_for(build({"name": "negotiation"})) == "general"
+
+
+def test_a_reciter_says_every_act_word_for_word() -> None:
+    acts = load_acts("redteam")
+    reciter, other = Reciter(acts, 3), Reciter(acts, 3)
+    said = [reciter.reply("whatever") for _ in range(1000)]
+    assert set(said) == {text for act in acts.acts for text in act.says}
+    assert said == [other.reply("") for _ in range(1000)]
+
+
 def test_distilled_acts_make_the_model_say_them() -> None:
     model = tiny.local("llama")
     acts = load_acts().only("ask about dates", "close")
     prefixes = distil(model, acts, contexts=1, config=CloneConfig(epochs=6, lr=0.05))
-    assert {name: tuple(prefix.shape) for name, prefix in prefixes.items()} == dict.fromkeys(acts.names, (2, 32))
+    assert {name: tuple(prefix.shape) for name, prefix in prefixes.items()} == dict.fromkeys(acts.names, (6, 32))
     context = acts.contexts[0].messages
     for act in acts.acts:
         given = Utterances(model, [Example(context, text) for text in act.says])

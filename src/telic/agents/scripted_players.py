@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from telic.agents.player import NEUTRAL, Seat, fill_form, seed_of
 from telic.errors import ConfigError
@@ -13,7 +13,7 @@ from telic.games.base import Act, Game, Observation
 from telic.models import Model, Reply, Request
 from telic.registry import suggest
 
-__all__ = ["ClassicPlayer", "ScriptedPlayer", "scripted_names", "scripted_player"]
+__all__ = ["ScriptedPlayer", "Talker", "TalkingPlayer", "scripted_names", "scripted_player"]
 
 Speak = Callable[[Game, str], str]
 """Takes the game and the role whose turn it is, and returns the utterance."""
@@ -54,30 +54,40 @@ class _ScriptedSeat:
         yield  # makes this a generator that has no requests
 
 
-class ClassicPlayer:
-    """One of the classics, which answers whatever was said to it last; where it cannot just talk, chance decides."""
+class Talker(Protocol):
+    """Answers whatever was said to it last."""
+
+    def reply(self, text: str) -> str:
+        """Answer."""
+        ...
+
+
+class TalkingPlayer:
+    """Talks as one of the classics does, or any other talker; where it cannot just talk, chance decides.
+
+    Args:
+        name: how reports call it.
+        start: makes the talker of one seat from its seed.
+    """
 
     model: Model | None = None
     system = ""
 
-    def __init__(self, name: str) -> None:
-        from telic.agents.classics import CLASSICS
-
-        self.name = name
-        self._kind = CLASSICS[name]
+    def __init__(self, name: str, start: Callable[[int], Talker]) -> None:
+        self.name, self.start = name, start
 
     def seat(self, game: Game, role: str, seed: int) -> Seat:
         """Take part in an episode."""
-        return _ClassicSeat(self._kind(seed), game, role, seed)
+        return _TalkingSeat(self.start(seed), game, role, seed)
 
     def spec(self) -> dict[str, Any]:
         """Its name."""
         return {"scripted": self.name}
 
 
-class _ClassicSeat:
-    def __init__(self, classic: Any, game: Game, role: str, seed: int) -> None:
-        self.classic, self.game, self.role = classic, game, role
+class _TalkingSeat:
+    def __init__(self, talker: Talker, game: Game, role: str, seed: int) -> None:
+        self.talker, self.game, self.role = talker, game, role
         self.notes: Counter[str] = Counter()
         self._draw = Random(seed_of(seed, role))
         self._heard = 0
@@ -87,11 +97,11 @@ class _ClassicSeat:
             return _any_act(self.game, self.role, self._draw)
         news = [e.text for e in observation.events[self._heard :] if e.speaker != self.role]
         self._heard = len(observation.events)
-        return str(Act(self.game.kinds[0], self.classic.reply("\n".join(news) or "Hello.")))
+        return str(Act(self.game.kinds[0], self.talker.reply("\n".join(news) or "Hello.")))
         yield  # makes this a generator that has no requests
 
 
-def scripted_player(name: str, game: str) -> ScriptedPlayer | ClassicPlayer:
+def scripted_player(name: str, game: str) -> ScriptedPlayer | TalkingPlayer:
     """A player without a model, by name.
 
     Args:
@@ -104,7 +114,7 @@ def scripted_player(name: str, game: str) -> ScriptedPlayer | ClassicPlayer:
     from telic.agents.classics import CLASSICS
 
     if name in CLASSICS:
-        return ClassicPlayer(name)
+        return TalkingPlayer(name, CLASSICS[name])
     scripts = _scripts(game)
     if name not in scripts:
         near = suggest(name, [*scripts, *CLASSICS])

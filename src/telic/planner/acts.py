@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
+from random import Random
 from typing import Annotated
 
 import torch
@@ -18,13 +19,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError
+from telic.games.base import Game
 from telic.models.local import LocalModel
 from telic.planner.cloning import CloneConfig, descend
 from telic.planner.gradient import Example, Utterances
 from telic.planner.upmapping import embeddings_of
 
-__all__ = ["Act", "ActSet", "Context", "distil", "load_acts"]
+__all__ = ["Act", "ActSet", "Context", "Reciter", "act_sets", "acts_for", "distil", "load_acts"]
 
+DISTILLING = CloneConfig(epochs=12, lr=1e-2, batch=4)
+"""How the prefixes of acts are learnt. Batches are small, since each prefix learns from its own act alone."""
+GENERAL = "general"
+"""The acts for any trade."""
+_SHIPPED = resources.files("telic.planner") / "data" / "acts"
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -62,7 +69,7 @@ class ActSet(_Part):
     """Acts, and dialogues to say them in."""
 
     acts: Annotated[tuple[Act, ...], Field(min_length=2)]
-    contexts: Annotated[tuple[Context, ...], Field(min_length=1)]
+    contexts: tuple[Context, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,17 +88,54 @@ class ActSet(_Part):
         return self.model_copy(update={"acts": tuple(act for act in self.acts if act.name in names)})
 
 
-def load_acts(path: str | Path | None = None) -> ActSet:
-    """Read acts from a TOML file; by default those that come with Telic.
+class Reciter:
+    """Says an act drawn by chance, word for word as it is written down.
+
+    So the other side is heard answering to the acts before the model can say any of them: these are the dialogues in
+    which they will be played.
+
+    Args:
+        acts: what can be said.
+        seed: draws it.
+    """
+
+    def __init__(self, acts: ActSet, seed: int) -> None:
+        self._acts, self._draw = acts.acts, Random(seed)
+
+    def reply(self, text: str) -> str:  # noqa: ARG002 (whatever was said)
+        """Any line of any act."""
+        return self._draw.choice(self._draw.choice(self._acts).says)
+
+
+def act_sets() -> tuple[str, ...]:
+    """The names of the acts that come with Telic."""
+    return tuple(sorted(file.name.removesuffix(".toml") for file in _SHIPPED.iterdir()))
+
+
+def acts_for(game: Game) -> str:
+    """Which of them suit a game best: those of its domain or of the game itself, else those for any trade."""
+    fitting = (str(getattr(game, "domain", "")), game.name)
+    return next((name for name in fitting if name in act_sets()), GENERAL)
+
+
+def load_acts(source: str | Path = GENERAL) -> ActSet:
+    """Read acts.
+
+    Args:
+        source: the name of acts that come with Telic (see `act_sets`), or a TOML file.
 
     Raises:
         ConfigError: the file cannot be read, or is not such a file; the message names the place in it.
     """
-    source = Path(path) if path is not None else resources.files("telic.planner") / "data" / "acts.toml"
+    named = str(source) in act_sets()
+    path = _SHIPPED / f"{source}.toml" if named else Path(source)
     try:
-        found = ActSet.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
+        found = ActSet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise ConfigError(f"cannot read the acts in {str(source)!r}: {error.strerror}") from None
+        known = ", ".join(act_sets())
+        raise ConfigError(
+            f"cannot read the acts in {str(source)!r}: {error.strerror}; expected a TOML file, or one of {known}"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -111,21 +155,22 @@ def distil(
     acts: ActSet | None = None,
     *,
     dialogues: Sequence[Sequence[Message]] = (),
-    tokens: int = 2,
+    tokens: int = 6,
     contexts: int = 3,
-    config: CloneConfig | None = None,
+    config: CloneConfig = DISTILLING,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Find the prefix tokens of every act, for `Planner.new(model, acts=...)`.
 
     Args:
         model: the frozen model.
-        acts: by default those that come with Telic.
-        dialogues: in which the acts are to be said, each as the model is told it; by default those of the acts' file.
+        acts: by default those for any trade.
+        dialogues: in which the acts are to be said, each as the model is told it; by default those of the acts' file,
+            or the ones for any trade.
             In the dialogues of the game that they are for, prefixes say far more reliably what they should.
         tokens: L, prefix tokens of each.
         contexts: in how many of the dialogues each utterance is said.
-        config: how they are learnt; by default 8 epochs in batches of 4, since a prefix learns from its own act alone.
+        config: how they are learnt.
         on_epoch: is told of each epoch's number, from 1, and its loss over all acts.
 
     Returns:
@@ -137,7 +182,8 @@ def distil(
     if tokens < 1 or contexts < 1:
         raise ConfigError(f"tokens is {tokens!r} and contexts is {contexts!r}; expected 1 or more of each")
     acts = acts or load_acts()
-    told = [tuple(dialogue) for dialogue in dialogues] or [context.messages for context in acts.contexts]
+    contexts_of_file = acts.contexts or load_acts().contexts
+    told = [tuple(dialogue) for dialogue in dialogues] or [context.messages for context in contexts_of_file]
     examples: list[Example] = []
     owners: list[str] = []
     for act in acts.acts:
@@ -152,6 +198,5 @@ def distil(
     def stacked(index_B: list[int]) -> torch.Tensor:
         return torch.stack([prefixes[owners[number]] for number in index_B])
 
-    config = config or CloneConfig(epochs=8, batch=4)
     descend(prefixes, stacked, Utterances(model, examples), torch.ones(len(examples)), config, on_epoch=on_epoch)
     return {name: prefix_L_D.detach() for name, prefix_L_D in prefixes.items()}

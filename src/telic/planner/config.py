@@ -33,9 +33,10 @@ class TrainConfig(Settings):
     """How an action becomes prefix tokens: a mixture of written dialogue acts, which are tried out; or learned, with
     the policy, from what the unsteered model said well."""
     acts: str | None = None
-    """TOML file of the acts; by default those that come with Telic."""
-    tokens: int = Field(default=2, ge=1)
-    """Prefix tokens."""
+    """TOML file of the acts, or the name of some that come with Telic; by default those for the game or its domain,
+    or for any trade."""
+    tokens: int | None = Field(default=None, ge=1)
+    """Prefix tokens; by default 6 for acts, of which two say little, and 2 if the mapping is learned."""
     action_size: int = Field(default=64, ge=1)
     """Numbers of an action, if the mapping is learned."""
     width: int | None = Field(default=128, ge=1)
@@ -46,7 +47,7 @@ class TrainConfig(Settings):
     """Temperature of advantage-weighted cloning: the smaller, the more only the best counts."""
     cut_after_question: bool = False
     """Learn utterances up to their last question mark, and none without one."""
-    act_epochs: int = Field(default=8, ge=1)
+    act_epochs: int = Field(default=12, ge=1)
     """Epochs in which the acts' prefixes are distilled."""
     clone_epochs: int = Field(default=4, ge=1)
     """Epochs of each cloning."""
@@ -75,3 +76,8 @@ class TrainConfig(Settings):
     """Draws the episodes, the first weights and all that follows."""
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap resamples behind every interval."""
+
+    @property
+    def prefix_tokens(self) -> int:
+        """Prefix tokens, those by default told apart."""
+        return self.tokens or {"acts": 6, "learned": 2}[self.mapping]

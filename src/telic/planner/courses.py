@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
+from telic.games.base import build
 from telic.planner.act_cloning import clone_acts
 from telic.planner.actor import Constant
-from telic.planner.acts import distil, load_acts
+from telic.planner.acts import DISTILLING, ActSet, acts_for, distil, load_acts
 from telic.planner.buffer import Transitions
-from telic.planner.cloning import CloneConfig
 from telic.planner.experience import Experience
 from telic.planner.planner import Planner
 from telic.planner.td3bc import TD3BC, TD3BCConfig
@@ -41,15 +41,18 @@ class Course:
     """By name, in order; the self-clone is the first."""
     constant: Planner | None = None
     """The best that is the same in every state."""
+    acts: ActSet | None = None
+    """What it chooses among."""
 
 
 def by_acts(shop: Workshop) -> Course:
     """Try out dialogue acts, clone those that paid off, and improve on that by TD3+BC."""
     config, model = shop.config, shop.model
     natural = shop.experience(NATURAL, shop.unsteered, max(2, config.episodes // QUARTER))
-    one: dict[str, Any] = {"tokens": config.tokens, "action_size": 1, "seed": config.seed}
+    one: dict[str, Any] = {"tokens": config.prefix_tokens, "action_size": 1, "seed": config.seed}
     self_clone = shop.clone(SELF_CLONE, Planner.new(model, reads="nothing", **one), natural.examples[::QUARTER])
-    basis = _basis(shop, self_clone, natural)
+    acts = load_acts(config.acts or acts_for(build(shop.game)))
+    basis = _basis(shop, acts, self_clone)
     stages, known = {SELF_CLONE: self_clone}, list[Transitions]()
     latest = Planner.new(model, acts=basis, remembers=True, seed=config.seed)
     for number in range(1, config.rounds_of_cloning + 1):
@@ -60,7 +63,7 @@ def by_acts(shop: Workshop) -> Course:
     latest = stages[GREEDY] = latest.playing("largest")
     if config.rl_steps:
         stages[TD3] = _reinforce(shop, latest, known)
-    return Course(stages, _best_act(shop, basis, known) if config.baselines else None)
+    return Course(stages, _best_act(shop, basis, known) if config.baselines else None, acts)
 
 
 def by_utterances(shop: Workshop) -> Course:
@@ -68,7 +71,7 @@ def by_utterances(shop: Workshop) -> Course:
     config, model = shop.config, shop.model
 
     def new(reads: str = "state") -> Planner:
-        sizes: dict[str, Any] = {"tokens": config.tokens, "action_size": config.action_size}
+        sizes: dict[str, Any] = {"tokens": config.prefix_tokens, "action_size": config.action_size}
         return Planner.new(model, reads=reads, seed=config.seed, **sizes)
 
     natural = known = shop.experience(NATURAL, shop.unsteered, config.episodes)
@@ -91,18 +94,18 @@ def _say_better(shop: Workshop, name: str, planner: Planner, known: Experience) 
     return shop.clone(name, planner, *known.weighed(config.gamma, config.beta, cut=config.cut_after_question))
 
 
-def _basis(shop: Workshop, self_clone: Planner, natural: Experience) -> dict[str, torch.Tensor]:
-    """The prefixes of all acts, distilled once in the game's own dialogues; to go on as usual is one of them."""
-    config, acts = shop.config, load_acts(shop.config.acts)
+def _basis(shop: Workshop, acts: ActSet, self_clone: Planner) -> dict[str, torch.Tensor]:
+    """The prefixes of all acts, distilled once in the dialogues that they lead to; to go on as usual is one of them."""
+    config = shop.config
 
     def learn() -> tuple[Planner, dict[str, float]]:
         losses: list[float] = []
         found = distil(
             shop.model,
             acts,
-            dialogues=[example.messages for example in natural.examples],
-            tokens=config.tokens,
-            config=CloneConfig(epochs=config.act_epochs, batch=4, seed=config.seed),
+            dialogues=shop.rehearsal(acts, max(2, config.episodes // QUARTER)),
+            tokens=config.prefix_tokens,
+            config=DISTILLING.model_copy(update={"epochs": config.act_epochs, "seed": config.seed}),
             on_epoch=lambda _, loss: losses.append(loss),
         )
         return Planner.new(shop.model, acts=found), {"acts": len(found), "first": losses[0], "last": losses[-1]}

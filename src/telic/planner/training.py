@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from telic.agents.player import ModelPlayer, Player
 from telic.errors import ConfigError
 from telic.models import Control, Model, Reply
 from telic.models.local import LocalModel
@@ -123,7 +124,8 @@ def _chosen(shop: Workshop, course: Course) -> TrainRun:
     """Choose among the stages, judge the choice, and save it."""
     config, validation = shop.config, dict[str, float]()
     for name, planner in course.stages.items():
-        episodes = shop.episodes(f"validation-{name}", "validation", [planner.control()], config.validation)
+        what = f"validation-{name}"
+        episodes = shop.episodes(what, "validation", shop.player([planner.control()], what), config.validation)
         validation[name] = mean(returns_by_task(episodes).values()) or 0.0
     chosen = max((name for name in course.stages if name != SELF_CLONE), key=lambda name: validation[name])
     judged = _judge(shop, course, course.stages[chosen])
@@ -148,12 +150,15 @@ def _judge(shop: Workshop, course: Course, planner: Planner) -> list[Judged]:
         if text := config.prompt or PROMPTS.get(shop.game["name"]):
             arms["prompt"] = [Prompt(text=text)]
             arms["planner and prompt"] = [Prompt(text=text), planner.control()]
+    players: dict[str, Player] = {name: shop.player(controls, name) for name, controls in arms.items()}
+    if config.baselines and course.acts is not None:  # what the written words are worth, and what they cost in language
+        players["acts recited"] = shop.reciter(course.acts)
     played = {
         name: (
-            shop.player(controls, name),
-            shop.episodes(f"held-out-{name.replace(' ', '-')}", "held-out", controls, config.held_out),
+            player if isinstance(player, ModelPlayer) else shop.player([], name),
+            shop.episodes(f"held-out-{name.replace(' ', '-')}", "held-out", player, config.held_out),
         )
-        for name, controls in arms.items()
+        for name, player in players.items()
     }
     judged = judge_arms(shop.model, played, shop.spec_of("held-out"), resamples=config.resamples, seed=config.seed)
     shop.done("judgement", begun, {"arms": len(judged)})

@@ -5,18 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from telic.agents.agent import controls_of
 from telic.agents.player import ModelPlayer, Player
+from telic.agents.scripted_players import TalkingPlayer
+from telic.dialogue import Message
 from telic.episodes import Episode
 from telic.games.base import Game, build
 from telic.models import Control, Reply
 from telic.models.local import LocalModel
+from telic.planner.acts import ActSet, Reciter
 from telic.planner.cloning import CloneConfig, clone
 from telic.planner.config import TrainConfig
 from telic.planner.evaluation import returns_by_task
-from telic.planner.experience import Experience
+from telic.planner.experience import Experience, utterances
 from telic.planner.gradient import Example
 from telic.planner.planner import Planner
 from telic.planner.saving import from_pretrained, save_pretrained
@@ -88,12 +92,12 @@ class Workshop:
             return {**self.game, "split": "test" if part == "held-out" else "train"}
         return self.game
 
-    def episodes(self, what: str, part: str, controls: Sequence[Control], n: int, shift: int = 0) -> list[Episode]:
+    def episodes(self, what: str, part: str, player: Player, n: int, shift: int = 0) -> list[Episode]:
         """Play, or read what was played; the seed follows from the part alone, so that arms play the same."""
         spec, home = self.spec_of(part), self.folder / "episodes" / what
         game = build(spec)
         agent = agent_role(game)
-        players: dict[str, Player] = {"agent": self.player(controls, what)}
+        players = {"agent": player}
         if any(not by_rules(game, role) for role in game.roles if role != agent):
             players["partner"] = ModelPlayer(self.model, name="partner")
         begun = next(iter(sorted(home.glob("play-*"))), None)
@@ -107,13 +111,25 @@ class Workshop:
 
     def experience(self, what: str, control: Control, n: int, *, shift: int = 0) -> Experience:
         """Play the training part; every shift has other scenarios of it."""
-        begun = time.monotonic()
-        episodes = self.episodes(what, "train", [control], n, shift)
-        found = Experience.of(episodes, self.spec_of("train"), self.player([control], what))
+        begun, player = time.monotonic(), self.player([control], what)
+        episodes = self.episodes(what, "train", player, n, shift)
+        found = Experience.of(episodes, self.spec_of("train"), player)
         self.done(f"episodes/{what}", begun, {"return": mean(returns_by_task(episodes).values()) or 0.0})
         # Collections number their episodes alike, and are put together to learn from.
         names = tuple(f"{what}/{name}" for name in found.transitions.episodes)
         return replace(found, transitions=replace(found.transitions, episodes=names))
+
+    def reciter(self, acts: ActSet) -> TalkingPlayer:
+        """Who says the acts as they are written, by chance."""
+        return TalkingPlayer("reciter", partial(Reciter, acts))
+
+    def rehearsal(self, acts: ActSet, n: int) -> list[tuple[Message, ...]]:
+        """What the model is told before each turn of episodes in which the acts are recited."""
+        what, begun = "rehearsal", time.monotonic()
+        episodes = self.episodes(what, "train", self.reciter(acts), n)
+        self.done(f"episodes/{what}", begun, {"return": mean(returns_by_task(episodes).values()) or 0.0})
+        spec, player = self.spec_of("train"), self.player([], what)
+        return [said.messages for episode in episodes for said in utterances(episode, spec, player)]
 
     def clone(self, name: str, planner: Planner, examples: Sequence[Example], weights: Any = None) -> Planner:
         """Clone utterances into a planner."""
