@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.stability import Bank, HoldConfig, hold
 from telic.stability.arms import NOTHING, Arm, plan_arms
-from telic.stability.candidates import STRENGTHS, strengths_of
+from telic.stability.candidates import strengths_of
 from telic.stability.costs import Cost, Costs
 from telic.stability.holding import HELD_OUT, TUNING, HoldRun, _Work, read_hold_run
 from telic.stability.holding_report import write_hold_report
-from telic.steering import Hold, Prompt, Reminder, SplitSoftmax, build
+from telic.stability.recall import talks
+from telic.steering import Anchor, Hold, Prompt, Reminder, SplitSoftmax, build
 from tests.models import tiny
 
 QUICK: dict[str, Any] = {"rounds": 3, "dialogues": 12, "tuning_dialogues": 4, "resamples": 200, "questions": 4}
@@ -116,7 +118,7 @@ def test_a_local_model_is_compared_with_its_costs(tmp_path: Path) -> None:
     whole = Bank.load()
     bank = Bank(triplet for family in ("persona", "memory") for triplet in whole.of(family)[:6])
     settings = {**QUICK, "dialogues": 2, "tuning_dialogues": 2, "rounds": 1, "utterance_tokens": 4, "answer_tokens": 4}
-    settings["controls"] = ("guidance", "hold", "vector")
+    settings["controls"] = ("guidance:gamma=1.5", "guidance:gamma=2", "hold:level=1.5", "vector:strength=1")
     speaker = tiny.local("llama", max_batch=16)
     run = hold(speaker, bank, **settings, budget=1.0, bank_dialogues=2, folder=tmp_path)
     [vector] = [arm for arm in run.compared if arm.kind == "vector"]
@@ -126,8 +128,10 @@ def test_a_local_model_is_compared_with_its_costs(tmp_path: Path) -> None:
     assert run.folder is not None
     again = hold(speaker, bank, **settings, budget=1.0, bank_dialogues=2, resume=run.folder)
     assert _without_episodes(again) == _without_episodes(run), "nothing was left to be done"
-    assert len(run.trials) == sum(len(STRENGTHS[kind]) for kind in settings["controls"])
+    assert [trial.kind for trial in run.trials] == ["guidance", "guidance", "hold", "vector"]
     assert all(trial.cost.n == 2 for trial in run.trials)
+    assert all(trial.recall is not None and trial.recall.n == 20 for trial in run.trials)
+    assert "recall lost" in write_hold_report(run.folder, run).read_text()
     assert all(arm.bank is not None for arm in run.compared)
     assert len(run.compared) == 4
     acting = {arm.kind for arm in run.compared if arm.language is not None and (arm.language.kl.value or 0) > 0}
@@ -160,6 +164,23 @@ def test_costs_are_measured_once_and_nothing_costs_nothing() -> None:
     assert set(kept) == {"tuning/nothing", "tuning/split"}
     assert costs.of(Arm("split", (Hold(),)), tuning=True) is first
     assert costs.of(Arm("split", (SplitSoftmax(1.0),)), tuning=False).loss == 0
+    assert costs.recall(Arm(NOTHING), tuning=True).n == 20
+    assert costs.recall(Arm("deaf", (Anchor(1.0),)), tuning=True).loss is not None
+    assert costs.recall(Arm("split", (SplitSoftmax(1.0),)), tuning=False).loss == 0
+    assert "tuning/recall/deaf" in kept
+
+
+def test_recall_is_asked_for_what_was_said_and_for_nothing_else() -> None:
+    places: Counter[int] = Counter()
+    for talk in talks():
+        said = " ".join(message.content for message in talk.history).lower()
+        assert [message.role for message in talk.history] == ["user", "assistant"] * 5
+        for item in talk.items:
+            heard = [option.lower() in said for option in item.options]
+            assert heard.index(True) == item.answer, item
+            assert heard.count(True) == 1, item
+            places[item.answer] += 1
+    assert places == {0: 10, 1: 10, 2: 10, 3: 10}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from telic.models.control import Control
 from telic.models.local import LocalModel
-from telic.steering import Guidance, Hold, Prompt, Reminder, SplitSoftmax
+from telic.steering import Anchor, Guidance, Hold, Prompt, Reminder, SplitSoftmax
 from tests.contracts.control_contract import ControlContract
 
 
@@ -53,6 +53,17 @@ class TestGuidance(ControlContract):
 
     def make_idle(self, model: LocalModel) -> Control:
         return Guidance(1.0)
+
+
+class TestAnchor(ControlContract):
+    architectures: ClassVar[Sequence[str]] = ("llama", "qwen2", "gemma3", "gpt2")
+    after: ClassVar[str] = "How nice to hear from you."
+
+    def make(self, model: LocalModel) -> Control:
+        return Anchor(0.7)
+
+    def make_idle(self, model: LocalModel) -> Control:
+        return Anchor(0.0)
 
 
 class TestReminder(ControlContract):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -13,7 +14,7 @@ from telic.errors import ConfigError
 from telic.models.base import Continuation
 from telic.models.control import Control, Point
 from telic.models.local import LocalModel
-from telic.steering import Guidance, Hold, Prompt, Reminder, SplitSoftmax, build
+from telic.steering import Anchor, Guidance, Hold, Prompt, Reminder, SplitSoftmax, build
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, ask
 
@@ -109,6 +110,35 @@ class TestGuidance:
         assert SYSTEM in told[0][-1].content
 
 
+class TestAnchor:
+    def test_it_lies_between_the_whole_dialogue_and_its_end(self, model: LocalModel) -> None:
+        found = {}
+        fresh = (TALK[0], TALK[-1])
+        for name, messages, controls in (("all", TALK, ()), ("end", fresh, ()), ("both", TALK, (Anchor(0.3),))):
+            seen = Logits()
+            model.generate([replace(ask(SHORT, controls=(*controls, seen), max_new_tokens=1), messages=messages)])
+            found[name] = seen.seen[0]
+        assert (found["all"] - found["end"]).abs().max() > 1e-2, "the dialogue makes no difference: nothing is tested"
+        expected = found["all"] + 0.3 * (found["end"] - found["all"])
+        torch.testing.assert_close(found["both"], expected, atol=1e-4, rtol=1e-4)
+
+    def test_the_first_turn_is_as_it_was(self, model: LocalModel) -> None:
+        plain, bent = (
+            model.generate([ask(LONG, logprobs=True, controls=controls)])[0] for controls in ((), (Anchor(0.9),))
+        )
+        assert plain.logprobs == bent.logprobs
+
+    def test_what_the_second_stream_knows(self) -> None:
+        long = said(*_pairs(TALK), ("assistant", "Four."), ("user", "Five?"))
+        assert long[0].role == "system"
+        assert Anchor().companion(long) == (long[0], long[-1])
+        assert Anchor(keep=1).companion(long) == (long[0], *long[-3:])
+        assert Anchor(keep=9).companion(long) is None
+        assert Anchor(0.0).companion(long) is None
+        assert Anchor().companion(long[:2]) is None
+        assert Anchor().companion(long[1:]) is None
+
+
 class TestHold:
     def talk(self, model: LocalModel, control: Control | None) -> Any:
         controls = (control,) if control else ()
@@ -185,6 +215,8 @@ def test_the_prompt_is_added_or_replaced() -> None:
         ({"name": "reminder", "every": -1}, "every"),
         ({"name": "reminder", "text": "again"}, "{system}"),
         ({"name": "guidance", "gamma": float("nan")}, "gamma"),
+        ({"name": "anchor", "weight": 1.5}, "weight = 1.5"),
+        ({"name": "anchor", "keep": -1}, "keep = -1"),
         ({"name": "split_softmax", "k": 1.5}, "k is 1.5"),
         ({"name": "split_softmax", "span": "all"}, "span"),
         ({"name": "hold", "gain": -1}, "gain"),
@@ -198,7 +230,9 @@ def test_wrong_settings_are_named(spec: dict[str, Any], part: str) -> None:
         build(spec)
 
 
-@pytest.mark.parametrize("control", [Hold(2.0, per="head"), SplitSoftmax(0.5, span="turn"), Guidance(1.2), Reminder(3)])
+@pytest.mark.parametrize(
+    "control", [Hold(2.0, per="head"), SplitSoftmax(0.5, span="turn"), Guidance(1.2), Anchor(0.2, 1), Reminder(3)]
+)
 def test_a_control_is_what_its_table_says(control: Control) -> None:
     assert build(control.spec()) == control
     assert build(control.spec()).key == control.key

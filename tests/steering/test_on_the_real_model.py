@@ -8,7 +8,7 @@ import pytest
 
 from telic.models import LocalModel, Reply, Request
 from telic.models.control import Control
-from telic.steering import Guidance, Hold, Prompt, Reminder, SplitSoftmax
+from telic.steering import Anchor, Guidance, Hold, Prompt, Reminder, SplitSoftmax
 from tests.models import tiny
 
 pytestmark = pytest.mark.model
@@ -20,6 +20,7 @@ CONTROLS: dict[str, tuple[Control, ...]] = {
     "guidance": (Guidance(1.5),),
     "split_softmax": (SplitSoftmax(0.7),),
     "hold": (Hold(2.0),),
+    "anchor": (Anchor(0.5),),
     "several": (Reminder(every=2), Hold(1.5), Guidance(1.3)),
 }
 OPTIONS: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": 6, "logprobs": True, "ignore_eos": True}

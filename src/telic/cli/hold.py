@@ -108,7 +108,8 @@ def _print(run: HoldRun) -> None:
     rows = []
     for arm in run.compared:
         gain = "" if arm.gain is None else str(arm.gain)
-        rows.append((arm.name, str(arm.stability.area), gain, "" if arm.cost is None else arm.cost.summary))
-    print_table(("control", "area under the curve", "gain over nothing", "questions lost"), rows)
+        costs = ("" if cost is None else cost.summary for cost in (arm.cost, arm.recall))
+        rows.append((arm.name, str(arm.stability.area), gain, *costs))
+    print_table(("control", "area under the curve", "gain over nothing", "questions lost", "recall lost"), rows)
     say()
     say(run.headline[:1].upper() + run.headline[1:] + ".")

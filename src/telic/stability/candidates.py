@@ -11,7 +11,7 @@ from telic.errors import ConfigError
 from telic.models import Control, Model
 from telic.models.control import Point
 from telic.registry import parse_spec, suggest
-from telic.stability.costs import HISTORY
+from telic.stability.recall import HISTORY
 from telic.steering import build
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ STRENGTHS: dict[str, tuple[Mapping[str, Any], ...]] = {
     "guidance": ({"gamma": 1.25}, {"gamma": 1.5}, {"gamma": 2.0}),
     "split_softmax": ({"k": 0.9}, {"k": 0.8}, {"k": 0.7}, {"k": 0.6}),
     "hold": ({"level": 1.0}, {"level": 1.5}, {"level": 2.0}, {"level": 3.0}),
+    "anchor": ({"weight": 0.2}, {"weight": 0.4}, {"weight": 0.6}),
     "vector": ({"strength": 0.5}, {"strength": 1.0}),
 }
 """By control: its settings, from weak to strong. The vector is the purpose axis, capped at its first-reply level

@@ -54,7 +54,7 @@ class HoldConfig(MeasureConfig):
     answer_tokens: int = Field(default=30, ge=1)
     """New tokens of an answer to a probe, at most."""
     budget: float = Field(default=0.03, ge=0, le=1)
-    """Share of the multiple-choice questions that a control may cost."""
+    """Share of the multiple-choice questions that a control may cost, and of those about the dialogue."""
     questions: int = Field(default=160, ge=2, le=225)
     """Multiple-choice questions behind each cost: one half to choose by, the other to report."""
     controls: tuple[str, ...] = ()

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+import itertools
+from collections.abc import Callable, MutableMapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from telic.capability import NEUTRAL_EXCHANGE, CostConfig, Item, choice_accuracy, load_items, sample_items
+from telic.capability import CostConfig, Item, choice_accuracy, load_items, sample_items
 from telic.capability.language import LanguageHealth, Unbent, language_baseline, language_health, neutral_prompts
 from telic.capability.scoring import require_scorer
-from telic.dialogue import Message, Role
+from telic.dialogue import Message
 from telic.models import Control, Model
 from telic.stability.arms import NOTHING, Arm
+from telic.stability.recall import HISTORY, talks
 from telic.statistics import paired_difference
 
-__all__ = ["HISTORY", "Cost", "Costs"]
-
-ROLES: tuple[Role, Role] = ("user", "assistant")
-SMALL_TALK = (
-    ("I walked to the lake this morning, and it was still half frozen.", "That sounds like a cold walk. Was it nice?"),
-    ("Very. There were two swans, and nobody else about.", "It is good to have such a place for oneself now and then."),
-    ("Then I made soup with what was left from Sunday.", "Soup on a cold day is a fine idea. What was in it?"),
-    ("Leeks and potatoes, mostly. Now something else.", "Of course. What would you like to know?"),
-)
-HISTORY = (
-    *NEUTRAL_EXCHANGE,
-    *(Message(role=role, content=text) for pair in SMALL_TALK for role, text in zip(ROLES, pair, strict=True)),
-)
-"""What was said before each question. After a greeting alone closed loops would look cheap: nothing has drifted yet."""
+__all__ = ["Cost", "Costs"]
 
 
 class Cost(BaseModel):
@@ -57,7 +46,9 @@ class Cost(BaseModel):
 class Costs:
     """Costs of arms, asked under the purpose's own system prompts and after some exchanges.
 
-    Half of the questions serve to choose strengths by, the other half to report what was chosen.
+    There are two: on general questions, and on questions about what was said (`recall`), since a control can hold a
+    model to its purpose by making it deaf to the dialogue. Half of each serve to choose strengths by, the other half to
+    report what was chosen.
 
     Args:
         model: must give likelihoods; without them every cost is missing.
@@ -73,19 +64,23 @@ class Costs:
         self.model, self.systems, self._kept = model, list(systems), kept
         items = sample_items(load_items(seed=seed), questions, seed)
         self._unbent: Unbent | None = None
-        self._halves = {True: items[::2], False: items[1::2]}
+        self._general = {True: items[::2], False: items[1::2]}
+        spoken = talks()
+        self._talks = {True: spoken[::2], False: spoken[1::2]}
 
     def of(self, arm: Arm, *, tuning: bool) -> Cost:
-        """The cost of an arm, on the half to choose by or on the other."""
-        key = f"{'tuning' if tuning else 'held-out'}/{arm.name}"
-        if key not in self._kept:
-            if arm.name == NOTHING:
-                correct = self._ask((), self._halves[tuning])
-                self._kept[key] = _cost(correct, correct)
-            else:
-                base = self.of(Arm(NOTHING), tuning=tuning)
-                self._kept[key] = _cost(base.correct, self._ask(arm.controls, self._halves[tuning]))
-        return self._kept[key]
+        """The cost of an arm on general questions: on the half to choose by, or on the other."""
+        return self._cost(_half(tuning), arm, lambda controls: self._ask(controls, self._general[tuning]))
+
+    def recall(self, arm: Arm, *, tuning: bool) -> Cost:
+        """Its cost on questions about the dialogue: on the half to choose by, or on the other."""
+
+        def ask(controls: Sequence[Control]) -> tuple[float | None, ...]:
+            asked = zip(self._talks[tuning], itertools.cycle(self.systems), strict=False)
+            found = [self._correct(talk.items, controls, system, talk.history) for talk, system in asked]
+            return tuple(itertools.chain.from_iterable(found))
+
+        return self._cost(f"{_half(tuning)}/recall", arm, ask)
 
     def language(self, arm: Arm) -> LanguageHealth | None:
         """How the model speaks under an arm on neutral prompts, next to how it speaks by itself."""
@@ -96,18 +91,36 @@ class Costs:
             self._unbent = language_baseline(scorer, neutral_prompts(), self.systems[0], HISTORY, config)
         return language_health(scorer, self._unbent, arm.controls, config)
 
+    def _cost(self, what: str, arm: Arm, ask: Callable[[Sequence[Control]], tuple[float | None, ...]]) -> Cost:
+        """Look the cost up, or ask for it, and keep it."""
+        key = f"{what}/{arm.name}"
+        if key not in self._kept:
+            correct = ask(arm.controls)
+            base = correct if arm.name == NOTHING else self._cost(what, Arm(NOTHING), ask).correct
+            self._kept[key] = _difference(base, correct)
+        return self._kept[key]
+
     def _ask(self, controls: Sequence[Control], items: Sequence[Item]) -> tuple[float | None, ...]:
-        if not callable(getattr(self.model, "score", None)):
-            return (None,) * len(items)
+        """Ask general questions, the system prompts dealt to them in turn."""
         correct: dict[str, float | None] = {}
         for place, system in enumerate(self.systems):
             part = items[place :: len(self.systems)]
-            if part:
-                found = choice_accuracy(self.model, part, controls, system, HISTORY)
-                correct |= {item.id: right for item, right in zip(part, found.correct, strict=True)}
+            correct |= zip((item.id for item in part), self._correct(part, controls, system, HISTORY), strict=True)
         return tuple(correct[item.id] for item in items)
 
+    def _correct(
+        self, items: Sequence[Item], controls: Sequence[Control], system: str, history: Sequence[Message]
+    ) -> Sequence[float | None]:
+        """Which questions it answers right; nobody knows where the model gives no likelihoods."""
+        if not items or not callable(getattr(self.model, "score", None)):
+            return (None,) * len(items)
+        return choice_accuracy(self.model, items, controls, system, history).correct
 
-def _cost(base: Sequence[float | None], controlled: Sequence[float | None]) -> Cost:
+
+def _half(tuning: bool) -> str:
+    return "tuning" if tuning else "held-out"
+
+
+def _difference(base: Sequence[float | None], controlled: Sequence[float | None]) -> Cost:
     found = paired_difference(base, controlled, bounds=(-1, 1)).difference
     return Cost(loss=found.value, low=found.low, high=found.high, n=found.n, correct=tuple(controlled))

@@ -77,9 +77,11 @@ class Trial(_Result):
     """Over nothing."""
     cost: Cost
     affordable: bool
-    """Whether it costs no more than the budget."""
+    """Whether it costs no more than the budget, in general questions and in questions about the dialogue."""
     chosen: bool
     """Whether it is the most stable affordable strength of its control."""
+    recall: Cost | None = None
+    """Its cost in questions about the dialogue; None in runs from before these were asked."""
 
 
 class Compared(_Result):
@@ -95,6 +97,8 @@ class Compared(_Result):
     bank: Stability | None
     bank_gain: Difference | None
     cost: Cost | None
+    recall: Cost | None = None
+    """Its cost in questions about the dialogue."""
     language: LanguageHealth | None
     """How it speaks on neutral prompts: divergence, perplexity, distinct n-grams, length."""
 
@@ -343,15 +347,15 @@ def _trials(
     tried = []
     for arm in arms[1:]:
         control = arm.controls[0]
-        cost = costs.of(arm, tuning=True)
+        cost, recall = costs.of(arm, tuning=True), costs.recall(arm, tuning=True)
         area = analyse(of_arm(episodes, TUNING, arm), resamples=100).area.value if arm in tuned else None
         gain = Difference.of(compare(episodes, TUNING, arm, arms[0], resamples=config.resamples))
         # A model that gives no likelihoods cannot be asked what a control costs it; the report says so.
-        affordable = cost.loss is None or cost.loss <= config.budget
+        affordable = all(found.loss is None or found.loss <= config.budget for found in (cost, recall))
         tried.append(
             Trial(
                 name=arm.name, kind=control.name, spec=control.spec(), area=area, gain=gain, cost=cost,
-                affordable=affordable, chosen=False,
+                affordable=affordable, chosen=False, recall=recall,
             )
         )  # fmt: skip
     best: dict[str, Trial] = {}
@@ -388,6 +392,7 @@ def _compared(
                 bank=analyse(general, resamples=config.resamples) if general else None,
                 bank_gain=Difference.of(in_general) if in_general else None,
                 cost=None if own else costs.of(arm, tuning=False),
+                recall=None if own else costs.recall(arm, tuning=False),
                 language=None if own else costs.language(arm),
             )
         )

@@ -151,6 +151,7 @@ def _compared_table(run: HoldRun) -> Html:
         "gain over nothing",
         "adjusted p",
         "questions lost",
+        "recall lost",
         "lead of the first",
     ]
     general = any(arm.bank for arm in run.compared)
@@ -162,7 +163,7 @@ def _compared_table(run: HoldRun) -> Html:
             interval(area),
             _difference(arm.gain),
             "" if arm.gain is None else p_value(arm.gain.p),
-            "" if arm.cost is None else arm.cost.summary,
+            *("" if cost is None else cost.summary for cost in (arm.cost, arm.recall)),
             _difference(run.versus.get(arm.name)),
         ]
         rows.append([*row, _difference(arm.bank_gain)] if general else row)
@@ -191,11 +192,12 @@ def _trials_table(trials: Sequence[Trial]) -> Html:
             number(trial.area),
             _difference(trial.gain),
             trial.cost.summary,
+            "" if trial.recall is None else trial.recall.summary,
             "chosen" if trial.chosen else "" if trial.affordable else "over the budget",
         ]
         for trial in trials
     ]
-    return html_table(["control", "area", "gain over nothing", "questions lost", ""], rows)
+    return html_table(["control", "area", "gain over nothing", "questions lost", "recall lost", ""], rows)
 
 
 def _difference(found: Difference | None) -> str:

@@ -11,6 +11,7 @@ from telic.lazy import imports
 from telic.models.control import build, registry
 
 if TYPE_CHECKING:
+    from telic.steering.anchor import Anchor
     from telic.steering.belief import Belief
     from telic.steering.guidance import Guidance
     from telic.steering.hold import Hold
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from telic.steering.vector import Vector
 
 __all__ = [
+    "Anchor",
     "Belief",
     "Guidance",
     "Hold",
@@ -36,6 +38,7 @@ __all__ = [
 __getattr__ = imports(
     __name__,
     {
+        "Anchor": "telic.steering.anchor",
         "Belief": "telic.steering.belief",
         "Guidance": "telic.steering.guidance",
         "Hold": "telic.steering.hold",
@@ -49,6 +52,7 @@ __getattr__ = imports(
 )
 
 registry.declare(
+    anchor="telic.steering.anchor:Anchor",
     belief="telic.steering.belief:belief",
     guidance="telic.steering.guidance:Guidance",
     hold="telic.steering.hold:Hold",
