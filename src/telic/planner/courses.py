@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 
-from telic.games.base import build
 from telic.planner.act_cloning import clone_acts
 from telic.planner.actor import Constant
-from telic.planner.acts import DISTILLING, ActSet, acts_for, distil, load_acts
+from telic.planner.acts import DISTILLING, ActSet, distil
 from telic.planner.buffer import Transitions
 from telic.planner.experience import Experience
 from telic.planner.planner import Planner
@@ -45,13 +44,12 @@ class Course:
     """What it chooses among."""
 
 
-def by_acts(shop: Workshop) -> Course:
+def by_acts(shop: Workshop, acts: ActSet) -> Course:
     """Try out dialogue acts, clone those that paid off, and improve on that by TD3+BC."""
     config, model = shop.config, shop.model
     natural = shop.experience(NATURAL, shop.unsteered, max(2, config.episodes // QUARTER))
     one: dict[str, Any] = {"tokens": config.prefix_tokens, "action_size": 1, "seed": config.seed}
     self_clone = shop.clone(SELF_CLONE, Planner.new(model, reads="nothing", **one), natural.examples[::QUARTER])
-    acts = load_acts(config.acts or acts_for(build(shop.game)))
     basis = _basis(shop, acts, self_clone)
     stages, known = {SELF_CLONE: self_clone}, list[Transitions]()
     latest = Planner.new(model, acts=basis, remembers=True, seed=config.seed)

@@ -14,8 +14,10 @@ from typing import Any
 
 from telic.agents.player import ModelPlayer, Player
 from telic.errors import ConfigError
+from telic.games.base import build
 from telic.models import Control, Model, Reply
 from telic.models.local import LocalModel
+from telic.planner.acts import acts_for, load_acts
 from telic.planner.config import PROMPTS, TrainConfig
 from telic.planner.courses import SELF_CLONE, Course, by_acts, by_utterances
 from telic.planner.evaluation import Judged, judge_arms, returns_by_task
@@ -92,7 +94,8 @@ def train(
         **settings: single fields of `TrainConfig`, over those of `config`.
 
     Raises:
-        ConfigError: the purpose has no game, the model is no local one, or the run to be resumed was another one.
+        ConfigError: the purpose has no game, the model is no local one, the acts cannot be read, or the run to be
+            resumed was another one.
         DataError: nothing that was said earned more than is usual: there is nothing to learn from.
     """
     config = TrainConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
@@ -103,11 +106,15 @@ def train(
             f"purpose {purpose.name!r} has no game, which says what success is; add one, such as: [game] name = "
             '"elicitation"'
         )
+    game = build(purpose.game)
+    acts = load_acts(config.acts or acts_for(game)) if config.mapping == "acts" else None
     described = {
         "model": model.name,
         "purpose": purpose.model_dump(mode="json", exclude_none=True, exclude={"planner"}),
         "train": config.model_dump(mode="json", exclude={"concurrency"}, exclude_none=True),
     }
+    if acts is not None:  # the file may change
+        described["acts"] = {act.name: list(act.says) for act in acts.acts}
     if resume is not None:
         run = RunFolder.resume(resume, described)
     else:
@@ -116,8 +123,7 @@ def train(
         on_start(run.path)
     with run:
         shop = Workshop(model, purpose, config, run, on_stage, on_reply)
-        course = by_acts(shop) if config.mapping == "acts" else by_utterances(shop)
-        return _chosen(shop, course)
+        return _chosen(shop, by_utterances(shop) if acts is None else by_acts(shop, acts))
 
 
 def _chosen(shop: Workshop, course: Course) -> TrainRun:

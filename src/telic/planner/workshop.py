@@ -11,7 +11,7 @@ from typing import Any
 from telic.agents.agent import controls_of
 from telic.agents.player import ModelPlayer, Player
 from telic.agents.scripted_players import TalkingPlayer
-from telic.dialogue import Message
+from telic.dialogue import Dialogue, Message
 from telic.episodes import Episode
 from telic.games.base import Game, build
 from telic.models import Control, Reply
@@ -124,12 +124,20 @@ class Workshop:
         return TalkingPlayer("reciter", partial(Reciter, acts))
 
     def rehearsal(self, acts: ActSet, n: int) -> list[tuple[Message, ...]]:
-        """What the model is told before each turn of episodes in which the acts are recited."""
+        """What the model is told before each turn of episodes in which the acts are recited.
+
+        Every other time without the game's instructions: as `chat` and `serve` tell it, the purpose alone.
+        """
         what, begun = "rehearsal", time.monotonic()
         episodes = self.episodes(what, "train", self.reciter(acts), n)
         self.done(f"episodes/{what}", begun, {"return": mean(returns_by_task(episodes).values()) or 0.0})
         spec, player = self.spec_of("train"), self.player([], what)
-        return [said.messages for episode in episodes for said in utterances(episode, spec, player)]
+        told = [said.messages for episode in episodes for said in utterances(episode, spec, player)]
+        own = self.purpose.system_prompt or None
+        return [
+            tuple(Dialogue(messages[1:]).with_system(own)) if place % 2 and messages[0].role == "system" else messages
+            for place, messages in enumerate(told)
+        ]
 
     def clone(self, name: str, planner: Planner, examples: Sequence[Example], weights: Any = None) -> Planner:
         """Clone utterances into a planner."""

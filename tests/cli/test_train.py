@@ -1,0 +1,55 @@
+"""`telic train`: mistakes are found before anything is played."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from telic.models import load
+from tests.cli.conftest import Run
+from tests.models import tiny
+
+GAME = 'name = "travel"\nsystem = "Ask first."\n\n[game]\nname = "elicitation"\n'
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "telic.cli.train.load_model", lambda name: load(name) if name == "fake" else tiny.local("llama")
+    )
+
+
+@pytest.fixture
+def travel(tmp_path: Path) -> Path:
+    path = tmp_path / "travel.toml"
+    path.write_text(GAME)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--model", "fake"), "does not run in this process"),
+        (("--acts", "nowhere.toml"), "expected a TOML file, or one of general"),
+        (("--episodes", "1"), "episodes"),
+        (("--mapping", "guessed"), "guessed"),
+        (("--resume", "no-such-run"), "no-such-run"),
+    ],
+)
+def test_mistakes_are_said_before_anything_is_played(
+    run: Run, travel: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    outcome = run("train", str(travel), "--runs", str(travel.parent / "runs"), *arguments)
+    assert outcome.status in (1, 2)
+    assert said in outcome.error
+    assert "Traceback" not in outcome.error
+    assert not (travel.parent / "runs").exists()
+
+
+def test_a_purpose_without_a_game_says_what_to_add(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "plain.toml"
+    path.write_text('name = "plain"\nsystem = "Be kind."\n')
+    outcome = run("train", str(path))
+    assert outcome.status in (1, 2)
+    assert "[game]" in outcome.error
