@@ -36,6 +36,8 @@ class Turn(BaseModel):
     """Tokens of the speaker's view when it started to speak."""
     readings: dict[str, Any] = Field(default_factory=dict)
     """What was read off the model, e.g. `attention`: mass on the system prompt per layer."""
+    scores: dict[str, float] = Field(default_factory=dict)
+    """In a self-chat: by name of a probe that binds every reply, how its judge scored the utterance."""
     act: str = ""
     """In a game: the kind of act; `text` is its content. Empty for what the game itself says."""
     reward: dict[str, float] = Field(default_factory=dict)

@@ -72,6 +72,8 @@ class Probe(_Part):
     """What reports call the probe; by default the question itself. No two probes share a name."""
     family: Text = "own"
     """Kind of instruction that is probed. Results are also given per family."""
+    every_reply: bool = False
+    """Whether the instruction binds every reply, so that what is said in the dialogue is judged as well."""
 
     @model_validator(mode="before")
     @classmethod

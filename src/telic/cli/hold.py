@@ -109,7 +109,9 @@ def _print(run: HoldRun) -> None:
     for arm in run.compared:
         gain = "" if arm.gain is None else str(arm.gain)
         costs = ("" if cost is None else cost.summary for cost in (arm.cost, arm.recall))
-        rows.append((arm.name, str(arm.stability.area), gain, *costs))
-    print_table(("control", "area under the curve", "gain over nothing", "questions lost", "recall lost"), rows)
+        said = "" if arm.spoken is None else str(arm.spoken.kept)
+        rows.append((arm.name, str(arm.stability.area), gain, said, *costs))
+    header = ("control", "area under the curve", "gain over nothing", "utterances", "questions lost", "recall lost")
+    print_table(header, rows)
     say()
     say(run.headline[:1].upper() + run.headline[1:] + ".")

@@ -82,7 +82,9 @@ class Measure:
         assert run.folder is not None
         report = write_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:
-            print_json({"folder": str(run.folder), "report": str(report), **run.stability.model_dump(mode="json")})
+            said = run.spoken.model_dump(mode="json") if run.spoken else None
+            found = run.stability.model_dump(mode="json")
+            print_json({"folder": str(run.folder), "report": str(report), **found, "spoken": said})
         else:
             print_run(run, report)
         if not run.stability.counts.probed:
@@ -125,6 +127,8 @@ def print_run(run: StabilityRun, report: Path) -> None:
     if stability.area.value is not None:
         area = stability.area
         say(f"Area under the curve {_number(area.value)} [{_number(area.low)}, {_number(area.high)}], n = {area.n}.")
+    if (found := run.spoken) is not None:
+        say(f"In the dialogue itself: {found}.")
     if stability.counts.errors:
         failed = sum(stability.counts.errors.values())
         say(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")

@@ -18,7 +18,19 @@ from telic.errors import DataError
 from telic.stability.decay import Correlation, Decay, attention_decay, correlate
 from telic.statistics import Comparison, Interval, bootstrap_clustered, holm, mean, paired_difference
 
-__all__ = ["ALPHA", "Counts", "Drop", "Followed", "Point", "Stability", "analyse", "areas", "score_by_round"]
+__all__ = [
+    "ALPHA",
+    "Counts",
+    "Drop",
+    "Followed",
+    "Observation",
+    "Point",
+    "Stability",
+    "analyse",
+    "areas",
+    "curve_of",
+    "score_by_round",
+]
 
 ALPHA = 0.05
 FOLLOWED = 0.5  # a probe is followed at round 0 from this mean score on
@@ -167,12 +179,12 @@ def analyse(episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0
         reasons["followed"] = followed
     families = sorted({branch.family for _, branch in observed})
     return Stability(
-        curve=_curve(observed, resamples, seed),
+        curve=curve_of(observed, resamples, seed),
         drops=drops,
         drift_round=drift_round,
         area=area,
         families={
-            family: _curve([seen for seen in observed if seen[1].family == family], resamples, seed)
+            family: curve_of([seen for seen in observed if seen[1].family == family], resamples, seed)
             for family in families
         },
         followed=None if isinstance(followed, str) else followed,
@@ -215,7 +227,8 @@ def _by_side(scores: Scores) -> dict[tuple[int, str], dict[int, float]]:
     }
 
 
-def _curve(observed: Sequence[Observation], resamples: int, seed: int) -> list[Point]:
+def curve_of(observed: Sequence[Observation], resamples: int, seed: int) -> list[Point]:
+    """The mean score at each round, with its interval over dialogues."""
     scores = _scores(observed)
     points = []
     for round_ in sorted({branch.round for _, branch in observed}):
@@ -335,7 +348,7 @@ def _followed(
             kept.append((dialogue, branch.model_copy(update={"answers": answers})))
     drops, drift_round = _drops(_scores(kept), resamples, seed)
     return Followed(
-        curve=_curve(kept, resamples, seed),
+        curve=curve_of(kept, resamples, seed),
         drops=drops,
         drift_round=drift_round,
         chosen=len(chosen),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from telic.episodes import Episode
@@ -44,12 +44,24 @@ def of_arm(episodes: Iterable[Episode], stage: str, arm: Arm) -> list[Episode]:
     return sorted((e for e in episodes if e.id.startswith(prefix)), key=lambda episode: episode.id)
 
 
+def areas_by_id(episodes: Sequence[Episode]) -> dict[str, float | None]:
+    """The area under the stability curve of each dialogue."""
+    return {episode.id: area for episode, area in areas(episodes)}
+
+
 def compare(
-    episodes: Sequence[Episode], stage: str, one: Arm, other: Arm, *, resamples: int = 2000, seed: int = 0
+    episodes: Sequence[Episode],
+    stage: str,
+    one: Arm,
+    other: Arm,
+    *,
+    by: Callable[[Sequence[Episode]], Mapping[str, float | None]] = areas_by_id,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Comparison:
-    """Difference of the areas under the stability curves, `one - other`, paired over dialogues."""
+    """Difference of two arms, `one - other`, paired over dialogues: of the areas under the curves, or `by`."""
     found = [
-        {episode.id.rpartition("/")[2]: area for episode, area in areas(of_arm(episodes, stage, arm))}
+        {name.rpartition("/")[2]: value for name, value in by(of_arm(episodes, stage, arm)).items()}
         for arm in (one, other)
     ]
     both = sorted(found[0].keys() & found[1].keys())

@@ -37,6 +37,8 @@ class Triplet(BaseModel):
     """The probe question, put on a branch that the dialogue never sees."""
     judge: dict[str, Any]
     """The judge of the answer, in the form of a purpose file."""
+    every_reply: bool = False
+    """Whether the instruction binds every reply, so that what is said in the dialogue is judged as well."""
     good: tuple[str, ...] = ()
     """Answers that the judge has to pass."""
     bad: tuple[str, ...] = ()
@@ -99,7 +101,8 @@ class Bank(Sequence[Triplet]):
         """Load the user's own bank.
 
         The file has a `[[triplets]]` table for each triplet, with the keys `id`, `system`, `ask` and `judge`, and
-        perhaps `family`, `good` and `bad`. A `family` at the top of the file is that of all triplets without one.
+        perhaps `family`, `every_reply`, `good` and `bad`. A `family` or `every_reply` at the top of the file is that
+        of all triplets without one.
 
         Raises:
             DataError: the file cannot be read, or an entry is wrong; the message names both.
@@ -226,17 +229,19 @@ def _parse(path: Traversable | Path) -> dict[str, Any]:
 def _read(path: Traversable | Path, family: str) -> list[Triplet]:
     """Read a bank file; every judge is built once, so that a broken one is found before anything is played."""
     table = _parse(path)
-    family = table.pop("family", family)
+    shared = {"family": family} | {key: table.pop(key) for key in ("family", "every_reply") if key in table}
     entries = table.pop("triplets", [])
     if table:
-        raise DataError(f"{path}: unknown key {next(iter(table))!r}; expected family and [[triplets]] tables")
+        raise DataError(
+            f"{path}: unknown key {next(iter(table))!r}; expected family, every_reply and [[triplets]] tables"
+        )
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(f"{path}: triplets is {entries!r}; expected [[triplets]] tables")
     triplets = []
     for number, entry in enumerate(entries, start=1):
         place = f"{path}: triplet {number} ({entry.get('id', 'without an id')!r})"
         try:
-            triplet = Triplet.model_validate({"family": family, **entry})
+            triplet = Triplet.model_validate({**shared, **entry})
             triplet.build_judge()
         except ValidationError as error:
             first = error.errors()[0]

@@ -150,6 +150,8 @@ def _compared_table(run: HoldRun) -> Html:
         "area under the curve",
         "gain over nothing",
         "adjusted p",
+        "utterances that keep it",
+        "gain in these",
         "questions lost",
         "recall lost",
         "lead of the first",
@@ -163,6 +165,8 @@ def _compared_table(run: HoldRun) -> Html:
             interval(area),
             _difference(arm.gain),
             "" if arm.gain is None else p_value(arm.gain.p),
+            "" if arm.spoken is None else interval(arm.spoken.kept),
+            _difference(arm.spoken_gain),
             *("" if cost is None else cost.summary for cost in (arm.cost, arm.recall)),
             _difference(run.versus.get(arm.name)),
         ]

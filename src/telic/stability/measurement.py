@@ -21,6 +21,7 @@ from telic.stability.analysis import Stability, analyse
 from telic.stability.bank import Bank, Triplet, openers
 from telic.stability.config import MeasureConfig
 from telic.stability.selfchat import Plan, Probe, Protocol, Side, judges_that_ask, play
+from telic.stability.spoken import Spoken, spoken
 
 __all__ = ["HOW", "StabilityRun", "Start", "describe", "measure", "plan_dialogues", "protocol_of", "replies_to_come"]
 
@@ -39,6 +40,11 @@ class StabilityRun:
     folder: Path | None = None
     document: dict[str, Any] = field(default_factory=dict)
     """The run folder's `config.toml`: what was asked for, and with which versions."""
+
+    @property
+    def spoken(self) -> Spoken | None:
+        """Whether what is said in the dialogue keeps what binds every reply; None where no probe is of that kind."""
+        return spoken(self.episodes, resamples=self.stability.resamples, seed=self.stability.seed)
 
     @property
     def curve(self) -> Any:
@@ -227,14 +233,16 @@ def _sampling(config: MeasureConfig, purpose: Purpose | None) -> tuple[Sampling,
 def _triplet_side(
     triplet: Triplet, config: MeasureConfig, controls: Sequence[Control] = (), probed: bool = True
 ) -> Side:
-    probe = Probe(triplet.id, triplet.family, triplet.ask, triplet.build_judge())
+    probe = Probe(triplet.id, triplet.family, triplet.ask, triplet.build_judge(), triplet.every_reply)
     drawn = _sampling(config, None)
     return Side(triplet.id, triplet.system, (probe,) if probed else (), triplet.family, tuple(controls), *drawn)
 
 
 def _purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Control] | None = None) -> Side:
     purpose.check(build)
-    probes = tuple(Probe(probe.name, probe.family, probe.ask, build(probe.judge)) for probe in purpose.probes)
+    probes = tuple(
+        Probe(probe.name, probe.family, probe.ask, build(probe.judge), probe.every_reply) for probe in purpose.probes
+    )
     held = controls_of(purpose) if controls is None else tuple(controls)
     return Side(purpose.name, purpose.system_prompt, probes, "own", held, *_sampling(config, purpose))
 

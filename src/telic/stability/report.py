@@ -11,6 +11,7 @@ from telic.report_parts import config_section, interval, number, p_value, senten
 from telic.reports import Html, details, element, figure_svg, page, save_png, section, table, tiles
 from telic.stability.analysis import Point, Stability, score_by_round
 from telic.stability.figures import attention_figure, curve_figure, families_figure, heat_figure
+from telic.stability.spoken import Spoken, spoken
 from telic.statistics import Interval
 
 __all__ = ["write_report"]
@@ -31,13 +32,15 @@ def write_report(folder: Path, stability: Stability, episodes: Iterable[Episode]
     Returns:
         The path of the page.
     """
+    shown = list(episodes)
     sections = [
         _overview(stability),
         _curve_section(stability),
+        _spoken_section(spoken(shown, resamples=stability.resamples, seed=stability.seed)),
         _families_section(stability),
         _followed_section(stability),
         _attention_section(stability),
-        _transcripts_section(list(episodes)),
+        _transcripts_section(shown),
         _missing_section(stability),
         config_section(config, {"resamples": stability.resamples, "seed": stability.seed}),
     ]
@@ -135,6 +138,24 @@ def _drop_table(stability: Stability) -> Html:
         for drop in stability.drops
     ]
     return element("div", table(header, rows), class_="numbers")
+
+
+def _spoken_section(found: Spoken | None) -> Html:
+    if found is None:
+        return Html("")
+    svg = figure_svg(
+        curve_figure(found.curve), "Share of utterances that keep what binds every reply, with a 95 % band"
+    )
+    text = (
+        "Probes ask what the model still knows; this is what it does unasked. Where an instruction binds every reply, "
+        f"the utterances of the dialogue are judged as well: {found}; p = {p_value(found.p)}."
+    )
+    return section(
+        "In the dialogue itself",
+        element("p", text),
+        element("div", svg, _curve_table(found.curve), class_="columns"),
+        element("p", "Rounds count the speaker's own utterances.", class_="note"),
+    )
 
 
 def _families_section(stability: Stability) -> Html:

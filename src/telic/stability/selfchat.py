@@ -16,7 +16,7 @@ from typing import Any
 
 from telic.agents.player import seed_of
 from telic.episodes import Answer, Branch, Episode, Turn
-from telic.errors import TelicError
+from telic.errors import ConfigError, TelicError
 from telic.judges import Judge, Score
 from telic.judges.base import judge_all
 from telic.models import Control, Model, Reply, Request, Sampling, Session
@@ -32,6 +32,19 @@ class Probe:
     family: str
     ask: str
     judge: Judge
+    every_reply: bool = False
+    """Whether the utterances of the dialogue are judged too; by rule, as they are said.
+
+    Raises:
+        ConfigError: the judge asks a model.
+    """
+
+    def __post_init__(self) -> None:
+        if self.every_reply and judges_that_ask(self.judge):
+            raise ConfigError(
+                f"probe {self.name!r}: every_reply needs a judge by rule, since every utterance is judged as it is "
+                "said; this one asks a model"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +258,19 @@ class _Dialogue:
             tokens=reply.new_tokens,
             prompt_tokens=reply.prompt_tokens,
             readings=_readings(reply),
+            scores={} if failed else self._scores(role, reply.text),
         )
         self.episode.turns.append(turn)
         return [] if failed else self._said(role, reply.text, round_)
+
+    def _scores(self, role: str, text: str) -> dict[str, float]:
+        """How an utterance keeps what binds every reply; what cannot be decided is left out."""
+        found = {
+            probe.name: _guarded(probe.judge, [(text, "")])[0].value
+            for probe in self.sides[role].probes
+            if probe.every_reply
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
     def _probes(self, role: str, round_: int) -> list[Task]:
         if round_ % self.protocol.probe_every and round_ != self.protocol.rounds:
