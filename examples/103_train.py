@@ -1,0 +1,60 @@
+"""A planner for a travel agent: a frozen model learns which dialogue act to play when, and asks instead of chatting.
+
+python examples/103_train.py                      # about 40 minutes on a laptop
+python examples/103_train.py --episodes 64 --held-out 40 --act-epochs 6   # a rough one, in ten
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import telic
+
+PURPOSE = """
+name = "travel"
+system = "You are a travel agent. Find out what the customer wants before you suggest anything."
+
+[game]
+name = "elicitation"
+domain = "travel"
+rounds = 3
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train a planner, and talk to the model that it steers.")
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--episodes", type=int, default=256, help="of each collection")
+    parser.add_argument("--held-out", type=int, default=100, help="episodes to judge it on")
+    parser.add_argument("--act-epochs", type=int, default=12, help="in which the acts are distilled")
+    parser.add_argument("--acts", help="a TOML file of your own acts")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    asked = parser.parse_args()
+    purpose = telic.Purpose.from_text(PURPOSE, "103_train.py")
+    model = telic.load(asked.model)
+
+    run = telic.train(
+        model,
+        purpose,
+        folder=asked.runs,
+        episodes=asked.episodes,
+        validation=max(2, asked.held_out // 2),
+        held_out=asked.held_out,
+        act_epochs=asked.act_epochs,
+        acts=asked.acts,
+        rl_steps=0,
+        baselines=False,
+        on_stage=lambda stage: print(f"  {stage.name}: {stage.seconds:.0f} s"),
+    )
+    print(run.headline)
+
+    # The planner is a control like any other: it steers wherever the model speaks.
+    for name, controls in (("unsteered", []), ("planner", [run.planner.control()])):
+        agent = telic.Agent(model, purpose, controls=controls, temperature=0.0, max_new_tokens=40)
+        print(f"{name}:", agent.reply("Hello! I would like to get away for a while."))
+    print(f"Saved in {run.path}")
+
+
+if __name__ == "__main__":
+    main()
