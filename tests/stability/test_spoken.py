@@ -16,7 +16,7 @@ from telic.purpose import Purpose
 from telic.stability import Bank, measure
 from telic.stability.report import write_report
 from telic.stability.selfchat import Probe
-from telic.stability.spoken import kept, spoken
+from telic.stability.spoken import kept_by_id, spoken
 
 SAILOR = """
 name = "sailor"
@@ -74,7 +74,7 @@ def test_the_side_that_opens_counts_its_own_utterances() -> None:
     found = spoken([episode], resamples=100)
     assert found is not None
     assert [(point.round, point.stability) for point in found.curve] == [(1, 0.5), (2, 0.5)]
-    assert kept([episode]) == {"one": pytest.approx((0.75 + 0.0) / 2)}
+    assert kept_by_id([episode]) == {"one": pytest.approx((0.75 + 0.0) / 2)}
     assert spoken([episode.model_copy(update={"turns": turns[:1]})]) is None
 
 

@@ -22,12 +22,13 @@ from telic.errors import ConfigError
 from telic.games.base import Game
 from telic.models.local import LocalModel
 from telic.planner.cloning import CloneConfig, descend
+from telic.planner.config import ACT_EPOCHS, ACT_TOKENS
 from telic.planner.gradient import Example, Utterances
 from telic.planner.upmapping import embeddings_of
 
 __all__ = ["Act", "ActSet", "Context", "Reciter", "act_sets", "acts_for", "distil", "load_acts"]
 
-DISTILLING = CloneConfig(epochs=12, lr=1e-2, batch=4)
+DISTILLING = CloneConfig(epochs=ACT_EPOCHS, lr=1e-2, batch=4)
 """How the prefixes of acts are learnt. Batches are small, since each prefix learns from its own act alone."""
 GENERAL = "general"
 """The acts for any trade."""
@@ -155,7 +156,7 @@ def distil(
     acts: ActSet | None = None,
     *,
     dialogues: Sequence[Sequence[Message]] = (),
-    tokens: int = 6,
+    tokens: int = ACT_TOKENS,
     contexts: int = 3,
     config: CloneConfig = DISTILLING,
     on_epoch: Callable[[int, float], None] | None = None,

@@ -8,7 +8,12 @@ from pydantic import Field
 
 from telic.settings import Settings
 
-__all__ = ["PROMPTS", "TrainConfig"]
+__all__ = ["ACT_EPOCHS", "ACT_TOKENS", "PROMPTS", "TrainConfig"]
+
+ACT_TOKENS = 6
+"""Prefix tokens of a dialogue act; two say little."""
+ACT_EPOCHS = 12
+"""In which they are distilled."""
 
 PROMPTS = {
     "elicitation": "In each turn, ask one short question about something that you have not been told yet. "
@@ -36,7 +41,7 @@ class TrainConfig(Settings):
     """TOML file of the acts, or the name of some that come with Telic; by default those for the game or its domain,
     or for any trade."""
     tokens: int | None = Field(default=None, ge=1)
-    """Prefix tokens; by default 6 for acts, of which two say little, and 2 if the mapping is learned."""
+    """Prefix tokens; by default 6 for acts, and 2 if the mapping is learned."""
     action_size: int = Field(default=64, ge=1)
     """Numbers of an action, if the mapping is learned."""
     width: int | None = Field(default=128, ge=1)
@@ -47,7 +52,7 @@ class TrainConfig(Settings):
     """Temperature of advantage-weighted cloning: the smaller, the more only the best counts."""
     cut_after_question: bool = False
     """Learn utterances up to their last question mark, and none without one."""
-    act_epochs: int = Field(default=12, ge=1)
+    act_epochs: int = Field(default=ACT_EPOCHS, ge=1)
     """Epochs in which the acts' prefixes are distilled."""
     clone_epochs: int = Field(default=4, ge=1)
     """Epochs of each cloning."""
@@ -80,4 +85,4 @@ class TrainConfig(Settings):
     @property
     def prefix_tokens(self) -> int:
         """Prefix tokens, those by default told apart."""
-        return self.tokens or {"acts": 6, "learned": 2}[self.mapping]
+        return self.tokens or {"acts": ACT_TOKENS, "learned": 2}[self.mapping]

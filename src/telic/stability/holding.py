@@ -28,7 +28,7 @@ from telic.stability.config import HoldConfig
 from telic.stability.costs import Cost, Costs
 from telic.stability.measurement import HOW, Start, describe, plan_dialogues, protocol_of, replies_to_come
 from telic.stability.selfchat import Plan, play
-from telic.stability.spoken import Spoken, kept, spoken
+from telic.stability.spoken import Spoken, kept_by_id, spoken
 from telic.statistics import Comparison, Interval, holm
 
 __all__ = ["Compared", "Difference", "HoldRun", "Trial", "hold", "read_hold_run"]
@@ -386,7 +386,10 @@ def _compared(
     for arm in arms:
         held, general = of_arm(episodes, HELD_OUT, arm), of_arm(episodes, BANK, arm)
         own = arm is nothing
-        by_words = compare(episodes, HELD_OUT, arm, nothing, by=kept, resamples=config.resamples)
+        said = spoken(held, resamples=config.resamples)
+        by_words = None
+        if said is not None and not own:
+            by_words = compare(episodes, HELD_OUT, arm, nothing, by=kept_by_id, resamples=config.resamples)
         in_general = None if own or not general else compare(episodes, BANK, arm, nothing, resamples=config.resamples)
         compared.append(
             Compared(
@@ -399,8 +402,8 @@ def _compared(
                 bank_gain=Difference.of(in_general) if in_general else None,
                 cost=None if own else costs.of(arm, tuning=False),
                 recall=None if own else costs.recall(arm, tuning=False),
-                spoken=spoken(held, resamples=config.resamples),
-                spoken_gain=None if own or not by_words.difference.n else Difference.of(by_words),
+                spoken=said,
+                spoken_gain=Difference.of(by_words) if by_words and by_words.difference.n else None,
                 language=None if own else costs.language(arm),
             )
         )

@@ -26,18 +26,18 @@ __all__ = ["Plan", "Probe", "Protocol", "Side", "judges_that_ask", "play"]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A question asked aside, and who judges the answer."""
+    """A question asked aside, and who judges the answer.
+
+    Raises:
+        ConfigError: every reply is to be judged, and the judge asks a model.
+    """
 
     name: str
     family: str
     ask: str
     judge: Judge
     every_reply: bool = False
-    """Whether the utterances of the dialogue are judged too; by rule, as they are said.
-
-    Raises:
-        ConfigError: the judge asks a model.
-    """
+    """Whether the utterances of the dialogue are judged too; by rule, as they are said."""
 
     def __post_init__(self) -> None:
         if self.every_reply and judges_that_ask(self.judge):

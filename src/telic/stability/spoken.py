@@ -15,7 +15,7 @@ from telic.episodes import Answer, Branch, Episode
 from telic.stability.analysis import Observation, Point, curve_of
 from telic.statistics import Interval, bootstrap_mean, mean, paired_difference
 
-__all__ = ["Spoken", "kept", "spoken"]
+__all__ = ["Spoken", "kept_by_id", "spoken"]
 
 
 class Spoken(BaseModel):
@@ -62,7 +62,7 @@ def spoken(episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0)
     )
 
 
-def kept(episodes: Sequence[Episode]) -> dict[str, float]:
+def kept_by_id(episodes: Sequence[Episode]) -> dict[str, float]:
     """By id of the dialogue: the share of its utterances that keep what binds every reply."""
     observed = [seen for number, episode in enumerate(episodes) for seen in _judged(number, episode)]
     return {episodes[number].id: share for number, share in _means(observed).items()}
