@@ -14,7 +14,7 @@ from telic.errors import ConfigError
 from telic.models.base import Continuation
 from telic.models.control import Control, Point
 from telic.models.local import LocalModel
-from telic.steering import Anchor, Guidance, Hold, Prompt, Reminder, SplitSoftmax, build
+from telic.steering import Anchor, Guidance, Hold, Prompt, Refresh, Reminder, SplitSoftmax, build
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, ask
 
@@ -75,21 +75,24 @@ class TestGuidance:
     def test_each_stream_keeps_its_cache(self, model: LocalModel) -> None:
         session = model.session(SYSTEM).user(LONG)
         session.reply(controls=(Guidance(2.0),), max_new_tokens=4, temperature=0.0)
-        assert session.companion is not None
-        read = len(session.companion.cache.tokens)
-        assert 0 < read < len(session.cache.tokens)
-        assert session.fork().companion is not session.companion
+        (companion,) = session.companions
+        assert 0 < len(companion.cache.tokens) < len(session.cache.tokens)
+        assert session.fork().companions[0] is not companion
 
     def test_a_batch_of_one_row_refuses(self) -> None:
         narrow = tiny.local("llama", max_batch=1)
         reply = narrow.generate([ask(SHORT, controls=(Guidance(2.0),))])[0]
         assert reply.finish == "error"
-        assert "two rows" in (reply.error or "")
+        assert "takes 2 rows" in (reply.error or "")
 
-    def test_two_of_them_are_refused(self, model: LocalModel) -> None:
-        reply = model.generate([ask(SHORT, controls=(Guidance(2.0), Guidance(3.0)))])[0]
-        assert reply.finish == "error"
-        assert "second stream" in (reply.error or "")
+    def test_two_of_them_act_one_after_the_other(self, model: LocalModel) -> None:
+        found = {}
+        for name, controls in (("plain", ()), ("one", (Guidance(3.0),)), ("two", (Guidance(3.0), Guidance(2.0)))):
+            seen = Logits()
+            model.generate([ask(SHORT, controls=(*controls, seen), max_new_tokens=1)])
+            found[name] = seen.seen[0]
+        without = found["plain"] + (found["plain"] - found["one"]) / 2
+        torch.testing.assert_close(found["two"], without + 2 * (found["one"] - without), atol=1e-3, rtol=1e-3)
 
     def test_more_requests_than_rows(self, model: LocalModel) -> None:
         requests = [ask(text, controls=(Guidance(2.0),), seed=i) for i, text in enumerate([SHORT, MIDDLE, LONG] * 5)]
@@ -97,30 +100,23 @@ class TestGuidance:
             assert reply.token_ids == model.generate([request])[0].token_ids
 
     def test_it_may_be_told_something_else(self) -> None:
-        assert Guidance(2.0, against="Be rude.").companion(TALK) == said(("system", "Be rude."), *_pairs(TALK[1:]))
-        assert Guidance(1.0).companion(TALK) is None
-        assert Guidance(2.0).companion(TALK[1:]) is None
+        assert Guidance(2.0, against="Be rude.").companions(TALK) == (said(("system", "Be rude."), *_pairs(TALK[1:])),)
+        assert Guidance(1.0).companions(TALK) == ()
+        assert Guidance(2.0).companions(TALK[1:]) == ()
 
     def test_a_companion_acts_after_those_before_it(self) -> None:
-        from telic.models.compatibility import say_companion
+        from telic.models.compatibility import say_companions
 
-        request = ask(SHORT, controls=(Reminder(), Guidance(2.0)))
-        told = say_companion(request)
-        assert told is not None
-        assert SYSTEM in told[0][-1].content
+        ((place, told),) = say_companions(ask(SHORT, controls=(Reminder(), Guidance(2.0))))
+        assert place == 1
+        assert SYSTEM in told[-1].content
 
 
 class TestAnchor:
     def test_it_lies_between_the_whole_dialogue_and_its_end(self, model: LocalModel) -> None:
-        found = {}
-        fresh = (TALK[0], TALK[-1])
-        for name, messages, controls in (("all", TALK, ()), ("end", fresh, ()), ("both", TALK, (Anchor(0.3),))):
-            seen = Logits()
-            model.generate([replace(ask(SHORT, controls=(*controls, seen), max_new_tokens=1), messages=messages)])
-            found[name] = seen.seen[0]
-        assert (found["all"] - found["end"]).abs().max() > 1e-2, "the dialogue makes no difference: nothing is tested"
-        expected = found["all"] + 0.3 * (found["end"] - found["all"])
-        torch.testing.assert_close(found["both"], expected, atol=1e-4, rtol=1e-4)
+        whole, end = logits(model, TALK), logits(model, (TALK[0], TALK[-1]))
+        assert (whole - end).abs().max() > 1e-2, "the dialogue makes no difference: nothing is tested"
+        torch.testing.assert_close(logits(model, TALK, Anchor(0.3)), whole + 0.3 * (end - whole), atol=1e-4, rtol=1e-4)
 
     def test_the_first_turn_is_as_it_was(self, model: LocalModel) -> None:
         plain, bent = (
@@ -131,12 +127,46 @@ class TestAnchor:
     def test_what_the_second_stream_knows(self) -> None:
         long = said(*_pairs(TALK), ("assistant", "Four."), ("user", "Five?"))
         assert long[0].role == "system"
-        assert Anchor().companion(long) == (long[0], long[-1])
-        assert Anchor(keep=1).companion(long) == (long[0], *long[-3:])
-        assert Anchor(keep=9).companion(long) is None
-        assert Anchor(0.0).companion(long) is None
-        assert Anchor().companion(long[:2]) is None
-        assert Anchor().companion(long[1:]) is None
+        assert Anchor().companions(long) == ((long[0], long[-1]),)
+        assert Anchor(keep=1).companions(long) == ((long[0], *long[-3:]),)
+        assert Anchor(keep=9).companions(long) == ()
+        assert Anchor(0.0).companions(long) == ()
+        assert Anchor().companions(long[:2]) == ()
+        assert Anchor().companions(long[1:]) == ()
+
+
+class TestRefresh:
+    def test_it_adds_what_the_system_prompt_does_in_a_first_turn(self, model: LocalModel) -> None:
+        end = TALK[-1]
+        expected = logits(model, TALK) + 0.7 * (logits(model, (TALK[0], end)) - logits(model, (end,)))
+        torch.testing.assert_close(logits(model, TALK, Refresh(0.7)), expected, atol=1e-4, rtol=1e-4)
+
+    @pytest.mark.parametrize("strength", [0.5, 1.0, 1.8])
+    def test_the_first_turn_is_guided(self, model: LocalModel, strength: float) -> None:
+        first = TALK[:2]
+        guided = logits(model, first, Guidance(max(1.0, strength)))
+        torch.testing.assert_close(logits(model, first, Refresh(strength)), guided, atol=1e-4, rtol=1e-4)
+
+    def test_beside_another_control_with_a_stream(self, model: LocalModel) -> None:
+        one = logits(model, TALK, Anchor(0.4))
+        end = TALK[-1]
+        expected = one + logits(model, (TALK[0], end)) - logits(model, (end,))
+        torch.testing.assert_close(logits(model, TALK, Anchor(0.4), Refresh(1.0)), expected, atol=1e-4, rtol=1e-4)
+
+    def test_what_the_streams_know(self) -> None:
+        end = (TALK[0], TALK[-1])
+        assert Refresh().companions(TALK) == (end, end[1:])
+        assert Refresh(against="Be rude.").companions(TALK)[1] == said(("system", "Be rude."), *_pairs(end[1:]))
+        assert Refresh().companions(TALK[:2]) == ()
+        assert Refresh(1.5).companions(TALK[:2]) == (TALK[1:2],)
+        assert Refresh(0.0).companions(TALK) == Refresh().companions(TALK[1:]) == ()
+
+
+def logits(model: LocalModel, messages: tuple[Message, ...], *controls: Control) -> torch.Tensor:
+    """Of the reply's first token."""
+    seen = Logits()
+    model.generate([replace(ask(SHORT, controls=(*controls, seen), max_new_tokens=1), messages=messages)])
+    return seen.seen[0]
 
 
 class TestHold:
@@ -217,6 +247,8 @@ def test_the_prompt_is_added_or_replaced() -> None:
         ({"name": "guidance", "gamma": float("nan")}, "gamma"),
         ({"name": "anchor", "weight": 1.5}, "weight = 1.5"),
         ({"name": "anchor", "keep": -1}, "keep = -1"),
+        ({"name": "refresh", "strength": -1.0}, "strength = -1.0"),
+        ({"name": "refresh", "keep": -1}, "keep = -1"),
         ({"name": "split_softmax", "k": 1.5}, "k is 1.5"),
         ({"name": "split_softmax", "span": "all"}, "span"),
         ({"name": "hold", "gain": -1}, "gain"),
@@ -231,7 +263,7 @@ def test_wrong_settings_are_named(spec: dict[str, Any], part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "control", [Hold(2.0, per="head"), SplitSoftmax(0.5, span="turn"), Guidance(1.2), Anchor(0.2, 1), Reminder(3)]
+    "control", [Hold(2.0, per="head"), SplitSoftmax(0.5, span="turn"), Guidance(1.2), Anchor(0.2, 1), Refresh(1.5), Reminder(3)]
 )
 def test_a_control_is_what_its_table_says(control: Control) -> None:
     assert build(control.spec()) == control

@@ -8,7 +8,7 @@ import pytest
 
 from telic.models import LocalModel, Reply, Request
 from telic.models.control import Control
-from telic.steering import Anchor, Guidance, Hold, Prompt, Reminder, SplitSoftmax
+from telic.steering import Anchor, Guidance, Hold, Prompt, Refresh, Reminder, SplitSoftmax
 from tests.models import tiny
 
 pytestmark = pytest.mark.model
@@ -21,6 +21,8 @@ CONTROLS: dict[str, tuple[Control, ...]] = {
     "split_softmax": (SplitSoftmax(0.7),),
     "hold": (Hold(2.0),),
     "anchor": (Anchor(0.5),),
+    "refresh": (Refresh(1.0),),
+    "anchor and guidance": (Anchor(0.5), Guidance(1.5)),
     "several": (Reminder(every=2), Hold(1.5), Guidance(1.3)),
 }
 OPTIONS: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": 6, "logprobs": True, "ignore_eos": True}
@@ -52,7 +54,7 @@ def test_a_cached_answer_is_that_of_a_fresh_reading(model: LocalModel, name: str
     request = talked(model, CONTROLS[name])
     assert request.session is not None
     fresh = request.session.fork()
-    fresh.cache, fresh.companion = None, None
+    fresh.cache, fresh.companions = None, []
     again = fresh.request(controls=CONTROLS[name], **OPTIONS)
     cached = model.generate([request])[0]
     assert cached.cached_tokens > 0

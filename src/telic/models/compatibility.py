@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from telic.models.base import Model, Request
     from telic.models.control import Control, Point
 
-__all__ = ["MESSAGES_ONLY", "refuse_unsupported", "say", "say_companion"]
+__all__ = ["MESSAGES_ONLY", "refuse_unsupported", "say", "say_companions"]
 
 MESSAGES_ONLY: frozenset[Point] = frozenset({"messages"})
 """The points of a model of which only the text is within reach."""
@@ -50,25 +50,18 @@ def say(request: Request) -> tuple[Message, ...]:
     return messages
 
 
-def say_companion(request: Request) -> tuple[tuple[Message, ...], Control] | None:
-    """What the second stream is told, and the control that wants it; None where no control does.
+def say_companions(request: Request) -> list[tuple[int, tuple[Message, ...]]]:
+    """What each further stream is told, and which of the request's controls wants it, as its place among them.
 
-    Controls listed before that one have changed the messages by then; those listed after it change both streams'.
-
-    Raises:
-        ModelError: two controls want a second stream.
+    Controls listed before that one have changed the messages by then; those listed after it change all streams'.
     """
-    wanting = [control for control in request.controls if control.companion(request.messages) is not None]
-    if not wanting:
-        return None
-    if len(wanting) > 1:
-        names = " and ".join(repr(control.name) for control in wanting)
-        raise ModelError(f"controls {names} both want a second stream, and a row has one; drop one of them")
     messages = request.messages
-    for control in request.controls:
-        told = control.companion(messages) if control is wanting[0] else None
-        messages = control.messages(messages) if told is None else told
-    return messages, wanting[0]
+    streams: list[tuple[int, tuple[Message, ...]]] = []
+    for place, control in enumerate(request.controls):
+        streams = [(owner, control.messages(told)) for owner, told in streams]
+        streams += [(place, told) for told in control.companions(messages)]
+        messages = control.messages(messages)
+    return streams
 
 
 def _listing(names: Iterable[str]) -> str:

@@ -167,15 +167,15 @@ class Control:
         """Change the next token's logits (float32), one line per row."""
         return logits_R_V
 
-    def companion(self, messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
-        """What a second stream is told, which reads along and gets the same reply; None for no second stream.
+    def companions(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
+        """What further streams are told, which read along and get the same reply; by default there are none.
 
-        A control with a second stream overrides `contrast` instead of `logits`.
+        Where a control has streams, `contrast` is called instead of `logits`.
         """
-        return None
+        return ()
 
-    def contrast(self, logits_R_V: torch.Tensor, companion_R_V: torch.Tensor) -> torch.Tensor:
-        """Put the next token's logits (float32) and those of the second stream together."""
+    def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
+        """Put the next token's logits (float32) and those of the K further streams together."""
         return logits_R_V
 
 

@@ -16,12 +16,11 @@ import torch
 from telic.errors import ModelError
 from telic.models.base import FinishReason, Reply, Request
 from telic.models.cache import CachePool, KeyValueCache, take_prefix
-from telic.models.compatibility import say, say_companion
+from telic.models.compatibility import say, say_companions
 from telic.models.control import Row
 from telic.models.forward import Chunk, Runner, Track, control_key
 from telic.models.generation import Generation, controlled_logits
 from telic.models.sampling import Draws, draw, fresh_seed
-from telic.models.session import Session
 from telic.rendering import Template
 
 __all__ = ["Engine", "Generation"]
@@ -109,13 +108,13 @@ class Engine:
         for (generation, chunk), rows in zip(chunks, logits, strict=True):
             if not chunk.wanted:  # its prompt goes on, or was steered
                 continue
-            if generation.companion or generation.follows:
+            if generation.companions or generation.follows:
                 generation.pending.append(rows)
             elif generation.forced:
                 self._score(generation, chunk, rows)
             else:
                 ready.append((generation, rows[-1]))
-        for generation in [g for g in self.active if g.companion and all(stream.read for stream in g.streams)]:
+        for generation in [g for g in self.active if g.companions and all(stream.read for stream in g.streams)]:
             assert generation.track is not None
             if generation.forced:
                 whole = Chunk(generation.track, generation.prompt_length - 1, len(generation.track.tokens))
@@ -147,7 +146,7 @@ class Engine:
             generation = self.queue.popleft()
             try:
                 self._prepare(generation)
-                self._prepare_companion(generation)
+                self._prepare_companions(generation)
             except ModelError as error:
                 self._finish(generation, "error", error=str(error))
                 continue
@@ -163,24 +162,20 @@ class Engine:
         self._compact()
         self.runner.arena.fit(max((len(g.track.tokens) for g in self.active if g.track), default=0))
 
-    def _prepare_companion(self, generation: Generation) -> None:
-        """Make the second stream, if a control wants one."""
+    def _prepare_companions(self, generation: Generation) -> None:
+        """Make the further streams that controls want."""
         request = generation.request
-        wanted = say_companion(request)
-        if wanted is None:
-            return
-        if self.max_batch < 2:
-            raise ModelError(f"control {wanted[1].name!r} needs two rows a reply, and this model's batch has one")
-        messages, generation.contrast = wanted
-        session = request.session
-        if session is not None and session.companion is None:
-            session.companion = Session(session.model)
+        wanted = say_companions(request)
+        if len(wanted) >= self.max_batch:
+            names = " and ".join(dict.fromkeys(repr(request.controls[owner].name) for owner, _ in wanted))
+            raise ModelError(f"{names}: a reply takes {len(wanted) + 1} rows, and this model's batch has {self.max_batch}")
         drawn = replace(request.sampling, seed=generation.seed)
-        twin = replace(request, sampling=drawn, readings=frozenset(), session=session.companion if session else None)
-        generation.companion = Generation(
-            twin, forced=generation.forced, follows=True, said=messages, arrival=generation.arrival
-        )
-        self._prepare(generation.companion)
+        for place, (owner, messages) in enumerate(wanted):
+            session = None if request.session is None else request.session.companion(place)
+            twin = replace(request, sampling=drawn, readings=frozenset(), session=session)
+            stream = Generation(twin, forced=generation.forced, owner=owner, said=messages, arrival=generation.arrival)
+            generation.companions.append(stream)
+            self._prepare(stream)
 
     def _prepare(self, generation: Generation) -> None:
         """Render the request and find out what it can take over from its session's cache."""
@@ -330,8 +325,8 @@ class Engine:
     def _decode(self, generations: Sequence[Generation], logits_R_V: torch.Tensor) -> None:
         broken = logits_R_V.amax(-1).isnan()
         for r, generation in enumerate(generations):
-            if generation.companion:
-                broken[r] |= generation.companion.pending[-1].isnan().any()
+            for stream in generation.companions:
+                broken[r] |= stream.pending[-1].isnan().any()
         if broken.any():
             for r in broken.nonzero().flatten().tolist():
                 self._finish(generations[r], "error", error="the model computed what is not a number")
@@ -341,7 +336,7 @@ class Engine:
             logits_R_V = logits_R_V[~broken]
             if not generations:
                 return
-        others = [g.companion.pending[-1][-1] if g.companion else None for g in generations]
+        others = [[stream.pending[-1][-1] for stream in g.companions] for g in generations]
         logits_R_V = controlled_logits(generations, logits_R_V, others)
         settings = [g.request.sampling for g in generations]
         tokens = draw(logits_R_V, settings, [g.draws for g in generations if g.draws is not None])
@@ -356,10 +351,11 @@ class Engine:
     def _score(self, generation: Generation, chunk: Chunk, logits_W_V: torch.Tensor) -> None:
         """Look up the forced tokens in the logits of the positions before them."""
         track = chunk.sequence
-        others = torch.cat(generation.companion.pending) if generation.companion else [None] * len(logits_W_V)
-        for position, logits_V, other_V in zip(chunk.wanted, logits_W_V, others, strict=True):
+        streams = [torch.cat(stream.pending) for stream in generation.companions]
+        for place, (position, logits_V) in enumerate(zip(chunk.wanted, logits_W_V, strict=True)):
             track.row.generated = track.tokens[generation.prompt_length : position + 1]
-            logits_V = controlled_logits([generation], logits_V[None], [other_V])[0]
+            others = [stream_W_V[place] for stream_W_V in streams]
+            logits_V = controlled_logits([generation], logits_V[None], [others])[0]
             if position + 1 < len(chunk.sequence.tokens):
                 token = chunk.sequence.tokens[position + 1]
                 generation.logprobs.append(float(torch.log_softmax(logits_V, dim=-1)[token]))
@@ -448,8 +444,8 @@ class Engine:
         return KeyValueCache(tuple(track.tokens[:length]), segments, control_key(generation.request))
 
     def _release(self, generation: Generation) -> None:
-        if generation.companion:
-            self._release(generation.companion)
+        for stream in generation.companions:
+            self._release(stream)
         self.active.remove(generation)
         for waiting in self.active:
             if waiting.leader is generation:  # gone before it had read the prompt: read it oneself

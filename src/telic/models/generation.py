@@ -11,7 +11,7 @@ import torch
 from telic.dialogue import Message
 from telic.models.base import Reply, Request
 from telic.models.cache import KeyValueCache
-from telic.models.control import Control, Insertion
+from telic.models.control import Insertion
 from telic.models.forward import Track
 from telic.models.sampling import Draws
 
@@ -43,16 +43,14 @@ class Generation:
     """Whether each forced token was the most likely one."""
     leader: Generation | None = None
     """Another request with the same prompt, whose reading of it this one waits for."""
-    companion: Generation | None = None
-    """The second stream, which reads along."""
-    contrast: Control | None = None
-    """The control that puts the two streams together."""
-    follows: bool = False
-    """Whether this is a second stream: it says what the first one says."""
+    companions: list[Generation] = field(default_factory=list)
+    """Further streams, which read along."""
+    owner: int | None = None
+    """If this is a further stream, which says what the first one says: the place of the control that wants it."""
     said: tuple[Message, ...] | None = None
-    """What a second stream is told."""
+    """What a further stream is told."""
     pending: list[torch.Tensor] = field(default_factory=list)
-    """Logits that wait for those of the other stream."""
+    """Logits that wait for those of the other streams."""
     insertions: list[Sequence[Insertion]] = field(default_factory=list)
     """What each of its controls inserts into the prompt."""
     unsteered: bool = False
@@ -63,9 +61,14 @@ class Generation:
     """What the session remembers of a row whose prompt was read again, with a prefix in its midst."""
 
     @property
+    def follows(self) -> bool:
+        """Whether it is a further stream."""
+        return self.owner is not None
+
+    @property
     def streams(self) -> list[Generation]:
         """The request's rows of the batch."""
-        return [self] if self.companion is None else [self, self.companion]
+        return [self, *self.companions]
 
     @property
     def read(self) -> bool:
@@ -79,22 +82,24 @@ class Generation:
 
 
 def controlled_logits(
-    generations: Sequence[Generation], logits_R_V: torch.Tensor, companions: Sequence[torch.Tensor | None]
+    generations: Sequence[Generation], logits_R_V: torch.Tensor, companions: Sequence[Sequence[torch.Tensor]]
 ) -> torch.Tensor:
-    """Let the controls of each row change its logits; `companions` has [V] of the second stream, where there is one."""
+    """Let the controls of each row change its logits; `companions` has [V] of each of the row's further streams."""
     depth = max((len(g.request.controls) for g in generations), default=0)
     for level in range(depth):
-        carriers: dict[tuple[int, bool], list[int]] = {}
+        carriers: dict[tuple[int, int], list[int]] = {}
+        streams: list[list[torch.Tensor]] = []
         for r, generation in enumerate(generations):
             controls = generation.request.controls
+            found = zip(generation.companions, companions[r], strict=True)
+            streams.append([logits_V for stream, logits_V in found if stream.owner == level])
             if level < len(controls) and "logits" in controls[level].points:
-                control = controls[level]
-                carriers.setdefault((id(control), control is generation.contrast), []).append(r)
-        for (_, contrasts), rows in carriers.items():
+                carriers.setdefault((id(controls[level]), len(streams[r])), []).append(r)
+        for (_, count), rows in carriers.items():
             control = generations[rows[0]].request.controls[level]
-            if contrasts:
-                other = torch.stack([logits_V for r in rows if (logits_V := companions[r]) is not None])
-                changed = control.contrast(logits_R_V[rows], other)
+            if count:
+                others_K_R_V = torch.stack([torch.stack([streams[r][k] for r in rows]) for k in range(count)])
+                changed = control.contrast(logits_R_V[rows], others_K_R_V)
             else:
                 tracks = [generations[r].track for r in rows]
                 changed = control.logits([track.row for track in tracks if track is not None], logits_R_V[rows])

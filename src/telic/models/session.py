@@ -31,8 +31,8 @@ class Session:
         self.dialogue = dialogue or Dialogue()
         self.cache: Any = None
         self.memory: dict[str, Any] = {}
-        self.companion: Session | None = None
-        """What a control's second stream has read of this dialogue."""
+        self.companions: list[Session] = []
+        """What the further streams of controls have read of this dialogue."""
 
     def system(self, content: str) -> Session:
         """Say what the model is for. Replaces an earlier system prompt."""
@@ -54,8 +54,14 @@ class Session:
         twin = Session(self.model, self.dialogue)
         twin.cache = self.cache
         twin.memory = deepcopy(self.memory)
-        twin.companion = self.companion.fork() if self.companion else None
+        twin.companions = [companion.fork() for companion in self.companions]
         return twin
+
+    def companion(self, place: int) -> Session:
+        """What a further stream reads into, one for each place."""
+        while len(self.companions) <= place:
+            self.companions.append(Session(self.model))
+        return self.companions[place]
 
     def request(
         self,

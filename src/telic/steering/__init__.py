@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from telic.steering.guidance import Guidance
     from telic.steering.hold import Hold
     from telic.steering.prompt import Prompt
+    from telic.steering.refresh import Refresh
     from telic.steering.reminder import Reminder
     from telic.steering.saving import from_pretrained, save_pretrained
     from telic.steering.split_softmax import SplitSoftmax
@@ -27,6 +28,7 @@ __all__ = [
     "Guidance",
     "Hold",
     "Prompt",
+    "Refresh",
     "Reminder",
     "SplitSoftmax",
     "Vector",
@@ -43,6 +45,7 @@ __getattr__ = imports(
         "Guidance": "telic.steering.guidance",
         "Hold": "telic.steering.hold",
         "Prompt": "telic.steering.prompt",
+        "Refresh": "telic.steering.refresh",
         "Reminder": "telic.steering.reminder",
         "SplitSoftmax": "telic.steering.split_softmax",
         "Vector": "telic.steering.vector",
@@ -58,6 +61,7 @@ registry.declare(
     hold="telic.steering.hold:Hold",
     planner="telic.planner.steer:steer",
     prompt="telic.steering.prompt:Prompt",
+    refresh="telic.steering.refresh:Refresh",
     reminder="telic.steering.reminder:Reminder",
     split_softmax="telic.steering.split_softmax:SplitSoftmax",
     vector="telic.steering.vector:vector",

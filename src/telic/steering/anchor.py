@@ -12,7 +12,7 @@ from telic.models.control import Control, Point
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Anchor"]
+__all__ = ["Anchor", "begun_anew"]
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,25 @@ class Anchor(Control):
                 "a number of exchanges of 0 or more"
             )
 
-    def companion(self, messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
-        """The system prompt and the end of the dialogue; None where that is all there is."""
-        if not self.weight or not messages or messages[0].role != "system":
-            return None
-        asked = [place for place, message in enumerate(messages) if message.role == "user"]
-        if len(asked) <= self.keep + 1:
-            return None
-        return (messages[0], *messages[asked[-1 - self.keep] :])
+    def companions(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
+        """The system prompt and the end of the dialogue; nothing where that is all there is."""
+        fresh = begun_anew(messages, self.keep) if self.weight else None
+        return () if fresh is None else (fresh,)
 
-    def contrast(self, logits_R_V: torch.Tensor, companion_R_V: torch.Tensor) -> torch.Tensor:
+    def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
         """Interpolate between the two streams."""
-        return logits_R_V + self.weight * (companion_R_V - logits_R_V)
+        return logits_R_V + self.weight * (companions_K_R_V[0] - logits_R_V)
+
+
+def begun_anew(messages: tuple[Message, ...], keep: int) -> tuple[Message, ...] | None:
+    """The system prompt and the last user message, with so many exchanges before it.
+
+    Returns:
+        None if there is no system prompt, or no more than that was said.
+    """
+    if not messages or messages[0].role != "system":
+        return None
+    asked = [place for place, message in enumerate(messages) if message.role == "user"]
+    if len(asked) <= keep + 1:
+        return None
+    return (messages[0], *messages[asked[-1 - keep] :])

@@ -13,7 +13,7 @@ from telic.models.control import Control, Point
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Guidance"]
+__all__ = ["Guidance", "without"]
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,17 @@ class Guidance(Control):
         if not math.isfinite(self.gamma):
             raise ConfigError(f"control 'guidance': gamma is {self.gamma!r}; expected a number, such as 1.5")
 
-    def companion(self, messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
+    def companions(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
         """The dialogue without its system prompt, or with another."""
         if self.gamma == 1 or not messages or messages[0].role != "system":
-            return None
-        other = (Message(role="system", content=self.against),) if self.against else ()
-        return (*other, *messages[1:])
+            return ()
+        return (without(messages, self.against),)
 
-    def contrast(self, logits_R_V: torch.Tensor, companion_R_V: torch.Tensor) -> torch.Tensor:
+    def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
         """Extrapolate from the second stream's logits through the first one's."""
-        return companion_R_V + self.gamma * (logits_R_V - companion_R_V)
+        return companions_K_R_V[0] + self.gamma * (logits_R_V - companions_K_R_V[0])
+
+
+def without(messages: tuple[Message, ...], against: str) -> tuple[Message, ...]:
+    """The dialogue without its system prompt, or with the one `against` it."""
+    return (*((Message(role="system", content=against),) if against else ()), *messages[1:])
