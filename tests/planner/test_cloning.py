@@ -25,6 +25,8 @@ from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM
 from tests.planner.test_planner import trained
 from tests.planner.test_steer import planner_of
 
+Loss = Callable[[tiny.Case, Example, torch.Tensor], torch.Tensor]
+
 
 def messages(user: str, system: str | None = SYSTEM) -> tuple[Message, ...]:
     return tuple(Dialogue().with_system(system).add("user", user))
@@ -39,34 +41,47 @@ def examples() -> list[Example]:
     ]
 
 
-def plain_loss(case: tiny.Case, example: Example, prefix_L_D: torch.Tensor, end: int) -> torch.Tensor:
-    """The same by one full pass of transformers, context included."""
+def plain(case: tiny.Case, example: Example, prefix_L_D: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The tokens of an utterance and their logits, by one full pass of transformers, context included."""
     network, model = case.reference.model, case.model
     ids = model.tokenizer(example.text, add_special_tokens=False)["input_ids"]
-    target = torch.tensor([*ids, *([end] if example.ends else [])])
+    target = torch.tensor([*ids, *([tiny.EOS] if example.ends else [])])
     prompt = torch.tensor(model.render(example.messages).token_ids)
     embed = network.get_input_embeddings()
     inputs = torch.cat([embed(prompt), prefix_L_D, embed(target[:-1])])
-    logits = network(inputs_embeds=inputs[None], use_cache=False).logits[0, -len(target) :]
-    return torch.nn.functional.cross_entropy(logits.float(), target, reduction="sum")
+    return target, network(inputs_embeds=inputs[None], use_cache=False).logits[0, -len(target) :].float()
 
 
+def plain_nll(case: tiny.Case, example: Example, prefix_L_D: torch.Tensor) -> torch.Tensor:
+    target, logits = plain(case, example, prefix_L_D)
+    return torch.nn.functional.cross_entropy(logits, target, reduction="sum")
+
+
+def plain_divergence(case: tiny.Case, example: Example, prefix_L_D: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        without = plain(case, example, prefix_L_D[:0])[1].log_softmax(-1)
+    steered = plain(case, example, prefix_L_D)[1].log_softmax(-1)
+    return torch.nn.functional.kl_div(steered, without, reduction="sum", log_target=True)
+
+
+@pytest.mark.parametrize(("loss", "plain_loss"), [("nll", plain_nll), ("divergence", plain_divergence)])
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "mistral", "gemma3", "gpt2"])
-def test_the_gradient_is_that_of_the_whole_pass(architecture: str) -> None:
+def test_the_gradient_is_that_of_the_whole_pass(architecture: str, loss: str, plain_loss: Loss) -> None:
     case = tiny.case(architecture)
     given = examples()
     utterances = Utterances(case.model, given)
     drawn = torch.randn(len(given), 3, case.model.hidden_size, generator=torch.Generator().manual_seed(0))
     prefixes, twin = drawn.clone().requires_grad_(), drawn.clone().requires_grad_()
     order = [2, 0, 3, 1]
-    found = utterances.likelihoods(order, prefixes[order])
-    expected = [plain_loss(case, given[n], twin[n], tiny.EOS) for n in order]
+    loss_of = getattr(utterances, loss)
+    found = loss_of(order, prefixes[order])
+    expected = [plain_loss(case, given[n], twin[n]) for n in order]
     assert found.loss_B.tolist() == pytest.approx([float(loss.detach()) for loss in expected], rel=1e-4, abs=1e-3)
     assert found.tokens_B.tolist() == [utterances.tokens[n] for n in order]
-    alone = [utterances.likelihoods([n], prefixes[[n]]).loss_B.item() for n in order]
+    alone = [loss_of([n], prefixes[[n]]).loss_B.item() for n in order]
     assert alone == pytest.approx(found.loss_B.tolist(), rel=1e-4, abs=1e-3)
     weights = torch.tensor([0.5, 2.0, 1.0, 0.1])
-    (found.loss_B * weights).sum().backward()  # type: ignore[no-untyped-call]
+    (found.loss_B * weights).sum().backward()
     (torch.stack(expected) * weights).sum().backward()  # type: ignore[no-untyped-call]
     assert prefixes.grad is not None
     assert twin.grad is not None
@@ -91,10 +106,10 @@ def test_contexts_are_read_once_or_again_where_the_memory_is_short() -> None:
     # The long dialogue is that of two examples.
     assert sum(counts) == sum(len(case.model.render(e.messages).token_ids) for e in examples()[:3])
     poor = Utterances(case.model, examples(), cache_bytes=1)
-    one, other = (made.likelihoods(range(4), prefixes).loss_B.tolist() for made in (rich, poor))
+    one, other = (made.nll(range(4), prefixes).loss_B.tolist() for made in (rich, poor))
     assert one == pytest.approx(other, abs=1e-4)
     with case.counting() as counts:
-        rich.likelihoods([1, 3], prefixes[:2])
+        rich.nll([1, 3], prefixes[:2])
     # Prefix and utterance only.
     assert sum(counts) == 2 * (2 + max(rich.tokens[1], rich.tokens[3]) - 1)
 
@@ -118,16 +133,30 @@ def test_what_cannot_be_learnt_from() -> None:
     with pytest.raises(ModelError, match="example 0 does not fit"):
         Utterances(model, [Example(messages(SHORT), LONG)])
     with pytest.raises(ConfigError, match="without a prefix token"):
-        Utterances(model, [Example(messages(SHORT), "Hi")]).likelihoods([0], torch.zeros(1, 0, 32))
+        Utterances(model, [Example(messages(SHORT), "Hi")]).nll([0], torch.zeros(1, 0, 32))
 
 
 # Cloning
 
 
+def test_a_soft_clone_leaves_the_model_more_as_it_is_than_a_hard_one() -> None:
+    model = tiny.local("llama")
+    utterances = Utterances(model, examples())
+    away = []
+    for soft in (None, False, True):
+        planner = planner_of(model)
+        if soft is not None:
+            clone(planner, model, examples(), config=FAST.model_copy(update={"soft": soft}))
+        with torch.no_grad():
+            away.append(float(utterances.divergence(range(4), planner(utterances.states)).loss_B.mean()))
+    unlearnt, hard, softly = away
+    assert 0 < softly < unlearnt < hard
+
+
 def nll(model: LocalModel, planner: Planner, given: list[Example]) -> list[float]:
     utterances = Utterances(model, given)
     with torch.no_grad():
-        return utterances.likelihoods(range(len(given)), planner(utterances.states)).loss_B.tolist()
+        return utterances.nll(range(len(given)), planner(utterances.states)).loss_B.tolist()
 
 
 FAST = CloneConfig(epochs=12, lr=0.05, policy_lr=0.01, batch=2)
@@ -282,7 +311,7 @@ def test_distilled_acts_make_the_model_say_them() -> None:
     for act in acts.acts:
         given = Utterances(model, [Example(context, text) for text in act.says])
         totals = {
-            name: float(given.likelihoods(range(len(given)), prefix.expand(len(given), -1, -1)).loss_B.sum())
+            name: float(given.nll(range(len(given)), prefix.expand(len(given), -1, -1)).loss_B.sum())
             for name, prefix in prefixes.items()
         }
         assert min(totals, key=totals.__getitem__) == act.name

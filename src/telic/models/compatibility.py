@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from telic.errors import ModelError, UnsupportedControlError
+from telic.errors import UnsupportedControlError
 
 if TYPE_CHECKING:
     from telic.dialogue import Message
     from telic.models.base import Model, Request
-    from telic.models.control import Control, Point
+    from telic.models.control import Point
 
 __all__ = ["MESSAGES_ONLY", "refuse_unsupported", "say", "say_companions"]
 

@@ -168,7 +168,8 @@ class Engine:
         wanted = say_companions(request)
         if len(wanted) >= self.max_batch:
             names = " and ".join(dict.fromkeys(repr(request.controls[owner].name) for owner, _ in wanted))
-            raise ModelError(f"{names}: a reply takes {len(wanted) + 1} rows, and this model's batch has {self.max_batch}")
+            rows = f"a reply takes {len(wanted) + 1} rows, and this model's batch has {self.max_batch}"
+            raise ModelError(f"{names}: {rows}")
         drawn = replace(request.sampling, seed=generation.seed)
         for place, (owner, messages) in enumerate(wanted):
             session = None if request.session is None else request.session.companion(place)

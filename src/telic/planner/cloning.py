@@ -46,6 +46,9 @@ class CloneConfig(Settings):
     """AdamW's."""
     clip: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """The gradient's norm is clipped at this."""
+    soft: bool = False
+    """Learn what the unsteered model might have said at each token, instead of the token that was said: what leaves it
+    as it is, from few examples."""
     seed: int = 0
     """Draws the order of the examples."""
 
@@ -55,7 +58,8 @@ class CloneRun:
     """What came of it."""
 
     losses: tuple[float, ...]
-    """Per epoch: the weighted mean negative log-likelihood per token, in nats, while it was learnt from."""
+    """Per epoch: the weighted mean per token, in nats, while it was learnt from; of the negative log-likelihood, or, if
+    soft, of the divergence from the unsteered model."""
     steps: int
     """Updates in all."""
     examples: int
@@ -97,7 +101,7 @@ def clone(
 ) -> CloneRun:
     """Train a planner, in place, so that the steered model says the examples' utterances.
 
-    The loss of a step is `sum_i w_i nll_i / sum_i w_i tokens_i` over its batch. What is trained is the clone and, if
+    The loss of a step is `sum_i w_i loss_i / sum_i w_i tokens_i` over its batch. What is trained is the clone and, if
     it is a learned one, the up-mapping; the model stays frozen.
 
     Args:
@@ -163,13 +167,14 @@ def descend(
     groups = [{"params": [parameters[name]], "lr": rate, "initial": rate} for name, rate in rates.items()]
     optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
     batches = -(-len(utterances) // config.batch)
+    loss_of = utterances.divergence if config.soft else utterances.nll
     losses = keep.restore(parameters, optimiser) if keep else []
     for epoch in range(len(losses), config.epochs):
         total = spoken = 0.0
         for number, index_B in enumerate(_batches(utterances.tokens, config, epoch)):
             for group in optimiser.param_groups:
                 group["lr"] = group["initial"] * (1 - (epoch * batches + number) / (config.epochs * batches))
-            found = utterances.likelihoods(index_B, prefixes(index_B))
+            found = loss_of(index_B, prefixes(index_B))
             weights_B = weights_N[index_B].to(found.loss_B.device)
             loss, tokens = (weights_B * found.loss_B).sum(), (weights_B * found.tokens_B).sum()
             optimiser.zero_grad()

@@ -49,7 +49,9 @@ def by_acts(shop: Workshop, acts: ActSet) -> Course:
     config, model = shop.config, shop.model
     natural = shop.experience(NATURAL, shop.unsteered, max(2, config.episodes // QUARTER))
     one: dict[str, Any] = {"tokens": config.prefix_tokens, "action_size": 1, "seed": config.seed}
-    self_clone = shop.clone(SELF_CLONE, Planner.new(model, reads="nothing", **one), natural.examples[::QUARTER])
+    self_clone = shop.clone(
+        SELF_CLONE, Planner.new(model, reads="nothing", **one), natural.examples[::QUARTER], soft=True
+    )
     basis = _basis(shop, acts, self_clone)
     stages, known = {SELF_CLONE: self_clone}, list[Transitions]()
     latest = Planner.new(model, acts=basis, remembers=True, seed=config.seed)
@@ -73,7 +75,7 @@ def by_utterances(shop: Workshop) -> Course:
         return Planner.new(model, reads=reads, seed=config.seed, **sizes)
 
     natural = known = shop.experience(NATURAL, shop.unsteered, config.episodes)
-    stages = {SELF_CLONE: shop.clone(SELF_CLONE, new(), natural.examples[::QUARTER])}
+    stages = {SELF_CLONE: shop.clone(SELF_CLONE, new(), natural.examples[::QUARTER], soft=True)}
     latest = stages[SELF_CLONE]
     for number in range(1, config.rounds_of_cloning + 1):
         name = f"advantage-{number}"

@@ -23,7 +23,7 @@ from telic.models.base import Request, Sampling
 from telic.models.cache import KeyValueCache
 from telic.models.local import LocalModel
 
-__all__ = ["Example", "Likelihoods", "Utterances", "cut_after_question"]
+__all__ = ["Example", "Losses", "Utterances", "cut_after_question"]
 
 READ_ONCE = 64
 """Contexts read in one call, which bounds what the engine holds of them."""
@@ -43,11 +43,11 @@ class Example:
     """Whether the reply ends there, so that its end is learnt as well; not so for one that was cut short."""
 
 
-class Likelihoods(NamedTuple):
+class Losses(NamedTuple):
     """What came of a batch."""
 
     loss_B: torch.Tensor
-    """Negative log-likelihood of each utterance, summed over its tokens, in nats; with gradient."""
+    """Of each utterance, summed over its tokens, in nats; with gradient."""
     tokens_B: torch.Tensor
     """Number of tokens of each."""
 
@@ -67,6 +67,8 @@ class _Context:
     messages: tuple[Message, ...]
     state_D: torch.Tensor | None = None
     length: int = 0
+    last: int = 0
+    """Its last token."""
     keys_values: torch.Tensor | None = field(default=None, repr=False)
     """[layers, 2, kv_heads, C, head_dim]."""
 
@@ -115,8 +117,8 @@ class Utterances:
         found = [self._contexts[place].state_D for place in self._place]
         return torch.stack([state_D for state_D in found if state_D is not None])
 
-    def likelihoods(self, index_B: Sequence[int], prefixes_B_L_D: torch.Tensor) -> Likelihoods:
-        """How likely some of the utterances are after prefix tokens.
+    def nll(self, index_B: Sequence[int], prefixes_B_L_D: torch.Tensor) -> Losses:
+        """How unlikely some of the utterances are after prefix tokens: the negative log-likelihoods.
 
         Args:
             index_B: which examples.
@@ -125,20 +127,41 @@ class Utterances:
         Raises:
             ConfigError: there is no prefix token.
         """
+        found = self._steered(index_B, prefixes_B_L_D)
+        return found.summed(torch.nn.functional.cross_entropy(found.logits_M_V, found.tokens_M, reduction="none"))
+
+    def divergence(self, index_B: Sequence[int], prefixes_B_L_D: torch.Tensor) -> Losses:
+        """How far prefix tokens move the model along some of the utterances: KL(without them || with them).
+
+        Soft targets (Hinton et al., arXiv 1503.02531): each token tells of all others that might have been said, where
+        its likelihood tells of itself. Arguments and errors as for `nll`.
+        """
+        found = self._steered(index_B, prefixes_B_L_D)
+        with torch.no_grad():
+            lasts_B = torch.tensor([self._contexts[self._place[number]].last for number in index_B])
+            last_B_1_D = self.model.model.get_input_embeddings()(lasts_B[:, None].to(found.logits_M_V.device))
+            told_M_V = self._logits(index_B, last_B_1_D, again=1).logits_M_V.log_softmax(-1)
+        steered_M_V = found.logits_M_V.log_softmax(-1)
+        return found.summed((told_M_V.exp() * (told_M_V - steered_M_V)).sum(-1))
+
+    def _steered(self, index_B: Sequence[int], prefixes_B_L_D: torch.Tensor) -> _Logits:
+        if not prefixes_B_L_D.shape[1]:
+            raise ConfigError("without a prefix token there is nothing to learn: the model is frozen")
+        return self._logits(index_B, prefixes_B_L_D)
+
+    def _logits(self, index_B: Sequence[int], before_B_L_D: torch.Tensor, again: int = 0) -> _Logits:
+        """Run utterances after `before`, which follows on the contexts less so many tokens that are read again."""
         network = self.model.model
         tokens = [self._tokens[number] for number in index_B]
-        count, longest = prefixes_B_L_D.shape[1], max(map(len, tokens))
-        if not count:
-            raise ConfigError("without a prefix token there is nothing to learn: the model is frozen")
-        contexts = [self._contexts[self._place[number]] for number in index_B]
-        past = self._past(contexts)
+        count, longest = before_B_L_D.shape[1], max(map(len, tokens))
+        past = self._past([self._contexts[self._place[number]] for number in index_B], again)
         device = network.device
         padded_B_U = torch.tensor([[*own, *[0] * (longest - len(own))] for own in tokens], device=device)
         lengths_B = torch.tensor([len(own) for own in tokens], device=device)
         spoken_B_U = torch.arange(longest, device=device) < lengths_B[:, None]
         embedded = network.get_input_embeddings()(padded_B_U[:, :-1])
-        inputs = torch.cat([prefixes_B_L_D.to(embedded), embedded], dim=1)
-        # The last token is predicted only, and all tokens of the prefix are seen.
+        inputs = torch.cat([before_B_L_D.to(embedded), embedded], dim=1)
+        # The last token is predicted only, and all tokens before the utterance are seen.
         seen = torch.cat([past.read_B_C, spoken_B_U.new_ones(len(tokens), count), spoken_B_U[:, : longest - 1]], dim=1)
         output = network(
             inputs_embeds=inputs,
@@ -147,13 +170,9 @@ class Utterances:
             past_key_values=DynamicCache(past.layers),
             logits_to_keep=0,  # all: for some of each row, torch would copy the output matrix for every row
         )
-        logits_B_U_V = output.logits[:, count - 1 :]
         # Token by token: along the vocabulary, which is contiguous, and without what is padded.
-        losses_M = torch.nn.functional.cross_entropy(
-            logits_B_U_V[spoken_B_U].float(), padded_B_U[spoken_B_U], reduction="none"
-        )
-        row_M = torch.arange(len(tokens), device=device).repeat_interleave(lengths_B)
-        return Likelihoods(losses_M.new_zeros(len(tokens)).index_add(0, row_M, losses_M), lengths_B)
+        logits_M_V = output.logits[:, count - 1 :][spoken_B_U].float()
+        return _Logits(logits_M_V, padded_B_U[spoken_B_U], lengths_B)
 
     def _tokens_of(self, example: Example) -> tuple[int, ...]:
         ids = self.model.tokenizer(example.text, add_special_tokens=False)["input_ids"]
@@ -180,13 +199,15 @@ class Utterances:
                     f"a context of {reply.prompt_tokens} tokens cannot be read: {reply.error or reply.finish}"
                 )
             context.state_D, context.length = torch.from_numpy(reply.state), len(cache.tokens)
+            context.last = cache.tokens[-1]
             context.keys_values = torch.cat([segment.keys_values for segment in cache.segments], dim=3)
             self._free -= context.keys_values.nbytes
 
-    def _past(self, contexts: Sequence[_Context]) -> _Past:
-        """What contexts have left, those that were forgotten read again."""
+    def _past(self, contexts: Sequence[_Context], less: int) -> _Past:
+        """What contexts have left, without the last so many tokens; those that were forgotten are read again."""
         self._read(list({id(context): context for context in contexts if context.keys_values is None}.values()))
-        past = _side_by_side([context.keys_values for context in contexts if context.keys_values is not None])
+        known = [context.keys_values for context in contexts if context.keys_values is not None]
+        past = _side_by_side([found[:, :, :, : found.shape[3] - less] for found in known])
         self._forget(contexts)
         return past
 
@@ -204,6 +225,20 @@ def _closing(model: LocalModel) -> tuple[int, ...]:
     rendering = model.render(turn, reply=False)
     after = rendering.token_ids[rendering.contents[1].end :][:1]
     return after if set(after) <= model.engine.stop_ids else ()
+
+
+class _Logits(NamedTuple):
+    """What the model expects at each token of a batch's utterances, M in all."""
+
+    logits_M_V: torch.Tensor
+    tokens_M: torch.Tensor
+    """What was said."""
+    lengths_B: torch.Tensor
+
+    def summed(self, loss_M: torch.Tensor) -> Losses:
+        """Losses of the tokens, by utterance."""
+        row_M = torch.arange(len(self.lengths_B), device=loss_M.device).repeat_interleave(self.lengths_B)
+        return Losses(loss_M.new_zeros(len(self.lengths_B)).index_add(0, row_M, loss_M), self.lengths_B)
 
 
 class _Past(NamedTuple):

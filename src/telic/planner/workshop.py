@@ -139,12 +139,14 @@ class Workshop:
             for place, messages in enumerate(told)
         ]
 
-    def clone(self, name: str, planner: Planner, examples: Sequence[Example], weights: Any = None) -> Planner:
-        """Clone utterances into a planner."""
+    def clone(
+        self, name: str, planner: Planner, examples: Sequence[Example], weights: Any = None, *, soft: bool = False
+    ) -> Planner:
+        """Clone utterances into a planner; softly, it is to leave the model as it is."""
 
         def learn() -> tuple[Planner, dict[str, float]]:
             config = self.config
-            how = CloneConfig(epochs=config.clone_epochs, lr=config.clone_lr, seed=config.seed)
+            how = CloneConfig(epochs=config.clone_epochs, lr=config.clone_lr, soft=soft, seed=config.seed)
             found = clone(planner, self.model, examples, weights, how, folder=self.folder / name / "state")
             losses = {"first": found.losses[0], "last": found.losses[-1]}
             return planner, {"examples": found.examples, "steps": found.steps, **losses}

@@ -22,10 +22,10 @@ __all__ = ["Refresh"]
 class Refresh(Control):
     """Adds to the logits what the system prompt would change at the dialogue's first turn.
 
-    `l_dialogue + strength (l_fresh_with - l_fresh_without)`. Of two more streams, the first knows the system prompt and
-    the last user message only, the second that message alone: what sets them apart is the system prompt's doing, while
-    it was still heeded. (An expert and an anti-expert, as in DExperts, arXiv 2105.03023, which are both the model.) What
-    `guidance` multiplies is what is left of it in the whole dialogue, which falls to next to nothing within four
+    `l_dialogue + strength (l_fresh_with - l_fresh_without)`. Of two more streams, the first knows the system prompt
+    and the last user message only, the second that message alone: what sets them apart is the system prompt's doing,
+    while it was still heeded. (An expert and an anti-expert, as in DExperts, arXiv 2105.03023; both are the model.)
+    What `guidance` multiplies is what is left of it in the whole dialogue, which falls to next to nothing within four
     exchanges; and unlike `anchor`, nothing is taken away from what the dialogue says.
 
     In the first turn, where the two are one, it is guidance with `gamma = max(1, strength)`.
