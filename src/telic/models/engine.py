@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import torch
 
+from telic.dialogue import Message
 from telic.errors import ModelError
 from telic.models.base import FinishReason, Reply, Request
 from telic.models.cache import CachePool, KeyValueCache, take_prefix
@@ -145,8 +146,12 @@ class Engine:
         while self.queue and free:
             generation = self.queue.popleft()
             try:
+                wanted = say_companions(generation.request)
+                if len(free) <= len(wanted) < self.max_batch:  # not yet room for all its streams
+                    self.queue.appendleft(generation)
+                    break
                 self._prepare(generation)
-                self._prepare_companions(generation)
+                self._prepare_companions(generation, wanted)
             except ModelError as error:
                 self._finish(generation, "error", error=str(error))
                 continue
@@ -154,18 +159,14 @@ class Engine:
             if longest + max(1, len(generation.forced)) > self.context:
                 self._finish(generation, "context")
                 continue
-            if len(generation.streams) > len(free):
-                self.queue.appendleft(generation)
-                break
             for stream in generation.streams:
                 self._place(stream, free.pop(0))
         self._compact()
         self.runner.arena.fit(max((len(g.track.tokens) for g in self.active if g.track), default=0))
 
-    def _prepare_companions(self, generation: Generation) -> None:
+    def _prepare_companions(self, generation: Generation, wanted: Sequence[tuple[int, tuple[Message, ...]]]) -> None:
         """Make the further streams that controls want."""
         request = generation.request
-        wanted = say_companions(request)
         if len(wanted) >= self.max_batch:
             names = " and ".join(dict.fromkeys(repr(request.controls[owner].name) for owner, _ in wanted))
             rows = f"a reply takes {len(wanted) + 1} rows, and this model's batch has {self.max_batch}"
