@@ -140,21 +140,32 @@ class TestAnchor:
 
 class TestRefresh:
     def test_it_adds_what_the_system_prompt_does_in_a_first_turn(self, model: LocalModel) -> None:
-        end = TALK[-1]
-        expected = logits(model, TALK) + 0.7 * (logits(model, (TALK[0], end)) - logits(model, (end,)))
-        torch.testing.assert_close(logits(model, TALK, Refresh(0.7)), expected, atol=1e-4, rtol=1e-4)
+        expected = logits(model, TALK).log_softmax(-1) + 0.7 * first_effect(model)
+        found = logits(model, TALK, Refresh(0.7, plausible=0.0)).log_softmax(-1)
+        torch.testing.assert_close(found, expected.log_softmax(-1), **CLOSE)
+
+    @pytest.mark.parametrize("plausible", [0.5, 0.9])
+    def test_only_what_is_plausible_at_the_end_is_moved(self, model: LocalModel, plausible: float) -> None:
+        whole, bent = logits(model, TALK), logits(model, TALK, Refresh(0.7, plausible=plausible))
+        ends = [logits(model, told).softmax(-1) for told in ((TALK[0], TALK[-1]), (TALK[-1],))]
+        likely = torch.stack([end >= plausible * end.max() for end in ends]).any(0)
+        assert 0 < int(likely.sum()) < likely.numel(), "all tokens are alike: nothing is tested"
+        assert torch.equal(whole[~likely], bent[~likely])
+        torch.testing.assert_close(bent[likely], (whole + 0.7 * first_effect(model))[likely], **CLOSE)
 
     @pytest.mark.parametrize("strength", [0.5, 1.0, 1.8])
     def test_the_first_turn_is_guided(self, model: LocalModel, strength: float) -> None:
         first = TALK[:2]
-        guided = logits(model, first, Guidance(max(1.0, strength)))
-        torch.testing.assert_close(logits(model, first, Refresh(strength)), guided, atol=1e-4, rtol=1e-4)
+        guided, found = (
+            logits(model, first, control).log_softmax(-1)
+            for control in (Guidance(max(1.0, strength)), Refresh(strength, plausible=0.0))
+        )
+        torch.testing.assert_close(found, guided, **CLOSE)
 
     def test_beside_another_control_with_a_stream(self, model: LocalModel) -> None:
-        one = logits(model, TALK, Anchor(0.4))
-        end = TALK[-1]
-        expected = one + logits(model, (TALK[0], end)) - logits(model, (end,))
-        torch.testing.assert_close(logits(model, TALK, Anchor(0.4), Refresh(1.0)), expected, atol=1e-4, rtol=1e-4)
+        expected = logits(model, TALK, Anchor(0.4)) + first_effect(model)
+        found = logits(model, TALK, Anchor(0.4), Refresh(1.0, plausible=0.0))
+        torch.testing.assert_close(found, expected, **CLOSE)
 
     def test_what_the_streams_know(self) -> None:
         end = (TALK[0], TALK[-1])
@@ -163,6 +174,15 @@ class TestRefresh:
         assert Refresh().companions(TALK[:2]) == ()
         assert Refresh(1.5).companions(TALK[:2]) == (TALK[1:2],)
         assert Refresh(0.0).companions(TALK) == Refresh().companions(TALK[1:]) == ()
+
+
+CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
+
+
+def first_effect(model: LocalModel) -> torch.Tensor:
+    """What the system prompt changes where the last message is all that was said."""
+    given, taken = (logits(model, told).log_softmax(-1) for told in ((TALK[0], TALK[-1]), (TALK[-1],)))
+    return given - taken
 
 
 def logits(model: LocalModel, messages: tuple[Message, ...], *controls: Control) -> torch.Tensor:
@@ -252,6 +272,7 @@ def test_the_prompt_is_added_or_replaced() -> None:
         ({"name": "anchor", "keep": -1}, "keep = -1"),
         ({"name": "refresh", "strength": -1.0}, "strength = -1.0"),
         ({"name": "refresh", "keep": -1}, "keep = -1"),
+        ({"name": "refresh", "plausible": 1.5}, "plausible = 1.5"),
         ({"name": "split_softmax", "k": 1.5}, "k is 1.5"),
         ({"name": "split_softmax", "span": "all"}, "span"),
         ({"name": "hold", "gain": -1}, "gain"),

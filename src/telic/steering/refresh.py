@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+
+import torch
 
 from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.models.control import Control, Point
 from telic.steering.anchor import begun_anew
 from telic.steering.guidance import without
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["Refresh"]
 
@@ -22,17 +21,23 @@ __all__ = ["Refresh"]
 class Refresh(Control):
     """Adds to the logits what the system prompt would change at the dialogue's first turn.
 
-    `l_dialogue + strength (l_fresh_with - l_fresh_without)`. Of two more streams, the first knows the system prompt
-    and the last user message only, the second that message alone: what sets them apart is the system prompt's doing,
-    while it was still heeded. (An expert and an anti-expert, as in DExperts, arXiv 2105.03023; both are the model.)
-    What `guidance` multiplies is what is left of it in the whole dialogue, which falls to next to nothing within four
-    exchanges; and unlike `anchor`, nothing is taken away from what the dialogue says.
+    `l_dialogue + strength (log p_fresh_with - log p_fresh_without)`. Of two more streams, the first knows the system
+    prompt and the last user message only, the second that message alone: what sets them apart is the system prompt's
+    doing, while it was still heeded. (An expert and an anti-expert, as in DExperts, arXiv 2105.03023; both are the
+    model.) What `guidance` multiplies is what is left of it in the whole dialogue, which falls to next to nothing
+    within four exchanges; and unlike `anchor`, nothing is taken away from what the dialogue says.
 
-    In the first turn, where the two are one, it is guidance with `gamma = max(1, strength)`.
+    Only tokens that one of the two streams finds plausible are moved (a constraint of contrastive decoding, arXiv
+    2210.15097): how they differ on all others is noise, and most of what this would cost.
+
+    In the first turn, where the whole dialogue and its end are one, the strength is one less, and not below zero: the
+    system prompt has its first effect by itself.
     """
 
     strength: float = 1.0
     """0 is the model as it is (and needs no further streams), 1 gives back what the first turn had, more adds to it."""
+    plausible: float = 0.1
+    """How likely a token has to be in one of the two streams, as a share of the likeliest one there; 0 moves all."""
     keep: int = 0
     """Exchanges before the last user message that the further streams still know."""
     against: str = ""
@@ -42,10 +47,11 @@ class Refresh(Control):
     points: ClassVar[frozenset[Point]] = frozenset({"logits"})
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < math.inf or self.keep < 0:
+        if not 0 <= self.strength < math.inf or not 0 <= self.plausible <= 1 or self.keep < 0:
             raise ConfigError(
-                f"control 'refresh': strength = {self.strength!r}, keep = {self.keep!r}; expected a strength of 0 or "
-                "more, and a number of exchanges of 0 or more"
+                f"control 'refresh': strength = {self.strength!r}, plausible = {self.plausible!r}, keep = "
+                f"{self.keep!r}; expected a strength of 0 or more, a share from 0 to 1, and a number of exchanges of 0 "
+                "or more"
             )
 
     def companions(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
@@ -59,6 +65,12 @@ class Refresh(Control):
 
     def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
         """Add what sets the two streams apart."""
-        if len(companions_K_R_V) == 1:
-            return logits_R_V + (self.strength - 1) * (logits_R_V - companions_K_R_V[0])
-        return logits_R_V + self.strength * (companions_K_R_V[0] - companions_K_R_V[1])
+        first = len(companions_K_R_V) == 1
+        streams = (logits_R_V, companions_K_R_V[0]) if first else companions_K_R_V.unbind()
+        with_R_V, without_R_V = (stream_R_V.log_softmax(-1) for stream_R_V in streams)
+        effect_R_V = with_R_V - without_R_V
+        if self.plausible:
+            least = math.log(self.plausible)
+            below = [own - own.amax(-1, keepdim=True) for own in (with_R_V, without_R_V)]
+            effect_R_V = effect_R_V.where(torch.maximum(*below) >= least, 0.0)
+        return logits_R_V + (self.strength - first) * effect_R_V
