@@ -43,6 +43,20 @@ def said(*pairs: tuple[str, str]) -> tuple[Message, ...]:
 
 
 TALK = said(("system", "Be Mia."), ("user", "one"), ("assistant", "yes"), ("user", "two"))
+CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
+
+
+def first_effect(model: LocalModel) -> torch.Tensor:
+    """What the system prompt changes where the last message is all that was said."""
+    given, taken = (logits(model, told).log_softmax(-1) for told in ((TALK[0], TALK[-1]), (TALK[-1],)))
+    return given - taken
+
+
+def logits(model: LocalModel, messages: tuple[Message, ...], *controls: Control) -> torch.Tensor:
+    """Of the reply's first token."""
+    seen = Logits()
+    model.generate([replace(ask(SHORT, controls=(*controls, seen), max_new_tokens=1), messages=messages)])
+    return seen.seen[0]
 
 
 class TestGuidance:
@@ -86,13 +100,10 @@ class TestGuidance:
         assert "takes 2 rows" in (reply.error or "")
 
     def test_two_of_them_act_one_after_the_other(self, model: LocalModel) -> None:
-        found = {}
-        for name, controls in (("plain", ()), ("one", (Guidance(3.0),)), ("two", (Guidance(3.0), Guidance(2.0)))):
-            seen = Logits()
-            model.generate([ask(SHORT, controls=(*controls, seen), max_new_tokens=1)])
-            found[name] = seen.seen[0]
-        without = found["plain"] + (found["plain"] - found["one"]) / 2
-        torch.testing.assert_close(found["two"], without + 2 * (found["one"] - without), atol=1e-3, rtol=1e-3)
+        plain, one = logits(model, TALK), logits(model, TALK, Guidance(3.0))
+        without = plain + (plain - one) / 2
+        two = logits(model, TALK, Guidance(3.0), Guidance(2.0))
+        torch.testing.assert_close(two, without + 2 * (one - without), atol=1e-3, rtol=1e-3)
 
     def test_more_requests_than_rows(self) -> None:
         narrow, texts = tiny.local("llama", max_batch=5), [SHORT, MIDDLE, LONG] * 3
@@ -174,22 +185,6 @@ class TestRefresh:
         assert Refresh().companions(TALK[:2]) == ()
         assert Refresh(1.5).companions(TALK[:2]) == (TALK[1:2],)
         assert Refresh(0.0).companions(TALK) == Refresh().companions(TALK[1:]) == ()
-
-
-CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
-
-
-def first_effect(model: LocalModel) -> torch.Tensor:
-    """What the system prompt changes where the last message is all that was said."""
-    given, taken = (logits(model, told).log_softmax(-1) for told in ((TALK[0], TALK[-1]), (TALK[-1],)))
-    return given - taken
-
-
-def logits(model: LocalModel, messages: tuple[Message, ...], *controls: Control) -> torch.Tensor:
-    """Of the reply's first token."""
-    seen = Logits()
-    model.generate([replace(ask(SHORT, controls=(*controls, seen), max_new_tokens=1), messages=messages)])
-    return seen.seen[0]
 
 
 class TestHold:

@@ -82,9 +82,12 @@ class Measure:
         assert run.folder is not None
         report = write_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:
-            said, found = run.spoken, run.stability.model_dump(mode="json")
-            document = {"folder": str(run.folder), "report": str(report), **found}
-            print_json({**document, "spoken": said.model_dump(mode="json") if said else None})
+            spoken = run.spoken
+            found = {
+                **run.stability.model_dump(mode="json"),
+                "spoken": spoken.model_dump(mode="json") if spoken else None,
+            }
+            print_json({"folder": str(run.folder), "report": str(report), **found})
         else:
             print_run(run, report)
         if not run.stability.counts.probed:

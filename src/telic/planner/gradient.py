@@ -140,21 +140,22 @@ class Utterances:
         with torch.no_grad():
             lasts_B = torch.tensor([self._contexts[self._place[number]].last for number in index_B])
             last_B_1_D = self.model.model.get_input_embeddings()(lasts_B[:, None].to(found.logits_M_V.device))
-            told_M_V = self._logits(index_B, last_B_1_D, again=1).logits_M_V.log_softmax(-1)
+            unsteered_M_V = self._logits(index_B, last_B_1_D, less=1).logits_M_V.log_softmax(-1)
         steered_M_V = found.logits_M_V.log_softmax(-1)
-        return found.summed((told_M_V.exp() * (told_M_V - steered_M_V)).sum(-1))
+        apart_M_V = torch.nn.functional.kl_div(steered_M_V, unsteered_M_V, reduction="none", log_target=True)
+        return found.summed(apart_M_V.sum(-1))
 
     def _steered(self, index_B: Sequence[int], prefixes_B_L_D: torch.Tensor) -> _Logits:
         if not prefixes_B_L_D.shape[1]:
             raise ConfigError("without a prefix token there is nothing to learn: the model is frozen")
         return self._logits(index_B, prefixes_B_L_D)
 
-    def _logits(self, index_B: Sequence[int], before_B_L_D: torch.Tensor, again: int = 0) -> _Logits:
-        """Run utterances after `before`, which follows on the contexts less so many tokens that are read again."""
+    def _logits(self, index_B: Sequence[int], before_B_L_D: torch.Tensor, less: int = 0) -> _Logits:
+        """Run utterances after `before`, which follows on the contexts without their last so many tokens."""
         network = self.model.model
         tokens = [self._tokens[number] for number in index_B]
         count, longest = before_B_L_D.shape[1], max(map(len, tokens))
-        past = self._past([self._contexts[self._place[number]] for number in index_B], again)
+        past = self._past([self._contexts[self._place[number]] for number in index_B], less)
         device = network.device
         padded_B_U = torch.tensor([[*own, *[0] * (longest - len(own))] for own in tokens], device=device)
         lengths_B = torch.tensor([len(own) for own in tokens], device=device)

@@ -13,7 +13,7 @@ from telic.models.control import Control, Point
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Guidance", "without"]
+__all__ = ["Guidance", "without_system"]
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Guidance(Control):
         """The dialogue without its system prompt, or with another."""
         if self.gamma == 1 or not messages or messages[0].role != "system":
             return ()
-        return (without(messages, self.against),)
+        return (without_system(messages, self.against),)
 
     def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
         """Extrapolate from the second stream's logits through the first one's."""
         return companions_K_R_V[0] + self.gamma * (logits_R_V - companions_K_R_V[0])
 
 
-def without(messages: tuple[Message, ...], against: str) -> tuple[Message, ...]:
+def without_system(messages: tuple[Message, ...], against: str) -> tuple[Message, ...]:
     """The dialogue without its system prompt, or with the one `against` it."""
     return (*((Message(role="system", content=against),) if against else ()), *messages[1:])

@@ -12,7 +12,7 @@ from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.models.control import Control, Point
 from telic.steering.anchor import begun_anew
-from telic.steering.guidance import without
+from telic.steering.guidance import without_system
 
 __all__ = ["Refresh"]
 
@@ -60,8 +60,8 @@ class Refresh(Control):
             return ()
         fresh = begun_anew(messages, self.keep)
         if fresh is not None:
-            return (fresh, without(fresh, self.against))
-        return (without(messages, self.against),) if self.strength > 1 else ()
+            return (fresh, without_system(fresh, self.against))
+        return (without_system(messages, self.against),) if self.strength > 1 else ()
 
     def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
         """Add what sets the two streams apart."""
