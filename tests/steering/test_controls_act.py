@@ -150,31 +150,41 @@ class TestAnchor:
 
 
 class TestRefresh:
-    def test_it_adds_what_the_system_prompt_does_in_a_first_turn(self, model: LocalModel) -> None:
-        expected = logits(model, TALK).log_softmax(-1) + 0.7 * first_effect(model)
+    def test_it_raises_what_the_system_prompt_raises_in_a_first_turn(self, model: LocalModel) -> None:
+        expected = logits(model, TALK).log_softmax(-1) + 0.7 * first_effect(model).clamp(min=0)
         found = logits(model, TALK, Refresh(0.7, plausible=0.0)).log_softmax(-1)
         torch.testing.assert_close(found, expected.log_softmax(-1), **CLOSE)
 
     @pytest.mark.parametrize("plausible", [0.5, 0.9])
-    def test_only_what_is_plausible_at_the_end_is_moved(self, model: LocalModel, plausible: float) -> None:
+    def test_only_what_is_plausible_under_the_system_prompt_is_raised(
+        self, model: LocalModel, plausible: float
+    ) -> None:
         whole, bent = logits(model, TALK), logits(model, TALK, Refresh(0.7, plausible=plausible))
-        ends = [logits(model, told).softmax(-1) for told in ((TALK[0], TALK[-1]), (TALK[-1],))]
-        likely = torch.stack([end >= plausible * end.max() for end in ends]).any(0)
-        assert 0 < int(likely.sum()) < likely.numel(), "all tokens are alike: nothing is tested"
-        assert torch.equal(whole[~likely], bent[~likely])
-        torch.testing.assert_close(bent[likely], (whole + 0.7 * first_effect(model))[likely], **CLOSE)
+        fresh = logits(model, (TALK[0], TALK[-1])).softmax(-1)
+        raised = (fresh >= plausible * fresh.max()) & (first_effect(model) > 0)
+        assert 0 < int(raised.sum()) < raised.numel(), "all tokens are alike: nothing is tested"
+        assert torch.equal(whole[~raised], bent[~raised])
+        torch.testing.assert_close(bent[raised], (whole + 0.7 * first_effect(model))[raised], **CLOSE)
 
     @pytest.mark.parametrize("strength", [0.5, 1.0, 1.8])
-    def test_the_first_turn_is_guided(self, model: LocalModel, strength: float) -> None:
+    def test_the_first_turn_has_the_first_effect_already(self, model: LocalModel, strength: float) -> None:
         first = TALK[:2]
-        guided, found = (
-            logits(model, first, control).log_softmax(-1)
-            for control in (Guidance(max(1.0, strength)), Refresh(strength, plausible=0.0))
-        )
+        whole, found = logits(model, first), logits(model, first, Refresh(strength, plausible=0.0))
+        effect = (whole.log_softmax(-1) - logits(model, first[1:]).log_softmax(-1)).clamp(min=0)
+        torch.testing.assert_close(found, whole + max(0.0, strength - 1) * effect, **CLOSE)
+
+    def test_what_the_dialogue_has_left_is_multiplied_too(self, model: LocalModel) -> None:
+        expected = logits(model, TALK, Guidance(1.6)) + 0.7 * first_effect(model).clamp(min=0)
+        found = logits(model, TALK, Refresh(0.7, plausible=0.0, gamma=1.6))
+        torch.testing.assert_close(found, expected, **CLOSE)
+
+    @pytest.mark.parametrize("talk", [TALK, TALK[:2]])
+    def test_without_strength_it_is_guidance(self, model: LocalModel, talk: tuple[Message, ...]) -> None:
+        found, guided = (logits(model, talk, one) for one in (Refresh(0.0, gamma=1.6), Guidance(1.6)))
         torch.testing.assert_close(found, guided, **CLOSE)
 
     def test_beside_another_control_with_a_stream(self, model: LocalModel) -> None:
-        expected = logits(model, TALK, Anchor(0.4)) + first_effect(model)
+        expected = logits(model, TALK, Anchor(0.4)) + first_effect(model).clamp(min=0)
         found = logits(model, TALK, Anchor(0.4), Refresh(1.0, plausible=0.0))
         torch.testing.assert_close(found, expected, **CLOSE)
 
@@ -184,7 +194,9 @@ class TestRefresh:
         assert Refresh(against="Be rude.").companions(TALK)[1] == said(("system", "Be rude."), *_pairs(end[1:]))
         assert Refresh().companions(TALK[:2]) == ()
         assert Refresh(1.5).companions(TALK[:2]) == (TALK[1:2],)
-        assert Refresh(0.0).companions(TALK) == Refresh().companions(TALK[1:]) == ()
+        assert Refresh(0.0).companions(TALK) == Refresh(gamma=2.0).companions(TALK[1:]) == ()
+        assert Refresh(gamma=2.0).companions(TALK) == (end, end[1:], TALK[1:])
+        assert Refresh(gamma=2.0).companions(TALK[:2]) == Refresh(1.5, gamma=2.0).companions(TALK[:2]) == (TALK[1:2],)
 
 
 class TestHold:
@@ -268,6 +280,7 @@ def test_the_prompt_is_added_or_replaced() -> None:
         ({"name": "refresh", "strength": -1.0}, "strength = -1.0"),
         ({"name": "refresh", "keep": -1}, "keep = -1"),
         ({"name": "refresh", "plausible": 1.5}, "plausible = 1.5"),
+        ({"name": "refresh", "gamma": float("nan")}, "gamma = nan"),
         ({"name": "split_softmax", "k": 1.5}, "k is 1.5"),
         ({"name": "split_softmax", "span": "all"}, "span"),
         ({"name": "hold", "gain": -1}, "gain"),

@@ -12,65 +12,75 @@ from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.models.control import Control, Point
 from telic.steering.anchor import begun_anew
-from telic.steering.guidance import without_system
+from telic.steering.guidance import Guidance, without_system
 
 __all__ = ["Refresh"]
 
 
 @dataclass(frozen=True)
 class Refresh(Control):
-    """Adds to the logits what the system prompt would change at the dialogue's first turn.
+    """Makes a token as much likelier as the system prompt makes it at the dialogue's first turn.
 
-    `l_dialogue + strength (log p_fresh_with - log p_fresh_without)`. Of two more streams, the first knows the system
-    prompt and the last user message only, the second that message alone: what sets them apart is the system prompt's
-    doing, while it was still heeded. (An expert and an anti-expert, as in DExperts, arXiv 2105.03023; both are the
-    model.) What `guidance` multiplies is what is left of it in the whole dialogue, which falls to next to nothing
+    `l_dialogue + strength max(0, log p_fresh_with - log p_fresh_without)`. Of two more streams, the first knows the
+    system prompt and the last user message only, the second that message alone: what sets them apart is the system
+    prompt's doing, while it was still heeded. (An expert and an anti-expert, as in DExperts, arXiv 2105.03023; both are
+    the model.) What `guidance` multiplies is what is left of it in the whole dialogue, which falls to next to nothing
     within four exchanges; and unlike `anchor`, nothing is taken away from what the dialogue says.
 
-    Only tokens that one of the two streams finds plausible are moved (a constraint of contrastive decoding, arXiv
-    2210.15097): how they differ on all others is noise, and most of what this would cost.
+    Only tokens that the first stream finds plausible are raised (a constraint of contrastive decoding, arXiv
+    2210.15097): what it says of the others is noise. And none is lowered: all others keep their order, whatever the
+    dialogue has said of them, so what the system prompt has no opinion on is answered as before.
 
     In the first turn, where the whole dialogue and its end are one, the strength is one less, and not below zero: the
     system prompt has its first effect by itself.
     """
 
     strength: float = 1.0
-    """0 is the model as it is (and needs no further streams), 1 gives back what the first turn had, more adds to it."""
+    """0 raises nothing (and needs no stream), 1 gives back what the first turn had, more adds to it."""
     plausible: float = 0.1
-    """How likely a token has to be in one of the two streams, as a share of the likeliest one there; 0 moves all."""
+    """How likely a token has to be under the system prompt, as a share of the likeliest one there; 0 raises all."""
     keep: int = 0
     """Exchanges before the last user message that the further streams still know."""
+    gamma: float = 1.0
+    """As in `guidance`, before anything is raised: above 1, what the whole dialogue has left of the effect is
+    multiplied too, for which one more stream reads it without the system prompt."""
     against: str = ""
-    """System prompt of the last stream; empty for none (where the chat template may put in one of its own)."""
+    """System prompt of the streams without it; empty for none (where the chat template may put in one of its own)."""
 
     name: ClassVar[str] = "refresh"
     points: ClassVar[frozenset[Point]] = frozenset({"logits"})
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < math.inf or not 0 <= self.plausible <= 1 or self.keep < 0:
+        right = 0 <= self.strength < math.inf and 0 <= self.plausible <= 1 and self.keep >= 0
+        if not right or not math.isfinite(self.gamma):
             raise ConfigError(
                 f"control 'refresh': strength = {self.strength!r}, plausible = {self.plausible!r}, keep = "
-                f"{self.keep!r}; expected a strength of 0 or more, a share from 0 to 1, and a number of exchanges of 0 "
-                "or more"
+                f"{self.keep!r}, gamma = {self.gamma!r}; expected a strength of 0 or more, a share from 0 to 1, a "
+                "number of exchanges of 0 or more, and a number such as 1.5"
             )
 
     def companions(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
-        """The end of the dialogue with the system prompt, and without; in the first turn only the latter."""
-        if not self.strength or not messages or messages[0].role != "system":
-            return ()
-        fresh = begun_anew(messages, self.keep)
+        """The end of the dialogue with the system prompt and without; the whole without it, for `gamma`."""
+        whole = self._guidance.companions(messages)
+        fresh = begun_anew(messages, self.keep) if self.strength else None
         if fresh is not None:
-            return (fresh, without_system(fresh, self.against))
-        return (without_system(messages, self.against),) if self.strength > 1 else ()
+            return (fresh, without_system(fresh, self.against), *whole)
+        if self.strength > 1 and messages and messages[0].role == "system":
+            return (without_system(messages, self.against),)
+        return whole
 
     def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
-        """Add what sets the two streams apart."""
+        """Raise what the system prompt makes likelier."""
         first = len(companions_K_R_V) == 1
-        streams = (logits_R_V, companions_K_R_V[0]) if first else companions_K_R_V.unbind()
+        streams = (logits_R_V, companions_K_R_V[0]) if first else companions_K_R_V[:2].unbind()
         with_R_V, without_R_V = (stream_R_V.log_softmax(-1) for stream_R_V in streams)
-        effect_R_V = with_R_V - without_R_V
+        effect_R_V = (with_R_V - without_R_V).clamp(min=0)
         if self.plausible:
-            least = math.log(self.plausible)
-            below = [own - own.amax(-1, keepdim=True) for own in (with_R_V, without_R_V)]
-            effect_R_V = effect_R_V.where(torch.maximum(*below) >= least, 0.0)
-        return logits_R_V + (self.strength - first) * effect_R_V
+            least_R_1 = with_R_V.amax(-1, keepdim=True) + math.log(self.plausible)
+            effect_R_V = effect_R_V.where(with_R_V >= least_R_1, 0.0)
+        guided_R_V = logits_R_V if self.gamma == 1 else self._guidance.contrast(logits_R_V, companions_K_R_V[-1:])
+        return guided_R_V + max(0.0, self.strength - first) * effect_R_V
+
+    @property
+    def _guidance(self) -> Guidance:
+        return Guidance(self.gamma, self.against)
