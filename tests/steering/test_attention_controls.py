@@ -71,7 +71,7 @@ class TestRefresh(ControlContract):
     after: ClassVar[str] = "How nice to hear from you."
 
     def make(self, model: LocalModel) -> Control:
-        return Refresh(1.5, gamma=1.5)
+        return Refresh(1.5)
 
     def make_idle(self, model: LocalModel) -> Control:
         return Refresh(0.0)

@@ -173,16 +173,6 @@ class TestRefresh:
         effect = (whole.log_softmax(-1) - logits(model, first[1:]).log_softmax(-1)).clamp(min=0)
         torch.testing.assert_close(found, whole + max(0.0, strength - 1) * effect, **CLOSE)
 
-    def test_what_the_dialogue_has_left_is_multiplied_too(self, model: LocalModel) -> None:
-        expected = logits(model, TALK, Guidance(1.6)) + 0.7 * first_effect(model).clamp(min=0)
-        found = logits(model, TALK, Refresh(0.7, plausible=0.0, gamma=1.6))
-        torch.testing.assert_close(found, expected, **CLOSE)
-
-    @pytest.mark.parametrize("talk", [TALK, TALK[:2]])
-    def test_without_strength_it_is_guidance(self, model: LocalModel, talk: tuple[Message, ...]) -> None:
-        found, guided = (logits(model, talk, one) for one in (Refresh(0.0, gamma=1.6), Guidance(1.6)))
-        torch.testing.assert_close(found, guided, **CLOSE)
-
     def test_beside_another_control_with_a_stream(self, model: LocalModel) -> None:
         expected = logits(model, TALK, Anchor(0.4)) + first_effect(model).clamp(min=0)
         found = logits(model, TALK, Anchor(0.4), Refresh(1.0, plausible=0.0))
@@ -192,11 +182,9 @@ class TestRefresh:
         end = (TALK[0], TALK[-1])
         assert Refresh().companions(TALK) == (end, end[1:])
         assert Refresh(against="Be rude.").companions(TALK)[1] == said(("system", "Be rude."), *_pairs(end[1:]))
-        assert Refresh().companions(TALK[:2]) == ()
+        assert Refresh(1.0).companions(TALK[:2]) == ()
         assert Refresh(1.5).companions(TALK[:2]) == (TALK[1:2],)
-        assert Refresh(0.0).companions(TALK) == Refresh(gamma=2.0).companions(TALK[1:]) == ()
-        assert Refresh(gamma=2.0).companions(TALK) == (end, end[1:], TALK[1:])
-        assert Refresh(gamma=2.0).companions(TALK[:2]) == Refresh(1.5, gamma=2.0).companions(TALK[:2]) == (TALK[1:2],)
+        assert Refresh(0.0).companions(TALK) == Refresh().companions(TALK[1:]) == ()
 
 
 class TestHold:
@@ -280,7 +268,6 @@ def test_the_prompt_is_added_or_replaced() -> None:
         ({"name": "refresh", "strength": -1.0}, "strength = -1.0"),
         ({"name": "refresh", "keep": -1}, "keep = -1"),
         ({"name": "refresh", "plausible": 1.5}, "plausible = 1.5"),
-        ({"name": "refresh", "gamma": float("nan")}, "gamma = nan"),
         ({"name": "split_softmax", "k": 1.5}, "k is 1.5"),
         ({"name": "split_softmax", "span": "all"}, "span"),
         ({"name": "hold", "gain": -1}, "gain"),

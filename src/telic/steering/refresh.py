@@ -12,7 +12,7 @@ from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.models.control import Control, Point
 from telic.steering.anchor import begun_anew
-from telic.steering.guidance import Guidance, without_system
+from telic.steering.guidance import without_system
 
 __all__ = ["Refresh"]
 
@@ -35,52 +35,42 @@ class Refresh(Control):
     system prompt has its first effect by itself.
     """
 
-    strength: float = 1.0
+    strength: float = 1.5
     """0 raises nothing (and needs no stream), 1 gives back what the first turn had, more adds to it."""
     plausible: float = 0.1
     """How likely a token has to be under the system prompt, as a share of the likeliest one there; 0 raises all."""
     keep: int = 0
     """Exchanges before the last user message that the further streams still know."""
-    gamma: float = 1.0
-    """As in `guidance`, before anything is raised: above 1, what the whole dialogue has left of the effect is
-    multiplied too, for which one more stream reads it without the system prompt."""
     against: str = ""
-    """System prompt of the streams without it; empty for none (where the chat template may put in one of its own)."""
+    """System prompt of the last stream; empty for none (where the chat template may put in one of its own)."""
 
     name: ClassVar[str] = "refresh"
     points: ClassVar[frozenset[Point]] = frozenset({"logits"})
 
     def __post_init__(self) -> None:
-        right = 0 <= self.strength < math.inf and 0 <= self.plausible <= 1 and self.keep >= 0
-        if not right or not math.isfinite(self.gamma):
+        if not 0 <= self.strength < math.inf or not 0 <= self.plausible <= 1 or self.keep < 0:
             raise ConfigError(
                 f"control 'refresh': strength = {self.strength!r}, plausible = {self.plausible!r}, keep = "
-                f"{self.keep!r}, gamma = {self.gamma!r}; expected a strength of 0 or more, a share from 0 to 1, a "
-                "number of exchanges of 0 or more, and a number such as 1.5"
+                f"{self.keep!r}; expected a strength of 0 or more, a share from 0 to 1, and a number of exchanges of 0 "
+                "or more"
             )
 
     def companions(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
-        """The end of the dialogue with the system prompt and without; the whole without it, for `gamma`."""
-        whole = self._guidance.companions(messages)
-        fresh = begun_anew(messages, self.keep) if self.strength else None
+        """The end of the dialogue with the system prompt, and without; in the first turn only the latter."""
+        if not self.strength or not messages or messages[0].role != "system":
+            return ()
+        fresh = begun_anew(messages, self.keep)
         if fresh is not None:
-            return (fresh, without_system(fresh, self.against), *whole)
-        if self.strength > 1 and messages and messages[0].role == "system":
-            return (without_system(messages, self.against),)
-        return whole
+            return (fresh, without_system(fresh, self.against))
+        return (without_system(messages, self.against),) if self.strength > 1 else ()
 
     def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
         """Raise what the system prompt makes likelier."""
         first = len(companions_K_R_V) == 1
-        streams = (logits_R_V, companions_K_R_V[0]) if first else companions_K_R_V[:2].unbind()
+        streams = (logits_R_V, companions_K_R_V[0]) if first else companions_K_R_V.unbind()
         with_R_V, without_R_V = (stream_R_V.log_softmax(-1) for stream_R_V in streams)
         effect_R_V = (with_R_V - without_R_V).clamp(min=0)
         if self.plausible:
             least_R_1 = with_R_V.amax(-1, keepdim=True) + math.log(self.plausible)
             effect_R_V = effect_R_V.where(with_R_V >= least_R_1, 0.0)
-        guided_R_V = logits_R_V if self.gamma == 1 else self._guidance.contrast(logits_R_V, companions_K_R_V[-1:])
-        return guided_R_V + max(0.0, self.strength - first) * effect_R_V
-
-    @property
-    def _guidance(self) -> Guidance:
-        return Guidance(self.gamma, self.against)
+        return logits_R_V + (self.strength - first) * effect_R_V
