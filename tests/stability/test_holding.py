@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from telic.capability import load_items
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models import FakeModel, Model, Reply, ScriptedModel
+from telic.models import Continuation, Control, FakeModel, Model, Reply, ScoredContinuation, ScriptedModel
 from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.stability import Bank, HoldConfig, hold
@@ -78,6 +80,27 @@ def test_where_nothing_helps_nothing_is_recommended() -> None:
     assert run.winner is None
     assert run.best is None
     assert "no control holds" in run.headline
+
+
+class Costly(ScriptedModel):
+    """Answers every question right by itself, and none under a control."""
+
+    def score(
+        self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()
+    ) -> list[ScoredContinuation]:
+        right = {item.options[item.answer] for item in load_items()}
+        likely = [(one.text in right) != bool(controls) for one in continuations]
+        return [ScoredContinuation(-1.0 if yes else -1000.0, 1, False) for yes in likely]
+
+
+def test_a_control_that_costs_too_much_is_left_out_and_it_is_said() -> None:
+    run = hold(Costly(forgetful), purpose(), **QUICK, controls=("reminder",))
+    assert run.winner is None
+    assert "no control costs at most 3%" in run.headline
+    [sentence] = run.left_out
+    assert sentence.startswith("reminder is left out: it costs more than the budget of 3% at every strength")
+    assert "the cheapest, reminder-every=" in sentence
+    assert hold(model(), purpose(), **QUICK).left_out == []
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ class Hold:
                     "folder": str(run.folder),
                     "report": str(report),
                     "headline": run.headline,
+                    "left_out": run.left_out,
                     "winner": run.winner.spec if run.winner else None,
                     "written": written,
                     "compared": [arm.model_dump(mode="json", exclude={"stability", "bank"}) for arm in run.compared],
@@ -114,4 +115,6 @@ def _print(run: HoldRun) -> None:
     header = ("control", "area under the curve", "gain over nothing", "utterances", "questions lost", "recall lost")
     print_table(header, rows)
     say()
+    for sentence in run.left_out:
+        say(sentence[:1].upper() + sentence[1:] + ".")
     say(run.headline[:1].upper() + run.headline[1:] + ".")

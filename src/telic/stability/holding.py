@@ -84,6 +84,11 @@ class Trial(_Result):
     recall: Cost | None = None
     """Its cost in questions about the dialogue; None in runs from before these were asked."""
 
+    @property
+    def worst_loss(self) -> float:
+        """The larger of its two losses, 0 where nobody knows them."""
+        return max((found.loss for found in (self.cost, self.recall) if found and found.loss is not None), default=0.0)
+
 
 class Compared(_Result):
     """A chosen control on dialogues that were not tuned on."""
@@ -134,6 +139,27 @@ class HoldRun:
         from telic.steering import build
 
         return build(self.winner.spec) if self.winner and self.winner.spec else None
+
+    @property
+    def left_out(self) -> list[str]:
+        """A sentence on each control of which no strength came to the comparison."""
+        kinds: dict[str, list[Trial]] = {}
+        for trial in self.trials:
+            kinds.setdefault(trial.kind, []).append(trial)
+        sentences = []
+        for kind, trials in kinds.items():
+            if any(trial.chosen for trial in trials):
+                continue
+            text = f"{kind} is left out: none of its tuning dialogues has a score"
+            if not any(trial.affordable for trial in trials):
+                least = min(trials, key=lambda trial: trial.worst_loss)
+                about = "" if least.recall is None else f", {least.recall.summary} of those about the dialogue"
+                text = (
+                    f"{kind} is left out: it costs more than the budget of {self.budget:.0%} at every strength; the "
+                    f"cheapest, {least.name}, loses {least.cost.summary} of the questions{about}"
+                )
+            sentences.append(text)
+        return sentences
 
     @property
     def headline(self) -> str:
@@ -355,14 +381,12 @@ def _trials(
         cost, recall = costs.of(arm, tuning=True), costs.recall(arm, tuning=True)
         area = analyse(of_arm(episodes, TUNING, arm), resamples=100).area.value if arm in tuned else None
         gain = Difference.of(compare(episodes, TUNING, arm, arms[0], resamples=config.resamples))
-        # A model that gives no likelihoods cannot be asked what a control costs it; the report says so.
-        affordable = all(found.loss is None or found.loss <= config.budget for found in (cost, recall))
-        tried.append(
-            Trial(
-                name=arm.name, kind=control.name, spec=control.spec(), area=area, gain=gain, cost=cost,
-                affordable=affordable, chosen=False, recall=recall,
-            )
+        trial = Trial(
+            name=arm.name, kind=control.name, spec=control.spec(), area=area, gain=gain, cost=cost, affordable=True,
+            chosen=False, recall=recall,
         )  # fmt: skip
+        # A model that gives no likelihoods cannot be asked what a control costs it; the report says so.
+        tried.append(trial.model_copy(update={"affordable": trial.worst_loss <= config.budget}))
     best: dict[str, Trial] = {}
     for trial in tried:
         rival = best.get(trial.kind)
