@@ -26,7 +26,7 @@ Strengths = Mapping[str, Sequence[Mapping[str, Any]]]
 STRENGTHS: dict[str, tuple[Mapping[str, Any], ...]] = {
     "prompt": ({},),
     "reminder": ({"every": 4}, {"every": 2}, {"every": 1}),
-    "guidance": ({"gamma": 1.25}, {"gamma": 1.5}, {"gamma": 2.0}),
+    "guidance": ({"gamma": 1.5}, {"gamma": 2.0}, {"gamma": 3.0}),
     "split_softmax": ({"k": 0.9}, {"k": 0.8}, {"k": 0.7}, {"k": 0.6}),
     "hold": ({"level": 1.0}, {"level": 1.5}, {"level": 2.0}, {"level": 3.0}),
     "anchor": ({"weight": 0.2}, {"weight": 0.4}, {"weight": 0.6}),
