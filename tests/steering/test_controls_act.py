@@ -173,6 +173,17 @@ class TestRefresh:
         effect = (whole.log_softmax(-1) - logits(model, first[1:]).log_softmax(-1)).clamp(min=0)
         torch.testing.assert_close(found, whole + max(0.0, strength - 1) * effect, **CLOSE)
 
+    def test_what_the_reply_has_is_not_raised_again(self, model: LocalModel) -> None:
+        before, after = Logits(), Logits()
+        request = ask(SHORT, controls=(before, Refresh(20.0, plausible=0.0), after), max_new_tokens=6, ignore_eos=True)
+        reply = model.generate([replace(request, messages=TALK)])[0]
+        moved = [after_R_V - before_R_V for before_R_V, after_R_V in zip(before.seen, after.seen, strict=True)]
+        assert float(moved[0][0, reply.token_ids[0]]) > 0, "it was not said for being raised: nothing is tested"
+        assert len(set(reply.token_ids)) == len(moved) == 6
+        for place, moved_1_V in enumerate(moved):
+            assert not moved_1_V[0, list(reply.token_ids[:place])].any()
+            assert moved_1_V.any()
+
     def test_beside_another_control_with_a_stream(self, model: LocalModel) -> None:
         expected = logits(model, TALK, Anchor(0.4)) + first_effect(model).clamp(min=0)
         found = logits(model, TALK, Anchor(0.4), Refresh(1.0, plausible=0.0))

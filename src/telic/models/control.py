@@ -174,7 +174,7 @@ class Control:
         """
         return ()
 
-    def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
+    def contrast(self, rows: Sequence[Row], logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
         """Put the next token's logits (float32) and those of the K further streams together."""
         return logits_R_V
 

@@ -97,11 +97,12 @@ def controlled_logits(
                 carriers.setdefault((id(controls[level]), len(streams[r])), []).append(r)
         for (_, count), rows in carriers.items():
             control = generations[rows[0]].request.controls[level]
+            tracks = [generations[r].track for r in rows]
+            carried = [track.row for track in tracks if track is not None]
             if count:
                 others_K_R_V = torch.stack([torch.stack([streams[r][k] for r in rows]) for k in range(count)])
-                changed = control.contrast(logits_R_V[rows], others_K_R_V)
+                changed = control.contrast(carried, logits_R_V[rows], others_K_R_V)
             else:
-                tracks = [generations[r].track for r in rows]
-                changed = control.logits([track.row for track in tracks if track is not None], logits_R_V[rows])
+                changed = control.logits(carried, logits_R_V[rows])
             logits_R_V = logits_R_V.index_copy(0, torch.tensor(rows, device=logits_R_V.device), changed)
     return logits_R_V

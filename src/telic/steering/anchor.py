@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models.control import Control, Point
+from telic.models.control import Control, Point, Row
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,7 @@ class Anchor(Control):
         fresh = begun_anew(messages, self.keep) if self.weight else None
         return () if fresh is None else (fresh,)
 
-    def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
+    def contrast(self, rows: Sequence[Row], logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
         """Interpolate between the two streams."""
         return logits_R_V + self.weight * (companions_K_R_V[0] - logits_R_V)
 

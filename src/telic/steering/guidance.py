@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models.control import Control, Point
+from telic.models.control import Control, Point, Row
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ class Guidance(Control):
             return ()
         return (without_system(messages, self.against),)
 
-    def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
+    def contrast(self, rows: Sequence[Row], logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
         """Extrapolate from the second stream's logits through the first one's."""
         return companions_K_R_V[0] + self.gamma * (logits_R_V - companions_K_R_V[0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ import torch
 
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models.control import Control, Point
+from telic.models.control import Control, Point, Row
 from telic.steering.anchor import begun_anew
 from telic.steering.guidance import without_system
 
@@ -30,6 +31,9 @@ class Refresh(Control):
     Only tokens that the first stream finds plausible are raised (a constraint of contrastive decoding, arXiv
     2210.15097): what it says of the others is noise. And none is lowered: all others keep their order, whatever the
     dialogue has said of them, so what the system prompt has no opinion on is answered as before.
+
+    A token that the reply already has is not raised either: the system prompt has had its way there. Without this a
+    small model that is to begin with a word says nothing but that word, again and again.
 
     In the first turn, where the whole dialogue and its end are one, the strength is one less, and not below zero: the
     system prompt has its first effect by itself.
@@ -64,7 +68,7 @@ class Refresh(Control):
             return (fresh, without_system(fresh, self.against))
         return (without_system(messages, self.against),) if self.strength > 1 else ()
 
-    def contrast(self, logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
+    def contrast(self, rows: Sequence[Row], logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
         """Raise what the system prompt makes likelier."""
         first = len(companions_K_R_V) == 1
         streams = (logits_R_V, companions_K_R_V[0]) if first else companions_K_R_V.unbind()
@@ -73,4 +77,6 @@ class Refresh(Control):
         if self.plausible:
             least_R_1 = with_R_V.amax(-1, keepdim=True) + math.log(self.plausible)
             effect_R_V = effect_R_V.where(with_R_V >= least_R_1, 0.0)
+        for row, effect_V in zip(rows, effect_R_V, strict=True):
+            effect_V[torch.tensor(row.generated, dtype=torch.int64, device=effect_V.device)] = 0.0
         return logits_R_V + (self.strength - first) * effect_R_V
