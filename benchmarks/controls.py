@@ -17,7 +17,7 @@ import tyro
 
 from telic.models import Control, LocalModel, Sampling, Session, load
 from telic.statistics import bootstrap_mean
-from telic.steering import Guidance, Hold, Reminder, SplitSoftmax
+from telic.steering import Guidance, Hold, Refresh, Reminder, SplitSoftmax
 
 SYSTEM = "You are Mia, a travel agent. Find out what the customer wants before you suggest anything."
 TOPIC = "We went along the coast, then up into the hills, and in the evening back to the small hotel by the harbour. "
@@ -69,13 +69,14 @@ def main(settings: Settings) -> None:
     """Measure and print."""
     loaded = load(settings.model)
     assert isinstance(loaded, LocalModel)
-    model = LocalModel(loaded.model, loaded.tokenizer, loaded.name, max_batch=2 * settings.batch)
+    model = LocalModel(loaded.model, loaded.tokenizer, loaded.name, max_batch=3 * settings.batch)  # with all streams
     arms: dict[str, Control | None] = {
         "nothing": None,
         "split_softmax": SplitSoftmax(0.8),
         "hold": Hold(gain=2.0),
         "hold_per_head": Hold(gain=2.0, per="head"),
         "guidance": Guidance(1.5),
+        "refresh": Refresh(),
         "reminder": Reminder(),
         "nothing_again": None,
     }

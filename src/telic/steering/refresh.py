@@ -39,7 +39,7 @@ class Refresh(Control):
     system prompt has its first effect by itself.
     """
 
-    strength: float = 1.0
+    strength: float = 1.5
     """0 raises nothing (and needs no stream), 1 gives back what the first turn had, more adds to it."""
     plausible: float = 0.1
     """How likely a token has to be under the system prompt, as a share of the likeliest one there; 0 raises all."""
