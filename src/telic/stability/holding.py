@@ -150,7 +150,7 @@ class HoldRun:
         for kind, trials in kinds.items():
             if any(trial.chosen for trial in trials):
                 continue
-            text = f"{kind} is left out: none of its tuning dialogues has a score"
+            text = f"{kind} is left out: no strength within the budget has a score in any tuning dialogue"
             if not any(trial.affordable for trial in trials):
                 least = min(trials, key=lambda trial: trial.worst_loss)
                 about = "" if least.recall is None else f", {least.recall.summary} of those about the dialogue"
