@@ -294,7 +294,7 @@ def test_wrong_settings_are_named(spec: dict[str, Any], part: str) -> None:
 
 @pytest.mark.parametrize(
     "control",
-    [Hold(2.0, per="head"), SplitSoftmax(0.5, span="turn"), Guidance(1.2), Anchor(0.2, 1), Refresh(1.5), Reminder(3)],
+    [Hold(2.0, per="head"), SplitSoftmax(0.5, span="turn"), Guidance(1.2), Anchor(0.2, 1), Refresh(2.0), Reminder(3)],
 )
 def test_a_control_is_what_its_table_says(control: Control) -> None:
     assert build(control.spec()) == control
