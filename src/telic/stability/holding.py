@@ -381,12 +381,14 @@ def _trials(
         cost, recall = costs.of(arm, tuning=True), costs.recall(arm, tuning=True)
         area = analyse(of_arm(episodes, TUNING, arm), resamples=100).area.value if arm in tuned else None
         gain = Difference.of(compare(episodes, TUNING, arm, arms[0], resamples=config.resamples))
-        trial = Trial(
-            name=arm.name, kind=control.name, spec=control.spec(), area=area, gain=gain, cost=cost, affordable=True,
-            chosen=False, recall=recall,
-        )  # fmt: skip
         # A model that gives no likelihoods cannot be asked what a control costs it; the report says so.
-        tried.append(trial.model_copy(update={"affordable": trial.worst_loss <= config.budget}))
+        affordable = all(found.loss is None or found.loss <= config.budget for found in (cost, recall))
+        tried.append(
+            Trial(
+                name=arm.name, kind=control.name, spec=control.spec(), area=area, gain=gain, cost=cost,
+                affordable=affordable, chosen=False, recall=recall,
+            )
+        )  # fmt: skip
     best: dict[str, Trial] = {}
     for trial in tried:
         rival = best.get(trial.kind)
