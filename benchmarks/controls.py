@@ -3,7 +3,8 @@
     python -m benchmarks.controls [--context 1000] [--batch 32] [--blocks 8] [--model smollm2]
 
 Every block decodes the same dialogues under each control in turn; the ratios are of medians within a block, and the
-interval is over blocks. The last line is JSON; targets: `split_softmax` and `hold` at most 1.10, `guidance` 2.2.
+interval is over blocks. The last line is JSON; targets: `split_softmax` and `attention_hold` at most 1.10, `guidance`
+2.2.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tyro
 
 from telic.models import Control, LocalModel, Sampling, Session, load
 from telic.statistics import bootstrap_mean
-from telic.steering import Guidance, Hold, Refresh, Reminder, SplitSoftmax
+from telic.steering import AttentionHold, Guidance, Refresh, Reminder, SplitSoftmax
 
 SYSTEM = "You are Mia, a travel agent. Find out what the customer wants before you suggest anything."
 TOPIC = "We went along the coast, then up into the hills, and in the evening back to the small hotel by the harbour. "
@@ -73,8 +74,8 @@ def main(settings: Settings) -> None:
     arms: dict[str, Control | None] = {
         "nothing": None,
         "split_softmax": SplitSoftmax(0.8),
-        "hold": Hold(gain=2.0),
-        "hold_per_head": Hold(gain=2.0, per="head"),
+        "attention_hold": AttentionHold(gain=2.0),
+        "hold_per_head": AttentionHold(gain=2.0, per="head"),
         "guidance": Guidance(1.5),
         "refresh": Refresh(),
         "reminder": Reminder(),

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 import telic.games
+from telic.agents.scripted.decisions import OraclePlayer, RandomPlayer, play
 from telic.games.base import Game, build, registry
 from telic.games.decisions import DecisionGame
-from telic.games.scripted_dialop import OraclePlayer, RandomPlayer, play
 
 Player = Callable[[Any, str], str]
 

@@ -33,9 +33,9 @@ from torch.nn import functional
 
 from telic.agents.player import ModelPlayer
 from telic.models import LocalModel, Reply, Request, load
-from telic.models.base import OnReply
 from telic.models.catalog import CATALOG
-from telic.models.checkpoints import load_checkpoint
+from telic.models.local.checkpoints import load_checkpoint
+from telic.models.request import OnReply
 from telic.planner.buffer import Batch, Transitions
 from telic.planner.td3bc import TD3BC, TD3BCConfig
 from telic.rollouts import play

@@ -30,7 +30,7 @@ import tyro
 from telic.capability.language import distinct
 from telic.dialogue import Dialogue
 from telic.models import Control, LocalModel, Reply, Request, Sampling, load
-from telic.models.base import Continuation
+from telic.models.request import Continuation
 from telic.readers import ATTRIBUTES, Attribute, ReaderSet
 from telic.readers.conversations import group_alike, read_talktuner, split
 from telic.readers.words import BagOfWords

@@ -42,7 +42,7 @@ def make() -> Mapping[str, Player]:
 def watch(model: LocalModel, passes: Passes, left: list[int]) -> None:
     """Look at the batch in every pass."""
     engine = model.engine
-    compute = engine._pass
+    compute = engine._run_pass
 
     def watched() -> None:
         if left[0] >= engine.max_batch:
@@ -52,7 +52,7 @@ def watch(model: LocalModel, passes: Passes, left: list[int]) -> None:
         compute()
         passes.seconds += time.perf_counter() - start
 
-    engine._pass = watched  # type: ignore[method-assign]
+    engine._run_pass = watched  # type: ignore[method-assign]
 
 
 def main() -> None:

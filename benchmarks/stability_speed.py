@@ -154,7 +154,7 @@ def batched_way(model: LocalModel, played: Played, rounds: int, measured: Sequen
 
 def _plain(model: LocalModel) -> LocalModel:
     """The same checkpoint as `transformers` gives it: nothing packed, its own attention."""
-    from telic.models.checkpoints import load_checkpoint
+    from telic.models.local.checkpoints import load_checkpoint
 
     bundled = CATALOG["smollm2"].bundled()
     assert bundled is not None

@@ -10,17 +10,17 @@ import tempfile
 
 import telic
 from telic.capability import choice_accuracy, load_items, sample_items
-from telic.steering import Guidance, Hold, Reminder, SplitSoftmax, from_pretrained, save_pretrained
+from telic.steering import AttentionHold, Guidance, Reminder, SplitSoftmax, from_pretrained, save_pretrained
 from telic.steering.directions import purpose_axis
 
 SYSTEM = "You are Mia, a travel agent. Answer in one short sentence."
 CONTROLS: dict[str, tuple[telic.Control, ...]] = {
-    "nothing": (),
+    "baseline": (),
     "reminder": (Reminder(),),
     "guidance": (Guidance(1.5),),
     "split_softmax": (SplitSoftmax(0.8),),
-    "hold": (Hold(level=1.5),),
-    "two at once": (Reminder(every=2), Hold()),
+    "attention_hold": (AttentionHold(level=1.5),),
+    "two at once": (Reminder(every=2), AttentionHold()),
 }
 
 
@@ -44,15 +44,15 @@ def main() -> None:
         for name, session in sessions.items()
     ]
     for name, reply in zip(sessions, model.generate(requests), strict=True):
-        print(f"{name:14} attention to the system prompt {reply.attention.mean():.3f}  {reply.text!r}")
+        print(f"{name:15} attention to the system prompt {reply.attention.mean():.3f}  {reply.text!r}")
 
     # What does it cost? Multiple choice by likelihood, under the same system prompt.
     items = sample_items(load_items(), asked.items)
-    for name in ("nothing", "split_softmax"):
-        print(f"{name:14} right answers {choice_accuracy(model, items, CONTROLS[name], SYSTEM).accuracy}")
+    for name in ("baseline", "split_softmax"):
+        print(f"{name:15} right answers {choice_accuracy(model, items, CONTROLS[name], SYSTEM).accuracy}")
 
     # The purpose axis: mean activation with the system prompt minus without it, kept at its first-reply level.
-    said = [sessions["nothing"].dialogue.add("assistant", "I am Mia, and I find out where you want to go.")]
+    said = [sessions["baseline"].dialogue.add("assistant", "I am Mia, and I find out where you want to go.")]
     axis = purpose_axis(model, [SYSTEM], said, layers=[model.layers // 2], mode="cap", floor="first")
     with tempfile.TemporaryDirectory() as folder:
         save_pretrained(axis, folder, model=model)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from telic.episodes import SCHEMA_VERSION, Answer, Branch, Episode, EpisodeStore, Turn
-from telic.errors import DataError, RunError
+from telic.errors import DataError, Failure, RunError
 from telic.runs import RunFolder
 
 text = st.text(st.characters(codec="utf-8"))
@@ -38,7 +38,7 @@ episodes = st.builds(
         ),
         max_size=2,
     ),
-    error=st.none() | text,
+    failure=st.none() | st.builds(Failure, st.just("model"), st.just("timeout"), text),
 )
 
 
@@ -162,9 +162,13 @@ def test_a_misspelt_field_is_refused() -> None:
 def test_an_episode_that_failed_by_the_models_fault_is_played_again(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path, "measure", "x", {})
     run.episodes.append(Episode(id="1", kind="selfchat", seed=0, roles={}))
-    run.episodes.append(Episode(id="0", kind="selfchat", seed=0, roles={}, error="model: connection refused"))
+    run.episodes.append(
+        Episode(
+            id="0", kind="selfchat", seed=0, roles={}, failure=Failure("model", "unreachable", "connection refused")
+        )
+    )
     assert run.done() == {"1"}
     run.episodes.append(Episode(id="0", kind="selfchat", seed=0, roles={}))
     assert run.done() == {"0", "1"}
-    assert [(episode.id, episode.error) for episode in run.episodes.latest()] == [("0", None), ("1", None)]
+    assert [(episode.id, episode.failure) for episode in run.episodes.latest()] == [("0", None), ("1", None)]
     run.close()

@@ -35,7 +35,7 @@ def test_102_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     out, error = capsys.readouterr()
     assert error == ""
     names = [line.split("  ")[0].strip() for line in out.splitlines()[:6]]
-    assert names == ["nothing", "reminder", "guidance", "split_softmax", "hold", "two at once"]
+    assert names == ["baseline", "reminder", "guidance", "split_softmax", "attention_hold", "two at once"]
     assert out.count("right answers") == 2
     assert "capped: " in out
 

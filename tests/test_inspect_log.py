@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from telic.episodes import Answer, Branch, Episode, Turn
-from telic.errors import ConfigError, DataError, MissingExtraError
+from telic.errors import ConfigError, DataError, Failure, MissingExtraError
 from telic.inspect_log import to_inspect
 
 
@@ -34,7 +34,7 @@ def selfchat(number: int) -> Episode:
             )
             for r, score in scores.items()
         ],
-        error="the context was full" if number else None,
+        failure=Failure("model", "context_full", "the context was full") if number else None,
     )
 
 
@@ -56,7 +56,7 @@ def test_a_log_survives_the_round_trip_through_inspect(suffix: str, tmp_path: Pa
     assert "What is your name?" in sample.scores["round 1"].explanation
     assert math.isnan(sample.scores["round 2"].value)
     assert sample.scores["round 2"].reason == "empty answer"
-    assert read.samples[1].error.message == "the context was full"
+    assert read.samples[1].error.message == "model: the context was full"
     assert {score.name: score.metrics["dialogues"].value for score in read.results.scores} == {
         "round 0": 2,
         "round 1": 2,

@@ -136,10 +136,10 @@ def test_broken_toml_is_quoted_with_its_line(text: str, expected: str) -> None:
         ),
         (GOOD + "sampling.top_q = 1\n", "line 7: probes[0].sampling: " + MISPLACED),
         ("sampling.top_q = 1\n" + GOOD, "line 1: sampling.top_q: unknown key; did you mean 'top_p'?"),
-        (GOOD + "[game]\nrounds = 3\n", 'line 7: game: found no name, expected one such as name = "hold"'),
+        (GOOD + "[game]\nrounds = 3\n", 'line 7: game: found no name, expected one such as name = "attention_hold"'),
         (
             GOOD + "[[controls]]\nname = 'a'\n[[controls]]\nname = 3\n",
-            'line 9: controls[1]: found name = 3, expected one such as name = "hold"',
+            'line 9: controls[1]: found name = 3, expected one such as name = "attention_hold"',
         ),
         (GOOD + 'rules = ["Be kind."]\n', "line 7: probes[0].rules: " + MISPLACED),
         (
@@ -290,7 +290,7 @@ judge = { x = 1 }
 
 # What holds it
 [[controls]]
-name = "hold" # default
+name = "attention_hold" # default
 scale = 3
 [controls.more]
 x = 1

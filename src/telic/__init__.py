@@ -13,6 +13,7 @@ from telic.lazy import imports
 if TYPE_CHECKING:
     from telic.agents import Agent
     from telic.agents.player import ModelPlayer
+    from telic.comparison import ComparisonConfig, ComparisonRun, hold
     from telic.dialogue import Dialogue, Message
     from telic.episodes import Episode
     from telic.errors import TelicError
@@ -32,19 +33,19 @@ if TYPE_CHECKING:
     from telic.planner import Planner, train
     from telic.purpose import Purpose
     from telic.rollouts import PlayRun, play
-    from telic.stability import Bank, HoldConfig, HoldRun, MeasureConfig, StabilityRun, hold, measure
+    from telic.stability import Bank, MeasureConfig, StabilityRun, measure
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Agent",
     "Bank",
+    "ComparisonConfig",
+    "ComparisonRun",
     "Control",
     "Dialogue",
     "Episode",
     "FakeModel",
-    "HoldConfig",
-    "HoldRun",
     "LocalModel",
     "MeasureConfig",
     "Message",
@@ -74,12 +75,12 @@ logging.getLogger("telic").addHandler(logging.NullHandler())
 _HOMES = {
     "Agent": "telic.agents",
     "Bank": "telic.stability",
+    "ComparisonConfig": "telic.comparison",
+    "ComparisonRun": "telic.comparison",
     "Control": "telic.models",
     "Dialogue": "telic.dialogue",
     "Episode": "telic.episodes",
     "FakeModel": "telic.models",
-    "HoldConfig": "telic.stability",
-    "HoldRun": "telic.stability",
     "LocalModel": "telic.models",
     "MeasureConfig": "telic.stability",
     "Message": "telic.dialogue",
@@ -96,7 +97,7 @@ _HOMES = {
     "Session": "telic.models",
     "StabilityRun": "telic.stability",
     "TelicError": "telic.errors",
-    "hold": "telic.stability",
+    "hold": "telic.comparison",
     "load": "telic.models",
     "measure": "telic.stability",
     "play": "telic.rollouts",

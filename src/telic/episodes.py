@@ -10,11 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from telic.errors import DataError, RunError
+from telic.errors import DataError, Failure, RunError
 
 __all__ = ["SCHEMA_VERSION", "Answer", "Branch", "Episode", "EpisodeStore", "Turn"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: `failure` (boundary, kind, detail) instead of a text `error`."""
 
 
 class Turn(BaseModel):
@@ -99,14 +100,14 @@ class Episode(BaseModel):
     branches: list[Branch] = Field(default_factory=list)
     outcome: dict[str, Any] = Field(default_factory=dict)
     """Result of a game: score, normalised score, who is at fault if it is invalid."""
-    error: str | None = None
+    failure: Failure | None = None
     """Why the episode could not be completed."""
     metadata: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def worth_replaying(self) -> bool:
-        """Whether it failed by no fault of the dialogue (the model's endpoint was down): a resumed run tries again."""
-        return self.error is not None and self.error.startswith("model:")
+        """Whether a resumed run plays it again: a model failed by no fault of the dialogue, or a player left."""
+        return self.failure is not None and self.failure.retryable
 
 
 class EpisodeStore:

@@ -1,14 +1,21 @@
-"""One exception hierarchy; each error names the boundary at which it arose.
+"""One exception hierarchy, and failures as values.
 
-A user's mistake is a `TelicError`: the command line prints its message without a traceback. Whoever plays
-episodes records which boundary failed, so that a simulator's fault is never charged to the agent.
+A user's mistake is a `TelicError`: the command line prints its message without a traceback. A reply or an episode that
+could not be completed carries a `Failure`, which says at which boundary it failed and how. It is decided where the
+failure arises, so that nobody has to read it out of a message, and a simulator's fault is never charged to the agent.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 __all__ = [
+    "Boundary",
     "ConfigError",
     "DataError",
+    "Failure",
+    "FailureKind",
     "JudgeError",
     "MissingExtraError",
     "ModelError",
@@ -16,6 +23,53 @@ __all__ = [
     "TelicError",
     "UnsupportedControlError",
 ]
+
+Boundary = Literal["model", "judge", "player", "game"]
+"""Who failed: the model or its endpoint, the judge's model, a player, or the game."""
+
+FailureKind = Literal[
+    "batch_too_small",
+    "content_filter",
+    "context_full",
+    "exception",
+    "http_status",
+    "interrupted",
+    "left",
+    "malformed_reply",
+    "nan_logits",
+    "template_refusal",
+    "timeout",
+    "unreachable",
+    "unreadable_choice",
+]
+"""How it failed. `context_full`: no room for a reply in the model's context. `template_refusal`: the chat template does
+not take these messages. `left`: the player stopped playing. `exception`: the code of a model, a player or a game raised
+something that none of the others describes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a reply or an episode could not be completed."""
+
+    boundary: Boundary
+    kind: FailureKind
+    detail: str
+    """For people. The first line is a reason that many episodes may share; further lines say where it struck."""
+
+    @property
+    def retryable(self) -> bool:
+        """Whether a resumed run tries again: a model failed by no fault of the dialogue, or a player left."""
+        if self.kind == "left":
+            return True
+        return self.boundary in ("model", "judge") and self.kind != "context_full"
+
+    @property
+    def reason(self) -> str:
+        """The boundary and the first line of the detail: what failures are counted by."""
+        return f"{self.boundary}: {(self.detail.strip().splitlines() or [self.kind])[0]}"
+
+    def __str__(self) -> str:
+        return f"{self.boundary}: {self.detail}"
 
 
 class TelicError(Exception):
@@ -31,11 +85,25 @@ class DataError(TelicError, ValueError):
 
 
 class ModelError(TelicError, RuntimeError):
-    """A model could not be found or loaded, or failed to answer."""
+    """A model could not be found or loaded, or failed to answer.
+
+    Args:
+        message: what failed, where, and what to do.
+        kind: how it failed.
+    """
+
+    def __init__(self, message: str, kind: FailureKind = "exception") -> None:
+        super().__init__(message)
+        self.kind: FailureKind = kind
+
+    @property
+    def failure(self) -> Failure:
+        """The same as a value, for a reply or an episode."""
+        return Failure("model", self.kind, str(self))
 
 
 class UnsupportedControlError(ModelError):
-    """A control or reading was asked of a model that cannot take it. Raised before anything is generated."""
+    """A control or reading was asked of a model that does not support it. Raised before anything is generated."""
 
 
 class JudgeError(TelicError, RuntimeError):

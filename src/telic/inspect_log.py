@@ -71,7 +71,7 @@ def to_inspect(episodes: Iterable[Episode], config: Mapping[str, Any], path: Pat
         ),
         results=log.EvalResults(
             total_samples=len(samples),
-            completed_samples=sum(episode.error is None for episode, _ in sides),
+            completed_samples=sum(episode.failure is None for episode, _ in sides),
             scores=[_total(played, round_) for round_ in rounds],
         ),
         stats=log.EvalStats(started_at=now, completed_at=now),
@@ -92,8 +92,8 @@ def _sample(episode: Episode, role: str, rounds: Sequence[int]) -> EvalSample:
     who = episode.roles[role]
     spoken = [turn.text for turn in episode.turns if turn.role == role]
     error = None
-    if episode.error is not None:
-        error = EvalError(message=episode.error, traceback="", traceback_ansi="")
+    if episode.failure is not None:
+        error = EvalError(message=str(episode.failure), traceback="", traceback_ansi="")
     return EvalSample(
         id=f"{episode.id}.{role}",
         epoch=1,

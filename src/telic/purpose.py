@@ -40,7 +40,7 @@ def _named(table: dict[str, Any]) -> dict[str, Any]:
     name = table.get("name")
     if not isinstance(name, str) or not name.strip():
         found = f"found name = {name!r}" if "name" in table else "found no name"
-        raise PydanticCustomError("unnamed", '{found}, expected one such as name = "hold"', {"found": found})
+        raise PydanticCustomError("unnamed", '{found}, expected one such as name = "attention_hold"', {"found": found})
     return table
 
 

@@ -72,7 +72,7 @@ class Registry(Generic[F]):
         self._plugins_loaded = False
 
     def declare(self, **targets: str) -> None:
-        """Name factories (`hold="telic.steering.hold:Hold"`) that are imported when they are first asked for."""
+        """Name factories (`refresh="telic.steering.refresh:Refresh"`) that are imported when they are first used."""
         self._declared.update(targets)
 
     def register(self, name: str) -> Callable[[F], F]:

@@ -128,7 +128,9 @@ class Template:
             contents, turns = self._spans(rows, text, reply)
         except _TemplateRefusalError as refusal:
             roles = ", ".join(message.role for message in messages)
-            raise ModelError(f"the chat template refuses a dialogue of [{roles}]: {refusal}") from refusal
+            raise ModelError(
+                f"the chat template refuses a dialogue of [{roles}]: {refusal}", "template_refusal"
+            ) from refusal
         if folded:
             contents, turns = _unfold_system(contents, turns, messages, rows, text)
         encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)

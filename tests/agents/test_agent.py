@@ -11,7 +11,7 @@ from telic.agents import Agent
 from telic.dialogue import Message
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.models import Control, Reply, Request, Sampling, ScriptedModel
-from telic.models.control import Point
+from telic.models.control import ControlPoint
 from telic.purpose import Purpose
 
 MIA = Purpose(name="travel", system="You are Mia.", rules=["Be kind."])
@@ -19,7 +19,7 @@ MIA = Purpose(name="travel", system="You are Mia.", rules=["Be kind."])
 
 class Attend(Control):
     name = "attend"
-    points: ClassVar[frozenset[Point]] = frozenset({"attention"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"attention"})
 
 
 class Watching(ScriptedModel):

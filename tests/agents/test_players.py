@@ -9,7 +9,7 @@ import pytest
 
 from telic.agents.human import HumanPlayer
 from telic.agents.player import BEGIN, GO_ON, NEUTRAL, ContextFullError, ModelPlayer, Player, PlayerLeftError
-from telic.agents.scripted_players import scripted_names, scripted_player
+from telic.agents.scripted import scripted_names, scripted_player
 from telic.dialogue import Message
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.games.base import Game, Outcome, build

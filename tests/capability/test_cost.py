@@ -24,11 +24,11 @@ from telic.capability import (
 from telic.capability.language import distinct
 from telic.dialogue import Message
 from telic.errors import ConfigError, UnsupportedControlError
-from telic.models.base import Continuation
-from telic.models.control import Control, Point, Row, Step
+from telic.models.control import Control, ControlBatch, ControlContext, ControlPoint
 from telic.models.local import LocalModel
+from telic.models.request import Continuation
 from telic.models.scripted import ScriptedModel
-from telic.steering import Hold, Reminder, SplitSoftmax
+from telic.steering import AttentionHold, Reminder, SplitSoftmax
 from tests.models import tiny
 from tests.models.tiny import SYSTEM
 
@@ -39,12 +39,12 @@ class Logits(Control):
     """Whatever a function makes of the logits."""
 
     name: ClassVar[str] = "logits"
-    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
     def __init__(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
         self.change = change
 
-    def logits(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
+    def logits(self, rows: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
         return self.change(logits_R_V)
 
 
@@ -52,9 +52,9 @@ class Idle(Control):
     """Acts at every point inside of the model, and changes nothing."""
 
     name: ClassVar[str] = "idle"
-    points: ClassVar[frozenset[Point]] = frozenset({"attention", "residual", "logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"attention", "residual", "logits"})
 
-    def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+    def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
         return hidden_N_D.clone()
 
 
@@ -117,7 +117,7 @@ def test_letters_are_scored_where_they_are_listed(model: LocalModel) -> None:
     seen: list[str] = []
 
     class Eavesdrop(Control):
-        points: ClassVar[frozenset[Point]] = frozenset({"messages"})
+        points: ClassVar[frozenset[ControlPoint]] = frozenset({"messages"})
 
         def messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
             seen.append(messages[-1].content)
@@ -214,7 +214,9 @@ def test_a_banned_token_has_a_finite_divergence(model: LocalModel, baseline: Bas
     assert 0 < found < 60
 
 
-@pytest.mark.parametrize("control", [SplitSoftmax(0.5), Reminder(), Hold(gain=2.0)], ids=lambda control: control.name)
+@pytest.mark.parametrize(
+    "control", [SplitSoftmax(0.5), Reminder(), AttentionHold(gain=2.0)], ids=lambda control: control.name
+)
 def test_real_controls_move_the_model_a_little(model: LocalModel, baseline: Baseline, control: Control) -> None:
     found = capability_cost(model, [control], baseline=baseline)
     assert found.language.kl.value is not None
@@ -224,8 +226,8 @@ def test_real_controls_move_the_model_a_little(model: LocalModel, baseline: Base
 
 def test_closed_loops_act_only_after_a_first_reply(model: LocalModel, items: list[Item]) -> None:
     few: dict[str, Any] = {"system": SYSTEM, "items": items[:2], "prompts": PROMPTS[:1], "reply_tokens": 4}
-    assert capability_cost(model, [Hold(gain=2.0)], history=(), **few).language.kl.value == 0.0
-    assert capability_cost(model, [Hold(gain=2.0)], **few).language.kl.value != 0.0
+    assert capability_cost(model, [AttentionHold(gain=2.0)], history=(), **few).language.kl.value == 0.0
+    assert capability_cost(model, [AttentionHold(gain=2.0)], **few).language.kl.value != 0.0
 
 
 def test_the_same_seed_gives_the_same_result(model: LocalModel, baseline: Baseline) -> None:

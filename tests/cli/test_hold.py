@@ -12,7 +12,7 @@ from telic.cli.usage import UsageError
 from telic.models import ScriptedModel
 from telic.purpose import Purpose
 from telic.runs import RunFolder
-from telic.steering import Hold, Reminder, SplitSoftmax
+from telic.steering import AttentionHold, Reminder, SplitSoftmax
 from tests.cli.conftest import Run
 from tests.stability.test_holding import forgetful
 
@@ -64,7 +64,7 @@ def test_mistakes_are_said_plainly(run: Run, travel: Path) -> None:
         (("hold", "nowhere.toml"), "does not exist"),
         (("measure", "travel.toml", "--controls", "split_softmax:k"), "no form such as"),
         (("measure", "travel.toml", "--controls", "split_softmax:k=0.8"), "acts on attention"),
-        (("chat", "travel.toml", "--controls", "hold:gain=-1"), "gain"),
+        (("chat", "travel.toml", "--controls", "attention_hold:gain=-1"), "gain"),
     ):
         outcome = run(*arguments)
         assert outcome.status in (1, 2)
@@ -75,10 +75,10 @@ def test_mistakes_are_said_plainly(run: Run, travel: Path) -> None:
 def test_controls_are_read_from_words() -> None:
     assert parse_controls(()) is None
     assert parse_controls(("none",)) == ()
-    found = parse_controls(("hold", "split_softmax:k=0.8,span=turn", "reminder:every=2,probability=0.5"))
-    assert found == (Hold(), SplitSoftmax(0.8, "turn"), Reminder(2, 0.5))
+    found = parse_controls(("attention_hold", "split_softmax:k=0.8,span=turn", "reminder:every=2,probability=0.5"))
+    assert found == (AttentionHold(), SplitSoftmax(0.8, "turn"), Reminder(2, 0.5))
     with pytest.raises(UsageError, match="unknown control"):
-        parse_controls(("hold", "none"))
+        parse_controls(("attention_hold", "none"))
 
 
 def test_a_measurement_takes_controls(run: Run, travel: Path) -> None:

@@ -78,7 +78,10 @@ def test_controls_bend_the_agent_in_place_of_its_purposes_own(run: Run, travel: 
         (("elicitation", "--set", "rounds=-1"), "rounds is -1"),
         (("elicitation", "--workers", "2"), "--workers goes with --ray"),
         (("elicitation", "--model", "fake", "--batch", "0"), "--batch is 0; expected 1 or more"),
-        (("elicitation", "--model", "fake", "--controls", "hold"), "control 'hold' acts on attention"),
+        (
+            ("elicitation", "--model", "fake", "--controls", "attention_hold"),
+            "control 'attention_hold' acts on attention",
+        ),
         (("elicitation", "--model", "fake", "--controls", "remainder"), "did you mean 'reminder'"),
         (("negotiation", "--agent", "human", "--ray", "local"), "a person cannot play on --ray"),
         (("missing.toml",), "purpose file 'missing.toml' does not exist"),

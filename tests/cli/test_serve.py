@@ -134,7 +134,7 @@ def test_no_acknowledged_turn_is_lost_by_a_kill(serving: Serving, run: Run) -> N
         (("--host", "0.0.0.0"), "can be reached from other machines, and there are no API keys"),
         (("--api-key-file", "none.txt"), "cannot read the key file none.txt"),
         (("--store", "none/telic.db"), "cannot open the store sqlite:///none/telic.db: unable to open"),
-        (("--controls", "hold"), "control 'hold' acts on attention, but model 'fake'"),
+        (("--controls", "attention_hold"), "control 'attention_hold' acts on attention, but model 'fake'"),
         (("--host", "no.such.host.invalid"), "no API keys"),
     ],
 )

@@ -21,9 +21,9 @@ import torch
 from telic.dialogue import Message
 from telic.errors import UnsupportedControlError
 from telic.models import FakeModel
-from telic.models.base import Reply, Request
-from telic.models.control import Control, Point, Step
+from telic.models.control import Control, ControlBatch, ControlPoint
 from telic.models.local import LocalModel
+from telic.models.request import Reply, Request
 from telic.models.session import Session
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM
@@ -35,12 +35,12 @@ class Bystander(Control):
     """Another control, which rows beside the tested one carry: it acts strongly, and at three points at once."""
 
     name: ClassVar[str] = "bystander"
-    points: ClassVar[frozenset[Point]] = frozenset({"attention", "residual", "logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"attention", "residual", "logits"})
 
-    def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+    def attention(self, batch: ControlBatch, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
         return 0.1 * log_mass_R_H_Q
 
-    def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+    def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
         return hidden_N_D * 1.5
 
     def logits(self, rows: Sequence[Any], logits_R_V: torch.Tensor) -> torch.Tensor:
@@ -48,7 +48,7 @@ class Bystander(Control):
 
 
 def agree(one: Reply, other: Reply) -> None:
-    assert one.finish != "error", one.error
+    assert one.finish != "error", one.failure
     assert one.token_ids == other.token_ids
     assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
@@ -95,7 +95,7 @@ class ControlContract:
         for model in models:
             plain = model.generate([self.ask(SHORT, logprobs=True)])[0]
             bent = model.generate([self.ask(SHORT, logprobs=True, controls=(self.make(model),))])[0]
-            assert bent.finish != "error", bent.error
+            assert bent.finish != "error", bent.failure
             assert bent.logprobs != plain.logprobs
 
     def test_rows_do_not_touch_each_other(self, models: list[LocalModel]) -> None:
@@ -169,16 +169,16 @@ class ControlContract:
                 for system in (SYSTEM, None, "")
             ]
             for reply in model.generate(requests):
-                assert reply.finish != "error", reply.error
+                assert reply.finish != "error", reply.failure
                 assert reply.logprobs is not None
                 assert all(math.isfinite(value) for value in reply.logprobs)
 
 
 def _anew(session: Session, request: Request) -> Request:
     """The request with the session's memory but without its cache."""
-    twin = session.fork()
-    twin.cache = None
-    return replace(request, session=twin, keep=False)
+    cache = session.cache.fork()
+    cache.key_values = None
+    return replace(request, cache=cache, keep=False)
 
 
 _made: dict[tuple[str, torch.dtype], LocalModel] = {}

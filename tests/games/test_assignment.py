@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telic.agents.scripted.decisions import OraclePlayer, RandomPlayer, play
 from telic.errors import ConfigError
 from telic.games import assignment_draws
 from telic.games.assignment import PAPERS, REVIEWERS, AssignmentGame, read_assignment, total
 from telic.games.assignment_draws import BLOCK, MAX_DRAWS, best_assignment, blocks, draw, is_kept
 from telic.games.base import IllegalActError, build
-from telic.games.scripted_dialop import OraclePlayer, RandomPlayer, play
 
 
 def started(seed: int = 0) -> AssignmentGame:

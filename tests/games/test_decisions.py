@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telic.agents.scripted.decisions import OraclePlayer, RandomPlayer, play
 from telic.games.assignment import AssignmentGame
 from telic.games.base import REPAIRS
 from telic.games.decisions import DecisionGame, mentions
 from telic.games.itinerary import ItineraryGame
 from telic.games.mediation import MediationGame
-from telic.games.scripted_dialop import OraclePlayer, RandomPlayer, play
 
 GAMES: dict[str, type[DecisionGame]] = {
     "assignment": AssignmentGame,

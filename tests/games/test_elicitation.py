@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telic.agents.scripted.talk import OpenAsker, OracleAsker, RandomAsker, RandomTalker, mean_score, play, say_directed
 from telic.games.base import Outcome
 from telic.games.elicitation import DIRECTION, Elicitation, reliability
 from telic.games.elicitation_domain import load_domain, phrasings
 from telic.games.elicitation_user import Customer
-from telic.games.scripted_talk import OpenAsker, OracleAsker, RandomAsker, RandomTalker, mean_score, play, say_directed
 from tests.games.elicited import ASK_BUDGET, DOMAINS, a_game, last, say, wishes
 
 # --- Any play ---

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telic.agents.scripted.decisions import OraclePlayer, RandomPlayer, play
 from telic.games.base import IllegalActError
 from telic.games.itinerary import ItineraryGame, read_itinerary
 from telic.games.itinerary_search import Filter, Query, QueryError, answer, parse_query
@@ -27,7 +28,6 @@ from telic.games.itinerary_world import (
     miles,
     score_triples,
 )
-from telic.games.scripted_dialop import OraclePlayer, RandomPlayer, play
 
 SITES = (
     Site("Old Mill", "museum", 20, (0.0, 0.0), {"good for kids": True, "rating": 4.5}),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telic.agents.scripted.decisions import OraclePlayer, RandomPlayer, play
 from telic.games.base import IllegalActError
 from telic.games.mediation import USERS, MediationGame, read_flights
 from telic.games.mediation_world import (
@@ -25,7 +26,6 @@ from telic.games.mediation_world import (
     overlapping,
     together,
 )
-from telic.games.scripted_dialop import OraclePlayer, RandomPlayer, play
 
 
 def started(seed: int = 0) -> MediationGame:

@@ -10,11 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telic.errors import ConfigError
-from telic.games.base import IllegalActError, build
-from telic.games.negotiation import Negotiation
-from telic.games.negotiation_deals import Bargain
-from telic.games.scripted_bargain import (
+from telic.agents.scripted.bargain import (
     baseline,
     concession_player,
     oracle_player,
@@ -22,6 +18,10 @@ from telic.games.scripted_bargain import (
     random_player,
     value_of_bargaining,
 )
+from telic.errors import ConfigError
+from telic.games.base import IllegalActError, build
+from telic.games.negotiation import Negotiation
+from telic.games.negotiation_deals import Bargain
 
 VARIANTS = ("buyer-seller", "resources", "ultimatum")
 UTTERANCES = st.one_of(

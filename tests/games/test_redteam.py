@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telic.agents.scripted.talk import Persuader, Player, Refuser, play
 from telic.errors import ConfigError, JudgeError
 from telic.games.base import Outcome, build
 from telic.games.redteam import RedTeam, attack_rates, verdict
 from telic.games.redteam_behaviours import COLUMNS, Behaviour, load_behaviours, load_harmbench
-from telic.games.scripted_talk import Persuader, Player, Refuser, play
 
 SHIPPED = load_behaviours()
 FAMILIES = ("code_word", "competitor", "role", "format", "price")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telic.agents.scripted.talk import GENERIC, RandomTalker, play
 from telic.errors import ConfigError
 from telic.games.base import build
-from telic.games.scripted_talk import GENERIC, RandomTalker, play
 from telic.games.selfchat import SelfChat
 
 

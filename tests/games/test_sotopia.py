@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telic.agents.scripted.bargain import random_character
 from telic.errors import ConfigError, DataError
 from telic.games.base import build
-from telic.games.scripted_bargain import random_character
 from telic.games.sotopia import Sotopia
 from telic.games.sotopia_data import Character, Relationship, World, render, shipped
 from telic.games.sotopia_eval import DIMENSIONS

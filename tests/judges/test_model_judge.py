@@ -8,11 +8,12 @@ from types import ModuleType
 
 import pytest
 
-from telic.errors import JudgeError
+from telic.errors import Failure, JudgeError
 from telic.judges import build
 from telic.judges.model import ModelJudge, _load
-from telic.models.base import Model, OnReply, Reply, Request
-from telic.models.control import Point
+from telic.models.base import Model
+from telic.models.control import ControlPoint
+from telic.models.request import OnReply, Reply, Request
 from telic.models.session import Session
 
 
@@ -28,7 +29,7 @@ class Grader:
         return "grader"
 
     @property
-    def points(self) -> frozenset[Point]:
+    def points(self) -> frozenset[ControlPoint]:
         return frozenset()
 
     @property
@@ -41,7 +42,11 @@ class Grader:
 
     def _say(self) -> Reply:
         line = self.lines.pop(0) if len(self.lines) > 1 else self.lines[0]
-        return Reply("", "error", error="out of memory") if line is None else Reply(line, "stop")
+        return (
+            Reply("", "error", failure=Failure("model", "exception", "out of memory"))
+            if line is None
+            else Reply(line, "stop")
+        )
 
     def stream(self, request: Request) -> Iterator[str | Reply]:
         raise NotImplementedError

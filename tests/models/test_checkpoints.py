@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from telic.errors import ModelError
-from telic.models import checkpoints
 from telic.models.catalog import CATALOG
-from telic.models.checkpoints import cache_folder, load_checkpoint, preferred_dtype
+from telic.models.local import checkpoints
+from telic.models.local.checkpoints import cache_folder, load_checkpoint, preferred_dtype
 from tests.models import tiny
 
 

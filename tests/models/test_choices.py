@@ -7,10 +7,10 @@ import pytest
 
 from telic.errors import ConfigError, UnsupportedControlError
 from telic.models import FakeModel, ScriptedModel
-from telic.models.base import Continuation, Request
-from telic.models.choosing import as_question, read_choice
+from telic.models.choices import as_question, read_choice
 from telic.models.compatibility import refuse_unsupported
 from telic.models.local import LocalModel
+from telic.models.request import Continuation, Request
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, ask
 

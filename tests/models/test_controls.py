@@ -13,9 +13,9 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 from telic.dialogue import Dialogue, Message
-from telic.models.base import Continuation
-from telic.models.control import Control, Insertion, Point, Row, Step
+from telic.models.control import Control, ControlBatch, ControlContext, ControlPoint, Insertion
 from telic.models.local import LocalModel
+from telic.models.request import Continuation
 from telic.rendering import Span
 from tests.contracts.control_contract import ControlContract
 from tests.models import tiny
@@ -26,7 +26,7 @@ class Remind(Control):
     """Says a reminder after the last message."""
 
     name: ClassVar[str] = "remind"
-    points: ClassVar[frozenset[Point]] = frozenset({"messages"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"messages"})
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -40,18 +40,18 @@ class Prefix(Control):
     """Inserts vectors at the prompt's start, in its middle, at its end."""
 
     name: ClassVar[str] = "prefix"
-    points: ClassVar[frozenset[Point]] = frozenset({"embeddings"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"embeddings"})
 
     def __init__(self, vectors: torch.Tensor, place: Literal["start", "middle", "end", "all"] = "start") -> None:
         self.vectors, self.place = vectors, place
 
-    def indices(self, row: Row) -> list[int]:
+    def indices(self, row: ControlContext) -> list[int]:
         """Before which tokens the vectors go."""
         length = len(row.rendering.token_ids)
         places = {"start": [0], "middle": [length // 3], "end": [length], "all": [0, length // 3, length]}
         return places[self.place]
 
-    def embeddings(self, row: Row) -> Sequence[Insertion]:
+    def embeddings(self, row: ControlContext) -> Sequence[Insertion]:
         return [Insertion(index, self.vectors) for index in self.indices(row)] if len(self.vectors) else []
 
 
@@ -59,7 +59,7 @@ class Power(Control):
     """Split-softmax (arXiv 2402.10962): the attention mass on the system prompt to the power k."""
 
     name: ClassVar[str] = "power"
-    points: ClassVar[frozenset[Point]] = frozenset({"attention"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"attention"})
 
     def __init__(self, k: float, span: Literal["turn", "content"] = "content") -> None:
         self.k, self._span = k, span
@@ -68,16 +68,16 @@ class Power(Control):
     def span(self) -> Literal["turn", "content"]:
         return self._span
 
-    def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
-        assert log_mass_R_H_Q.shape[0] == len(step.rows)
+    def attention(self, batch: ControlBatch, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+        assert log_mass_R_H_Q.shape[0] == len(batch.contexts)
         return self.k * log_mass_R_H_Q
 
 
-class Steer(Control):
+class PlannerControl(Control):
     """Adds a vector to the residual stream after some layers."""
 
     name: ClassVar[str] = "steer"
-    points: ClassVar[frozenset[Point]] = frozenset({"residual"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"residual"})
 
     def __init__(self, vector: torch.Tensor, layers: frozenset[int] | None, *, reply_only: bool = False) -> None:
         self.vector, self._layers, self.reply_only = vector, layers, reply_only
@@ -86,22 +86,22 @@ class Steer(Control):
     def layers(self) -> frozenset[int] | None:
         return self._layers
 
-    def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
-        assert len(hidden_N_D) == len(step.row_N) == len(step.position_N) == len(step.reply_N)
+    def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+        assert len(hidden_N_D) == len(batch.context_N) == len(batch.position_N) == len(batch.reply_N)
         added = self.vector.to(hidden_N_D).expand_as(hidden_N_D)
-        return hidden_N_D + (added * step.reply_N[:, None] if self.reply_only else added)
+        return hidden_N_D + (added * batch.reply_N[:, None] if self.reply_only else added)
 
 
 class Bias(Control):
     """Adds to the logits."""
 
     name: ClassVar[str] = "bias"
-    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
     def __init__(self, tokens: Sequence[int], amount: float) -> None:
         self.tokens, self.amount = list(tokens), amount
 
-    def logits(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
+    def logits(self, rows: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
         assert len(rows) == len(logits_R_V)
         changed = logits_R_V.clone()
         changed[:, self.tokens] += self.amount
@@ -112,9 +112,9 @@ class Scale(Control):
     """Multiplies the logits: does not commute with `Bias`."""
 
     name: ClassVar[str] = "scale"
-    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
-    def logits(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
+    def logits(self, rows: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
         return 0.5 * logits_R_V
 
 
@@ -122,11 +122,11 @@ class Notes(Control):
     """Keeps a list of what it saw in the session's memory."""
 
     name: ClassVar[str] = "notes"
-    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
-    def logits(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
+    def logits(self, rows: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
         for row in rows:
-            row.memory.setdefault("notes", {}).setdefault("seen", []).append(len(row.generated))
+            row.control_state.setdefault("notes", {}).setdefault("seen", []).append(len(row.generated))
         return logits_R_V
 
 
@@ -162,10 +162,10 @@ class TestPower(ControlContract):
 
 class TestSteer(ControlContract):
     def make(self, model: LocalModel) -> Control:
-        return Steer(vectors(model, 1)[0], frozenset({1}))
+        return PlannerControl(vectors(model, 1)[0], frozenset({1}))
 
     def make_idle(self, model: LocalModel) -> Control:
-        return Steer(torch.zeros(model.hidden_size), None)
+        return PlannerControl(torch.zeros(model.hidden_size), None)
 
 
 class TestBias(ControlContract):
@@ -181,7 +181,9 @@ class TestAllAtOnce(ControlContract):
 
     class Everything(Control):
         name: ClassVar[str] = "everything"
-        points: ClassVar[frozenset[Point]] = frozenset({"messages", "embeddings", "attention", "residual", "logits"})
+        points: ClassVar[frozenset[ControlPoint]] = frozenset(
+            {"messages", "embeddings", "attention", "residual", "logits"}
+        )
 
         def __init__(self, parts: Sequence[Any]) -> None:
             self.parts = parts
@@ -189,16 +191,16 @@ class TestAllAtOnce(ControlContract):
         def messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
             return self.parts[0].messages(messages)  # type: ignore[no-any-return]
 
-        def embeddings(self, row: Row) -> Sequence[Insertion]:
+        def embeddings(self, row: ControlContext) -> Sequence[Insertion]:
             return self.parts[1].embeddings(row)  # type: ignore[no-any-return]
 
-        def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
-            return self.parts[2].attention(step, layer, log_mass_R_H_Q)  # type: ignore[no-any-return]
+        def attention(self, batch: ControlBatch, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+            return self.parts[2].attention(batch, layer, log_mass_R_H_Q)  # type: ignore[no-any-return]
 
-        def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
-            return self.parts[3].residual(step, layer, hidden_N_D)  # type: ignore[no-any-return]
+        def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+            return self.parts[3].residual(batch, layer, hidden_N_D)  # type: ignore[no-any-return]
 
-        def logits(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
+        def logits(self, rows: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
             return self.parts[4].logits(rows, logits_R_V)  # type: ignore[no-any-return]
 
     def make(self, model: LocalModel) -> Control:
@@ -272,7 +274,7 @@ def test_prefix_tokens_are_embeddings_in_between(case: Case, place: Literal["sta
     rendering = case.model.render(request.messages)
     prompt = embed(torch.tensor(rendering.token_ids))
     pieces, read = [], 0
-    for index in control.indices(Row(rendering, 0)):
+    for index in control.indices(ControlContext(rendering, 0)):
         pieces += [prompt[read:index], inserted]
         read = index
     embedded = torch.cat([*pieces, prompt[read:], embed(torch.tensor(reply.token_ids))])
@@ -283,8 +285,8 @@ def test_prefix_tokens_are_embeddings_in_between(case: Case, place: Literal["sta
     assert reply.prompt_tokens == len(embedded) - reply.new_tokens
     # The reading counts the system prompt's own positions, and prefix tokens within it.
     content = rendering.system_content
-    moved = [sum(4 for index in control.indices(Row(rendering, 0)) if index <= content.start)]
-    moved.append(sum(4 for index in control.indices(Row(rendering, 0)) if index < content.end))
+    moved = [sum(4 for index in control.indices(ControlContext(rendering, 0)) if index <= content.start)]
+    moved.append(sum(4 for index in control.indices(ControlContext(rendering, 0)) if index < content.end))
     masses = [
         w[0, :, -reply.new_tokens - 1 : -1, content.start + moved[0] : content.end + moved[1]].sum(-1).mean()
         for w in output.attentions
@@ -295,7 +297,9 @@ def test_prefix_tokens_are_embeddings_in_between(case: Case, place: Literal["sta
 @pytest.mark.parametrize("layers", [frozenset({0}), frozenset({1, 2}), None])
 def test_steering_adds_to_the_residual_stream(case: Case, layers: frozenset[int] | None) -> None:
     vector = vectors(case.model, 1)[0]
-    request = ask(MIDDLE, controls=(Steer(vector, layers),), logprobs=True, max_new_tokens=6, readings=("state",))
+    request = ask(
+        MIDDLE, controls=(PlannerControl(vector, layers),), logprobs=True, max_new_tokens=6, readings=("state",)
+    )
     reply = case.one(request)
     blocks = next(m for m in case.reference.model.base_model.modules() if isinstance(m, torch.nn.ModuleList))
     handles = [
@@ -364,11 +368,11 @@ def test_memory_belongs_to_the_session_and_a_fork_has_its_own() -> None:
     notes = Notes()
     options: dict[str, Any] = {"max_new_tokens": 2, "controls": (notes,), "ignore_eos": True}
     session.reply(**options)
-    assert session.memory["notes"]["seen"] == [0, 1]
+    assert session.cache.control_state["notes"]["seen"] == [0, 1]
     fork = session.fork().user(SHORT)
     fork.reply(**options)
-    assert fork.memory["notes"]["seen"] == [0, 1, 0, 1]
-    assert session.memory["notes"]["seen"] == [0, 1]
+    assert fork.cache.control_state["notes"]["seen"] == [0, 1, 0, 1]
+    assert session.cache.control_state["notes"]["seen"] == [0, 1]
 
 
 def test_a_branch_that_is_thrown_away_leaves_the_memory() -> None:
@@ -377,24 +381,24 @@ def test_a_branch_that_is_thrown_away_leaves_the_memory() -> None:
     options: dict[str, Any] = {"max_new_tokens": 2, "controls": (Notes(),), "ignore_eos": True}
     session.reply(**options)
     model.generate([session.user(SHORT).request(keep=False, **options)])
-    assert session.memory["notes"]["seen"] == [0, 1]
+    assert session.cache.control_state["notes"]["seen"] == [0, 1]
 
 
 def test_steering_of_replies_only_stays_in_the_cache_as_it_was() -> None:
     model = tiny.local("llama")
-    control = Steer(vectors(model, 1, 3.0)[0], None, reply_only=True)
+    control = PlannerControl(vectors(model, 1, 3.0)[0], None, reply_only=True)
     options: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": 6, "logprobs": True, "controls": (control,)}
     session = model.session(SYSTEM).user(SHORT)
     session.reply(**options)
     session.user(MIDDLE)
-    again = model.generate([replace(session.request(**options), session=None)])[0]
+    again = model.generate([replace(session.request(**options), cache=None)])[0]
     reply = session.reply(**options)
     assert reply.logprobs == pytest.approx(again.logprobs, abs=1e-4)
 
 
 def test_nothing_of_a_control_is_left_behind() -> None:
     case = tiny.case("llama")
-    case.one(ask(controls=(Steer(vectors(case.model, 1)[0], None),)))
+    case.one(ask(controls=(PlannerControl(vectors(case.model, 1)[0], None),)))
     prompt = case.prompt(ask())
     with torch.no_grad():
         logits = case.model.model(torch.tensor([prompt])).logits
@@ -405,7 +409,7 @@ def test_nothing_of_a_control_is_left_behind() -> None:
 def test_scores_are_under_their_controls(point: str) -> None:
     case = tiny.case("llama")
     control: dict[str, Control] = {
-        "residual": Steer(vectors(case.model, 1)[0], None),
+        "residual": PlannerControl(vectors(case.model, 1)[0], None),
         "attention": Power(0.3),
         "logits": Bias([10], 5.0),
     }
@@ -421,11 +425,11 @@ class Watch(Control):
     """Changes nothing; remembers the largest log-mass that it was shown."""
 
     name: ClassVar[str] = "watch"
-    points: ClassVar[frozenset[Point]] = frozenset({"attention"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"attention"})
     span: ClassVar[Literal["turn", "content"]] = "turn"
     largest = -1.0
 
-    def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+    def attention(self, batch: ControlBatch, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
         self.largest = max(self.largest, float(log_mass_R_H_Q.max()))
         return log_mass_R_H_Q
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from telic.models import engine
-from telic.models.base import Reply, Request
+from telic.models.local import engine
+from telic.models.request import Reply, Request
 from telic.models.session import Session
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, Case, ask
@@ -47,7 +47,7 @@ def mixed() -> list[Request]:
 
 def fresh(session: Session, **options: Any) -> Request:
     """The session's next request without its cache."""
-    return replace(session.request(**options), session=None)
+    return replace(session.request(**options), cache=None)
 
 
 @pytest.mark.parametrize(("user", "system"), [(SHORT, SYSTEM), (LONG, SYSTEM), (MIDDLE, None)])
@@ -168,10 +168,10 @@ def test_a_fork_answers_as_a_fresh_session_and_leaves_its_parent_alone(any_case:
 def test_a_branch_that_is_thrown_away_leaves_the_cache(case: Case) -> None:
     session = case.model.session(SYSTEM).user(LONG)
     session.reply(max_new_tokens=4, temperature=0.0)
-    kept = session.cache
+    kept = session.cache.key_values
     case.one(session.fork().user(SHORT).request(keep=False, max_new_tokens=2))
     case.one(session.user(SHORT).request(keep=False, max_new_tokens=2))
-    assert session.cache is kept
+    assert session.cache.key_values is kept
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64])
@@ -213,7 +213,11 @@ def test_a_tiny_budget_for_caches_changes_no_answer(architecture: str) -> None:
             for session, answer in zip(sessions, answers, strict=True):
                 session.assistant(answer.text).user(SHORT)
         if model is poor.model:
-            kept = [session for session in sessions if session.cache is not None and session.cache.segments]
+            kept = [
+                session
+                for session in sessions
+                if session.cache.key_values is not None and session.cache.key_values.segments
+            ]
             assert len(kept) == 1  # the most recently used one always stays
     for one, other in zip(*replies, strict=True):
         same(one, other)

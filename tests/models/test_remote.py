@@ -17,9 +17,10 @@ import pytest
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
-from telic.models.base import Model, Reply, Request, Sampling
-from telic.models.control import Control, Point
+from telic.models.base import Model
+from telic.models.control import Control, ControlPoint
 from telic.models.remote import RemoteModel
+from telic.models.request import Reply, Request, Sampling
 
 KEY = "sk-secret-key"
 
@@ -31,7 +32,7 @@ def ask(text: str = "Hello there", system: str | None = None, **options: Any) ->
 
 class Shout(Control):
     name = "shout"
-    points: ClassVar[frozenset[Point]] = frozenset({"messages"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"messages"})
 
     def messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         return tuple(message.model_copy(update={"content": message.content.upper()}) for message in messages)
@@ -39,7 +40,7 @@ class Shout(Control):
 
 class Hold(Control):
     name = "hold"
-    points: ClassVar[frozenset[Point]] = frozenset({"attention"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"attention"})
 
 
 # ---- a small server on a real socket that answers as it is told
@@ -264,8 +265,8 @@ def test_a_failing_server_is_tried_again_and_then_given_up_on(server: Server) ->
     model = server.model(answer(503, "<html>Bad gateway</html>", "text/html"), retries=1)
     (reply,) = model.generate([ask()])
     assert (reply.text, reply.finish) == ("", "error")
-    assert f"127.0.0.1:{server.server_port}/v1" in str(reply.error)
-    assert "answered 503 (tried 2 times): an HTML page" in str(reply.error)
+    assert f"127.0.0.1:{server.server_port}/v1" in str(reply.failure)
+    assert "answered 503 (tried 2 times): an HTML page" in str(reply.failure)
     assert (model.usage.requests, model.usage.retries, model.usage.errors) == (1, 1, 1)
 
 
@@ -287,8 +288,8 @@ def test_malformed_replies(server: Server, body: object, content_type: str, said
     bad = answer(200, body, content_type)
     (reply,) = server.model(bad, retries=0).generate([ask()])
     assert reply.finish == "error"
-    assert "malformed" in str(reply.error)
-    assert said in str(reply.error)
+    assert "malformed" in str(reply.failure)
+    assert said in str(reply.failure)
     assert len(server.bodies) == 1
 
 
@@ -306,24 +307,24 @@ def test_a_failure_takes_no_other_request_with_it(server: Server) -> None:
     model = server.model(by_text, retries=0)
     replies = model.generate([ask(text) for text in ("a", "cut", "b", "bad", "c", "\ud800", "d")])
     assert [reply.finish for reply in replies] == ["stop", "error", "stop", "error", "stop", "error", "stop"]
-    assert "broke off" in str(replies[1].error)
-    assert "answered 400: no such thing" in str(replies[3].error)
-    assert "UnicodeEncodeError" in str(replies[5].error)
+    assert "broke off" in str(replies[1].failure)
+    assert "answered 400: no such thing" in str(replies[3].failure)
+    assert "UnicodeEncodeError" in str(replies[5].failure)
     assert model.usage.errors == 3
 
 
 def test_a_slow_reply_times_out(server: Server) -> None:
     model = server.model(slow(0.6, OK), OK, timeout=0.2, retries=0)
     late, good = model.generate([ask()]) + model.generate([ask()])
-    assert "did not answer within 0.2 s: raise timeout=" in str(late.error)
+    assert "did not answer within 0.2 s: raise timeout=" in str(late.failure)
     assert good.text == "Hi."
 
 
 def test_a_wrong_key_is_not_tried_again(server: Server) -> None:
     model = server.model(answer(401, refusal(f"Incorrect API key: {KEY}")))
     (reply,) = model.generate([ask()])
-    assert "set the environment variable OPENAI_API_KEY" in str(reply.error)
-    assert KEY not in str(reply.error)
+    assert "set the environment variable OPENAI_API_KEY" in str(reply.failure)
+    assert KEY not in str(reply.failure)
     assert len(server.bodies) == 1
     with pytest.raises(ModelError, match=r"'gpt-nano' failed to reply: .*answered 401"):
         model.session().user("Hi").reply()
@@ -331,7 +332,7 @@ def test_a_wrong_key_is_not_tried_again(server: Server) -> None:
 
 def test_an_unknown_model_is_named(server: Server) -> None:
     (reply,) = server.model(answer(404, refusal("The model does not exist"))).generate([ask()])
-    assert "(model 'gpt-nano') answered 404: The model does not exist; check the model's name" in str(reply.error)
+    assert "(model 'gpt-nano') answered 404: The model does not exist; check the model's name" in str(reply.failure)
     assert len(server.bodies) == 1
 
 
@@ -345,13 +346,15 @@ def test_an_unknown_model_is_named(server: Server) -> None:
 )
 def test_a_full_context_is_no_error(server: Server, error: dict[str, object]) -> None:
     (reply,) = server.model(answer(400, {"error": error})).generate([ask()])
-    assert (reply.finish, reply.error) == ("context", None)
+    assert reply.finish == "context"
+    assert reply.failure is not None
+    assert reply.failure.kind == "context_full"
 
 
 def test_a_content_filter_is_an_error_that_keeps_the_text(server: Server) -> None:
     (reply,) = server.model(answer(200, completion("I", "content_filter"))).generate([ask()])
     assert (reply.text, reply.finish) == ("I", "error")
-    assert "content filter" in str(reply.error)
+    assert "content filter" in str(reply.failure)
 
 
 def chunks(*deltas: str, finish: str | None = "stop") -> str:
@@ -386,7 +389,7 @@ def test_a_broken_stream_ends_in_an_error_reply(server: Server, step: Step, piec
     assert before == pieces
     assert isinstance(reply, Reply)
     assert (reply.text, reply.finish) == ("".join(pieces), "error")
-    assert said in str(reply.error)
+    assert said in str(reply.failure)
 
 
 def test_arguments_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,7 +409,7 @@ def test_arguments_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 INTERRUPTED = """
     import asyncio, signal, sys
     from telic.dialogue import Message
-    from telic.models.base import Request
+    from telic.models.request import Request
     from telic.models.remote import RemoteModel
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it

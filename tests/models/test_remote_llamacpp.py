@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from telic.dialogue import Message
-from telic.models.base import Reply, Request, Sampling
 from telic.models.remote import RemoteModel
+from telic.models.request import Reply, Request, Sampling
 
 pytestmark = pytest.mark.model
 
@@ -75,7 +75,9 @@ def test_the_context_is_full(llamacpp_url: str) -> None:
     before, during = model.generate(
         [ask("word " * 300), ask("word " * 190, max_new_tokens=200, ignore_eos=True, seed=1)]
     )
-    assert (before.finish, before.text, before.error) == ("context", "", None)
+    assert (before.finish, before.text) == ("context", "")
+    assert before.failure is not None
+    assert before.failure.kind == "context_full"
     assert (during.finish, during.prompt_tokens + during.new_tokens) == ("context", 256)
 
 
@@ -93,5 +95,5 @@ def test_a_killed_server_fails_only_what_was_not_done(
         replies = model.generate([ask(max_new_tokens=length, ignore_eos=True) for length in lengths], kill_after_three)
     assert [reply.finish for reply in replies] == ["length"] * 3 + ["error"] * 3
     assert all(reply.text for reply in replies[:3])
-    assert all("is the server running" in str(reply.error) for reply in replies[3:])
+    assert all("is the server running" in str(reply.failure) for reply in replies[3:])
     assert (model.usage.requests, model.usage.errors) == (6, 3)

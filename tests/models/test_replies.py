@@ -12,9 +12,8 @@ import torch
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
-from telic.models import engine
-from telic.models.base import Continuation, Reply, Request
-from telic.models.local import LocalModel
+from telic.models.local import LocalModel, engine
+from telic.models.request import Continuation, Reply, Request
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, Case, ask
 
@@ -104,11 +103,11 @@ def test_stop_strings_across_tokens(case: Case, several: bool) -> None:
 def test_a_session_goes_on_after_a_stop_string(case: Case) -> None:
     session = case.model.session(SYSTEM).user(LONG)
     request = session.request(max_new_tokens=40, ignore_eos=True, temperature=0.0)
-    stop, expected = border_string(case.model, replace(request, session=None))
+    stop, expected = border_string(case.model, replace(request, cache=None))
     assert session.reply(max_new_tokens=40, ignore_eos=True, temperature=0.0, stop=(stop,)).text == expected
     session.user(SHORT)
     options: dict[str, Any] = {"max_new_tokens": 6, "temperature": 0.0}
-    again = case.one(replace(session.request(**options), session=None))
+    again = case.one(replace(session.request(**options), cache=None))
     assert session.reply(**options).token_ids == again.token_ids
 
 
@@ -201,7 +200,7 @@ def test_a_session_streams_into_its_dialogue(case: Case) -> None:
     session = case.model.session(SYSTEM).user(MIDDLE)
     text = "".join(session.stream(max_new_tokens=8, temperature=0.0))
     assert session.dialogue[-1] == Message(role="assistant", content=text)
-    assert session.cache is not None
+    assert session.cache.key_values is not None
 
 
 # Interruptions and further requests
@@ -241,7 +240,7 @@ def test_whole_dialogues_side_by_side(case: Case) -> None:
     case.model.generate([s.request(max_new_tokens=2 + n, seed=2) for n, s in enumerate(sessions)], on_reply)
     assert len(turns) == 12
     for _, request, reply in turns:
-        assert case.one(replace(request, session=None)).token_ids == reply.token_ids
+        assert case.one(replace(request, cache=None)).token_ids == reply.token_ids
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
@@ -286,7 +285,7 @@ def test_one_bad_request_does_not_take_the_others_with_it(case: Case) -> None:
     good = case.one(ask())
     bad, reply = case.model.generate([Request(()), ask()])
     assert bad.finish == "error"
-    assert "no messages" in str(bad.error)
+    assert "no messages" in str(bad.failure)
     assert reply.token_ids == good.token_ids
 
 
@@ -404,7 +403,7 @@ def test_readings_in_a_session(case: Case, reading: Literal["state", "attention"
     session = case.model.session(SYSTEM).user(LONG)
     session.reply(max_new_tokens=3, temperature=0.0)
     request = session.user(SHORT).request(max_new_tokens=3, temperature=0.0, readings=(reading,))
-    again: Any = getattr(case.one(replace(request, session=None)), reading)
+    again: Any = getattr(case.one(replace(request, cache=None)), reading)
     assert getattr(case.one(request), reading) == pytest.approx(again, abs=10 * case.tolerance)
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
-from telic.models.base import Model, Reply, Request, Sampling
-from telic.models.control import Control, Point
+from telic.models.base import Model
+from telic.models.control import Control, ControlPoint
+from telic.models.request import Reply, Request, Sampling
 from telic.models.scripted import FakeModel, ScriptedModel
 
 SYSTEM = "You are Mia, a travel agent."
@@ -22,7 +23,7 @@ def ask(text: str = "Hello there", system: str | None = None, **options: object)
 
 class Remind(Control):
     name = "remind"
-    points: ClassVar[frozenset[Point]] = frozenset({"messages"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"messages"})
 
     def messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         return (*messages, messages[0])
@@ -30,7 +31,7 @@ class Remind(Control):
 
 class Shout(Control):
     name = "shout"
-    points: ClassVar[frozenset[Point]] = frozenset({"messages"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"messages"})
 
     def messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         return tuple(message.model_copy(update={"content": message.content.upper()}) for message in messages)
@@ -38,7 +39,7 @@ class Shout(Control):
 
 class Hold(Control):
     name = "hold"
-    points: ClassVar[frozenset[Point]] = frozenset({"messages", "attention"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"messages", "attention"})
 
 
 @pytest.mark.parametrize("model", [ScriptedModel(["Hi."]), FakeModel()], ids=["scripted", "fake"])
@@ -64,7 +65,7 @@ def test_a_list_is_said_in_order_and_then_ends() -> None:
     replies = model.generate([ask(), ask(), ask()], lambda index, reply: told.append((index, reply.finish)))
     assert [reply.text for reply in replies] == ["One.", "Two.", ""]
     assert told == [(0, "stop"), (1, "stop"), (2, "error")]
-    assert "2 replies" in str(replies[2].error)
+    assert "2 replies" in str(replies[2].failure)
 
 
 def test_a_reply_may_lead_to_further_requests() -> None:
@@ -80,7 +81,7 @@ def test_a_mapping_answers_what_was_said_last() -> None:
     known, unknown = model.generate([ask("What is your name?", SYSTEM), ask("Why?")])
     assert known.text == "Mia"
     assert unknown.finish == "error"
-    assert "no reply to 'Why?'" in str(unknown.error)
+    assert "no reply to 'Why?'" in str(unknown.failure)
     assert ScriptedModel(defaultdict(lambda: "Pardon?")).generate([ask("Why?")])[0].text == "Pardon?"
 
 
@@ -164,7 +165,7 @@ def test_the_fake_fails_and_waits_as_told() -> None:
     replies = model.generate([ask(seed=seed) for seed in range(7)])
     assert time.perf_counter() - start >= 0.07
     assert [index for index, reply in enumerate(replies) if reply.finish == "error"] == [2, 5]
-    assert "fail_every=3" in str(replies[2].error)
+    assert "fail_every=3" in str(replies[2].failure)
 
 
 def test_the_fake_refuses_nonsense() -> None:

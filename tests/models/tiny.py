@@ -32,10 +32,10 @@ from transformers import (
 )
 
 from telic.dialogue import Dialogue
-from telic.models.base import Reply, Request, Sampling
 from telic.models.catalog import CATALOG
-from telic.models.checkpoints import load_checkpoint
 from telic.models.local import LocalModel
+from telic.models.local.checkpoints import load_checkpoint
+from telic.models.request import Reply, Request, Sampling
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from telic.episodes import Episode, Turn
-from telic.errors import ConfigError, DataError
+from telic.errors import ConfigError, DataError, Failure
 from telic.planner.buffer import TENSORS, Transitions
 from telic.planner.store import TransitionStore
 
@@ -134,7 +134,7 @@ def played(name: str, rewards: list[float], *, size: int = 4, clone: bool = True
 
 def test_from_episodes() -> None:
     broken = played("b", [1.0])
-    broken.error = "model: gone"
+    broken.failure = Failure("model", "unreachable", "gone")
     data = Transitions.from_episodes([played("a", [1.0, 2.0]), broken, played("c", [3.0])])
     assert data.episodes == ("a", "a", "c")
     assert data.rewards.tolist() == [1.5, 2.5, 3.5]  # with what the partner's turn earned it

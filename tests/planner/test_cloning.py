@@ -14,11 +14,11 @@ from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
 from telic.games.base import build
 from telic.games.elicitation_domain import load_domain
-from telic.models.base import Request, Sampling
 from telic.models.local import LocalModel
+from telic.models.request import Request, Sampling
 from telic.planner import CloneConfig, Example, Planner, clone, distil, load_acts
-from telic.planner.acts import Reciter, act_sets, acts_for
 from telic.planner.cloning import advantage_weights
+from telic.planner.dialogue_acts import Reciter, act_sets, acts_for
 from telic.planner.gradient import Utterances, cut_after_question
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM

@@ -16,14 +16,14 @@ from telic.errors import ConfigError
 from telic.models.control import build
 from telic.models.local import LocalModel
 from telic.planner import Planner, from_pretrained, save_pretrained
+from telic.planner.control import PlannerControl
 from telic.planner.networks import Actor
 from telic.planner.standardise import Standardise
-from telic.planner.steer import Steer
 from telic.planner.upmapping import embeddings_of
 from telic.purpose import Purpose
 from telic.rollouts import play
 from telic.stability import measure
-from telic.steering import Hold
+from telic.steering import AttentionHold
 from telic.steering import save_pretrained as save_control
 from tests.models import tiny
 from tests.models.tiny import MIDDLE, ask
@@ -178,15 +178,15 @@ def test_damaged_folders_are_named(model: LocalModel, tmp_path: Path) -> None:
         from_pretrained(folder)
     with pytest.raises(ConfigError, match="there is no folder"):
         from_pretrained(tmp_path / "nowhere")
-    save_control(Hold(), tmp_path / "hold")
-    with pytest.raises(ConfigError, match="kind 'hold', not a planner"):
-        from_pretrained(tmp_path / "hold")
+    save_control(AttentionHold(), tmp_path / "attention_hold")
+    with pytest.raises(ConfigError, match="kind 'attention_hold', not a planner"):
+        from_pretrained(tmp_path / "attention_hold")
 
 
 def test_the_control_of_a_purpose_file_is_checked(model: LocalModel, tmp_path: Path) -> None:
     folder = save_pretrained(planner_of(model), tmp_path / "p")
     control = build({"name": "planner", "path": str(folder), "sigma": 0.2})
-    assert isinstance(control, Steer)
+    assert isinstance(control, PlannerControl)
     assert control.sigma == 0.2
     again = build(control.spec())
     assert again.spec() == control.spec()
@@ -241,7 +241,7 @@ def test_an_agent_has_its_purposes_planner(purpose: Purpose, model: LocalModel) 
 def test_what_was_decided_is_in_the_record_of_a_game(purpose: Purpose, model: LocalModel) -> None:
     run = play(dict(purpose.game or {}), {"agent": ModelPlayer(model, purpose)}, n=2, references=False)
     for episode in run.episodes:
-        assert episode.error is None, episode.error
+        assert episode.failure is None, episode.failure
         turns = [turn for turn in episode.turns if turn.role == episode.metadata["agent"]]
         assert turns
         for turn in turns:
@@ -283,8 +283,10 @@ def test_a_planner_that_there_is_not_is_named_with_its_line(
 
 def test_a_planner_may_be_listed_with_the_controls(purpose: Purpose, model: LocalModel, tmp_path: Path) -> None:
     file = tmp_path / "home" / "travel.toml"
-    text = file.read_text().replace("[planner]", '[[controls]]\nname = "hold"\n\n[[controls]]\nname = "planner"')
+    text = file.read_text().replace(
+        "[planner]", '[[controls]]\nname = "attention_hold"\n\n[[controls]]\nname = "planner"'
+    )
     file.write_text(text)
     agent: Any = Agent(model, Purpose.from_file(file))
-    assert [control.name for control in agent.controls] == ["hold", "planner"]
+    assert [control.name for control in agent.controls] == ["attention_hold", "planner"]
     assert "act" in agent.reply("Hello!").chosen

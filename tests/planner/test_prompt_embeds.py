@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from telic.errors import ConfigError, UnsupportedControlError
-from telic.models.base import Sampling
+from telic.models.request import Sampling
 from telic.planner.prompt_embeds import complete, encode, prompt_embeddings
-from telic.steering import Hold, Reminder
+from telic.steering import AttentionHold, Reminder
 from tests.models import tiny
 from tests.models.test_controls import Prefix
 from tests.models.tiny import LONG, MIDDLE, ask
@@ -69,8 +69,8 @@ def test_they_are_in_the_models_own_precision() -> None:
 
 def test_what_no_prompt_can_carry_is_refused() -> None:
     model = tiny.local("llama")
-    with pytest.raises(UnsupportedControlError, match="'hold' acts on attention, which does not travel"):
-        prompt_embeddings(model, ask(MIDDLE, controls=(Hold(),)))
+    with pytest.raises(UnsupportedControlError, match="'attention_hold' acts on attention, which does not travel"):
+        prompt_embeddings(model, ask(MIDDLE, controls=(AttentionHold(),)))
     with pytest.raises(ConfigError, match="made for model 'tiny-llama'"):
         prompt_embeddings(tiny.local("gpt2"), ask(MIDDLE, controls=(planner_of(model).control(),)))
 
@@ -148,9 +148,9 @@ def test_a_server_that_fails_gives_a_reply_that_says_so(server: Server) -> None:
     server.status, server.answer = 400, {"error": {"message": "prompt embeds are not enabled"}}
     reply = complete(embedded, "m", server.url, retries=0)
     assert reply.finish == "error"
-    assert "prompt embeds are not enabled" in str(reply.error)
+    assert "prompt embeds are not enabled" in str(reply.failure)
     server.status, server.answer = 200, completion(None)
     reply = complete(embedded, "m", server.url, retries=0)
-    assert "malformed reply: no text in the first choice" in str(reply.error)
+    assert "malformed reply: no text in the first choice" in str(reply.failure)
     server.answer = completion("In", "length")
     assert complete(embedded, "m", server.url, Sampling(max_new_tokens=4)).finish == "length"

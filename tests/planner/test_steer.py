@@ -12,12 +12,12 @@ import torch
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError, UnsupportedControlError
 from telic.models import FakeModel
-from telic.models.base import Continuation, Reply, Request
 from telic.models.control import Control
 from telic.models.local import LocalModel
+from telic.models.request import Continuation, Reply, Request
+from telic.planner.control import PlannerControl
 from telic.planner.planner import Planner
-from telic.planner.steer import Steer
-from telic.steering import Guidance, Hold
+from telic.steering import AttentionHold, Guidance
 from telic.steering.vector import Vector
 from tests.contracts.control_contract import ControlContract
 from tests.models import tiny
@@ -180,12 +180,12 @@ def test_the_sessions_cache_holds_the_prompt_alone_and_serves_everyone(llama: Ca
     control = planner_of(llama.model).control()
     session.reply(controls=(control,), **GREEDY)
     prompt = llama.model.render(tuple(session)[:-1]).token_ids
-    assert session.cache.tokens == prompt[:-1]
+    assert session.cache.key_values.tokens == prompt[:-1]
     # A branch without the planner takes over what was read with it, and the other way round.
     plain = session.fork().user(SHORT).request(**GREEDY)
     reply = llama.one(plain)
     assert reply.cached_tokens == len(prompt) - 1
-    assert reply.logprobs == pytest.approx(llama.one(replace(plain, session=None)).logprobs, abs=1e-4)
+    assert reply.logprobs == pytest.approx(llama.one(replace(plain, cache=None)).logprobs, abs=1e-4)
 
 
 def test_several_samples_of_one_prompt_read_it_once(llama: Case) -> None:
@@ -309,8 +309,8 @@ def test_beside_controls_with_a_memory_a_session_answers_as_if_it_read_everythin
     control = planner_of(model, placement=placement).control()
     capped = Vector({1: direction}, mode="cap", floor="first")
     for others in (
-        (Hold(),),
-        (Guidance(1.4), Hold()),
+        (AttentionHold(),),
+        (Guidance(1.4), AttentionHold()),
         (capped,),
         (Bias([10, 11], 2.0), Prefix(0.1 * direction[None], "start")),
     ):
@@ -318,7 +318,7 @@ def test_beside_controls_with_a_memory_a_session_answers_as_if_it_read_everythin
         for text in (SHORT, LONG, MIDDLE):
             session.user(text)
             request = session.request(controls=(*others, control), readings=("state", "attention"), **GREEDY)
-            fresh = replace(request, session=None)
+            fresh = replace(request, cache=None)
             again, reply = model.generate([fresh])[0], model.generate([request])[0]
             session.assistant(reply.text)
             assert reply.token_ids == again.token_ids
@@ -370,4 +370,4 @@ def test_options_that_do_not_make_a_planner(llama: Case, options: dict[str, Any]
 @pytest.mark.parametrize("sigma", [-0.1, float("nan"), float("inf"), True, "loud"])
 def test_noise_is_a_number_of_0_or_more(llama: Case, sigma: Any) -> None:
     with pytest.raises(ConfigError, match="sigma is"):
-        Steer(planner=planner_of(llama.model), sigma=sigma)
+        PlannerControl(planner=planner_of(llama.model), sigma=sigma)

@@ -14,11 +14,11 @@ from telic.errors import ConfigError
 from telic.games.base import Act, Game, Outcome, registry
 from telic.models import FakeModel
 from telic.planner import from_pretrained
+from telic.planner.context import Stage
 from telic.planner.experience import Experience, utterances
 from telic.planner.planner import Planner
 from telic.planner.report import write_train_report
 from telic.planner.training import train
-from telic.planner.workshop import Stage
 from telic.purpose import Purpose
 from telic.rollouts import play
 from telic.runs import RunFolder

@@ -94,9 +94,9 @@ def test_a_chat_does_not_notice_and_is_not_read_again(case: tiny.Case) -> None:
     for text in (SHORT, LONG, MIDDLE):
         read_at.user(text)
         plain.user(text)
-        before = (read_at.dialogue, read_at.cache, dict(read_at.memory))
+        before = (read_at.dialogue, read_at.cache.key_values, dict(read_at.cache.control_state))
         [beliefs] = read(model, [read_at], readers(model))
-        assert (read_at.dialogue, read_at.cache, read_at.memory) == before
+        assert (read_at.dialogue, read_at.cache.key_values, read_at.cache.control_state) == before
         assert read_at.reply(**QUICK).logprobs == plain.reply(**QUICK).logprobs
         with case.counting() as counts:
             again = read(model, [read_at], readers(model))[0]

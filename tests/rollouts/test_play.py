@@ -15,12 +15,12 @@ import pytest
 
 from telic.agents.human import HumanPlayer
 from telic.agents.player import ModelPlayer, Player
-from telic.agents.scripted_players import scripted_player
+from telic.agents.scripted import scripted_player
 from telic.episodes import Episode
 from telic.errors import ConfigError
 from telic.games.base import Game
 from telic.models import Model, Reply, Request, ScriptedModel
-from telic.models.base import OnReply
+from telic.models.request import OnReply
 from telic.models.scripted import FakeModel
 from telic.rollouts import Cast, play
 from telic.runs import RunFolder
@@ -145,7 +145,7 @@ def test_a_player_that_raises_ends_its_own_episode() -> None:
             return super().seat(game, role, seed)
 
     run = play(TALK, both(Moody(FakeModel())), n=6, references=False)
-    assert run.results[0].errors == {"player agent: ZeroDivisionError('no mood to play')": 2}
+    assert run.results[0].errors == {"player: agent: ZeroDivisionError('no mood to play')": 2}
     assert run.results[0].valid == 4
 
 
@@ -218,7 +218,7 @@ def test_a_judge_is_asked_again_within_bounds() -> None:
 
 def test_a_judge_that_fails_is_tried_again_by_a_resumed_run(tmp_path: Path) -> None:
     run = play("sotopia", fake(), n=2, judge=ScriptedModel([]), folder=tmp_path)
-    assert next(iter(run.results[0].errors)).startswith("model: the judge 'scripted' failed")
+    assert next(iter(run.results[0].errors)).startswith("judge: model 'scripted' failed")
     assert run.folder is not None
     again = play("sotopia", fake(), n=2, judge=ScriptedModel(lambda _: "{}"), resume=run.folder)
     assert again.results[0].errors == {}
@@ -230,7 +230,7 @@ def test_a_person_who_leaves_may_come_back(tmp_path: Path) -> None:
 
     players: dict[str, Player] = {"agent": HumanPlayer(leave, lambda _: None)}
     run = play(TALK, players, n=1, folder=tmp_path, references=False)
-    assert next(iter(run.results[0].errors)).startswith("unfinished: the person who played 'agent' left")
+    assert next(iter(run.results[0].errors)).startswith("player: the person who played 'agent' left")
     back: dict[str, Player] = {"agent": HumanPlayer(lambda: "Where to?", lambda _: None)}
     assert run.folder is not None
     assert play(TALK, back, n=1, resume=run.folder, references=False).results[0].valid == 1

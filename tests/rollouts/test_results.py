@@ -8,22 +8,23 @@ from typing import Any
 import pytest
 
 from telic.agents.player import ModelPlayer
-from telic.agents.scripted_players import scripted_player
+from telic.agents.scripted import scripted_player
 from telic.episodes import Episode
+from telic.errors import Failure
 from telic.models.scripted import FakeModel
 from telic.rollouts import analyse, play
 from telic.rollouts.report import references_of, write_play_report
 from telic.runs import RunFolder
 
 
-def episode(task: int, trial: int = 0, error: str | None = None, **outcome: Any) -> Episode:
+def episode(task: int, trial: int = 0, failure: Failure | None = None, **outcome: Any) -> Episode:
     return Episode(
         id=f"g-{task:05d}-{trial}",
         kind="g",
         seed=task,
         roles={"agent": {"name": "mia"}, "partner": {"name": "bob"}},
-        outcome={"valid": True, **outcome} if error is None else {},
-        error=error,
+        outcome={"valid": True, **outcome} if failure is None else {},
+        failure=failure,
         metadata={"game": "g", "task": task, "trial": trial, "agent": "agent"},
     )
 
@@ -34,7 +35,7 @@ def test_whose_fault_it_was_decides_what_counts() -> None:
             episode(0, score=3.0, normalised=1.0, success=True),
             episode(1, valid=False, fault="agent", reason="no legal act"),
             episode(2, valid=False, fault="partner", reason="no legal act"),
-            episode(3, error="model: down\nmore of it"),
+            episode(3, failure=Failure("model", "unreachable", "down\nmore of it")),
             episode(4, score=None, success=None),
         ]
     )

@@ -44,7 +44,7 @@ def test_all_of_it_is_shown_again_and_given_out_with_the_episode(place: str) -> 
         ]  # fmt: skip
         assert [one.answers[0].score for one in kept.turns[1].branches] == [1.0, 0.0]
         assert kept.turns[1].readings == {"attention": [0.1, 0.2], "beliefs": {"user_age": {}}}
-        assert kept.turns[1].setup["controls"] == [{"name": "hold"}]
+        assert kept.turns[1].setup["controls"] == [{"name": "attention_hold"}]
         assert (kept.turns[0].feedback, kept.turns[0].setup) == ((), {})
         [episode] = store.episodes()
         assert [one["value"] for one in episode.turns[1].origin["feedback"]] == [1, 0, "Hi, I am Mia!"]

@@ -225,7 +225,7 @@ def test_pins_act_beside_what_acts_on_the_conversation_or_on_all_of_them(tmp_pat
     from tests.server.dashboard.server import Talkative, tiny_with_readers
 
     model = tiny_with_readers(tmp_path / "mine")
-    reminder, hold = build({"name": "reminder"}), build({"name": "hold"})
+    reminder, hold = build({"name": "reminder"}), build({"name": "attention_hold"})
     assert reminder is not None
     assert hold is not None
 
@@ -240,7 +240,7 @@ def test_pins_act_beside_what_acts_on_the_conversation_or_on_all_of_them(tmp_pat
             this.pin(pins)
         service.set_controls([Talkative(), reminder], one.id)
         service.set_controls([Talkative(), hold])
-        for this, expected in ((one, "reminder"), (other, "hold")):
+        for this, expected in ((one, "reminder"), (other, "attention_hold")):
             await heard(this.say("What now?"))
             assert acting(this.turns[3]) == ["talkative", expected, "belief"]
             assert (this.pins, this.pins_of(this.turns[3])) == (pins, pins)
@@ -333,13 +333,14 @@ def test_looking_aside_remembers_nothing_of_the_beginning() -> None:
     model = FakeModel()
     sessions = Sessions(model, limit=1)
     sessions.beginning, kept = Session(model), Session(model)
-    sessions.beginning.memory, kept.memory = {"hold": "of the beginning"}, {"hold": "of the conversation"}
+    sessions.beginning.cache.control_state = {"attention_hold": "of the beginning"}
+    kept.cache.control_state = {"attention_hold": "of the conversation"}
     sessions.keep("one", kept)
-    assert sessions.look("one", now=True).memory == kept.memory
+    assert sessions.look("one", now=True).cache.control_state == kept.cache.control_state
     for conversation, now in (("one", False), ("other", True), ("other", False), (None, True)):
-        assert sessions.look(conversation, now=now).memory == {}
+        assert sessions.look(conversation, now=now).cache.control_state == {}
     sessions.busy.add("one")
-    assert sessions.look("one", now=True).memory == {}
+    assert sessions.look("one", now=True).cache.control_state == {}
 
 
 def test_pins_are_put_in_and_taken_out() -> None:

@@ -110,7 +110,7 @@ def test_a_pass_that_fails_takes_those_under_way_with_it_and_no_others(
     failed, good = asyncio.run(run())
     assert isinstance(failed, Reply)
     assert isinstance(good, Reply)
-    assert (failed.finish, failed.error) == ("error", "the model failed: division by zero")
+    assert (failed.finish, str(failed.failure)) == ("error", "model: the model failed: division by zero")
     assert good.finish != "error"
 
 
@@ -266,5 +266,5 @@ def test_a_client_that_leaves_frees_its_row(start: Start, model: LocalModel) -> 
 def test_the_system_prompt_is_read_before_the_first_client_comes(start: Start, model: LocalModel) -> None:
     sessions = start(model).service.sessions
     assert sessions.beginning is not None
-    assert sessions.beginning.cache.tokens
+    assert sessions.beginning.cache.key_values.tokens
     assert len(sessions) == 0

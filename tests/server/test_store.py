@@ -27,7 +27,7 @@ from telic.server.tables import metadata
 from tests.server.conftest import PURPOSE
 
 SETUP = Setup(
-    "s" * 64, {"purpose": "travel", "system": "You are Mia.", "model": "fake", "controls": [{"name": "hold"}]}
+    "s" * 64, {"purpose": "travel", "system": "You are Mia.", "model": "fake", "controls": [{"name": "attention_hold"}]}
 )
 
 
@@ -68,7 +68,7 @@ def test_a_conversation_is_kept_found_and_given_out_as_an_episode(place: str, tm
     assert (last.tokens, last.prompt_tokens, last.readings) == (3, 9, {"attention": [0.1, 0.2]})
     assert last.origin["planner"] == {"action": [0.5], "logprob": -0.25}
     assert (last.origin["logprob"], last.origin["sampling"], last.origin["cached_tokens"]) == (-1.5, {"seed": 7}, 4)
-    assert episode.metadata["setups"][last.origin["setup"]]["controls"] == [{"name": "hold"}]
+    assert episode.metadata["setups"][last.origin["setup"]]["controls"] == [{"name": "attention_hold"}]
     assert episode.roles["assistant"]["system"] == "You are Mia.\n\nBe brief."
     written = EpisodeStore(tmp_path / "episodes.jsonl")
     written.append(episode)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from telic.episodes import Answer, Branch, Episode, Turn
-from telic.errors import DataError
+from telic.errors import DataError, Failure
 from telic.stability.analysis import Stability, analyse, score_by_round
 
 Scores = Callable[[int, str, int], list[float | None]]
@@ -199,12 +199,12 @@ def test_without_attention_there_is_a_reason() -> None:
 
 def test_what_went_wrong_is_counted() -> None:
     episodes = selfchats(3, 2, lambda d, role, r: [1.0])
-    episodes[0].error = "model failed\nwith a long story"
+    episodes[0].failure = Failure("model", "exception", "it failed\nwith a long story")
     episodes[0].branches = episodes[0].branches[:2]
     episodes[1].turns[-1].finish = "context"
     episodes[2].branches[-1].answers = []
     counts = analyse(episodes).counts
-    assert counts.errors == {"model failed": 1}
+    assert counts.errors == {"model: it failed": 1}
     assert counts.overflows == 1
     assert counts.missing == {"no answer was sampled": 1}
     assert counts.incomplete == 3

@@ -9,7 +9,7 @@ import pytest
 
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.models import Control, FakeModel, Reply, Sampling
-from telic.models.control import Point
+from telic.models.control import ControlPoint
 from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.stability import Bank, MeasureConfig, measure
@@ -182,12 +182,12 @@ def test_all_openers_are_used_before_one_is_used_again() -> None:
 
 class Attend(Control):
     name = "attend"
-    points: ClassVar[frozenset[Point]] = frozenset({"attention"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"attention"})
 
 
 class Remind(Control):
     name = "remind"
-    points: ClassVar[frozenset[Point]] = frozenset({"messages"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"messages"})
 
     def messages(self, messages: Any) -> Any:
         return (*messages, messages[0])

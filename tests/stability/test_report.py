@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from telic.episodes import Answer, Branch, Episode, Turn
+from telic.errors import Failure
 from telic.stability.analysis import analyse
 from telic.stability.report import write_report
 
@@ -31,13 +32,13 @@ def selfchat(number: int, rounds: int = 2, *, attention: bool = True) -> Episode
             for r in range(rounds + 1)
             for role in "ab"
         ],
-        error=NASTY if number == 0 else None,
+        failure=Failure("model", "exception", NASTY) if number == 0 else None,
     )
 
 
 def test_the_report_stands_alone_and_says_what_was_found(tmp_path: Path) -> None:
     episodes = [selfchat(i) for i in range(8)]
-    config = {"name": NASTY, "model": "smollm2", "controls": [{"name": "hold", "k": NASTY}]}
+    config = {"name": NASTY, "model": "smollm2", "controls": [{"name": "attention_hold", "k": NASTY}]}
     path = write_report(tmp_path, analyse(episodes, resamples=100), episodes, config)
     text = path.read_text(encoding="utf-8")
     assert "Drifts significantly from round 1 (−1.00" in text

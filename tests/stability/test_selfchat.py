@@ -15,7 +15,7 @@ from telic.errors import ModelError
 from telic.judges import Judge, Score, build
 from telic.judges.model import ModelJudge
 from telic.models import FakeModel, Reply, Request, Sampling, ScriptedModel
-from telic.models.base import OnReply
+from telic.models.request import OnReply
 from telic.stability.selfchat import Plan, Probe, Protocol, Side, play
 
 PROTOCOL = Protocol(rounds=2, samples=1, utterance=Sampling(seed=0), answer=Sampling(max_new_tokens=50))
@@ -64,7 +64,7 @@ def test_each_side_sees_its_own_prompt_and_itself_as_the_assistant() -> None:
         ["system: You are A.", "assistant: Hi!", "user: b1"],
         ["system: You are B.", "user: Hi!", "assistant: b1", "user: a2"],
     ]
-    assert episode.error is None
+    assert episode.failure is None
 
 
 def test_probes_can_be_asked_in_some_rounds_only() -> None:
@@ -141,12 +141,12 @@ def test_what_fails_is_recorded_and_the_others_go_on() -> None:
         return echo(messages)
 
     good, bad, last = played(AssistantFirst(script), plan(0), plan(1, opener="boom"), plan(2))
-    assert good.error is last.error is None
+    assert good.failure is last.failure is None
     assert [branch.round for branch in good.branches] == [branch.round for branch in last.branches] == [0, 1, 2]
-    assert str(bad.error).splitlines() == ["model: out of memory", "side b in round 2, after 6 tokens"]
+    assert str(bad.failure).splitlines() == ["model: out of memory", "side b in round 2, after 6 tokens"]
     assert [turn.text for turn in bad.turns] == ["boom", "b1", "a2"]
     [_, lost] = bad.branches
-    assert (lost.answers[0].score, lost.answers[0].reason) == (None, "model error: out of memory")
+    assert (lost.answers[0].score, lost.answers[0].reason) == (None, "the model failed: out of memory")
 
 
 class Small(ScriptedModel):
@@ -164,24 +164,24 @@ class Small(ScriptedModel):
 
 def test_a_full_context_ends_the_dialogue_which_counts_as_far_as_it_goes() -> None:
     [episode] = played(Small(3, ""), plan(), protocol=replace(PROTOCOL, rounds=9))
-    assert str(episode.error).splitlines() == ["context: no room for a reply", "side b in round 2, after 6 tokens"]
+    assert str(episode.failure).splitlines() == ["model: no room for a reply", "side b in round 2, after 6 tokens"]
     assert [turn.text for turn in episode.turns] == ["Hi!", "b1", "a1"]
     scores = [(branch.answers[0].score, branch.answers[0].reason) for branch in episode.branches]
     assert scores[0][0] == 1.0
-    assert scores[1] == (None, "context: no room for an answer")
+    assert scores[1] == (None, "no room for an answer in the context")
 
 
 def test_an_utterance_that_the_context_cut_short_is_one() -> None:
     [episode] = played(Small(3, "b2 b"), plan(), protocol=replace(PROTOCOL, rounds=2))
     assert (episode.turns[-1].text, episode.turns[-1].finish) == ("b2 b", "context")
-    assert episode.error is None
+    assert episode.failure is None
 
 
 def test_an_utterance_that_failed_half_way_is_kept_and_not_answered() -> None:
     class Filtered(ScriptedModel):
         def _answer(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
             reply = super()._answer(messages, sampling)
-            return reply.failed("content filter") if reply.text == "b1" else reply
+            return reply.failed("content_filter", "content filter") if reply.text == "b1" else reply
 
     model = Filtered(echo)
     [episode] = played(model, plan())
@@ -194,7 +194,7 @@ class FaultyFake(FakeModel):
 
     def _answer(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
         reply = super()._answer(messages, sampling)
-        return reply.failed("unlucky") if int(sampling.seed or 0) % 7 == 0 else reply
+        return reply.failed("exception", "unlucky") if int(sampling.seed or 0) % 7 == 0 else reply
 
 
 @pytest.mark.parametrize("kind", [FakeModel, FaultyFake])
@@ -205,7 +205,7 @@ def test_neither_order_nor_concurrency_leaves_a_trace(kind: type[FakeModel]) -> 
         for concurrency in (1, 4, 100)
     ]
     assert runs[0] == runs[1] == runs[2]
-    assert any(episode.error for episode in runs[0]) == (kind is FaultyFake)
+    assert any(episode.failure for episode in runs[0]) == (kind is FaultyFake)
     assert len({tuple(turn.text for turn in episode.turns) for episode in runs[0]}) > 1
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from telic.models.control import Control
 from telic.models.local import LocalModel
-from telic.steering import Anchor, Guidance, Hold, Prompt, Refresh, Reminder, SplitSoftmax
+from telic.steering import Anchor, AttentionHold, Guidance, Prompt, Refresh, Reminder, SplitSoftmax
 from tests.contracts.control_contract import ControlContract
 
 
@@ -32,17 +32,17 @@ class TestHold(ControlContract):
     architectures: ClassVar[Sequence[str]] = ("llama", "qwen2", "qwen3", "gemma3", "gpt2")
 
     def make(self, model: LocalModel) -> Control:
-        return Hold(gain=2.0)
+        return AttentionHold(gain=2.0)
 
     def make_idle(self, model: LocalModel) -> Control:
-        return Hold(gain=0.0)
+        return AttentionHold(gain=0.0)
 
 
 class TestHoldPerHead(TestHold):
     architectures: ClassVar[Sequence[str]] = ("llama", "gpt2")
 
     def make(self, model: LocalModel) -> Control:
-        return Hold(gain=1.5, per="head", span="turn")
+        return AttentionHold(gain=1.5, per="head", span="turn")
 
 
 class TestGuidance(ControlContract):

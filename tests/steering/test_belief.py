@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from telic.errors import ConfigError
-from telic.models.control import Control, Row, Step
+from telic.models.control import Control, ControlBatch, ControlContext
 from telic.models.local import LocalModel
 from telic.steering import build, save_pretrained
 from telic.steering.belief import Belief
@@ -50,11 +50,11 @@ class TestTwoPins(ControlContract):
 
 def added(control: Belief, layer: int) -> torch.Tensor:
     """[hidden]: what it adds to a token of the reply; and nothing to one of the prompt."""
-    row = Row(tiny.local("llama").render(tiny.ask().messages), 5)
+    row = ControlContext(tiny.local("llama").render(tiny.ask().messages), 5)
     reply = torch.tensor([False, True])
-    step = Step([row], torch.zeros(2, dtype=torch.long), torch.tensor([1, 4]), reply)
+    batch = ControlBatch([row], torch.zeros(2, dtype=torch.long), torch.tensor([1, 4]), reply)
     hidden_N_D = torch.ones(2, HIDDEN)
-    moved_N_D = control.residual(step, layer, hidden_N_D) - hidden_N_D
+    moved_N_D = control.residual(batch, layer, hidden_N_D) - hidden_N_D
     assert not moved_N_D[0].any()
     return moved_N_D[1]
 

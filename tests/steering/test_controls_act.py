@@ -11,10 +11,10 @@ import torch
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError
-from telic.models.base import Continuation
-from telic.models.control import Control, Point
+from telic.models.control import Control, ControlPoint
 from telic.models.local import LocalModel
-from telic.steering import Anchor, Guidance, Hold, Prompt, Refresh, Reminder, SplitSoftmax, build
+from telic.models.request import Continuation
+from telic.steering import Anchor, AttentionHold, Guidance, Prompt, Refresh, Reminder, SplitSoftmax, build
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, ask
 
@@ -23,7 +23,7 @@ class Logits(Control):
     """Keeps the logits that it sees."""
 
     name: ClassVar[str] = "logits"
-    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
     def __init__(self) -> None:
         self.seen: list[torch.Tensor] = []
@@ -89,15 +89,15 @@ class TestGuidance:
     def test_each_stream_keeps_its_cache(self, model: LocalModel) -> None:
         session = model.session(SYSTEM).user(LONG)
         session.reply(controls=(Guidance(2.0),), max_new_tokens=4, temperature=0.0)
-        (companion,) = session.companions
-        assert 0 < len(companion.cache.tokens) < len(session.cache.tokens)
-        assert session.fork().companions[0] is not companion
+        (contrast,) = session.cache.contrast
+        assert 0 < len(contrast.key_values.tokens) < len(session.cache.key_values.tokens)
+        assert session.fork().cache.contrast[0] is not contrast
 
     def test_a_batch_of_one_row_refuses(self) -> None:
         narrow = tiny.local("llama", max_batch=1)
         reply = narrow.generate([ask(SHORT, controls=(Guidance(2.0),))])[0]
         assert reply.finish == "error"
-        assert "takes 2 rows" in (reply.error or "")
+        assert "takes 2 rows" in (str(reply.failure))
 
     def test_two_of_them_act_one_after_the_other(self, model: LocalModel) -> None:
         plain, one = logits(model, TALK), logits(model, TALK, Guidance(3.0))
@@ -114,14 +114,16 @@ class TestGuidance:
             assert reply.token_ids == narrow.generate([request])[0].token_ids
 
     def test_it_may_be_told_something_else(self) -> None:
-        assert Guidance(2.0, against="Be rude.").companions(TALK) == (said(("system", "Be rude."), *_pairs(TALK[1:])),)
-        assert Guidance(1.0).companions(TALK) == ()
-        assert Guidance(2.0).companions(TALK[1:]) == ()
+        assert Guidance(2.0, against="Be rude.").contrast_prompts(TALK) == (
+            said(("system", "Be rude."), *_pairs(TALK[1:])),
+        )
+        assert Guidance(1.0).contrast_prompts(TALK) == ()
+        assert Guidance(2.0).contrast_prompts(TALK[1:]) == ()
 
     def test_a_companion_acts_after_those_before_it(self) -> None:
-        from telic.models.compatibility import say_companions
+        from telic.models.compatibility import contrast_prompts
 
-        ((place, told),) = say_companions(ask(SHORT, controls=(Reminder(), Guidance(2.0))))
+        ((place, told),) = contrast_prompts(ask(SHORT, controls=(Reminder(), Guidance(2.0))))
         assert place == 1
         assert SYSTEM in told[-1].content
 
@@ -141,12 +143,12 @@ class TestAnchor:
     def test_what_the_second_stream_knows(self) -> None:
         long = said(*_pairs(TALK), ("assistant", "Four."), ("user", "Five?"))
         assert long[0].role == "system"
-        assert Anchor().companions(long) == ((long[0], long[-1]),)
-        assert Anchor(keep=1).companions(long) == ((long[0], *long[-3:]),)
-        assert Anchor(keep=9).companions(long) == ()
-        assert Anchor(0.0).companions(long) == ()
-        assert Anchor().companions(long[:2]) == ()
-        assert Anchor().companions(long[1:]) == ()
+        assert Anchor().contrast_prompts(long) == ((long[0], long[-1]),)
+        assert Anchor(keep=1).contrast_prompts(long) == ((long[0], *long[-3:]),)
+        assert Anchor(keep=9).contrast_prompts(long) == ()
+        assert Anchor(0.0).contrast_prompts(long) == ()
+        assert Anchor().contrast_prompts(long[:2]) == ()
+        assert Anchor().contrast_prompts(long[1:]) == ()
 
 
 class TestRefresh:
@@ -191,11 +193,11 @@ class TestRefresh:
 
     def test_what_the_streams_know(self) -> None:
         end = (TALK[0], TALK[-1])
-        assert Refresh().companions(TALK) == (end, end[1:])
-        assert Refresh(against="Be rude.").companions(TALK)[1] == said(("system", "Be rude."), *_pairs(end[1:]))
-        assert Refresh(1.0).companions(TALK[:2]) == ()
-        assert Refresh(1.5).companions(TALK[:2]) == (TALK[1:2],)
-        assert Refresh(0.0).companions(TALK) == Refresh().companions(TALK[1:]) == ()
+        assert Refresh().contrast_prompts(TALK) == (end, end[1:])
+        assert Refresh(against="Be rude.").contrast_prompts(TALK)[1] == said(("system", "Be rude."), *_pairs(end[1:]))
+        assert Refresh(1.0).contrast_prompts(TALK[:2]) == ()
+        assert Refresh(1.5).contrast_prompts(TALK[:2]) == (TALK[1:2],)
+        assert Refresh(0.0).contrast_prompts(TALK) == Refresh().contrast_prompts(TALK[1:]) == ()
 
 
 class TestHold:
@@ -209,25 +211,25 @@ class TestHold:
         return first, second
 
     def test_the_first_reply_is_as_it_was(self, model: LocalModel) -> None:
-        assert self.talk(model, Hold(3.0))[0].token_ids == self.talk(model, None)[0].token_ids
+        assert self.talk(model, AttentionHold(3.0))[0].token_ids == self.talk(model, None)[0].token_ids
 
     def test_it_brings_the_attention_back(self, model: LocalModel) -> None:
         first, drifted = self.talk(model, None)
         assert drifted.attention.mean() < 0.8 * first.attention.mean(), "nothing has drifted, so nothing is tested"
-        _, held = self.talk(model, Hold(1.0, k_min=0.0))
+        _, held = self.talk(model, AttentionHold(1.0, k_min=0.0))
         # To the geometric mean over the reply's tokens, which is below their mean.
         assert drifted.attention.mean() * 1.5 < held.attention.mean() < first.attention.mean() * 1.2
 
     def test_a_level_is_a_multiple_of_the_first_replys(self, model: LocalModel) -> None:
-        held = [self.talk(model, Hold(level=level, k_min=0.0))[1].attention[0] for level in (0.5, 1.0, 1.5)]
+        held = [self.talk(model, AttentionHold(level=level, k_min=0.0))[1].attention[0] for level in (0.5, 1.0, 1.5)]
         # In the first layer, whose input is the same under all, where the mean over heads is what is held.
         assert held[1] / held[0] == pytest.approx(2.0, rel=0.15)
         assert held[2] / held[1] == pytest.approx(1.5, rel=0.15)
 
     def test_the_exponent_is_bounded(self, model: LocalModel) -> None:
         _, drifted = self.talk(model, None)
-        _, free = self.talk(model, Hold(1.0, k_min=0.0))
-        _, bounded = self.talk(model, Hold(1.0, k_min=0.95))
+        _, free = self.talk(model, AttentionHold(1.0, k_min=0.0))
+        _, bounded = self.talk(model, AttentionHold(1.0, k_min=0.95))
         # The first layer's input is the same under all three.
         assert drifted.attention[0] < bounded.attention[0] < free.attention[0]
 
@@ -281,10 +283,10 @@ def test_the_prompt_is_added_or_replaced() -> None:
         ({"name": "refresh", "plausible": 1.5}, "plausible = 1.5"),
         ({"name": "split_softmax", "k": 1.5}, "k is 1.5"),
         ({"name": "split_softmax", "span": "all"}, "span"),
-        ({"name": "hold", "gain": -1}, "gain"),
-        ({"name": "hold", "per": "row"}, "per"),
-        ({"name": "hold", "strength": 1}, "strength"),
-        ({"name": "holt"}, "hold"),
+        ({"name": "attention_hold", "gain": -1}, "gain"),
+        ({"name": "attention_hold", "per": "row"}, "per"),
+        ({"name": "attention_hold", "strength": 1}, "strength"),
+        ({"name": "atention_hold"}, "attention_hold"),
     ],
 )
 def test_wrong_settings_are_named(spec: dict[str, Any], part: str) -> None:
@@ -294,7 +296,14 @@ def test_wrong_settings_are_named(spec: dict[str, Any], part: str) -> None:
 
 @pytest.mark.parametrize(
     "control",
-    [Hold(2.0, per="head"), SplitSoftmax(0.5, span="turn"), Guidance(1.2), Anchor(0.2, 1), Refresh(2.0), Reminder(3)],
+    [
+        AttentionHold(2.0, per="head"),
+        SplitSoftmax(0.5, span="turn"),
+        Guidance(1.2),
+        Anchor(0.2, 1),
+        Refresh(2.0),
+        Reminder(3),
+    ],
 )
 def test_a_control_is_what_its_table_says(control: Control) -> None:
     assert build(control.spec()) == control

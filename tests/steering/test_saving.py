@@ -12,12 +12,12 @@ import torch
 
 from telic import __version__
 from telic.errors import ConfigError
-from telic.models.base import Reply
 from telic.models.control import Control, build
 from telic.models.local import LocalModel
+from telic.models.request import Reply
 from telic.models.scripted import ScriptedModel
 from telic.purpose import Purpose
-from telic.steering import Hold, Reminder
+from telic.steering import AttentionHold, Reminder
 from telic.steering.saving import Origin, from_pretrained, save_pretrained
 from telic.steering.vector import Vector
 from tests.models import tiny
@@ -145,7 +145,7 @@ class Unknown(Control):
 
 def test_a_control_without_tensors_is_saved_as_its_fields(tmp_path: Path, model: LocalModel) -> None:
     save_pretrained(vectors()[0], tmp_path)  # of which nothing may be left
-    hold = Hold(gain=2.0, per="head")
+    hold = AttentionHold(gain=2.0, per="head")
     folder = save_pretrained(hold, tmp_path, model=model)
     assert not (folder / "model.safetensors").exists()
     assert from_pretrained(folder, model=model) == hold
@@ -159,13 +159,13 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="it is no dataclass"):
         save_pretrained(Control(), tmp_path / "new")
     with pytest.raises(ConfigError, match="not plain values"):
-        save_pretrained(Hold(gain=float("inf")), tmp_path / "new")
+        save_pretrained(AttentionHold(gain=float("inf")), tmp_path / "new")
     assert not (tmp_path / "new").exists()
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="cannot write control 'hold'"):
-        save_pretrained(Hold(), tmp_path / "file")
-    with pytest.raises(ConfigError, match="holds a control of kind 'hold', not a vector"):
-        build({"name": "vector", "path": str(save_pretrained(Hold(), tmp_path / "hold"))})
+    with pytest.raises(ConfigError, match="cannot write control 'attention_hold'"):
+        save_pretrained(AttentionHold(), tmp_path / "file")
+    with pytest.raises(ConfigError, match="holds a control of kind 'attention_hold', not a vector"):
+        build({"name": "vector", "path": str(save_pretrained(AttentionHold(), tmp_path / "attention_hold"))})
 
 
 # Other models.
@@ -181,7 +181,7 @@ def test_a_model_that_it_was_not_made_for_is_refused(tmp_path: Path, model: Loca
     assert said(other, forced).logprobs == said(other, vector).logprobs
     assert isinstance(from_pretrained(folder), Vector)  # nobody said what for
     with pytest.raises(ConfigError, match="made for model 'tiny-llama'"):  # one without tensors too
-        from_pretrained(save_pretrained(Hold(), tmp_path / "hold", model=model), model=other)
+        from_pretrained(save_pretrained(AttentionHold(), tmp_path / "attention_hold", model=model), model=other)
     with pytest.raises(ConfigError, match="shows no hidden states"):
         from_pretrained(folder, model=ScriptedModel(["Hi"]))
 

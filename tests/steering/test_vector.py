@@ -14,7 +14,7 @@ import torch
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError
-from telic.models.control import Control, Row, Step
+from telic.models.control import Control, ControlBatch, ControlContext
 from telic.models.local import LocalModel
 from telic.steering.directions import collect
 from telic.steering.vector import Vector
@@ -68,7 +68,7 @@ def check(case: Case, vector: Vector, change: Change, messages: tuple[Message, .
     """The engine with the vector says what the reference says with the change, and not what it says without."""
     request = replace(ask(logprobs=True, max_new_tokens=6, controls=(vector,)), messages=messages)
     reply = case.one(request)
-    assert reply.finish != "error", reply.error
+    assert reply.finish != "error", reply.failure
     assert reply.logprobs != pytest.approx(case.logprobs(request, reply), abs=1e-3)
     with hooked(case, change):
         assert reply.logprobs == pytest.approx(case.logprobs(request, reply), abs=2e-4)
@@ -187,7 +187,7 @@ def test_the_first_level_is_the_same_measured_at_once_or_as_it_is_said() -> None
     said = model.generate([request])[0]
     assert said.cached_tokens > 20
     # Read as a given dialogue, without what the session's control remembers, and by several rows at once.
-    fresh = replace(request, session=None)
+    fresh = replace(request, cache=None)
     for again in (*model.generate([fresh]), *model.generate([fresh, fresh, fresh])):
         assert again.token_ids == said.token_ids
         assert again.logprobs == pytest.approx(said.logprobs, abs=1e-4)
@@ -197,10 +197,10 @@ def test_what_the_closed_loop_remembers_does_not_grow_when_the_dialogue_is_read_
     model = tiny.local("llama")
     vector = Vector({1: draws(1)[0]}, mode="cap", floor="first")
     session = held_session(model, vector, 2)
-    (before,) = deepcopy(list(session.memory.values()))
-    session.cache = None
+    (before,) = deepcopy(list(session.cache.control_state.values()))
+    session.cache.key_values = None
     session.reply(temperature=0.0, max_new_tokens=8, controls=(vector,))
-    (after,) = session.memory.values()
+    (after,) = session.cache.control_state.values()
     assert after.projections.keys() == before.projections.keys() == {(1, "direction")}
     for key, levels in after.projections.items():
         assert levels.keys() == before.projections[key].keys()
@@ -213,7 +213,7 @@ def test_a_first_reply_that_is_taken_back_does_not_count() -> None:
     session = held_session(model, vector, 1)
     session.dialogue = Dialogue(TALK)  # another one altogether, of which the beginning is the same
     request = session.request(temperature=0.0, max_new_tokens=8, logprobs=True, controls=(vector,))
-    one, other = (model.generate([r])[0] for r in (replace(request, session=None), request))
+    one, other = (model.generate([r])[0] for r in (replace(request, cache=None), request))
     assert other.cached_tokens > 0
     assert other.logprobs == pytest.approx(one.logprobs, abs=1e-4)
 
@@ -309,8 +309,8 @@ def test_a_reading_of_the_state_sees_the_steering_of_the_last_layer(case: Case) 
 
 def test_it_never_writes_into_what_it_is_given() -> None:
     model = tiny.local("llama")
-    row = Row(model.render(TALK), 60)
-    made = Step([row], torch.zeros(4).long(), torch.arange(58, 62), torch.tensor([False, True, True, True]))
+    row = ControlContext(model.render(TALK), 60)
+    made = ControlBatch([row], torch.zeros(4).long(), torch.arange(58, 62), torch.tensor([False, True, True, True]))
     for dtype in (torch.float32, torch.bfloat16):
         hidden_N_D = torch.stack(draws(4)).to(dtype)
         given = hidden_N_D.clone()

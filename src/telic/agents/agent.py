@@ -83,10 +83,13 @@ class Agent:
         return self.session.user(text).request(controls=self.controls, sampling=self.sampling)
 
     def _keep(self, reply: Reply) -> Reply:
-        if reply.finish == "error":
-            raise ModelError(f"model {self.model.name!r} failed to reply: {reply.error}")
-        if reply.finish == "context" and not reply.text:
-            raise ModelError(f"model {self.model.name!r}: the dialogue has filled its context; start a new one")
+        failure = reply.failure
+        if failure is not None and failure.kind == "context_full":
+            raise ModelError(
+                f"model {self.model.name!r}: the dialogue fills its context; start a new one", failure.kind
+            )
+        if failure is not None:
+            raise ModelError(f"model {self.model.name!r} failed to reply: {failure.detail}", failure.kind)
         self.session.assistant(reply.text)
         return reply
 

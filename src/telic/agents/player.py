@@ -267,11 +267,12 @@ class ModelSeat:
             request = self.session.request(controls=self.player.controls, sampling=drawn)
             request.choices, request.prefix = choices, prefix
             reply = yield request
-            unreadable = bool(choices and reply.text)  # the model works, but its answer names no choice
-            if reply.finish == "error" and not unreadable:
-                raise ModelError(f"{self.player.speaker.name!r} failed to reply: {reply.error}")
-            if reply.finish != "context" or reply.text:
+            failure = reply.failure
+            # A model whose answer names none of the choices works.
+            if failure is None or failure.kind == "unreadable_choice":
                 return reply
+            if failure.kind != "context_full":
+                raise ModelError(f"{self.player.speaker.name!r} failed to reply: {failure.detail}", failure.kind)
             self._forget()
 
     def _forget(self) -> None:

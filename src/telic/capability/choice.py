@@ -15,8 +15,9 @@ from telic.capability.items import Item
 from telic.capability.scoring import Scorer, prompt, require_scorer
 from telic.dialogue import Message
 from telic.errors import ConfigError, ModelError
-from telic.models.base import Continuation, Model, ScoredContinuation
+from telic.models.base import Model
 from telic.models.control import Control
+from telic.models.request import Continuation, ScoredContinuation
 from telic.statistics import Interval, bootstrap_mean
 
 __all__ = ["NEUTRAL_EXCHANGE", "ChoiceAccuracy", "ItemResult", "choice_accuracy"]

@@ -12,7 +12,13 @@ from telic.capability.change import Change
 from telic.capability.choice import NEUTRAL_EXCHANGE, ChoiceAccuracy, choice_accuracy
 from telic.capability.config import CostConfig
 from telic.capability.items import Item, load_items
-from telic.capability.language import LanguageHealth, Unbent, language_baseline, language_health, neutral_prompts
+from telic.capability.language import (
+    LanguageHealth,
+    UncontrolledLanguage,
+    language_baseline,
+    language_health,
+    neutral_prompts,
+)
 from telic.capability.scoring import require_scorer
 from telic.dialogue import Message
 from telic.errors import ConfigError
@@ -69,7 +75,7 @@ class Baseline:
     history: tuple[Message, ...]
     config: CostConfig
     choice: ChoiceAccuracy
-    unbent: Unbent
+    unbent: UncontrolledLanguage
 
 
 def measure_baseline(

@@ -10,8 +10,8 @@ import torch
 
 from telic.capability.scoring import Scorer
 from telic.dialogue import Message
-from telic.models.base import Continuation
-from telic.models.control import Control, Point, Row
+from telic.models.control import Control, ControlContext, ControlPoint
+from telic.models.request import Continuation
 
 __all__ = ["divergence", "record"]
 
@@ -30,14 +30,14 @@ class _Recorder(Control):
     """
 
     name: ClassVar[str] = "recorder"
-    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
     def __init__(self, limit: int, reference_T_V: torch.Tensor | None = None, max_bytes: int | None = None) -> None:
         self.limit, self.reference_T_V, self.max_bytes = limit, reference_T_V, max_bytes
         self.kept: dict[int, torch.Tensor] = {}
         self.kl: dict[int, float] = {}
 
-    def logits(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
+    def logits(self, rows: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
         """Note the distribution, or its divergence from the reference."""
         for row, logits_V in zip(rows, logits_R_V, strict=True):
             step = len(row.generated)

@@ -17,14 +17,22 @@ from telic.capability.config import CostConfig
 from telic.capability.scoring import Scorer, prompt
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models.base import Continuation, Reply, Request, Sampling
 from telic.models.control import Control
+from telic.models.request import Continuation, Reply, Request, Sampling
 from telic.statistics import Interval, bootstrap_mean
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LanguageHealth", "Spoken", "Unbent", "distinct", "language_baseline", "language_health", "neutral_prompts"]
+__all__ = [
+    "LanguageHealth",
+    "Spoken",
+    "UncontrolledLanguage",
+    "distinct",
+    "language_baseline",
+    "language_health",
+    "neutral_prompts",
+]
 
 MAX_BYTES = 2**28
 """Of all distributions that are kept to compare with: 256 MiB hold 27 tokens of each of 24 replies where the
@@ -73,7 +81,7 @@ class Spoken:
 
 
 @dataclass(frozen=True)
-class Unbent:
+class UncontrolledLanguage:
     """How the model speaks without controls: computed once, compared with many times."""
 
     prompts: tuple[tuple[Message, ...], ...]
@@ -95,7 +103,7 @@ def language_baseline(
     history: Sequence[Message],
     config: CostConfig,
     on_progress: OnProgress | None = None,
-) -> Unbent:
+) -> UncontrolledLanguage:
     """Let the model speak without controls, and keep its next-token distributions.
 
     Raises:
@@ -114,12 +122,12 @@ def language_baseline(
             record(model, messages, reply.text, limit=config.kl_tokens, max_bytes=share) if reply.text else None
         )
         _tell(on_progress, distributions, asked)
-    return Unbent(asked, spoken, distributions)
+    return UncontrolledLanguage(asked, spoken, distributions)
 
 
 def language_health(
     model: Scorer,
-    unbent: Unbent,
+    unbent: UncontrolledLanguage,
     controls: Sequence[Control],
     config: CostConfig,
     on_progress: OnProgress | None = None,

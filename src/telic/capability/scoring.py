@@ -7,8 +7,9 @@ from typing import Protocol, cast
 
 from telic.dialogue import Message
 from telic.errors import ConfigError, UnsupportedControlError
-from telic.models.base import Continuation, Model, ScoredContinuation
+from telic.models.base import Model
 from telic.models.control import Control
+from telic.models.request import Continuation, ScoredContinuation
 
 __all__ = ["Scorer", "prompt", "require_scorer"]
 

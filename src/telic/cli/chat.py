@@ -31,7 +31,7 @@ class Chat:
     model: str | None = None
     """Model to use instead of the purpose's."""
     controls: tuple[str, ...] = ()
-    """Controls to use instead of the purpose's: `hold`, `split_softmax:k=0.8`, ...; `none` for none."""
+    """Controls to use instead of the purpose's: `attention_hold`, `split_softmax:k=0.8`, ...; `none` for none."""
     seed: int | None = None
     """Makes the replies repeatable."""
     json: bool = False

@@ -1,4 +1,4 @@
-"""Controls on the command line: `hold`, `split_softmax:k=0.8`, `reminder:every=2,probability=0.5`."""
+"""Controls on the command line: `attention_hold`, `split_softmax:k=0.8`, `reminder:every=2,probability=0.5`."""
 
 from __future__ import annotations
 

@@ -10,17 +10,17 @@ import tyro
 
 from telic.cli.output import Started, load_model, print_json, print_table, progress, say
 from telic.cli.usage import Checked, Interrupted, how_to_resume
-from telic.stability.config import HoldConfig
+from telic.comparison.config import ComparisonConfig
 
 if TYPE_CHECKING:
+    from telic.comparison.holding import ComparisonRun
     from telic.purpose import Purpose
     from telic.stability import Bank
-    from telic.stability.holding import HoldRun
 
 __all__ = ["Hold"]
 
 
-class HoldSettings(Checked, HoldConfig):
+class ComparisonSettings(Checked, ComparisonConfig):
     """How controls are compared."""
 
 
@@ -46,14 +46,14 @@ class Hold:
     """Write the winner into the purpose file's [[controls]]."""
     json: bool = False
     """Print the result as JSON, and no progress."""
-    settings: tyro.conf.OmitArgPrefixes[HoldSettings] = field(default_factory=HoldSettings)
+    settings: tyro.conf.OmitArgPrefixes[ComparisonSettings] = field(default_factory=ComparisonSettings)
 
     def run(self) -> None:
         """Compare, report, write, print."""
+        from telic.comparison.holding import hold
+        from telic.comparison.report import write_comparison_report
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
-        from telic.stability.holding import hold
-        from telic.stability.holding_report import write_hold_report
 
         purpose: Purpose | Bank = Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose)
         partner = Purpose.load(self.partner) if self.partner else None
@@ -74,7 +74,7 @@ class Hold:
         except KeyboardInterrupt:
             raise Interrupted(how_to_resume(started.folder)) from None
         assert run.folder is not None
-        report = write_hold_report(run.folder, run)
+        report = write_comparison_report(run.folder, run)
         written = self._write(run)
         if self.json:
             print_json(
@@ -95,7 +95,7 @@ class Hold:
         if written:
             say(f"Written to {self.purpose}: {run.winner.name if run.winner else ''}")
 
-    def _write(self, run: HoldRun) -> bool:
+    def _write(self, run: ComparisonRun) -> bool:
         """Put the winner into the purpose file, its other controls' place taken."""
         from telic.purpose import update_file
 
@@ -105,7 +105,7 @@ class Hold:
         return True
 
 
-def _print(run: HoldRun) -> None:
+def _print(run: ComparisonRun) -> None:
     rows = []
     for arm in run.compared:
         gain = "" if arm.gain is None else str(arm.gain)

@@ -43,7 +43,7 @@ class Measure:
     families: tuple[str, ...] = ()
     """Only these families of the bank."""
     controls: tuple[str, ...] = ()
-    """Controls to use instead of the purpose's: `hold`, `split_softmax:k=0.8`, ...; `none` for none."""
+    """Controls to use instead of the purpose's: `attention_hold`, `split_softmax:k=0.8`, ...; `none` for none."""
     runs: Path = Path("runs")
     """Where run folders are made."""
     resume: Path | None = None

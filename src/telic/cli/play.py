@@ -75,7 +75,7 @@ class Table:
     def _player(self, side: str, models: dict[str, Model]) -> Player:
         from telic.agents.human import HumanPlayer
         from telic.agents.player import ModelPlayer
-        from telic.agents.scripted_players import scripted_player
+        from telic.agents.scripted import scripted_player
 
         spec, name = self._named(side), self._model_of(side)
         if name is None:

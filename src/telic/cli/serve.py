@@ -33,7 +33,7 @@ class Serve:
     model: str | None = None
     """Model to use instead of the purpose's."""
     controls: tuple[str, ...] = ()
-    """Controls to use instead of the purpose's: `hold`, `split_softmax:k=0.8`, ...; `none` for none."""
+    """Controls to use instead of the purpose's: `attention_hold`, `split_softmax:k=0.8`, ...; `none` for none."""
     host: str = "127.0.0.1"
     """Address to listen on. Anything but this machine's own needs API keys."""
     port: int = 8000

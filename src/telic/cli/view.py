@@ -85,16 +85,16 @@ class View:
             )
 
     def _render(self, folder: Path) -> None:
+        from telic.comparison.holding import read_comparison
+        from telic.comparison.report import write_comparison_report
         from telic.runs import RunFolder
         from telic.stability.analysis import analyse
-        from telic.stability.holding import read_hold_run
-        from telic.stability.holding_report import write_hold_report
         from telic.stability.report import write_report
 
         run = RunFolder.open(folder if folder.exists() else self.runs / folder)
         document = run.document
         if document.get("verb") == "hold":
-            report = write_hold_report(run.path, read_hold_run(run))
+            report = write_comparison_report(run.path, read_comparison(run))
             self._show({"report": str(report)}, {})
             return
         if document.get("verb") == "play":

@@ -9,7 +9,8 @@ from functools import lru_cache
 from telic.dialogue import Message
 from telic.errors import JudgeError
 from telic.judges.base import Score, registry
-from telic.models.base import Model, Reply, Request, Sampling
+from telic.models.base import Model
+from telic.models.request import Reply, Request, Sampling
 
 __all__ = ["ModelJudge"]
 
@@ -100,8 +101,8 @@ class ModelJudge:
 
     def _read(self, reply: Reply) -> Score:
         """Read the grade: the stated one, or the only thing said. Two different grades are none."""
-        if reply.finish == "error":
-            return Score.missing(f"the judge model failed: {reply.error}")
+        if reply.failure is not None and reply.finish == "error":
+            return Score.missing(f"the judge's model failed: {reply.failure.detail}")
         stated = {float(number) for number in _STATED.findall(reply.text)}
         if not stated and (bare := _BARE.fullmatch(reply.text)):
             stated = {float(bare[1])}

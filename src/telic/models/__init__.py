@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from telic.models.base import Continuation, Model, Reply, Request, Sampling, ScoredContinuation
+from telic.models.base import Model
 from telic.models.catalog import load
 from telic.models.control import Control
+from telic.models.request import Continuation, Reply, Request, Sampling, ScoredContinuation
 from telic.models.session import Session
 
 if TYPE_CHECKING:

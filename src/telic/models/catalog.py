@@ -120,8 +120,8 @@ def load(name: str = "smollm2", **options: Any) -> Model:
     missing = [p for p in ("torch", "transformers", "safetensors", "gguf") if importlib.util.find_spec(p) is None]
     if missing:
         raise MissingExtraError(f"a local model ({name!r})", "local")
-    from telic.models.checkpoints import load_checkpoint
     from telic.models.local import LocalModel
+    from telic.models.local.checkpoints import load_checkpoint
 
     weights = {key: options.pop(key) for key in ("dtype", "device") if key in options}
     try:

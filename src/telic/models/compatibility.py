@@ -1,20 +1,18 @@
-"""What a model can take: everything else is refused up front, never silently dropped."""
+"""What a model supports: everything else is refused before any work is done, never silently dropped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from telic.dialogue import Message
 from telic.errors import UnsupportedControlError
+from telic.models.base import Model
+from telic.models.control import ControlPoint
+from telic.models.request import Request
 
-if TYPE_CHECKING:
-    from telic.dialogue import Message
-    from telic.models.base import Model, Request
-    from telic.models.control import Point
+__all__ = ["MESSAGES_ONLY", "contrast_prompts", "controlled_messages", "refuse_unsupported"]
 
-__all__ = ["MESSAGES_ONLY", "refuse_unsupported", "say", "say_companions"]
-
-MESSAGES_ONLY: frozenset[Point] = frozenset({"messages"})
+MESSAGES_ONLY: frozenset[ControlPoint] = frozenset({"messages"})
 """The points of a model of which only the text is within reach."""
 
 
@@ -42,26 +40,26 @@ def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
             )
 
 
-def say(request: Request) -> tuple[Message, ...]:
-    """What is said to the model: the request's messages as its controls, in their order, change them."""
+def controlled_messages(request: Request) -> tuple[Message, ...]:
+    """The messages that the model is given: the request's, as its controls change them in their order."""
     messages = request.messages
     for control in request.controls:
         messages = control.messages(messages)
     return messages
 
 
-def say_companions(request: Request) -> list[tuple[int, tuple[Message, ...]]]:
-    """What each further stream is told, and which of the request's controls wants it, as its place among them.
+def contrast_prompts(request: Request) -> list[tuple[int, tuple[Message, ...]]]:
+    """The contrast prompts of a request's controls: of each, the place of its control, and its messages.
 
-    Controls listed before that one have changed the messages by then; those listed after it change all streams'.
+    Controls listed before that one have changed the messages by then; those listed after it change all prompts.
     """
     messages = request.messages
-    streams: list[tuple[int, tuple[Message, ...]]] = []
+    prompts: list[tuple[int, tuple[Message, ...]]] = []
     for place, control in enumerate(request.controls):
-        streams = [(owner, control.messages(told)) for owner, told in streams]
-        streams += [(place, told) for told in control.companions(messages)]
+        prompts = [(owner, control.messages(told)) for owner, told in prompts]
+        prompts += [(place, told) for told in control.contrast_prompts(messages)]
         messages = control.messages(messages)
-    return streams
+    return prompts
 
 
 def _listing(names: Iterable[str]) -> str:

@@ -1,8 +1,8 @@
-"""What may bend a model while it speaks: declared here, where the engine calls it; implemented above.
+"""What may change a model's behaviour while it generates: declared here, where the engine calls it; implemented above.
 
 A control acts at one or more of five points. For each it overrides one method; the engine calls it only with the
-rows of the batch that carry it, so two rows with different controls never touch each other. Several controls on one
-row act in the order in which they are listed.
+sequences of the batch that carry it, so two sequences with different controls never touch each other. Several controls
+on one sequence act in the order in which they are listed.
 """
 
 from __future__ import annotations
@@ -10,72 +10,88 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from telic.dialogue import Message
 from telic.registry import Registry
-from telic.rendering import Span
+from telic.rendering import Rendering, Span
 
 if TYPE_CHECKING:
     import torch
 
-    from telic.models.base import Model
-    from telic.rendering import Rendering
+__all__ = [
+    "OPEN_END",
+    "Control",
+    "ControlBatch",
+    "ControlContext",
+    "ControlPoint",
+    "Insertion",
+    "NamedModel",
+    "build",
+    "registry",
+]
 
-__all__ = ["OPEN", "Control", "Insertion", "Point", "Row", "Step", "build", "registry"]
-
-Point = Literal["messages", "embeddings", "attention", "residual", "logits"]
-"""Where a control acts: what is said to the model; prefix tokens; attention mass on the system prompt; the residual
-stream; the logits."""
+ControlPoint = Literal["messages", "embeddings", "attention", "residual", "logits"]
+"""Where a control acts: the messages; prefix tokens; attention mass on the system prompt; the residual stream; the
+logits."""
 
 
-OPEN = 1 << 40
-"""The end of a reply that has none yet."""
+OPEN_END = 1 << 40
+"""The end of a reply that is still being generated."""
+
+
+class NamedModel(Protocol):
+    """What every model has; `Control.check` asks for the rest with `isinstance` (`telic.models.capabilities`)."""
+
+    @property
+    def name(self) -> str:
+        """What reports call the model."""
+        ...
 
 
 @dataclass(slots=True)
-class Row:
-    """What a control may know of one row of the batch."""
+class ControlContext:
+    """What a control may see of one sequence of the batch."""
 
     rendering: Rendering
     """The prompt: text, tokens, and the span of every message."""
     prompt_length: int
     """Positions before the reply: the prompt's tokens and inserted prefix tokens."""
-    memory: dict[str, Any] = field(default_factory=dict)
-    """Belongs to the session: what a control stores here comes back at the next turn, and a fork gets a copy."""
+    control_state: dict[str, Any] = field(default_factory=dict)
+    """Belongs to the session: what a control stores here is there again at the next turn, and a fork gets a copy."""
     generated: list[int] = field(default_factory=list)
     """Token ids of the reply so far."""
     replies: tuple[Span, ...] = ()
     """Positions of the earlier replies in the prompt, each with the token from which it starts."""
     seed: int = 0
-    """With which the reply is drawn: all chance in what a control does should follow from it."""
+    """The seed of the reply: all randomness in a control should follow from it."""
     chosen: dict[str, Any] = field(default_factory=dict)
-    """What a control decided on for this reply, for the record: it comes back as `Reply.chosen`."""
+    """What a control decided for this reply, for the record: it is returned as `Reply.chosen`."""
 
     @property
     def first_reply(self) -> Span:
-        """Positions of the dialogue's first reply; while that is the one being generated, its end is `OPEN`."""
-        return self.replies[0] if self.replies else Span(self.prompt_length - 1, OPEN)
+        """Positions of the dialogue's first reply; while that is the one being generated, its end is `OPEN_END`."""
+        return self.replies[0] if self.replies else Span(self.prompt_length - 1, OPEN_END)
 
 
 @dataclass(slots=True)
-class Step:
-    """One forward pass, seen from one control: its rows, and which token belongs to which of them."""
+class ControlBatch:
+    """One forward pass as one control sees it: the sequences that carry it, and their tokens."""
 
-    rows: Sequence[Row]
-    row_N: torch.Tensor
-    """int64 [N]: index into `rows` of each token of this pass."""
+    contexts: Sequence[ControlContext]
+    context_N: torch.Tensor
+    """int64 [N]: index into `contexts` of each token of this pass."""
     position_N: torch.Tensor
-    """int64 [N]: position of each token in its row."""
+    """int64 [N]: position of each token in its sequence."""
     reply_N: torch.Tensor
-    """bool [N]: whether the token is of the reply, or is the last of the prompt (from which the reply starts)."""
+    """bool [N]: whether the token belongs to the reply, or is the last of the prompt (from which the reply starts)."""
     memo: dict[str, Any] = field(default_factory=dict)
     """For what the control computes once per pass instead of once per layer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Insertion:
-    """Prefix tokens without a text: embeddings put before the prompt's token at `index` (its length: at the end)."""
+    """Prefix tokens without a text: embeddings inserted before the prompt's token at `index` (its length: last)."""
 
     index: int
     vectors: torch.Tensor
@@ -85,14 +101,15 @@ class Insertion:
 class Control:
     """Base of all controls: acts nowhere. Subclasses list their `points` and override the methods of those.
 
-    Those that are dataclasses are what their fields say: `spec` writes them as a purpose file does, and two with the
-    same fields are the same control to runs that are resumed and to caches.
+    A control that is a dataclass is defined by its fields: `spec` writes them as a purpose file does, and two controls
+    with the same fields are the same control to resumed runs and to caches.
     """
 
     name: ClassVar[str] = "control"
-    points: ClassVar[frozenset[Point]] = frozenset()
-    steers_from_state: ClassVar[bool] = False
-    """Whether it decides on its prefix tokens once the prompt is read: `steer` is asked, and never `embeddings`."""
+    points: ClassVar[frozenset[ControlPoint]] = frozenset()
+    prefix_from_state: ClassVar[bool] = False
+    """Whether it chooses its prefix tokens once the prompt is read: the engine calls `steering_prefix` and never
+    `embeddings`."""
 
     def spec(self) -> dict[str, Any]:
         """Its table in a purpose file: the name, and the fields that differ from their defaults."""
@@ -102,13 +119,13 @@ class Control:
 
     @property
     def key(self) -> str:
-        """Names what it does to the key-value cache, which is used again only by requests with the same keys.
+        """Names what it does to the key-value cache, which is reused only by requests with the same keys.
 
         It must differ whenever the forward pass differs: by default the fields of a dataclass, else the object itself.
         """
         return json.dumps(self.spec(), default=str) if is_dataclass(self) else f"{self.name}@{id(self):x}"
 
-    def check(self, model: Model) -> None:
+    def check(self, model: NamedModel) -> None:
         """Refuse a model that it was not made for.
 
         Raises:
@@ -126,56 +143,59 @@ class Control:
         return "content"
 
     def messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        """Change what is said to the model. The dialogue itself is not changed."""
+        """Change the messages that the model is given. The dialogue itself is not changed."""
         return messages
 
-    def embeddings(self, row: Row) -> Sequence[Insertion]:
-        """Prefix tokens to insert into the prompt."""
+    def embeddings(self, context: ControlContext) -> Sequence[Insertion]:
+        """Choose prefix tokens to insert into the prompt, before it is read."""
         return ()
 
-    def steer(self, row: Row, state_D: torch.Tensor) -> Sequence[Insertion]:
-        """Prefix tokens to insert into the prompt, in the light of the state that it leaves the model in.
+    def steering_prefix(self, context: ControlContext, state_D: torch.Tensor) -> Sequence[Insertion]:
+        """Choose prefix tokens to insert into the prompt, given the hidden state at its end.
 
-        At the prompt's end they cost their own tokens only. Anywhere else, what comes after them is read again. The
+        At the prompt's end they cost their own tokens only. Anywhere else, what follows them is read again. The
         session's cache never holds them, nor what was read after them, so that the next turn's state is a function
-        of what was said.
+        of the dialogue's text.
 
         Args:
-            row: the prompt without the prefix tokens; what was decided can be noted in `row.chosen`.
+            context: the prompt without the prefix tokens; what was decided can be noted in `context.chosen`.
             state_D: float32 [hidden], on the CPU: the last hidden state of the prompt's last token.
         """
         return ()
 
-    def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+    def attention(self, batch: ControlBatch, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
         """Set how much attention goes to the system prompt.
 
         Args:
-            step: the rows and their tokens; rows in one call have the same number Q of queries.
+            batch: the sequences and their tokens; those in one call have the same number Q of queries.
             layer: index of the layer.
-            log_mass_R_H_Q: float32, the log of the attention mass on the system prompt's span per row, head, query.
+            log_mass_R_H_Q: float32, the log of the attention mass on the system prompt's span per sequence, head,
+                query.
 
         Returns:
             The new log-mass, same shape, at most 0. Within the span, and outside of it, the relative attention stays.
         """
         return log_mass_R_H_Q
 
-    def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+    def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
         """Change the residual stream after a layer; a new tensor, never in place."""
         return hidden_N_D
 
-    def logits(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
-        """Change the next token's logits (float32), one line per row."""
+    def logits(self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
+        """Change the next token's logits (float32), one row per sequence."""
         return logits_R_V
 
-    def companions(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
-        """What further streams are told, which read along and get the same reply; by default there are none.
+    def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
+        """Choose other prompts under which the same reply is read along; by default there are none.
 
-        Where a control has streams, `contrast` is called instead of `logits`.
+        Where a control has contrast prompts, `contrast` is called instead of `logits`.
         """
         return ()
 
-    def contrast(self, rows: Sequence[Row], logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
-        """Put the next token's logits (float32) and those of the K further streams together."""
+    def contrast(
+        self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
+    ) -> torch.Tensor:
+        """Combine the next token's logits (float32) with those under the K contrast prompts."""
         return logits_R_V
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from telic.dialogue import Message
-from telic.models.base import FinishReason, Reply, Sampling
+from telic.errors import Failure, FailureKind
+from telic.models.request import FinishReason, Reply, Sampling
 
 __all__ = ["Endpoint", "MalformedReplyError", "read_completion", "read_reply"]
 
@@ -70,28 +71,34 @@ class Endpoint:
 
     def failure(self, error: Exception, sampling: Sampling, text: str = "") -> Reply:
         """The reply to a request that failed with `error`, after `text` had come."""
-        if _is_context_error(error):
+        kind, detail = self._explain(error)
+        if kind == "context_full" and text:  # it ran full while it replied
             return Reply(text, "context", seed=sampling.seed)
-        return Reply(text, "error", error=self._explain(error), seed=sampling.seed)
+        finish: FinishReason = "context" if kind == "context_full" else "error"
+        return Reply(text, finish, failure=Failure("model", kind, detail), seed=sampling.seed)
 
-    def _explain(self, error: Exception) -> str:
-        """Which endpoint failed, how, and what to do about it."""
+    def _explain(self, error: Exception) -> tuple[FailureKind, str]:
+        """How the endpoint failed; and for people which one, how, and what to do about it."""
         import openai
 
+        kind: FailureKind = "exception"
         tries = f" (tried {retries_of(error) + 1} times)" if retries_of(error) else ""
         if isinstance(error, openai.APITimeoutError):
+            kind = "timeout"
             what = f"did not answer within {self.timeout:g} s{tries}: raise timeout=, or lower concurrency="
         elif isinstance(error, openai.APIConnectionError):
-            cause = error.__cause__ or error
+            kind, cause = "unreachable", error.__cause__ or error
             what = f"broke off or cannot be reached{tries}: {cause}; is the server running, and base_url right?"
         elif isinstance(error, openai.APIStatusError):
+            kind = "context_full" if _is_context_error(error) else "http_status"
             said = _clip(_said(error.body) or error.message)
             what = f"answered {error.status_code}{tries}: {said}{self._advice(error.status_code, error.code)}"
         elif isinstance(error, MalformedReplyError):
+            kind = "malformed_reply"
             what = f"sent a malformed reply: {error}; is it an OpenAI-compatible chat endpoint?"
         else:
             what = f"failed: {type(error).__name__}: {_clip(str(error))}"
-        return f"{self.base_url} (model {self.model!r}) {what}".replace(self.api_key, "***")
+        return kind, f"{self.base_url} (model {self.model!r}) {what}".replace(self.api_key, "***")
 
     def _advice(self, status: int, code: str | None) -> str:
         if code == "insufficient_quota":
@@ -159,7 +166,9 @@ def read_reply(text: str, reason: object, usage: object, logprobs: Sequence[floa
         logprobs=tuple(logprobs) if sampling.logprobs and logprobs is not None else None,
         seed=sampling.seed,
     )
-    return reply.failed("the endpoint's content filter ended the reply") if reason == "content_filter" else reply
+    if reason == "content_filter":
+        return reply.failed("content_filter", "the endpoint's content filter ended the reply")
+    return reply
 
 
 def _drawn(logprobs: object) -> list[float] | None:

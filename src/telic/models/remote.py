@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError
-from telic.models.base import OnReply, Reply, Request
-from telic.models.choosing import as_question, read_choice
-from telic.models.compatibility import MESSAGES_ONLY, refuse_unsupported, say
-from telic.models.control import Point
+from telic.models.choices import as_question, read_choice
+from telic.models.compatibility import MESSAGES_ONLY, controlled_messages, refuse_unsupported
+from telic.models.control import ControlPoint
 from telic.models.endpoint import Endpoint, MalformedReplyError, read_completion, read_reply, retries_of
+from telic.models.request import OnReply, Reply, Request
 from telic.models.session import Session
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class RemoteModel:
         ConfigError: an argument is wrong, or OpenAI is to be called without a key.
     """
 
-    points: frozenset[Point] = MESSAGES_ONLY
+    points: frozenset[ControlPoint] = MESSAGES_ONLY
     readings: frozenset[str] = frozenset()
 
     def __init__(
@@ -154,7 +154,7 @@ class RemoteModel:
 
     def _prepared(self, request: Request) -> _Prepared:
         asked = as_question(request) if request.choices else request
-        return self._endpoint.options(say(asked), asked.sampling), request
+        return self._endpoint.options(controlled_messages(asked), asked.sampling), request
 
     async def _generate(self, requests: Sequence[_Prepared], on_reply: OnReply | None) -> list[Reply]:
         from openai import AsyncOpenAI

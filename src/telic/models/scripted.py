@@ -11,11 +11,11 @@ from dataclasses import replace
 from random import Random
 
 from telic.dialogue import Dialogue, Message
-from telic.errors import ConfigError, ModelError
-from telic.models.base import FinishReason, OnReply, Reply, Request, Sampling
-from telic.models.choosing import read_choice
-from telic.models.compatibility import MESSAGES_ONLY, refuse_unsupported, say
-from telic.models.control import Point
+from telic.errors import ConfigError, Failure, ModelError
+from telic.models.choices import read_choice
+from telic.models.compatibility import MESSAGES_ONLY, controlled_messages, refuse_unsupported
+from telic.models.control import ControlPoint
+from telic.models.request import FinishReason, OnReply, Reply, Request, Sampling
 from telic.models.session import Session
 
 __all__ = ["FakeModel", "Script", "ScriptedModel"]
@@ -37,7 +37,7 @@ VOCABULARY = (
 class _TextModel:
     """What the two have in common: all but the answer."""
 
-    points: frozenset[Point] = MESSAGES_ONLY
+    points: frozenset[ControlPoint] = MESSAGES_ONLY
     readings: frozenset[str] = frozenset()
 
     def __init__(self, name: str) -> None:
@@ -72,7 +72,7 @@ class _TextModel:
         yield reply
 
     def _reply(self, request: Request) -> Reply:
-        messages = say(request)
+        messages = controlled_messages(request)
         self.seen.append(messages)
         prompt_tokens = sum(len(TOKEN.findall(message.content)) for message in messages)
         reply = self._answer(messages, request.sampling)
@@ -104,7 +104,9 @@ class ScriptedModel(_TextModel):
         try:
             text = self._look_up(messages)
         except Exception as error:  # a test's script fails as a model would: its own request alone
-            return Reply("", "error", error=str(error) or repr(error), seed=sampling.seed)
+            return Reply(
+                "", "error", failure=Failure("model", "exception", str(error) or repr(error)), seed=sampling.seed
+            )
         text, finish, new_tokens = _cut(text, sampling)
         return Reply(text, finish, new_tokens=new_tokens, seed=sampling.seed)
 
@@ -156,7 +158,8 @@ class FakeModel(_TextModel):
         time.sleep(self.delay)
         seed = self.seed if sampling.seed is None else sampling.seed
         if self.fail_every and len(self.seen) % self.fail_every == 0:
-            return Reply("", "error", error=f"injected fault (fail_every={self.fail_every})", seed=seed)
+            failure = Failure("model", "exception", f"injected fault (fail_every={self.fail_every})")
+            return Reply("", "error", failure=failure, seed=seed)
         draw = self._random(messages, seed if sampling.temperature > 0 else 0)
         text, finish, new_tokens = _cut(self._text(messages, sampling, draw), sampling)
         logprobs = tuple(-draw.expovariate(1.0) for _ in range(new_tokens)) if sampling.logprobs else None

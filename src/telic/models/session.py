@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ModelError
-from telic.models.base import Reply, Request, Sampling
+from telic.models.control import Control
+from telic.models.request import OnReply, Reply, Request, Sampling
+from telic.models.session_cache import SessionCache
 
-if TYPE_CHECKING:
-    from telic.models.base import Model
-    from telic.models.control import Control
+__all__ = ["Replier", "Session"]
 
-__all__ = ["Session"]
+
+class Replier(Protocol):
+    """What a session needs of a model: see `telic.models.base.Model`."""
+
+    @property
+    def name(self) -> str:
+        """What reports call the model."""
+        ...
+
+    def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
+        """Answer all requests, in their order."""
+        ...
+
+    def stream(self, request: Request) -> Iterator[str | Reply]:
+        """Yield the reply's text piece by piece, then the whole `Reply`."""
+        ...
 
 
 class Session:
     """One side's view of a dialogue with a model.
 
-    The session knows what was said; `cache` and `memory` belong to the model that it was opened on (the key-value
-    cache of the tokens read so far; what controls carry from one turn to the next). Both may be dropped at any time
-    without changing an answer, except that a control with memory starts afresh.
+    Args:
+        model: generates the replies.
+        dialogue: what was said so far; by default nothing.
     """
 
-    def __init__(self, model: Model, dialogue: Dialogue | None = None) -> None:
+    def __init__(self, model: Replier, dialogue: Dialogue | None = None) -> None:
         self.model = model
         self.dialogue = dialogue or Dialogue()
-        self.cache: Any = None
-        self.memory: dict[str, Any] = {}
-        self.companions: list[Session] = []
-        """What the further streams of controls have read of this dialogue."""
+        self.cache = SessionCache()
 
     def system(self, content: str) -> Session:
-        """Say what the model is for. Replaces an earlier system prompt."""
+        """Set the system prompt. Replaces an earlier one."""
         self.dialogue = self.dialogue.with_system(content)
         return self
 
@@ -45,23 +56,15 @@ class Session:
         return self
 
     def assistant(self, content: str) -> Session:
-        """Add what this side said, as when a reply of `Model.generate` is taken into the dialogue."""
+        """Add what this side said, as when a reply of `Model.generate` is added to the dialogue."""
         self.dialogue = self.dialogue.add("assistant", content)
         return self
 
     def fork(self) -> Session:
         """Branch off: the fork shares what was read so far, and nothing said in it reaches this session."""
-        twin = Session(self.model, self.dialogue)
-        twin.cache = self.cache
-        twin.memory = deepcopy(self.memory)
-        twin.companions = [companion.fork() for companion in self.companions]
-        return twin
-
-    def companion(self, place: int) -> Session:
-        """What a further stream reads into, one for each place."""
-        while len(self.companions) <= place:
-            self.companions.append(Session(self.model))
-        return self.companions[place]
+        fork = Session(self.model, self.dialogue)
+        fork.cache = self.cache.fork()
+        return fork
 
     def request(
         self,
@@ -72,18 +75,18 @@ class Session:
         sampling: Sampling | None = None,
         **options: Any,
     ) -> Request:
-        """The request for the next reply, for `Model.generate`; `options` are fields of `Sampling`."""
+        """Make the request for the next reply, for `Model.generate`; `options` are fields of `Sampling`."""
         drawn = replace(sampling or Sampling(), **options)
-        return Request(tuple(self.dialogue), drawn, tuple(controls), frozenset(readings), self, keep)
+        return Request(tuple(self.dialogue), drawn, tuple(controls), frozenset(readings), self.cache, keep)
 
     def reply(self, **options: Any) -> Reply:
-        """Generate the next reply and take it into the dialogue. Options as for `request`.
+        """Generate the next reply and add it to the dialogue. Options as for `request`.
 
         Raises:
             ModelError: the model failed; the dialogue is unchanged.
         """
         reply = self.model.generate([self.request(**options)])[0]
-        return self._take(reply)
+        return self._add(reply)
 
     def stream(self, **options: Any) -> Iterator[str]:
         """Generate the next reply piece by piece; it is in the dialogue once the iterator is exhausted."""
@@ -91,11 +94,11 @@ class Session:
             if isinstance(piece, str):
                 yield piece
             else:
-                self._take(piece)
+                self._add(piece)
 
-    def _take(self, reply: Reply) -> Reply:
-        if reply.finish == "error":
-            raise ModelError(f"model {self.model.name!r} failed to reply: {reply.error}")
+    def _add(self, reply: Reply) -> Reply:
+        if reply.failure is not None and reply.finish == "error":
+            raise ModelError(f"model {self.model.name!r} failed to reply: {reply.failure.detail}", reply.failure.kind)
         self.assistant(reply.text)
         return reply
 

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 from telic.lazy import imports
 
 if TYPE_CHECKING:
-    from telic.planner.acts import distil, load_acts
     from telic.planner.cloning import CloneConfig, clone
+    from telic.planner.control import PlannerControl
+    from telic.planner.dialogue_acts import distil, load_acts
     from telic.planner.gradient import Example
     from telic.planner.planner import Planner, PlannerShape
     from telic.planner.saving import from_pretrained, save_pretrained
-    from telic.planner.steer import Steer
     from telic.planner.training import TrainRun, train
 
 __all__ = [
     "CloneConfig",
     "Example",
     "Planner",
+    "PlannerControl",
     "PlannerShape",
-    "Steer",
     "TrainRun",
     "clone",
     "distil",
@@ -40,12 +40,12 @@ __getattr__ = imports(
         "Example": "telic.planner.gradient",
         "Planner": "telic.planner.planner",
         "PlannerShape": "telic.planner.planner",
-        "Steer": "telic.planner.steer",
+        "PlannerControl": "telic.planner.control",
         "TrainRun": "telic.planner.training",
         "clone": "telic.planner.cloning",
-        "distil": "telic.planner.acts",
+        "distil": "telic.planner.dialogue_acts",
         "from_pretrained": "telic.planner.saving",
-        "load_acts": "telic.planner.acts",
+        "load_acts": "telic.planner.dialogue_acts",
         "save_pretrained": "telic.planner.saving",
         "train": "telic.planner.training",
     },

@@ -162,7 +162,7 @@ class Transitions(Batch):
         Raises:
             DataError: no episode is left, or a turn does not fit the others; the message names it.
         """
-        parts = [part for e in episodes if e.error is None and (part := _of_episode(e, role, final)) is not None]
+        parts = [part for e in episodes if e.failure is None and (part := _of_episode(e, role, final)) is not None]
         if not parts:
             raise DataError("no episode has a turn with a state and an action in its readings: nothing to learn from")
         return cls.concat(parts)

@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict
 from telic.agents.player import ModelPlayer
 from telic.capability.language import distinct
 from telic.episodes import Episode
-from telic.models.base import Continuation
 from telic.models.local import LocalModel
+from telic.models.request import Continuation
 from telic.planner.experience import utterances
 from telic.statistics import Comparison, Interval, bootstrap_mean, paired_difference
 
@@ -69,7 +69,7 @@ def returns_by_task(episodes: Sequence[Episode]) -> dict[int, float]:
     """What the role under test earned in each task; an episode that broke off is left out."""
     found = {}
     for episode in episodes:
-        if episode.error is None:
+        if episode.failure is None:
             role = str(episode.metadata["agent"])
             found[int(episode.metadata["task"])] = sum(turn.reward.get(role, 0.0) for turn in episode.turns)
     return found
@@ -126,7 +126,7 @@ def behaviour(
     seed: int = 0,
 ) -> Behaviour:
     """How an arm spoke and acted in its episodes."""
-    whole = [episode for episode in episodes if episode.error is None]
+    whole = [episode for episode in episodes if episode.failure is None]
 
     def estimate(values: Sequence[float | None]) -> Interval:
         return bootstrap_mean(values, resamples=resamples, seed=seed)

@@ -43,7 +43,7 @@ class Experience:
         Raises:
             DataError: no episode has such turns, or one does not follow from its game.
         """
-        usable = [e for e in episodes if e.error is None]
+        usable = [e for e in episodes if e.failure is None]
         examples = [example for episode in usable for example in utterances(episode, spec, player, steered=True)]
         return cls(tuple(examples), Transitions.from_episodes(usable))
 

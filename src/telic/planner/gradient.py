@@ -19,9 +19,10 @@ from transformers import DynamicCache
 
 from telic.dialogue import Message
 from telic.errors import ConfigError, ModelError
-from telic.models.base import Request, Sampling
-from telic.models.cache import KeyValueCache
 from telic.models.local import LocalModel
+from telic.models.local.cache import KeyValueCache
+from telic.models.request import Request, Sampling
+from telic.models.session_cache import SessionCache
 
 __all__ = ["Example", "Losses", "Utterances", "cut_after_question"]
 
@@ -185,23 +186,23 @@ class Utterances:
         """Let the engine read prompts, all in one batch; keep their keys and values."""
         if not contexts:
             return
-        sessions = [self.model.session() for _ in contexts]
+        caches = [SessionCache() for _ in contexts]
         once = Sampling(max_new_tokens=1, temperature=0.0, seed=0)
         replies = self.model.generate(
             [
-                Request(context.messages, once, readings=frozenset({"state"}), session=session)
-                for context, session in zip(contexts, sessions, strict=True)
+                Request(context.messages, once, readings=frozenset({"state"}), cache=cache)
+                for context, cache in zip(contexts, caches, strict=True)
             ]
         )
-        for context, session, reply in zip(contexts, sessions, replies, strict=True):
-            cache = session.cache
-            if not isinstance(cache, KeyValueCache) or reply.state is None:
+        for context, cache, reply in zip(contexts, caches, replies, strict=True):
+            read = cache.key_values
+            if not isinstance(read, KeyValueCache) or reply.state is None:
                 raise ModelError(
-                    f"a context of {reply.prompt_tokens} tokens cannot be read: {reply.error or reply.finish}"
+                    f"a context of {reply.prompt_tokens} tokens cannot be read: {reply.failure or reply.finish}"
                 )
-            context.state_D, context.length = torch.from_numpy(reply.state), len(cache.tokens)
-            context.last = cache.tokens[-1]
-            context.keys_values = torch.cat([segment.keys_values for segment in cache.segments], dim=3)
+            context.state_D, context.length = torch.from_numpy(reply.state), len(read.tokens)
+            context.last = read.tokens[-1]
+            context.keys_values = torch.cat([segment.keys_values for segment in read.segments], dim=3)
             self._free -= context.keys_values.nbytes
 
     def _past(self, contexts: Sequence[_Context], less: int) -> _Past:

@@ -14,7 +14,7 @@ from torch import nn
 
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models.base import Model
+from telic.models.control import NamedModel
 from telic.models.local import LocalModel
 from telic.planner.actor import Constant, Policy
 from telic.planner.networks import Actor
@@ -24,7 +24,7 @@ from telic.registry import suggest
 from telic.steering.saving import Origin
 
 if TYPE_CHECKING:
-    from telic.planner.steer import Steer
+    from telic.planner.control import PlannerControl
 
 __all__ = ["Planner", "PlannerShape", "clone_of"]
 
@@ -134,7 +134,7 @@ class Planner(nn.Module):
 
         Args:
             model: the model that it will steer.
-            acts: prefixes [L, D] by the name of their dialogue act (see `telic.planner.acts.distil`): the mapping is
+            acts: prefixes [L, D] by the name of their dialogue act (see `telic.planner.dialogue_acts`): the mapping is
                 `acts`, and the number of tokens and the action's size follow from them.
             seed: draws the first weights.
             **options: fields of `PlannerShape`, but for those of the model and of what is learnt later.
@@ -202,16 +202,16 @@ class Planner(nn.Module):
         """The same planner, that plays its acts in this way."""
         return Planner(replace(self.shape, plays=plays), self.policy, self.mapping, self.origin)
 
-    def control(self, sigma: float = 0.0, epsilon: float = 0.0) -> Steer:
+    def control(self, sigma: float = 0.0, epsilon: float = 0.0) -> PlannerControl:
         """The planner as a control.
 
         Args:
             sigma: standard deviation of the noise on its actions, to explore with; 0 is greedy.
             epsilon: how often a single dialogue act is tried instead.
         """
-        from telic.planner.steer import Steer
+        from telic.planner.control import PlannerControl
 
-        return Steer(planner=self, sigma=sigma, epsilon=epsilon, origin=self.origin)
+        return PlannerControl(planner=self, sigma=sigma, epsilon=epsilon, origin=self.origin)
 
     def forward(self, states_B_D: torch.Tensor) -> torch.Tensor:
         """Prefix embeddings [B, L, D] for states, greedily and with gradient."""
@@ -239,7 +239,7 @@ class Planner(nn.Module):
             return []
         return self.mapping.describe(torch.as_tensor(action, dtype=torch.float32))
 
-    def check(self, model: Model) -> None:
+    def check(self, model: NamedModel) -> None:
         """Refuse a model that it was not made for.
 
         Raises:

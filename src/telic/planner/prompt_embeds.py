@@ -16,13 +16,13 @@ from typing import Any
 import torch
 
 from telic.errors import ModelError, UnsupportedControlError
-from telic.models.base import Reply, Request, Sampling
-from telic.models.compatibility import refuse_unsupported, say
-from telic.models.control import Insertion, Row
+from telic.models.compatibility import controlled_messages, refuse_unsupported
+from telic.models.control import ControlContext, Insertion
 from telic.models.endpoint import Endpoint, MalformedReplyError, read_reply
-from telic.models.forward import Track
 from telic.models.local import LocalModel
-from telic.models.sampling import fresh_seed
+from telic.models.local.sampling import fresh_seed
+from telic.models.local.sequences import Sequence
+from telic.models.request import Reply, Request, Sampling
 
 __all__ = ["complete", "encode", "prompt_embeddings"]
 
@@ -52,24 +52,24 @@ def prompt_embeddings(model: LocalModel, request: Request) -> torch.Tensor:
                 f"control {control.name!r} acts on {beyond}, which does not travel with a prompt's embeddings; "
                 "drop it, or let the local model reply"
             )
-    rendering = model.render(say(request))
+    rendering = model.render(controlled_messages(request))
     seed = fresh_seed() if request.sampling.seed is None else request.sampling.seed
-    row = Row(rendering, len(rendering.token_ids), seed=seed)
-    state_D = _state(model, request) if any(control.steers_from_state for control in request.controls) else None
+    context = ControlContext(rendering, len(rendering.token_ids), seed=seed)
+    state_D = _state(model, request) if any(control.prefix_from_state for control in request.controls) else None
     inserted: list[Insertion] = []
     for control in request.controls:
-        if control.steers_from_state and state_D is not None:
-            inserted += control.steer(row, state_D)
+        if control.prefix_from_state and state_D is not None:
+            inserted += control.steering_prefix(context, state_D)
         elif "embeddings" in control.points:
-            inserted += control.embeddings(row)
-    track = Track([], row)
-    track.lay_out(inserted)
+            inserted += control.embeddings(context)
+    sequence = Sequence(context)
+    sequence.lay_out(inserted)
     if request.prefix:
-        track.tokens += model.tokenizer(request.prefix, add_special_tokens=False)["input_ids"]
+        sequence.tokens += model.tokenizer(request.prefix, add_special_tokens=False)["input_ids"]
     embed = model.model.get_input_embeddings()
-    ids = torch.tensor([max(token, 0) for token in track.tokens], device=embed.weight.device)
+    ids = torch.tensor([max(token, 0) for token in sequence.tokens], device=embed.weight.device)
     embedded_P_D: torch.Tensor = embed(ids).clone()
-    for position, vector_D in track.embeddings.items():
+    for position, vector_D in sequence.embeddings.items():
         embedded_P_D[position] = vector_D.to(embedded_P_D)
     return embedded_P_D.cpu()
 
@@ -145,10 +145,10 @@ def _options(embeddings_P_D: torch.Tensor, model: str, sampling: Sampling) -> di
 
 def _state(model: LocalModel, request: Request) -> torch.Tensor:
     """The state that the prompt leaves the model in, before any control decides on it."""
-    others = tuple(control for control in request.controls if not control.steers_from_state)
+    others = tuple(control for control in request.controls if not control.prefix_from_state)
     once = replace(request.sampling, max_new_tokens=1)
     asked = replace(request, controls=others, sampling=once, readings=frozenset({"state"}), prefix="", keep=False)
     reply = model.generate([asked])[0]
     if reply.state is None:
-        raise ModelError(f"the prompt of {reply.prompt_tokens} tokens cannot be read: {reply.error or reply.finish}")
+        raise ModelError(f"the prompt of {reply.prompt_tokens} tokens cannot be read: {reply.failure or reply.finish}")
     return torch.from_numpy(reply.state)

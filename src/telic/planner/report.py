@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from telic.episodes import Episode
 from telic.errors import RunError
 from telic.planner.evaluation import Judged
-from telic.report_parts import config_section, interval, intervals_figure, number, p_value
 from telic.reports import (
     COLORS,
     Html,
@@ -26,6 +25,7 @@ from telic.reports import (
     table,
     tiles,
 )
+from telic.reports.parts import config_section, interval, intervals_figure, number, p_value
 from telic.runs import RunFolder
 
 __all__ = ["write_train_report"]

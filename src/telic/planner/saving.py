@@ -7,8 +7,8 @@ from pathlib import Path
 
 from telic.errors import ConfigError
 from telic.models.base import Model
+from telic.planner.control import PlannerControl
 from telic.planner.planner import Planner
-from telic.planner.steer import Steer
 from telic.steering import saving
 
 __all__ = ["from_pretrained", "save_pretrained"]
@@ -64,7 +64,7 @@ def from_pretrained(
         ConfigError: there is no planner, it is damaged, or it was made for another model.
     """
     control = saving.from_pretrained(source, model=model, force=force, revision=revision)
-    if not isinstance(control, Steer):
+    if not isinstance(control, PlannerControl):
         raise ConfigError(f"{str(source)!r} holds a control of kind {control.name!r}, not a planner")
     return control.planner
 

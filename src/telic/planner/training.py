@@ -17,13 +17,13 @@ from telic.errors import ConfigError
 from telic.games.base import build
 from telic.models import Control, Model, Reply
 from telic.models.local import LocalModel
-from telic.planner.acts import acts_for, load_acts
 from telic.planner.config import PROMPTS, TrainConfig
-from telic.planner.courses import SELF_CLONE, Course, by_acts, by_utterances
+from telic.planner.context import Stage, TrainingContext
+from telic.planner.curricula import SELF_CLONE, Curriculum, by_acts, by_utterances
+from telic.planner.dialogue_acts import acts_for, load_acts
 from telic.planner.evaluation import Judged, judge_arms, returns_by_task
 from telic.planner.planner import Planner
 from telic.planner.saving import save_pretrained
-from telic.planner.workshop import Stage, Workshop
 from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.statistics import mean
@@ -122,11 +122,11 @@ def train(
     if on_start is not None:
         on_start(run.path)
     with run:
-        shop = Workshop(model, purpose, config, run, on_stage, on_reply)
+        shop = TrainingContext(model, purpose, config, run, on_stage, on_reply)
         return _chosen(shop, by_utterances(shop) if acts is None else by_acts(shop, acts))
 
 
-def _chosen(shop: Workshop, course: Course) -> TrainRun:
+def _chosen(shop: TrainingContext, course: Curriculum) -> TrainRun:
     """Choose among the stages, judge the choice, and save it."""
     config, validation = shop.config, dict[str, float]()
     for name, planner in course.stages.items():
@@ -146,7 +146,7 @@ def _chosen(shop: Workshop, course: Course) -> TrainRun:
     return found
 
 
-def _judge(shop: Workshop, course: Course, planner: Planner) -> list[Judged]:
+def _judge(shop: TrainingContext, course: Curriculum, planner: Planner) -> list[Judged]:
     begun, config = time.monotonic(), shop.config
     arms: dict[str, list[Control]] = {"unsteered": [shop.unsteered], "planner": [planner.control()]}
     if config.baselines:

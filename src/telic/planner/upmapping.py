@@ -142,7 +142,7 @@ class Principal(UpMapping):
 
 
 class Acts(UpMapping):
-    """A mixture of the prefixes of dialogue acts (see `telic.planner.acts`), each with its share in the action.
+    """A mixture of the prefixes of dialogue acts (`telic.planner.dialogue_acts`), each with its share in the action.
 
     The shares are the softmax of `SHARPNESS` times the action, so that the numbers of an action are of the order of 1,
     like those of the other mappings and the noise on them.

@@ -15,8 +15,8 @@ import numpy as np
 
 from telic.dialogue import Dialogue
 from telic.errors import ModelError
-from telic.models.base import Request, Sampling
 from telic.models.local import LocalModel
+from telic.models.request import Request, Sampling
 from telic.readers.attributes import SUBJECTS, Attribute, Subject, find_attribute
 from telic.readers.config import TrainConfig
 from telic.readers.conversations import Conversation, Part, cuts, group_alike, read_talktuner, sample, split
@@ -140,7 +140,7 @@ def _replies(
         for opening, seed in zip(openings, seeds, strict=True)
     ]
     replies = model.generate(requests)
-    failed = next((reply.error for reply in replies if reply.finish == "error"), None)
+    failed = next((reply.failure.detail for reply in replies if reply.failure is not None), None)
     if failed:
         raise ModelError(f"model {model.name!r} failed to play a persona: {failed}")
     texts = [reply.text.strip() or "..." for reply in replies]

@@ -15,28 +15,29 @@ import torch
 
 from telic.dialogue import Message
 from telic.errors import ConfigError, MissingExtraError, ModelError, UnsupportedControlError
-from telic.models.base import Model, Reply, Request
-from telic.models.control import Control, Point, Step
-from telic.models.session import Session
+from telic.models.base import Model
+from telic.models.control import Control, ControlBatch, ControlPoint
+from telic.models.request import Reply, Request
+from telic.models.session import Replier, Session
 
 __all__ = ["ActivationCache", "Floats", "Watch", "example_key", "record", "require_hidden_states"]
 
 Floats = npt.NDArray[np.float32]
 
-_MEMORY = "readers/residual"
+_STATE = "readers/residual"
 
 
 class Watch(Control):
     """Notes the residual stream of each row at the last token of its prompt, and changes nothing.
 
-    What it notes goes into the row's memory, so it comes back with the session of a request that is kept.
+    What it notes goes into the session's control state, so it comes back with the session of a request that is kept.
 
     Args:
         layers: after which layers; 0 is the first block's output.
     """
 
     name: ClassVar[str] = "watch"
-    points: ClassVar[frozenset[Point]] = frozenset({"residual"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"residual"})
 
     def __init__(self, layers: Iterable[int]) -> None:
         self._layers = frozenset(layers)
@@ -51,15 +52,15 @@ class Watch(Control):
         """Layers that are noted."""
         return self._layers
 
-    def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+    def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
         """Note the last token of the prompt of each row that reaches it in this pass."""
-        wanted: list[tuple[int, int]] | None = step.memo.get("wanted")
+        wanted: list[tuple[int, int]] | None = batch.memo.get("wanted")
         if wanted is None:
-            last_R = step.position_N.new_tensor([row.prompt_length - 1 for row in step.rows])
-            tokens = (step.position_N == last_R[step.row_N]).nonzero().flatten().tolist()
-            wanted = step.memo["wanted"] = [(token, int(step.row_N[token])) for token in tokens]
-        for token, row in wanted:
-            noted: dict[int, Floats] = step.rows[row].memory.setdefault(_MEMORY, {})
+            last_R = batch.position_N.new_tensor([context.prompt_length - 1 for context in batch.contexts])
+            tokens = (batch.position_N == last_R[batch.context_N]).nonzero().flatten().tolist()
+            wanted = batch.memo["wanted"] = [(token, int(batch.context_N[token])) for token in tokens]
+        for token, index in wanted:
+            noted: dict[int, Floats] = batch.contexts[index].control_state.setdefault(_STATE, {})
             noted[layer] = hidden_N_D[token].float().cpu().numpy().copy()
         return hidden_N_D
 
@@ -104,27 +105,29 @@ def record(
     def ask(session: Session, prefix: str) -> Request:
         return replace(session.request(controls=bent, max_new_tokens=1, temperature=0.0, seed=0), prefix=prefix)
 
-    _run([ask(session, "") for session in sessions])
+    model = sessions[0].model
+    _run(model, [ask(session, "") for session in sessions])
     forks = [[session.fork() if prefix else session for prefix in prefixes] for session in sessions]
-    _run([ask(fork, prefix) for row in forks for fork, prefix in zip(row, prefixes, strict=True) if prefix])
+    _run(model, [ask(fork, prefix) for row in forks for fork, prefix in zip(row, prefixes, strict=True) if prefix])
     return np.stack([[_taken(fork, layers) for fork in row] for row in forks])
 
 
-def _run(requests: list[Request]) -> None:
-    if not requests:
-        return
-    assert requests[0].session is not None
-    for reply in requests[0].session.model.generate(requests):
+def _run(model: Replier, requests: list[Request]) -> None:
+    for reply in model.generate(requests):
         if not reply.new_tokens:
             raise ModelError(f"cannot read a dialogue: {_reason(reply)}")
 
 
 def _reason(reply: Reply) -> str:
-    return reply.error or f"its {reply.prompt_tokens} tokens leave no room in the model's context"
+    return (
+        reply.failure.detail
+        if reply.failure
+        else f"its {reply.prompt_tokens} tokens leave no room in the model's context"
+    )
 
 
 def _taken(session: Session, layers: Sequence[int]) -> Floats:
-    noted: dict[int, Floats] = session.memory[_MEMORY]
+    noted: dict[int, Floats] = session.cache.control_state[_STATE]
     return np.stack([noted[layer] for layer in layers])
 
 

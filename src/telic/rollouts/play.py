@@ -13,7 +13,7 @@ from telic.errors import ConfigError
 from telic.games.base import Game, build
 from telic.models import Model, Reply, load
 from telic.rollouts.driver import drive
-from telic.rollouts.record import UNFINISHED, Playing, Task, play_episode
+from telic.rollouts.record import Playing, Task, play_episode
 from telic.rollouts.results import GameResult, References, analyse, reference_lines
 from telic.runs import RunFolder
 
@@ -154,7 +154,7 @@ def _keep(
     tell: Callable[[Start], None],
 ) -> PlayRun:
     """Play what a run folder has not got yet, and write down what came of all of it."""
-    done = _done(run)
+    done = run.done()
     missing = [task for task in tasks if task.id not in done]
     tell(Start(run.path, tuple(run.notes), len(missing)))
     play_all(missing, run.episodes.append)
@@ -242,15 +242,6 @@ def _labelled(games: Sequence[GameSpec]) -> dict[str, Mapping[str, Any]]:
 
 def _cast_of(players: Mapping[str, Player]) -> Cast:
     return Cast(lambda: players, {role: player.spec() for role, player in players.items()})
-
-
-def _done(run: RunFolder) -> set[str]:
-    """Episodes that need not be played again: a player who left may come back."""
-    done = run.done()
-    if not done:
-        return done
-    left = {e.id for e in run.episodes.latest() if e.error is not None and e.error.startswith(UNFINISHED)}
-    return done - left
 
 
 def _references(wanted: Mapping[str, Mapping[str, Any]], tasks: Sequence[Task]) -> dict[str, References]:

@@ -13,17 +13,15 @@ from typing import Any
 from telic.agents.player import ContextFullError, Player, PlayerLeftError, Seat, seed_of
 from telic.dialogue import Message
 from telic.episodes import Episode, Turn
-from telic.errors import ConfigError, ModelError
+from telic.errors import Boundary, ConfigError, Failure, ModelError
 from telic.games.base import Event, Game, IllegalActError
 from telic.models import Model, Reply, Request, Sampling
 
-__all__ = ["JUDGING", "UNFINISHED", "Ask", "Playing", "Task", "agent_role", "by_rules", "play_episode", "player_of"]
+__all__ = ["JUDGING", "Ask", "Playing", "Task", "agent_role", "by_rules", "play_episode", "player_of"]
 
 JUDGING = Sampling(max_new_tokens=768, temperature=0.0)
 """How a judge's answers are drawn the first time; asked again, it is let vary."""
 JUDGE_TRIES = 3
-UNFINISHED = "unfinished:"
-"""How the error of an episode begins that a player left: a resumed run plays it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +73,8 @@ def player_of(game: Game, role: str, players: Mapping[str, Player]) -> Player | 
 def play_episode(task: Task, game: Game, players: Mapping[str, Player], judge: Model | None) -> Playing:
     """Play one episode.
 
-    A player that fails ends its own episode, which then has what was played and the reason. `model:` begins the error
-    of a model, which a resumed run tries again.
+    A player that fails ends its own episode, which then has what was played and the failure. A resumed run plays it
+    again where the failure is `retryable`.
 
     Raises:
         ConfigError: the game cannot be set up, or a role has no player: no episode of it can be played.
@@ -89,13 +87,13 @@ def play_episode(task: Task, game: Game, players: Mapping[str, Player], judge: M
     except ConfigError:
         raise
     except ModelError as error:
-        record.episode.error = f"model: {error}"
+        record.episode.failure = error.failure
     except ContextFullError as error:
-        record.episode.error = f"context: {error}"
+        record.episode.failure = Failure("model", "context_full", str(error))
     except PlayerLeftError as error:
-        record.episode.error = f"{UNFINISHED} {error}"
+        record.episode.failure = Failure("player", "left", str(error))
     except Exception as error:  # a player or a game from elsewhere: its own episode is lost, the others are not
-        record.episode.error = f"{record.acting}: {error!r}"
+        record.episode.failure = Failure(record.acting, "exception", record.blame(error))
     return record.finished()
 
 
@@ -123,8 +121,10 @@ class _Record:
     task: Task
     game: Game
     players: Mapping[str, Player]
-    acting: str = "game"
+    acting: Boundary = "game"
     """Who is to blame for an exception now."""
+    acting_role: str = ""
+    """While a player acts: its role."""
     seats: dict[str, Seat] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
     """Events of each role that are in the record."""
@@ -150,11 +150,11 @@ class _Record:
     def play(self) -> Generator[Ask, Reply, None]:
         game = self.game
         while (role := game.turn) is not None:
-            self.acting = f"player {role}"
+            self.acting, self.acting_role = "player", role
             seat = self._seat(role)
             spent = _Act()
             utterance = yield from self._utterance(role, seat, spent)
-            self.acting = "game"
+            self.acting, self.acting_role = "game", ""
             try:
                 act = game.parse(role, utterance)
             except IllegalActError:
@@ -179,8 +179,8 @@ class _Record:
 
     def judge(self, judge: Model | None) -> Generator[Ask, Reply, None]:
         """Ask the judge what the game wants to know, again where its answers cannot be read."""
-        metadata, failures = self.episode.metadata, ""
-        self.acting = "judge"
+        metadata, failed = self.episode.metadata, None
+        self.acting, self.acting_role = "judge", ""
         for attempt in range(JUDGE_TRIES):
             questions = self.game.questions()
             if not questions:
@@ -194,18 +194,24 @@ class _Record:
                 seed = seed_of(self.task.chance, "judge", attempt, number)
                 said = (Message(role="user", content=question),)
                 reply = yield Ask(judge, Request(said, replace(sampling, seed=seed), keep=False))
-                failures = f"the judge {judge.name!r} failed: {reply.error}" if reply.finish == "error" else ""
-                answers.append("" if failures else reply.text)
+                failed = reply.failure
+                answers.append("" if failed else reply.text)
             if self.game.verdicts(answers):
                 return
-        if failures:
-            raise ModelError(failures)
+        if failed is not None:
+            name = judge.name if judge else ""
+            self.episode.failure = replace(failed, boundary="judge", detail=f"model {name!r} failed: {failed.detail}")
+            return
         metadata["unjudged"] = f"the judge {judge.name if judge else ''!r} gave no verdict that can be read"
+
+    def blame(self, error: Exception) -> str:
+        """What an exception is reported as."""
+        return f"{self.acting_role}: {error!r}" if self.acting_role else repr(error)
 
     def finished(self) -> Episode:
         """The episode with its outcome. One that broke off has none: what it would be worth is not known."""
         episode = self.episode
-        if episode.error is None:
+        if episode.failure is None:
             outcome = self.game.outcome()
             episode.outcome = {**asdict(outcome), "per_role": dict(outcome.per_role), "details": dict(outcome.details)}
         notes = {role: dict(seat.notes) for role, seat in self.seats.items() if seat.notes}

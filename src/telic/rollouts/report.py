@@ -10,8 +10,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from telic.episodes import Episode, Turn
-from telic.report_parts import config_section, interval, intervals_figure
 from telic.reports import Html, details, element, figure_svg, page, section, table, tiles
+from telic.reports.parts import config_section, interval, intervals_figure
 from telic.rollouts.results import GameResult, References
 from telic.runs import RunFolder
 from telic.statistics import Interval
@@ -117,9 +117,9 @@ def _references(result: GameResult) -> Html:
 
 def _picked(episodes: Sequence[Episode]) -> list[Episode]:
     """Some from all over the range of scores, and those that went wrong first."""
-    wrong = [e for e in episodes if e.error or not e.outcome.get("valid")][: SHOWN // 2]
+    wrong = [e for e in episodes if e.failure or not e.outcome.get("valid")][: SHOWN // 2]
     fine = sorted(
-        (e for e in episodes if not e.error and e.outcome.get("valid")),
+        (e for e in episodes if not e.failure and e.outcome.get("valid")),
         key=lambda e: (e.outcome.get("score") is None, e.outcome.get("score"), e.id),
     )
     room = SHOWN - len(wrong)
@@ -129,8 +129,8 @@ def _picked(episodes: Sequence[Episode]) -> list[Episode]:
 
 
 def _summary(episode: Episode) -> str:
-    if episode.error:
-        return f"{episode.id}: {episode.error.splitlines()[0]}"
+    if episode.failure:
+        return f"{episode.id}: {episode.failure.reason}"
     outcome = episode.outcome
     if not outcome.get("valid"):
         return f"{episode.id}: invalid, at the fault of the {outcome.get('fault')}: {outcome.get('reason')}"

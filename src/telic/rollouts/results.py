@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from telic.agents.scripted_players import scripted_names, scripted_player
+from telic.agents.scripted import scripted_names, scripted_player
 from telic.episodes import Episode
 from telic.games.base import build
 from telic.rollouts.driver import drive
@@ -116,7 +116,7 @@ def _line(game: str, name: str, tasks: Sequence[Task]) -> Line | None:
 
 def _result(game: str, episodes: Sequence[Episode], references: References) -> GameResult:
     role = str(episodes[0].metadata.get("agent", next(iter(episodes[0].roles))))
-    played = [episode for episode in episodes if episode.error is None]
+    played = [episode for episode in episodes if episode.failure is None]
     valid = [episode for episode in played if episode.outcome.get("valid")]
     broken = [episode for episode in played if not episode.outcome.get("valid")]
     kind, acts = episodes[0].kind, [_acts(episode, role) for episode in played]
@@ -133,7 +133,7 @@ def _result(game: str, episodes: Sequence[Episode], references: References) -> G
         episodes=len(episodes),
         valid=len(valid),
         faults=dict(Counter(str(episode.outcome.get("fault")) for episode in broken)),
-        errors=dict(Counter((episode.error or "").splitlines()[0] for episode in episodes if episode.error)),
+        errors=dict(Counter(episode.failure.reason for episode in episodes if episode.failure)),
         unjudged=dict(Counter(str(e.metadata["unjudged"]) for e in valid if "unjudged" in e.metadata)),
         success=_mean(successes, bounds=(0, 1)),
         score=_mean(_by_task(episodes, lambda e: _number(e, "score"))),
@@ -154,7 +154,7 @@ def _acts(episode: Episode, role: str) -> int:
 
 
 def _success(episode: Episode) -> float | None:
-    if episode.error is None and episode.outcome.get("fault") == "agent":
+    if episode.failure is None and episode.outcome.get("fault") == "agent":
         return 0.0
     success = episode.outcome.get("success") if episode.outcome.get("valid") else None
     return None if success is None else float(success)

@@ -148,17 +148,19 @@ class Exchange:
 
     def _check(self, reply: Reply) -> None:
         """Refuse a reply that is none."""
-        self._failed = reply.finish == "error" or (reply.finish == "context" and not reply.text)
-        if reply.finish == "error":
-            refused = "chat template refuses" in (reply.error or "")  # the client's doing, not the model's
-            raise ApiError(400 if refused else 502, f"the model failed to reply: {reply.error}")
-        if self._failed:
+        failure = reply.failure
+        self._failed = failure is not None
+        if failure is None:
+            return
+        if failure.kind == "context_full":
             raise ApiError(
                 400,
                 f"the conversation of {reply.prompt_tokens} tokens exceeds the context; shorten it",
                 code="context_length_exceeded",
                 param="messages",
             )
+        client_error = failure.kind == "template_refusal"  # messages in an order that the model's template has not
+        raise ApiError(400 if client_error else 502, f"the model failed to reply: {failure.detail}")
 
     def _addition(self, answer: TurnRecord | None) -> Addition:
         place, history, now = self.place, self.history, self._arrived

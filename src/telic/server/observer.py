@@ -132,7 +132,7 @@ class Observer:
         if self.readers is None:
             raise ApiError(400, self.why_not)
         session.dialogue = Dialogue(messages)
-        bent = tuple(control for control in controls if not control.steers_from_state)
+        bent = tuple(control for control in controls if not control.prefix_from_state)
         try:
             # In a thread: the engine's own waits for it meanwhile, but what is under way advances with every pass.
             [found] = await asyncio.to_thread(read, self._service.model, [session], self.readers, bent)
@@ -173,7 +173,7 @@ class Observer:
                 (*messages, Message(role="user", content=probe.ask)),
                 replace(drawn, seed=seed),
                 tuple(controls),
-                session=session.fork(),
+                cache=session.fork().cache,
                 keep=False,
             )
             for probe in probes
@@ -217,9 +217,7 @@ class Observer:
 
 
 def _fault(reply: Reply) -> str:
-    if reply.finish == "error":
-        return f"model error: {reply.error}"
-    return "context: no room for an answer" if reply.finish == "context" and not reply.text else ""
+    return "" if reply.failure is None else str(reply.failure)
 
 
 def readings_of(kept: Mapping[str, Any]) -> dict[str, Reading]:

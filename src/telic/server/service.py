@@ -111,11 +111,10 @@ class Service:
             session = Session(self.local)
             messages = (*self.system(""), Message(role="user", content="Hi"))
             sampling = Sampling(max_new_tokens=1, temperature=0)
-            [reply] = await self.answer([Request(messages, sampling, self.controls, session=session)])
-            if reply.finish in ("error", "context"):
-                raise ModelError(
-                    f"model {self.model.name!r} cannot read the system prompt: {reply.error or 'too long'}"
-                )
+            [reply] = await self.answer([Request(messages, sampling, self.controls, cache=session.cache)])
+            if reply.failure is not None or reply.finish == "context":
+                detail = reply.failure.detail if reply.failure else "it fills the context"
+                raise ModelError(f"model {self.model.name!r} cannot read the system prompt: {detail}")
             self.sessions.beginning = session
 
     async def close(self) -> None:
@@ -212,7 +211,7 @@ class Service:
         for index in range(count):
             seed = None if sampling.seed is None else sampling.seed + index
             drawn = replace(sampling, seed=seed)
-            exchange.submit(Request(messages, drawn, controls, readings, session, keep=index == 0))
+            exchange.submit(Request(messages, drawn, controls, readings, session.cache, keep=index == 0))
         return exchange
 
     def hand_in(self, request: Request, hear: Callable[[Event], None]) -> Ticket:
@@ -324,8 +323,5 @@ class Service:
 
 
 def _limit_memory(model: LocalModel, config: ServeConfig) -> None:
-    engine = model.engine
-    engine.context = min(engine.context, config.max_context)
-    engine.max_batch = min(engine.max_batch, config.max_batch)
-    if config.cache_megabytes is not None:
-        engine.pool.budget = config.cache_megabytes << 20
+    cache_bytes = None if config.cache_megabytes is None else config.cache_megabytes << 20
+    model.limit(max_batch=config.max_batch, context=config.max_context, cache_bytes=cache_bytes)

@@ -38,12 +38,12 @@ class Sessions:
             return self._kept[conversation]
         source = self._kept.get(parent) if parent is not None and parent not in self.busy else None
         # What controls remember is of the whole of a conversation; on a branch they read it again.
-        if source is None or source.memory:
+        if source is None or source.cache.control_state:
             source = self.beginning
         if source is None:
             return Session(self._model)
         session = source.fork()
-        session.memory = {}
+        session.cache.control_state = {}
         return session
 
     def look(self, conversation: str | None, *, now: bool) -> Session:
@@ -54,10 +54,10 @@ class Sessions:
             now: look at where the conversation stands; else at an earlier place, of which controls remember nothing.
         """
         own = self._kept.get(conversation) if conversation is not None and conversation not in self.busy else None
-        source = self.beginning if own is None or (own.memory and not now) else own
+        source = self.beginning if own is None or (own.cache.control_state and not now) else own
         session = Session(self._model) if source is None else source.fork()
         if source is not own:  # what controls remember of the beginning is of a dialogue that nobody held
-            session.memory = {}
+            session.cache.control_state = {}
         return session
 
     def keep(self, conversation: str, session: Session) -> None:

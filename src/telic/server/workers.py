@@ -16,13 +16,15 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
+from telic.errors import Failure
 from telic.models import Model, Reply, Request
+from telic.models.capabilities import LimitsConcurrency
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from telic.models.engine import Generation
     from telic.models.local import LocalModel
+    from telic.models.local.sequences import RequestState
 
 __all__ = ["Event", "LocalWorker", "Piece", "ThreadWorker", "Ticket", "Worker", "as_local", "worker_of"]
 
@@ -53,7 +55,7 @@ class Ticket:
     request: Request
     hear: Callable[[Event], None]
     given_up: bool = False
-    generation: Generation | None = None
+    state: RequestState | None = None
     shown: int = 0
     """Characters told so far."""
     told: int = 0
@@ -62,7 +64,7 @@ class Ticket:
     @property
     def spent(self) -> int:
         """Tokens computed so far, as far as that is known."""
-        read = self.generation.prompt_length - self.generation.cached if self.generation else 0
+        read = self.state.computed_tokens if self.state else 0
         return read + self.told
 
 
@@ -153,39 +155,38 @@ class LocalWorker:
             wait = False
             if ticket.given_up:
                 self._drop(ticket)
-            elif ticket.generation is None:
-                ticket.generation = self._model.begin(ticket.request)
+            elif ticket.state is None:
+                ticket.state = self._model.submit(ticket.request)
                 self._live.append(ticket)
 
     def _drop(self, ticket: Ticket) -> None:
-        if ticket.generation is not None:
-            self._model.give_up(ticket.generation)
+        if ticket.state is not None:
+            self._model.cancel(ticket.state)
         self._live = [other for other in self._live if other is not ticket]
 
     def _advance(self) -> list[tuple[Ticket, Event]]:
         """Run one pass, and collect what there is to tell."""
-        waiting = next((t.generation for t in self._live if t.generation and t.generation.reply is None), None)
+        waiting = next((t.state for t in self._live if t.state and t.state.reply is None), None)
         try:
             if waiting is not None:  # else whoever else works on this model has brought them to their end
-                self._model.advance(waiting)
+                self._model.step(waiting)
         except Exception as error:  # out of memory, say: those under way are lost, the server is not
             lost, self._live = self._live, []
-            self._model.engine.reset()
-            return [(ticket, Reply("", "error", error=f"the model failed: {error}")) for ticket in lost]
+            self._model.reset()
+            return [(ticket, _failed(error)) for ticket in lost]
         news = [(ticket, event) for ticket in self._live for event in self._news(ticket)]
-        self._live = [ticket for ticket in self._live if ticket.generation and ticket.generation.reply is None]
+        self._live = [ticket for ticket in self._live if ticket.state and ticket.state.reply is None]
         return news
 
     def _news(self, ticket: Ticket) -> Iterator[Event]:
-        generation = ticket.generation
-        assert generation is not None
-        until, reply = self._model.settled(generation), generation.reply
+        state = ticket.state
+        if state is None:
+            return
+        until, reply = self._model.final_length(state), state.reply
         if until > ticket.shown:
-            end = len(generation.generated) if reply is None else len(reply.token_ids)
-            ids = (generation.generated if reply is None else reply.token_ids)[ticket.told : end]
-            yield Piece(
-                generation.text[ticket.shown : until], tuple(ids), tuple(generation.logprobs[ticket.told : end])
-            )
+            end = len(state.generated) if reply is None else len(reply.token_ids)
+            ids = (state.generated if reply is None else reply.token_ids)[ticket.told : end]
+            yield Piece(state.text[ticket.shown : until], tuple(ids), tuple(state.logprobs[ticket.told : end]))
             ticket.shown, ticket.told = until, end
         if reply is not None:
             yield reply
@@ -201,7 +202,7 @@ class ThreadWorker:
     _live: set[Ticket] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        count = getattr(self.model, "concurrency", THREADS)
+        count = self.model.concurrency if isinstance(self.model, LimitsConcurrency) else THREADS
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="telic-model")
 
     def submit(self, request: Request, hear: Callable[[Event], None]) -> Ticket:
@@ -231,7 +232,7 @@ class ThreadWorker:
             if not ticket.given_up:
                 self._stream(ticket)
         except Exception as error:  # a model from elsewhere: this request is lost, the server is not
-            _deliver(self._loop, [(ticket, Reply("", "error", error=f"the model failed: {error}"))])
+            _deliver(self._loop, [(ticket, _failed(error))])
         finally:
             self._live.discard(ticket)
 
@@ -242,6 +243,10 @@ class ThreadWorker:
                 if ticket.given_up:
                     return
                 _deliver(self._loop, [(ticket, Piece(piece) if isinstance(piece, str) else piece)])
+
+
+def _failed(error: Exception) -> Reply:
+    return Reply("", "error", failure=Failure("model", "exception", f"the model failed: {error}"))
 
 
 def _deliver(loop: asyncio.AbstractEventLoop, news: Sequence[tuple[Ticket, Event]]) -> None:

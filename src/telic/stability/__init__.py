@@ -9,20 +9,16 @@ from telic.lazy import imports
 if TYPE_CHECKING:
     from telic.stability.analysis import Stability, analyse
     from telic.stability.bank import Bank, Triplet
-    from telic.stability.config import HoldConfig, MeasureConfig
-    from telic.stability.holding import HoldRun, hold
+    from telic.stability.config import MeasureConfig
     from telic.stability.measurement import StabilityRun, measure
 
 __all__ = [
     "Bank",
-    "HoldConfig",
-    "HoldRun",
     "MeasureConfig",
     "Stability",
     "StabilityRun",
     "Triplet",
     "analyse",
-    "hold",
     "measure",
 ]
 
@@ -30,14 +26,11 @@ __getattr__ = imports(
     __name__,
     {
         "Bank": "telic.stability.bank",
-        "HoldConfig": "telic.stability.config",
-        "HoldRun": "telic.stability.holding",
         "MeasureConfig": "telic.stability.config",
         "Stability": "telic.stability.analysis",
         "StabilityRun": "telic.stability.measurement",
         "Triplet": "telic.stability.bank",
         "analyse": "telic.stability.analysis",
-        "hold": "telic.stability.holding",
         "measure": "telic.stability.measurement",
     },
 )

@@ -395,11 +395,7 @@ def _counts(episodes: Sequence[Episode], scores: Scores) -> Counts:
     answers = [answer for episode in episodes for branch in episode.branches for answer in branch.answers]
     missing = Counter(answer.reason or "no reason given" for answer in answers if answer.score is None)
     missing["no answer was sampled"] += sum(not branch.answers for episode in episodes for branch in episode.branches)
-    errors = Counter(
-        (episode.error.strip().splitlines() or ["no reason given"])[0]
-        for episode in episodes
-        if episode.error is not None
-    )
+    errors = Counter(episode.failure.reason for episode in episodes if episode.failure is not None)
     rounds = {round_ for found in scores.values() for round_ in found}
     return Counts(
         episodes=len(episodes),
@@ -413,7 +409,7 @@ def _counts(episodes: Sequence[Episode], scores: Scores) -> Counts:
 
 
 def _overflowed(episode: Episode) -> bool:
-    if (episode.error or "").startswith("context:"):
+    if episode.failure is not None and episode.failure.kind == "context_full":
         return True
     ends = [turn.finish for turn in episode.turns]
     ends += [answer.finish for branch in episode.branches for answer in branch.answers]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from telic.episodes import Branch, Episode
-from telic.report_parts import config_section, interval, number, p_value, sentence
 from telic.reports import Html, details, element, figure_svg, page, save_png, section, table, tiles
+from telic.reports.parts import config_section, interval, number, p_value, sentence
 from telic.stability.analysis import Point, Stability, score_by_round
 from telic.stability.figures import attention_figure, curve_figure, families_figure, heat_figure
 from telic.stability.spoken import Spoken, spoken
@@ -270,8 +270,8 @@ def _transcript(episode: Episode) -> Html:
         asked = [_probe(branch) for branch in episode.branches if branch.round == round_]
         parts.append(element("h3", f"Round {round_}" if round_ else "Before the dialogue"))
         parts.append(element("div", element("div", *said), element("div", *asked), class_="columns"))
-    if episode.error:
-        parts.append(element("p", f"Ended with an error: {episode.error}", class_="text"))
+    if episode.failure:
+        parts.append(element("p", f"Ended with a failure: {episode.failure}", class_="text"))
     return element("div", *parts)
 
 

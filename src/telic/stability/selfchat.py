@@ -11,7 +11,7 @@ an event loop), so that dialogues with such a judge are played in waves, and jud
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from telic.agents.player import seed_of
@@ -243,11 +243,12 @@ class _Dialogue:
         return [self._task(request, reaction)]
 
     def _replied(self, role: str, round_: int, reply: Reply) -> list[Task]:
-        failed = reply.finish == "error" or (reply.finish == "context" and not reply.text)
-        if failed:
+        failed = reply.failure is not None
+        if reply.failure is not None:
             # The first line is a reason that many episodes may share, the second says where it struck.
-            why = f"model: {_line(reply.error)}" if reply.finish == "error" else "context: no room for a reply"
-            self.episode.error = f"{why}\nside {role} in round {round_}, after {reply.prompt_tokens} tokens"
+            where = f"side {role} in round {round_}, after {reply.prompt_tokens} tokens"
+            detail = "no room for a reply" if reply.failure.kind == "context_full" else _line(reply.failure.detail)
+            self.episode.failure = replace(reply.failure, detail=f"{detail}\n{where}")
             if not reply.text:
                 return []
         turn = Turn(
@@ -351,10 +352,10 @@ def judges_that_ask(judge: Judge) -> list[Judge]:
 
 
 def _judge(asked: _Asked, reply: Reply) -> Score:
-    if reply.finish == "error":
-        return Score.missing(f"model error: {_line(reply.error)}")
-    if reply.finish == "context" and not reply.text:
-        return Score.missing("context: no room for an answer")
+    if reply.failure is not None and reply.failure.kind == "context_full":
+        return Score.missing("no room for an answer in the context")
+    if reply.failure is not None:
+        return Score.missing(f"the model failed: {_line(reply.failure.detail)}")
     if asked.later:
         return _LATER
     return _guarded(asked.probe.judge, [(reply.text, asked.probe.ask)])[0]

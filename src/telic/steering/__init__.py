@@ -12,9 +12,9 @@ from telic.models.control import build, registry
 
 if TYPE_CHECKING:
     from telic.steering.anchor import Anchor
+    from telic.steering.attention_hold import AttentionHold
     from telic.steering.belief import Belief
     from telic.steering.guidance import Guidance
-    from telic.steering.hold import Hold
     from telic.steering.prompt import Prompt
     from telic.steering.refresh import Refresh
     from telic.steering.reminder import Reminder
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Anchor",
+    "AttentionHold",
     "Belief",
     "Guidance",
-    "Hold",
     "Prompt",
     "Refresh",
     "Reminder",
@@ -43,7 +43,7 @@ __getattr__ = imports(
         "Anchor": "telic.steering.anchor",
         "Belief": "telic.steering.belief",
         "Guidance": "telic.steering.guidance",
-        "Hold": "telic.steering.hold",
+        "AttentionHold": "telic.steering.attention_hold",
         "Prompt": "telic.steering.prompt",
         "Refresh": "telic.steering.refresh",
         "Reminder": "telic.steering.reminder",
@@ -58,8 +58,8 @@ registry.declare(
     anchor="telic.steering.anchor:Anchor",
     belief="telic.steering.belief:belief",
     guidance="telic.steering.guidance:Guidance",
-    hold="telic.steering.hold:Hold",
-    planner="telic.planner.steer:steer",
+    attention_hold="telic.steering.attention_hold:AttentionHold",
+    planner="telic.planner.control:planner_control",
     prompt="telic.steering.prompt:Prompt",
     refresh="telic.steering.refresh:Refresh",
     reminder="telic.steering.reminder:Reminder",

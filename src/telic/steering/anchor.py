@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models.control import Control, Point, Row
+from telic.models.control import Control, ControlContext, ControlPoint
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ class Anchor(Control):
     """Exchanges before the last user message that the second stream still knows."""
 
     name: ClassVar[str] = "anchor"
-    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1 or self.keep < 0:
@@ -43,14 +43,16 @@ class Anchor(Control):
                 "a number of exchanges of 0 or more"
             )
 
-    def companions(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
+    def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
         """The system prompt and the end of the dialogue; nothing where that is all there is."""
         fresh = begun_anew(messages, self.keep) if self.weight else None
         return () if fresh is None else (fresh,)
 
-    def contrast(self, rows: Sequence[Row], logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
+    def contrast(
+        self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
+    ) -> torch.Tensor:
         """Interpolate between the two streams."""
-        return logits_R_V + self.weight * (companions_K_R_V[0] - logits_R_V)
+        return logits_R_V + self.weight * (contrast_K_R_V[0] - logits_R_V)
 
 
 def begun_anew(messages: tuple[Message, ...], keep: int) -> tuple[Message, ...] | None:

@@ -12,8 +12,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 
 from telic.errors import ConfigError
-from telic.models.base import Model
-from telic.models.control import Point, Step
+from telic.models.control import ControlBatch, ControlPoint, NamedModel
 from telic.registry import suggest
 from telic.steering.saving import CONFIG, Origin, Stored, from_pretrained
 from telic.steering.vector import Vector, orthogonal
@@ -55,7 +54,7 @@ class Belief(Stored):
     _vector: Vector | None = field(init=False, repr=False)
 
     name: ClassVar[str] = "belief"
-    points: ClassVar[frozenset[Point]] = frozenset({"residual"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"residual"})
     of_tensors: ClassVar[frozenset[str]] = frozenset({"directions"})
 
     def __post_init__(self) -> None:
@@ -118,7 +117,7 @@ class Belief(Stored):
             raise _wrong("without a pin, or at strength 0, it has no random twin")
         return self._vector.random_twin(seed)
 
-    def check(self, model: Model) -> None:
+    def check(self, model: NamedModel) -> None:
         """Refuse a model that it was not made for.
 
         Raises:
@@ -128,9 +127,9 @@ class Belief(Stored):
         if self._vector is not None:
             self._vector.check(model)
 
-    def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+    def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
         """Move the tokens of the replies, and those from which they start."""
-        return hidden_N_D if self._vector is None else self._vector.residual(step, layer, hidden_N_D)
+        return hidden_N_D if self._vector is None else self._vector.residual(batch, layer, hidden_N_D)
 
 
 def _composed(pins: list[dict[int, torch.Tensor]], strength: float, combine: Combine) -> dict[int, torch.Tensor]:

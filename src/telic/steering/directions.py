@@ -9,9 +9,9 @@ import torch
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
-from telic.models.base import Request, Sampling
-from telic.models.control import Control, Point, Step
+from telic.models.control import Control, ControlBatch, ControlPoint
 from telic.models.local import LocalModel
+from telic.models.request import Request, Sampling
 from telic.steering.saving import Origin
 from telic.steering.vector import Vector
 
@@ -38,7 +38,7 @@ class Recorder(Control):
     """
 
     name: ClassVar[str] = "recorder"
-    points: ClassVar[frozenset[Point]] = frozenset({"residual"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"residual"})
 
     def __init__(self, layers: Iterable[int], at: At) -> None:
         self._layers, self.at = frozenset(layers), at
@@ -51,14 +51,14 @@ class Recorder(Control):
         """Layers that are recorded."""
         return self._layers
 
-    def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+    def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
         """Add up the tokens wanted: those of the replies in the prompt, or the one from which the next would start."""
-        wanted_N = step.memo.get("wanted")
+        wanted_N = batch.memo.get("wanted")
         if wanted_N is None:
-            start = step.rows[0].prompt_length - 1
-            is_start_N = step.position_N == start
-            wanted_N = is_start_N if self.at == "start" else step.reply_N & (step.position_N < start)
-            step.memo["wanted"] = wanted_N
+            start = batch.contexts[0].prompt_length - 1
+            is_start_N = batch.position_N == start
+            wanted_N = is_start_N if self.at == "start" else batch.reply_N & (batch.position_N < start)
+            batch.memo["wanted"] = wanted_N
         picked_M_D = hidden_N_D[wanted_N].float()
         if len(picked_M_D):
             self.sums[layer] = self.sums.get(layer, 0) + picked_M_D.sum(0)
@@ -114,7 +114,9 @@ def collect(
     means: dict[int, list[torch.Tensor]] = {layer: [] for layer in wanted}
     for index, (reply, recorder) in enumerate(zip(replies, recorders, strict=True)):
         if not reply.new_tokens:
-            reason = reply.error or f"its {reply.prompt_tokens} tokens exceed the context of {model.context}"
+            reason = f"its {reply.prompt_tokens} tokens exceed the context of {model.context}"
+            if reply.failure is not None and reply.failure.kind != "context_full":
+                reason = reply.failure.detail
             raise ModelError(f"cannot record dialogue {index}: {reason}")
         for layer in wanted:
             mean_D = recorder.mean(layer)

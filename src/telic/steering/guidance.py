@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models.control import Control, Point, Row
+from telic.models.control import Control, ControlContext, ControlPoint
 
 if TYPE_CHECKING:
     import torch
@@ -31,21 +31,23 @@ class Guidance(Control):
     """System prompt of the second stream; empty for none (where the chat template may put in one of its own)."""
 
     name: ClassVar[str] = "guidance"
-    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.gamma):
             raise ConfigError(f"control 'guidance': gamma is {self.gamma!r}; expected a number, such as 1.5")
 
-    def companions(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
+    def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
         """The dialogue without its system prompt, or with another."""
         if self.gamma == 1 or not messages or messages[0].role != "system":
             return ()
         return (without_system(messages, self.against),)
 
-    def contrast(self, rows: Sequence[Row], logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
+    def contrast(
+        self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
+    ) -> torch.Tensor:
         """Extrapolate from the second stream's logits through the first one's."""
-        return companions_K_R_V[0] + self.gamma * (logits_R_V - companions_K_R_V[0])
+        return contrast_K_R_V[0] + self.gamma * (logits_R_V - contrast_K_R_V[0])
 
 
 def without_system(messages: tuple[Message, ...], against: str) -> tuple[Message, ...]:

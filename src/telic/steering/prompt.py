@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from telic.dialogue import Message
-from telic.models.control import Control, Point
+from telic.models.control import Control, ControlPoint
 
 __all__ = ["Prompt"]
 
@@ -26,7 +26,7 @@ class Prompt(Control):
     """A whole system prompt to use instead of the dialogue's; empty keeps that."""
 
     name: ClassVar[str] = "prompt"
-    points: ClassVar[frozenset[Point]] = frozenset({"messages"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"messages"})
 
     def messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         """Rewrite the system prompt."""

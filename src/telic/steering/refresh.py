@@ -11,7 +11,7 @@ import torch
 
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models.control import Control, Point, Row
+from telic.models.control import Control, ControlContext, ControlPoint
 from telic.steering.anchor import begun_anew
 from telic.steering.guidance import without_system
 
@@ -49,7 +49,7 @@ class Refresh(Control):
     """System prompt of the last stream; empty for none (where the chat template may put in one of its own)."""
 
     name: ClassVar[str] = "refresh"
-    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength < math.inf or not 0 <= self.plausible <= 1 or self.keep < 0:
@@ -59,7 +59,7 @@ class Refresh(Control):
                 "or more"
             )
 
-    def companions(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
+    def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
         """The end of the dialogue with the system prompt, and without; in the first turn only the latter."""
         if not self.strength or not messages or messages[0].role != "system":
             return ()
@@ -68,15 +68,17 @@ class Refresh(Control):
             return (fresh, without_system(fresh, self.against))
         return (without_system(messages, self.against),) if self.strength > 1 else ()
 
-    def contrast(self, rows: Sequence[Row], logits_R_V: torch.Tensor, companions_K_R_V: torch.Tensor) -> torch.Tensor:
+    def contrast(
+        self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
+    ) -> torch.Tensor:
         """Raise what the system prompt makes likelier."""
-        first = len(companions_K_R_V) == 1
-        streams = (logits_R_V, companions_K_R_V[0]) if first else companions_K_R_V.unbind()
+        first = len(contrast_K_R_V) == 1
+        streams = (logits_R_V, contrast_K_R_V[0]) if first else contrast_K_R_V.unbind()
         with_R_V, without_R_V = (stream_R_V.log_softmax(-1) for stream_R_V in streams)
         effect_R_V = (with_R_V - without_R_V).clamp(min=0)
         if self.plausible:
             least_R_1 = with_R_V.amax(-1, keepdim=True) + math.log(self.plausible)
             effect_R_V = effect_R_V.where(with_R_V >= least_R_1, 0.0)
-        for row, effect_V in zip(rows, effect_R_V, strict=True):
-            effect_V[torch.tensor(row.generated, dtype=torch.int64, device=effect_V.device)] = 0.0
+        for context, effect_V in zip(contexts, effect_R_V, strict=True):
+            effect_V[torch.tensor(context.generated, dtype=torch.int64, device=effect_V.device)] = 0.0
         return logits_R_V + (self.strength - first) * effect_R_V

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from telic.dialogue import Message
 from telic.errors import ConfigError
-from telic.models.control import Control, Point
+from telic.models.control import Control, ControlPoint
 
 __all__ = ["Reminder"]
 
@@ -28,7 +28,7 @@ class Reminder(Control):
     """How it is said; `{system}` stands for the system prompt."""
 
     name: ClassVar[str] = "reminder"
-    points: ClassVar[frozenset[Point]] = frozenset({"messages"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"messages"})
 
     def __post_init__(self) -> None:
         if self.every < 0 or not 0 <= self.probability <= 1:

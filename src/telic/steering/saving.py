@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from telic.errors import ConfigError, MissingExtraError
-from telic.models.control import Control, build, registry
+from telic.models.capabilities import HasHiddenStates
+from telic.models.control import Control, NamedModel, build, registry
 
 if TYPE_CHECKING:
     import torch
-
-    from telic.models.base import Model
 
 __all__ = ["Origin", "Stored", "from_pretrained", "save_pretrained"]
 
@@ -39,18 +38,17 @@ class Origin:
     """Number of its decoder layers."""
 
     @classmethod
-    def of(cls, model: Model) -> Origin:
+    def of(cls, model: NamedModel) -> Origin:
         """Describe a local model.
 
         Raises:
             ConfigError: the model is of a kind that shows no inside.
         """
-        size, layers = getattr(model, "hidden_size", None), getattr(model, "layers", None)
-        if size is None or layers is None:
+        if not isinstance(model, HasHiddenStates):
             raise ConfigError(f"model {model.name!r} shows no hidden states; expected one that runs locally")
-        return cls(model.name, int(size), int(layers))
+        return cls(model.name, model.hidden_size, model.layers)
 
-    def check(self, model: Model, what: str) -> None:
+    def check(self, model: NamedModel, what: str) -> None:
         """Refuse a model other than this one.
 
         Raises:
@@ -112,7 +110,7 @@ class Stored(Control):
         """What it does, wherever it was loaded from."""
         return json.dumps({"name": self.name, **self.options(), "sha256": self.sha256})
 
-    def check(self, model: Model) -> None:
+    def check(self, model: NamedModel) -> None:
         """Refuse a model that it was not made for.
 
         Raises:
@@ -122,7 +120,7 @@ class Stored(Control):
             self.origin.check(model, f"control {self.name!r}")
 
 
-def save_pretrained(control: Control, folder: str | Path, *, model: Model | None = None) -> Path:
+def save_pretrained(control: Control, folder: str | Path, *, model: NamedModel | None = None) -> Path:
     """Write a control into a folder, which `from_pretrained` reads, and which can be uploaded to the Hub as it is.
 
     Args:
@@ -179,7 +177,7 @@ def save_pretrained(control: Control, folder: str | Path, *, model: Model | None
 def from_pretrained(
     source: str | Path,
     *,
-    model: Model | None = None,
+    model: NamedModel | None = None,
     force: bool = False,
     revision: str | None = None,
     sha256: str = "",

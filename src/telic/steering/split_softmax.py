@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from telic.errors import ConfigError
-from telic.models.control import Control, Point, Step
+from telic.models.control import Control, ControlBatch, ControlPoint
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ class SplitSoftmax(Control):
     """Which tokens count as the system prompt: its whole turn (with what may be the attention sink), or its content."""
 
     name: ClassVar[str] = "split_softmax"
-    points: ClassVar[frozenset[Point]] = frozenset({"attention"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"attention"})
 
     def __post_init__(self) -> None:
         if not 0 <= self.k <= 1:
@@ -36,6 +36,6 @@ class SplitSoftmax(Control):
         if self.span not in ("turn", "content"):
             raise ConfigError(f"control 'split_softmax': span is {self.span!r}; expected 'turn' or 'content'")
 
-    def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+    def attention(self, batch: ControlBatch, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
         """`log(pi ** k)`."""
         return self.k * log_mass_R_H_Q

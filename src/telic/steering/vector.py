@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 
 from telic.errors import ConfigError
-from telic.models.base import Model
-from telic.models.control import OPEN, Point, Row, Step
+from telic.models.control import OPEN_END, ControlBatch, ControlContext, ControlPoint, NamedModel
 from telic.registry import suggest
 from telic.rendering import Span
 from telic.steering.saving import Origin, Stored, from_pretrained
@@ -67,7 +66,7 @@ class Vector(Stored):
     _bands: dict[tuple[int, torch.device], list[_Band]] = field(init=False, repr=False)
 
     name: ClassVar[str] = "vector"
-    points: ClassVar[frozenset[Point]] = frozenset({"residual"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"residual"})
     of_tensors: ClassVar[frozenset[str]] = frozenset({"directions"})
 
     def __post_init__(self) -> None:
@@ -149,7 +148,7 @@ class Vector(Stored):
             twins.setdefault(name, {})[layer] = random_D * (direction_D.double().norm() / random_D.norm())
         return replace(self, directions=twins, path=None)
 
-    def check(self, model: Model) -> None:
+    def check(self, model: NamedModel) -> None:
         """Refuse a model that it was not made for.
 
         Raises:
@@ -163,16 +162,16 @@ class Vector(Stored):
                 f"has layers 0 to {here.layers - 1} of {here.hidden_size}; make a vector for this model"
             )
 
-    def residual(self, step: Step, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+    def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
         """Move the tokens acted on along the directions; the others stay as they are, bit for bit."""
         if layer not in self.layers:
             return hidden_N_D
         if hidden_N_D.shape[-1] != self.hidden_size:
             size = hidden_N_D.shape[-1]
             raise _wrong(f"its directions have {self.hidden_size} numbers, the model's hidden states {size}")
-        where: _Where | None = step.memo.get("where")
+        where: _Where | None = batch.memo.get("where")
         if where is None:
-            where = step.memo["where"] = _Where(self, step)
+            where = batch.memo["where"] = _Where(self, batch)
         bands = self._bands_of(layer, hidden_N_D.device)
         before_N_D = hidden_N_D.float()
         for band in bands:
@@ -237,29 +236,33 @@ class _Band(NamedTuple):
 class _Where:
     """On which tokens of a pass a vector acts, and which it measures."""
 
-    def __init__(self, vector: Vector, step: Step) -> None:
-        self.row_N, self.spans = step.row_N, [row.first_reply for row in step.rows]
-        limits_R_2 = step.position_N.new_tensor([(span.start, span.end) for span in self.spans])
-        start_N, end_N = limits_R_2[step.row_N].T
-        first_N = (step.position_N >= start_N) & (step.position_N < end_N)
-        act_N = {"reply": step.reply_N, "prompt": step.position_N < start_N}.get(
-            vector.positions, torch.ones_like(step.reply_N)
+    def __init__(self, vector: Vector, batch: ControlBatch) -> None:
+        self.context_N, self.spans = batch.context_N, [context.first_reply for context in batch.contexts]
+        limits_R_2 = batch.position_N.new_tensor([(span.start, span.end) for span in self.spans])
+        start_N, end_N = limits_R_2[batch.context_N].T
+        first_N = (batch.position_N >= start_N) & (batch.position_N < end_N)
+        act_N = {"reply": batch.reply_N, "prompt": batch.position_N < start_N}.get(
+            vector.positions, torch.ones_like(batch.reply_N)
         )
         self.index_N: torch.Tensor | None = None
         if vector.by_system:
             places: dict[Any, int] = {name: place for place, name in enumerate(vector.directions)}
-            index_N = step.position_N.new_tensor([places.get(_system(row), -1) for row in step.rows])[step.row_N]
+            index_N = batch.position_N.new_tensor([places.get(_system(context), -1) for context in batch.contexts])[
+                batch.context_N
+            ]
             act_N, first_N = act_N & (index_N >= 0), first_N & (index_N >= 0)
             self.index_N = index_N.clamp(min=0)
         if vector.closed_loop:
-            act_N = act_N & (step.position_N >= end_N)
+            act_N = act_N & (batch.position_N >= end_N)
             # Under the directions' own name: two vectors on a row measure each for itself.
-            self.levels = [row.memory.setdefault(f"vector/{vector.sha256}", _Levels()) for row in step.rows]
+            self.levels = [
+                context.control_state.setdefault(f"vector/{vector.sha256}", _Levels()) for context in batch.contexts
+            ]
         self.act_N_1 = act_N[:, None]
         self.acts = bool(act_N.any())
         self.first_M = first_N.nonzero().flatten() if vector.closed_loop else first_N.new_zeros(0, dtype=torch.long)
-        rows, positions = step.row_N[self.first_M].tolist(), step.position_N[self.first_M].tolist()
-        self.measured = list(zip(rows, positions, strict=True))
+        owners, positions = batch.context_N[self.first_M].tolist(), batch.position_N[self.first_M].tolist()
+        self.measured = list(zip(owners, positions, strict=True))
 
     def pick(self, table_S_X: torch.Tensor) -> torch.Tensor:
         """Each token's line of a table; one line that is everybody's stays as it is."""
@@ -268,14 +271,14 @@ class _Where:
     def measure(self, key: _Key, hidden_N_D: torch.Tensor, vector_S_D: torch.Tensor) -> None:
         """Note the projections of the first reply's tokens, each under its position."""
         projection_N = (hidden_N_D * self.pick(vector_S_D)).sum(-1)
-        for (row, position), value in zip(self.measured, projection_N[self.first_M].tolist(), strict=True):
-            self.levels[row].note(key, position, value)
+        for (owner, position), value in zip(self.measured, projection_N[self.first_M].tolist(), strict=True):
+            self.levels[owner].note(key, position, value)
 
     def level(self, key: _Key) -> torch.Tensor:
         """[N, 1]: mean projection over the first reply of each token's row; not a number where none is known."""
         pairs = zip(self.levels, self.spans, strict=True)
-        means = [levels.mean(key, span) if span.end < OPEN else math.nan for levels, span in pairs]
-        return torch.tensor(means, device=self.row_N.device)[self.row_N][:, None]
+        means = [levels.mean(key, span) if span.end < OPEN_END else math.nan for levels, span in pairs]
+        return torch.tensor(means, device=self.context_N.device)[self.context_N][:, None]
 
 
 class _Levels:
@@ -303,8 +306,8 @@ class _Levels:
         return twin
 
 
-def _system(row: Row) -> str | None:
-    messages = row.rendering.messages
+def _system(context: ControlContext) -> str | None:
+    messages = context.rendering.messages
     return messages[0].content if messages and messages[0].role == "system" else None
 
 

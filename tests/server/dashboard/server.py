@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import uvicorn
 
 from telic.models import Control, Model, Reply, Request, ScriptedModel
-from telic.models.control import Point, Row
+from telic.models.control import ControlContext, ControlPoint
 from telic.models.scripted import TOKEN
 from telic.purpose import Probe, Purpose, SamplingDefaults
 from telic.server import Keys, ServeConfig, Service, create_app
@@ -38,9 +38,9 @@ class Talkative(Control):
     """Lets no reply of a tiny model end before its limit: a random model may say nothing at all."""
 
     name: ClassVar[str] = "talkative"
-    points: ClassVar[frozenset[Point]] = frozenset({"logits"})
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
-    def logits(self, rows: Sequence[Row], logits_R_V: Any) -> Any:
+    def logits(self, rows: Sequence[ControlContext], logits_R_V: Any) -> Any:
         ended = logits_R_V.clone()
         ended[:, :3] = float("-inf")  # the special tokens
         return ended

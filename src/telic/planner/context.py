@@ -10,28 +10,28 @@ from typing import Any
 
 from telic.agents.agent import controls_of
 from telic.agents.player import ModelPlayer, Player
-from telic.agents.scripted_players import TalkingPlayer
+from telic.agents.scripted import TalkingPlayer
 from telic.dialogue import Dialogue, Message
 from telic.episodes import Episode
 from telic.games.base import Game, build
 from telic.models import Control, Reply
 from telic.models.local import LocalModel
-from telic.planner.acts import ActSet, Reciter
 from telic.planner.cloning import CloneConfig, clone
 from telic.planner.config import TrainConfig
+from telic.planner.control import PlannerControl
+from telic.planner.dialogue_acts import ActSet, Reciter
 from telic.planner.evaluation import returns_by_task
 from telic.planner.experience import Experience, utterances
 from telic.planner.gradient import Example
 from telic.planner.planner import Planner
 from telic.planner.saving import from_pretrained, save_pretrained
-from telic.planner.steer import Steer
 from telic.purpose import Purpose
 from telic.rollouts.play import play
 from telic.rollouts.record import agent_role, by_rules
 from telic.runs import RunFolder
 from telic.statistics import mean
 
-__all__ = ["Stage", "Workshop"]
+__all__ = ["Stage", "TrainingContext"]
 
 SHIFTS = 64
 """Collections of one part that have scenarios of their own."""
@@ -48,7 +48,7 @@ class Stage:
     figures: dict[str, float]
 
 
-class Workshop:
+class TrainingContext:
     """A model, a purpose with a game, and a run folder.
 
     Args:
@@ -76,7 +76,7 @@ class Workshop:
         self._on_reply = on_reply
 
     @property
-    def unsteered(self) -> Steer:
+    def unsteered(self) -> PlannerControl:
         """Changes nothing; but the states are kept."""
         return Planner.new(self.model, tokens=0, action_size=1, seed=self.config.seed).control()
 

@@ -15,23 +15,23 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from telic.capability.language import LanguageHealth
+from telic.comparison.arms import BASELINE, Arm, compare, of_arm, plan_arms
+from telic.comparison.candidates import candidates, strengths_of
+from telic.comparison.config import ComparisonConfig
+from telic.comparison.costs import Cost, Costs
 from telic.episodes import Episode
 from telic.errors import RunError
 from telic.models import Control, Model, Reply
 from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.stability.analysis import Stability, analyse
-from telic.stability.arms import NOTHING, Arm, compare, of_arm, plan_arms
 from telic.stability.bank import Bank
-from telic.stability.candidates import candidates, strengths_of
-from telic.stability.config import HoldConfig
-from telic.stability.costs import Cost, Costs
 from telic.stability.measurement import HOW, Start, describe, plan_dialogues, protocol_of, replies_to_come
 from telic.stability.selfchat import Plan, play
 from telic.stability.spoken import Spoken, kept_by_id, spoken
 from telic.statistics import Comparison, Interval, holm
 
-__all__ = ["Compared", "Difference", "HoldRun", "Trial", "hold", "read_hold_run"]
+__all__ = ["Compared", "ComparisonRun", "Difference", "Trial", "hold", "read_comparison"]
 
 TUNING, HELD_OUT, BANK = "tuning", "held-out", "bank"
 ALPHA = 0.05
@@ -114,7 +114,7 @@ class Compared(_Result):
 
 
 @dataclass(frozen=True)
-class HoldRun:
+class ComparisonRun:
     """What a comparison found, and where it is kept."""
 
     trials: list[Trial]
@@ -185,9 +185,9 @@ def hold(
     resume: str | Path | None = None,
     on_reply: Callable[[Reply], None] | None = None,
     on_start: Callable[[Start], None] | None = None,
-    config: HoldConfig | None = None,
+    config: ComparisonConfig | None = None,
     **settings: Any,
-) -> HoldRun:
+) -> ComparisonRun:
     """Compare controls at matched capability cost (arXiv 2402.10962), and find the one to use.
 
     Args:
@@ -199,12 +199,12 @@ def hold(
         on_reply: hears of every reply of the dialogues.
         on_start: is told what is about to be played.
         config: settings.
-        **settings: single fields of `HoldConfig`, over those of `config`.
+        **settings: single fields of `ComparisonConfig`, over those of `config`.
 
     Raises:
         ConfigError: a setting is wrong, the purpose has no probes, or the run to be resumed was another one.
     """
-    config = HoldConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
+    config = ComparisonConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
     strengths, notes = strengths_of(model, config.controls)
     work = _Work(purpose, partner, config)
     run: RunFolder | None = None
@@ -219,7 +219,7 @@ def hold(
             run = RunFolder.create(str(folder), "hold", work.name, described, config.model_dump(include=set(HOW)))
     with _Store(run) as store:
         made = candidates(model, strengths, work.systems(), run.path / "vectors" / "purpose-axis" if run else None)
-        arms = [Arm(NOTHING), *(Arm(candidate.name, (candidate.control,)) for candidate in made)]
+        arms = [Arm(BASELINE), *(Arm(candidate.name, (candidate.control,)) for candidate in made)]
         tuned = _tuned(arms)
         tuning = plan_arms(TUNING, tuned, work.plan(TUNING)) if len(tuned) > 1 else []
         rest = (1 + len(strengths)) * work.held_out_replies()
@@ -236,7 +236,7 @@ def hold(
             held_out += plan_arms(BANK, chosen, work.plan(BANK))
         play(model, store.missing(held_out), protocol, store.append, on_reply)
         compared, versus = _compared(store.episodes(), chosen, costs, config)
-        result = HoldRun(trials, compared, versus, config.budget, store.episodes(), store.path, store.document)
+        result = ComparisonRun(trials, compared, versus, config.budget, store.episodes(), store.path, store.document)
         store.finish(result)
         return result
 
@@ -244,7 +244,7 @@ def hold(
 class _Work:
     """The dialogues of each stage: the tuning part shares neither triplets nor seeds with the rest."""
 
-    def __init__(self, purpose: Purpose | Bank, partner: Purpose | None, config: HoldConfig) -> None:
+    def __init__(self, purpose: Purpose | Bank, partner: Purpose | None, config: ComparisonConfig) -> None:
         self.purpose, self.partner, self.config = purpose, partner, config
         bank = purpose if isinstance(purpose, Bank) else Bank.load()
         self.tuning, self.held_out = bank.split(0.35, config.seed)
@@ -315,7 +315,7 @@ class _Store:
     def episodes(self) -> list[Episode]:
         return [self._episodes[name] for name in sorted(self._episodes)]
 
-    def finish(self, result: HoldRun) -> None:
+    def finish(self, result: ComparisonRun) -> None:
         if self.run is not None:
             self.run.metrics(
                 {
@@ -345,7 +345,7 @@ class _Kept(dict[str, Cost]):
         self._run.metrics({"of": name, "cost": cost.model_dump(mode="json")})
 
 
-def read_hold_run(run: RunFolder) -> HoldRun:
+def read_comparison(run: RunFolder) -> ComparisonRun:
     """What a finished comparison found, as its folder has it.
 
     Raises:
@@ -355,7 +355,7 @@ def read_hold_run(run: RunFolder) -> HoldRun:
     if not found:
         raise RunError(f"{run.path} is not finished: go on with --resume {run.path}")
     last, document = found[-1], run.document
-    return HoldRun(
+    return ComparisonRun(
         [Trial.model_validate(trial) for trial in last["trials"]],
         [Compared.model_validate(arm) for arm in last["compared"]],
         {name: Difference.model_validate(lead) for name, lead in last["versus"].items()},
@@ -373,7 +373,7 @@ def _tuned(arms: Sequence[Arm]) -> list[Arm]:
 
 
 def _trials(
-    episodes: Sequence[Episode], arms: Sequence[Arm], tuned: Sequence[Arm], costs: Costs, config: HoldConfig
+    episodes: Sequence[Episode], arms: Sequence[Arm], tuned: Sequence[Arm], costs: Costs, config: ComparisonConfig
 ) -> list[Trial]:
     tried = []
     for arm in arms[1:]:
@@ -403,7 +403,7 @@ def _area(trial: Trial) -> float:
 
 
 def _compared(
-    episodes: Sequence[Episode], arms: Sequence[Arm], costs: Costs, config: HoldConfig
+    episodes: Sequence[Episode], arms: Sequence[Arm], costs: Costs, config: ComparisonConfig
 ) -> tuple[list[Compared], dict[str, Difference]]:
     nothing = arms[0]
     found = {arm.name: compare(episodes, HELD_OUT, arm, nothing, resamples=config.resamples) for arm in arms[1:]}
@@ -420,7 +420,7 @@ def _compared(
         compared.append(
             Compared(
                 name=arm.name,
-                kind=arm.controls[0].name if arm.controls else NOTHING,
+                kind=arm.controls[0].name if arm.controls else BASELINE,
                 spec=arm.controls[0].spec() if arm.controls else None,
                 stability=analyse(held, resamples=config.resamples),
                 gain=None if own else Difference.of(found[arm.name], adjusted[arm.name]),

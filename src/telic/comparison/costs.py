@@ -8,12 +8,18 @@ from collections.abc import Callable, MutableMapping, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from telic.capability import CostConfig, Item, choice_accuracy, load_items, sample_items
-from telic.capability.language import LanguageHealth, Unbent, language_baseline, language_health, neutral_prompts
+from telic.capability.language import (
+    LanguageHealth,
+    UncontrolledLanguage,
+    language_baseline,
+    language_health,
+    neutral_prompts,
+)
 from telic.capability.scoring import require_scorer
+from telic.comparison.arms import BASELINE, Arm
+from telic.comparison.recall import HISTORY, talks
 from telic.dialogue import Message
 from telic.models import Control, Model
-from telic.stability.arms import NOTHING, Arm
-from telic.stability.recall import HISTORY, talks
 from telic.statistics import paired_difference
 
 __all__ = ["Cost", "Costs"]
@@ -63,7 +69,7 @@ class Costs:
     ) -> None:
         self.model, self.systems, self._kept = model, list(systems), kept
         items = sample_items(load_items(seed=seed), questions, seed)
-        self._unbent: Unbent | None = None
+        self._unbent: UncontrolledLanguage | None = None
         self._general = {True: items[::2], False: items[1::2]}
         spoken = talks()
         self._talks = {True: spoken[::2], False: spoken[1::2]}
@@ -96,7 +102,7 @@ class Costs:
         key = f"{what}/{arm.name}"
         if key not in self._kept:
             correct = ask(arm.controls)
-            base = correct if arm.name == NOTHING else self._cost(what, Arm(NOTHING), ask).correct
+            base = correct if arm.name == BASELINE else self._cost(what, Arm(BASELINE), ask).correct
             self._kept[key] = _difference(base, correct)
         return self._kept[key]
 

@@ -11,9 +11,9 @@ from telic.stability.analysis import areas
 from telic.stability.selfchat import Plan
 from telic.statistics import Comparison, paired_difference
 
-__all__ = ["NOTHING", "Arm", "compare", "of_arm", "plan_arms"]
+__all__ = ["BASELINE", "Arm", "compare", "of_arm", "plan_arms"]
 
-NOTHING = "nothing"
+BASELINE = "nothing"
 """The arm without a control, with which the others are compared."""
 
 

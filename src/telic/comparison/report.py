@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from telic.report_parts import config_section, interval, number, p_value, sentence
+from telic.comparison.arms import BASELINE
+from telic.comparison.holding import Compared, ComparisonRun, Difference, Trial
 from telic.reports import COLORS, INK, MUTED, Html, element, figure, figure_svg, page, save_png, section, style_axes
 from telic.reports import table as html_table
-from telic.stability.arms import NOTHING
-from telic.stability.holding import Compared, Difference, HoldRun, Trial
+from telic.reports.parts import config_section, interval, number, p_value, sentence
 from telic.statistics import Interval
 
-__all__ = ["write_hold_report"]
+__all__ = ["write_comparison_report"]
 
 LANGUAGE = (
     "Replies to neutral prompts after some small talk, with each control and without: divergence of the next-token "
@@ -25,7 +25,7 @@ LANGUAGE = (
 WIDTH = 5.4  # inches: its text stays readable on a phone
 
 
-def write_hold_report(folder: Path, run: HoldRun) -> Path:
+def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
     """Write `report.html`, `pareto.png` and `curves.png`; returns the path of the page."""
     pareto, curves = _pareto(run), _curves(run.compared)
     save_png(pareto, folder / "pareto.png")
@@ -65,7 +65,7 @@ def write_hold_report(folder: Path, run: HoldRun) -> Path:
     return path
 
 
-def _pareto(run: HoldRun) -> Figure:
+def _pareto(run: ComparisonRun) -> Figure:
     drawn = figure(WIDTH, 3.6)
     axes = drawn.add_subplot()
     for index, kind in enumerate(dict.fromkeys(trial.kind for trial in run.trials)):
@@ -80,7 +80,7 @@ def _pareto(run: HoldRun) -> Figure:
         axes.scatter([t[0] for t in chosen], [t[1] for t in chosen], s=90, facecolor="none", edgecolor=color)
     base = _nothing_on_tuning(run)
     if base is not None:
-        axes.axhline(base, color=MUTED, linewidth=1, linestyle=":", label=NOTHING)
+        axes.axhline(base, color=MUTED, linewidth=1, linestyle=":", label=BASELINE)
     axes.axvline(run.budget, color=MUTED, linewidth=1, linestyle="--")
     axes.set_xlabel("share of questions lost")
     axes.set_ylabel("area under the stability curve")
@@ -95,7 +95,7 @@ def _color(index: int) -> str:
     return COLORS[(index - 1) % len(COLORS)] if index else MUTED
 
 
-def _nothing_on_tuning(run: HoldRun) -> float | None:
+def _nothing_on_tuning(run: ComparisonRun) -> float | None:
     """The area without a control: any trial's less its gain."""
     for trial in run.trials:
         if trial.area is not None and trial.gain.value is not None:
@@ -144,7 +144,7 @@ def _attention(compared: Sequence[Compared]) -> Figure | None:
     return drawn
 
 
-def _compared_table(run: HoldRun) -> Html:
+def _compared_table(run: ComparisonRun) -> Html:
     header = [
         "control",
         "area under the curve",

@@ -7,7 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from telic.reports import COLORS, Html, details, element, figure, section, style_axes, table
+from telic.reports.figures import figure, style_axes
+from telic.reports.html import Html, details, element, section, table
+from telic.reports.theme import COLORS
 from telic.runs import versions
 from telic.statistics import Interval
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from telic.comparison.recall import HISTORY
 from telic.errors import ConfigError
 from telic.models import Control, Model
-from telic.models.control import Point
+from telic.models.control import ControlPoint
 from telic.registry import parse_spec, suggest
-from telic.stability.recall import HISTORY
 from telic.steering import build
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ STRENGTHS: dict[str, tuple[Mapping[str, Any], ...]] = {
     "reminder": ({"every": 4}, {"every": 2}, {"every": 1}),
     "guidance": ({"gamma": 1.5}, {"gamma": 2.0}, {"gamma": 3.0}),
     "split_softmax": ({"k": 0.9}, {"k": 0.8}, {"k": 0.7}, {"k": 0.6}),
-    "hold": ({"level": 1.0}, {"level": 1.5}, {"level": 2.0}, {"level": 3.0}),
+    "attention_hold": ({"level": 1.0}, {"level": 1.5}, {"level": 2.0}, {"level": 3.0}),
     "anchor": ({"weight": 0.2}, {"weight": 0.4}, {"weight": 0.6}),
     "refresh": ({"strength": 1.0}, {"strength": 1.5}, {"strength": 2.0}),
     "vector": ({"strength": 0.5}, {"strength": 1.0}),
@@ -56,8 +56,8 @@ def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, li
 
     Args:
         model: which controls it takes depends on what can be reached of it.
-        names: of controls, which must then all be possible: `hold` stands for all its strengths, `hold:gain=2` for
-            one. By default all that the model takes.
+        names: of controls, which must then all be possible: `refresh` stands for all its strengths,
+            `refresh:strength=2` for one. By default all that the model supports.
 
     Raises:
         ConfigError: no control has one of these names, or the model does not take it.
@@ -106,7 +106,7 @@ def _on_the_axis(kind: str, settings: Mapping[str, Any]) -> bool:
     return kind == "vector" and "path" not in settings
 
 
-def _points(kind: str, settings: Mapping[str, Any]) -> frozenset[Point]:
+def _points(kind: str, settings: Mapping[str, Any]) -> frozenset[ControlPoint]:
     if _on_the_axis(kind, settings):  # none is made to find out
         return frozenset({"residual"})
     return build({"name": kind, **settings}).points

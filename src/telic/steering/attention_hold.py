@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from telic.errors import ConfigError
-from telic.models.control import Control, Point, Row, Step
+from telic.models.control import Control, ControlBatch, ControlContext, ControlPoint
 
-__all__ = ["Hold"]
+__all__ = ["AttentionHold"]
 
 
 @dataclass(frozen=True)
-class Hold(Control):
+class AttentionHold(Control):
     """Split-softmax whose exponent follows from what has drifted.
 
     Over the dialogue's first reply it measures the mean log of the attention mass on the system prompt, `log pi*`.
@@ -38,27 +38,27 @@ class Hold(Control):
     span: Literal["turn", "content"] = "content"
     """Which tokens count as the system prompt: its whole turn, or its content only."""
 
-    name: ClassVar[str] = "hold"
-    points: ClassVar[frozenset[Point]] = frozenset({"attention"})
+    name: ClassVar[str] = "attention_hold"
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"attention"})
 
     def __post_init__(self) -> None:
         if self.gain < 0 or not 0 <= self.k_min <= 1 or not 0 < self.level < math.inf:
             raise ConfigError(
-                f"control 'hold': gain = {self.gain!r}, k_min = {self.k_min!r}, level = {self.level!r}; expected a "
-                "gain of 0 or more, a k_min between 0 and 1, and a level above 0"
+                f"control 'attention_hold': gain = {self.gain!r}, k_min = {self.k_min!r}, level = {self.level!r}; "
+                "expected a gain of 0 or more, a k_min between 0 and 1, and a level above 0"
             )
         for field, known in (("per", ("layer", "head")), ("span", ("turn", "content"))):
             if getattr(self, field) not in known:
                 expected = " or ".join(map(repr, known))
-                raise ConfigError(f"control 'hold': {field} is {getattr(self, field)!r}; expected {expected}")
+                raise ConfigError(f"control 'attention_hold': {field} is {getattr(self, field)!r}; expected {expected}")
 
-    def attention(self, step: Step, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
+    def attention(self, batch: ControlBatch, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
         """Measure the first reply's tokens, raise those after it."""
         if not self.gain:
             return log_mass_R_H_Q
-        where: _Where | None = step.memo.get("where")
+        where: _FirstReply | None = batch.memo.get("where")
         if where is None:
-            where = step.memo["where"] = _Where(step, log_mass_R_H_Q.shape[2])
+            where = batch.memo["where"] = _FirstReply(batch, log_mass_R_H_Q.shape[2])
         level_R_H_Q = log_mass_R_H_Q
         if self.per == "layer":
             level_R_H_Q = log_mass_R_H_Q.exp().mean(1, keepdim=True).log()
@@ -73,13 +73,13 @@ class Hold(Control):
         return torch.where(act, k.clamp_min(self.k_min) * log_mass_R_H_Q, log_mass_R_H_Q)
 
 
-class _Where:
+class _FirstReply:
     """Which tokens of a pass are of the first reply, and which come after it."""
 
-    def __init__(self, step: Step, queries: int) -> None:
-        self.rows = step.rows
-        position_R_Q = step.position_N.view(len(step.rows), queries)
-        spans = [row.first_reply for row in step.rows]
+    def __init__(self, batch: ControlBatch, queries: int) -> None:
+        self.contexts = batch.contexts
+        position_R_Q = batch.position_N.view(len(batch.contexts), queries)
+        spans = [context.first_reply for context in batch.contexts]
         starts, ends = position_R_Q.new_tensor([(span.start, span.end) for span in spans]).T[..., None]
         self.later_R_Q = position_R_Q >= ends
         self.any_later = bool(self.later_R_Q.any())
@@ -95,31 +95,31 @@ class _Where:
     def measure(self, layer: int, level_R_H_Q: torch.Tensor) -> None:
         """Note the levels of the first reply's tokens, each at its place: reading them again changes nothing."""
         for r, queries, places in self._measured:
-            levels = _memory(self.rows[r]).setdefault(layer, level_R_H_Q.new_zeros(0, level_R_H_Q.shape[1]))
+            levels = _levels_of(self.contexts[r]).setdefault(layer, level_R_H_Q.new_zeros(0, level_R_H_Q.shape[1]))
             if len(levels) < places.stop:
                 more = levels.new_full((places.stop - len(levels), levels.shape[1]), torch.nan)
                 levels = torch.cat([levels, more])
             levels[places] = level_R_H_Q[r, :, queries].T
-            _memory(self.rows[r])[layer] = levels
+            _levels_of(self.contexts[r])[layer] = levels
 
     def first(self, layer: int, level_R_H_Q: torch.Tensor) -> torch.Tensor:
         """Mean level over the first reply, [R, H or 1]; not a number for rows without one."""
         if self._measured:  # still being read
-            return torch.stack([_mean(row, layer, level_R_H_Q) for row in self.rows])
+            return torch.stack([_mean(context, layer, level_R_H_Q) for context in self.contexts])
         if self._levels is None:
-            layers = max((max(_memory(row), default=0) for row in self.rows), default=0) + 1
+            layers = max((max(_levels_of(context), default=0) for context in self.contexts), default=0) + 1
             self._levels = torch.stack(
-                [torch.stack([_mean(row, at, level_R_H_Q) for at in range(layers)]) for row in self.rows]
+                [torch.stack([_mean(context, at, level_R_H_Q) for at in range(layers)]) for context in self.contexts]
             )
         return self._levels[:, layer]
 
 
-def _memory(row: Row) -> dict[int, torch.Tensor]:
+def _levels_of(context: ControlContext) -> dict[int, torch.Tensor]:
     """Per layer: the levels of the first reply's tokens, [tokens, H or 1]."""
-    levels: dict[int, torch.Tensor] = row.memory.setdefault("hold", {})
+    levels: dict[int, torch.Tensor] = context.control_state.setdefault("attention_hold", {})
     return levels
 
 
-def _mean(row: Row, layer: int, like_R_H_Q: torch.Tensor) -> torch.Tensor:
-    levels: Any = _memory(row).get(layer)
+def _mean(context: ControlContext, layer: int, like_R_H_Q: torch.Tensor) -> torch.Tensor:
+    levels: Any = _levels_of(context).get(layer)
     return like_R_H_Q.new_full((like_R_H_Q.shape[1],), torch.nan) if levels is None else levels.nanmean(0)

@@ -23,8 +23,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from telic.models.cache import Arena
-from telic.models.control import Control, Step
+from telic.models.control import Control, ControlBatch
+from telic.models.local.cache import Arena
 
 __all__ = ["IMPLEMENTATION", "AttentionControl", "Group", "Pass", "active"]
 
@@ -36,7 +36,7 @@ class AttentionControl:
     """One control on some rows of a group."""
 
     control: Control
-    step: Step
+    batch: ControlBatch
     index_R: torch.Tensor
     """Rows of the group that carry it."""
     span_R_S: torch.Tensor
@@ -217,7 +217,7 @@ def _reweigh(
     inside = (front * span).sum(-1).clamp_max(1.0)
     outside = 1.0 - inside
     log_mass = inside.clamp_min(tiny).log()
-    wanted = applied.control.attention(applied.step, layer, log_mass).clamp_max(0.0)
+    wanted = applied.control.attention(applied.batch, layer, log_mass).clamp_max(0.0)
     # Where nothing is to change, nothing changes, bit for bit.
     change = (wanted != log_mass) & applied.after_R_Q[:, None] & (inside > 0) & (outside > 0)
     up = torch.where(change, wanted.exp() / inside.clamp_min(tiny), 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from telic.models.base import Sampling
+from telic.models.request import Sampling
 
 __all__ = ["Draws", "draw", "fresh_seed"]
 

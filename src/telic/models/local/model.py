@@ -11,16 +11,18 @@ from typing import Any, get_args
 
 from telic.dialogue import Message
 from telic.errors import ModelError
-from telic.models.base import READINGS, Continuation, OnReply, Reply, Request, Sampling, ScoredContinuation
-from telic.models.cache import CachePool
-from telic.models.choosing import pick
+from telic.models.choices import pick
 from telic.models.compatibility import refuse_unsupported
-from telic.models.control import Control, Point
-from telic.models.engine import Engine, Generation
-from telic.models.forward import Runner
-from telic.models.packing import pack_linears
-from telic.models.sampling import fresh_seed
+from telic.models.control import Control, ControlPoint
+from telic.models.local.cache import CachePool
+from telic.models.local.engine import Engine
+from telic.models.local.forward import Runner
+from telic.models.local.packing import pack_linears
+from telic.models.local.sampling import fresh_seed
+from telic.models.local.sequences import RequestState
+from telic.models.request import READINGS, Continuation, OnReply, Reply, Request, Sampling, ScoredContinuation
 from telic.models.session import Session
+from telic.models.session_cache import SessionCache
 from telic.rendering import Rendering, Template
 
 __all__ = ["LocalModel"]
@@ -74,9 +76,9 @@ class LocalModel:
         return self._name
 
     @property
-    def points(self) -> frozenset[Point]:
+    def points(self) -> frozenset[ControlPoint]:
         """Controls can act everywhere."""
-        return frozenset(get_args(Point))
+        return frozenset(get_args(ControlPoint))
 
     @property
     def readings(self) -> frozenset[str]:
@@ -169,7 +171,7 @@ class LocalModel:
 
     def _step(self) -> None:
         if self.engine.idle:
-            raise ModelError("the reply was given up, because other work on this model was interrupted")
+            raise ModelError("the request was dropped, because other work on this model was interrupted", "interrupted")
         self.engine.step()
 
     def stream(self, request: Request) -> Iterator[str | Reply]:
@@ -183,49 +185,68 @@ class LocalModel:
             yield reply.text
             yield reply
             return
-        generation = self.begin(request)
+        state = self.submit(request)
         shown = 0
         try:
-            while generation.reply is None:
-                self.advance(generation)
-                safe = self.settled(generation)
-                if generation.reply is None and safe > shown:
-                    yield generation.text[shown:safe]
-                    shown = safe
+            while state.reply is None:
+                self.step(state)
+                final = self.final_length(state)
+                if state.reply is None and final > shown:
+                    yield state.text[shown:final]
+                    shown = final
         finally:
-            self.give_up(generation)
-        if len(generation.reply.text) > shown:
-            yield generation.reply.text[shown:]
-        yield generation.reply
+            self.cancel(state)
+        if len(state.reply.text) > shown:
+            yield state.reply.text[shown:]
+        yield state.reply
 
-    # For whoever serves requests as they come: each may begin, and be given up, between any two passes.
+    # For a server, where requests come at any time: each may be submitted or cancelled between any two passes.
 
-    def begin(self, request: Request) -> Generation:
-        """Put a request into the batch; `advance` brings it on, its `reply` is set at the end."""
+    def submit(self, request: Request) -> RequestState:
+        """Put a request into the engine's queue; `step` brings it forward, its `reply` is set at the end."""
         with self._lock:
             return self.engine.submit(request)
 
-    def advance(self, generation: Generation | None = None) -> None:
-        """Run one pass over all that is under way; none if this generation has come to its end meanwhile.
+    def step(self, state: RequestState | None = None) -> None:
+        """Run one pass over all active requests; none if this request has got its reply meanwhile.
 
         Raises:
-            ModelError: there is nothing under way.
+            ModelError: there is nothing to do.
         """
         with self._lock:
-            if generation is None or generation.reply is None:
+            if state is None or state.reply is None:
                 self._step()
 
-    def give_up(self, generation: Generation) -> None:
-        """Take a request out of the batch; nothing happens to one that has its reply."""
+    def cancel(self, state: RequestState) -> None:
+        """Take a request out of the engine; nothing happens to one that has its reply."""
         with self._lock:
-            if generation.reply is None:
-                self.engine.cancel(generation)
+            if state.reply is None:
+                self.engine.cancel(state)
 
-    def settled(self, generation: Generation) -> int:
-        """Characters of a growing reply that are final: all of them once it has ended."""
-        if generation.reply is not None:
-            return len(generation.text)
-        return _settled(generation.text, generation.request.sampling.stop)
+    def reset(self) -> None:
+        """Drop all requests, as after a pass that failed."""
+        with self._lock:
+            self.engine.reset()
+
+    def limit(self, *, max_batch: int, context: int, cache_bytes: int | None = None) -> None:
+        """Lower the engine's limits, as a server does; a limit that is lower already stays.
+
+        Args:
+            max_batch: sequences computed together.
+            context: longest sequence, in tokens.
+            cache_bytes: memory for the sessions' caches; None leaves it as it is.
+        """
+        with self._lock:
+            self.engine.max_batch = min(self.engine.max_batch, max_batch)
+            self.engine.context = min(self.engine.context, context)
+            if cache_bytes is not None:
+                self.engine.pool.budget = cache_bytes
+
+    def final_length(self, state: RequestState) -> int:
+        """Characters of a growing reply that will not change; all of them once it is complete."""
+        if state.reply is not None:
+            return len(state.text)
+        return _final_length(state.text, state.request.sampling.stop)
 
     def score(
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()
@@ -243,27 +264,27 @@ class LocalModel:
             if not all(given):
                 raise ModelError("an empty continuation has no likelihood; give at least one character")
             # The first goes ahead: what it has read of a common beginning (a system prompt, a history) serves the rest.
-            session = self.session()
-            generations: list[Generation] = []
+            cache = SessionCache()
+            states: list[RequestState] = []
             for continuation, forced in zip(continuations, given, strict=True):
-                request = Request(continuation.messages, Sampling(seed=0), tuple(controls), frozenset(), session)
-                generations.append(self.engine.submit(replace(request, keep=not generations), forced=forced))
-                if len(generations) == 1:
-                    self._run_while(lambda: generations[0].reply is None)
-            self._run_while(lambda: any(g.reply is None for g in generations))
-        return [_scored(generation) for generation in generations]
+                request = Request(continuation.messages, Sampling(seed=0), tuple(controls), cache=cache)
+                states.append(self.engine.submit(replace(request, keep=not states), forced=forced))
+                if len(states) == 1:
+                    self._run_while(lambda: states[0].reply is None)
+            self._run_while(lambda: any(state.reply is None for state in states))
+        return [_scored(state.reply, greedy=state.greedy) for state in states if state.reply is not None]
 
 
-def _scored(generation: Generation) -> ScoredContinuation:
-    reply = generation.reply
-    assert reply is not None
+def _scored(reply: Reply, *, greedy: bool) -> ScoredContinuation:
     if reply.logprobs is None:
-        reason = reply.error or f"the prompt of {reply.prompt_tokens} tokens and the continuation exceed the context"
-        raise ModelError(f"cannot score a continuation: {reason}")
-    return ScoredContinuation(sum(reply.logprobs), len(reply.logprobs), generation.greedy)
+        if reply.failure is None or reply.failure.kind == "context_full":
+            detail = f"the prompt of {reply.prompt_tokens} tokens and the continuation exceed the context"
+            raise ModelError(f"cannot score a continuation: {detail}", "context_full")
+        raise ModelError(f"cannot score a continuation: {reply.failure.detail}", reply.failure.kind)
+    return ScoredContinuation(sum(reply.logprobs), len(reply.logprobs), greedy)
 
 
-def _settled(text: str, stop: Sequence[str]) -> int:
+def _final_length(text: str, stop: Sequence[str]) -> int:
     """How much of a growing text is final: no half character, nothing that may yet become a stop string."""
     safe = len(text.rstrip("\ufffd"))
     for string in stop:

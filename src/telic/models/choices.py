@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from telic.models.base import Reply, Request, Sampling
+from telic.models.request import Reply, Request, Sampling
 
 __all__ = ["as_question", "pick", "read_choice"]
 
@@ -47,5 +47,7 @@ def read_choice(request: Request, reply: Reply) -> Reply:
     text = reply.text.casefold()
     found = [(text.find(c.casefold()), -len(c), c) for c in request.choices if c.casefold() in text]
     if not found:
-        return reply.failed(f"none of the choices {list(request.choices)} is in the answer {reply.text!r}")
+        return reply.failed(
+            "unreadable_choice", f"none of the choices {list(request.choices)} is in the answer {reply.text!r}"
+        )
     return replace(reply, text=min(found)[2], finish="stop")

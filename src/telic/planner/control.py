@@ -10,21 +10,20 @@ import torch
 from torch.nn.functional import one_hot
 
 from telic.errors import ConfigError
-from telic.models.base import Model
-from telic.models.control import Insertion, Point, Row
+from telic.models.control import ControlContext, ControlPoint, Insertion, NamedModel
 from telic.planner.planner import Planner, PlannerShape
 from telic.planner.upmapping import shares
 from telic.registry import suggest
 from telic.steering.saving import Origin, Stored, from_pretrained
 
-__all__ = ["Steer", "steer"]
+__all__ = ["PlannerControl", "planner_control"]
 
 PLAYED = "acts played"
 """Where a session keeps count."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Steer(Stored):
+class PlannerControl(Stored):
     """Reads the state that the prompt leaves the model in, and puts the planner's prefix tokens before the reply.
 
     A planner that remembers is also told how often it played each act; a session keeps count, so that one that starts
@@ -51,8 +50,8 @@ class Steer(Stored):
     mixture of acts hardly; this tries every act in every kind of state."""
 
     name: ClassVar[str] = "planner"
-    points: ClassVar[frozenset[Point]] = frozenset({"embeddings"})
-    steers_from_state: ClassVar[bool] = True
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"embeddings"})
+    prefix_from_state: ClassVar[bool] = True
     of_tensors: ClassVar[frozenset[str]] = frozenset({"planner"})
     file: ClassVar[str] = "planner.safetensors"
 
@@ -79,7 +78,7 @@ class Steer(Stored):
         """The planner's parameters and buffers."""
         return {name: tensor.cpu().contiguous() for name, tensor in self.planner.state_dict().items()}
 
-    def check(self, model: Model) -> None:
+    def check(self, model: NamedModel) -> None:
         """Refuse a model that it was not made for.
 
         Raises:
@@ -87,24 +86,24 @@ class Steer(Stored):
         """
         self.planner.check(model)
 
-    def steer(self, row: Row, state_D: torch.Tensor) -> Sequence[Insertion]:
+    def steering_prefix(self, context: ControlContext, state_D: torch.Tensor) -> Sequence[Insertion]:
         """The prefix tokens that the state calls for."""
         planner = self.planner
         played: list[int] = []
         if planner.shape.remembers:
-            played = row.memory.setdefault(PLAYED, [0] * planner.shape.remembered)
+            played = context.control_state.setdefault(PLAYED, [0] * planner.shape.remembered)
             state_D = torch.cat((state_D.float(), torch.tensor(played, dtype=torch.float32)))
-        action_A = self._played(planner.act(state_D), row.seed)
+        action_A = self._played(planner.act(state_D), context.seed)
         if played:
             played[int(action_A.argmax())] += 1
-        row.chosen |= {"state": state_D.numpy(), "action": action_A.numpy()}
+        context.chosen |= {"state": state_D.numpy(), "action": action_A.numpy()}
         if planner.policy.residual is not None:
-            row.chosen["clone"] = planner.policy.clone(state_D[None])[0].detach().numpy()
+            context.chosen["clone"] = planner.policy.clone(state_D[None])[0].detach().numpy()
         if said := planner.describe(action_A):
-            row.chosen["act"] = said[0][0]
+            context.chosen["act"] = said[0][0]
         if not planner.shape.tokens:
             return ()
-        return [Insertion(self._place(row), planner.prefix(action_A))]
+        return [Insertion(self._place(context), planner.prefix(action_A))]
 
     def _played(self, action_A: torch.Tensor, seed: int) -> torch.Tensor:
         """What is played of what the planner would do."""
@@ -119,12 +118,12 @@ class Steer(Stored):
             return action_A + self.sigma * torch.randn(len(action_A), generator=drawn)
         return action_A
 
-    def _place(self, row: Row) -> int:
+    def _place(self, context: ControlContext) -> int:
         """Before which token of the prompt the prefix goes."""
         opening = self.planner.shape.opening
         places = {
-            "end": len(row.rendering.token_ids),
-            "mid": max(row.rendering.system_turn.end, opening),
+            "end": len(context.rendering.token_ids),
+            "mid": max(context.rendering.system_turn.end, opening),
             "start": opening,
         }
         return places[self.planner.shape.placement]
@@ -135,7 +134,7 @@ def _drawn_act(chance_A: torch.Tensor, drawn: torch.Generator) -> torch.Tensor:
     return one_hot(torch.multinomial(chance_A, 1, generator=drawn)[0], len(chance_A)).float()
 
 
-def steer(
+def planner_control(
     path: str = "",
     *,
     tensors: Mapping[str, torch.Tensor] | None = None,
@@ -143,7 +142,7 @@ def steer(
     sha256: str = "",
     force: bool = False,
     **options: Any,
-) -> Steer:
+) -> PlannerControl:
     """The factory: load a saved planner for a purpose file.
 
     Args:
@@ -165,9 +164,9 @@ def steer(
         if not path:
             raise ConfigError("control 'planner': expected path = the folder or Hub id of a trained planner")
         loaded = from_pretrained(path, force=force, sha256=sha256, **options)
-        if not isinstance(loaded, Steer):
+        if not isinstance(loaded, PlannerControl):
             raise ConfigError(f"{path!r} holds a control of kind {loaded.name!r}, not a planner")
         return loaded
     exploring = {name: options.pop(name) for name in ("sigma", "epsilon") if name in options}
     planner = Planner.of(PlannerShape(**options), tensors, origin)
-    return Steer(planner=planner, **exploring, origin=origin, path=path or None)
+    return PlannerControl(planner=planner, **exploring, origin=origin, path=path or None)

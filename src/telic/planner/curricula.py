@@ -15,15 +15,15 @@ import torch
 
 from telic.planner.act_cloning import clone_acts
 from telic.planner.actor import Constant
-from telic.planner.acts import DISTILLING, ActSet, distil
 from telic.planner.buffer import Transitions
+from telic.planner.context import SHIFTS, TrainingContext
+from telic.planner.dialogue_acts import DISTILLING, ActSet, distil
 from telic.planner.experience import Experience
 from telic.planner.planner import Planner
 from telic.planner.td3bc import TD3BC, TD3BCConfig
 from telic.planner.upmapping import Acts
-from telic.planner.workshop import SHIFTS, Workshop
 
-__all__ = ["AS_USUAL", "SELF_CLONE", "Course", "by_acts", "by_utterances"]
+__all__ = ["AS_USUAL", "SELF_CLONE", "Curriculum", "by_acts", "by_utterances"]
 
 NATURAL, SELF_CLONE, CONSTANT, GREEDY, TD3 = "natural", "self-clone", "constant", "greedy", "td3bc"
 AS_USUAL = "go on as usual"
@@ -33,7 +33,7 @@ QUARTER = 4
 
 
 @dataclass(frozen=True)
-class Course:
+class Curriculum:
     """What came of a training."""
 
     stages: dict[str, Planner]
@@ -44,7 +44,7 @@ class Course:
     """What it chooses among."""
 
 
-def by_acts(shop: Workshop, acts: ActSet) -> Course:
+def by_acts(shop: TrainingContext, acts: ActSet) -> Curriculum:
     """Try out dialogue acts, clone those that paid off, and improve on that by TD3+BC."""
     config, model = shop.config, shop.model
     natural = shop.experience(NATURAL, shop.unsteered, max(2, config.episodes // QUARTER))
@@ -63,10 +63,10 @@ def by_acts(shop: Workshop, acts: ActSet) -> Course:
     latest = stages[GREEDY] = latest.playing("largest")
     if config.rl_steps:
         stages[TD3] = _reinforce(shop, latest, known)
-    return Course(stages, _best_act(shop, basis, known) if config.baselines else None, acts)
+    return Curriculum(stages, _best_act(shop, basis, known) if config.baselines else None, acts)
 
 
-def by_utterances(shop: Workshop) -> Course:
+def by_utterances(shop: TrainingContext) -> Curriculum:
     """Clone utterances that did better than usual, the up-mapping with them, and improve on that by TD3+BC."""
     config, model = shop.config, shop.model
 
@@ -85,16 +85,16 @@ def by_utterances(shop: Workshop) -> Course:
     if config.rl_steps:
         explored = shop.experience("explored", latest.control(config.sigma), config.episodes, shift=SHIFTS - 1)
         stages[TD3] = _reinforce(shop, latest, [explored.transitions])
-    return Course(stages, _say_better(shop, CONSTANT, new("nothing"), natural) if config.baselines else None)
+    return Curriculum(stages, _say_better(shop, CONSTANT, new("nothing"), natural) if config.baselines else None)
 
 
-def _say_better(shop: Workshop, name: str, planner: Planner, known: Experience) -> Planner:
+def _say_better(shop: TrainingContext, name: str, planner: Planner, known: Experience) -> Planner:
     """Clone the utterances that did better than usual."""
     config = shop.config
     return shop.clone(name, planner, *known.weighed(config.gamma, config.beta, cut=config.cut_after_question))
 
 
-def _basis(shop: Workshop, acts: ActSet, self_clone: Planner) -> dict[str, torch.Tensor]:
+def _basis(shop: TrainingContext, acts: ActSet, self_clone: Planner) -> dict[str, torch.Tensor]:
     """The prefixes of all acts, distilled once in the dialogues that they lead to; to go on as usual is one of them."""
     config = shop.config
 
@@ -118,7 +118,7 @@ def _basis(shop: Workshop, acts: ActSet, self_clone: Planner) -> dict[str, torch
     return found | {AS_USUAL: usual_1_L_D[0]}
 
 
-def _choose(shop: Workshop, name: str, basis: dict[str, torch.Tensor], known: Sequence[Transitions]) -> Planner:
+def _choose(shop: TrainingContext, name: str, basis: dict[str, torch.Tensor], known: Sequence[Transitions]) -> Planner:
     """Clone the acts that paid off."""
     config = shop.config
     planner = Planner.new(shop.model, acts=basis, plays="drawn", remembers=True, width=config.width, seed=config.seed)
@@ -131,7 +131,7 @@ def _choose(shop: Workshop, name: str, basis: dict[str, torch.Tensor], known: Se
     return shop.once(name, learn)
 
 
-def _best_act(shop: Workshop, basis: dict[str, torch.Tensor], known: Sequence[Transitions]) -> Planner:
+def _best_act(shop: TrainingContext, basis: dict[str, torch.Tensor], known: Sequence[Transitions]) -> Planner:
     """The act that earned most in the turns in which it was played, always."""
     planner = Planner.new(shop.model, acts=basis, reads="nothing", seed=shop.config.seed)
 
@@ -148,7 +148,7 @@ def _best_act(shop: Workshop, basis: dict[str, torch.Tensor], known: Sequence[Tr
     return shop.once(CONSTANT, learn)
 
 
-def _reinforce(shop: Workshop, planner: Planner, known: Sequence[Transitions]) -> Planner:
+def _reinforce(shop: TrainingContext, planner: Planner, known: Sequence[Transitions]) -> Planner:
     """Learn by TD3+BC what to add to what the planner does."""
     config, shape = shop.config, planner.shape
 

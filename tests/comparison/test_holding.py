@@ -10,19 +10,20 @@ from typing import Any
 import pytest
 
 from telic.capability import load_items
+from telic.comparison import ComparisonConfig, hold
+from telic.comparison.arms import BASELINE, Arm, plan_arms
+from telic.comparison.candidates import strengths_of
+from telic.comparison.costs import Cost, Costs
+from telic.comparison.holding import HELD_OUT, TUNING, ComparisonRun, _Work, read_comparison
+from telic.comparison.recall import talks
+from telic.comparison.report import write_comparison_report
 from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.models import Continuation, Control, FakeModel, Model, Reply, ScoredContinuation, ScriptedModel
 from telic.purpose import Purpose
 from telic.runs import RunFolder
-from telic.stability import Bank, HoldConfig, hold
-from telic.stability.arms import NOTHING, Arm, plan_arms
-from telic.stability.candidates import strengths_of
-from telic.stability.costs import Cost, Costs
-from telic.stability.holding import HELD_OUT, TUNING, HoldRun, _Work, read_hold_run
-from telic.stability.holding_report import write_hold_report
-from telic.stability.recall import talks
-from telic.steering import Anchor, Hold, Prompt, Reminder, SplitSoftmax, build
+from telic.stability import Bank
+from telic.steering import Anchor, AttentionHold, Prompt, Reminder, SplitSoftmax, build
 from tests.models import tiny
 
 QUICK: dict[str, Any] = {"rounds": 3, "dialogues": 12, "tuning_dialogues": 4, "resamples": 200, "questions": 4}
@@ -59,7 +60,7 @@ def test_what_helps_is_found_and_confirmed() -> None:
     assert run.winner.gain.value > 0.5
     assert "holds the purpose best" in run.headline
     names = [arm.kind for arm in run.compared]
-    assert names[0] == NOTHING
+    assert names[0] == BASELINE
     assert set(names[1:]) == {"prompt", "reminder"}
     assert [trial.name for trial in run.trials if trial.chosen and trial.kind == "reminder"] == ["reminder-every=1"]
 
@@ -128,10 +129,10 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_the_report_is_written_again_from_what_is_kept(tmp_path: Path) -> None:
     run = hold(model(), purpose(), folder=tmp_path, **QUICK)
     assert run.folder is not None
-    first = write_hold_report(run.folder, run).read_text()
-    again = read_hold_run(RunFolder.open(run.folder))
+    first = write_comparison_report(run.folder, run).read_text()
+    again = read_comparison(RunFolder.open(run.folder))
     assert _without_episodes(again) == _without_episodes(run)
-    assert write_hold_report(run.folder, again).read_text() == first
+    assert write_comparison_report(run.folder, again).read_text() == first
     assert "reminder" in first
     for name in ("pareto.png", "curves.png"):
         assert (run.folder / name).stat().st_size > 1000
@@ -141,7 +142,7 @@ def test_a_local_model_is_compared_with_its_costs(tmp_path: Path) -> None:
     whole = Bank.load()
     bank = Bank(triplet for family in ("persona", "memory") for triplet in whole.of(family)[:6])
     settings = {**QUICK, "dialogues": 2, "tuning_dialogues": 2, "rounds": 1, "utterance_tokens": 4, "answer_tokens": 4}
-    settings["controls"] = ("guidance:gamma=1.5", "guidance:gamma=2", "hold:level=1.5", "vector:strength=1")
+    settings["controls"] = ("guidance:gamma=1.5", "guidance:gamma=2", "attention_hold:level=1.5", "vector:strength=1")
     speaker = tiny.local("llama", max_batch=16)
     run = hold(speaker, bank, **settings, budget=1.0, bank_dialogues=2, folder=tmp_path)
     [vector] = [arm for arm in run.compared if arm.kind == "vector"]
@@ -151,23 +152,23 @@ def test_a_local_model_is_compared_with_its_costs(tmp_path: Path) -> None:
     assert run.folder is not None
     again = hold(speaker, bank, **settings, budget=1.0, bank_dialogues=2, resume=run.folder)
     assert _without_episodes(again) == _without_episodes(run), "nothing was left to be done"
-    assert [trial.kind for trial in run.trials] == ["guidance", "guidance", "hold", "vector"]
+    assert [trial.kind for trial in run.trials] == ["guidance", "guidance", "attention_hold", "vector"]
     assert all(trial.cost.n == 2 for trial in run.trials)
     assert all(trial.recall is not None and trial.recall.n == 20 for trial in run.trials)
-    assert "recall lost" in write_hold_report(run.folder, run).read_text()
+    assert "recall lost" in write_comparison_report(run.folder, run).read_text()
     assert all(arm.bank is not None for arm in run.compared)
     assert len(run.compared) == 4
     acting = {arm.kind for arm in run.compared if arm.language is not None and (arm.language.kl.value or 0) > 0}
-    assert acting >= {"guidance", "hold"}
+    assert acting >= {"guidance", "attention_hold"}
 
 
 def test_all_arms_play_the_same_dialogues_and_no_two_stages_share_any() -> None:
     bank = Bank.load()
-    work = _Work(bank, None, HoldConfig(dialogues=30, tuning_dialogues=30))
-    arms = [Arm(NOTHING), Arm("prompt", (Prompt(),))]
+    work = _Work(bank, None, ComparisonConfig(dialogues=30, tuning_dialogues=30))
+    arms = [Arm(BASELINE), Arm("prompt", (Prompt(),))]
     tuning, held_out = (plan_arms(stage, arms, work.plan(stage)) for stage in (TUNING, HELD_OUT))
     for plain, held in zip(held_out[::2], held_out[1::2], strict=True):
-        assert plain.id.replace(NOTHING, "prompt") == held.id
+        assert plain.id.replace(BASELINE, "prompt") == held.id
         assert (plain.seed, plain.opener, plain.a.name, plain.b.name) == (
             held.seed, held.opener, held.a.name, held.b.name,
         )  # fmt: skip
@@ -181,13 +182,13 @@ def test_all_arms_play_the_same_dialogues_and_no_two_stages_share_any() -> None:
 def test_costs_are_measured_once_and_nothing_costs_nothing() -> None:
     kept: dict[str, Cost] = {}
     costs = Costs(tiny.local("llama", max_batch=16), ["Be brief.", "Be kind."], 8, 0, kept)
-    assert costs.of(Arm(NOTHING), tuning=True).loss == 0
+    assert costs.of(Arm(BASELINE), tuning=True).loss == 0
     first = costs.of(Arm("split", (SplitSoftmax(0.2),)), tuning=True)
     assert first.n == 4
     assert set(kept) == {"tuning/nothing", "tuning/split"}
-    assert costs.of(Arm("split", (Hold(),)), tuning=True) is first
+    assert costs.of(Arm("split", (AttentionHold(),)), tuning=True) is first
     assert costs.of(Arm("split", (SplitSoftmax(1.0),)), tuning=False).loss == 0
-    assert costs.recall(Arm(NOTHING), tuning=True).n == 20
+    assert costs.recall(Arm(BASELINE), tuning=True).n == 20
     assert costs.recall(Arm("deaf", (Anchor(1.0),)), tuning=True).loss is not None
     assert costs.recall(Arm("split", (SplitSoftmax(1.0),)), tuning=False).loss == 0
     assert "tuning/recall/deaf" in kept
@@ -209,9 +210,9 @@ def test_recall_is_asked_for_what_was_said_and_for_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("speaker", "names", "part"),
     [
-        (FakeModel(), ("hold",), "does not take control 'hold'"),
+        (FakeModel(), ("attention_hold",), "does not take control 'attention_hold'"),
         (FakeModel(), ("remainder",), "did you mean 'reminder'"),
-        (FakeModel(), ("hold:gain=2",), "does not take control 'hold'"),
+        (FakeModel(), ("attention_hold:gain=2",), "does not take control 'attention_hold'"),
         (FakeModel(), ("reminder:evrey=2",), "did you mean 'every'"),
         (FakeModel(), ("reminder:every",), "no form such as"),
     ],
@@ -228,5 +229,5 @@ def test_wrong_settings_are_named() -> None:
         hold(model(), Purpose.from_text('name = "a"\nsystem = "b"'))
 
 
-def _without_episodes(run: HoldRun) -> tuple[Any, ...]:
+def _without_episodes(run: ComparisonRun) -> tuple[Any, ...]:
     return run.trials, run.compared, run.versus, run.budget

@@ -149,7 +149,7 @@ def _any_act(game: Game, role: str, draw: Random) -> str:
 
 
 def _elicitation() -> dict[str, Start]:
-    from telic.games.scripted_talk import OpenAsker, OracleAsker, RandomAsker, say_directed
+    from telic.agents.scripted.talk import OpenAsker, OracleAsker, RandomAsker, say_directed
 
     def with_customer(asker: Callable[[int], Speak]) -> Start:
         def start(seed: int) -> Speak:
@@ -166,14 +166,14 @@ def _elicitation() -> dict[str, Start]:
 
 
 def _negotiation() -> dict[str, Start]:
-    from telic.games.scripted_bargain import concession_player, oracle_player, random_player
+    from telic.agents.scripted.bargain import concession_player, oracle_player, random_player
 
     players = {"random": random_player, "concession": concession_player, "oracle": oracle_player}
     return {name: _with_chance(player) for name, player in players.items()}
 
 
 def _sotopia() -> dict[str, Start]:
-    from telic.games.scripted_bargain import random_character
+    from telic.agents.scripted.bargain import random_character
 
     return {"random": _with_chance(random_character)}
 
@@ -187,18 +187,18 @@ def _with_chance(player: Callable[[Any, str, Random], str]) -> Start:
 
 
 def _decisions() -> dict[str, Start]:
-    from telic.games import scripted_dialop
+    from telic.agents.scripted import decisions
 
     def start(seed: int) -> Speak:
-        player: Any = scripted_dialop.RandomPlayer(seed)
+        player: Any = decisions.RandomPlayer(seed)
         return lambda game, role: str(player(game, role))
 
-    oracle: Any = scripted_dialop.OraclePlayer()
+    oracle: Any = decisions.OraclePlayer()
     return {"random": start, "oracle": lambda _: oracle}
 
 
 def _redteam() -> dict[str, Start]:
-    from telic.games.scripted_talk import Persuader, RandomTalker, Refuser
+    from telic.agents.scripted.talk import Persuader, RandomTalker, Refuser
 
     return {
         "random": RandomTalker,

@@ -1,110 +1,41 @@
-"""One forward pass over whatever the batch needs next: decoding rows and prompt chunks, end to end in one sequence."""
+"""One forward pass over whatever the batch needs next: decoding sequences and prompt chunks, laid end to end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from telic.errors import ModelError
-from telic.models.attention import IMPLEMENTATION, AttentionControl, Group, Pass, active
-from telic.models.base import Request
-from telic.models.cache import Arena, Segment, Shape
-from telic.models.control import Control, Insertion, Point, Row, Step
+from telic.models.control import Control, ControlBatch, ControlPoint
+from telic.models.local.attention import IMPLEMENTATION, AttentionControl, Group, Pass, active
+from telic.models.local.cache import Arena, Shape
+from telic.models.local.sequences import Sequence
 from telic.rendering import Span
 
-__all__ = ["Chunk", "Runner", "Track"]
-
-
-@dataclass(slots=True, eq=False)
-class Track:
-    """A row of the batch: its tokens, where its keys and values are, and what acts on it."""
-
-    tokens: list[int]
-    """The prompt, then the reply. Negative ids stand for inserted embeddings."""
-    row: Row
-    controls: tuple[Control, ...] = ()
-    readings: frozenset[str] = frozenset()
-    embeddings: dict[int, torch.Tensor] = field(default_factory=dict)
-    """Position to inserted embedding [hidden]."""
-    shift: Sequence[tuple[int, int]] = ()
-    """(token index, inserted before it), ascending: prompt tokens to positions."""
-    slot: int = -1
-    computed: int = 0
-    """Positions whose keys and values are in the arena."""
-    reused: tuple[Segment, ...] = ()
-    keep_from: int = 0
-    """First position whose logits are wanted."""
-    mass_L: torch.Tensor | None = None
-    """Sum over the reply's tokens of the attention mass on the system prompt, per layer."""
-    mass_count: int = 0
-    state: Any = None
-
-    def lay_out(self, insertions: Sequence[Insertion]) -> None:
-        """Lay out the prompt: its tokens, and what controls insert between them, in order where at one place."""
-        rendering = self.row.rendering
-        ordered = sorted(insertions, key=lambda item: item.index)
-        self.tokens, self.embeddings = [], {}
-        read = 0
-        for item in ordered:
-            self.tokens += rendering.token_ids[read : item.index]
-            read = max(read, item.index)
-            for vector in item.vectors:
-                self.embeddings[len(self.tokens)] = vector
-                # The same vector gets the same id, so that a cache is taken over only where it agrees.
-                self.tokens.append(-1 - hash(vector.detach().float().cpu().numpy().tobytes()) % 2**62)
-        self.tokens += rendering.token_ids[read:]
-        self.shift = [(item.index, len(item.vectors)) for item in ordered]
-        self.row.replies = self._earlier_replies()
-
-    def positions(self, span: Span) -> Span:
-        """A span of prompt tokens as positions."""
-        moved = sum(count for index, count in self.shift if index <= span.start)
-        moved_end = sum(count for index, count in self.shift if index < span.end)
-        return Span(span.start + moved, span.end + moved_end)
-
-    def replied(self, start: int, end: int) -> list[bool]:
-        """Which positions are of a reply, this one or an earlier one, or the token from which it starts."""
-        own = self.row.prompt_length - 1
-        if start >= own:
-            return [True] * (end - start)
-        return [p >= own or any(span.start <= p < span.end for span in self.row.replies) for p in range(start, end)]
-
-    def _earlier_replies(self) -> tuple[Span, ...]:
-        rendering = self.row.rendering
-        spans = [
-            self.positions(span)
-            for message, span in zip(rendering.messages, rendering.contents, strict=True)
-            if message.role == "assistant" and span
-        ]
-        return tuple(Span(max(span.start - 1, 0), span.end) for span in spans)
-
-    def system(self, kind: str) -> Span:
-        """Positions of the system prompt: `turn` or `content`."""
-        rendering = self.row.rendering
-        return self.positions(rendering.system_turn if kind == "turn" else rendering.system_content)
+__all__ = ["Chunk", "Runner", "control_key"]
 
 
 @dataclass(slots=True)
 class Chunk:
     """The tokens of one sequence that a pass computes: [start, end)."""
 
-    sequence: Track
+    sequence: Sequence
     start: int
     end: int
 
     @property
     def wanted(self) -> range:
         """Positions in the chunk whose logits are wanted."""
-        return range(max(self.start, self.sequence.keep_from), self.end)
+        return range(max(self.start, self.sequence.logits_from), self.end)
 
 
 @dataclass(slots=True)
 class _Residual:
     control: Control
-    step: Step
+    batch: ControlBatch
     index_N: torch.Tensor
 
 
@@ -123,11 +54,11 @@ class Runner:
         _check_supported(config)
         if not model._can_set_attn_implementation():
             raise ModelError(
-                f"{type(model).__name__} computes its attention in its own way, which the engine cannot see"
+                f"{type(model).__name__} has an attention implementation of its own, which the engine cannot observe"
             )
         model.set_attn_implementation(IMPLEMENTATION)
         if any(name.endswith(".sinks") for name, _ in model.named_parameters()):
-            raise ModelError(f"{type(model).__name__} has attention sinks, which the engine does not compute yet")
+            raise ModelError(f"{type(model).__name__} has attention sinks, which the engine does not support yet")
         self.device, self.dtype = model.device, model.dtype
         heads = int(config.num_attention_heads)
         self.arena = Arena(
@@ -145,7 +76,7 @@ class Runner:
             module.register_forward_hook(self._residual_hook(layer))
         model.get_output_embeddings().register_forward_pre_hook(self._keep_hidden)
 
-    def run(self, chunks: Sequence[Chunk]) -> list[torch.Tensor]:
+    def run(self, chunks: list[Chunk]) -> list[torch.Tensor]:
         """Compute chunks; returns float32 logits [wanted, vocabulary] for each.
 
         Chunks of one token must come first, in the order of their slots.
@@ -176,10 +107,10 @@ class Runner:
             chunk.sequence.computed = chunk.end
         return list(logits.split([len(c.wanted) for c in chunks])) if wanted else [logits[:0] for _ in chunks]
 
-    def _long(self, values: Sequence[int]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.long, device=self.device)
+    def _long(self, values: Iterable[int]) -> torch.Tensor:
+        return torch.tensor(list(values), dtype=torch.long, device=self.device)
 
-    def _inputs(self, tokens: list[int], positions: list[int], chunks: Sequence[Chunk]) -> dict[str, torch.Tensor]:
+    def _inputs(self, tokens: list[int], positions: list[int], chunks: list[Chunk]) -> dict[str, torch.Tensor]:
         if min(tokens) >= 0:
             return {"input_ids": self._long(tokens)[None]}
         embedded = self.model.get_input_embeddings()(self._long([max(t, 0) for t in tokens])).clone()
@@ -189,7 +120,7 @@ class Runner:
                 embedded[place] = sequence.embeddings[position].to(embedded)
         return {"inputs_embeds": embedded[None]}
 
-    def _groups(self, chunks: Sequence[Chunk]) -> list[Group]:
+    def _groups(self, chunks: list[Chunk]) -> list[Group]:
         """One group for all chunks of one token, then one for each longer chunk."""
         single = [c for c in chunks if c.end - c.start == 1]
         groups = [self._group(single, slice(0, len(single)))] if single else []
@@ -200,7 +131,7 @@ class Runner:
             offset += size
         return groups
 
-    def _group(self, chunks: Sequence[Chunk], tokens: slice) -> Group:
+    def _group(self, chunks: list[Chunk], tokens: slice) -> Group:
         first = chunks[0].sequence.slot
         rows = chunks[-1].sequence.slot - first + 1
         places = [c.sequence.slot - first for c in chunks]
@@ -211,8 +142,8 @@ class Runner:
         if rows != len(chunks):
             group.gather_N = self._long(places)
         controlled = _by_control(chunks, "attention")
-        spans = [chunk.sequence.system(control.span) for control, members in controlled for _, chunk in members]
-        read = [(p, c.sequence.system("content")) for p, c in zip(places, chunks, strict=True) if _attended(c)]
+        spans = [chunk.sequence.system_span(control.span) for control, members in controlled for _, chunk in members]
+        read = [(p, c.sequence.system_span("content")) for p, c in zip(places, chunks, strict=True) if _attended(c)]
         group.spanned = min(group.length, max((span.end for span in (*spans, *(span for _, span in read))), default=0))
         if read:
             group.reading_R_S = self._marked(rows, group.spanned, read)
@@ -220,7 +151,7 @@ class Runner:
             group.controls = [self._attention_control(c, members, places, group) for c, members in controlled]
         return group
 
-    def _marked(self, rows: int, keys: int, spans: Sequence[tuple[int, Span]]) -> torch.Tensor:
+    def _marked(self, rows: int, keys: int, spans: list[tuple[int, Span]]) -> torch.Tensor:
         """float32 [rows, keys]: 1 within each row's span."""
         marked = torch.zeros(rows, keys, device=self.device)
         for row, span in spans:
@@ -228,22 +159,22 @@ class Runner:
         return marked
 
     def _attention_control(
-        self, control: Control, members: Sequence[tuple[int, Chunk]], places: Sequence[int], group: Group
+        self, control: Control, members: list[tuple[int, Chunk]], places: list[int], group: Group
     ) -> AttentionControl:
         chunks = [chunk for _, chunk in members]
         index_R = self._long([places[index] for index, _ in members])
-        spans = [chunk.sequence.system(control.span) for chunk in chunks]
+        spans = [chunk.sequence.system_span(control.span) for chunk in chunks]
         span_R_S = self._marked(len(chunks), group.spanned, list(enumerate(spans)))
         after = group.position_R_Q[index_R] >= self._long([span.end for span in spans])[:, None]
-        return AttentionControl(control, self._step(chunks), index_R, span_R_S, after)
+        return AttentionControl(control, self._control_batch(chunks), index_R, span_R_S, after)
 
-    def _step(self, chunks: Sequence[Chunk]) -> Step:
+    def _control_batch(self, chunks: list[Chunk]) -> ControlBatch:
         position_N = self._long([p for c in chunks for p in range(c.start, c.end)])
         row_N = self._long([r for r, c in enumerate(chunks) for _ in range(c.start, c.end)])
-        reply_N = torch.tensor([p for c in chunks for p in c.sequence.replied(c.start, c.end)], device=self.device)
-        return Step([c.sequence.row for c in chunks], row_N, position_N, reply_N)
+        reply_N = torch.tensor([p for c in chunks for p in c.sequence.in_replies(c.start, c.end)], device=self.device)
+        return ControlBatch([c.sequence.context for c in chunks], row_N, position_N, reply_N)
 
-    def _residual_controls(self, chunks: Sequence[Chunk]) -> list[_Residual]:
+    def _residual_controls(self, chunks: list[Chunk]) -> list[_Residual]:
         offsets, offset = [], 0
         for chunk in chunks:
             offsets.append(offset)
@@ -251,7 +182,7 @@ class Runner:
         found = []
         for control, members in _by_control(chunks, "residual"):
             index = [offsets[i] + k for i, chunk in members for k in range(chunk.end - chunk.start)]
-            found.append(_Residual(control, self._step([chunk for _, chunk in members]), self._long(index)))
+            found.append(_Residual(control, self._control_batch([chunk for _, chunk in members]), self._long(index)))
         return found
 
     def _residual_hook(self, layer: int) -> Any:
@@ -262,7 +193,7 @@ class Runner:
             changed = hidden[0]
             for applied in self._residuals:
                 if applied.control.layers is None or layer in applied.control.layers:
-                    part = applied.control.residual(applied.step, layer, changed[applied.index_N])
+                    part = applied.control.residual(applied.batch, layer, changed[applied.index_N])
                     changed = changed.index_copy(0, applied.index_N, part.to(changed.dtype))
             return (changed[None], *output[1:]) if isinstance(output, tuple) else changed[None]
 
@@ -271,7 +202,7 @@ class Runner:
     def _keep_hidden(self, _module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
         self._last_hidden = inputs[0][0]
 
-    def _read(self, chunks: Sequence[Chunk], groups: Sequence[Group]) -> None:
+    def _read(self, chunks: list[Chunk], groups: list[Group]) -> None:
         """Take the readings of this pass."""
         place = 0
         for chunk in chunks:
@@ -298,23 +229,23 @@ def _attended(chunk: Chunk) -> bool:
     return "attention" in chunk.sequence.readings
 
 
-def control_key(request: Request) -> str:
-    """Names the forward pass of a request: the keys of the controls that act within it.
+def control_key(controls: Iterable[Control]) -> str:
+    """Name the forward pass under these controls: the keys of those that act within it.
 
-    Of those that steer from the state nothing is kept in a cache.
+    Of those that choose their prefix from the state nothing is kept in a cache.
     """
-    acting = (c for c in request.controls if c.points & _touched(c))
+    acting = (control for control in controls if control.points & _touched(control))
     return "|".join(key for control in acting if (key := control.key))  # empty: it only reads
 
 
-def _touched(control: Control) -> frozenset[Point]:
+def _touched(control: Control) -> frozenset[ControlPoint]:
     """The points at which a control changes what is kept of a forward pass."""
     return frozenset(
-        {"attention", "residual"} if control.steers_from_state else {"embeddings", "attention", "residual"}
+        {"attention", "residual"} if control.prefix_from_state else {"embeddings", "attention", "residual"}
     )
 
 
-def _by_control(chunks: Sequence[Chunk], point: str) -> list[tuple[Control, list[tuple[int, Chunk]]]]:
+def _by_control(chunks: list[Chunk], point: str) -> list[tuple[Control, list[tuple[int, Chunk]]]]:
     """Controls that act at a point, with the chunks that carry them, in an order that keeps each row's own."""
     found: dict[tuple[int, int], tuple[Control, list[tuple[int, Chunk]]]] = {}
     for index, chunk in enumerate(chunks):
@@ -324,22 +255,22 @@ def _by_control(chunks: Sequence[Chunk], point: str) -> list[tuple[Control, list
     return [found[key] for key in sorted(found, key=lambda key: key[0])]
 
 
-def _decoder_layers(model: Any, count: int) -> Sequence[torch.nn.Module]:
+def _decoder_layers(model: Any, count: int) -> list[torch.nn.Module]:
     for module in model.base_model.modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return list(module)
-    raise ModelError(f"{type(model).__name__}: found no list of {count} decoder layers; the engine cannot steer it")
+    raise ModelError(f"{type(model).__name__}: found no list of {count} decoder layers; the engine cannot run it")
 
 
 def _check_supported(config: Any) -> None:
     kind = getattr(config, "model_type", "?")
     if getattr(config, "attn_logit_softcapping", None):
-        raise ModelError(f"model type {kind!r} caps its attention logits, which the engine does not compute yet")
+        raise ModelError(f"model type {kind!r} caps its attention logits, which the engine does not support yet")
     types = set(getattr(config, "layer_types", None) or [])
     unknown = types - {"full_attention", "sliding_attention"}
     if unknown:
         raise ModelError(
-            f"model type {kind!r} has layers of type {sorted(unknown)[0]!r}; the engine computes none such"
+            f"model type {kind!r} has layers of type {sorted(unknown)[0]!r}, which the engine does not support"
         )
     if getattr(config, "num_kv_shared_layers", 0):
-        raise ModelError(f"model type {kind!r} shares keys between layers, which the engine does not compute yet")
+        raise ModelError(f"model type {kind!r} shares keys between layers, which the engine does not support yet")

@@ -1,0 +1,22 @@
+"""Comparing controls: which one holds a chatbot to its purpose best, at what cost in capability?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from telic.lazy import imports
+
+if TYPE_CHECKING:
+    from telic.comparison.config import ComparisonConfig
+    from telic.comparison.holding import ComparisonRun, hold
+
+__all__ = ["ComparisonConfig", "ComparisonRun", "hold"]
+
+__getattr__ = imports(
+    __name__,
+    {
+        "ComparisonConfig": "telic.comparison.config",
+        "ComparisonRun": "telic.comparison.holding",
+        "hold": "telic.comparison.holding",
+    },
+)

@@ -1,0 +1,271 @@
+"""Continuous batching: requests wait in a queue, get a slot, read their prompt, decode, and make room for the next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from telic.errors import Failure, ModelError
+from telic.models.compatibility import contrast_prompts
+from telic.models.local.admission import (
+    choose_prefixes,
+    compact,
+    copy_to_followers,
+    place_sequence,
+    prepare_sequences,
+    refuse_too_many,
+    stored,
+)
+from telic.models.local.cache import CachePool
+from telic.models.local.decoding import draw_tokens, has_nan_logits, score_tokens
+from telic.models.local.forward import Chunk, Runner
+from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
+from telic.models.request import FinishReason, Reply, Request
+from telic.rendering import Template
+
+__all__ = ["Engine"]
+
+PROMPT_CHUNK = 512
+"""Prompt tokens of one sequence read in one pass, which bounds the memory of the attention weights."""
+
+
+class Engine:
+    """Serves requests on one model, many at once.
+
+    Args:
+        runner: runs the forward passes.
+        template: renders dialogues.
+        max_batch: sequences that are computed together.
+        context: longest sequence, in tokens.
+        stop_ids: tokens that end a reply.
+        pass_tokens: prompt tokens read in one pass over all sequences, about: fewer bring the first of many requests to
+            its first token sooner, more are read a little faster in all. A sequence reads `PROMPT_CHUNK` at most.
+        pool: keeps the sessions' caches within a budget.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        template: Template,
+        *,
+        max_batch: int,
+        context: int,
+        stop_ids: frozenset[int],
+        pool: CachePool,
+        pass_tokens: int = 1024,
+    ) -> None:
+        self.runner, self.template = runner, template
+        self.max_batch, self.context, self.stop_ids, self.pool = max_batch, context, stop_ids, pool
+        self.pass_tokens = pass_tokens
+        self.queue: deque[RequestState] = deque()
+        """Requests that have no slot yet."""
+        self.active: list[RequestState] = []
+        """Requests whose sequences are in the batch."""
+        self._sequences: list[Sequence] = []
+        """The batch: all sequences of the active requests, in the order of their slots."""
+        self._done: list[RequestState] = []
+        self._arrived = 0
+        self.passes = 0
+        """Forward passes so far."""
+        self.decoded_rows = 0
+        """Tokens drawn so far; over `passes * max_batch` this is the batch's occupancy."""
+
+    def submit(
+        self, request: Request, on_reply: Callable[[Reply], None] | None = None, forced: tuple[int, ...] = ()
+    ) -> RequestState:
+        """Queue a request; `on_reply` is called with its reply. With `forced` tokens, these are scored instead."""
+        self._arrived += 1
+        state = RequestState(request, on_reply, forced, self._arrived)
+        self.queue.append(state)
+        return state
+
+    def step(self) -> list[RequestState]:
+        """Run one pass, and return the requests that it completed.
+
+        Their `on_reply` is called last, when the engine is between passes: it may submit further requests, or even wait
+        for some of its own.
+        """
+        self._done = []
+        self._admit()
+        if self.active:
+            self._run_pass()
+        done, self._done = self._done, []
+        for state in done:
+            if state.on_reply is not None and state.reply is not None:
+                state.on_reply(state.reply)
+        return done
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing left to do."""
+        return not self.active and not self.queue
+
+    def cancel(self, state: RequestState) -> None:
+        """Drop a request; its reply never comes."""
+        if state in self.queue:
+            self.queue.remove(state)
+        elif state in self.active:
+            self._release(state)
+
+    def reset(self) -> None:
+        """Drop all requests, as after an interruption."""
+        self.queue.clear()
+        self.active.clear()
+        self._sequences.clear()
+
+    def _admit(self) -> None:
+        """Move requests from the queue into the batch while there are free slots."""
+        taken = {sequence.slot for sequence in self._sequences}
+        free = [slot for slot in range(self.max_batch) if slot not in taken]
+        while self.queue and free:
+            state = self.queue.popleft()
+            try:
+                contrast = contrast_prompts(state.request)
+                refuse_too_many(state.request, contrast, self.max_batch)
+                if len(contrast) >= len(free):  # not enough slots yet for all its sequences
+                    self.queue.appendleft(state)
+                    break
+                prepare_sequences(state, contrast, self.template, self.pool)
+            except ModelError as error:
+                self._finish(state, "error", error.failure)
+                continue
+            longest = max(sequence.prompt_length for sequence in state.sequences)
+            if longest + max(1, len(state.forced)) > self.context:
+                self._finish(state, "context")
+                continue
+            for sequence in state.sequences:
+                place_sequence(sequence, free.pop(0), self._sequences, self.runner.arena)
+                self._sequences.append(sequence)
+            self.active.append(state)
+        compact(self._sequences, self.runner.arena)
+        self.runner.arena.fit(max((len(sequence.tokens) for sequence in self._sequences), default=0))
+
+    def _run_pass(self) -> None:
+        chunks = self._schedule()
+        logits = self.runner.run(chunks)
+        self.passes += 1
+        copy_to_followers(self._sequences, self.runner.arena)
+        for state in list(self.active):
+            if state.awaits_prefix and state.up_to_date:
+                choose_prefixes(state, self.template, self.runner.arena)
+                if state.primary.prompt_length + max(1, len(state.forced)) > self.context:
+                    self._finish(state, "context")
+        computed: dict[Sequence, range] = {}
+        for chunk, logits_W_V in zip(chunks, logits, strict=True):
+            if chunk.wanted:  # else its prompt goes on, or has just got a prefix
+                chunk.sequence.pending_logits.append(logits_W_V)
+                computed[chunk.sequence] = chunk.wanted
+        self._use_logits(computed)
+
+    def _schedule(self) -> list[Chunk]:
+        """What each sequence computes next: single tokens, in the order of their slots; then prompts, as they came."""
+        single: list[Chunk] = []
+        longer: list[Chunk] = []
+        budget = self.pass_tokens
+        for state in sorted(self.active, key=lambda state: state.arrival):
+            for sequence in state.sequences:
+                if sequence.status is SequenceStatus.FOLLOWING or sequence.up_to_date:
+                    continue
+                end = min(len(sequence.tokens), sequence.computed + PROMPT_CHUNK)
+                size = end - sequence.computed
+                if size == 1:
+                    single.append(Chunk(sequence, sequence.computed, end))
+                elif budget > 0:
+                    budget -= size
+                    longer.append(Chunk(sequence, sequence.computed, end))
+        return sorted(single, key=lambda chunk: chunk.sequence.slot) + longer
+
+    def _use_logits(self, computed: dict[Sequence, range]) -> None:
+        """Score or draw the next token of every request whose sequences have all come up to it.
+
+        Args:
+            computed: positions whose logits this pass has computed, by sequence.
+        """
+        ready: list[RequestState] = []
+        for state in list(self.active):
+            if state.forced and not state.contrast_sequences:
+                if positions := computed.get(state.primary):
+                    self._score(state, positions)
+            elif state.up_to_date and all(sequence.pending_logits for sequence in state.sequences):
+                if state.forced:
+                    self._score(state, range(state.primary.prompt_length - 1, len(state.primary.tokens)))
+                else:
+                    ready.append(state)
+        if ready:
+            self.decoded_rows += len(ready)
+            self._decode(ready)
+
+    def _decode(self, states: list[RequestState]) -> None:
+        broken = [state for state in states if has_nan_logits(state)]
+        for state in broken:
+            self._finish(state, "error", Failure("model", "nan_logits", "the model returned NaN logits"))
+        if broken:
+            self.runner.arena.scrub({sequence.slot: sequence.computed for sequence in self._sequences})
+        states = [state for state in states if state.reply is None]
+        if states:
+            for state, token in zip(states, draw_tokens(states), strict=True):
+                self._take(state, token)
+
+    def _score(self, state: RequestState, positions: range) -> None:
+        score_tokens(state, positions)
+        if positions.stop == len(state.primary.tokens):
+            self._finish(state, "length")
+
+    def _take(self, state: RequestState, token: int) -> None:
+        """Add a token to a reply, and end the reply if it is complete."""
+        sampling = state.request.sampling
+        for sequence in state.sequences:
+            sequence.append(token)
+        if token in self.stop_ids and not sampling.ignore_eos:
+            self._finish(state, "stop")
+            return
+        count = len(state.generated)
+        last = count >= sampling.max_new_tokens or len(state.primary.tokens) >= self.context
+        if sampling.stop or last or state.on_reply is None:
+            state.text = self._text(state.generated)
+        cut = min((at for at in map(state.text.find, sampling.stop) if at >= 0), default=-1)
+        if cut >= 0:
+            state.text = state.text[:cut]
+            self._finish(state, "stop")
+        elif count >= sampling.max_new_tokens:
+            self._finish(state, "length")
+        elif last:
+            self._finish(state, "context")
+
+    def _text(self, tokens: list[int]) -> str:
+        # Some tokenizers tidy up spaces unless told not to, and the text would not be what the model said.
+        decode = self.template.tokenizer.decode
+        return str(decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _finish(self, state: RequestState, finish: FinishReason, failure: Failure | None = None) -> None:
+        """Give a request its reply, keep what was read of it for its session, and release its slots."""
+        tokens = state.generated
+        if finish == "stop" and tokens and tokens[-1] in self.stop_ids and not state.request.sampling.ignore_eos:
+            state.text = self._text(tokens[:-1])
+        state.reply = state.make_reply(finish, failure)
+        if state in self.active:
+            if finish != "error" and state.request.keep:
+                for sequence in state.sequences:
+                    self._keep(sequence)
+            self._release(state)
+        self._done.append(state)
+
+    def _keep(self, sequence: Sequence) -> None:
+        """Bring the session's cache up to date."""
+        if sequence.cache is None:
+            return
+        before = sequence.state_before_prefix
+        sequence.cache.control_state = sequence.context.control_state if before is None else before
+        kept = sequence.cache_before_prefix or stored(sequence, sequence.computed, self.runner.arena)
+        sequence.cache.key_values = kept
+        self.pool.touch(kept)
+
+    def _release(self, state: RequestState) -> None:
+        self.active.remove(state)
+        for sequence in state.sequences:
+            sequence.status = SequenceStatus.FINISHED
+            self._sequences.remove(sequence)
+        for waiting in self._sequences:
+            if waiting.leader in state.sequences:  # gone before it had read the prompt: the follower reads it
+                waiting.cached, waiting.reused = 0, ()
+                waiting.start_reading(0)

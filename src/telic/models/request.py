@@ -1,0 +1,154 @@
+"""Requests in, replies out: what is asked of a model, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from telic.dialogue import Message
+from telic.errors import ConfigError, Failure, FailureKind
+from telic.models.control import Control
+from telic.models.session_cache import SessionCache
+
+__all__ = [
+    "READINGS",
+    "Continuation",
+    "FinishReason",
+    "OnReply",
+    "Reply",
+    "Request",
+    "Sampling",
+    "ScoredContinuation",
+]
+
+FinishReason = Literal["stop", "length", "context", "error"]
+"""Why a reply ended: the model stopped, `max_new_tokens` was reached, the context is full, or the model failed."""
+
+READINGS = frozenset({"state", "attention"})
+"""What can be read off a reply: `state`, the last hidden state at the reply's start; `attention`, the mass of
+attention on the system prompt per layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a reply is drawn."""
+
+    max_new_tokens: int = 256
+    """Upper limit on the tokens of the reply."""
+    temperature: float = 1.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    """Nucleus: the smallest set of tokens with at least this mass."""
+    top_k: int = 0
+    """Keep the k most likely tokens; 0 keeps all."""
+    seed: int | None = None
+    """Same seed, same prompt, same reply, whatever else is in the batch; None draws a fresh one."""
+    stop: tuple[str, ...] = ()
+    """Strings that end the reply; they are not part of it."""
+    logprobs: bool = False
+    """Return the log-probability of every token drawn, under the distribution before temperature and nucleus."""
+    ignore_eos: bool = False
+    """Go on to `max_new_tokens` whatever the model says (for benchmarks of equal work)."""
+
+    def __post_init__(self) -> None:
+        checks = {
+            "max_new_tokens": (self.max_new_tokens >= 1, "at least 1"),
+            "temperature": (self.temperature >= 0, "0 or more"),
+            "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
+            "top_k": (self.top_k >= 0, "0 or more"),
+        }
+        for name, (good, expected) in checks.items():
+            if not good:
+                raise ConfigError(f"sampling: {name} is {getattr(self, name)!r}; expected {expected}")
+
+
+@dataclass(slots=True)
+class Request:
+    """One reply to be generated: what the model sees, how to draw, what bends it, what to read off it."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    controls: tuple[Control, ...] = ()
+    readings: frozenset[str] = frozenset()
+    """A subset of `READINGS`."""
+    cache: SessionCache | None = None
+    """The session's: what it holds is not read again, and it is brought up to date after the reply."""
+    keep: bool = True
+    """Whether the cache is brought up to date; False for a branch that is thrown away."""
+    choices: tuple[str, ...] = ()
+    """The reply must be one of these: drawn by their likelihood, at the sampling's temperature."""
+    prefix: str = ""
+    """What the reply starts with; the text of the reply does not repeat it."""
+
+    def __post_init__(self) -> None:
+        if self.choices and (self.prefix or not all(self.choices) or len(set(self.choices)) < len(self.choices)):
+            raise ConfigError(f"choices are {self.choices!r}; expected different texts, none empty, and no prefix")
+        unknown = self.readings - READINGS
+        if unknown:
+            raise ConfigError(f"unknown reading {sorted(unknown)[0]!r}; known: {', '.join(sorted(READINGS))}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model said to one request."""
+
+    text: str
+    finish: FinishReason
+    prompt_tokens: int = 0
+    """Tokens in the prompt, cached ones included."""
+    cached_tokens: int = 0
+    """Tokens of the prompt that were not computed again."""
+    new_tokens: int = 0
+    """Tokens generated."""
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] | None = None
+    state: Any = None
+    """float32 array [hidden]: last hidden state of the prompt's last token, when asked for."""
+    attention: Any = None
+    """float32 array [layers]: attention mass on the system prompt, mean over heads and the reply's tokens."""
+    failure: Failure | None = None
+    """Why there is no usable reply: with `finish == "error"`, or where the prompt left no room for one."""
+    seed: int | None = None
+    """The seed that was used: drawn, when the request had none."""
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    """What a control decided on before the reply: a planner's `state`, `action` and `act`."""
+
+    def __post_init__(self) -> None:
+        # Whoever made it, no reply is without a usable text and without the reason.
+        if self.failure is None and self.finish == "error":
+            object.__setattr__(self, "failure", Failure("model", "exception", "the model gave no reason"))
+        if self.failure is None and self.finish == "context" and not self.text:
+            detail = "no room for a reply in the model's context"
+            object.__setattr__(self, "failure", Failure("model", "context_full", detail))
+
+    def __str__(self) -> str:
+        return self.text
+
+    def failed(self, kind: FailureKind, detail: str) -> Reply:
+        """The same reply marked as failed."""
+        return replace(self, finish="error", failure=Failure("model", kind, detail))
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A text whose likelihood is asked for, as the assistant's reply to `messages`."""
+
+    messages: tuple[Message, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredContinuation:
+    """Log-likelihood of a continuation."""
+
+    logprob: float
+    """Sum over the continuation's tokens, in nats."""
+    tokens: int
+    """Number of tokens summed over."""
+    greedy: bool
+    """Whether every token was the model's most likely one."""
+
+
+OnReply = Callable[[int, Reply], Iterable[Request] | None]
+"""Called with the index of a request and its reply; may return further requests."""

@@ -1,0 +1,82 @@
+"""Self-contained report pages: escaped HTML, inline CSS, inline SVG; light and dark, wide and narrow.
+
+Text is escaped unless it is `Html`, which only this package makes: a transcript cannot break out of the page.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+from telic.reports.theme import style_sheet
+
+__all__ = ["Html", "details", "element", "page", "section", "table", "tiles"]
+
+VOID = frozenset({"br", "hr", "meta"})
+
+
+class Html(str):
+    """Markup that is safe to put into a page as it is."""
+
+    __slots__ = ()
+
+
+def element(tag: str, *children: str, **attributes: str | bool) -> Html:
+    """An element. Children that are not `Html` are escaped, and so are attributes; `class_` gives `class`."""
+    written = ""
+    for name, value in attributes.items():
+        key = name.rstrip("_").replace("_", "-")
+        if value is True:
+            written += f" {key}"
+        elif value is not False:
+            written += f' {key}="{html.escape(value)}"'
+    if tag in VOID:
+        return Html(f"<{tag}{written}>")
+    return Html(f"<{tag}{written}>{_join(children)}</{tag}>")
+
+
+def section(title: str, *children: str) -> Html:
+    """A titled section."""
+    return element("section", element("h2", title), *children)
+
+
+def details(summary: str, *children: str) -> Html:
+    """A part that opens on a click."""
+    return element("details", element("summary", summary), *children)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> Html:
+    """A table that scrolls sideways where it does not fit; its first column names the rows."""
+    body = [element("tr", *(element("td" if i else "th", cell) for i, cell in enumerate(row))) for row in rows]
+    head = element("tr", *(element("th", cell, scope="col") for cell in header))
+    inner = [element("thead", head), element("tbody", *body)]
+    if caption:
+        inner.insert(0, element("caption", caption))
+    return element("div", element("table", *inner), class_="scroll", tabindex="0")
+
+
+def tiles(items: Iterable[tuple[str, str]]) -> Html:
+    """Key figures side by side: label and value."""
+    return element(
+        "dl",
+        *(element("div", element("dt", label), element("dd", value)) for label, value in items),
+        class_="tiles",
+    )
+
+
+def page(title: str, lead: str, *sections: str) -> str:
+    """The whole page as text. It loads nothing: no script, no style sheet, no image, no font."""
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        element("style", Html(style_sheet())),
+    )
+    header = element("header", element("h1", title), element("p", lead, class_="lead"))
+    body = element("body", element("main", header, *sections))
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _join(children: Iterable[str]) -> str:
+    return "".join(child if isinstance(child, Html) else html.escape(child) for child in children)
