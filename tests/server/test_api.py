@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from telic.models import FakeModel, Sampling, ScriptedModel
 from telic.purpose import Purpose, SamplingDefaults
-from telic.server.store import Addition
+from telic.server.records import NewTurns
 from tests.server.conftest import PURPOSE, Start
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
@@ -125,7 +125,7 @@ def test_messages_in_parts_and_the_clients_own_system_message(start: Start) -> N
         "One two",
     ], "the purpose always goes first"
     refusing = start(ScriptedModel(lambda messages: "Yes."), client_system="refuse")
-    with refusing.client() as client, pytest.raises(openai.BadRequestError, match="its purpose has one"):
+    with refusing.client() as client, pytest.raises(openai.BadRequestError, match="because its purpose has one"):
         client.chat.completions.create(model="m", messages=said)
 
 
@@ -152,7 +152,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"messages": [{"role": "tool", "content": "x"}]}, "messages", "'system', 'developer', 'user' or 'assistant'"),
     ({"messages": [{"role": "user", "content": None}]}, "messages", "string"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "messages", "'text'"),
-    ({"messages": [*HELLO, {"role": "assistant", "content": "Hi"}]}, "messages", "end with what the user says"),
+    ({"messages": [*HELLO, {"role": "assistant", "content": "Hi"}]}, "messages", "expected a message from the user"),
     ({"messages": HELLO * 300}, "messages", "expected at most 256"),
     ({"messages": HELLO, "n": 0}, "n", "greater than or equal to 1"),
     ({"messages": HELLO, "n": 9}, "n", "at most 8"),
@@ -167,7 +167,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"messages": HELLO, "stop": ["x"] * 17}, "stop", ""),
     ({"messages": HELLO, "stop": [""]}, "stop", ""),
     ({"messages": HELLO, "user": "a\nb"}, "user", "control characters"),
-    ({"messages": HELLO, "logprobs": True}, "logprobs", "cannot be had"),
+    ({"messages": HELLO, "logprobs": True}, "logprobs", "no log-probabilities"),
     ({"messages": HELLO, "tools": [{"type": "function"}]}, "tools", "does not support tools"),
     ({"messages": HELLO, "response_format": {"type": "json_object"}}, "response_format", "does not support"),
     ({"messages": HELLO, "frequency_penalty": 0.5}, "frequency_penalty", "does not support"),
@@ -199,8 +199,8 @@ def test_a_model_that_fails_and_a_bug_are_told_apart_and_nothing_is_kept(start: 
             with pytest.raises(openai.InternalServerError, match="the model failed to reply: the script has no reply"):
                 client.chat.completions.create(model="m", messages=said, stream=stream)
         assert list(served.service.store.episodes()) == []
-        served.service.begin = None  # type: ignore[method-assign,assignment]
-        with pytest.raises(openai.InternalServerError, match="its log says how") as failed:
+        served.service.chat = None  # type: ignore[assignment]
+        with pytest.raises(openai.InternalServerError, match="see the server's log") as failed:
             client.chat.completions.create(model="m", messages=HELLO)
         assert "NoneType" not in str(failed.value)
 
@@ -208,16 +208,16 @@ def test_a_model_that_fails_and_a_bug_are_told_apart_and_nothing_is_kept(start: 
 def test_the_store_failing_is_no_acknowledged_turn(start: Start) -> None:
     served = start(ScriptedModel(lambda messages: "Hi there!"))
 
-    def fail(addition: Addition) -> None:
+    def fail(new: NewTurns) -> None:
         raise OperationalError("insert", {}, OSError("disk full"))
 
-    served.service.store.add = fail  # type: ignore[method-assign]
+    served.service.store.sync.add = fail  # type: ignore[method-assign]
     with served.http() as http:
         whole = http.post("/v1/chat/completions", json={"messages": HELLO})
         assert whole.status_code == 503
-        assert "could not be kept" in whole.json()["error"]["message"]
+        assert "could not be stored" in whole.json()["error"]["message"]
         streamed = http.post("/v1/chat/completions", json={"messages": HELLO, "stream": True}).text
-    assert "could not be kept" in streamed.splitlines()[-2]
+    assert "could not be stored" in streamed.splitlines()[-2]
     assert 'finish_reason":"stop' not in streamed
     assert "[DONE]" not in streamed
 

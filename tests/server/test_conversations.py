@@ -120,14 +120,14 @@ def test_a_conversation_may_be_named_by_its_own_user_only(start: Start) -> None:
         one.say("And?", extra_body={"conversation": one.id})
         foreign = Chat(bob)
         foreign.messages = list(one.messages)
-        with pytest.raises(openai.NotFoundError, match="no such conversation of this user"):
+        with pytest.raises(openai.NotFoundError, match="this user has no such conversation"):
             foreign.say("Mine?", extra_headers={CONVERSATION: one.id})
         foreign.messages = list(one.messages)
         foreign.say("Mine?")
         assert foreign.id not in (one.id, two.id), "the same words of another user are another conversation"
         sub = Chat(ann, user="child")
         sub.say("Hello", seed=1)
-        users = served.service.store.users()
+        users = served.service.store.sync.users()
     assert users == {"ann": 2, "ann/child": 1, "bob": 1}
 
 
@@ -186,7 +186,7 @@ def test_a_client_that_leaves_before_the_first_word_can_ask_again(start: Start, 
         http.post("/v1/chat/completions", json=body)
     assert ["Hello", "word0 word1 word2 "] in kept(served).values()
     # a request counts until its last byte is out, which is after the client has read it
-    wait_for(lambda: served.service.limits.under_way == 0)
+    wait_for(lambda: served.service.limits.active == 0)
 
 
 def test_a_user_takes_their_conversations_along_and_has_them_deleted(start: Start) -> None:
@@ -268,11 +268,11 @@ def test_listeners_hear_of_what_was_kept_and_controls_change_from_the_next_turn(
     model = FakeModel()
     served = start(model)
     heard: list[str] = []
-    served.service.listeners.append(lambda addition: heard.append(addition.turns[-1].role))
+    served.service.store.listeners.append(lambda new: heard.append(new.turns[-1].role))
     with served.client() as client:
         chat, other = Chat(client), Chat(client)
         chat.say("Hello")
-        served.service.set_controls([build({"name": "prompt", "text": "Be kind."})], chat.id)
+        served.service.controls.set([build({"name": "prompt", "text": "Be kind."})], chat.id)
         chat.say("Why?")
         assert "Be kind." in model.seen[-1][0].content
         other.say("Hello there")

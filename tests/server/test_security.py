@@ -1,4 +1,4 @@
-"""What hostile clients may try, over a real socket: each attempt is answered in form, none is believed.
+"""Attempts of hostile clients, over a real socket: each gets a response in OpenAI's form, and none succeeds.
 
 TELIC_FUZZ sets the number of attempts per test; `pytest -s` shows how many there were, and how they were answered.
 """
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from telic.models import ScriptedModel
 from telic.server import Keys, ServeConfig
-from telic.server.guard import LOCAL_HOSTS
+from telic.server.middleware import LOCAL_HOSTS
 from tests.server.conftest import Served, serving
 
 ATTEMPTS = int(os.environ.get("TELIC_FUZZ", "60"))
@@ -260,5 +260,5 @@ def test_nothing_was_written_beside_the_store(served: Served) -> None:
     """Last: whatever was tried, there is one database, and it is whole."""
     path = Path(served.service.config.store)
     assert {file.name.removeprefix(path.name) for file in path.parent.iterdir()} <= {"", "-wal", "-shm"}
-    with served.service.store.engine.connect() as connection:
+    with served.service.store.sync.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"

@@ -21,7 +21,7 @@ def shares(page: Page) -> list[str]:
 def test_a_chat_is_streamed_read_and_kept_and_script_in_it_is_text(tiny: Dashboard, opened: Open) -> None:
     page = opened(tiny.url)
     assert page.url == f"{tiny.url}/dashboard/"
-    page.get_by_text("Say something to begin.").wait_for()
+    page.get_by_text("Send a message to begin.").wait_for()
     say(page, SCRIPT, 1)
     assert page.locator(".turn.user .words").inner_text() == SCRIPT
     assert page.locator(".turn script, .turn img").count() == 0
@@ -55,7 +55,7 @@ def test_an_earlier_reply_shows_what_was_believed_then_and_how_far_it_has_drifte
     second, level = shares(page), page.locator(".gauge strong").inner_text()
     assert first != second
     assert re.fullmatch(r"\d+%", level)
-    page.get_by_role("button", name="Reply 1: show what was read at it").click()
+    page.get_by_role("button", name="Reply 1: show its readings").click()
     page.get_by_text("reply 1 of 2").wait_for()
     assert shares(page) == first
     bar = page.locator(".bars").get_by_role("button", name=f"Reply 2: {level}")
@@ -82,7 +82,7 @@ def test_pin_regenerate_compare_keep_unpin(tiny: Dashboard, opened: Open) -> Non
     page.get_by_role("button", name="Regenerate reply 1, and compare").click()
     keep = page.get_by_role("button", name="Keep the regenerated answer")
     keep.wait_for()
-    page.get_by_text("Beliefs, from the one to the other").wait_for()
+    page.get_by_text("Beliefs, from old to new").wait_for()
     answers = page.locator(".answer")
     assert answers.first.locator(".words").inner_text() == old
     assert answers.first.locator(".tag").inner_text() == "no pins"
@@ -123,7 +123,7 @@ def test_without_pins_one_may_regenerate_beside_them_and_keep_the_old_answer(tin
     old = page.locator(".turn.bot .words").inner_text()
     assert page.locator(".turn.bot .tag").first.inner_text() == "you: female"
     page.get_by_role("button", name="Regenerate reply 1 without pins, and compare").click()
-    page.get_by_text("Beliefs, from the one to the other").wait_for()
+    page.get_by_text("Beliefs, from old to new").wait_for()
     assert page.locator(".answer").last.locator(".tag").inner_text() == "no pins"
     assert page.get_by_role("button", name="Send").is_disabled()
     page.get_by_role("button", name="Keep the old answer").click()
@@ -145,7 +145,7 @@ def test_thumbs_and_edits_are_kept_and_the_chat_goes_on_from_the_edit(tiny: Dash
     before = page.url.rpartition("/")[2]
     page.get_by_role("button", name="Edit reply 1").click()
     page.get_by_label("Edited reply").fill("I am Mia. <b>Where to?</b>")
-    page.get_by_role("button", name="Keep the edit").click()
+    page.get_by_role("button", name="Save edit").click()
     page.get_by_text("edited by you").wait_for()
     page.wait_for_function("before => !location.href.endsWith(before)", arg=before)
     assert page.locator(".turn.bot .words").inner_text() == "I am Mia. <b>Where to?</b>"

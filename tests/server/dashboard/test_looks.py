@@ -87,7 +87,7 @@ def test_all_is_done_with_the_keyboard(tiny: Dashboard, opened: Open) -> None:
     assert [one for one in found if not one["seen"]] == []
     names = [one["name"] for one in found]
     for name in (
-        "To the content", "Runs", "Colours", "New conversation", "Reply 1 is good", "Edit reply 1", "Your message",
+        "Skip to content", "Runs", "Colours", "New conversation", "Reply 1 is good", "Edit reply 1", "Your message",
         "Regenerate reply 1, and compare", "Send", "Pin your age “child” as likely", "Strength of pins",
         "Pin its own socioeconomic status “high” as unlikely", "Ask the probes",
     ):  # fmt: skip

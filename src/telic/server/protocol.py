@@ -1,8 +1,8 @@
-"""OpenAI's chat completions on the wire: what a request may say, and how a reply is put.
+"""The requests and responses of OpenAI's chat completions.
 
-Whatever would change what is said, and cannot be honoured, is refused. What changes nothing essential (a sampler of
-another engine, a hint about caching) is let pass, so that clients of OpenAI and of llama.cpp work unchanged; the
-answer's header `X-Telic-Ignored` lists it.
+A field that would change the reply and is not supported is refused. A field that changes nothing essential (a sampler
+of another engine, a hint about caching) is ignored, so clients of OpenAI and of llama.cpp work unchanged. The header
+`X-Telic-Ignored` of the response lists it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from telic.dialogue import Message
 from telic.models import Reply, Sampling
-from telic.server.problems import ApiError
+from telic.server.errors import ApiError
 
-__all__ = ["ChatRequest", "Header", "chunk", "completion", "finish_of", "logprobs_of", "parse_request", "usage_of"]
+__all__ = [
+    "ChatMessage",
+    "ChatRequest",
+    "ResponseMetadata",
+    "chat_completion",
+    "chat_completion_chunk",
+    "finish_reason",
+    "parse_request",
+    "token_logprobs",
+    "usage",
+]
 
 MAX_STOP = 16
 """Most stop strings of a request."""
+MAX_IGNORED = 16
+"""Most ignored fields that a response lists."""
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
 _USER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
@@ -42,33 +54,33 @@ class _Part(BaseModel):
 
 
 class TextPart(_Part):
-    """A part of a message; no other kind can be read."""
+    """A part of a message; other kinds of parts are not supported."""
 
     type: Literal["text"]
     text: str
 
 
 class ChatMessage(_Part):
-    """A message of the request."""
+    """A message of a request."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
 
     @property
     def message(self) -> Message:
-        """The message as the rest of Telic knows it."""
+        """The message as a `telic.dialogue.Message`."""
         text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
         return Message(role="system" if self.role == "developer" else self.role, content=text)
 
 
 class StreamOptions(_Part):
-    """How a stream ends."""
+    """Options of a streamed response."""
 
     include_usage: bool = False
 
 
 class ResponseFormat(_Part):
-    """No form but plain text can be promised."""
+    """Format of the reply; only plain text is supported."""
 
     type: Literal["text"]
 
@@ -78,18 +90,18 @@ class ChatRequest(_Part):
 
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
     model: str | None = None
-    """Any name will do: a server has one model."""
+    """Ignored: a server has one model."""
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1)] | None = None
     max_tokens: Annotated[Int64, Field(ge=-1)] | None = None
     max_completion_tokens: Annotated[Int64, Field(ge=-1)] | None = None
     n_predict: Annotated[Int64, Field(ge=-1)] | None = None
-    """llama.cpp's name of it."""
+    """llama.cpp's name for `max_tokens`."""
     temperature: Annotated[float, Field(ge=0, le=100)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Int64 | None = None
-    """llama.cpp's and vLLM's; 0 and below: all tokens."""
+    """An extension of llama.cpp and vLLM; 0 and below: all tokens."""
     seed: Int64 | None = None
     stop: str | Annotated[list[Stop], Field(max_length=MAX_STOP)] | None = None
     logprobs: bool | None = None
@@ -105,76 +117,84 @@ class ChatRequest(_Part):
     grammar: Literal[""] | None = None
     json_schema: Annotated[dict[str, Any], Field(max_length=0)] | None = None
     user: str | None = None
-    """Who speaks through the client; conversations of different users have nothing in common."""
+    """The client's user; conversations of different users are separate."""
     safety_identifier: str | None = None
-    """OpenAI's newer name of it."""
+    """OpenAI's newer name for `user`."""
     conversation: str | None = None
-    """An extension: the conversation that goes on, as an answer's `X-Telic-Conversation` named it."""
+    """An extension: the conversation to continue, by the id in a response's header `X-Telic-Conversation`."""
 
     @field_validator("messages")
     @classmethod
-    def _ends_with_the_other_side(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
+    def _check_last_role(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
         if messages[-1].role == "assistant":
-            raise ValueError("the last message is the assistant's; end with what the user says")
+            raise ValueError("the last message is from the assistant; expected a message from the user")
         return messages
 
     @field_validator("user", "safety_identifier")
     @classmethod
-    def _is_a_name(cls, name: str | None) -> str | None:
+    def _check_user(cls, name: str | None) -> str | None:
         if name and not _USER.fullmatch(name):
-            raise ValueError("expected up to 200 characters, no control characters among them")
+            raise ValueError("expected up to 200 characters without control characters")
         return name
 
     @property
     def ignored(self) -> list[str]:
-        """Fields that nothing was made of."""
+        """Names of the fields that are ignored."""
         extra = {*(self.model_extra or {})}
         for message in self.messages:
             extra |= {f"messages_{name}" for name in message.model_extra or {}}
-        return sorted(name for name in extra if _NAME.fullmatch(name))[:MAX_STOP]  # it goes into a header
+        return sorted(name for name in extra if _NAME.fullmatch(name))[:MAX_IGNORED]
 
     def sampling(self, base: Sampling, limit: int) -> Sampling:
-        """How the reply is drawn: the purpose's way, but for what the request says.
+        """Apply the request's sampling options to the purpose's.
+
+        Args:
+            base: the purpose's options.
+            limit: most tokens that a request may ask for.
 
         Raises:
-            ApiError: more tokens are asked for than `limit`.
+            ApiError: the request asks for more tokens.
         """
-        asked = next((n for n in (self.max_completion_tokens, self.max_tokens, self.n_predict) if n is not None), -1)
-        if asked > limit or asked == 0:
-            raise ApiError(400, f"max_tokens is {asked}; expected at least 1 and at most {limit}", param="max_tokens")
+        requested = next(
+            (n for n in (self.max_completion_tokens, self.max_tokens, self.n_predict) if n is not None), -1
+        )
+        if requested > limit or requested == 0:
+            message = f"max_tokens is {requested}; expected at least 1 and at most {limit}"
+            raise ApiError(400, message, param="max_tokens")
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        drawn = replace(
+        sampling = replace(
             base,
-            max_new_tokens=min(base.max_new_tokens, limit) if asked < 0 else asked,
+            max_new_tokens=min(base.max_new_tokens, limit) if requested < 0 else requested,
             stop=(*base.stop, *filter(None, stop)),
             seed=base.seed if self.seed is None else self.seed,
             ignore_eos=bool(self.ignore_eos),
         )
         if self.temperature is not None:
-            drawn = replace(drawn, temperature=self.temperature)
+            sampling = replace(sampling, temperature=self.temperature)
         if self.top_k is not None:
-            drawn = replace(drawn, top_k=max(0, self.top_k))
-        if self.top_p is not None:  # the smallest nucleus is the most likely token
-            drawn = replace(drawn, top_p=self.top_p) if self.top_p > 0 else replace(drawn, temperature=0.0)
-        return drawn
+            sampling = replace(sampling, top_k=max(0, self.top_k))
+        if self.top_p is not None:  # at 0, the nucleus is the most likely token
+            greedy = self.top_p == 0
+            sampling = replace(sampling, temperature=0.0) if greedy else replace(sampling, top_p=self.top_p)
+        return sampling
 
 
 def parse_request(body: bytes) -> ChatRequest:
-    """Read a request's body.
+    """Parse the body of a request.
 
     Raises:
-        ApiError: it is none; the message names one thing that is wrong.
+        ApiError: the body is invalid; the message describes one error.
     """
     try:
         return ChatRequest.model_validate_json(body)
     except ValidationError as error:
-        # Of several, the one that lies deepest: where either of two forms will do, it tells which one was meant.
-        told = max(error.errors(include_url=False, include_input=False), key=lambda one: len(one["loc"]))
-        place = ".".join(str(part) for part in told["loc"] if part != "str" and "[" not in str(part))
-        param = str(told["loc"][0]) if told["loc"] else None
-        said = told["msg"].removeprefix("Value error, ")
+        # The deepest error: of a field with two valid forms, it belongs to the form that the client meant.
+        deepest = max(error.errors(include_url=False, include_input=False), key=lambda one: len(one["loc"]))
+        location = ".".join(str(part) for part in deepest["loc"] if part != "str" and "[" not in str(part))
+        param = str(deepest["loc"][0]) if deepest["loc"] else None
+        message = deepest["msg"].removeprefix("Value error, ")
         advice = f"; this server does not support {param}" if param in _UNSUPPORTED else ""
-        raise ApiError(400, f"{place or 'body'}: {said}{advice}", param=param) from None
+        raise ApiError(400, f"{location or 'body'}: {message}{advice}", param=param) from None
     except RecursionError:
         raise ApiError(400, "body: nested too deeply") from None
 
@@ -186,8 +206,8 @@ _UNSUPPORTED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
-    """What all parts of an answer have in common."""
+class ResponseMetadata:
+    """Fields that all chunks of a response share."""
 
     id: str
     created: int
@@ -195,13 +215,13 @@ class Header:
     model: str
 
 
-def finish_of(reply: Reply) -> Literal["stop", "length"]:
-    """Why a reply ended, in OpenAI's words."""
+def finish_reason(reply: Reply) -> Literal["stop", "length"]:
+    """Return OpenAI's word for why a reply ended."""
     return "stop" if reply.finish == "stop" else "length"
 
 
-def usage_of(replies: Sequence[Reply]) -> CompletionUsage:
-    """Tokens read and written. The prompt of several choices counts once."""
+def usage(replies: Sequence[Reply]) -> CompletionUsage:
+    """Count the tokens of all choices. Their prompt counts once."""
     prompt, new = replies[0].prompt_tokens, sum(reply.new_tokens for reply in replies)
     details = PromptTokensDetails(cached_tokens=replies[0].cached_tokens)
     return CompletionUsage(
@@ -209,8 +229,8 @@ def usage_of(replies: Sequence[Reply]) -> CompletionUsage:
     )
 
 
-def logprobs_of(tokens: Iterable[tuple[str, float]]) -> list[ChatCompletionTokenLogprob]:
-    """The log-probability of each token; one that is a part of a character only has no bytes of its own to show."""
+def token_logprobs(tokens: Iterable[tuple[str, float]]) -> list[ChatCompletionTokenLogprob]:
+    """Convert pairs of token text and log-probability. A token that is a part of a character has no `bytes`."""
     return [
         ChatCompletionTokenLogprob(
             token=text,
@@ -222,31 +242,31 @@ def logprobs_of(tokens: Iterable[tuple[str, float]]) -> list[ChatCompletionToken
     ]
 
 
-def completion(
-    header: Header, replies: Sequence[Reply], logprobs: Sequence[list[ChatCompletionTokenLogprob]] | None
+def chat_completion(
+    metadata: ResponseMetadata, replies: Sequence[Reply], logprobs: Sequence[list[ChatCompletionTokenLogprob]] | None
 ) -> ChatCompletion:
-    """A whole answer."""
+    """Make a complete response."""
     choices = [
         Choice(
             index=index,
-            finish_reason=finish_of(reply),
+            finish_reason=finish_reason(reply),
             message=ChatCompletionMessage(role="assistant", content=reply.text, refusal=None),
             logprobs=None if logprobs is None else ChoiceLogprobs(content=logprobs[index], refusal=None),
         )
         for index, reply in enumerate(replies)
     ]
     return ChatCompletion(
-        id=header.id,
+        id=metadata.id,
         object="chat.completion",
-        created=header.created,
-        model=header.model,
+        created=metadata.created,
+        model=metadata.model,
         choices=choices,
-        usage=usage_of(replies),
+        usage=usage(replies),
     )
 
 
-def chunk(
-    header: Header,
+def chat_completion_chunk(
+    metadata: ResponseMetadata,
     index: int | None,
     delta: ChoiceDelta | None = None,
     *,
@@ -254,16 +274,25 @@ def chunk(
     logprobs: list[ChatCompletionTokenLogprob] | None = None,
     usage: CompletionUsage | None = None,
 ) -> ChatCompletionChunk:
-    """A piece of an answer: of one choice, or with no index, of none (the usage at the end)."""
+    """Make a chunk of a streamed response.
+
+    Args:
+        metadata: fields that all chunks share.
+        index: the choice; None for the last chunk, which has the usage.
+        delta: new text.
+        finish: why the choice ended, in its last chunk.
+        logprobs: log-probabilities of the new tokens.
+        usage: tokens of all choices.
+    """
     choices = []
     if index is not None:
-        said = None if logprobs is None else ChunkLogprobs(content=logprobs, refusal=None)
-        choices = [ChunkChoice(index=index, delta=delta or ChoiceDelta(), finish_reason=finish, logprobs=said)]
+        content = None if logprobs is None else ChunkLogprobs(content=logprobs, refusal=None)
+        choices = [ChunkChoice(index=index, delta=delta or ChoiceDelta(), finish_reason=finish, logprobs=content)]
     return ChatCompletionChunk(
-        id=header.id,
+        id=metadata.id,
         object="chat.completion.chunk",
-        created=header.created,
-        model=header.model,
+        created=metadata.created,
+        model=metadata.model,
         choices=choices,
         usage=usage,
     )
