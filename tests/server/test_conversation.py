@@ -189,8 +189,8 @@ def test_readers_are_those_of_the_settings_or_those_that_ship(tmp_path: Path) ->
         Service(model, PURPOSE, ServeConfig.of(store=":memory:", readers="none")).beliefs.load()
     with pytest.raises(ConfigError, match="hidden states, which model 'fake' does not show"):
         Service(FakeModel(), PURPOSE, ServeConfig.of(store=":memory:", readers="smollm2")).beliefs.load()
+    config = ServeConfig.of(store=":memory:", readers=str(tmp_path / "mine"))
     with pytest.raises(ConfigError, match="this set of readers was made for model"):
-        config = ServeConfig.of(store=":memory:", readers=str(tmp_path / "mine"))
         Service(tiny.local("gpt2"), PURPOSE, config).beliefs.load()
 
     async def use(service: Service) -> None:

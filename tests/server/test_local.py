@@ -156,7 +156,9 @@ def held(served: Served, count: int = 3) -> list[list[str]]:
     return [[message["content"] for message in talk.messages] for talk in talks]
 
 
-@pytest.mark.parametrize("controls", [(), ("hold",), ("guidance",)], ids=lambda names: "+".join(names) or "none")
+@pytest.mark.parametrize(
+    "controls", [(), ("attention_hold",), ("guidance",)], ids=lambda names: "+".join(names) or "none"
+)
 def test_answers_are_the_same_with_the_kept_cache_without_it_and_after_it_was_dropped(
     start: Start, controls: tuple[str, ...]
 ) -> None:

@@ -49,7 +49,8 @@ class Dashboard:
 @contextmanager
 def running(*command: str, folder: Path, **options: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A process, with the first line that it prints."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     log = folder / "errors.txt"
     with log.open("w") as errors:
         process = subprocess.Popen(
