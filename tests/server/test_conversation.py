@@ -18,12 +18,12 @@ from telic.models import Control, FakeModel, Model, ScriptedModel, Session
 from telic.purpose import Probe, Purpose
 from telic.server import ConversationStore, ServeConfig, Service
 from telic.server.attention import attention_levels
+from telic.server.chat_request import ChatMessage, ChatRequest
 from telic.server.conversation import ServedConversation
 from telic.server.conversation_list import list_conversations
 from telic.server.errors import ApiError
 from telic.server.exchange import ExchangeStatus
 from telic.server.pins import Pins
-from telic.server.protocol import ChatMessage, ChatRequest
 from telic.server.records import StoredTurn
 from telic.server.sessions import Sessions
 from tests.server.conftest import PURPOSE, SlowModel

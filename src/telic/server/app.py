@@ -13,12 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from telic.server.authentication import authenticate
+from telic.server.chat_request import parse_request
+from telic.server.chat_response import ResponseMetadata
 from telic.server.completions import complete_response, stream_response
 from telic.server.dashboard import mount
 from telic.server.errors import ApiError
 from telic.server.keys import Keys
 from telic.server.middleware import HostOriginMiddleware
-from telic.server.protocol import ResponseMetadata, parse_request
 from telic.server.requests import CLIENT_CLOSED_REQUEST, ClientDisconnectedError, read_body, while_connected
 from telic.server.responses import SAFETY_HEADERS, EventStream, error_response, json_response
 from telic.server.service import Service

@@ -9,12 +9,12 @@ from uuid import uuid4
 from telic.models import Control, Request, Sampling
 from telic.purpose import Purpose
 from telic.server.beliefs import BeliefReader
+from telic.server.chat_request import ChatRequest
 from telic.server.config import ServeConfig
 from telic.server.controls import ConversationControls
 from telic.server.errors import ApiError
 from telic.server.exchange import Exchange, ExchangeServices
 from telic.server.history import History, system_message
-from telic.server.protocol import ChatRequest
 from telic.server.turn_builder import StorePosition, TurnBuilder
 
 __all__ = ["ChatHandler"]

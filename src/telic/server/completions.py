@@ -8,10 +8,8 @@ from openai.types.chat import ChatCompletionTokenLogprob
 from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
 from telic.models import Reply
-from telic.server.errors import ApiError
-from telic.server.exchange import Exchange
-from telic.server.protocol import (
-    ChatRequest,
+from telic.server.chat_request import ChatRequest
+from telic.server.chat_response import (
     ResponseMetadata,
     chat_completion,
     chat_completion_chunk,
@@ -19,6 +17,8 @@ from telic.server.protocol import (
     token_logprobs,
     usage,
 )
+from telic.server.errors import ApiError
+from telic.server.exchange import Exchange
 from telic.server.responses import event_line, to_json
 from telic.server.runner import RequestRunner
 

@@ -14,10 +14,10 @@ from uuid import uuid4
 from telic.dialogue import Message
 from telic.models import Control, Reply, Session
 from telic.server.annotations import Annotations, FeedbackKind
+from telic.server.chat_request import ChatMessage, ChatRequest
 from telic.server.errors import ApiError
 from telic.server.history import History, system_message
 from telic.server.pins import Pins
-from telic.server.protocol import ChatMessage, ChatRequest
 from telic.server.records import NewTurns, StoredTurn, TurnRecord
 from telic.server.service import Service
 

@@ -1,4 +1,4 @@
-"""The chat page: applies the user's actions to the conversation, and shows the result."""
+"""The chat page: applies the user's actions to the conversation."""
 
 from __future__ import annotations
 
@@ -17,15 +17,10 @@ from telic.server.beliefs import stored_beliefs
 from telic.server.conversation import ServedConversation
 from telic.server.conversation_list import list_conversations
 from telic.server.dashboard.answer_comparison import AnswerComparison
-from telic.server.dashboard.belief_panel import BeliefPanel, belief_changes
-from telic.server.dashboard.chat_log import ChatLog
-from telic.server.dashboard.composer import Composer
-from telic.server.dashboard.drift_panels import DriftPanel, PlannerPanel, ProbePanel
-from telic.server.dashboard.elements import box, set_pressed
-from telic.server.dashboard.frame import frame
+from telic.server.dashboard.belief_panel import belief_changes
+from telic.server.dashboard.chat_view import ChatState, ChatStatus, ChatView
 from telic.server.dashboard.login import key_holder, page_service
 from telic.server.dashboard.paths import PATH
-from telic.server.dashboard.sidebar import Sidebar
 from telic.server.errors import ApiError
 from telic.server.pins import Direction, Pins
 from telic.server.records import StoredTurn
@@ -36,38 +31,8 @@ __all__ = ["register_chat_pages"]
 RESPONSE_TIMEOUT = 30
 """Seconds to read the store."""
 
-# Keeps the log scrolled to its end while a reply grows, unless the user has scrolled up.
-FOLLOW = """
-<script>
-(function follow() {
-  const log = document.querySelector('.log');
-  if (!log) { setTimeout(follow, 50); return; }
-  let stick = true;
-  const end = () => { if (stick) log.scrollTop = log.scrollHeight; };
-  log.addEventListener('scroll', () => { stick = log.scrollHeight - log.scrollTop - log.clientHeight < 60; });
-  new MutationObserver(end).observe(log, { childList: true, subtree: true, characterData: true });
-  end();
-})();
-</script>
-"""
-
-
 P = ParamSpec("P")
 Action = Callable[Concatenate["ChatPage", P], Coroutine[Any, Any, None]]
-
-
-def _marks_busy(action: Action[P]) -> Action[P]:
-    """Mark the page as busy (`aria-busy`) until all of an action is done, with the readings after a reply."""
-
-    @wraps(action)
-    async def marked(page: ChatPage, /, *arguments: P.args, **options: P.kwargs) -> None:
-        page.count_action(1)
-        try:
-            await action(page, *arguments, **options)
-        finally:
-            page.count_action(-1)
-
-    return marked
 
 
 def register_chat_pages() -> None:
@@ -75,7 +40,8 @@ def register_chat_pages() -> None:
 
     @ui.page("/", response_timeout=RESPONSE_TIMEOUT)
     async def new(request: Request) -> None:
-        await ChatPage(request, ServedConversation(page_service(request), key_holder(request))).build()
+        conversation = ServedConversation(page_service(request), key_holder(request))
+        await ChatPage(request, conversation).show()
 
     @ui.page("/c/{conversation}", response_timeout=RESPONSE_TIMEOUT)
     async def stored(request: Request, conversation: str) -> Response | None:
@@ -83,8 +49,22 @@ def register_chat_pages() -> None:
             opened = await ServedConversation.open(page_service(request), key_holder(request), conversation)
         except ApiError:  # deleted, or another user's: begin a new one
             return RedirectResponse(f"{PATH}/", 303)
-        await ChatPage(request, opened).build()
+        await ChatPage(request, opened).show()
         return None
+
+
+def _marks_busy(action: Action[P]) -> Action[P]:
+    """Mark the page as busy until all of an action is done, with the readings after a reply."""
+
+    @wraps(action)
+    async def marked(page: ChatPage, /, *arguments: P.args, **options: P.kwargs) -> None:
+        page.view.count_action(1)
+        try:
+            await action(page, *arguments, **options)
+        finally:
+            page.view.count_action(-1)
+
+    return marked
 
 
 class ChatPage:
@@ -96,97 +76,28 @@ class ChatPage:
     """
 
     def __init__(self, request: Request, conversation: ServedConversation) -> None:
-        self._request, self._conversation = request, conversation
         self._client = ui.context.client
         self._service: Service = page_service(request)
-        self._selected: int | None = None
-        """Position of the selected reply; None: always the latest."""
-        self._active_actions = 0
-        self._busy = self._answering = self._stopped = False
+        self._state = ChatState(conversation)
         self._comparison: AnswerComparison | None = None
-        self._reading: int | None = None
-        """Position of the reply whose beliefs are being read."""
+        self.view = ChatView(request, self._service, self)
 
-    async def build(self) -> None:
-        """Build the page."""
-        service, beliefs = self._service, self._service.beliefs
-        has_attention = "attention" in service.runner.model.readings
-        with frame(self._request, "chat", self._show_view) as self._views, box("div", "chat-page") as self._root:
-            self._root.props.update({"data-view": "chat", "aria-busy": "false"})
-            with box("div", "column-list"):
-                self._sidebar = Sidebar()
-            with box("div", "column-chat"):
-                self._log = ChatLog(service.purpose.name, self)
-                self._composer = Composer(self._say, self._stop, self._toggle_pin)
-            with box("aside", "column-mind", aria_label="Beliefs and drift"):
-                no_attention = "" if has_attention else "Unknown: this model shows no attention."
-                self._drift = DriftPanel(self.select, self._select_latest, no_attention)
-                self._beliefs = BeliefPanel(
-                    beliefs.readers, beliefs.unavailable_reason, can_pin=beliefs.can_pin,
-                    on_pin=self._toggle_pin, on_strength=self._set_strength, on_read=self._read_selected,
-                )  # fmt: skip
-                self._probes = ProbePanel(len(service.purpose.probes), self._ask_probes)
-                self._planner = self._make_planner_panel()
-        ui.add_body_html(FOLLOW)
+    async def show(self) -> None:
+        """Show the conversation, and the list of all conversations."""
         self._show()
         await self._show_list()
 
-    def _make_planner_panel(self) -> PlannerPanel:
-        planner = next((control for control in self._service.controls.default if control.name == "planner"), None)
-        if planner is None:
-            return PlannerPanel(False, lambda _: ())
-        return PlannerPanel(True, planner.planner.describe)  # type: ignore[attr-defined]
-
-    def count_action(self, change: int) -> None:
-        """Count an action that begins (1) or ends (-1)."""
-        self._active_actions += change
-        self._root.props["aria-busy"] = str(self._active_actions > 0).lower()
-
-    # Showing
-
-    def _show_view(self, name: str) -> None:
-        self._root.props["data-view"] = name
-        for own, one in self._views.items():
-            set_pressed(one, own == name)
-
     @property
-    def _selected_turn(self) -> StoredTurn | None:
-        """The selected reply, or the latest one."""
-        if self._selected is not None and self._selected < len(self._conversation.turns):
-            return self._conversation.turns[self._selected]
-        return next(reversed(self._conversation.replies), None)
+    def _conversation(self) -> ServedConversation:
+        return self._state.conversation
 
     def _show(self) -> None:
-        self._show_log()
-        self._composer.show_pins(self._conversation.pins)
-        self._composer.set_busy(answering=self._answering, locked=self._busy or self._comparison is not None)
-        self._show_panels()
-
-    def _show_log(self) -> None:
-        turn = self._selected_turn
-        self._log.show(self._conversation, turn.position if turn else None)
-        self._log.lock(self._busy)
-
-    def _show_panels(self) -> None:
-        turn = self._selected_turn
-        self._drift.show(self._conversation, self._selected)
-        self._probes.show(turn.branches if turn else (), possible=turn is not None and not self._busy)
-        self._planner.show(turn)
-        beliefs = stored_beliefs(turn.readings) if turn else {}
-        note, readable = "", False
-        if self._service.beliefs.readers is not None:
-            if turn is None:
-                note = "Read after every reply."
-            elif turn.position == self._reading:
-                note = "Reading …"
-            elif not beliefs:
-                note, readable = "Unknown: beliefs were not read at this reply.", not self._busy
-        self._beliefs.show(beliefs, self._conversation.pins, note, readable=readable)
+        self.view.show(self._state)
 
     async def _show_list(self) -> None:
         with self._showing_errors():
             summaries = await list_conversations(self._service, self._conversation.user)
-            self._sidebar.show(summaries, self._conversation.id)
+            self.view.show_list(summaries, self._conversation.id)
 
     @contextmanager
     def _showing_errors(self) -> Iterator[None]:
@@ -194,68 +105,70 @@ class ChatPage:
         try:
             yield
         except ApiError as error:
-            self._composer.show_error(error.message)
+            self.view.composer.show_error(error.message)
         except TelicError as error:
-            self._composer.show_error(str(error))
+            self.view.composer.show_error(str(error))
 
     @contextmanager
-    def _working(self, status: str, *, answering: bool = False) -> Iterator[None]:
-        """Lock the page during an action; if it generates a reply, show the button that stops it."""
-        self._busy, self._answering, self._stopped = True, answering, False
-        self._composer.show_error("")
-        self._composer.show_status(status)
+    def _working(self, label: str, status: ChatStatus = ChatStatus.WORKING) -> Iterator[None]:
+        """Set the status of the page during an action, and show errors."""
+        self._state.status = status
+        self.view.composer.show_error("")
+        self.view.composer.show_status(label)
         self._show()
         try:
             with self._showing_errors():
                 yield
         finally:
-            self._busy = self._answering = False
-            self._composer.show_status("")
+            self._state.status = ChatStatus.READY if self._comparison is None else ChatStatus.CHOOSING
+            self.view.composer.show_status("")
             self._show()
-
-    # Actions of the user
 
     def select(self, position: int) -> None:
         """Show the readings of a reply."""
-        replies = self._conversation.replies
-        self._selected = None if replies and position == replies[-1].position else position
-        self._show_log()
-        self._show_panels()
+        self._state.select(position)
+        self.view.show_selected(self._state)
 
-    def _select_latest(self) -> None:
-        replies = self._conversation.replies
-        if replies:
-            self.select(replies[-1].position)
+    def select_latest(self) -> None:
+        """Show the readings of the latest reply."""
+        if (latest := self._state.latest_reply) is not None:
+            self.select(latest.position)
 
     @_marks_busy
-    async def _say(self, words: str) -> None:
-        if self._busy or self._comparison is not None:
+    async def say(self, words: str) -> None:
+        """Send a message, and show the reply while it is generated."""
+        if self._state.status is not ChatStatus.READY:
             return
-        self._composer.field.value = ""
-        self._selected = None
-        before = len(self._conversation.turns)
-        with self._working("Answering …", answering=True):
-            pending = self._log.add_pending(words, before)
+        field = self.view.composer.field
+        field.value = ""
+        self._state.selected = None
+        before, stopped = len(self._conversation.turns), False
+        with self._working("Answering …", ChatStatus.ANSWERING):
+            pending = self.view.log.add_pending(words, before)
             try:
-                await self._receive(self._conversation.say(words), pending.append)
+                stopped = await self._receive(self._conversation.say(words), pending.append)
             finally:
                 pending.remove()
                 if len(self._conversation.turns) == before:  # nothing was stored: give the words back
-                    self._composer.field.value = words
-        if self._stopped:  # the focused button has disappeared
-            self._composer.field.run_method("focus")
+                    field.value = words
+        if stopped:  # the focused button has disappeared
+            field.run_method("focus")
         await self._after_reply()
 
-    async def _receive(self, reply: AsyncGenerator[str, None], append: Callable[[str], None]) -> None:
+    async def _receive(self, reply: AsyncGenerator[str, None], append: Callable[[str], None]) -> bool:
+        """Show the pieces of a reply as they arrive; returns whether the user stopped it."""
         async with aclosing(reply) as pieces:
             async for piece in pieces:
                 append(piece)
-                if self._stopped:
-                    break
+                if self._state.status is ChatStatus.STOPPING:
+                    return True
+        return False
 
-    def _stop(self) -> None:
-        self._stopped = True
-        self._composer.show_status("Stopping …")
+    def stop(self) -> None:
+        """Stop the reply that is being generated."""
+        if self._state.status is ChatStatus.ANSWERING:
+            self._state.status = ChatStatus.STOPPING
+            self.view.composer.show_status("Stopping …")
 
     async def _after_reply(self) -> None:
         """Set the page's address to the conversation, and read the beliefs at the new reply."""
@@ -264,38 +177,40 @@ class ChatPage:
             address = json.dumps(f"{PATH}/c/{name}")
             self._client.run_javascript(f"history.replaceState(null, '', {address})")
         await self._show_list()
-        latest = next(reversed(self._conversation.replies), None)
+        latest = self._state.latest_reply
         if latest is not None and self._service.beliefs.readers and not stored_beliefs(latest.readings):
             await self._read(latest.position)
 
     async def _read(self, position: int) -> None:
-        self._reading = position
-        self._composer.show_status("Reading beliefs …")
-        self._show_panels()
+        self._state.reading = position
+        self.view.composer.show_status("Reading beliefs …")
+        self.view.show_selected(self._state)
         try:
             with self._showing_errors():
                 await self._conversation.read(position)
         finally:
-            self._reading = None
-            self._composer.show_status("")
+            self._state.reading = None
+            self.view.composer.show_status("")
             self._show()
 
     @_marks_busy
-    async def _read_selected(self) -> None:
-        if (turn := self._selected_turn) is not None and not self._busy:
+    async def read_selected(self) -> None:
+        """Read the beliefs at the selected reply."""
+        if (turn := self._state.selected_turn) is not None and not self._state.status.is_busy:
             await self._read(turn.position)
 
     @_marks_busy
-    async def _ask_probes(self) -> None:
-        turn = self._selected_turn
-        if turn is None or self._busy:
+    async def ask_probes(self) -> None:
+        """Ask the probes after the selected reply."""
+        turn = self._state.selected_turn
+        if turn is None or self._state.status.is_busy:
             return
         with self._working("Asking the probes …"):
             await self._conversation.probe(turn.position)
 
     @_marks_busy
     async def rate(self, position: int, value: int) -> None:
-        """Store a thumb."""
+        """Store a thumb: 1, -1, or 0 to withdraw it."""
         with self._showing_errors():
             await self._conversation.give_feedback(position, "thumb", value)
         self._show()
@@ -303,14 +218,14 @@ class ChatPage:
     @_marks_busy
     async def rewrite(self, position: int, words: str) -> None:
         """Continue from an edited reply."""
-        if self._busy or self._comparison is not None:
+        if self._state.status is not ChatStatus.READY:
             return
         with self._working("Saving the edit …"):
             if words == self._conversation.turns[position].text:
                 raise ApiError(400, "the edit equals the reply; change it, or cancel")
-            self._conversation = await self._conversation.edit(position, words)
-            self._selected = None
-        self._composer.field.run_method("focus")
+            self._state.conversation = await self._conversation.edit(position, words)
+            self._state.selected = None
+        self.view.composer.field.run_method("focus")
         await self._after_reply()
 
     @_marks_busy
@@ -318,27 +233,25 @@ class ChatPage:
         """Generate a reply again on a branch, and let the user choose one of the two."""
         conversation = self._conversation
         user_turn = conversation.user_turn_before(position)
-        if self._busy or self._comparison is not None or user_turn is None:
+        if self._state.status is not ChatStatus.READY or user_turn is None:
             return
-        old = conversation.turns[position]
-        branch = conversation.branch(user_turn.position)
+        old, branch = conversation.turns[position], conversation.branch(user_turn.position)
         if not pinned:
             branch.pins = Pins()
         before = len(branch.turns)
-        self._selected = position if position != conversation.replies[-1].position else None
-        with self._working("Regenerating …", answering=True):
+        self._state.select(position)
+        with self._working("Regenerating …", ChatStatus.ANSWERING):
+            parent = self.view.log.add_below(position)
             choose = partial(self._choose, conversation, branch, position)
-            comparison = AnswerComparison(
-                self._log.add_below(position), old.text, conversation.pins_of(old), branch.pins, choose
-            )
+            comparison = AnswerComparison(parent, old.text, conversation.pins_of(old), branch.pins, choose)
             self._comparison = comparison
-            self._log.hide(position)
+            self.view.log.hide(position)
             await self._receive(branch.say(user_turn.text), comparison.append)
         if len(branch.turns) < before + 2 or self._comparison is None:  # refused, or stopped before its first word
             self._end_comparison()
             return
         self._comparison.enable(True)
-        self._composer.show_status("Choose an answer to continue with.")
+        self.view.composer.show_status("Choose an answer to continue with.")
         await self._compare_beliefs(old, branch, position)
 
     async def _compare_beliefs(self, old: StoredTurn, branch: ServedConversation, position: int) -> None:
@@ -360,23 +273,27 @@ class ChatPage:
             await chosen.reload()
             await chosen.give_feedback(position, "preferred", {"to": other.id, "position": position})
         pins = self._conversation.pins
-        self._conversation, self._selected = chosen, None
+        self._state.conversation, self._state.selected = chosen, None
         self._set_pins(pins)
-        self._composer.field.run_method("focus")
+        self.view.composer.field.run_method("focus")
         await self._after_reply()
 
     def _end_comparison(self) -> None:
         if self._comparison is not None:
             self._comparison.remove()
             self._comparison = None
-            self._log.hide(None)
-        self._composer.show_status("")
+            self.view.log.hide(None)
+        if self._state.status is ChatStatus.CHOOSING:
+            self._state.status = ChatStatus.READY
+        self.view.composer.show_status("")
         self._show()
 
-    def _toggle_pin(self, reader: str, label: str, direction: Direction) -> None:
+    def toggle_pin(self, reader: str, label: str, direction: Direction) -> None:
+        """Add or remove a pin."""
         self._set_pins(self._conversation.pins.toggled(reader, label, direction))
 
-    def _set_strength(self, strength: float) -> None:
+    def set_strength(self, strength: float) -> None:
+        """Set the strength of the pins."""
         pins = self._conversation.pins
         self._set_pins(Pins(pins.towards, pins.away, strength))
 
