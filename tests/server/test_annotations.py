@@ -28,7 +28,7 @@ def branch(score: float) -> Branch:
     )
 
 
-def test_all_of_it_is_shown_again_and_given_out_with_the_episode(place: str) -> None:
+def test_annotations_are_returned_with_the_conversation_and_the_episode(place: str) -> None:
     with closing(ConversationStore(place)) as store:
         notes = Annotations(store.engine)
         store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
@@ -64,7 +64,7 @@ def test_all_of_it_is_shown_again_and_given_out_with_the_episode(place: str) -> 
                 assert connection.execute(text(f"select count(*) from {table}")).scalar_one() == 0
 
 
-def test_no_one_adds_to_the_turns_of_another(tmp_path: Path) -> None:
+def test_turns_of_another_user_cannot_be_annotated(tmp_path: Path) -> None:
     with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
         notes = Annotations(store.engine)
         store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
@@ -89,7 +89,7 @@ def test_invalid_feedback_is_refused(kind: Any, value: object, tmp_path: Path) -
             Annotations(store.engine).add_feedback("ann", "c1", 1, kind, value)
 
 
-def test_a_store_of_before_is_brought_up_to_date_and_keeps_what_it_has(tmp_path: Path) -> None:
+def test_an_old_store_is_migrated_and_keeps_its_conversations(tmp_path: Path) -> None:
     path = tmp_path / "telic.db"
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:

@@ -59,7 +59,7 @@ def test_a_stream_has_no_usage_unless_asked_and_ends_with_done(start: Start) -> 
     assert all("usage" not in json.loads(event) or not json.loads(event)["usage"] for event in events[:-1])
 
 
-def test_how_a_reply_is_drawn(start: Start) -> None:
+def test_sampling_options(start: Start) -> None:
     served = start(FakeModel())
     with served.client() as client:
 
@@ -77,7 +77,7 @@ def test_how_a_reply_is_drawn(start: Start) -> None:
         assert ask(seed=1, stop=f" {stop}") == ask(seed=1, stop=[f" {stop}", "zzz"])
 
 
-def test_several_choices_are_different_and_the_same_again(start: Start) -> None:
+def test_several_choices_differ_and_are_reproducible(start: Start) -> None:
     with start(FakeModel()).client() as client:
         first = client.chat.completions.create(model="m", messages=HELLO, n=3, seed=1)
         texts = [choice.message.content for choice in first.choices]
@@ -129,7 +129,7 @@ def test_messages_in_parts_and_the_clients_own_system_message(start: Start) -> N
         client.chat.completions.create(model="m", messages=said)
 
 
-def test_the_purposes_own_sampling_and_controls_act(start: Start) -> None:
+def test_the_purposes_sampling_and_controls_are_applied(start: Start) -> None:
     purpose = PURPOSE.model_copy(
         update={"sampling": SamplingDefaults(max_new_tokens=2), "controls": [{"name": "prompt", "text": "Be kind."}]}
     )
@@ -175,7 +175,7 @@ WRONG: list[tuple[Any, str, str]] = [
 ]  # fmt: skip
 
 
-def test_what_is_wrong_is_said_in_openais_form(start: Start) -> None:
+def test_errors_have_openais_form(start: Start) -> None:
     with start().http() as http:
         for body, param, words in WRONG:
             content = body if isinstance(body, bytes) else json.dumps(body)
@@ -191,7 +191,7 @@ def test_what_is_wrong_is_said_in_openais_form(start: Start) -> None:
             assert (answer.status_code, set(answer.json()["error"])) == (status, {"message", "type", "param", "code"})
 
 
-def test_a_model_that_fails_and_a_bug_are_told_apart_and_nothing_is_kept(start: Start) -> None:
+def test_a_failed_model_and_a_bug_have_different_errors_and_nothing_is_stored(start: Start) -> None:
     served = start(ScriptedModel({"Hello": "Hi!"}))
     with served.client() as client:
         for stream in (False, True):
@@ -205,7 +205,7 @@ def test_a_model_that_fails_and_a_bug_are_told_apart_and_nothing_is_kept(start: 
         assert "NoneType" not in str(failed.value)
 
 
-def test_the_store_failing_is_no_acknowledged_turn(start: Start) -> None:
+def test_a_turn_that_was_not_stored_is_not_acknowledged(start: Start) -> None:
     served = start(ScriptedModel(lambda messages: "Hi there!"))
 
     def fail(new: NewTurns) -> None:
@@ -222,7 +222,7 @@ def test_the_store_failing_is_no_acknowledged_turn(start: Start) -> None:
     assert "[DONE]" not in streamed
 
 
-def test_figures_for_prometheus(start: Start) -> None:
+def test_metrics(start: Start) -> None:
     served = start(FakeModel())
     with served.http() as http:
         http.post("/v1/chat/completions", json={"messages": HELLO, "max_tokens": 3})
@@ -253,7 +253,7 @@ def test_a_remote_model_is_served_as_well(start: Start) -> None:
     assert answer.choices[0].message.content == same.choices[0].message.content
 
 
-def test_a_purpose_says_how_it_is_served(start: Start) -> None:
+def test_settings_of_a_purpose(start: Start) -> None:
     from telic.errors import ConfigError
     from telic.server import ServeConfig
 
@@ -265,7 +265,7 @@ def test_a_purpose_says_how_it_is_served(start: Start) -> None:
         ServeConfig.of_purpose(Purpose.from_text(text.replace("2", "0")))
 
 
-def test_a_slow_body_is_not_waited_for(start: Start) -> None:
+def test_a_slow_body_times_out(start: Start) -> None:
     served = start(body_seconds=0.2)
     with served.http() as http:
 

@@ -55,7 +55,7 @@ async def heard(pieces: AsyncIterator[str]) -> str:
     return "".join([piece async for piece in pieces])
 
 
-def test_a_conversation_goes_on_branches_and_is_listed_once(tmp_path: Path) -> None:
+def test_a_conversation_continues_branches_and_is_listed_once(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
         this = ServedConversation(service, "ann")
         first = await heard(this.say("Hello"))
@@ -102,7 +102,7 @@ def test_an_edit_of_the_first_reply_and_of_a_later_one(tmp_path: Path) -> None:
     with_service(tmp_path, use)
 
 
-def test_limits_hold_and_nothing_is_kept_of_what_is_refused(tmp_path: Path) -> None:
+def test_messages_beyond_the_limits_are_refused_and_not_stored(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
         this = ServedConversation(service, "ann")
         for words, wrong in (("", "the message is empty"), ("x" * 200, "longer than 100 bytes")):
@@ -117,7 +117,7 @@ def test_limits_hold_and_nothing_is_kept_of_what_is_refused(tmp_path: Path) -> N
     with_service(tmp_path, use, max_body_bytes=100, max_messages=2)
 
 
-def test_one_request_too_many_of_a_key_is_refused(tmp_path: Path) -> None:
+def test_requests_beyond_the_limit_of_a_key_are_refused(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
         one, other, kept = (ServedConversation(service, "ann") for _ in range(3))
         await heard(kept.say("Before that"))
@@ -135,7 +135,7 @@ def test_one_request_too_many_of_a_key_is_refused(tmp_path: Path) -> None:
     with_service(tmp_path, use, SlowModel(20), max_requests_per_key=1)
 
 
-def test_a_model_without_an_inside_is_read_by_nobody(tmp_path: Path) -> None:
+def test_a_model_without_hidden_states_has_no_readings_and_no_pins(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
         this = ServedConversation(service, "ann")
         await heard(this.say("Hello"))
@@ -152,7 +152,7 @@ def test_a_model_without_an_inside_is_read_by_nobody(tmp_path: Path) -> None:
     with_service(tmp_path, use)
 
 
-def test_probes_are_judged_and_what_cannot_be_is_missing_with_its_reason(tmp_path: Path) -> None:
+def test_probes_are_judged_and_failed_answers_are_missing_with_a_reason(tmp_path: Path) -> None:
     def reply(messages: tuple[Any, ...]) -> str:
         if messages[-1].content == "Fail?":
             raise RuntimeError("no words")
@@ -175,7 +175,7 @@ def test_probes_are_judged_and_what_cannot_be_is_missing_with_its_reason(tmp_pat
     with_service(tmp_path, use, ScriptedModel(reply), PURPOSE.model_copy(update={"probes": probes}))
 
 
-def test_readers_are_those_of_the_settings_or_those_that_ship(tmp_path: Path) -> None:
+def test_readers_come_from_the_settings_or_are_bundled(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from tests.models import tiny
     from tests.server.dashboard.server import PURPOSE as SHORT
@@ -220,7 +220,7 @@ def test_readers_are_those_of_the_settings_or_those_that_ship(tmp_path: Path) ->
     with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
 
 
-def test_pins_act_beside_what_acts_on_the_conversation_or_on_all_of_them(tmp_path: Path) -> None:
+def test_pins_act_beside_the_controls_of_the_conversation_or_of_all_conversations(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from telic.models.control import build
     from tests.server.dashboard.server import PURPOSE as SHORT
@@ -266,7 +266,7 @@ def test_pins_act_beside_what_acts_on_the_conversation_or_on_all_of_them(tmp_pat
     with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
 
 
-def test_what_was_heard_when_the_server_is_closed_is_kept(tmp_path: Path) -> None:
+def test_the_text_so_far_is_stored_when_the_server_closes(tmp_path: Path) -> None:
     async def run() -> None:
         service = Service(SlowModel(), PURPOSE, ServeConfig.of(store=str(tmp_path / "telic.db")))
         await service.start()
@@ -280,7 +280,7 @@ def test_what_was_heard_when_the_server_is_closed_is_kept(tmp_path: Path) -> Non
     assert [turn.finish for turn in episode.turns] == ["given", "left"]
 
 
-def test_pins_that_there_are_no_more_leave_the_conversation_free(tmp_path: Path) -> None:
+def test_unsupported_pins_are_refused_and_the_conversation_is_not_left_busy(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
         this = ServedConversation(service, "ann")
         reply = await heard(this.say("Hello"))
@@ -299,7 +299,7 @@ def test_pins_that_there_are_no_more_leave_the_conversation_free(tmp_path: Path)
     with_service(tmp_path, use)
 
 
-def test_a_reply_that_no_store_can_hold_as_it_is_does_not_make_the_conversation_branch(tmp_path: Path) -> None:
+def test_a_reply_with_a_nul_character_does_not_make_the_conversation_branch(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
         this = ServedConversation(service, "ann")
         assert await heard(this.say("Hello")) == "One\0two"
@@ -317,7 +317,7 @@ def test_a_reply_that_no_store_can_hold_as_it_is_does_not_make_the_conversation_
     with_service(tmp_path, use, ScriptedModel(lambda messages: "One\0two"))
 
 
-def test_half_a_character_is_refused_and_nothing_is_kept_of_it(tmp_path: Path) -> None:
+def test_half_a_surrogate_pair_is_refused_and_not_stored(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
         this = ServedConversation(service, "ann")
         with pytest.raises(ApiError, match="an invalid character"):
@@ -345,7 +345,7 @@ def test_a_fork_has_no_control_state_of_the_shared_prefix() -> None:
     assert sessions.fork("one", latest=True).cache.control_state == {}
 
 
-def test_pins_are_put_in_and_taken_out() -> None:
+def test_pins_are_added_and_removed() -> None:
     pins = Pins().toggled("user_age", "child", "towards").toggled("user_age", "adult", "away")
     assert pins.items() == [("user_age", "child", "towards"), ("user_age", "adult", "away")]
     assert pins.toggled("user_age", "adult", "towards").items() == [("user_age", "adult", "towards")]

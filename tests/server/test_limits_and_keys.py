@@ -1,4 +1,4 @@
-"""How much is taken on, and who is let in."""
+"""Limits and API keys."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_key_is_made_once_and_only_its_hash_is_kept(tmp_path: Path, monkeypatc
         add_key(tmp_path / "none" / "keys.txt", "ann")
 
 
-def test_key_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ENVIRONMENT, raising=False)
     path = tmp_path / "keys.txt"
     with pytest.raises(ConfigError, match="cannot read the key file"):
@@ -85,16 +85,16 @@ def test_a_key_opens_everything_but_health_and_no_other_does(start: Start) -> No
         assert client.chat.completions.create(model="m", messages=HELLO).choices
 
 
-def under_way(served: Served, count: int, key: str = "k") -> list[Any]:
-    """Requests that are being answered, as long as their streams are open."""
+def start_requests(served: Served, count: int, key: str = "k") -> list[Any]:
+    """Start requests that are active while their streams are open."""
     client = served.client(key)
     streams = [client.chat.completions.create(model="m", messages=HELLO, stream=True) for _ in range(count)]
     return [client, *streams]
 
 
-def test_too_many_at_once_are_told_when_to_come_again(start: Start) -> None:
+def test_requests_beyond_the_limits_get_retry_after(start: Start) -> None:
     served = start(SlowModel(), max_requests=3, max_requests_per_key=2, keys=keys(ann="a" * 9, bob="b" * 9))
-    held = [under_way(served, 2, "a" * 9), under_way(served, 1, "b" * 9)]
+    held = [start_requests(served, 2, "a" * 9), under_way(served, 1, "b" * 9)]
     with served.client("a" * 9) as ann, served.client("b" * 9) as bob:
         for client, words in ((ann, "this key has 2 active requests"), (bob, "the server has 3 active requests")):
             with pytest.raises(openai.RateLimitError, match=words) as refused:
@@ -109,10 +109,10 @@ def test_too_many_at_once_are_told_when_to_come_again(start: Start) -> None:
         assert ann.chat.completions.create(model="m", messages=HELLO).choices
 
 
-def test_the_official_client_waits_and_tries_again_by_itself(start: Start) -> None:
+def test_the_official_client_retries(start: Start) -> None:
     model = SlowModel(words=20)
     served = start(model, max_requests=1)
-    client, stream = under_way(served, 1)
+    client, stream = start_requests(served, 1)
     done: list[Any] = []
 
     def ask() -> None:

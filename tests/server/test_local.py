@@ -1,4 +1,4 @@
-"""A local model behind the server: one batch for all clients, caches between turns, and the same answers without."""
+"""A local model behind the server: one batch for all clients, and caches between turns that change no reply."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def collect(worker: LocalWorker, asked: list[Request]) -> list[list[ReplyE
     return heard
 
 
-def test_requests_that_join_on_the_way_get_the_replies_that_a_batch_gives(model: LocalModel) -> None:
+def test_requests_that_join_a_running_batch_get_the_same_replies(model: LocalModel) -> None:
     asked = requests(6, stop=("zz", "e a"))
     expected = model.generate(asked)
 
@@ -95,9 +95,7 @@ def test_a_cancelled_request_leaves_the_batch_and_the_others_go_on(model: LocalM
     assert model.engine.idle
 
 
-def test_a_pass_that_fails_takes_those_under_way_with_it_and_no_others(
-    model: LocalModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_pass_fails_the_active_requests_only(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> tuple[ReplyEvent, ReplyEvent]:
         worker = LocalWorker(model)
         with monkeypatch.context() as patched:
@@ -116,7 +114,7 @@ def test_a_pass_that_fails_takes_those_under_way_with_it_and_no_others(
 
 
 class Talk:
-    """A conversation over the API, whole histories each time."""
+    """A conversation over the API, which sends its whole history each time."""
 
     def __init__(self, served: Served, name: str) -> None:
         self.served, self.name = served, name
@@ -141,7 +139,7 @@ TURNS = ("Hello there, I want to travel.", "To where would you go?", "And what o
 
 
 def held(served: Served, count: int = 3) -> list[list[str]]:
-    """Several conversations at once."""
+    """Run several conversations at once."""
     talks = [Talk(served, f"user{n}") for n in range(count)]
 
     def hold(talk: Talk) -> None:
@@ -159,7 +157,7 @@ def held(served: Served, count: int = 3) -> list[list[str]]:
 @pytest.mark.parametrize(
     "controls", [(), ("attention_hold",), ("guidance",)], ids=lambda names: "+".join(names) or "none"
 )
-def test_answers_are_the_same_with_the_kept_cache_without_it_and_after_it_was_dropped(
+def test_replies_are_the_same_with_the_cache_without_it_and_after_it_was_dropped(
     start: Start, controls: tuple[str, ...]
 ) -> None:
     made = tuple(build({"name": name}) for name in controls)
@@ -171,7 +169,7 @@ def test_answers_are_the_same_with_the_kept_cache_without_it_and_after_it_was_dr
     assert held(small) == kept
 
 
-def test_a_second_turn_computes_its_own_tokens_only(start: Start, model: LocalModel) -> None:
+def test_a_second_turn_computes_only_its_own_tokens(start: Start, model: LocalModel) -> None:
     served = start(model)
     talk = Talk(served, "ann")
     for text in TURNS:
@@ -186,7 +184,7 @@ def test_a_second_turn_computes_its_own_tokens_only(start: Start, model: LocalMo
     assert 0 < stranger.cached[0] <= len(system.token_ids) + 4, "the purpose's system prompt, and no user's words"
 
 
-def test_the_memory_of_caches_is_bounded_and_the_least_recently_used_goes_first(start: Start) -> None:
+def test_the_memory_of_caches_is_bounded_and_the_least_recently_used_is_dropped_first(start: Start) -> None:
     model = tiny.local("llama")
     served = start(model)
     talks = [Talk(served, f"user{n}") for n in range(6)]
@@ -225,7 +223,7 @@ def test_log_probabilities_in_openais_form(start: Start, model: LocalModel) -> N
     assert episode.turns[1].origin["logprob"] == pytest.approx(sum(token.logprob for token in content), rel=1e-4)
 
 
-def test_readings_are_kept_with_every_turn(start: Start, model: LocalModel) -> None:
+def test_readings_are_stored_with_every_turn(start: Start, model: LocalModel) -> None:
     served = start(model, readings=("attention", "state"))
     Talk(served, "ann").say("Hello")
     [episode] = served.service.store.episodes()
@@ -250,7 +248,7 @@ def test_a_conversation_too_long_for_the_context_is_refused_before_the_stream_be
     assert Talk(served, "ann").say("Hello") is not None
 
 
-def test_a_client_that_leaves_frees_its_row(start: Start, model: LocalModel) -> None:
+def test_a_client_that_disconnects_frees_its_sequence(start: Start, model: LocalModel) -> None:
     served = start(model)
     said: Any = [{"role": "user", "content": "Hello"}]
     with served.client() as client:
@@ -266,7 +264,7 @@ def test_a_client_that_leaves_frees_its_row(start: Start, model: LocalModel) -> 
     assert sum(turn.tokens for turn in episode.turns) < 900
 
 
-def test_the_system_prompt_is_read_before_the_first_client_comes(start: Start, model: LocalModel) -> None:
+def test_the_system_prompt_is_read_before_the_first_request(start: Start, model: LocalModel) -> None:
     sessions = start(model).service.sessions
     assert sessions.shared_prefix is not None
     assert sessions.shared_prefix.cache.key_values.tokens

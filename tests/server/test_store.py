@@ -1,4 +1,4 @@
-"""The live store, on SQLite and on a real Postgres."""
+"""The conversation store, on SQLite and on a real Postgres."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def new_turns(conversation: str, heard: History, reply: str, start: int = 0, **m
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def test_a_conversation_is_kept_found_and_given_out_as_an_episode(place: str, tmp_path: Path) -> None:
+def test_a_conversation_is_stored_found_and_exported_as_an_episode(place: str, tmp_path: Path) -> None:
     with closing(ConversationStore(place)) as store:
         first = history("ann", "Hello\0", system="Be brief.")
         store.add(new_turns("c1", first, "Hi!", system="Be brief."))
@@ -76,7 +76,7 @@ def test_a_conversation_is_kept_found_and_given_out_as_an_episode(place: str, tm
     assert list(written) == [episode], "the same form as all other episodes"
 
 
-def test_a_history_is_found_by_its_longest_beginning_and_by_its_own_user_only(place: str) -> None:
+def test_a_history_is_found_by_its_longest_prefix_and_its_own_user_only(place: str) -> None:
     with closing(ConversationStore(place)) as store:
         store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
         store.add(new_turns("c1", history("ann", "Hello", "Hi!", "Why?"), "So.", 2))
@@ -96,7 +96,7 @@ def test_a_history_is_found_by_its_longest_beginning_and_by_its_own_user_only(pl
         assert not store.has("bob", "c1")
 
 
-def test_a_branch_shares_what_was_said_before_and_outlives_its_parent(place: str) -> None:
+def test_a_branch_shares_the_earlier_turns_and_outlives_its_parent(place: str) -> None:
     with closing(ConversationStore(place)) as store:
         store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
         store.add(new_turns("c1", history("ann", "Hello", "Hi!", "Why?"), "So.", 2))
@@ -112,7 +112,7 @@ def test_a_branch_shares_what_was_said_before_and_outlives_its_parent(place: str
         assert list(store.episodes()) == [], "a branch of nothing leaves nothing behind"
 
 
-def test_a_conversation_goes_on_in_one_place_only(place: str) -> None:
+def test_a_turn_is_stored_once_when_several_requests_continue_a_conversation(place: str) -> None:
     with closing(ConversationStore(place)) as store:
         store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
         refused: list[Exception] = []
@@ -152,7 +152,7 @@ def test_deletion_is_by_user_and_leaves_no_text_in_the_file(tmp_path: Path) -> N
     assert b"child-xyzzy" not in held
 
 
-def test_a_user_whose_name_begins_like_another_is_another(tmp_path: Path) -> None:
+def test_users_with_a_common_prefix_are_separate(tmp_path: Path) -> None:
     with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
         for number, user in enumerate(["ann/team", "ann/team/lea"]):
             store.add(new_turns(f"c{number}", history(user, "Hello"), "Hi!"))
@@ -161,7 +161,7 @@ def test_a_user_whose_name_begins_like_another_is_another(tmp_path: Path) -> Non
         assert store.delete("ann") == ["c1"]
 
 
-def test_names_that_nobody_can_have_are_nobodys(place: str) -> None:
+def test_names_with_nul_characters_match_no_user(place: str) -> None:
     with closing(ConversationStore(place)) as store:
         store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
         assert store.find("ann", history("ann", "Hello").digests, "c1\0") == []
@@ -173,7 +173,7 @@ def test_names_that_nobody_can_have_are_nobodys(place: str) -> None:
 @pytest.mark.parametrize(
     "address", ["postgresql://me:hunter2@db.example/telic", "postgresql://db.example/telic?user=me&password=hunter2"]
 )
-def test_no_password_of_a_store_is_told(
+def test_the_password_of_a_store_is_not_printed(
     address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened = SimpleNamespace(dialect=SimpleNamespace(name="postgresql"), url=make_url(address))
@@ -202,7 +202,7 @@ def test_an_export_of_many_comes_in_pages_and_in_order(place: str, monkeypatch: 
         assert [episode.id for episode in store.episodes()] == [f"c{number}" for number in range(10)]
 
 
-def test_migrations_make_the_tables_that_the_code_knows(place: str) -> None:
+def test_migrations_create_the_tables_of_the_code(place: str) -> None:
     with closing(ConversationStore(place)) as store, store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": "telic_version"})
         assert compare_metadata(context, metadata) == []
@@ -231,7 +231,7 @@ def test_stores_that_cannot_be_opened(tmp_path: Path, place: str) -> None:
     assert "127.0.0.1" in str(refused.value)
 
 
-def test_sqlite_is_opened_with_care(tmp_path: Path) -> None:
+def test_sqlite_settings(tmp_path: Path) -> None:
     path = tmp_path / "telic.db"
     with closing(ConversationStore(str(path))) as store, store.engine.connect() as connection:
         settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("foreign_keys", "secure_delete")]

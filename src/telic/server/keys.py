@@ -89,8 +89,10 @@ def add_key(path: Path, name: str) -> str:
 def _read(path: Path) -> dict[str, bytes]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the key file {path}: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the key file {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"cannot read the key file {path}: {error}") from None
     digests = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):

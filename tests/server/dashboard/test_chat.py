@@ -1,4 +1,4 @@
-"""The dashboard in a browser, as a person uses it: chat, beliefs then and now, pins, two answers, thumbs, probes."""
+"""The dashboard in a browser: chat, beliefs, pins, comparisons, feedback, probes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def shares(page: Page) -> list[str]:
     return page.locator(".attribute .share").all_inner_texts()
 
 
-def test_a_chat_is_streamed_read_and_kept_and_script_in_it_is_text(tiny: Dashboard, opened: Open) -> None:
+def test_a_chat_is_streamed_read_and_stored_and_a_script_in_it_is_text(tiny: Dashboard, opened: Open) -> None:
     page = opened(tiny.url)
     assert page.url == f"{tiny.url}/dashboard/"
     page.get_by_text("Send a message to begin.").wait_for()
@@ -44,9 +44,7 @@ def test_a_chat_is_streamed_read_and_kept_and_script_in_it_is_text(tiny: Dashboa
     assert page.get_by_role("navigation", name="Conversations").get_by_role("link", name="script").count() == 1
 
 
-def test_an_earlier_reply_shows_what_was_believed_then_and_how_far_it_has_drifted(
-    tiny: Dashboard, opened: Open
-) -> None:
+def test_an_earlier_reply_shows_its_beliefs_and_drift(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Hello! I am eight years old.", 1)
     first = shares(page)
@@ -69,7 +67,7 @@ def test_an_earlier_reply_shows_what_was_believed_then_and_how_far_it_has_drifte
     page.get_by_text("reply 2 of 2").wait_for()
 
 
-def test_pin_regenerate_compare_keep_unpin(tiny: Dashboard, opened: Open) -> None:
+def test_pin_regenerate_compare_choose_unpin(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Hello, who are you?", 1)
     old, before = page.locator(".turn.bot .words").inner_text(), page.url
@@ -116,7 +114,7 @@ def test_pin_regenerate_compare_keep_unpin(tiny: Dashboard, opened: Open) -> Non
     assert [control["name"] for control in controls] == ["talkative", "planner"]
 
 
-def test_without_pins_one_may_regenerate_beside_them_and_keep_the_old_answer(tiny: Dashboard, opened: Open) -> None:
+def test_regenerate_without_pins_and_keep_the_old_answer(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     page.get_by_role("button", name="Pin your gender “female” as likely").click()
     say(page, "Hello there.", 1)
@@ -133,7 +131,7 @@ def test_without_pins_one_may_regenerate_beside_them_and_keep_the_old_answer(tin
     assert page.get_by_role("button", name="Unpin: you: female").is_visible(), "the pins stay as they were"
 
 
-def test_thumbs_and_edits_are_kept_and_the_chat_goes_on_from_the_edit(tiny: Dashboard, opened: Open) -> None:
+def test_thumbs_and_edits_are_stored_and_the_chat_continues_from_the_edit(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Good morning.", 1)
     up, down = (page.get_by_role("button", name=f"Reply 1 is {word}") for word in ("good", "bad"))
@@ -158,7 +156,7 @@ def test_thumbs_and_edits_are_kept_and_the_chat_goes_on_from_the_edit(tiny: Dash
     assert len(after.turns) == 4
 
 
-def test_what_the_planner_chose_is_told(tiny: Dashboard, opened: Open) -> None:
+def test_the_planners_choice_is_shown(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     assert "Chooses before every reply." in page.locator(".planner").inner_text()
     say(page, "What is next?", 1)
@@ -169,7 +167,7 @@ def test_what_the_planner_chose_is_told(tiny: Dashboard, opened: Open) -> None:
     assert sorted(page.locator(".planner .label").all_inner_texts()) == ["ask", "tell"]
 
 
-def test_probes_are_asked_aside(tiny: Dashboard, opened: Open) -> None:
+def test_probes_are_asked_on_a_fork(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Hi, what is there to do?", 1)
     page.get_by_role("button", name="Ask the probes").click()

@@ -64,7 +64,7 @@ def test_each_key_has_its_own_conversations(scripted: Dashboard, opened: Open) -
     bob.get_by_label("API key").wait_for()
 
 
-def test_what_this_model_does_not_show_is_unknown(scripted: Dashboard, opened: Open) -> None:
+def test_missing_readings_are_shown_as_unknown(scripted: Dashboard, opened: Open) -> None:
     page = opened(f"{scripted.url}/dashboard/")
     enter(page, "bob")
     say(page, "Hello", 1)
@@ -76,7 +76,7 @@ def test_what_this_model_does_not_show_is_unknown(scripted: Dashboard, opened: O
     assert page.get_by_role("button", name="Reply 1: unknown").count() == 1
 
 
-def test_a_reply_is_stopped_and_what_was_said_is_kept(scripted: Dashboard, opened: Open) -> None:
+def test_a_reply_is_stopped_and_its_text_is_stored(scripted: Dashboard, opened: Open) -> None:
     page = opened(f"{scripted.url}/dashboard/")
     enter(page, "bob")
     page.get_by_label("Your message").fill("Something long, please.")
@@ -94,7 +94,7 @@ def test_a_reply_is_stopped_and_what_was_said_is_kept(scripted: Dashboard, opene
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["at once", "later"])
-def test_a_reply_that_fails_loses_no_words(scripted: Dashboard, opened: Open, first: bool) -> None:
+def test_the_message_is_restored_if_the_reply_fails(scripted: Dashboard, opened: Open, first: bool) -> None:
     page = opened(f"{scripted.url}/dashboard/")
     enter(page, "ann")
     if not first:
@@ -110,7 +110,7 @@ def test_a_reply_that_fails_loses_no_words(scripted: Dashboard, opened: Open, fi
     say(page, "Better.", 1 if first else 2)
 
 
-def test_a_page_that_is_closed_on_the_way_loses_nothing(scripted: Dashboard, opened: Open) -> None:
+def test_a_page_that_is_closed_during_a_reply_loses_nothing(scripted: Dashboard, opened: Open) -> None:
     page = opened(f"{scripted.url}/dashboard/")
     enter(page, "ann")
     page.get_by_label("Your message").fill("Closing soon.")

@@ -1,4 +1,4 @@
-"""What the dashboard is made of, as far as no browser is needed."""
+"""Parts of the dashboard that need no browser."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from telic.server.dashboard.runs_page import POLICY, _curve_summary, find_report
 from tests.server.conftest import PURPOSE
 
 
-def test_a_report_is_a_file_of_its_run_and_no_link_out_of_it(tmp_path: Path) -> None:
+def test_a_report_is_a_file_of_its_run_and_not_a_link(tmp_path: Path) -> None:
     secret = tmp_path / "secret.html"
     secret.write_text("nobody's business")
     names = []
@@ -45,7 +45,7 @@ def test_a_report_is_a_file_of_its_run_and_no_link_out_of_it(tmp_path: Path) -> 
     }
 
 
-def test_a_report_may_do_nothing() -> None:
+def test_a_report_can_run_and_submit_nothing() -> None:
     rules = dict(rule.strip().partition(" ")[::2] for rule in POLICY.split(";"))
     assert rules["default-src"] == rules["form-action"] == rules["base-uri"] == "'none'"
     assert "sandbox" in rules
@@ -63,7 +63,7 @@ def test_a_report_may_do_nothing() -> None:
         None,
     ],
 )
-def test_a_curve_that_is_damaged_hides_no_other_run(point: Any, tmp_path: Path) -> None:
+def test_a_damaged_curve_hides_no_other_run(point: Any, tmp_path: Path) -> None:
     good = {"round": 1, "stability": 0.5, "n": 4, "low": 0.25, "high": 0.75}
     for name, curve in (("good", [good, {**good, "low": None}]), ("bad", [good, point])):
         with RunFolder.create(tmp_path, "measure", name, {}) as run:
