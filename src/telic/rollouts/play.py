@@ -12,8 +12,8 @@ from telic.episodes import Episode
 from telic.errors import ConfigError
 from telic.games.base import Game, build
 from telic.models import Model, Reply, load
-from telic.rollouts.driver import drive
-from telic.rollouts.record import Playing, Task, play_episode
+from telic.rollouts.driver import RequestGenerator, drive
+from telic.rollouts.record import Task, play_episode
 from telic.rollouts.results import GameResult, References, analyse, reference_lines
 from telic.runs import RunFolder
 
@@ -213,10 +213,10 @@ def models_of(players: Mapping[str, Player], judge: Model | None) -> list[Model]
 
 def _tables(
     tasks: Iterable[Task], players: Mapping[str, Player], judge: Model | None, idle: dict[str, list[Game]]
-) -> Iterator[Playing]:
+) -> Iterator[RequestGenerator[Episode]]:
     """Episodes to be played. A game's object serves one episode after the other: making one may read files."""
 
-    def table(task: Task) -> Playing:
+    def table(task: Task) -> RequestGenerator[Episode]:
         games = idle.setdefault(task.game, [])
         game = games.pop() if games else build(task.spec)
         episode = yield from play_episode(task, game, players, judge)
