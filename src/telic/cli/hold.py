@@ -13,7 +13,7 @@ from telic.cli.usage import Checked, Interrupted, how_to_resume
 from telic.comparison.config import ComparisonConfig
 
 if TYPE_CHECKING:
-    from telic.comparison.holding import ComparisonRun
+    from telic.comparison.results import ComparisonRun
     from telic.purpose import Purpose
     from telic.stability import Bank
 
@@ -68,7 +68,7 @@ class Hold:
                     folder=self.runs,
                     resume=self.resume,
                     on_reply=ticker,
-                    on_start=lambda start: started(start, ticker, start.replies),
+                    on_start=lambda start: started(start, ticker),
                     config=self.settings,
                 )
         except KeyboardInterrupt:
@@ -112,7 +112,14 @@ def _print(run: ComparisonRun) -> None:
         costs = ("" if cost is None else cost.summary for cost in (arm.cost, arm.recall))
         said = "" if arm.spoken is None else str(arm.spoken.kept)
         rows.append((arm.name, str(arm.stability.area), gain, said, *costs))
-    header = ("control", "area under the curve", "gain over nothing", "utterances", "questions lost", "recall lost")
+    header = (
+        "control",
+        "area under the curve",
+        "gain over the baseline",
+        "utterances",
+        "questions lost",
+        "recall lost",
+    )
     print_table(header, rows)
     say()
     for sentence in run.left_out:

@@ -74,7 +74,7 @@ class Measure:
                     folder=self.runs,
                     resume=self.resume,
                     on_reply=ticker,
-                    on_start=lambda start: started(start, ticker, start.replies),
+                    on_start=lambda start: started(start, ticker),
                     config=self.settings,
                 )
         except KeyboardInterrupt:

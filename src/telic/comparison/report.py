@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from telic.comparison.arms import BASELINE
-from telic.comparison.holding import Compared, ComparisonRun, Difference, Trial
+from telic.comparison.results import ArmDifference, ArmResult, ComparisonRun, TuningTrial
 from telic.reports import COLORS, INK, MUTED, Html, element, figure, figure_svg, page, save_png, section, style_axes
 from telic.reports import table as html_table
 from telic.reports.parts import config_section, interval, number, p_value, sentence
@@ -78,7 +78,7 @@ def _pareto(run: ComparisonRun) -> Figure:
         axes.plot([t[0] for t in tried], [t[1] for t in tried], color=color, marker="o", markersize=4, label=kind)
         chosen = [t for t in tried if t[2]]
         axes.scatter([t[0] for t in chosen], [t[1] for t in chosen], s=90, facecolor="none", edgecolor=color)
-    base = _nothing_on_tuning(run)
+    base = _baseline_on_tuning(run)
     if base is not None:
         axes.axhline(base, color=MUTED, linewidth=1, linestyle=":", label=BASELINE)
     axes.axvline(run.budget, color=MUTED, linewidth=1, linestyle="--")
@@ -91,11 +91,11 @@ def _pareto(run: ComparisonRun) -> Figure:
 
 
 def _color(index: int) -> str:
-    """Of the arm at an index; the first is nothing."""
+    """Of the arm at an index; the first is the baseline."""
     return COLORS[(index - 1) % len(COLORS)] if index else MUTED
 
 
-def _nothing_on_tuning(run: ComparisonRun) -> float | None:
+def _baseline_on_tuning(run: ComparisonRun) -> float | None:
     """The area without a control: any trial's less its gain."""
     for trial in run.trials:
         if trial.area is not None and trial.gain.value is not None:
@@ -103,7 +103,7 @@ def _nothing_on_tuning(run: ComparisonRun) -> float | None:
     return None
 
 
-def _curves(compared: Sequence[Compared]) -> Figure:
+def _curves(compared: Sequence[ArmResult]) -> Figure:
     drawn = figure(WIDTH, 3.4)
     axes = drawn.add_subplot()
     for index, arm in enumerate(compared):
@@ -121,7 +121,7 @@ def _curves(compared: Sequence[Compared]) -> Figure:
     return drawn
 
 
-def _attention(compared: Sequence[Compared]) -> Figure | None:
+def _attention(compared: Sequence[ArmResult]) -> Figure | None:
     """Mean over layers of the attention mass of the side that is held, in its utterances; None where none was read."""
     series = []
     for arm in compared:
@@ -148,7 +148,7 @@ def _compared_table(run: ComparisonRun) -> Html:
     header = [
         "control",
         "area under the curve",
-        "gain over nothing",
+        "gain over the baseline",
         "adjusted p",
         "utterances that keep it",
         "gain in these",
@@ -174,7 +174,7 @@ def _compared_table(run: ComparisonRun) -> Html:
     return html_table([*header, *(["gain on the bank"] if general else [])], rows)
 
 
-def _language_table(compared: Sequence[Compared]) -> Html:
+def _language_table(compared: Sequence[ArmResult]) -> Html:
     rows = [
         [
             arm.name,
@@ -189,7 +189,7 @@ def _language_table(compared: Sequence[Compared]) -> Html:
     return html_table(["control", "divergence", "perplexity ratio", "distinct pairs", "length"], rows)
 
 
-def _trials_table(trials: Sequence[Trial]) -> Html:
+def _trials_table(trials: Sequence[TuningTrial]) -> Html:
     rows = [
         [
             trial.name,
@@ -201,8 +201,8 @@ def _trials_table(trials: Sequence[Trial]) -> Html:
         ]
         for trial in trials
     ]
-    return html_table(["control", "area", "gain over nothing", "questions lost", "recall lost", ""], rows)
+    return html_table(["control", "area", "gain over the baseline", "questions lost", "recall lost", ""], rows)
 
 
-def _difference(found: Difference | None) -> str:
+def _difference(found: ArmDifference | None) -> str:
     return "" if found is None else interval(Interval(found.value, found.low, found.high, found.n), sign=True)

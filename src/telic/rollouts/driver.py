@@ -37,7 +37,10 @@ reply, with the request that it answers, in the order in which the replies come.
 
 
 def ask(model: Model, request: Request) -> RequestGenerator[Reply]:
-    """Make one request and wait for its reply, while no other request waits: `reply = yield from ask(...)`."""
+    """Make one request and return its reply, for generators that wait for each reply before they go on.
+
+    In a generator: `reply = yield from ask(model, request)`.
+    """
     _, reply = yield [ModelRequest(model, request)]
     return reply
 

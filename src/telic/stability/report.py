@@ -9,9 +9,11 @@ from typing import Any
 from telic.episodes import Branch, Episode
 from telic.reports import Html, details, element, figure_svg, page, save_png, section, table, tiles
 from telic.reports.parts import config_section, interval, number, p_value, sentence
-from telic.stability.analysis import Point, Stability, score_by_round
+from telic.stability.analysis import Stability
+from telic.stability.curves import CurvePoint
 from telic.stability.figures import attention_figure, curve_figure, families_figure, heat_figure
-from telic.stability.spoken import Spoken, spoken
+from telic.stability.scores import score_by_round
+from telic.stability.utterances import UtteranceStability, analyse_utterances
 from telic.statistics import Interval
 
 __all__ = ["write_report"]
@@ -36,7 +38,7 @@ def write_report(folder: Path, stability: Stability, episodes: Iterable[Episode]
     sections = [
         _overview(stability),
         _curve_section(stability),
-        _spoken_section(spoken(shown, resamples=stability.resamples, seed=stability.seed)),
+        _utterances_section(analyse_utterances(shown, resamples=stability.resamples, seed=stability.seed)),
         _families_section(stability),
         _followed_section(stability),
         _attention_section(stability),
@@ -106,7 +108,7 @@ def _curve_section(stability: Stability) -> Html:
     )
 
 
-def _curve_table(curve: Sequence[Point]) -> Html:
+def _curve_table(curve: Sequence[CurvePoint]) -> Html:
     header = ("round", "stability", "95 % interval", "n", "answers", "missing", "tokens")
     rows = [
         (
@@ -140,7 +142,7 @@ def _drop_table(stability: Stability) -> Html:
     return element("div", table(header, rows), class_="numbers")
 
 
-def _spoken_section(found: Spoken | None) -> Html:
+def _utterances_section(found: UtteranceStability | None) -> Html:
     if found is None:
         return Html("")
     svg = figure_svg(
@@ -309,7 +311,7 @@ def _missing_section(stability: Stability) -> Html:
     return section(title, table(("what", "count"), rows), *reasons)
 
 
-def _ends(curve: Sequence[Point]) -> str:
+def _ends(curve: Sequence[CurvePoint]) -> str:
     sizes = sorted({point.n for point in curve})
     n = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
     ends = ", ".join(f"{number(point.stability)} at round {point.round}" for point in (curve[0], curve[-1]))
@@ -320,5 +322,5 @@ def _range(low: float | None, high: float | None, *, sign: bool = False) -> str:
     return "–" if low is None or high is None else f"{number(low, sign=sign)} to {number(high, sign=sign)}"
 
 
-def _point(point: Point) -> str:
+def _point(point: CurvePoint) -> str:
     return interval(Interval(point.stability, point.low, point.high, point.n))
