@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.stability.test_holding import forgetful
 
 from telic.cli.controls import parse_controls
 from telic.cli.usage import UsageError
@@ -15,6 +14,7 @@ from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.steering import AttentionHold, Reminder, SplitSoftmax
 from tests.cli.conftest import Run
+from tests.comparison.test_holding import forgetful
 
 QUICK = ("--rounds", "2", "--dialogues", "10", "--tuning-dialogues", "3", "--resamples", "100")
 

@@ -54,14 +54,13 @@ class Measure:
 
     def run(self) -> None:
         """Measure, report, print."""
-        from telic.stability.measurement import measure, plan_dialogues
+        from telic.stability.measurement import measure
+        from telic.stability.plan import plan_dialogues
         from telic.stability.report import write_report
 
         purpose, partner, name = self._what()
         controls = parse_controls(self.controls)
-        plan_dialogues(
-            purpose, partner, self.settings, controls
-        )  # what is wrong with them is said before a model is loaded
+        plan_dialogues(purpose, partner, self.settings, controls)  # raises errors before a model is loaded
         model = load_model(name)
         started = Started(quiet=self.json)
         try:

@@ -13,9 +13,10 @@ from telic.models import Control, Model, Reply, Request, Sampling
 from telic.models.compatibility import refuse_unsupported
 from telic.purpose import Purpose
 from telic.runs import RunStart
-from telic.stability.analysis import CurvePoint, Stability, analyse
+from telic.stability.analysis import Stability, analyse
 from telic.stability.bank import Bank
 from telic.stability.config import MeasureConfig
+from telic.stability.curves import CurvePoint
 from telic.stability.judging import prepare_judges
 from telic.stability.plan import DialoguePlan, plan_dialogues, protocol_of, replies_to_come
 from telic.stability.record import RunRecord
