@@ -211,9 +211,9 @@ def test_recall_is_asked_for_what_was_said_and_for_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("speaker", "names", "part"),
     [
-        (FakeModel(), ("attention_hold",), "does not take control 'attention_hold'"),
+        (FakeModel(), ("attention_hold",), "does not support control 'attention_hold'"),
         (FakeModel(), ("remainder",), "did you mean 'reminder'"),
-        (FakeModel(), ("attention_hold:gain=2",), "does not take control 'attention_hold'"),
+        (FakeModel(), ("attention_hold:gain=2",), "does not support control 'attention_hold'"),
         (FakeModel(), ("reminder:evrey=2",), "did you mean 'every'"),
         (FakeModel(), ("reminder:every",), "no form such as"),
     ],

@@ -13,14 +13,13 @@ from telic.comparison.results import ArmDifference, ArmResult, ComparisonRun, Tu
 from telic.reports import COLORS, INK, MUTED, Html, element, figure, figure_svg, page, save_png, section, style_axes
 from telic.reports import table as html_table
 from telic.reports.parts import config_section, interval, number, p_value, sentence
-from telic.statistics import Interval
 
 __all__ = ["write_comparison_report"]
 
 LANGUAGE = (
-    "Replies to neutral prompts after some small talk, with each control and without: divergence of the next-token "
-    "distributions in nats a token, the ratio of perplexities under the model without it, and the change in the share "
-    "of different word pairs and in length (tokens)."
+    "Replies to neutral prompts after some small talk, with each control and without one: divergence of the next-token "
+    "distributions in nats per token, the ratio of perplexities under the model without a control, and the change in "
+    "the share of distinct word pairs and in length (tokens)."
 )
 WIDTH = 5.4  # inches: its text stays readable on a phone
 
@@ -33,7 +32,7 @@ def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
     sections = [
         section(
             "Held-out dialogues",
-            element("p", "None of these dialogues was used to choose a strength. Gains are paired by dialogue."),
+            element("p", "No strength was chosen on these dialogues. Gains are paired by dialogue."),
             _compared_table(run),
             figure_svg(curves, "Stability by round under each control"),
         ),
@@ -43,7 +42,7 @@ def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
             figure_svg(
                 pareto,
                 "Area under the stability curve against the share of questions lost, on the tuning part",
-                f"Every strength that was tried. The line is the budget: {run.budget:.1%} of the questions.",
+                f"Every strength that was tried. The vertical line is the budget: {run.budget:.1%} of the questions.",
             ),
             _trials_table(run.trials),
         ),
@@ -59,7 +58,7 @@ def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
             ),
         )
     sections.append(config_section(run.document, {"episodes": len(run.episodes)}))
-    title = f"Holding {run.document.get('name', 'a purpose')}"
+    title = f"Controls for {run.document.get('name', 'a purpose')}"
     path = folder / "report.html"
     path.write_text(page(title, sentence(run.headline), *sections), encoding="utf-8")
     return path
@@ -91,12 +90,12 @@ def _pareto(run: ComparisonRun) -> Figure:
 
 
 def _color(index: int) -> str:
-    """Of the arm at an index; the first is the baseline."""
+    """Return the color of the arm at an index; the first is the baseline."""
     return COLORS[(index - 1) % len(COLORS)] if index else MUTED
 
 
 def _baseline_on_tuning(run: ComparisonRun) -> float | None:
-    """The area without a control: any trial's less its gain."""
+    """Return the baseline's area: that of any trial less its gain."""
     for trial in run.trials:
         if trial.area is not None and trial.gain.value is not None:
             return trial.area - trial.gain.value
@@ -122,7 +121,7 @@ def _curves(compared: Sequence[ArmResult]) -> Figure:
 
 
 def _attention(compared: Sequence[ArmResult]) -> Figure | None:
-    """Mean over layers of the attention mass of the side that is held, in its utterances; None where none was read."""
+    """Plot the mean attention mass over layers of side b, in its utterances; None where none was read."""
     series = []
     for arm in compared:
         found = [decay for decay in arm.stability.attention if decay.where == "trunk" and decay.role == "b"]
@@ -150,11 +149,11 @@ def _compared_table(run: ComparisonRun) -> Html:
         "area under the curve",
         "gain over the baseline",
         "adjusted p",
-        "utterances that keep it",
+        "utterances that follow it",
         "gain in these",
         "questions lost",
         "recall lost",
-        "lead of the first",
+        "best control's lead",
     ]
     general = any(arm.bank for arm in run.compared)
     rows = []
@@ -205,4 +204,4 @@ def _trials_table(trials: Sequence[TuningTrial]) -> Html:
 
 
 def _difference(found: ArmDifference | None) -> str:
-    return "" if found is None else interval(Interval(found.value, found.low, found.high, found.n), sign=True)
+    return "" if found is None else interval(found.interval, sign=True)
