@@ -68,13 +68,14 @@ def hold(
     changeable = config.model_dump(include=set(CHANGEABLE_SETTINGS))
     with RunRecord.start("hold", name_of(purpose), work, changeable, root=folder, resume=resume) as record:
         comparison = _Comparison(model, strengths, stages, record, on_reply)
+        start = RunStart(record.path, (*record.warnings, *left_out), comparison.replies_to_come())
         if on_start is not None:
-            on_start(RunStart(record.path, (*record.warnings, *left_out), comparison.replies_to_come()))
+            on_start(start)
         return comparison.run()
 
 
 class _Comparison:
-    """One comparison: its arms, and what it has found so far."""
+    """One comparison: its arms, their dialogues and their costs."""
 
     def __init__(
         self,
