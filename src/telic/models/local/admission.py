@@ -17,7 +17,7 @@ from telic.models.compatibility import controlled_messages
 from telic.models.control import ControlContext
 from telic.models.local.cache import Arena, CachePool, KeyValueCache, take_prefix
 from telic.models.local.forward import control_key
-from telic.models.local.sampling import Draws, fresh_seed
+from telic.models.local.sampling import RandomStream, random_seed
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
 from telic.models.request import Request
 from telic.rendering import Template
@@ -59,8 +59,8 @@ def prepare_sequences(state: RequestState, contrast: ContrastPrompts, template: 
         ModelError: the chat template refuses the messages.
     """
     request = state.request
-    state.seed = fresh_seed() if request.sampling.seed is None else request.sampling.seed
-    state.draws = Draws(state.seed)
+    state.seed = random_seed() if request.sampling.seed is None else request.sampling.seed
+    state.random = RandomStream(state.seed)
     readings = request.readings
     if any(control.prefix_from_state for control in request.controls):
         readings |= {"state"}

@@ -21,13 +21,13 @@ logger = logging.getLogger("telic")
 
 
 def cache_folder() -> Path:
-    """Where converted weights are kept: `$TELIC_CACHE`, else the user's cache folder."""
+    """The folder of converted weights: `$TELIC_CACHE`, else the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "telic"
     return Path(os.environ.get("TELIC_CACHE") or default)
 
 
 def preferred_dtype() -> Any:
-    """bfloat16 where the processor multiplies it in hardware (AMX, AVX-512 BF16, a recent GPU), else float32."""
+    """Choose bfloat16 where the hardware multiplies it (AMX, AVX-512 BF16, a recent GPU), else float32."""
     import torch
 
     if torch.cuda.is_available():
@@ -46,7 +46,7 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
         device: by default the GPU if there is one.
 
     Raises:
-        ModelError: nothing can be loaded from there; the message says why and what to do.
+        ModelError: it cannot be loaded; the message says why and what to do.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -71,7 +71,7 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Let transformers show no progress bars and no warnings meanwhile; what goes wrong, it raises."""
+    """Silence the progress bars and warnings of transformers; errors are still raised."""
     from transformers.utils import logging as hf_logging
 
     verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
@@ -86,9 +86,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _converted(path: Path) -> Path:
-    """The folder with a GGUF file's weights as safetensors; made on first use."""
+    """Convert a GGUF file to a folder of safetensors, on first use."""
     if not path.is_file():
-        raise ModelError(f"there is no GGUF file {str(path)!r}")
+        raise ModelError(f"GGUF file {str(path)!r} does not exist; check the path")
     with path.open("rb") as file:
         magic = file.read(4)
     if magic != b"GGUF":

@@ -17,7 +17,7 @@ from telic.models.local.admission import (
     stored,
 )
 from telic.models.local.cache import CachePool
-from telic.models.local.decoding import draw_tokens, has_nan_logits, score_tokens
+from telic.models.local.decoding import nan_rows, next_logits, next_tokens, score_tokens
 from telic.models.local.forward import Chunk, Runner
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
 from telic.models.request import FinishReason, Reply, Request
@@ -196,14 +196,17 @@ class Engine:
             self._decode(ready)
 
     def _decode(self, states: list[RequestState]) -> None:
-        broken = [state for state in states if has_nan_logits(state)]
-        for state in broken:
-            self._finish(state, "error", Failure("model", "nan_logits", "the model returned NaN logits"))
-        if broken:
+        """Draw the next token of these requests; one that the model returned NaN for fails alone."""
+        logits_R_V = next_logits(states)
+        nan_R = nan_rows(states, logits_R_V)
+        if nan_R.any():
+            for r in nan_R.nonzero().flatten().tolist():
+                self._finish(states[r], "error", Failure("model", "nan_logits", "the model returned NaN logits"))
             self.runner.arena.scrub({sequence.slot: sequence.computed for sequence in self._sequences})
-        states = [state for state in states if state.reply is None]
+            states = [state for state in states if state.reply is None]
+            logits_R_V = logits_R_V[~nan_R]
         if states:
-            for state, token in zip(states, draw_tokens(states), strict=True):
+            for state, token in zip(states, next_tokens(states, logits_R_V), strict=True):
                 self._take(state, token)
 
     def _score(self, state: RequestState, positions: range) -> None:
