@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from telic.dialogue import Message
 from telic.errors import ModelError
+from telic.rendering import Template
 
-__all__ = ["cache_folder", "load_checkpoint", "preferred_dtype"]
+__all__ = ["cache_folder", "context_length", "load_checkpoint", "preferred_dtype", "stop_ids"]
 
 logger = logging.getLogger("telic")
 
@@ -148,3 +150,25 @@ def _dequantised() -> dict[str, Any]:
     except ImportError:  # older releases always dequantise
         return {}
     return {"quantization_config": GgufConfig(dequantize=True)}
+
+
+def context_length(model: Any, tokenizer: Any) -> int:
+    """Find the longest dialogue in tokens that a model declares; 4096 if it declares none."""
+    config = model.config.get_text_config()
+    limits = [getattr(config, "max_position_embeddings", None), getattr(tokenizer, "model_max_length", None)]
+    known = [int(limit) for limit in limits if limit and limit < 1 << 24]
+    return min(known) if known else 4096
+
+
+def stop_ids(model: Any, template: Template) -> frozenset[int]:
+    """Find the tokens that end a reply: the declared ones, and the special token that ends a turn in the template."""
+    ids: set[int] = set()
+    for source in (getattr(model, "generation_config", None), model.config, template.tokenizer):
+        value = getattr(source, "eos_token_id", None)
+        ids.update([value] if isinstance(value, int) else value or [])
+    turn = [Message(role="user", content="Hi"), Message(role="assistant", content="Hi")]
+    rendering = template.render(turn, reply=False)
+    closing = rendering.token_ids[rendering.contents[1].end :]
+    if closing and closing[0] in template.tokenizer.all_special_ids:
+        ids.add(closing[0])
+    return frozenset(ids)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +13,8 @@ from telic.errors import ModelError
 from telic.models.choices import choose_by_likelihood
 from telic.models.compatibility import refuse_unsupported
 from telic.models.control import Control, ControlPoint
-from telic.models.local.cache import CachePool
+from telic.models.local.cache import CachePool, machine_memory
+from telic.models.local.checkpoints import context_length, stop_ids
 from telic.models.local.engine import Engine
 from telic.models.local.forward import Runner
 from telic.models.local.packing import pack_linears
@@ -59,14 +59,14 @@ class LocalModel:
         self.template = Template(tokenizer)
         self.runner = Runner(self.model)
         if pack:
-            pack_linears(self.model, _memory() // 8)
+            pack_linears(self.model, machine_memory() // 8)
         self.engine = Engine(
             self.runner,
             self.template,
             max_batch=max_batch,
-            context=_context(model, tokenizer),
-            stop_ids=_stop_ids(model, self.template),
-            pool=CachePool(_memory() // 3 if cache_bytes is None else cache_bytes),
+            context=context_length(model, tokenizer),
+            stop_ids=stop_ids(model, self.template),
+            pool=CachePool(machine_memory() // 3 if cache_bytes is None else cache_bytes),
         )
         self._lock = threading.RLock()
 
@@ -293,31 +293,3 @@ def _final_length(text: str, stop: Sequence[str]) -> int:
                 safe -= length
                 break
     return safe
-
-
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return 8 << 30
-
-
-def _context(model: Any, tokenizer: Any) -> int:
-    config = model.config.get_text_config()
-    limits = [getattr(config, "max_position_embeddings", None), getattr(tokenizer, "model_max_length", None)]
-    known = [int(limit) for limit in limits if limit and limit < 1 << 24]
-    return min(known) if known else 4096
-
-
-def _stop_ids(model: Any, template: Template) -> frozenset[int]:
-    """Find the tokens that end a reply: the declared ones, and the special token that ends a turn in the template."""
-    ids: set[int] = set()
-    for source in (getattr(model, "generation_config", None), model.config, template.tokenizer):
-        value = getattr(source, "eos_token_id", None)
-        ids.update([value] if isinstance(value, int) else value or [])
-    turn = [Message(role="user", content="Hi"), Message(role="assistant", content="Hi")]
-    rendering = template.render(turn, reply=False)
-    closing = rendering.token_ids[rendering.contents[1].end :]
-    if closing and closing[0] in template.tokenizer.all_special_ids:
-        ids.add(closing[0])
-    return frozenset(ids)
