@@ -16,8 +16,8 @@ from telic.statistics import Interval, bootstrap_mean, bootstrap_ratio, correlat
 __all__ = ["Correlation", "Decay", "attention_decay", "correlate"]
 
 Floats = npt.NDArray[np.float64]
-Where = Literal["trunk", "probes"]
-Side = tuple[int, str]
+ReadingPlace = Literal["trunk", "probes"]
+SideKey = tuple[int, str]
 """Number of the dialogue, role."""
 ByRound = dict[int, float]
 
@@ -30,7 +30,7 @@ class Decay(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: str
-    where: Where
+    where: ReadingPlace
     """Where it was read: while the role spoke in the dialogue (`trunk`), or while it answered probes."""
     rounds: list[int]
     layers: list[list[float | None]]
@@ -53,7 +53,7 @@ class Correlation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    where: Where
+    where: ReadingPlace
     """Where attention was read."""
     between: Interval
     """Over dialogues: relative change of attention, first to last round, with change of stability."""
@@ -130,15 +130,15 @@ def _relative(now: dict[int, float], first: dict[int, float], resamples: int, se
 
 
 def correlate(
-    episodes: Sequence[Episode], stability: Mapping[Side, ByRound], *, resamples: int, seed: int
+    episodes: Sequence[Episode], stability: Mapping[SideKey, ByRound], *, resamples: int, seed: int
 ) -> Correlation | None:
     """Correlate attention with `stability`, each side's mean score by round; None if attention was not read.
 
     Attention on probes is preferred to that in the dialogue: it was read at the very answers that were scored.
     """
     series = _collect_readings(episodes)
-    where: Where = "probes" if any(place == "probes" for place, _ in series) else "trunk"
-    attention: defaultdict[Side, ByRound] = defaultdict(dict)
+    where: ReadingPlace = "probes" if any(place == "probes" for place, _ in series) else "trunk"
+    attention: defaultdict[SideKey, ByRound] = defaultdict(dict)
     for (place, role), found in series.items():
         if place == where:
             for round_, by_dialogue in found.average()[0].items():
@@ -154,7 +154,7 @@ def correlate(
 
 
 def _between(
-    attention: Mapping[Side, ByRound], stability: Mapping[Side, ByRound], *, resamples: int, seed: int
+    attention: Mapping[SideKey, ByRound], stability: Mapping[SideKey, ByRound], *, resamples: int, seed: int
 ) -> Interval:
     changes: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
     for side, masses in attention.items():
@@ -171,7 +171,7 @@ def _between(
 
 
 def _within(
-    attention: Mapping[Side, ByRound], stability: Mapping[Side, ByRound], *, resamples: int, seed: int
+    attention: Mapping[SideKey, ByRound], stability: Mapping[SideKey, ByRound], *, resamples: int, seed: int
 ) -> Interval:
     x, y, sides = [], [], []
     for side, masses in attention.items():
@@ -185,9 +185,9 @@ def _within(
     return correlation(x, y, dialogues, within=sides, resamples=resamples, seed=seed)
 
 
-def _collect_readings(episodes: Sequence[Episode]) -> dict[tuple[Where, str], _RoleReadings]:
+def _collect_readings(episodes: Sequence[Episode]) -> dict[tuple[ReadingPlace, str], _RoleReadings]:
     """Collect the readings of every role, in the dialogue and on probes."""
-    series: defaultdict[tuple[Where, str], _RoleReadings] = defaultdict(_RoleReadings)
+    series: defaultdict[tuple[ReadingPlace, str], _RoleReadings] = defaultdict(_RoleReadings)
     for dialogue, episode in enumerate(episodes):
         for turn in episode.turns:
             if READING in turn.readings:
