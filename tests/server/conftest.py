@@ -105,11 +105,11 @@ class SlowModel(FakeModel):
         super().__init__()
         self.words, self.seconds = words, seconds
         self.broken_off = 0
-        self.under_way = 0
+        self.active = 0
 
     def _stream(self, request: Request) -> Iterator[str | Reply]:
         said = []
-        self.under_way += 1
+        self.active += 1
         try:
             for number in range(self.words):
                 time.sleep(self.seconds)
@@ -120,7 +120,7 @@ class SlowModel(FakeModel):
             self.broken_off += 1
             raise
         finally:
-            self.under_way -= 1
+            self.active -= 1
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -181,7 +181,7 @@ def test_a_client_that_disconnects_before_the_first_word_can_ask_again(start: St
             http.post("/v1/chat/completions", json=body, timeout=0.2)
         wait_for(lambda: bool(kept(served)) and not served.service.sessions.busy)
         assert list(kept(served).values()) in ([["Hello"]], [["Hello", "word0 "]])
-        wait_for(lambda: model.under_way == 0)
+        wait_for(lambda: model.active == 0)
         model.seconds = 0.0
         http.post("/v1/chat/completions", json=body)
     assert ["Hello", "word0 word1 word2 "] in kept(served).values()

@@ -94,7 +94,7 @@ def start_requests(served: Served, count: int, key: str = "k") -> list[Any]:
 
 def test_requests_beyond_the_limits_get_retry_after(start: Start) -> None:
     served = start(SlowModel(), max_requests=3, max_requests_per_key=2, keys=keys(ann="a" * 9, bob="b" * 9))
-    held = [start_requests(served, 2, "a" * 9), under_way(served, 1, "b" * 9)]
+    held = [start_requests(served, 2, "a" * 9), start_requests(served, 1, "b" * 9)]
     with served.client("a" * 9) as ann, served.client("b" * 9) as bob:
         for client, words in ((ann, "this key has 2 active requests"), (bob, "the server has 3 active requests")):
             with pytest.raises(openai.RateLimitError, match=words) as refused:
