@@ -45,7 +45,7 @@ KINDS = ("warm", "quiet", "by the sea", "in the mountains", "with good food")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerTiming:
     """The timing of one answer."""
 
     turn: int
@@ -61,7 +61,7 @@ def user_message(chat: int, turn: int) -> str:
     return MESSAGES[turn % len(MESSAGES)].format(month=month, kind=kind, days=3 + chat)
 
 
-async def run_chat(client: httpx.AsyncClient, chat: int, turns: int, system: bool) -> list[Answer]:
+async def run_chat(client: httpx.AsyncClient, chat: int, turns: int, system: bool) -> list[AnswerTiming]:
     """Run one chat, from its first turn to its last."""
     messages = [{"role": "system", "content": SYSTEM}] if system else []
     answers = []
@@ -78,7 +78,7 @@ async def run_chat(client: httpx.AsyncClient, chat: int, turns: int, system: boo
     return answers
 
 
-async def _ask(client: httpx.AsyncClient, body: dict[str, Any], turn: int) -> tuple[Answer, str]:
+async def _ask(client: httpx.AsyncClient, body: dict[str, Any], turn: int) -> tuple[AnswerTiming, str]:
     text, first_text, tokens = "", 0.0, 0
     start = time.perf_counter()
     async with client.stream("POST", "chat/completions", json=body) as response:
@@ -94,7 +94,7 @@ async def _ask(client: httpx.AsyncClient, body: dict[str, Any], turn: int) -> tu
                 tokens = event["usage"]["completion_tokens"]
     if not tokens:
         raise RuntimeError(f"no complete answer in turn {turn}: status {response.status_code}, {text!r}")
-    return Answer(turn, first_text, tokens), text
+    return AnswerTiming(turn, first_text, tokens), text
 
 
 async def run_traffic(url: str, chats: int, turns: int, system: bool) -> dict[str, Any]:

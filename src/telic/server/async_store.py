@@ -55,7 +55,7 @@ class AsyncConversationStore:
         return await self._query(partial(self.sync.find, user, digests, conversation))
 
     async def has(self, user: str, conversation: str) -> bool:
-        """Whether a user has a conversation of this id.
+        """Return whether a user has a conversation of this id.
 
         Raises:
             ApiError: the store failed.

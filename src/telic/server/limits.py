@@ -70,7 +70,7 @@ class Limits:
             self._spent[holder] = (self._balance(holder) + tokens, self._clock())
 
     def _excess(self, holder: str) -> float:
-        """Tokens beyond those of one minute."""
+        """Count the tokens beyond those of one minute."""
         return self._balance(holder) - self._config.tokens_per_minute if self._config.tokens_per_minute else 0.0
 
     def _balance(self, holder: str) -> float:

@@ -83,7 +83,7 @@ class ConversationStore:
             return [HistoryMatch(name, position + 1, rest == 0) for name, position, rest in connection.execute(query)]
 
     def has(self, user: str, conversation: str) -> bool:
-        """Whether a user has a conversation of this id."""
+        """Return whether a user has a conversation of this id."""
         query = select(literal(1)).where(conversations.c.id == storable(conversation), conversations.c.user == user)
         with self.engine.connect() as connection:
             return connection.execute(query).first() is not None

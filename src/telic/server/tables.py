@@ -54,7 +54,7 @@ turns = Table(
 
 
 def _annotation_columns() -> list[Column[Any]]:
-    """Columns of every annotation of a turn."""
+    """Make the columns that every annotation of a turn has."""
     return [
         Column("id", Integer, primary_key=True, autoincrement=True),
         Column("conversation", String(36), ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),

@@ -152,7 +152,7 @@ class ChatView:
             with box("div", "column-chat"):
                 self.log = ChatLog(service.purpose.name, actions)
                 self.composer = Composer(actions.say, actions.stop, actions.toggle_pin)
-            with box("aside", "column-mind", aria_label="Beliefs and drift"):
+            with box("aside", "column-panels", aria_label="Beliefs and drift"):
                 self._drift = DriftPanel(actions.select, actions.select_latest, no_attention)
                 self._beliefs = BeliefPanel(
                     beliefs.readers, beliefs.unavailable_reason, can_pin=beliefs.can_pin,

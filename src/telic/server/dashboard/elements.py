@@ -11,11 +11,11 @@ from nicegui import ui
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
-__all__ = ["box", "button", "select", "set_pressed", "set_visible", "style_sheet", "text"]
+__all__ = ["box", "button", "dashboard_style", "select", "set_pressed", "set_visible", "text"]
 
 
 @cache
-def style_sheet() -> str:
+def dashboard_style() -> str:
     """Read the style sheet of all pages."""
     return (resources.files("telic.server.dashboard") / "style.css").read_text(encoding="utf-8")
 

@@ -11,7 +11,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from telic.server.authentication import LOCAL_USER
-from telic.server.dashboard.elements import box, button, select, style_sheet, text
+from telic.server.dashboard.elements import box, button, dashboard_style, select, text
 from telic.server.dashboard.login import key_holder, page_service
 from telic.server.dashboard.paths import PATH
 
@@ -19,7 +19,7 @@ __all__ = ["VIEWS", "frame"]
 
 THEME = "telic_theme"
 THEMES = {"auto": None, "light": False, "dark": True}
-VIEWS = {"chat": "Chat", "mind": "Beliefs and drift", "list": "Conversations"}
+VIEWS = {"chat": "Chat", "panels": "Beliefs and drift", "list": "Conversations"}
 """The views of the chat page, of which a narrow screen shows one at a time."""
 
 
@@ -37,7 +37,7 @@ def frame(request: Request, page: str, on_view: Callable[[str], Any] | None = No
     """
     service, theme = page_service(request), request.cookies.get(THEME, "auto")
     theme = theme if theme in THEMES else "auto"
-    ui.add_head_html(f"<style>{style_sheet()}</style>")
+    ui.add_head_html(f"<style>{dashboard_style()}</style>")
     ui.page_title(f"{service.purpose.name} · Telic")
     dark = ui.dark_mode(THEMES[theme])
     views: dict[str, Any] = {}

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from telic.server.authentication import LOCAL_USER
-from telic.server.dashboard.elements import style_sheet
+from telic.server.dashboard.elements import dashboard_style
 from telic.server.errors import ApiError
 from telic.server.keys import Keys
 from telic.server.requests import CLIENT_CLOSED_REQUEST, ClientDisconnectedError, read_body
@@ -136,7 +136,7 @@ class LoginMiddleware:
         described = ' aria-describedby="error" aria-invalid="true"' if error else ""
         page = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{name}: API key</title>
-<link rel="icon" href="data:,"><style>{style_sheet()}</style></head><body class="login"><main>
+<link rel="icon" href="data:,"><style>{dashboard_style()}</style></head><body class="login"><main>
 <h1>{name}</h1><form method="post" action="{self._path}/login">
 <label for="key">API key</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required autofocus{described}>

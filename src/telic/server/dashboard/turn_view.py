@@ -102,7 +102,7 @@ class TurnView:
             self._buttons = [edit, regenerate, self._unpinned]
 
     def shows(self, turn: StoredTurn) -> bool:
-        """Whether this is the view of a turn with this content."""
+        """Return whether this view shows a turn with this content."""
         return self._content == (turn.role, turn.text, turn.finish)
 
     def update(self, turn: StoredTurn, selected: bool, has_pins: bool) -> None:
