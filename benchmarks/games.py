@@ -22,7 +22,7 @@ import numpy as np
 
 import telic.games
 from telic.agents.scripted.decisions import OraclePlayer, RandomPlayer, play
-from telic.games.base import Game, build, registry
+from telic.games.base import Game, build_game, registry
 from telic.games.decisions import DecisionGame
 
 Player = Callable[[Any, str], str]
@@ -92,7 +92,7 @@ def main() -> None:
     options = parser.parse_args()
     summary: dict[str, Any] = {}
     for name in options.games:
-        game = build({"name": name})
+        game = build_game({"name": name})
         found = {"reset_ms": reset_ms(game, options.resets)}
         found |= speeds(game, PLAYERS.get(name, slots), options.seconds)
         if options.random and isinstance(game, DecisionGame):

@@ -22,7 +22,7 @@ import torch
 from telic.agents.player import ModelPlayer, Player
 from telic.episodes import Episode
 from telic.models import LocalModel, load
-from telic.rollouts import Cast, play
+from telic.rollouts import PlayerFactory, play
 
 
 @dataclass
@@ -110,10 +110,10 @@ def on_ray(game: Mapping[str, Any], episodes: int, concurrency: int) -> dict[str
     one = time.perf_counter() - start
     workers = RayWorkers("local", workers=2)
     start = time.perf_counter()
-    play({**game, "rounds": 1}, Cast(make, {}), 2, references=False, workers=workers)
+    play({**game, "rounds": 1}, PlayerFactory(make, {}), 2, references=False, workers=workers)
     startup = time.perf_counter() - start
     start = time.perf_counter()
-    spread = play(game, Cast(make, {}), episodes, references=False, concurrency=concurrency, workers=workers)
+    spread = play(game, PlayerFactory(make, {}), episodes, references=False, concurrency=concurrency, workers=workers)
     two = time.perf_counter() - start - startup
     same = [a.model_dump() == b.model_dump() for a, b in zip(alone.episodes, spread.episodes, strict=True)]
     return {

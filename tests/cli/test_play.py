@@ -1,4 +1,4 @@
-"""`telic play`: any two, a purpose with a game, a person at a terminal; and the report."""
+"""`telic play`: two agents, a purpose with a game, a person at a terminal; and the report."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_controls_bend_the_agent_in_place_of_its_purposes_own(run: Run, travel: 
         (("redteam", "--agent", "oracle"), "no scripted player 'oracle'; known: eliza"),
         (("elicitation", "--set", "rounds"), "--set: 'rounds' has no form such as rounds=3"),
         (("elicitation", "--set", "rounds=-1"), "rounds is -1"),
-        (("elicitation", "--workers", "2"), "--workers goes with --ray"),
+        (("elicitation", "--workers", "2"), "--workers needs --ray"),
         (("elicitation", "--model", "fake", "--batch", "0"), "--batch is 0; expected 1 or more"),
         (
             ("elicitation", "--model", "fake", "--controls", "attention_hold"),

@@ -12,7 +12,7 @@ import torch
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
-from telic.games.base import build
+from telic.games.base import build_game
 from telic.games.elicitation_domain import load_domain
 from telic.models.local import LocalModel
 from telic.models.request import Request, Sampling
@@ -289,9 +289,9 @@ def test_acts_of_a_domain_are_understood_there(domain: str) -> None:
 
 
 def test_a_game_has_the_acts_of_its_domain_or_its_own() -> None:
-    assert acts_for(build({"name": "elicitation", "domain": "support"})) == "support"
-    assert acts_for(build({"name": "redteam"})) == "redteam"
-    assert acts_for(build({"name": "negotiation"})) == "general"
+    assert acts_for(build_game({"name": "elicitation", "domain": "support"})) == "support"
+    assert acts_for(build_game({"name": "redteam"})) == "redteam"
+    assert acts_for(build_game({"name": "negotiation"})) == "general"
 
 
 def test_a_reciter_says_every_act_word_for_word() -> None:

@@ -13,7 +13,7 @@ from telic.agents.player import ModelPlayer, Player
 from telic.episodes import Episode
 from telic.errors import ConfigError, MissingExtraError, RunError
 from telic.models.scripted import FakeModel
-from telic.rollouts import Cast, play
+from telic.rollouts import PlayerFactory, play
 from telic.rollouts.ray_workers import RayWorkers
 
 TALK = {"name": "elicitation", "rounds": 3}
@@ -29,7 +29,7 @@ def contents(episodes: list[Episode]) -> list[str]:
     return sorted(episode.model_dump_json() for episode in episodes)
 
 
-def slow(delay: float = 0.0) -> Cast:
+def slow(delay: float = 0.0) -> PlayerFactory:
     """Players that are made in the workers; a closure, since the workers cannot import this module."""
 
     def make() -> Mapping[str, Player]:
@@ -38,7 +38,7 @@ def slow(delay: float = 0.0) -> Cast:
 
         return {"agent": ModelPlayer(FakeModel(delay=delay))}
 
-    return Cast(make, {"model": "fake"})
+    return PlayerFactory(make, {"model": "fake"})
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_node_that_is_lost_changes_nothing(cluster: Any) -> None:
         raise ConfigError("no such player")
 
     with pytest.raises(ConfigError, match="no such player"):
-        play(TALK, Cast(broken, {}), n=2, workers=RayWorkers(cluster.address))
+        play(TALK, PlayerFactory(broken, {}), n=2, workers=RayWorkers(cluster.address))
 
     def fatal() -> Mapping[str, Player]:
         import os
@@ -95,7 +95,7 @@ def test_a_node_that_is_lost_changes_nothing(cluster: Any) -> None:
         os._exit(1)
 
     with pytest.raises(RunError, match="3 workers were lost"):
-        play(TALK, Cast(fatal, {}), n=2, workers=RayWorkers(cluster.address, restarts=2))
+        play(TALK, PlayerFactory(fatal, {}), n=2, workers=RayWorkers(cluster.address, restarts=2))
 
 
 def _workers(ray: Any) -> list[dict[str, Any]]:
