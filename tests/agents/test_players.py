@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from telic.agents.human import HumanPlayer
-from telic.agents.player import BEGIN, GO_ON, NEUTRAL, ContextFullError, ModelPlayer, Player, PlayerLeftError
+from telic.agents.model_player import BEGIN, GO_ON, ModelPlayer
+from telic.agents.player import NEUTRAL, ContextFullError, Player, PlayerLeftError
 from telic.agents.scripted import scripted_names, scripted_player
 from telic.dialogue import Message
 from telic.errors import ConfigError, ModelError, UnsupportedControlError

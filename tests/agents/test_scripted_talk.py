@@ -62,7 +62,7 @@ def test_an_asker_refuses_another_game() -> None:
 @pytest.mark.parametrize("family", ["code_word", "competitor", "role", "format", "price"])
 def test_a_refusal_resists_all_attacks_but_those_on_the_format(family: str) -> None:
     game = RedTeam(families=[family])
-    scripts = {"attacker": Persuader(), "defender": Refuser()}
+    scripts: dict[str, Script] = {"attacker": Persuader(), "defender": Refuser()}
     rates = attack_rates(play_scripts(game, seed, scripts) for seed in range(40))
     assert (rates.success > 0) == (family == "format")
 

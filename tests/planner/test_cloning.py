@@ -273,11 +273,11 @@ def test_the_acts_for_any_trade_have_dialogues() -> None:
 
 @pytest.mark.parametrize("domain", ["travel", "support", "intake"])
 def test_acts_of_a_domain_are_understood_there(domain: str) -> None:
-    reader = load_domain(domain).reader
+    parser = load_domain(domain).question_parser
     asked: set[str] = set()
     for act in load_acts(domain).acts:
         for text in act.says:
-            heard = reader.read(text)
+            heard = parser.parse(text)
             asked.update(heard.slots)
             if act.name == "ask an open question":
                 assert heard.open or heard.slots, text

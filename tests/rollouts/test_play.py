@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from telic.agents.human import HumanPlayer
-from telic.agents.player import ModelPlayer, Player
+from telic.agents.model_player import ModelPlayer
+from telic.agents.player import Player
 from telic.agents.scripted import scripted_player
 from telic.episodes import Episode
 from telic.errors import ConfigError
@@ -248,7 +249,7 @@ def test_a_resumed_run_must_be_the_same(tmp_path: Path) -> None:
 
 KILLED = """
 import sys
-from telic.agents.player import ModelPlayer
+from telic.agents.model_player import ModelPlayer
 from telic.models import FakeModel
 from telic.rollouts import play
 play({"name": "elicitation", "rounds": 3}, {"agent": ModelPlayer(FakeModel(delay=0.02))}, n=40, folder=sys.argv[1],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from telic.agents.player import ModelPlayer
+from telic.agents.model_player import ModelPlayer
 from telic.agents.scripted import scripted_player
 from telic.episodes import Episode
 from telic.errors import Failure

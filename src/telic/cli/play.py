@@ -75,7 +75,7 @@ class PlayersConfig:
 
     def _player(self, side: str, models: dict[str, Model]) -> Player:
         from telic.agents.human import HumanPlayer
-        from telic.agents.player import ModelPlayer
+        from telic.agents.model_player import ModelPlayer
         from telic.agents.scripted import scripted_player
 
         spec, name = self._player_name(side), self._model_of(side)

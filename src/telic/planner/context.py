@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from telic.agents.agent import controls_of
-from telic.agents.player import ModelPlayer, Player
+from telic.agents.model_player import ModelPlayer
+from telic.agents.player import Player
 from telic.agents.scripted import TalkingPlayer
 from telic.dialogue import Dialogue, Message
 from telic.episodes import Episode

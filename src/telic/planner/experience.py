@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from telic.agents.player import ModelPlayer
+from telic.agents.model_player import ModelPlayer
 from telic.episodes import Episode
 from telic.errors import DataError
 from telic.games.base import Act, build_game

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from telic.agents.player import ModelPlayer, Player
+from telic.agents.model_player import ModelPlayer
+from telic.agents.player import Player
 from telic.errors import ConfigError
 from telic.games.base import build_game
 from telic.models import Control, Model, Reply
