@@ -121,9 +121,9 @@ class GameContract:
     @given(st.data())
     def test_an_episode_is_a_function_of_the_seed_and_the_acts(self, data: DataObject) -> None:
         game, seed = self.make(data), data.draw(SEEDS, "seed")
-        acts = _play_at_random(game, seed)
+        acts = _play_at_random(game, seed, self.utterances)
         first = _everything(game)
-        _play_at_random(game, seed + 1)  # an earlier episode leaves no trace
+        _play_at_random(game, seed + 1, self.utterances)  # an earlier episode leaves no trace
         game.reset(seed)
         for role, utterance in acts:
             assert game.turn == role
@@ -310,14 +310,18 @@ def _legal_act(game: Game, role: str, rng: Random) -> str:
     return f"[{kind}] {fill_form(game, role, kind, rng) or NEUTRAL}"
 
 
-def _play_at_random(game: Game, seed: int) -> list[tuple[str, str]]:
-    """Play an episode of random legal acts, and return them."""
+def _play_at_random(game: Game, seed: int, utterances: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Play an episode of random legal acts, and of some utterances that may be illegal; return all of them."""
     game.reset(seed)
     rng = Random(seed)
     acts = []
     while (role := game.turn) is not None:
-        acts.append((role, _legal_act(game, role, rng)))
-        assert game.step(*acts[-1]).accepted
+        if utterances and rng.random() < 0.5:
+            acts.append((role, rng.choice(utterances)))
+            game.step(*acts[-1])
+        else:
+            acts.append((role, _legal_act(game, role, rng)))
+            assert game.step(*acts[-1]).accepted
     return acts
 
 
