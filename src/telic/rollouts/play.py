@@ -12,15 +12,15 @@ from telic.episodes import Episode
 from telic.errors import ConfigError
 from telic.games.base import Game, build_game
 from telic.models import Model, Reply, load
-from telic.rollouts.driver import drive
-from telic.rollouts.record import Playing, Task, play_episode
+from telic.rollouts.driver import RequestGenerator, drive
+from telic.rollouts.record import Task, play_episode
 from telic.rollouts.references import reference_scores
 from telic.rollouts.results import GameResult, ReferenceScores, analyse_games
 from telic.rollouts.tasks import GameSpec, label_games, plan_tasks
 from telic.rollouts.workers import PlayerFactory, Workers
-from telic.runs import RunFolder
+from telic.runs import RunFolder, RunStart
 
-__all__ = ["PlayRun", "Start", "models_of", "play", "play_tasks"]
+__all__ = ["PlayRun", "models_of", "play", "play_tasks"]
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,13 @@ class PlayRun:
     """The run folder's `config.toml`."""
 
 
-@dataclass(frozen=True)
-class Start:
-    """A run that is about to start."""
-
-    folder: Path | None
-    """The run folder, if there is one."""
-    notes: tuple[str, ...]
-    """Warnings to show when a run is resumed."""
-    episodes: int
-    """Number of episodes to play."""
-
-
 def play(
     game: GameSpec | Sequence[GameSpec], players: Mapping[str, Player] | PlayerFactory, n: int = 32, seed: int = 0, *,
     trials: int = 1, judge: Model | str | None = None, name: str | None = None,
     folder: str | Path | None = None, resume: str | Path | None = None,
     concurrency: int = 64, references: bool = True, workers: Workers | None = None,
     on_episode: Callable[[Episode], None] | None = None, on_reply: Callable[[Reply], None] | None = None,
-    on_start: Callable[[Start], None] | None = None,
+    on_start: Callable[[RunStart], None] | None = None,
 ) -> PlayRun:  # fmt: skip
     """Play many episodes at once.
 
@@ -157,12 +145,12 @@ class _Run:
     tasks: Sequence[Task]
     referenced: Mapping[str, Mapping[str, Any]]
     """Games that are compared with their references, by label."""
-    on_start: Callable[[Start], None]
+    on_start: Callable[[RunStart], None]
 
     def play(self) -> PlayRun:
         """Play all tasks without a run folder."""
         episodes: list[Episode] = []
-        self.on_start(Start(None, (), len(self.tasks)))
+        self.on_start(RunStart(None, (), len(self.tasks)))
         self.player.play(self.tasks, episodes.append)
         results = analyse_games(episodes, self._references())
         return PlayRun(results, sorted(episodes, key=lambda episode: episode.id))
@@ -171,7 +159,7 @@ class _Run:
         """Play the tasks that a run folder lacks, and write the results of all tasks to it."""
         done = run.done()
         missing = [task for task in self.tasks if task.id not in done]
-        self.on_start(Start(run.path, tuple(run.notes), len(missing)))
+        self.on_start(RunStart(run.path, tuple(run.warnings), len(missing)))
         self.player.play(missing, run.episodes.append)
         references = self._references()
         run.metrics({"references": {label: scores.model_dump(mode="json") for label, scores in references.items()}})
@@ -208,11 +196,13 @@ def models_of(players: Mapping[str, Player], judge: Model | None) -> list[Model]
     return list({id(model): model for model in models if model is not None}.values())
 
 
-def _start_episodes(tasks: Iterable[Task], players: Mapping[str, Player], judge: Model | None) -> Iterator[Playing]:
+def _start_episodes(
+    tasks: Iterable[Task], players: Mapping[str, Player], judge: Model | None
+) -> Iterator[RequestGenerator[Episode]]:
     """Yield the generator of each episode. Episodes reuse game objects, since building one may read files."""
     idle: dict[str, list[Game]] = {}
 
-    def start(task: Task) -> Playing:
+    def start(task: Task) -> RequestGenerator[Episode]:
         games = idle.setdefault(task.game, [])
         game = games.pop() if games else build_game(task.spec)
         episode = yield from play_episode(task, game, players, judge)

@@ -1,4 +1,4 @@
-"""One episode of a game, from the first turn to the judge's verdict, as a generator that yields what it asks of models.
+"""One episode of a game, from the first turn to the judge's verdict, as a generator that yields its model requests.
 
 This module knows no concurrency: the driver of the generator decides when a request is answered. An episode is thus a
 function of its task and of the replies.
@@ -6,7 +6,7 @@ function of its task and of the replies.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -16,8 +16,9 @@ from telic.episodes import Episode, Turn
 from telic.errors import Boundary, ConfigError, Failure, ModelError
 from telic.games.base import Event, Game, IllegalActError
 from telic.models import Model, Reply, Request, Sampling
+from telic.rollouts.driver import RequestGenerator, ask
 
-__all__ = ["JUDGING", "Ask", "Playing", "Task", "agent_role", "play_episode", "player_of"]
+__all__ = ["JUDGING", "Task", "agent_role", "play_episode", "player_of"]
 
 JUDGING = Sampling(max_new_tokens=768, temperature=0.0)
 """Sampling of a judge's first answers. Later attempts have a higher temperature."""
@@ -44,17 +45,6 @@ class Task:
     """Seed of the players."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A request that waits for its reply."""
-
-    model: Model
-    request: Request
-
-
-Playing = Generator[Ask, Reply, Episode]
-
-
 def agent_role(game: Game) -> str:
     """Return the role under test."""
     return next((role for role in game.roles if game.fault_of(role) == "agent"), game.roles[0])
@@ -67,7 +57,9 @@ def player_of(game: Game, role: str, players: Mapping[str, Player]) -> Player | 
     return players.get(role) or players.get("agent" if game.fault_of(role) == "agent" else "partner")
 
 
-def play_episode(task: Task, game: Game, players: Mapping[str, Player], judge: Model | None) -> Playing:
+def play_episode(
+    task: Task, game: Game, players: Mapping[str, Player], judge: Model | None
+) -> RequestGenerator[Episode]:
     """Play one episode.
 
     A failure ends only its own episode, which keeps the turns so far and the failure. A resumed run plays an episode
@@ -144,7 +136,7 @@ class _EpisodeRecorder:
         self.episode = Episode(id=task.id, kind=game.name, seed=task.seed, roles=roles, metadata=metadata)
         self._take_events(None)
 
-    def play(self) -> Generator[Ask, Reply, None]:
+    def play(self) -> RequestGenerator[None]:
         game = self.game
         while (role := game.turn) is not None:
             self.acting, self.acting_role = "player", role
@@ -174,7 +166,7 @@ class _EpisodeRecorder:
             self.episode.turns.append(turn)
             turn.seen_by = self._take_events(role)
 
-    def judge(self, judge: Model | None) -> Generator[Ask, Reply, None]:
+    def judge(self, judge: Model | None) -> RequestGenerator[None]:
         """Ask the judge the game's questions, and again those without a readable answer."""
         metadata, failed = self.episode.metadata, None
         self.acting, self.acting_role = "judge", ""
@@ -190,7 +182,7 @@ class _EpisodeRecorder:
             for number, question in enumerate(questions):
                 seed = seed_of(self.task.player_seed, "judge", attempt, number)
                 said = (Message(role="user", content=question),)
-                reply = yield Ask(judge, Request(said, replace(sampling, seed=seed), keep=False))
+                reply = yield from ask(judge, Request(said, replace(sampling, seed=seed), keep=False))
                 failed = reply.failure
                 answers.append("" if failed else reply.text)
             if self.game.verdicts(answers):
@@ -226,7 +218,7 @@ class _EpisodeRecorder:
             self.participants[role] = player.join(self.game, role, seed_of(self.task.player_seed, role))
         return self.participants[role]
 
-    def _utterance(self, role: str, participant: Participant, usage: _ActUsage) -> Generator[Ask, Reply, str]:
+    def _utterance(self, role: str, participant: Participant, usage: _ActUsage) -> RequestGenerator[str]:
         player = player_of(self.game, role, self.players)
         moves = participant.act(self.game.observe(role))
         try:
@@ -234,7 +226,7 @@ class _EpisodeRecorder:
             while True:
                 if player is None or player.model is None:
                     raise ConfigError(f"the player of {role!r} makes a request but has no model")
-                reply = yield Ask(player.model, request)
+                reply = yield from ask(player.model, request)
                 usage.count(request, reply)
                 request = moves.send(reply)
         except StopIteration as end:
