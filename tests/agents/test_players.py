@@ -221,7 +221,7 @@ def test_a_model_that_fails_raises() -> None:
     player = ModelPlayer(ScriptedModel([]))
     game = build_game({"name": "selfchat"})
     game.reset(0)
-    with pytest.raises(ModelError, match="at its end"):
+    with pytest.raises(ModelError, match="the script has 0 replies"):
         act(game, player.join(game, "b", 0), player)
 
 

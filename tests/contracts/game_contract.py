@@ -224,6 +224,18 @@ class GameContract:
             for role in game.roles:
                 assert (f"[{game.kinds[0]}]" in game.instructions(role)) == game.asks_for_kind(role)
 
+    @examples
+    @given(st.data())
+    def test_wordless_acts_need_no_content(self, data: DataObject) -> None:
+        game = self.make(data)
+        assert game.wordless <= set(game.kinds)
+        game.reset(data.draw(SEEDS, "seed"))
+        rng = Random(0)
+        while game.turn is not None:
+            wordless = [kind for kind in game.observe(game.turn).legal if kind in game.wordless]
+            utterance = f"[{wordless[0]}]" if wordless else _legal_act(game, game.turn, rng)
+            assert game.step(game.turn, utterance).accepted
+
     @few_examples
     @given(st.data())
     def test_options_belong_to_kinds_with_a_form(self, data: DataObject) -> None:

@@ -20,8 +20,6 @@ from telic.purpose import Purpose
 
 __all__ = ["ModelParticipant", "ModelPlayer"]
 
-WORDLESS = frozenset({"accept", "reject", "none", "leave"})
-"""Kinds of act without content: the model generates no text for them."""
 BEGIN, GO_ON = "(You begin.)", "(Go on.)"
 """User messages to a model that speaks first, or twice in a row: many chat templates require one before a reply."""
 TRIES = 3
@@ -102,7 +100,7 @@ class ModelParticipant:
         self.notes: Counter[str] = Counter()
         self._requests = 0
         self._refusals = 0
-        self._forgotten = 0
+        self._dropped = 0
         """Number of messages dropped from the beginning of the dialogue because the context is full."""
 
     def act(self, observation: Observation) -> UtteranceGenerator:
@@ -118,7 +116,7 @@ class ModelParticipant:
         kind = kinds[0] if len(kinds) == 1 else (yield from self._choose_kind(observation))
         if kind in forms:
             content = yield from self._fill(observation, kind)
-        elif kind in WORDLESS:
+        elif kind in self.game.wordless:
             content = ""
         else:
             content = yield from self._speak(observation, kind)
@@ -204,8 +202,8 @@ class ModelParticipant:
             self.session.dialogue = self._dialogue(observation, question)
             self._requests += 1
             seed = seed_of(self.seed, self.role, self._requests)
-            drawn = replace(self.player.sampling, **{**options, "seed": seed})
-            request = self.session.request(controls=self.player.controls, sampling=drawn)
+            sampling = replace(self.player.sampling, **{**options, "seed": seed})
+            request = self.session.request(controls=self.player.controls, sampling=sampling)
             request.choices, request.prefix = choices, prefix
             reply = yield request
             failure = reply.failure
@@ -214,45 +212,45 @@ class ModelParticipant:
                 return reply
             if failure.kind != "context_full":
                 raise ModelError(f"{self.player.speaker.name!r} failed to reply: {failure.detail}", failure.kind)
-            self._forget()
+            self._drop_oldest()
 
-    def _forget(self) -> None:
+    def _drop_oldest(self) -> None:
         """Drop another quarter of the dialogue, in pairs of messages."""
         left = len(self.session.dialogue.turns())
         if left <= 1:
-            raise ContextFullError(f"no room for a reply of {self.role!r} in the context of the model")
-        self._forgotten += max(2, left // 8 * 2)
+            raise ContextFullError(f"the model's context has no room for a reply of {self.role!r}")
+        self._dropped += max(2, left // 8 * 2)
         self.notes["times the context was full"] += 1
 
     def _dialogue(self, observation: Observation, question: str) -> Dialogue:
         """Return the dialogue from the view of this role; consecutive utterances of others are one message."""
-        said: list[Message] = []
+        messages: list[Message] = []
         for event in observation.events:
             if event.speaker != self.role:
                 named = event.speaker != "game" and len(self.game.roles) > 2
-                _add_user_text(said, f"{event.speaker}: {event.text}" if named else event.text)
+                _add_user_text(messages, f"{event.speaker}: {event.text}" if named else event.text)
                 continue
-            _end_with_user(said)
+            _end_with_user(messages)
             marked = event.act is not None and self.game.asks_for_kind(self.role)
-            said.append(Message(role="assistant", content=str(event.act) if marked else event.text))
+            messages.append(Message(role="assistant", content=str(event.act) if marked else event.text))
         if observation.error:
-            _add_user_text(said, f"(Your last attempt was refused: {observation.error})")
+            _add_user_text(messages, f"(Your last attempt was refused: {observation.error})")
         if question:
-            _add_user_text(said, question)
-        _end_with_user(said)
-        kept = said[min(self._forgotten, len(said) - 1) :]
-        told = "\n\n".join(filter(None, (self.player.system, observation.instructions)))
-        return Dialogue(kept).with_system(told or None)
+            _add_user_text(messages, question)
+        _end_with_user(messages)
+        kept = messages[min(self._dropped, len(messages) - 1) :]
+        system = "\n\n".join(filter(None, (self.player.system, observation.instructions)))
+        return Dialogue(kept).with_system(system or None)
 
 
-def _add_user_text(said: list[Message], text: str) -> None:
+def _add_user_text(messages: list[Message], text: str) -> None:
     """Add a text to the last user message, or start a new one."""
-    if said and said[-1].role == "user":
-        text = f"{said.pop().content}\n\n{text}"
-    said.append(Message(role="user", content=text))
+    if messages and messages[-1].role == "user":
+        text = f"{messages.pop().content}\n\n{text}"
+    messages.append(Message(role="user", content=text))
 
 
-def _end_with_user(said: list[Message]) -> None:
+def _end_with_user(messages: list[Message]) -> None:
     """Add a user message if the dialogue does not end with one."""
-    if not said or said[-1].role != "user":
-        _add_user_text(said, GO_ON if said else BEGIN)
+    if not messages or messages[-1].role != "user":
+        _add_user_text(messages, GO_ON if messages else BEGIN)

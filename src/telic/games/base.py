@@ -138,6 +138,8 @@ class Game(ABC):
     """All roles. The first is the agent under test unless `fault_of` says otherwise."""
     kinds: ClassVar[tuple[str, ...]] = ("message",)
     """All kinds of act. An utterance without a kind is read as an act of the first kind."""
+    wordless: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of act that need no content."""
     has_held_out: ClassVar[bool] = False
     """Whether the game has a setting `split` whose values `train` and `test` share no scenario."""
     max_turns: int = 40

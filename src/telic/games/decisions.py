@@ -31,6 +31,7 @@ class DecisionGame(Game):
     """The base class of the three games: legal acts around a proposal, and the score of an episode."""
 
     kinds: ClassVar[tuple[str, ...]] = ("message", "propose", *ANSWERS)
+    wordless: ClassVar[frozenset[str]] = frozenset(ANSWERS)
 
     max_turns: int = 40
     """Hard cap of accepted acts."""

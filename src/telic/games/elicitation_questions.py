@@ -79,13 +79,13 @@ _ASKED = re.compile(
     rf"(?:\s+(?!(?:i|you|we|they|there|it)\b)[\w'-]+){{0,5}}?(?:\s+{_AUX}\b|(?<='s)|(?<='re)|(?<='d))"
     rf"|^{_LEAD}{_YES_NO}"
 )
-"""A question by its word order, as where the model was cut off before the question mark."""
+"""A question by its word order, for models that were cut off before the question mark."""
 _TURNED = re.compile(rf"^{_LEAD}{_WH}(?:\s+{_AUX}|(?<='s)|(?<='re))\s+(?:you|your|the|this|it)\b")
-"""The same within a sentence, where "when the hotels are cheap" asks nothing."""
+"""A question within a sentence; "when the hotels are cheap" is none."""
 _MARKED = re.compile(rf"\b(?:{_WH}|{_YES_NO})")
-"""What makes a question of a sentence that ends in a question mark ..."""
+"""Words that a sentence with a question mark needs to be a question."""
 _FINITE = re.compile(rf"\b(?:{_AUX}|you|your|{_WH}(?:(?<='s)|(?<='re)|(?<='d)|\s+\w+(?:s|ed)))\b")
-"""... and has a verb or is addressed to somebody: "what budget month hotel?" is none."""
+"""A verb or an address, which a question also needs: "what budget month hotel?" is none."""
 _VERB = _either(
     _one_of("share describe specify provide indicate clarify mention confirm list state name explain say elaborate"),
     r"(?:give|send) (?:me|us)",

@@ -41,6 +41,7 @@ class Negotiation(Game):
     name: ClassVar[str] = "negotiation"
     roles: ClassVar[tuple[str, ...]] = ("agent", "partner")
     kinds: ClassVar[tuple[str, ...]] = ("message", "think", "offer", "accept", "reject", "leave")
+    wordless: ClassVar[frozenset[str]] = frozenset({"accept", "reject", "leave"})
 
     variant: Variant = "buyer-seller"
     """The kind of bargain."""

@@ -25,8 +25,6 @@ Side = Literal["both", "first", "second"]
 """The side of the agent under test."""
 Split = Literal["all", "train", "test"]
 
-WORDLESS = ("none", "leave")
-"""Acts without content; text after them is ignored."""
 RELATIONS = {
     Relationship.STRANGER: "You do not know each other.",
     Relationship.KNOWN_BY_NAME: "You know each other by name.",
@@ -50,6 +48,8 @@ class Sotopia(Game):
     name: ClassVar[str] = "sotopia"
     roles: ClassVar[tuple[str, ...]] = ("agent", "partner")
     kinds: ClassVar[tuple[str, ...]] = ("speak", "none", "nonverbal", "action", "leave")
+    wordless: ClassVar[frozenset[str]] = frozenset({"none", "leave"})
+    """Acts without content; text after them is ignored."""
     has_held_out: ClassVar[bool] = True
 
     data: str = ""
@@ -134,7 +134,7 @@ class Sotopia(Game):
         """
         found = _MARK.match(utterance)
         if found and (kind := self._kind(found["kind"])):
-            return Act(kind, "" if kind in WORDLESS else found["content"].strip())
+            return Act(kind, "" if kind in self.wordless else found["content"].strip())
         if utterance.lstrip().startswith("{") and (act := self._from_json(utterance)):
             return act
         return super().parse(role, utterance)
@@ -172,7 +172,7 @@ class Sotopia(Game):
             return None
         if not isinstance(value, dict) or not (kind := self._kind(str(value.get("action_type", "")))):
             return None
-        return Act(kind, "" if kind in WORDLESS else str(value.get("argument") or "").strip())
+        return Act(kind, "" if kind in self.wordless else str(value.get("argument") or "").strip())
 
     def _reset(self, seed: int) -> None:
         combo = self._world.combos[seed % self.pairs]
@@ -190,7 +190,7 @@ class Sotopia(Game):
         return self.kinds
 
     def _apply(self, role: str, act: Act) -> Mapping[str, float] | None:
-        if act.kind not in WORDLESS and not act.content:
+        if act.kind not in self.wordless and not act.content:
             raise IllegalActError(f"an empty [{act.kind}]; write something after it")
         self._history.append((role, act))
         self._tell(Event(role, act.content if act.kind == "speak" else str(act), act))

@@ -147,7 +147,7 @@ class _EpisodeRecorder:
             try:
                 act = game.parse(role, utterance)
             except IllegalActError:
-                act = None  # `step` says so too, and counts it
+                act = None  # `step` refuses it too, and counts the attempt
             step = game.step(role, utterance)
             if not step.accepted or act is None:
                 self.refused.append({"turn": game.turns, "role": role, "text": utterance, "error": step.error})

@@ -15,7 +15,7 @@ from telic.errors import ConfigError
 from telic.games.base import Game
 from telic.games.elicitation import DIRECTION, Elicitation
 from telic.games.elicitation_domain import load_domain
-from telic.games.sotopia import WORDLESS, Sotopia
+from telic.games.sotopia import Sotopia
 
 __all__ = [
     "ELICITATION_SCRIPTS",
@@ -153,7 +153,7 @@ def random_character(game: Sotopia, role: str, rng: Random) -> str:
     """Play any act of `sotopia`, mostly speech and rarely `leave`, with lines that fit any scenario."""
     legal = game.observe(role).legal
     kind = rng.choices(legal, [{"speak": 6, "leave": 0.3}.get(kind, 1) for kind in legal])[0]
-    return f"[{kind}]" if kind in WORDLESS else f"[{kind}] {choose_line('sotopia', kind, rng)}"
+    return f"[{kind}]" if kind in game.wordless else f"[{kind}] {choose_line('sotopia', kind, rng)}"
 
 
 def _elicitation(game: Game) -> Elicitation:
