@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from telic.errors import ConfigError, JudgeError
-from telic.judges import Judge, Score, build, judge_all, registry
+from telic.judges import Judge, Score, build, judge_all, model_judges, prepare_judge, registry
+from telic.judges.model import ModelJudge
+from telic.models import FakeModel
 
 
 @pytest.fixture
@@ -76,9 +78,9 @@ def test_no_option_is_called_like_a_judge() -> None:
         ({"choice": "e", "options": ["x", "y"]}, JudgeError, "expected one of a, b"),
         ({"choice": "a", "options": ["x"]}, JudgeError, "two or more"),
         ({"casing": "big"}, JudgeError, "'upper', 'lower' or 'title'"),
-        ({"language": "klingon"}, JudgeError, "'klingon' is no known language"),
-        ({"language": []}, JudgeError, "no known language"),
-        ({"language": "fr", "options": ["fr"]}, JudgeError, "nothing to tell 'fr' from"),
+        ({"language": "klingon"}, JudgeError, "'klingon' is not a known language"),
+        ({"language": []}, JudgeError, "not a known language"),
+        ({"language": "fr", "options": ["fr"]}, JudgeError, "name no other language than 'fr'"),
         ({"sentiment": "happy"}, JudgeError, "'positive', 'negative' or 'neutral'"),
         ({"all_of": []}, JudgeError, "judge 'all_of': argument is []"),
         ({"any_of": [{"regex": "("}]}, JudgeError, "judge 'any_of': judge 'regex'"),
@@ -156,3 +158,20 @@ def test_judge_all_batches_where_the_judge_can() -> None:
     items = [("a", "a"), ("a", "b")]
     assert [score.value for score in judge_all(judge, items)] == [1.0, 0.0]
     assert [score.value for score in judge_all(build({"contains": "a"}), items)] == [1.0, 1.0]
+
+
+def test_a_combination_asks_a_model_only_if_a_part_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = {"contains": "a"}
+    asking = {"model": "fake", "rubric": "Be kind."}
+    assert model_judges(build({"all_of": [rule, {"any_of": [rule, {"not": rule}]}]})) == []
+    nested = build({"all_of": [rule, {"any_of": [rule, {"not": asking}]}, asking]})
+    found = model_judges(nested)
+    assert [type(judge) for judge in found] == [ModelJudge, ModelJudge]
+    model = FakeModel()
+    monkeypatch.setattr("telic.judges.model._load", lambda name: pytest.fail(f"loaded {name!r} again"))
+    for judge in found:
+        assert isinstance(judge, ModelJudge)
+        judge.model = model.name
+    prepare_judge(nested, model)
+    assert all(judge.model is model for judge in found if isinstance(judge, ModelJudge))
+    prepare_judge(build(rule), model)

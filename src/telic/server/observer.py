@@ -12,7 +12,7 @@ from telic.dialogue import Dialogue, Message
 from telic.episodes import Answer, Branch
 from telic.errors import ConfigError, TelicError
 from telic.judges import Score, build
-from telic.judges.base import judge_all
+from telic.judges.base import judge_all, prepare_judge
 from telic.models import Control, Reply, Request, Session
 from telic.server.pins import Pins
 from telic.server.problems import ApiError
@@ -204,9 +204,7 @@ class Observer:
 
     def _answers(self, probe: Probe, replies: Sequence[Reply]) -> list[Answer]:
         judge = build(probe.judge)
-        prepare = getattr(judge, "prepare", None)
-        if prepare is not None:  # a judge that asks the model that is here already loads no second one
-            prepare(self._service.model)
+        prepare_judge(judge, self._service.model)  # a judge that asks the served model loads no second one
         said = [reply for reply in replies if not _fault(reply)]
         scores = iter(judge_all(judge, [(reply.text, probe.ask) for reply in said]))
         scored = [Score.missing(fault) if (fault := _fault(reply)) else next(scores) for reply in replies]

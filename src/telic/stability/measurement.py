@@ -12,7 +12,7 @@ from typing import Any
 from telic.agents.agent import controls_of
 from telic.episodes import Episode
 from telic.errors import ConfigError
-from telic.judges import build
+from telic.judges import build, prepare_judge
 from telic.models import Control, Model, Reply, Request, Sampling
 from telic.models.compatibility import refuse_unsupported
 from telic.purpose import Purpose
@@ -20,7 +20,7 @@ from telic.runs import RunFolder
 from telic.stability.analysis import Stability, analyse
 from telic.stability.bank import Bank, Triplet, openers
 from telic.stability.config import MeasureConfig
-from telic.stability.selfchat import Plan, Probe, Protocol, Side, judges_that_ask, play
+from telic.stability.selfchat import Plan, Probe, Protocol, Side, play
 from telic.stability.spoken import Spoken, spoken
 
 __all__ = ["HOW", "StabilityRun", "Start", "describe", "measure", "plan_dialogues", "protocol_of", "replies_to_come"]
@@ -201,9 +201,8 @@ def _ignore(_: Start) -> None:
 def _refuse_early(model: Model, plans: Sequence[Plan]) -> None:
     """Let a model refuse controls, and judges' models be loaded, before a run folder is made."""
     judges = {id(probe.judge): probe.judge for plan in plans for probe in (*plan.a.probes, *plan.b.probes)}
-    for asking in [asking for judge in judges.values() for asking in judges_that_ask(judge)]:
-        if hasattr(asking, "prepare"):
-            asking.prepare(model)
+    for judge in judges.values():
+        prepare_judge(judge, model)
     requests = [Request((), controls=side.controls) for plan in plans for side in (plan.a, plan.b)]
     refuse_unsupported(model, requests)
 

@@ -18,10 +18,10 @@ from telic.agents.player import seed_of
 from telic.episodes import Answer, Branch, Episode, Turn
 from telic.errors import ConfigError, TelicError
 from telic.judges import Judge, Score
-from telic.judges.base import judge_all
+from telic.judges.base import judge_all, model_judges
 from telic.models import Control, Model, Reply, Request, Sampling, Session
 
-__all__ = ["Plan", "Probe", "Protocol", "Side", "judges_that_ask", "play"]
+__all__ = ["Plan", "Probe", "Protocol", "Side", "play"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Probe:
     """Whether the utterances of the dialogue are judged too; by rule, as they are said."""
 
     def __post_init__(self) -> None:
-        if self.every_reply and judges_that_ask(self.judge):
+        if self.every_reply and model_judges(self.judge):
             raise ConfigError(
                 f"probe {self.name!r}: every_reply needs a judge by rule, since every utterance is judged as it is "
                 "said; this one asks a model"
@@ -123,7 +123,7 @@ def play(
         on_reply: hears of every reply, but not of those of a judge's model.
     """
     size = len(plans)
-    if any(judges_that_ask(probe.judge) for plan in plans for side in (plan.a, plan.b) for probe in side.probes):
+    if any(model_judges(probe.judge) for plan in plans for side in (plan.a, plan.b) for probe in side.probes):
         size = protocol.concurrency
     for start in range(0, len(plans), max(size, 1)):
         _play_wave(model, plans[start : start + size], protocol, on_episode, on_reply)
@@ -282,7 +282,7 @@ class _Dialogue:
                 role=role, round=round_, probe=probe.name, family=probe.family, question=probe.ask,
                 prompt_tokens=0, answers=[],
             )  # fmt: skip
-            asked = _Asked(branch, probe, [None] * self.protocol.samples, bool(judges_that_ask(probe.judge)))
+            asked = _Asked(branch, probe, [None] * self.protocol.samples, bool(model_judges(probe.judge)))
             self.asked.append(asked)
             fork = self._fork_for(role, round_, probe.ask)
             for sample in range(self.protocol.samples):
@@ -341,14 +341,6 @@ def _opens(model: Model) -> bool:
     """Whether the model's template lets the assistant speak first. Of one that cannot be seen, nobody knows."""
     template = getattr(model, "template", None)
     return template is not None and bool(template.takes_assistant_first)
-
-
-def judges_that_ask(judge: Judge) -> list[Judge]:
-    """The judge, or those of the judges that it combines, that take many answers at once since they ask a model."""
-    parts = [*getattr(judge, "judges", ()), *([judge.inner] if hasattr(judge, "inner") else [])]
-    if parts:
-        return [asking for part in parts for asking in judges_that_ask(part)]
-    return [judge] if hasattr(judge, "judge_all") else []
 
 
 def _judge(asked: _Asked, reply: Reply) -> Score:
