@@ -17,9 +17,14 @@ from telic.errors import DataError, MissingExtraError, RunError
 def test_an_error_while_writing_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), files.atomic_draft(path) as draft:
-        draft.write_text("new")
-        raise ZeroDivisionError
+
+    def interrupted() -> None:
+        with files.atomic_draft(path) as draft:
+            draft.write_text("new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

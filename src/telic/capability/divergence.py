@@ -16,7 +16,7 @@ from telic.models.request import Continuation
 __all__ = ["kl_divergence", "record_distributions"]
 
 FLOOR = -30.0
-"""Log-probabilities are clipped at this: a control that rules a token out has a large divergence, not an infinite one."""
+"""Log-probabilities are at least this: a control that rules a token out has a large divergence, not an infinite one."""
 
 
 class _DistributionRecorder(Control):

@@ -69,8 +69,8 @@ def read_items(path: str | Path) -> list[Item]:
     """Read the user's own items: a file, or a folder of such files.
 
     `.csv` is MMLU's form: question, the options, the letter of the right one; no header; the subject is the file's
-    name without `_test`, `_dev`, `_val`. `.jsonl` has an object per line with `question`; `choices` or `options`, a list
-    of texts, or ARC's `{"text": [...], "label": [...]}`; `answer` (index from 0, letter or label) or `answerKey`; and
+    name without `_test`, `_dev`, `_val`. `.jsonl` has an object per line with `question`; `choices` or `options`, a
+    list of texts, or ARC's `{"text": [...], "label": [...]}`; `answer` (index from 0, letter or label) or `answerKey`; and
     perhaps `id` and `subject`.
 
     Raises:
