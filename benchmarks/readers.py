@@ -32,7 +32,7 @@ from telic.dialogue import Dialogue
 from telic.models import Control, LocalModel, Reply, Request, Sampling, load
 from telic.models.request import Continuation
 from telic.readers import ATTRIBUTES, Attribute, ReaderSet
-from telic.readers.conversations import group_alike, read_talktuner, split
+from telic.readers.conversations import group_similar, read_talktuner, split_conversations
 from telic.readers.words import BagOfWords
 from telic.statistics import Interval, bootstrap_mean, mean, paired_difference
 from telic.steering.belief import belief
@@ -167,7 +167,9 @@ def make_judge(attribute: Attribute, settings: Settings) -> tuple[Judge, Interva
     parts: dict[str, tuple[list[str], list[int]]] = {part: ([], []) for part in ("train", "validation", "test")}
     correct: list[list[float]] = []
     where: list[int] = []
-    for c in split(group_alike(read_talktuner(settings.data / attribute.file, attribute)), settings.seed):
+    for c in split_conversations(
+        group_similar(read_talktuner(settings.data / attribute.file, attribute)), settings.seed
+    ):
         said = [message.content for message in c.dialogue if message.role == "assistant"]
         texts, labels = parts[c.part]
         kept = [shortened(text, settings.reply_tokens) for text in said[: settings.per_conversation]]

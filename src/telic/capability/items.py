@@ -70,8 +70,8 @@ def read_items(path: str | Path) -> list[Item]:
 
     `.csv` is MMLU's form: question, the options, the letter of the right one; no header; the subject is the file's
     name without `_test`, `_dev`, `_val`. `.jsonl` has an object per line with `question`; `choices` or `options`, a
-    list of texts, or ARC's `{"text": [...], "label": [...]}`; `answer` (index from 0, letter or label) or `answerKey`; and
-    perhaps `id` and `subject`.
+    list of texts, or ARC's `{"text": [...], "label": [...]}`; `answer` (index from 0, letter or label) or `answerKey`;
+    and perhaps `id` and `subject`.
 
     Raises:
         DataError: the file cannot be read or an entry is wrong; the message names the file and the line.
