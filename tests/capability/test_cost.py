@@ -44,7 +44,7 @@ class Logits(Control):
     def __init__(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
         self.change = change
 
-    def logits(self, rows: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
+    def logits(self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
         return self.change(logits_R_V)
 
 

@@ -50,9 +50,9 @@ class TestTwoPins(ControlContract):
 
 def added(control: Belief, layer: int) -> torch.Tensor:
     """[hidden]: what it adds to a token of the reply; and nothing to one of the prompt."""
-    row = ControlContext(tiny.local("llama").render(tiny.ask().messages), 5)
+    context = ControlContext(tiny.local("llama").render(tiny.ask().messages), 5)
     reply = torch.tensor([False, True])
-    batch = ControlBatch([row], torch.zeros(2, dtype=torch.long), torch.tensor([1, 4]), reply)
+    batch = ControlBatch([context], torch.zeros(2, dtype=torch.long), torch.tensor([1, 4]), reply)
     hidden_N_D = torch.ones(2, HIDDEN)
     moved_N_D = control.residual(batch, layer, hidden_N_D) - hidden_N_D
     assert not moved_N_D[0].any()

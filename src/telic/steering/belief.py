@@ -1,4 +1,4 @@
-"""Belief: pin what the model takes the user, or itself, to be."""
+"""Belief: pins what the model believes about the user, or about itself."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Belief(Stored):
     away: Mapping[str, str] | None = None
     """By reader, the class that is pinned as most unlikely."""
     strength: float = 1.0
-    """How far, in standard deviations; 0 does nothing."""
+    """How far, in standard deviations; 0 changes nothing."""
     combine: Combine = "orthogonal"
     """How several pins are combined."""
     _vector: Vector | None = field(init=False, repr=False)
@@ -104,7 +104,7 @@ class Belief(Stored):
                 found.append({layer: sign * direction_D for layer, direction_D in own.items()})
         both = set((self.towards or {}).items()) & set((self.away or {}).items())
         if both:
-            raise _error(f"{sorted(both)[0]} is pinned both towards and away; choose one")
+            raise _error(f"{sorted(both)[0]} is pinned both towards and away; remove one of them")
         return found
 
     def _known(self, reader: str, label: str) -> str:
