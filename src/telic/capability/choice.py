@@ -91,9 +91,8 @@ def choice_accuracy(
 ) -> ChoiceAccuracy:
     """Ask every item under a system prompt and controls, as a deployed model would be asked.
 
-    The option with the highest log-likelihood as the assistant's reply is the model's answer. An option with the
-    likelihood NaN is never chosen, so a control that breaks the model gets everything wrong. Items that do not fit in
-    the model's context are missing.
+    The most likely option is the model's answer. An option with the likelihood NaN is never chosen, so a control that
+    breaks the model gets everything wrong. Items that do not fit in the model's context are missing.
 
     Args:
         model: one that scores replies: a local model.
@@ -121,11 +120,7 @@ def choice_accuracy(
         chunk = items[start : start + CHUNK]
         asked = [_continuations(item, system, history, form) for item in chunk]
         for item, texts, scores in zip(chunk, asked, _score(scorer, asked, controls), strict=True):
-            results.append(
-                _missing_result(item, scores)
-                if isinstance(scores, str)
-                else _scored_result(item, texts, scores, normalise)
-            )
+            results.append(_result(item, texts, scores, normalise))
         if on_progress is not None:
             on_progress(len(results), len(items))
     return _accuracy(results, resamples, seed)
@@ -171,13 +166,11 @@ def _score(
     return [scores[start : start + len(texts)] for start, texts in zip(starts, asked, strict=False)]
 
 
-def _missing_result(item: Item, reason: str) -> ItemResult:
-    return ItemResult(id=item.id, subject=item.subject, correct=None, probability=None, chosen=None, reason=reason)
-
-
-def _scored_result(
-    item: Item, texts: Sequence[Continuation], scores: Sequence[ScoredContinuation], normalise: Normalise
+def _result(
+    item: Item, texts: Sequence[Continuation], scores: Sequence[ScoredContinuation] | str, normalise: Normalise
 ) -> ItemResult:
+    if isinstance(scores, str):
+        return ItemResult(id=item.id, subject=item.subject, correct=None, probability=None, chosen=None, reason=scores)
     lengths = {
         "none": [1.0] * len(texts),
         "tokens": [float(score.tokens) for score in scores],

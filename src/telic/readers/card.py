@@ -46,13 +46,33 @@ def reader_card(
         mentions: pairs of sentences about the user and about somebody else.
         config: the settings.
     """
+    figures = _figures(reader, penalty, recorded, config)
+    for part in ("own", "mentioned") if reader.subject == "user" else ():
+        pairs = mentions.select(part=part)
+        figures[part] = _rate(pairs, _right(reader, pairs), config)
+    examples = recorded.select(subject=reader.subject).examples
+    return {
+        "layer": reader.layer,
+        "penalty": penalty,
+        "temperature": reader.temperature,
+        "threshold": reader.threshold,
+        "conversations": dict(Counter(example.part for example in examples if example.last)),
+        "chance": 1 / len(reader.classes),
+        **{name: asdict(interval) for name, interval in figures.items()},
+    }
+
+
+def _figures(
+    reader: Reader, penalty: float, recorded: RecordedExamples, config: ReaderTrainingConfig
+) -> dict[str, Interval]:
+    """Compute the figures on conversations."""
     mine = recorded.select(subject=reader.subject)
     training, test = mine.select(part="train"), mine.select(part="test", last=True)
     early = mine.select(part="test", last=False)
     other = recorded.select(subject=opposite(reader.subject), part="test", last=True)
     right, known = _right(reader, test), _known(reader, test)
     words = _words(training, mine.select(part="validation"), test, len(reader.classes))
-    figures = {
+    return {
         "accuracy": _rate(test, right, config),
         "first_turns": _rate(early, _right(reader, early), config),
         "known": _rate(test, known, config),
@@ -62,18 +82,6 @@ def reader_card(
         "gain": _rate(test, [a - b for a, b in zip(right, words, strict=True)], config, low=-1.0),
         "cross": _rate(other, _right(reader, other), config),
         "cross_known": _rate(other, _known(reader, other), config),
-    }
-    for part in ("own", "mentioned") if reader.subject == "user" else ():
-        pairs = mentions.select(part=part)
-        figures[part] = _rate(pairs, _right(reader, pairs), config)
-    return {
-        "layer": reader.layer,
-        "penalty": penalty,
-        "temperature": reader.temperature,
-        "threshold": reader.threshold,
-        "conversations": dict(Counter(e.part for e in mine.examples if e.last)),
-        "chance": 1 / len(reader.classes),
-        **{name: asdict(interval) for name, interval in figures.items()},
     }
 
 

@@ -42,10 +42,10 @@ class BagOfWords:
         return found
 
     def _presence(self, texts: Sequence[str]) -> Floats:
-        rows = np.zeros((len(texts), len(self._places)))
-        for row, text in zip(rows, texts, strict=True):
-            row[[self._places[word] for word in _words(text) if word in self._places]] = 1.0
-        return rows
+        presence_N_W = np.zeros((len(texts), len(self._places)))
+        for presence_W, text in zip(presence_N_W, texts, strict=True):
+            presence_W[[self._places[word] for word in _words(text) if word in self._places]] = 1.0
+        return presence_N_W
 
 
 def _words(text: str) -> set[str]:
