@@ -14,7 +14,7 @@ from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.steering import AttentionHold, Reminder, SplitSoftmax
 from tests.cli.conftest import Run
-from tests.stability.test_holding import forgetful
+from tests.comparison.test_holding import forgetful
 
 QUICK = ("--rounds", "2", "--dialogues", "10", "--tuning-dialogues", "3", "--resamples", "100")
 
