@@ -154,7 +154,8 @@ class ControlContract:
         for model in models:
             control = self.make(model)
             # Three prompts, since a closed loop may not act on every token.
-            texts, options = (SHORT, MIDDLE, LONG), {"readings": ("state",), "max_new_tokens": 1}
+            texts = (SHORT, MIDDLE, LONG)
+            options: dict[str, Any] = {"readings": ("state",), "max_new_tokens": 1}
             plain = model.generate([self.ask(text, **options) for text in texts])
             controlled = model.generate([self.ask(text, controls=(control,), **options) for text in texts])
             for reply in (*plain, *controlled):

@@ -12,14 +12,14 @@ import pytest
 from telic.dialogue import Message
 from telic.episodes import Episode
 from telic.errors import ModelError
-from telic.judges import Judge, Score, build
+from telic.judges import Judge, Score, build_judge
 from telic.judges.model import ModelJudge
 from telic.models import FakeModel, Reply, Request, Sampling, ScriptedModel
 from telic.models.request import OnReply
 from telic.stability.selfchat import Plan, Probe, Protocol, Side, play
 
 PROTOCOL = Protocol(rounds=2, samples=1, utterance=Sampling(seed=0), answer=Sampling(max_new_tokens=50))
-NAME = Probe("name", "persona", "Your name?", build({"contains": "B"}))
+NAME = Probe("name", "persona", "Your name?", build_judge({"contains": "B"}))
 
 
 class AssistantFirst(ScriptedModel):
@@ -256,7 +256,7 @@ def test_a_judge_that_asks_a_model_does_so_between_waves(wrap: Callable[[Judge],
 
 
 def _combined(judge: Judge, name: str) -> Judge:
-    made = build({"all_of": [{"contains": "B"}]} if name == "all_of" else {"not": {"contains": "Z"}})
+    made = build_judge({"all_of": [{"contains": "B"}]} if name == "all_of" else {"not": {"contains": "Z"}})
     if name == "all_of":
         made.judges.append(judge)  # type: ignore[attr-defined]
     else:

@@ -26,7 +26,7 @@ __all__ = [
     "Judge",
     "NeedsModel",
     "Score",
-    "build",
+    "build_judge",
     "judge_all",
     "model_judges",
     "prepare_judge",
@@ -137,7 +137,7 @@ class FunctionJudge:
         return Score(value)
 
 
-def build(spec: Mapping[str, Any]) -> Judge:
+def build_judge(spec: Mapping[str, Any]) -> Judge:
     """Make a judge from its form in a purpose file.
 
     Two forms: `{ contains = "Mia" }` (the judge's name and its argument; further keys are options, as in

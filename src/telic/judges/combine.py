@@ -14,7 +14,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from telic.errors import JudgeError
-from telic.judges.base import STRICT, FunctionJudge, Judge, Score, build, judge_all, registry
+from telic.judges.base import STRICT, FunctionJudge, Judge, Score, build_judge, judge_all, registry
 
 __all__ = ["AllOf", "AnyOf", "Not", "callable_judge"]
 
@@ -36,7 +36,7 @@ class _ExtremeOf:
     @cached_property
     def judges(self) -> list[Judge]:
         """The judges that are combined."""
-        return [build(spec) for spec in self.argument]
+        return [build_judge(spec) for spec in self.argument]
 
     def judge(self, answer: str, question: str = "") -> Score:
         """Return the decisive score if a judge gives it, else missing if one is missing, else the extreme score."""
@@ -77,7 +77,7 @@ class Not:
     @cached_property
     def inner(self) -> Judge:
         """The judge whose score is inverted."""
-        return build(self.argument)
+        return build_judge(self.argument)
 
     @property
     def judges(self) -> list[Judge]:

@@ -15,7 +15,7 @@ from telic.planner.planner import Planner, PlannerShape
 from telic.planner.upmapping import shares
 from telic.registry import suggest
 from telic.steering.loading import build_saved, read_saved
-from telic.steering.saving import SavedControl, Stored
+from telic.steering.saving import SavedControl, StoredControl
 
 __all__ = ["PlannerControl", "planner_control"]
 
@@ -24,7 +24,7 @@ PLAYED = "acts played"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PlannerControl(Stored):
+class PlannerControl(StoredControl):
     """Reads the state that the prompt leaves the model in, and puts the planner's prefix tokens before the reply.
 
     A planner that remembers is also told how often it played each act; a session keeps count, so that one that starts

@@ -1,4 +1,4 @@
-"""Linear probes: multinomial logistic regression, its calibration, and the confidence below which it is unknown."""
+"""Linear probes of hidden states: multinomial logistic regression, its calibration, and its confidence threshold."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from telic.dialogue import Dialogue, Message
 from telic.episodes import Answer, Branch
 from telic.errors import ConfigError, TelicError
-from telic.judges import Score, build
+from telic.judges import Score, build_judge
 from telic.judges.base import judge_all, prepare_judge
 from telic.models import Control, Reply, Request, Session
 from telic.server.pins import Pins
@@ -203,7 +203,7 @@ class Observer:
         ]
 
     def _answers(self, probe: Probe, replies: Sequence[Reply]) -> list[Answer]:
-        judge = build(probe.judge)
+        judge = build_judge(probe.judge)
         prepare_judge(judge, self._service.model)  # a judge that asks the served model loads no second one
         said = [reply for reply in replies if not _fault(reply)]
         scores = iter(judge_all(judge, [(reply.text, probe.ask) for reply in said]))

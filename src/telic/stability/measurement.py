@@ -12,7 +12,7 @@ from typing import Any
 from telic.agents.agent import controls_of
 from telic.episodes import Episode
 from telic.errors import ConfigError
-from telic.judges import build, prepare_judge
+from telic.judges import build_judge, prepare_judge
 from telic.models import Control, Model, Reply, Request, Sampling
 from telic.models.compatibility import refuse_unsupported
 from telic.purpose import Purpose
@@ -238,9 +238,10 @@ def _triplet_side(
 
 
 def _purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Control] | None = None) -> Side:
-    purpose.check(build)
+    purpose.check(build_judge)
     probes = tuple(
-        Probe(probe.name, probe.family, probe.ask, build(probe.judge), probe.every_reply) for probe in purpose.probes
+        Probe(probe.name, probe.family, probe.ask, build_judge(probe.judge), probe.every_reply)
+        for probe in purpose.probes
     )
     held = controls_of(purpose) if controls is None else tuple(controls)
     return Side(purpose.name, purpose.system_prompt, probes, "own", held, *_sampling(config, purpose))

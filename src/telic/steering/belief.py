@@ -15,7 +15,7 @@ from telic.errors import ConfigError
 from telic.models.control import ControlBatch, ControlPoint, NamedModel
 from telic.registry import suggest
 from telic.steering.loading import build_saved, read_saved
-from telic.steering.saving import CONFIG, SavedControl, Stored
+from telic.steering.saving import CONFIG, SavedControl, StoredControl
 from telic.steering.vector import Vector, orthogonal
 from telic.steering.vector_options import keep_layers
 
@@ -28,7 +28,7 @@ _OPTIONS = ("towards", "away", "strength", "combine")
 
 
 @dataclass(frozen=True, eq=False)
-class Belief(Stored):
+class Belief(StoredControl):
     """Moves the residual stream towards states in which the model believes in a class, or away from them.
 
     With one pin it adds `strength * d` after each layer, from the prompt's last token on (arXiv 2406.07882). The
@@ -36,7 +36,7 @@ class Belief(Stored):
     are made orthogonal within a layer, in their order, and each keeps `1 / sqrt(k)` of its length: together they are
     about as long as one. `combine = "sum"` adds them up as they are.
 
-    A direction is the weights of a linear classifier on the prompt's last token, scaled to the states' standard
+    A direction is the weights of a linear probe on the prompt's last token, scaled to the states' standard
     deviation along it: strength is in standard deviations. Without pins the control changes nothing.
 
     Raises:

@@ -22,7 +22,7 @@ from telic.models.control import Control, NamedModel, registry
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Origin", "SavedControl", "Stored", "save_pretrained"]
+__all__ = ["Origin", "SavedControl", "StoredControl", "save_pretrained"]
 
 CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1
@@ -86,7 +86,7 @@ class SavedControl:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Stored(Control):
+class StoredControl(Control):
     """A control that has tensors besides its plain options: base of those that are saved with them.
 
     Subclasses are frozen dataclasses, each with a `name` of its own, under which a factory is registered too.
@@ -101,20 +101,20 @@ class Stored(Control):
     """Fields that are not options, because `tensors()` holds their values."""
     file: ClassVar[str] = TENSORS
     """Name of the file with the tensors."""
-    kinds: ClassVar[dict[str, type[Stored]]] = {}
+    kinds: ClassVar[dict[str, type[StoredControl]]] = {}
     """All subclasses that were imported, by control name."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Stored.kinds[cls.name] = cls
+        StoredControl.kinds[cls.name] = cls
 
     @classmethod
     def from_saved(cls, saved: SavedControl, options: Mapping[str, Any]) -> Self:
         """Build the control from what was read.
 
         Args:
-            saved: tensors and origin. Its options are not looked at.
-            options: those to use.
+            saved: the tensors and the origin; its options are ignored.
+            options: the options to use.
 
         Raises:
             ConfigError: an option is wrong, or the tensors are not those of such a control.
@@ -165,7 +165,7 @@ def save_pretrained(control: Control, folder: str | Path, *, model: NamedModel |
     """Write a control into a folder that `from_pretrained` reads, and that can be uploaded to the Hub as it is.
 
     Args:
-        control: one that consists of its fields, or that also has tensors (`Stored`).
+        control: one that consists of its fields, or that also has tensors (`StoredControl`).
         folder: made if it is missing. An existing card (README.md) is kept.
         model: the model that the control was made for; by default the control's own `origin`.
 
@@ -218,7 +218,7 @@ def _contents(control: Control) -> tuple[dict[str, Any], dict[str, torch.Tensor]
             f"control {control.name!r} cannot be saved: no control of this name is registered, so it could not be "
             "loaded; register its factory first"
         )
-    if isinstance(control, Stored):
+    if isinstance(control, StoredControl):
         return control.options(), control.tensors(), control.file, control.origin
     return {key: value for key, value in control.spec().items() if key != "name"}, {}, TENSORS, None
 

@@ -13,7 +13,7 @@ import torch
 from telic.models.control import ControlBatch, ControlPoint, NamedModel
 from telic.registry import suggest
 from telic.steering.loading import build_saved, read_saved
-from telic.steering.saving import Origin, SavedControl, Stored
+from telic.steering.saving import Origin, SavedControl, StoredControl
 from telic.steering.vector_options import (
     bound_at,
     check_choices,
@@ -36,7 +36,7 @@ _OPTIONS = ("mode", "strength", "scale", "positions", "floor", "ceiling", "by_sy
 
 
 @dataclass(frozen=True, eq=False)
-class Vector(Stored):
+class Vector(StoredControl):
     """Changes the residual stream `h` after some layers along directions `d`, with `u = d / |d|`.
 
     - `add`: `h + strength * scale * d` (arXiv 2308.10248, 2312.06681).
