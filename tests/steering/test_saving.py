@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,13 +13,13 @@ import torch
 
 from telic import __version__
 from telic.errors import ConfigError
-from telic.models.control import Control, build
+from telic.models.control import Control, build, registry
 from telic.models.local import LocalModel
 from telic.models.request import Reply
 from telic.models.scripted import ScriptedModel
 from telic.purpose import Purpose
 from telic.steering import AttentionHold, Reminder, from_pretrained, save_pretrained
-from telic.steering.saving import Origin
+from telic.steering.saving import Origin, SavedControl, StoredControl
 from telic.steering.vector import Vector
 from tests.models import tiny
 from tests.models.tiny import LONG, SYSTEM, ask
@@ -166,6 +167,35 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
         save_pretrained(AttentionHold(), tmp_path / "file")
     with pytest.raises(ConfigError, match="holds a control of kind 'attention_hold', not a vector"):
         build({"name": "vector", "path": str(save_pretrained(AttentionHold(), tmp_path / "attention_hold"))})
+
+
+@dataclass(frozen=True, eq=False)
+class Shift(StoredControl):
+    """A control with a tensor, as a plug-in would define it."""
+
+    shift: torch.Tensor
+    much: float = 1.0
+    name: ClassVar[str] = "shift"
+    of_tensors: ClassVar[frozenset[str]] = frozenset({"shift"})
+
+    @classmethod
+    def from_saved(cls, saved: SavedControl, options: Mapping[str, Any]) -> Shift:
+        return cls(saved.tensors["shift"], **options, origin=saved.origin, path=saved.source)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return {"shift": self.shift}
+
+
+def test_a_plug_in_s_control_is_saved_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._factories, "shift", Shift)
+    control = Shift(torch.arange(3.0), 2.0)
+    folder = save_pretrained(control, tmp_path)
+    loaded = from_pretrained(folder)
+    assert isinstance(loaded, Shift)
+    assert (loaded.key, loaded.path) == (control.key, str(folder))
+    assert from_pretrained(folder, much=3.0).spec()["much"] == 3.0
+    with pytest.raises(ConfigError, match="were changed"):
+        from_pretrained(folder, sha256="0" * 12)
 
 
 # Other models.
