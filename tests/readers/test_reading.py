@@ -196,7 +196,7 @@ def test_what_was_recorded_is_found_again(tmp_path: Path) -> None:
     cache = ActivationCache(tmp_path)
     for batch in batches:
         cache.add(batch)
-    (tmp_path / "cut.partial").write_bytes(b"half")
+    (tmp_path / ".cut.safetensors.123").write_bytes(b"half")
     again = ActivationCache(tmp_path)
     assert "02" in again
     assert "03" not in again
