@@ -61,10 +61,10 @@ class BeliefReader:
                 raise ConfigError(f"readers read hidden states, which model {self._runner.model.name!r} does not show")
             return "Readers need hidden states, which this model does not show. Use a local model."
         from telic.readers import ReaderSet
-        from telic.readers.reader import shipped
+        from telic.readers.reader import shipped_readers
 
         # The name of a model may be a path or a Hub id; only a folder of bundled readers with this very name counts.
-        bundled = [folder.name for folder in shipped().iterdir() if folder.is_dir()]
+        bundled = [folder.name for folder in shipped_readers().iterdir() if folder.is_dir()]
         if name is None and model.name not in bundled:
             return f"There are no readers for {model.name}. Train some with `telic readers train`."
         try:
@@ -133,7 +133,7 @@ class BeliefReader:
         Raises:
             ApiError: there are no readers, or the model failed.
         """
-        from telic.readers import read
+        from telic.readers import read_beliefs
 
         if self.readers is None:
             raise ApiError(400, self.unavailable_reason)
@@ -141,7 +141,7 @@ class BeliefReader:
         acting = tuple(control for control in controls if not control.prefix_from_state)
         try:
             # In a thread: the engine's thread waits for it, but every pass also advances the active requests.
-            [found] = await asyncio.to_thread(read, self._runner.model, [session], self.readers, acting)
+            [found] = await asyncio.to_thread(read_beliefs, self._runner.model, [session], self.readers, acting)
         except TelicError as error:
             raise ApiError(502, f"the beliefs could not be read: {error}") from None
         return {

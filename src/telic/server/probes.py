@@ -9,8 +9,7 @@ from dataclasses import replace
 from telic.dialogue import Message
 from telic.episodes import Answer, Branch
 from telic.errors import TelicError
-from telic.judges import Score, build
-from telic.judges.base import judge_all
+from telic.judges import Score, build_judge, judge_all, prepare_judge
 from telic.models import Control, Reply, Request, Sampling, Session
 from telic.purpose import Probe
 from telic.server.errors import ApiError
@@ -92,10 +91,8 @@ class ProbeRunner:
         ]
 
     def _answers(self, probe: Probe, replies: Sequence[Reply]) -> list[Answer]:
-        judge = build(probe.judge)
-        prepare = getattr(judge, "prepare", None)
-        if prepare is not None:  # a judge that asks a model uses this one instead of loading another
-            prepare(self._runner.model)
+        judge = build_judge(probe.judge)
+        prepare_judge(judge, self._runner.model)  # a judge that asks the served model loads no second one
         judged = iter(judge_all(judge, [(reply.text, probe.ask) for reply in replies if reply.failure is None]))
         scores = [next(judged) if reply.failure is None else Score.missing(str(reply.failure)) for reply in replies]
         return [
