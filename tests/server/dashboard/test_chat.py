@@ -86,7 +86,7 @@ def test_pin_regenerate_compare_choose_unpin(tiny: Dashboard, opened: Open) -> N
     assert answers.first.locator(".tag").inner_text() == "no pins"
     assert answers.last.locator(".tag").all_inner_texts() == ["you: child", "itself: not male"]
     assert page.get_by_text("your age: ").count() == 1, "what is pinned is told, whether it changed or not"
-    new = answers.last.locator(".words").inner_text()
+    new = answers.last.locator(".words").inner_text().replace("\0", "\ufffd")  # as the store holds it
     keep.click()
     page.wait_for_function("before => location.href !== before", arg=before)
     at_rest(page)
