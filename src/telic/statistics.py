@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
 __all__ = [
-    "Comparison",
     "Interval",
+    "PairedDifference",
     "bootstrap_clustered",
     "bootstrap_mean",
     "bootstrap_ratio",
@@ -56,7 +56,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairedDifference:
     """A paired difference `a - b`, with two-sided p-values of the hypothesis that it is zero."""
 
     difference: Interval
@@ -170,7 +170,7 @@ def paired_difference(
     resamples: int = 2000,
     seed: int = 0,
     bounds: tuple[float, float] | None = None,
-) -> Comparison:
+) -> PairedDifference:
     """Mean of `a - b` over pairs, tested against zero. A pair that lacks either value is left out.
 
     Args:
@@ -187,13 +187,13 @@ def paired_difference(
     found = bootstrap_mean(differences.tolist(), confidence=confidence, resamples=resamples, seed=seed, bounds=bounds)
     interval = Interval(found.value, found.low, found.high, n, missing)
     if n == 0:
-        return Comparison(interval, None, None)
+        return PairedDifference(interval, None, None)
     means = _resampled_sums(differences[:, None], resamples, seed)[:, 0] / n
     observed = abs(differences.mean())
     p_bootstrap: float | None = None
     if np.ptp(differences) > 0:
         p_bootstrap = _share(np.abs(means - differences.mean()) >= observed - _slack(differences))
-    return Comparison(interval, _sign_flip(differences, resamples, seed), p_bootstrap)
+    return PairedDifference(interval, _sign_flip(differences, resamples, seed), p_bootstrap)
 
 
 def correlation(

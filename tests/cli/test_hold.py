@@ -14,7 +14,7 @@ from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.steering import AttentionHold, Reminder, SplitSoftmax
 from tests.cli.conftest import Run
-from tests.stability.test_holding import forgetful
+from tests.comparison.test_holding import forgetful
 
 QUICK = ("--rounds", "2", "--dialogues", "10", "--tuning-dialogues", "3", "--resamples", "100")
 
@@ -58,16 +58,16 @@ def test_the_report_can_be_rendered_again(run: Run, travel: Path) -> None:
 
 
 def test_mistakes_are_said_plainly(run: Run, travel: Path) -> None:
-    for arguments, part in (
-        (("hold", "travel.toml", "--controls", "remainder"), "did you mean 'reminder'"),
-        (("hold", "travel.toml", "--budget", "3"), "--budget"),
-        (("hold", "nowhere.toml"), "does not exist"),
-        (("measure", "travel.toml", "--controls", "split_softmax:k"), "no form such as"),
-        (("measure", "travel.toml", "--controls", "split_softmax:k=0.8"), "acts on attention"),
-        (("chat", "travel.toml", "--controls", "attention_hold:gain=-1"), "gain"),
+    for arguments, status, part in (
+        (("hold", "travel.toml", "--controls", "remainder"), 1, "did you mean 'reminder'"),
+        (("hold", "travel.toml", "--budget", "3"), 2, "--budget is 3.0"),
+        (("hold", "nowhere.toml"), 1, "does not exist"),
+        (("measure", "travel.toml", "--controls", "split_softmax:k"), 2, "expected KEY=VALUE, got 'k'"),
+        (("measure", "travel.toml", "--controls", "split_softmax:k=0.8"), 1, "acts on attention"),
+        (("chat", "travel.toml", "--controls", "attention_hold:gain=-1"), 2, "gain"),
     ):
         outcome = run(*arguments)
-        assert outcome.status in (1, 2)
+        assert (outcome.status, arguments) == (status, arguments)
         assert part in outcome.error
         assert "Traceback" not in outcome.error
 

@@ -60,8 +60,8 @@ def test_version(run: Run) -> None:
         (("view", "none"), 1, "does not exist"),
         (("view", "--open"), 1, "no runs in runs"),
         (("format", "none.jsonl"), 1, "cannot read 'none.jsonl'"),
-        (("format", "--model", "fake"), 1, "model 'fake' cannot be seen"),
-        (("new", ""), 1, "is not the name of a file"),
+        (("format", "--model", "fake"), 1, "model 'fake' does not show its chat template"),
+        (("new", ""), 1, "is not a file name"),
         (("new", "none/x.toml"), 1, "cannot write none/x.toml: No such file"),
     ],
 )  # fmt: skip

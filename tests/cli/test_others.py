@@ -64,7 +64,7 @@ def test_chat_commands(talk: Run, tmp_path: Path) -> None:
     )
     assert len(outcome.out.splitlines()) == 1
     notes = outcome.error.splitlines()
-    assert notes[0].startswith("/help is no command. /reset starts")
+    assert notes[0].startswith("unknown command '/help'. /reset starts")
     assert notes[1].startswith("/save needs the name of a file.")
     assert notes[2:] == [
         "Saved to kept.jsonl.",
@@ -165,4 +165,4 @@ def test_format_shows_what_the_model_sees(run: Run, tmp_path: Path) -> None:
     text = run("format", "d.jsonl", "--tokens")
     assert "[bold]One[/bold] :smile:" in text.out.replace("|", "")
     assert text.out.splitlines()[-1].split()[0] == "user"
-    assert "there is no --index 1; its last is 0" in run("format", "d.jsonl", "--index", "1").error
+    assert "has no dialogue with --index 1; the last index is 0" in run("format", "d.jsonl", "--index", "1").error

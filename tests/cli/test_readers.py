@@ -71,15 +71,15 @@ def test_what_was_recorded_is_not_recorded_again(run: Run, tmp_path: Path) -> No
 
 def test_mistakes_are_said_plainly(run: Run, tmp_path: Path) -> None:
     (tmp_path / "talk.jsonl").write_text('{"messages": [{"role": "user", "content": "Hi"}]}\n')
-    for arguments, part in (
-        (("readers", "card", "nowhere"), "there are no readers 'nowhere'"),
-        (("readers", "read", "nowhere.jsonl"), "nowhere.jsonl"),
-        (("readers", "train", ".", "--model", "fake"), "hidden states, which model 'fake'"),
-        (("readers", "train", ".", "--per-class", "2"), "--per-class"),
-        (("readers", "read", "talk.jsonl", "--only", "user_agee"), "did you mean 'user_age'"),
+    for arguments, status, part in (
+        (("readers", "card", "nowhere"), 1, "there are no readers 'nowhere'"),
+        (("readers", "read", "nowhere.jsonl"), 1, "nowhere.jsonl"),
+        (("readers", "train", ".", "--model", "fake"), 1, "hidden states, which model 'fake'"),
+        (("readers", "train", ".", "--per-class", "2"), 2, "--per-class"),
+        (("readers", "read", "talk.jsonl", "--only", "user_agee"), 1, "did you mean 'user_age'"),
     ):
         outcome = run(*arguments)
-        assert outcome.status in (1, 2), arguments
+        assert (outcome.status, arguments) == (status, arguments)
         assert part in outcome.error
         assert "Traceback" not in outcome.error
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.controls import parse_controls
-from telic.cli.output import Started, load_model, print_json, print_table, progress, say
-from telic.cli.usage import Checked, Interrupted, how_to_resume
+from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, print_table, progress
+from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.errors import ConfigError, RunError
 from telic.stability.config import MeasureConfig
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from telic.purpose import Purpose
     from telic.stability import Bank, StabilityRun
 
-__all__ = ["Measure", "Settings", "print_run"]
+__all__ = ["Measure", "MeasureSettings", "print_run"]
 
 
-class Settings(Checked, MeasureConfig):
+class MeasureSettings(CheckedOptions, MeasureConfig):
     """How the self-chats are played and probed."""
 
 
@@ -50,7 +50,7 @@ class Measure:
     """A run folder to go on with; give the same settings."""
     json: bool = False
     """Print the result as JSON, and no progress."""
-    settings: tyro.conf.OmitArgPrefixes[Settings] = field(default_factory=Settings)
+    settings: tyro.conf.OmitArgPrefixes[MeasureSettings] = field(default_factory=MeasureSettings)
 
     def run(self) -> None:
         """Measure, report, print."""
@@ -63,9 +63,9 @@ class Measure:
             purpose, partner, self.settings, controls
         )  # what is wrong with them is said before a model is loaded
         model = load_model(name)
-        started = Started(quiet=self.json)
+        announcer = RunAnnouncer(quiet=self.json)
         try:
-            with progress(quiet=self.json) as ticker:
+            with progress(quiet=self.json) as bar:
                 run = measure(
                     model,
                     purpose,
@@ -73,12 +73,12 @@ class Measure:
                     controls=controls,
                     folder=self.runs,
                     resume=self.resume,
-                    on_reply=ticker,
-                    on_start=lambda start: started(start, ticker, start.replies),
+                    on_reply=bar,
+                    on_start=lambda start: announcer(start, bar, start.replies),
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(how_to_resume(started.folder)) from None
+            raise Interrupted(resume_hint(announcer.folder)) from None
         assert run.folder is not None
         report = write_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:
@@ -125,17 +125,19 @@ def print_run(run: StabilityRun, report: Path) -> None:
              str(point.n), str(point.answers), f"{point.tokens:.0f}" if point.tokens is not None else "-")
         )  # fmt: skip
     print_table(("round", "stability", "95 % interval", "dialogues", "answers", "tokens seen"), rows)
-    say()
-    say(stability.headline[:1].upper() + stability.headline[1:] + ".")
+    print_line()
+    print_line(stability.headline[:1].upper() + stability.headline[1:] + ".")
     if stability.area.value is not None:
         area = stability.area
-        say(f"Area under the curve {_number(area.value)} [{_number(area.low)}, {_number(area.high)}], n = {area.n}.")
+        print_line(
+            f"Area under the curve {_number(area.value)} [{_number(area.low)}, {_number(area.high)}], n = {area.n}."
+        )
     if (found := run.spoken) is not None:
-        say(f"In the dialogue itself: {found}.")
+        print_line(f"In the dialogue itself: {found}.")
     if stability.counts.errors:
         failed = sum(stability.counts.errors.values())
-        say(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")
-    say(f"Report: {report}")
+        print_line(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")
+    print_line(f"Report: {report}")
 
 
 def _why(run: StabilityRun) -> str:

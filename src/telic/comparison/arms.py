@@ -9,7 +9,7 @@ from telic.episodes import Episode
 from telic.models import Control
 from telic.stability.analysis import areas
 from telic.stability.selfchat import Plan
-from telic.statistics import Comparison, paired_difference
+from telic.statistics import PairedDifference, paired_difference
 
 __all__ = ["BASELINE", "Arm", "compare", "of_arm", "plan_arms"]
 
@@ -58,7 +58,7 @@ def compare(
     by: Callable[[Sequence[Episode]], Mapping[str, float | None]] = areas_by_id,
     resamples: int = 2000,
     seed: int = 0,
-) -> Comparison:
+) -> PairedDifference:
     """Difference of two arms, `one - other`, paired over dialogues: of the areas under the curves, or `by`."""
     found = [
         {name.rpartition("/")[2]: value for name, value in by(of_arm(episodes, stage, arm)).items()}

@@ -29,7 +29,7 @@ from telic.stability.bank import Bank
 from telic.stability.measurement import HOW, Start, describe, plan_dialogues, protocol_of, replies_to_come
 from telic.stability.selfchat import Plan, play
 from telic.stability.spoken import Spoken, kept_by_id, spoken
-from telic.statistics import Comparison, Interval, holm
+from telic.statistics import Interval, PairedDifference, holm
 
 __all__ = ["Compared", "ComparisonRun", "Difference", "Trial", "hold", "read_comparison"]
 
@@ -52,7 +52,7 @@ class Difference(_Result):
     """Sign-flip test, adjusted after Holm where several are tested."""
 
     @classmethod
-    def of(cls, found: Comparison, p: float | None = None) -> Difference:
+    def of(cls, found: PairedDifference, p: float | None = None) -> Difference:
         """From a comparison; `p` replaces its own."""
         d = found.difference
         return cls(value=d.value, low=d.low, high=d.high, n=d.n, p=found.p if p is None else p)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from telic.episodes import Answer, Branch, Episode
 from telic.errors import DataError
 from telic.stability.decay import Correlation, Decay, attention_decay, correlate
-from telic.statistics import Comparison, Interval, bootstrap_clustered, holm, mean, paired_difference
+from telic.statistics import Interval, PairedDifference, bootstrap_clustered, holm, mean, paired_difference
 
 __all__ = [
     "ALPHA",
@@ -278,7 +278,7 @@ def _drops(scores: Scores, resamples: int, seed: int) -> tuple[list[Drop], int |
     return drops, next((drop.round for drop in drops if drop.significant), None)
 
 
-def _compare(scores: Scores, start: int, round_: int, resamples: int, seed: int) -> Comparison:
+def _compare(scores: Scores, start: int, round_: int, resamples: int, seed: int) -> PairedDifference:
     """The scores after `round_` rounds with those at the start, over the probes that have both."""
     now: defaultdict[int, list[float]] = defaultdict(list)
     before: defaultdict[int, list[float]] = defaultdict(list)

@@ -18,7 +18,7 @@ from telic.games.base import Outcome
 from telic.games.negotiation import Negotiation
 from telic.games.negotiation_deals import Deal
 from telic.games.sotopia import WORDLESS, Sotopia
-from telic.statistics import Comparison, Interval, bootstrap_mean, mean, paired_difference
+from telic.statistics import Interval, PairedDifference, bootstrap_mean, mean, paired_difference
 
 __all__ = [
     "BargainPlayer",
@@ -136,11 +136,11 @@ class ValueOfBargaining:
 
     bargaining: Baseline
     one_shot: Baseline
-    payoff: Comparison
+    payoff: PairedDifference
     """Of the agent's gain."""
-    normalised: Comparison
+    normalised: PairedDifference
     """Of its share of what it could have gained."""
-    efficiency: Comparison
+    efficiency: PairedDifference
     """Of the joint efficiency."""
 
 
