@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from telic.errors import ConfigError, JudgeError
 from telic.judges import build
 from telic.purpose import Probe, Purpose, SamplingDefaults, template, update_file
-from telic.toml_edit import dump, edit, plain
+from telic.toml_edit import dump, edit, to_toml_types
 from telic.toml_source import KeyPath, parse
 
 GOOD = """\
@@ -266,7 +266,7 @@ def paths(value: Any, path: KeyPath = ()) -> list[KeyPath]:
 def test_every_value_has_a_line_and_keys_stand_on_it(table: dict[str, Any], depth: int) -> None:
     text = dump(table, depth)
     document, source = parse(text, "x.toml")
-    assert document == plain(table)
+    assert document == to_toml_types(table)
     rows = text.split("\n")
     for path in paths(document):
         assert path in source.lines
@@ -391,5 +391,5 @@ def test_edits_keep_links_and_the_byte_order_mark(tmp_path: Path) -> None:
 
 def test_what_toml_cannot_hold_is_named() -> None:
     with pytest.raises(ConfigError, match=r"config\.a\[1\]\.b: found .* \(object\), which TOML cannot hold"):
-        plain({"a": [1, {"b": object()}]}, "config")
-    assert plain({"a": None, "b": (1, Path("x")), "c": [{"d": None}]}) == {"b": [1, "x"], "c": [{}]}
+        to_toml_types({"a": [1, {"b": object()}]}, "config")
+    assert to_toml_types({"a": None, "b": (1, Path("x")), "c": [{"d": None}]}) == {"b": [1, "x"], "c": [{}]}

@@ -1,4 +1,4 @@
-"""Settings: a config model whose wrong values are told all at once, with the nearest known name."""
+"""Settings: a config model that reports all wrong values at once, with the nearest known name."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["Settings"]
 
 
 class Settings(BaseModel):
-    """Base of the settings of a verb: they never change, and take no unknown names."""
+    """The base of a verb's settings: immutable, without unknown names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def of(cls, **settings: Any) -> Self:
-        """Make it from single settings.
+        """Make settings from keyword arguments.
 
         Raises:
-            ConfigError: some are wrong; all of them are named, with what was found and what was expected.
+            ConfigError: some values are wrong; the message names each, what was found and what was expected.
         """
         try:
             return cls(**settings)

@@ -140,7 +140,7 @@ def test_view_shows_the_others_where_one_is_damaged(run: Run, travel: Path, tmp_
         assert outcome.status == 1
         assert words in outcome.error
     (tmp_path / "runs" / "empty").mkdir()
-    assert "it is not the folder of a run" in run("view", "empty").error
+    assert "is not a run folder: it has no config.toml" in run("view", "empty").error
 
 
 def test_view_writes_inspects_format(run: Run, travel: Path, tmp_path: Path) -> None:

@@ -171,4 +171,4 @@ def test_a_person_who_leaves_is_told_that_nothing_came_of_it(tmp_path: Path) -> 
         input="", capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "unfinished: the person who played 'agent' left" in done.stderr
+    assert "no episode came to a valid end: player: the person who played 'agent' left" in done.stderr

@@ -239,7 +239,7 @@ def test_a_person_who_leaves_may_come_back(tmp_path: Path) -> None:
 def test_a_resumed_run_must_be_the_same(tmp_path: Path) -> None:
     run = play(TALK, fake(), n=2, folder=tmp_path)
     assert run.folder is not None
-    with pytest.raises(ConfigError, match=r"seed: the run has 0, asked for now 4"):
+    with pytest.raises(ConfigError, match=r"seed: the run has 0, this command 4"):
         play(TALK, fake(), n=2, seed=4, resume=run.folder)
     with pytest.raises(ConfigError, match=r"games\[0\].rounds"):
         play({**TALK, "rounds": 2}, fake(), n=2, resume=run.folder)

@@ -115,9 +115,9 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
     assert run.folder is not None
     warm = purpose("sampling.temperature = 0.5\n")
     for other, settings, difference in (
-        (purpose(), {"rounds": 3}, r"measure.rounds: the run has 2, asked for now 3"),
-        (purpose(), {"temperature": 0.5}, r"sampling.answerer.temperature: the run has 1.0, asked for now 0.5"),
-        (warm, {}, r"sampling.answerer.temperature: the run has 1.0, asked for now 0.5"),
+        (purpose(), {"rounds": 3}, r"measure.rounds: the run has 2, this command 3"),
+        (purpose(), {"temperature": 0.5}, r"sampling.answerer.temperature: the run has 1.0, this command 0.5"),
+        (warm, {}, r"sampling.answerer.temperature: the run has 1.0, this command 0.5"),
         (purpose(text=TEXT.replace("Mia", "Max")), {}, "purpose.system"),
     ):
         with pytest.raises(ConfigError, match=difference):

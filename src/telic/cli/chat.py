@@ -96,10 +96,10 @@ def _command(agent: Agent, line: str) -> None:
         agent.forget()
         print_notice("A new dialogue.", style="dim")
     elif name == "/save" and argument:
-        from telic.formats import write
+        from telic.formats import write_dialogues
 
         try:
-            write(Path(argument.strip()), [agent.session.dialogue])
+            write_dialogues(Path(argument.strip()), [agent.session.dialogue])
             print_notice(f"Saved to {argument.strip()}.", style="dim")
         except DataError as error:
             print_notice(str(error))

@@ -69,11 +69,11 @@ class Format:
     def _messages(self) -> tuple[str, Dialogue]:
         """The name of the default model, and the dialogue to show."""
         from telic.dialogue import Dialogue
-        from telic.formats import read
+        from telic.formats import read_dialogues
         from telic.purpose import Purpose
 
         if Path(self.source).suffix in (".jsonl", ".json"):
-            dialogues = read(Path(self.source))
+            dialogues = read_dialogues(Path(self.source))
             if not 0 <= self.index < len(dialogues):
                 raise ConfigError(
                     f"{self.source} has no dialogue with --index {self.index}; the last index is {len(dialogues) - 1}"

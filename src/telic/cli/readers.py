@@ -108,7 +108,7 @@ class Read:
 
     def run(self) -> None:
         """Read and print."""
-        from telic.formats import read as read_dialogues
+        from telic.formats import read_dialogues
         from telic.readers import ReaderSet, read_turns
 
         readers = ReaderSet.load(self.readers)
