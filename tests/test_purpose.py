@@ -12,9 +12,11 @@ import tomlkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telic import steering
 from telic.errors import ConfigError, JudgeError
+from telic.games import base as games
 from telic.judges import build
-from telic.purpose import Probe, Purpose, SamplingDefaults, template, update_file
+from telic.purpose import Probe, Purpose, SamplingDefaults, purpose_template, update_file
 from telic.toml_edit import dump, edit, to_toml_types
 from telic.toml_source import KeyPath, parse
 
@@ -215,11 +217,21 @@ def test_the_bundled_purposes_are_valid(tmp_path: Path, monkeypatch: pytest.Monk
     demo = Purpose.load("demo")
     assert "Mia" in demo.system_prompt
     assert 4 <= len(demo.probes) <= 6
-    for purpose in (demo, Purpose.from_text(template())):
+    for purpose in (demo, Purpose.from_text(purpose_template())):
         purpose.check(build)
-    assert Purpose.from_text(template('an "odd" name\\')).name == 'an "odd" name\\'
+    assert Purpose.from_text(purpose_template('an "odd" name\\')).name == 'an "odd" name\\'
     (tmp_path / "demo").write_text(GOOD)
     assert Purpose.load("demo").name == "travel", "a file of that name comes first"
+
+
+def test_the_commented_examples_of_the_template_are_valid() -> None:
+    text = re.sub(r"^# (?=\[|\w+ = )", "", purpose_template(), flags=re.MULTILINE)
+    purpose = Purpose.from_text(text)
+    unset = Purpose.model_fields.keys() - purpose.model_fields_set
+    assert unset == set(), "the template has an example of every field"
+    assert purpose.game is not None
+    assert games.build(purpose.game).name == purpose.game["name"]
+    assert [steering.build(spec).name for spec in purpose.controls] == [spec["name"] for spec in purpose.controls]
 
 
 # Text whose encodings differ between TOML libraries is of no interest here.

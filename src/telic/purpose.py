@@ -27,7 +27,7 @@ from telic.registry import suggest
 from telic.toml_edit import dump, edit
 from telic.toml_source import KeyPath, TomlSource, decode, parse
 
-__all__ = ["Probe", "Purpose", "SamplingDefaults", "template", "update_file"]
+__all__ = ["Probe", "Purpose", "SamplingDefaults", "purpose_template", "update_file"]
 
 
 def _not_blank(text: str) -> str:
@@ -216,7 +216,7 @@ class Purpose(_Part):
         return dump(values)
 
 
-def template(name: str = "my-agent") -> str:
+def purpose_template(name: str = "my-agent") -> str:
     """Return the text of a commented purpose file to start from."""
     return _bundled("purpose.toml").replace('"my-agent"', tomlkit.string(name).as_string(), 1)
 

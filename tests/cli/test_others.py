@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
+import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from telic.purpose import Purpose
-from tests.cli.conftest import Outcome, Run, Start
+from tests.cli.conftest import REPLYING, Outcome, Run, Start
 
 QUICK = ("--rounds", "1", "--dialogues", "3", "--resamples", "100")
 
@@ -97,12 +98,21 @@ def test_chat_without_any_input_and_with_bytes_that_are_no_text(talk: Run) -> No
     assert broken.error.startswith("telic: standard input is not UTF-8")
 
 
-def test_ctrl_c_cuts_a_reply_short_and_the_chat_goes_on(start: Start, travel: Path) -> None:
+def wait_for_reply(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the model of a verb has begun a reply."""
+    deadline = time.monotonic() + 60
+    while not (folder / REPLYING).exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no reply within a minute"
+        time.sleep(0.02)
+
+
+def test_ctrl_c_cuts_a_reply_short_and_the_chat_goes_on(start: Start, travel: Path, tmp_path: Path) -> None:
     with start("chat", "travel.toml", delay=30) as process:
         assert process.stdin is not None
         process.stdin.write("Hello\n")
         process.stdin.flush()
-        time.sleep(1.5)  # it is within the reply by then
+        wait_for_reply(tmp_path, process)
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=20)
     assert (process.returncode, error) == (0, "")

@@ -26,14 +26,14 @@ class New:
 
     def run(self) -> None:
         """Write the file."""
-        from telic.purpose import Purpose, template
+        from telic.purpose import Purpose, purpose_template
 
         if not self.path.name:
             raise ConfigError(f"{str(self.path)!r} is not a file name; expected one such as travel.toml")
         path = self.path if self.path.suffix else self.path.with_suffix(".toml")
         if path.exists() and not self.force:
             raise ConfigError(f"{path} already exists; choose another name, or overwrite it with --force")
-        text = template(path.stem)
+        text = purpose_template(path.stem)
         Purpose.from_text(text, str(path))
         try:
             path.write_text(text, encoding="utf-8")
