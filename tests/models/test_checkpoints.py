@@ -78,7 +78,7 @@ def test_missing_weights_are_refused(folder: Path) -> None:
 
 
 def test_a_missing_gguf_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="there is no GGUF file"):
+    with pytest.raises(ModelError, match="does not exist"):
         load_checkpoint(tmp_path / "missing.gguf")
 
 

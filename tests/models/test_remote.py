@@ -194,7 +194,7 @@ def test_controls_on_messages_act_and_others_are_refused_before_anything_is_sent
     good.controls, bad.controls, reading.readings = (Shout(),), (Shout(), Hold()), frozenset({"state"})
     with pytest.raises(UnsupportedControlError, match="'hold' acts on attention, but model 'gpt-nano'"):
         model.generate([good, bad])
-    with pytest.raises(UnsupportedControlError, match="reading state was asked of model 'gpt-nano'"):
+    with pytest.raises(UnsupportedControlError, match="model 'gpt-nano' does not support the reading state"):
         model.stream(reading)
     assert server.bodies == []
     model.generate([good])

@@ -1,4 +1,4 @@
-"""What speaks: local models with their batched engine, remote endpoints, scripted models, the catalog."""
+"""Models: local ones with their batched engine, remote endpoints, scripted models, the catalog."""
 
 from __future__ import annotations
 

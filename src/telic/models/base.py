@@ -14,11 +14,11 @@ __all__ = ["Model"]
 
 @runtime_checkable
 class Model(Protocol):
-    """Anything that speaks: local (white box), remote, scripted."""
+    """Anything that replies to messages: local (white box), remote, scripted."""
 
     @property
     def name(self) -> str:
-        """How the model is called in reports."""
+        """What reports call the model."""
         ...
 
     @property
@@ -34,13 +34,13 @@ class Model(Protocol):
     def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
         """Answer all requests, in their order.
 
-        `on_reply(index, reply)` is told of each reply as it is done, and may return further requests: they join the
-        work at once, and their replies come after those of the requests given. So whole dialogues run side by side
-        without the batch ever draining. A request that fails yields a reply with `finish == "error"`, and does not
-        take the others with it.
+        `on_reply(index, reply)` is called with each reply as it completes, and may return further requests. They join
+        the batch at once; their replies come after those of the given requests. So whole dialogues run side by side
+        without the batch ever draining. A request that fails yields a reply with a `failure`, and does not affect the
+        others.
 
         Raises:
-            UnsupportedControlError: some control or reading cannot act on this model (before any work is done).
+            UnsupportedControlError: the model does not support a control or a reading; raised before any work is done.
         """
         ...
 

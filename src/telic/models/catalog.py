@@ -1,4 +1,4 @@
-"""Names of models: what `model = "..."` in a purpose file may say, and where each is found."""
+"""Model names: what `model = "..."` in a purpose file may be, and where each model is found."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CatalogEntry:
     """The GGUF file in it."""
 
     def bundled(self) -> Path | None:
-        """The weights in the installed package, if it is installed. The package itself is never imported."""
+        """Find the weights in the installed package; None if it is not installed. The package is never imported."""
         if not self.module:
             return None
         spec = importlib.util.find_spec(self.module)
@@ -68,13 +68,13 @@ CATALOG = {
 
 
 def locate(name: str) -> tuple[str, str]:
-    """Where a model would be loaded from.
+    """Find out where a model would be loaded from.
 
     Returns:
         The kind (`built-in`, `package`, `hub`, `folder`, `gguf`, `endpoint`) and the place.
 
     Raises:
-        ModelError: it is neither a catalog name nor anything that looks like a place.
+        ModelError: it is neither a catalog name nor a place.
     """
     if name in CATALOG:
         if not CATALOG[name].hub:
@@ -99,12 +99,12 @@ def locate(name: str) -> tuple[str, str]:
 def load(name: str = "smollm2", **options: Any) -> Model:
     """Load a model by catalog name, Hub id, folder, GGUF file, or endpoint address.
 
-    An endpoint is `http://host:port/v1#model`; what stands behind `#` is the model's name there. Options go to
+    An endpoint is `http://host:port/v1#model`; the model's name at the endpoint follows the `#`. Options go to
     `LocalModel` (`max_batch`, ...), to the loading of its weights (`dtype`, `device`), to `RemoteModel`, or to
     `FakeModel` (its `drift` is 0.1 unless said otherwise).
 
     Raises:
-        ModelError: it cannot be found or loaded; the message says what to install or to give.
+        ModelError: it cannot be found or loaded; the message says what to do.
         MissingExtraError: a local model was asked for and the extra `local` is not installed.
     """
     kind, place = locate(name)

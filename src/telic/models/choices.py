@@ -9,14 +9,11 @@ from dataclasses import replace
 
 from telic.models.request import Reply, Request, Sampling
 
-__all__ = ["as_question", "pick", "read_choice"]
+__all__ = ["as_question", "choose_by_likelihood", "read_choice"]
 
 
-def pick(request: Request, scored: Sequence[Reply], seed: int) -> Reply:
-    """Draw one of a request's choices by the likelihoods with which they were scored.
-
-    At temperature 0 it is the most likely one.
-    """
+def choose_by_likelihood(request: Request, scored: Sequence[Reply], seed: int) -> Reply:
+    """Draw one of a request's choices by their likelihoods; at temperature 0 take the most likely one."""
     failed = next((reply for reply in scored if reply.logprobs is None), None)
     if failed is not None:
         return replace(failed, text="", token_ids=(), new_tokens=0)
@@ -30,7 +27,7 @@ def pick(request: Request, scored: Sequence[Reply], seed: int) -> Reply:
 
 
 def as_question(request: Request) -> Request:
-    """The request for a model of which no likelihoods can be had: it is asked to name its choice."""
+    """Turn a request with choices into a question, for a model that gives no likelihoods."""
     last = request.messages[-1]
     listed = "\n".join(f"- {choice}" for choice in request.choices)
     asked = f"{last.content}\n\nAnswer with exactly one of these, and nothing else:\n{listed}"
@@ -41,7 +38,7 @@ def as_question(request: Request) -> Request:
 
 
 def read_choice(request: Request, reply: Reply) -> Reply:
-    """Which choice a reply to `as_question` names: the one that occurs first, the longest of several at one place."""
+    """Find the choice that a reply to `as_question` names: the first one, the longest of several at one place."""
     if reply.finish == "error":
         return reply
     text = reply.text.casefold()

@@ -13,7 +13,7 @@ from telic.models.request import Request
 __all__ = ["MESSAGES_ONLY", "contrast_prompts", "controlled_messages", "refuse_unsupported"]
 
 MESSAGES_ONLY: frozenset[ControlPoint] = frozenset({"messages"})
-"""The points of a model of which only the text is within reach."""
+"""The points of a model that only exchanges text."""
 
 
 def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
@@ -27,16 +27,18 @@ def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
         for control in request.controls:
             if not control.points <= model.points:
                 raise UnsupportedControlError(
-                    f"control {control.name!r} acts on {_listing(control.points)}, but model {model.name!r} takes "
+                    f"control {control.name!r} acts on {_listing(control.points)}, but model {model.name!r} supports "
                     f"controls on {_listing(model.points)} only; drop the control, or run the model locally"
                 )
             control.check(model)
         if request.prefix and "logits" not in model.points:
-            raise UnsupportedControlError(f"model {model.name!r} cannot be told how its reply starts; run it locally")
+            raise UnsupportedControlError(
+                f"model {model.name!r} does not support a prefix of the reply; run it locally"
+            )
         if not request.readings <= model.readings:
             raise UnsupportedControlError(
-                f"reading {_listing(request.readings - model.readings)} was asked of model {model.name!r}, which gives "
-                f"{_listing(model.readings)}; drop the reading, or run the model locally"
+                f"model {model.name!r} does not support the reading {_listing(request.readings - model.readings)} (it "
+                f"supports {_listing(model.readings)}); drop the reading, or run the model locally"
             )
 
 

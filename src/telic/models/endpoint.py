@@ -1,4 +1,4 @@
-"""The chat-completions wire format: a request's body out, a reply in, and what a failure means to the user.
+"""The chat-completions wire format: a request's body out, a reply in, and what a failure means.
 
 Replies are read leniently from plain JSON, because servers that call themselves OpenAI-compatible leave out
 whatever they do not know; only what a `Reply` cannot do without is insisted on.
@@ -27,12 +27,12 @@ QUOTED = 200
 
 
 class MalformedReplyError(ValueError):
-    """The server said 200 OK, but not with a chat completion. Asking again may help."""
+    """The server said 200 OK, but sent no chat completion. A retry may help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Which model is spoken to, where, and how patiently."""
+    """A model's address, and how patiently it is called."""
 
     model: str
     base_url: str

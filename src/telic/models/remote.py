@@ -31,7 +31,7 @@ _Prepared = tuple[dict[str, Any], Request]
 
 OPENAI_URL = "https://api.openai.com/v1"
 MALFORMED_RETRIES = 2
-"""A server that answers with nonsense is asked again this often at most: it says 200, so it may mean it."""
+"""Retries after a malformed reply, at most: the server said 200, so it may mean it."""
 CONNECT_TIMEOUT = 10.0
 NO_KEY = "no-key-needed"  # the client insists on one
 
@@ -40,10 +40,10 @@ _COUNTING = threading.Lock()  # not an attribute: a model travels to other proce
 
 @dataclass(slots=True)
 class Usage:
-    """What was asked of an endpoint so far."""
+    """Counts of the requests to an endpoint so far."""
 
     requests: int = 0
-    """Requests answered or given up on; one that was tried again counts once."""
+    """Requests answered or failed; one that was retried counts once."""
     retries: int = 0
     """Times that a request was sent again."""
     prompt_tokens: int = 0
@@ -51,16 +51,16 @@ class Usage:
     """Of the prompt tokens, those that the server had in its cache, if it says so."""
     new_tokens: int = 0
     errors: int = 0
-    """Requests given up on."""
+    """Requests that failed for good."""
 
 
 class RemoteModel:
     """A model behind an OpenAI-compatible chat-completions endpoint.
 
-    Only the text is within reach: controls on messages act, all others and all readings are refused. Timeouts, broken
-    connections and statuses 408, 409, 429 and 5xx are tried again after an exponential backoff, or after what the
-    server's Retry-After says. A seed is passed on only if the request has one, since some servers refuse the field;
-    log-probabilities are None where the server gives none.
+    Only text is exchanged: controls on messages act, all others and all readings are refused. Timeouts, broken
+    connections and statuses 408, 409, 429 and 5xx are retried after an exponential backoff, or after the server's
+    Retry-After. A seed is passed on only if the request has one, since some servers refuse the field; log-probabilities
+    are None where the server gives none.
 
     Args:
         model: name of the model at the endpoint.
@@ -134,8 +134,8 @@ class RemoteModel:
     def stream(self, request: Request) -> Iterator[str | Reply]:
         """Yield the reply's text piece by piece, then the whole `Reply`; see `Model.stream`.
 
-        What fails before the first piece is tried again; a stream that breaks off later yields a reply with
-        `finish == "error"` and the text so far.
+        A request that fails before the first piece is retried; a stream that breaks off later yields a reply with a
+        `failure` and the text so far.
         """
         refuse_unsupported(self, [request])
         return self._stream(request)

@@ -32,7 +32,7 @@ attention on the system prompt per layer."""
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a reply is drawn."""
+    """How a reply is sampled."""
 
     max_new_tokens: int = 256
     """Upper limit on the tokens of the reply."""
@@ -43,11 +43,11 @@ class Sampling:
     top_k: int = 0
     """Keep the k most likely tokens; 0 keeps all."""
     seed: int | None = None
-    """Same seed, same prompt, same reply, whatever else is in the batch; None draws a fresh one."""
+    """Same seed, same prompt, same reply, whatever else is in the batch; None chooses a new seed."""
     stop: tuple[str, ...] = ()
     """Strings that end the reply; they are not part of it."""
     logprobs: bool = False
-    """Return the log-probability of every token drawn, under the distribution before temperature and nucleus."""
+    """Return the log-probability of every sampled token, under the distribution before temperature and nucleus."""
     ignore_eos: bool = False
     """Go on to `max_new_tokens` whatever the model says (for benchmarks of equal work)."""
 
@@ -65,7 +65,7 @@ class Sampling:
 
 @dataclass(slots=True)
 class Request:
-    """One reply to be generated: what the model sees, how to draw, what bends it, what to read off it."""
+    """One reply to be generated: the messages, how to sample, the controls that act, and what to read."""
 
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
@@ -77,9 +77,9 @@ class Request:
     keep: bool = True
     """Whether the cache is brought up to date; False for a branch that is thrown away."""
     choices: tuple[str, ...] = ()
-    """The reply must be one of these: drawn by their likelihood, at the sampling's temperature."""
+    """The reply must be one of these: sampled by their likelihood, at the sampling's temperature."""
     prefix: str = ""
-    """What the reply starts with; the text of the reply does not repeat it."""
+    """The text that the reply starts with; `Reply.text` does not repeat it."""
 
     def __post_init__(self) -> None:
         if self.choices and (self.prefix or not all(self.choices) or len(set(self.choices)) < len(self.choices)):
@@ -91,14 +91,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model said to one request."""
+    """A model's answer to one request."""
 
     text: str
     finish: FinishReason
     prompt_tokens: int = 0
     """Tokens in the prompt, cached ones included."""
     cached_tokens: int = 0
-    """Tokens of the prompt that were not computed again."""
+    """Tokens of the prompt that came from a cache."""
     new_tokens: int = 0
     """Tokens generated."""
     token_ids: tuple[int, ...] = ()
@@ -110,9 +110,9 @@ class Reply:
     failure: Failure | None = None
     """Why there is no usable reply: with `finish == "error"`, or where the prompt left no room for one."""
     seed: int | None = None
-    """The seed that was used: drawn, when the request had none."""
+    """The seed that was used, also where the request had none."""
     chosen: Mapping[str, Any] = field(default_factory=dict)
-    """What a control decided on before the reply: a planner's `state`, `action` and `act`."""
+    """What a control decided before the reply: a planner's `state`, `action` and `act`."""
 
     def __post_init__(self) -> None:
         # Whoever made it, no reply is without a usable text and without the reason.
@@ -132,7 +132,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """A text whose likelihood is asked for, as the assistant's reply to `messages`."""
+    """A text to be scored, as the assistant's reply to `messages`."""
 
     messages: tuple[Message, ...]
     text: str

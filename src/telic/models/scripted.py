@@ -1,4 +1,4 @@
-"""Models without a network in them, for tests: one that follows a script, one that makes things up."""
+"""Models without a neural network, for tests: one follows a script, one makes words up."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ VOCABULARY = (
 
 
 class _TextModel:
-    """What the two have in common: all but the answer."""
+    """What both have in common: everything but the answer."""
 
     points: frozenset[ControlPoint] = MESSAGES_ONLY
     readings: frozenset[str] = frozenset()
@@ -43,7 +43,7 @@ class _TextModel:
     def __init__(self, name: str) -> None:
         self.name = name
         self.seen: list[tuple[Message, ...]] = []
-        """What was said to the model, request by request, after the controls."""
+        """The messages that the model was given, request by request, after the controls."""
 
     def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
         """Answer the requests one after the other; see `Model.generate`."""
@@ -86,10 +86,10 @@ class _TextModel:
 
 
 class ScriptedModel(_TextModel):
-    """Says what the script says. Stop strings and `max_new_tokens` (in words) cut it short, as they would a model.
+    """Replies from a script. Stop strings and `max_new_tokens` (in words) cut a reply short, as for a real model.
 
-    Where the script has no answer (the list is at its end, the mapping lacks what was said, the function raises), the
-    reply has `finish == "error"`.
+    Where the script has no reply (the list is exhausted, the mapping lacks the message, the function raises), the
+    reply is a failure.
 
     Args:
         replies: texts in the order of the requests; or the text by the content of the last message; or a function of
@@ -121,12 +121,14 @@ class ScriptedModel(_TextModel):
                 raise ModelError(f"the script has no reply to {said!r}; it has {sorted(self.replies)}") from None
         index = len(self.seen) - 1
         if index >= len(self.replies):
-            raise ModelError(f"the script is at its end: {len(self.replies)} replies, and this is request {index + 1}")
+            raise ModelError(
+                f"the script has {len(self.replies)} replies, and this is request {index + 1}; add a reply"
+            )
         return self.replies[index]
 
 
 class FakeModel(_TextModel):
-    """A chat model in name only: words at random, the same for the same messages and seed.
+    """A chat model in name only: random words, the same for the same messages and seed.
 
     One word is one token. At temperature 0 the request's seed plays no part; a request without a seed is drawn with
     the model's own. With a `drift`, the model remembers its system prompt in round t (counted from 0, since the last
@@ -192,7 +194,7 @@ class FakeModel(_TextModel):
 
 
 def _cut(text: str, sampling: Sampling) -> tuple[str, FinishReason, int]:
-    """The text up to the limit on words or the first stop string, why it ends there, and its number of words."""
+    """Cut the text at the limit on words or the first stop string; return it, why it ends there, and its words."""
     finish: FinishReason = "stop"
     words = TOKEN.findall(text)
     if len(words) > sampling.max_new_tokens or (sampling.ignore_eos and len(words) == sampling.max_new_tokens):

@@ -20,7 +20,7 @@ from telic.models.compatibility import controlled_messages, refuse_unsupported
 from telic.models.control import ControlContext, Insertion
 from telic.models.endpoint import Endpoint, MalformedReplyError, read_reply
 from telic.models.local import LocalModel
-from telic.models.local.sampling import fresh_seed
+from telic.models.local.sampling import random_seed
 from telic.models.local.sequences import Sequence
 from telic.models.request import Reply, Request, Sampling
 
@@ -53,7 +53,7 @@ def prompt_embeddings(model: LocalModel, request: Request) -> torch.Tensor:
                 "drop it, or let the local model reply"
             )
     rendering = model.render(controlled_messages(request))
-    seed = fresh_seed() if request.sampling.seed is None else request.sampling.seed
+    seed = random_seed() if request.sampling.seed is None else request.sampling.seed
     context = ControlContext(rendering, len(rendering.token_ids), seed=seed)
     state_D = _state(model, request) if any(control.prefix_from_state for control in request.controls) else None
     inserted: list[Insertion] = []

@@ -9,27 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import deepcopy
 
-import torch
-
 from telic.dialogue import Message
 from telic.errors import ModelError
 from telic.models.compatibility import controlled_messages
 from telic.models.control import ControlContext
 from telic.models.local.cache import Arena, CachePool, KeyValueCache, take_prefix
 from telic.models.local.forward import control_key
-from telic.models.local.sampling import Draws, fresh_seed
+from telic.models.local.sampling import RandomStream, random_seed
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
 from telic.models.request import Request
 from telic.rendering import Template
 
 __all__ = [
-    "choose_prefixes",
     "compact",
+    "copy_cache",
     "copy_to_followers",
+    "lay_out_prompt",
     "place_sequence",
     "prepare_sequences",
     "refuse_too_many",
-    "stored",
 ]
 
 ContrastPrompts = list[tuple[int, tuple[Message, ...]]]
@@ -59,8 +57,8 @@ def prepare_sequences(state: RequestState, contrast: ContrastPrompts, template: 
         ModelError: the chat template refuses the messages.
     """
     request = state.request
-    state.seed = fresh_seed() if request.sampling.seed is None else request.sampling.seed
-    state.draws = Draws(state.seed)
+    state.seed = random_seed() if request.sampling.seed is None else request.sampling.seed
+    state.random = RandomStream(state.seed)
     readings = request.readings
     if any(control.prefix_from_state for control in request.controls):
         readings |= {"state"}
@@ -76,12 +74,12 @@ def prepare_sequences(state: RequestState, contrast: ContrastPrompts, template: 
             control.embeddings(context) if "embeddings" in control.points and not control.prefix_from_state else ()
             for control in request.controls
         ]
-        _lay_out(state, sequence, template, final=not sequence.chooses_prefix_from_state)
+        lay_out_prompt(state, sequence, template, final=not sequence.chooses_prefix_from_state)
         _reuse(sequence, pool)
         state.sequences.append(sequence)
 
 
-def _lay_out(state: RequestState, sequence: Sequence, template: Template, *, final: bool) -> None:
+def lay_out_prompt(state: RequestState, sequence: Sequence, template: Template, *, final: bool) -> None:
     """Lay out the prompt and, unless there are prefix tokens to come in between, what is given of the reply."""
     sequence.lay_out([item for insertions in sequence.insertions for item in insertions])
     if final and state.request.prefix:
@@ -156,43 +154,10 @@ def compact(sequences: list[Sequence], arena: Arena) -> None:
     sequences.sort(key=lambda sequence: sequence.slot)
 
 
-def choose_prefixes(state: RequestState, template: Template, arena: Arena) -> None:
-    """Let the controls that waited for the state choose their prefix tokens, and go on with those.
-
-    Contrast prompts get the prefix that the primary sequence's state calls for.
-    """
-    state_D = torch.from_numpy(state.primary.state)
-    for sequence in state.sequences:
-        before, ready = sequence.tokens, sequence.logits_from
-        for place, control in enumerate(sequence.controls):
-            if control.prefix_from_state:
-                sequence.insertions[place] = control.steering_prefix(sequence.context, state_D)
-                if sequence.insertions[place] and sequence.cache is not None and state.request.keep:
-                    # But for the last token: what controls note of it is noted again, with the reply after it.
-                    sequence.cache_before_prefix = sequence.cache_before_prefix or stored(sequence, ready, arena)
-        _lay_out(state, sequence, template, final=True)
-        sequence.computed = min(sequence.computed, _common_length(before, sequence.tokens))
-        if sequence.computed < len(before):  # what controls note from here on is of a prompt with a prefix inside it
-            sequence.state_before_prefix = deepcopy(sequence.context.control_state)
-        sequence.cached = min(sequence.cached, sequence.computed)
-        if sequence.logits_from > ready:  # what was read where the prompt ended is not at its end any more
-            sequence.pending_logits.clear()
-            sequence.state, sequence.mass_L, sequence.mass_count = None, None, 0
-        if sequence is state.primary:
-            sequence.readings = state.request.readings
-        sequence.state = sequence.state if "state" in sequence.readings else None
-        sequence.status = SequenceStatus.READING
-
-
-def stored(sequence: Sequence, length: int, arena: Arena) -> KeyValueCache:
+def copy_cache(sequence: Sequence, length: int, arena: Arena) -> KeyValueCache:
     """Copy what was read of a sequence's first `length` tokens out of the arena."""
     kept = sum(segment.tokens for segment in sequence.reused)
     segments = sequence.reused
     if length > kept:
         segments = (*segments, arena.store(sequence.slot, kept, length))
     return KeyValueCache(tuple(sequence.tokens[:length]), segments, control_key(sequence.controls))
-
-
-def _common_length(one: list[int], other: list[int]) -> int:
-    """Number of leading tokens that two sequences share."""
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

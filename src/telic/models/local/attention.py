@@ -1,13 +1,13 @@
-"""Attention over a batch of rows of different lengths, laid end to end in one sequence.
+"""Attention over a batch of sequences of different lengths, laid end to end.
 
-The engine gives the model one row of N tokens: first one token for each row that decodes, then the tokens of the rows
+The engine gives the model one row of N tokens: first one token for each sequence that decodes, then the tokens of those
 that read their prompt. All linear layers see a dense [N, hidden]; nothing is padded. Only attention needs to know
-which token belongs to which row, and that is here: the model's attention function is replaced by one that writes keys
-and values into the arena and attends to the row's own slot.
+which token belongs to which sequence. This module replaces the model's attention function by one that writes keys and
+values into the arena and attends to the sequence's own slot.
 
-Probabilities are computed openly (two batched products around a softmax in float32), which on a CPU is faster than
-the flash kernel for one query per row, and gives the attention mass on the system prompt, and control over it
-(split-softmax and its kin, arXiv 2402.10962), for the cost of one small reduction.
+The weights are computed explicitly (two batched products around a softmax in float32). On a CPU this is faster than
+the flash kernel for one query per sequence. It also gives the attention mass on the system prompt, and control over it
+(split-softmax and its variants, arXiv 2402.10962), for the cost of one small reduction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from transformers.masking_utils import sdpa_mask
 from telic.models.control import Control, ControlBatch
 from telic.models.local.cache import Arena
 
-__all__ = ["IMPLEMENTATION", "AttentionControl", "Group", "Pass", "active"]
+__all__ = ["IMPLEMENTATION", "AttentionControl", "Group", "PassLayout", "use_layout"]
 
 IMPLEMENTATION = "telic"
 
@@ -47,15 +47,15 @@ class AttentionControl:
 
 @dataclass(slots=True)
 class Group:
-    """Rows with the same number Q of queries, in consecutive slots."""
+    """Sequences with the same number Q of queries, in consecutive slots; R rows, those of unused slots included."""
 
     tokens: slice
     """Their tokens in the pass, row after row."""
     first_slot: int
     position_R_Q: torch.Tensor
-    """Position of each query; -1 for a slot in between that takes no part."""
+    """Position of each query; -1 for a slot in between that is not part of the pass."""
     length: int
-    """Keys read: those of the longest row, or all that the arena has room for."""
+    """Keys read: those of the longest sequence, or all that the arena has room for."""
     spanned: int = 0
     """S: the first keys, among which are those of all system prompts that are read or controlled."""
     controls: list[AttentionControl] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Group:
     masses: list[torch.Tensor] = field(default_factory=list)
     """Per layer: [R], attention mass on the system prompt of the row's last query, mean over heads."""
     gather_N: torch.Tensor | None = None
-    """For slots in between: which of the R rows each token is."""
+    """The row of each token, where there are unused slots in between."""
     _masks: dict[int, torch.Tensor] = field(default_factory=dict)
 
     def mask(self, window: int) -> torch.Tensor:
@@ -75,14 +75,14 @@ class Group:
             seen = key_L <= position
             if window:
                 seen &= key_L > position - window
-            # A slot that takes no part must not divide by zero: it sees its first key.
+            # An unused slot must not divide by zero: it sees its first key.
             self._masks[window] = seen | ((position < 0) & (key_L == 0))
         return self._masks[window]
 
 
 @dataclass(slots=True)
-class Pass:
-    """One forward pass: where its tokens live, and its groups."""
+class PassLayout:
+    """Where the tokens of one forward pass live, and how they are grouped."""
 
     arena: Arena
     slot_N: torch.Tensor
@@ -94,13 +94,13 @@ _current = threading.local()
 
 
 @contextmanager
-def active(forward: Pass) -> Iterator[None]:
-    """Attend in this way within the block (in this thread)."""
-    _current.forward = forward
+def use_layout(layout: PassLayout) -> Iterator[None]:
+    """Attend as this layout says within the block (in this thread)."""
+    _current.layout = layout
     try:
         yield
     finally:
-        _current.forward = None
+        _current.layout = None
 
 
 def _attention(
@@ -113,22 +113,22 @@ def _attention(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """The attention function for `transformers`: query [1, H, N, D]; key and value [1, KV, N, D]."""
-    forward: Pass | None = getattr(_current, "forward", None)
-    if forward is None:  # the model is used on its own, outside of the engine
+    layout: PassLayout | None = getattr(_current, "layout", None)
+    if layout is None:  # the model is used on its own, outside of the engine
         out, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
         return out, None
     layer = int(module.layer_idx)  # type: ignore[arg-type]
-    keys, values = forward.arena.data[layer]
-    keys[forward.slot_N, :, forward.position_N] = key[0].transpose(0, 1)
-    values[forward.slot_N, :, forward.position_N] = value[0].transpose(0, 1)
+    keys, values = layout.arena.data[layer]
+    keys[layout.slot_N, :, layout.position_N] = key[0].transpose(0, 1)
+    values[layout.slot_N, :, layout.position_N] = value[0].transpose(0, 1)
     window = kwargs.get("sliding_window") or 0
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    parts = [_attend(group, layer, query[0, :, group.tokens], keys, values, scale, window) for group in forward.groups]
+    parts = [_attend(group, layer, query[0, :, group.tokens], keys, values, scale, window) for group in layout.groups]
     return torch.cat(parts)[None], None
 
 
 def _mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
-    return None if getattr(_current, "forward", None) is not None else sdpa_mask(*args, **kwargs)
+    return None if getattr(_current, "layout", None) is not None else sdpa_mask(*args, **kwargs)
 
 
 AttentionInterface.register(IMPLEMENTATION, _attention)
@@ -181,7 +181,7 @@ def _scores(query_B_M_D: torch.Tensor, key_B_L_D: torch.Tensor) -> torch.Tensor:
 
 
 def _spread(query_H_N_D: torch.Tensor, group: Group) -> torch.Tensor:
-    """[H, N, D] tokens to [R, H, Q, D] rows; slots that take no part stay zero."""
+    """[H, N, D] tokens to [R, H, Q, D] rows; unused slots stay zero."""
     rows, queries = group.position_R_Q.shape
     heads, _, dim = query_H_N_D.shape
     if group.gather_N is None:
@@ -202,7 +202,7 @@ def _gather(out_R_H_Q_D: torch.Tensor, group: Group) -> torch.Tensor:
 def _reweigh(
     front_R_H_Q_S: torch.Tensor, rest_R_H_Q: torch.Tensor | None, applied: AttentionControl, layer: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Let a control set the mass on the system prompt.
+    """Let a control set the attention mass on the system prompt.
 
     Returns:
         The weights on the first S keys, and the factor on those on all other keys.

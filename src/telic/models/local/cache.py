@@ -1,4 +1,4 @@
-"""Key-value caches: what a session keeps of the tokens that were read, and the arena in which a batch computes.
+"""Key-value caches: what a session keeps of the tokens it has read, and the arena in which a batch computes.
 
 A session's cache is a chain of immutable segments. A fork shares the chain, so it costs nothing; a longer dialogue
 adds a segment. The engine copies a chain into a slot of the arena when a request starts, and the new part back when
@@ -7,6 +7,7 @@ it ends: a copy takes milliseconds where reading the tokens again takes seconds.
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Arena", "CachePool", "KeyValueCache", "Segment"]
+__all__ = ["Arena", "CachePool", "CacheShape", "KeyValueCache", "Segment", "machine_memory", "take_prefix"]
 
 
 class Segment:
@@ -37,7 +38,7 @@ class Segment:
 
 
 class KeyValueCache:
-    """What a session's last request has read.
+    """Keys and values of the tokens that a session's last request has read.
 
     `key` names the forward pass (the controls' keys): the cache serves only requests with the same key.
     """
@@ -57,7 +58,7 @@ class KeyValueCache:
         return min(len(self.tokens), len(tokens))
 
     def drop(self) -> None:
-        """Forget everything; the next request reads its tokens again."""
+        """Drop the tokens; the next request reads them again."""
         self.tokens, self.segments = (), ()
 
 
@@ -81,7 +82,7 @@ class CachePool:
         return sum(storages.values())
 
     def touch(self, cache: KeyValueCache) -> None:
-        """Note that a cache was made or used, and drop the oldest ones until the budget holds."""
+        """Record that a cache was made or used, and drop the least recently used ones until the budget holds."""
         self._recent.pop(id(cache), None)
         self._recent[id(cache)] = weakref.ref(cache)
         for segment in cache.segments:
@@ -96,7 +97,7 @@ class CachePool:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class CacheShape:
     """Dimensions of a model's keys and values."""
 
     layers: int
@@ -104,25 +105,25 @@ class Shape:
     head_dim: int
 
 
-STEP = 64
-"""Positions by which an arena grows."""
+GROWTH = 64
+"""An arena's capacity is a multiple of this many positions."""
 
 
 class Arena:
     """The batch's keys and values: [layers, 2, slots, kv_heads, capacity, head_dim].
 
-    Position p of a row is entry p of its slot. Zeroed, so that entries which were never written are finite: their
-    attention weight is 0, and 0 times anything finite stays 0.
+    Each sequence has a slot; its position p is entry p there. The arena starts zeroed, so that entries that were never
+    written are finite: their attention weight is 0, and 0 times anything finite is 0.
 
-    It is hardly longer than its longest row: attention reads whole rows then, whereas products in half precision first
-    copy keys and values between which there are gaps, in every pass and layer. So it grows in small steps, each of
+    It is hardly longer than its longest sequence, so that attention reads it whole: products in half precision would
+    first copy keys and values with gaps between them, in every pass and layer. So it grows in small steps, each of
     which copies it once.
     """
 
-    def __init__(self, shape: Shape, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, shape: CacheShape, dtype: torch.dtype, device: torch.device) -> None:
         self.shape = shape
         self.dtype, self.device = dtype, device
-        self.data = self._zeros(8, STEP)
+        self.data = self._zeros(8, GROWTH)
 
     def _zeros(self, slots: int, capacity: int) -> torch.Tensor:
         s = self.shape
@@ -130,16 +131,16 @@ class Arena:
 
     @property
     def slots(self) -> int:
-        """Rows that fit."""
+        """Sequences that fit."""
         return int(self.data.shape[2])
 
     @property
     def capacity(self) -> int:
-        """Positions that fit in a row."""
+        """Positions that fit in a slot."""
         return int(self.data.shape[4])
 
     def ensure(self, slots: int, capacity: int) -> None:
-        """Make room for `slots` rows of `capacity` positions; what is there stays."""
+        """Make room for `slots` sequences of `capacity` positions; the contents stay."""
         if slots <= self.slots and capacity <= self.capacity:
             return
         self._lay_out(
@@ -148,16 +149,16 @@ class Arena:
         )
 
     def fit(self, longest: int) -> None:
-        """Become shorter, if all rows have become far shorter than there is room for."""
-        if self.capacity > 2 * max(longest, STEP):
+        """Shrink, where all sequences are far shorter than there is room for."""
+        if self.capacity > 2 * max(longest, GROWTH):
             self._lay_out(self.slots, longest)
 
     def readable(self, length: int) -> int:
-        """How many positions to read of rows of which the longest has `length`: all, if that is not many more."""
-        return self.capacity if self.capacity <= length + length // 4 + STEP else length
+        """Choose how many positions to read where the longest sequence has `length`: all, if that is not many more."""
+        return self.capacity if self.capacity <= length + length // 4 + GROWTH else length
 
     def _lay_out(self, slots: int, capacity: int) -> None:
-        made = self._zeros(slots, -(-capacity // STEP) * STEP)
+        made = self._zeros(slots, -(-capacity // GROWTH) * GROWTH)
         kept = min(self.capacity, int(made.shape[4]))
         made[:, :, : self.slots, :, :kept] = self.data[:, :, :, :, :kept]
         self.data = made
@@ -173,17 +174,17 @@ class Arena:
             start += take
 
     def store(self, slot: int, start: int, end: int) -> Segment:
-        """Copy positions [start, end) of a slot out."""
+        """Copy positions [start, end) of a slot out of the arena."""
         return Segment(self.data[:, :, slot, :, start:end].clone(memory_format=torch.contiguous_format))
 
     def scrub(self, live: Mapping[int, int]) -> None:
-        """Zero all but the first `live[slot]` positions of each slot: a row may have left what is no number there."""
+        """Zero all but the first `live[slot]` positions of each slot, where a failed sequence may have left NaN."""
         for slot in range(self.slots):
             self.data[:, :, slot, :, live.get(slot, 0) :] = 0
 
     def move(self, source: int, target: int, length: int) -> None:
-        """Copy a row's first `length` positions to another slot."""
-        if length:  # a row that has read nothing may wait for a slot beyond those that exist
+        """Copy the first `length` positions of a slot to another one."""
+        if length:  # a sequence that has read nothing may have a slot that does not exist yet
             self.data[:, :, target, :, :length] = self.data[:, :, source, :, :length]
 
 
@@ -196,3 +197,11 @@ def take_prefix(segments: Sequence[Segment], length: int) -> tuple[Segment, ...]
         kept.append(segment if segment.tokens <= length else Segment(segment.keys_values[:, :, :, :length]))
         length -= segment.tokens
     return tuple(kept)
+
+
+def machine_memory() -> int:
+    """This machine's memory in bytes; 8 GiB where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 8 << 30

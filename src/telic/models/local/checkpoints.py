@@ -13,21 +13,23 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from telic.dialogue import Message
 from telic.errors import ModelError
+from telic.rendering import Template
 
-__all__ = ["cache_folder", "load_checkpoint", "preferred_dtype"]
+__all__ = ["cache_folder", "context_length", "load_checkpoint", "preferred_dtype", "stop_ids"]
 
 logger = logging.getLogger("telic")
 
 
 def cache_folder() -> Path:
-    """Where converted weights are kept: `$TELIC_CACHE`, else the user's cache folder."""
+    """The folder of converted weights: `$TELIC_CACHE`, else the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "telic"
     return Path(os.environ.get("TELIC_CACHE") or default)
 
 
 def preferred_dtype() -> Any:
-    """bfloat16 where the processor multiplies it in hardware (AMX, AVX-512 BF16, a recent GPU), else float32."""
+    """Choose bfloat16 where the hardware multiplies it (AMX, AVX-512 BF16, a recent GPU), else float32."""
     import torch
 
     if torch.cuda.is_available():
@@ -46,7 +48,7 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
         device: by default the GPU if there is one.
 
     Raises:
-        ModelError: nothing can be loaded from there; the message says why and what to do.
+        ModelError: it cannot be loaded; the message says why and what to do.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -71,7 +73,7 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Let transformers show no progress bars and no warnings meanwhile; what goes wrong, it raises."""
+    """Silence the progress bars and warnings of transformers; errors are still raised."""
     from transformers.utils import logging as hf_logging
 
     verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
@@ -86,9 +88,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _converted(path: Path) -> Path:
-    """The folder with a GGUF file's weights as safetensors; made on first use."""
+    """Convert a GGUF file to a folder of safetensors, on first use."""
     if not path.is_file():
-        raise ModelError(f"there is no GGUF file {str(path)!r}")
+        raise ModelError(f"GGUF file {str(path)!r} does not exist; check the path")
     with path.open("rb") as file:
         magic = file.read(4)
     if magic != b"GGUF":
@@ -148,3 +150,25 @@ def _dequantised() -> dict[str, Any]:
     except ImportError:  # older releases always dequantise
         return {}
     return {"quantization_config": GgufConfig(dequantize=True)}
+
+
+def context_length(model: Any, tokenizer: Any) -> int:
+    """Find the longest dialogue in tokens that a model declares; 4096 if it declares none."""
+    config = model.config.get_text_config()
+    limits = [getattr(config, "max_position_embeddings", None), getattr(tokenizer, "model_max_length", None)]
+    known = [int(limit) for limit in limits if limit and limit < 1 << 24]
+    return min(known) if known else 4096
+
+
+def stop_ids(model: Any, template: Template) -> frozenset[int]:
+    """Find the tokens that end a reply: the declared ones, and the special token that ends a turn in the template."""
+    ids: set[int] = set()
+    for source in (getattr(model, "generation_config", None), model.config, template.tokenizer):
+        value = getattr(source, "eos_token_id", None)
+        ids.update([value] if isinstance(value, int) else value or [])
+    turn = [Message(role="user", content="Hi"), Message(role="assistant", content="Hi")]
+    rendering = template.render(turn, reply=False)
+    closing = rendering.token_ids[rendering.contents[1].end :]
+    if closing and closing[0] in template.tokenizer.all_special_ids:
+        ids.add(closing[0])
+    return frozenset(ids)

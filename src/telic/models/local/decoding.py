@@ -1,28 +1,35 @@
-"""From logits to tokens: controls on logits, drawing the next token, scoring a given reply."""
+"""From logits to tokens: controls on logits, choosing the next token, scoring a given reply."""
 
 from __future__ import annotations
 
 import torch
 
-from telic.models.local.sampling import draw
+from telic.models.local.sampling import sample_tokens
 from telic.models.local.sequences import RequestState
 
-__all__ = ["controlled_logits", "draw_tokens", "has_nan_logits", "score_tokens"]
+__all__ = ["controlled_logits", "nan_rows", "next_logits", "next_tokens", "score_tokens"]
 
 
-def has_nan_logits(state: RequestState) -> bool:
-    """Whether the model returned NaN for the next token, in the primary sequence or for a contrast prompt."""
-    primary, *contrast = (sequence.pending_logits[-1] for sequence in state.sequences)
-    return bool(primary[-1].amax().isnan()) or any(bool(logits_W_V.isnan().any()) for logits_W_V in contrast)
+def next_logits(states: list[RequestState]) -> torch.Tensor:
+    """The logits of each request's next token, float32 [R, V], before its controls change them."""
+    return torch.stack([state.primary.pending_logits[-1][-1] for state in states])
 
 
-def draw_tokens(states: list[RequestState]) -> list[int]:
-    """Draw the next token of each request from its pending logits; notes log-probabilities where they are asked for."""
-    logits_R_V = torch.stack([state.primary.pending_logits[-1][-1] for state in states])
+def nan_rows(states: list[RequestState], logits_R_V: torch.Tensor) -> torch.Tensor:
+    """Which requests the model returned NaN for, in the primary sequence or for a contrast prompt: bool [R]."""
+    nan_R = logits_R_V.amax(-1).isnan()
+    for r, state in enumerate(states):
+        for sequence in state.contrast_sequences:
+            nan_R[r] |= sequence.pending_logits[-1].isnan().any()
+    return nan_R
+
+
+def next_tokens(states: list[RequestState], logits_R_V: torch.Tensor) -> list[int]:
+    """Choose the next token of each request, and keep its log-probability where that is asked for."""
     contrast = [[sequence.pending_logits[-1][-1] for sequence in state.contrast_sequences] for state in states]
     logits_R_V = controlled_logits(states, logits_R_V, contrast)
     settings = [state.request.sampling for state in states]
-    tokens = draw(logits_R_V, settings, [state.draws for state in states])
+    tokens = sample_tokens(logits_R_V, settings, [state.random for state in states])
     wanted = [r for r, setting in enumerate(settings) if setting.logprobs]
     if wanted:
         log_probabilities = torch.log_softmax(logits_R_V[wanted], dim=-1)

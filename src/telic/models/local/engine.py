@@ -8,17 +8,17 @@ from collections.abc import Callable
 from telic.errors import Failure, ModelError
 from telic.models.compatibility import contrast_prompts
 from telic.models.local.admission import (
-    choose_prefixes,
     compact,
+    copy_cache,
     copy_to_followers,
     place_sequence,
     prepare_sequences,
     refuse_too_many,
-    stored,
 )
 from telic.models.local.cache import CachePool
-from telic.models.local.decoding import draw_tokens, has_nan_logits, score_tokens
+from telic.models.local.decoding import nan_rows, next_logits, next_tokens, score_tokens
 from telic.models.local.forward import Chunk, Runner
+from telic.models.local.prefixes import choose_prefixes
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
 from telic.models.request import FinishReason, Reply, Request
 from telic.rendering import Template
@@ -196,22 +196,25 @@ class Engine:
             self._decode(ready)
 
     def _decode(self, states: list[RequestState]) -> None:
-        broken = [state for state in states if has_nan_logits(state)]
-        for state in broken:
-            self._finish(state, "error", Failure("model", "nan_logits", "the model returned NaN logits"))
-        if broken:
+        """Draw the next token of these requests; one that the model returned NaN for fails alone."""
+        logits_R_V = next_logits(states)
+        nan_R = nan_rows(states, logits_R_V)
+        if nan_R.any():
+            for r in nan_R.nonzero().flatten().tolist():
+                self._finish(states[r], "error", Failure("model", "nan_logits", "the model returned NaN logits"))
             self.runner.arena.scrub({sequence.slot: sequence.computed for sequence in self._sequences})
-        states = [state for state in states if state.reply is None]
+            states = [state for state in states if state.reply is None]
+            logits_R_V = logits_R_V[~nan_R]
         if states:
-            for state, token in zip(states, draw_tokens(states), strict=True):
-                self._take(state, token)
+            for state, token in zip(states, next_tokens(states, logits_R_V), strict=True):
+                self._append_token(state, token)
 
     def _score(self, state: RequestState, positions: range) -> None:
         score_tokens(state, positions)
         if positions.stop == len(state.primary.tokens):
             self._finish(state, "length")
 
-    def _take(self, state: RequestState, token: int) -> None:
+    def _append_token(self, state: RequestState, token: int) -> None:
         """Add a token to a reply, and end the reply if it is complete."""
         sampling = state.request.sampling
         for sequence in state.sequences:
@@ -222,7 +225,7 @@ class Engine:
         count = len(state.generated)
         last = count >= sampling.max_new_tokens or len(state.primary.tokens) >= self.context
         if sampling.stop or last or state.on_reply is None:
-            state.text = self._text(state.generated)
+            state.text = self._decoded_text(state.generated)
         cut = min((at for at in map(state.text.find, sampling.stop) if at >= 0), default=-1)
         if cut >= 0:
             state.text = state.text[:cut]
@@ -232,7 +235,7 @@ class Engine:
         elif last:
             self._finish(state, "context")
 
-    def _text(self, tokens: list[int]) -> str:
+    def _decoded_text(self, tokens: list[int]) -> str:
         # Some tokenizers tidy up spaces unless told not to, and the text would not be what the model said.
         decode = self.template.tokenizer.decode
         return str(decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
@@ -241,22 +244,22 @@ class Engine:
         """Give a request its reply, keep what was read of it for its session, and release its slots."""
         tokens = state.generated
         if finish == "stop" and tokens and tokens[-1] in self.stop_ids and not state.request.sampling.ignore_eos:
-            state.text = self._text(tokens[:-1])
+            state.text = self._decoded_text(tokens[:-1])
         state.reply = state.make_reply(finish, failure)
         if state in self.active:
             if finish != "error" and state.request.keep:
                 for sequence in state.sequences:
-                    self._keep(sequence)
+                    self._update_session_cache(sequence)
             self._release(state)
         self._done.append(state)
 
-    def _keep(self, sequence: Sequence) -> None:
+    def _update_session_cache(self, sequence: Sequence) -> None:
         """Bring the session's cache up to date."""
         if sequence.cache is None:
             return
         before = sequence.state_before_prefix
         sequence.cache.control_state = sequence.context.control_state if before is None else before
-        kept = sequence.cache_before_prefix or stored(sequence, sequence.computed, self.runner.arena)
+        kept = sequence.cache_before_prefix or copy_cache(sequence, sequence.computed, self.runner.arena)
         sequence.cache.key_values = kept
         self.pool.touch(kept)
 

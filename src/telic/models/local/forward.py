@@ -10,8 +10,8 @@ import torch
 
 from telic.errors import ModelError
 from telic.models.control import Control, ControlBatch, ControlPoint
-from telic.models.local.attention import IMPLEMENTATION, AttentionControl, Group, Pass, active
-from telic.models.local.cache import Arena, Shape
+from telic.models.local.attention import IMPLEMENTATION, AttentionControl, Group, PassLayout, use_layout
+from telic.models.local.cache import Arena, CacheShape
 from telic.models.local.sequences import Sequence
 from telic.rendering import Span
 
@@ -40,10 +40,10 @@ class _Residual:
 
 
 class Runner:
-    """Runs passes of a model of `transformers`.
+    """Runs forward passes of a model of `transformers`.
 
     Raises:
-        ModelError: the model's attention is of a kind that the engine does not compute.
+        ModelError: the model's attention is of a kind that the engine does not support.
     """
 
     def __init__(self, model: Any) -> None:
@@ -62,7 +62,7 @@ class Runner:
         self.device, self.dtype = model.device, model.dtype
         heads = int(config.num_attention_heads)
         self.arena = Arena(
-            Shape(
+            CacheShape(
                 layers=self.layers,
                 kv_heads=int(getattr(config, "num_key_value_heads", None) or heads),
                 head_dim=int(getattr(config, "head_dim", None) or self.hidden_size // heads),
@@ -77,7 +77,7 @@ class Runner:
         model.get_output_embeddings().register_forward_pre_hook(self._keep_hidden)
 
     def run(self, chunks: list[Chunk]) -> list[torch.Tensor]:
-        """Compute chunks; returns float32 logits [wanted, vocabulary] for each.
+        """Compute chunks, and return float32 logits [wanted, vocabulary] for each.
 
         Chunks of one token must come first, in the order of their slots.
         """
@@ -89,20 +89,20 @@ class Runner:
         for chunk in chunks:
             wanted += [offset + p - chunk.start for p in chunk.wanted]
             offset += chunk.end - chunk.start
-        forward = Pass(self.arena, self._long(slots), self._long(positions), self._groups(chunks))
+        layout = PassLayout(self.arena, self._long(slots), self._long(positions), self._groups(chunks))
         self._residuals = self._residual_controls(chunks)
         try:
-            with torch.inference_mode(), active(forward):
+            with torch.inference_mode(), use_layout(layout):
                 output = self.model(
                     **self._inputs(tokens, positions, chunks),
-                    position_ids=forward.position_N[None],
+                    position_ids=layout.position_N[None],
                     use_cache=False,
                     logits_to_keep=self._long(wanted or [offset - 1]),
                 )
         finally:
             self._residuals = []  # the model may be used on its own, outside of the engine
         logits = output.logits[0].float()
-        self._read(chunks, forward.groups)
+        self._take_readings(chunks, layout.groups)
         for chunk in chunks:
             chunk.sequence.computed = chunk.end
         return list(logits.split([len(c.wanted) for c in chunks])) if wanted else [logits[:0] for _ in chunks]
@@ -202,7 +202,7 @@ class Runner:
     def _keep_hidden(self, _module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
         self._last_hidden = inputs[0][0]
 
-    def _read(self, chunks: list[Chunk], groups: list[Group]) -> None:
+    def _take_readings(self, chunks: list[Chunk], groups: list[Group]) -> None:
         """Take the readings of this pass."""
         place = 0
         for chunk in chunks:

@@ -1,8 +1,7 @@
-"""A model that runs in this process: every causal model of `transformers`, with full view of its inside."""
+"""A model that runs in this process: any causal model of `transformers`, with access to its internals."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -11,14 +10,15 @@ from typing import Any, get_args
 
 from telic.dialogue import Message
 from telic.errors import ModelError
-from telic.models.choices import pick
+from telic.models.choices import choose_by_likelihood
 from telic.models.compatibility import refuse_unsupported
 from telic.models.control import Control, ControlPoint
-from telic.models.local.cache import CachePool
+from telic.models.local.cache import CachePool, machine_memory
+from telic.models.local.checkpoints import context_length, stop_ids
 from telic.models.local.engine import Engine
 from telic.models.local.forward import Runner
 from telic.models.local.packing import pack_linears
-from telic.models.local.sampling import fresh_seed
+from telic.models.local.sampling import random_seed
 from telic.models.local.sequences import RequestState
 from telic.models.request import READINGS, Continuation, OnReply, Reply, Request, Sampling, ScoredContinuation
 from telic.models.session import Session
@@ -34,13 +34,13 @@ class LocalModel:
     Args:
         model: a loaded model of `transformers`.
         tokenizer: its fast tokenizer.
-        name: how it is called in reports.
-        max_batch: rows computed together.
+        name: what reports call it.
+        max_batch: sequences computed together.
         cache_bytes: memory for the sessions' caches; by default a third of this machine's.
-        pack: keep a second copy of the weights in the layout that the processor's kernels like (float32 on a CPU).
+        pack: keep a second copy of the weights in the layout that the processor's kernels prefer (float32 on a CPU).
 
     Raises:
-        ModelError: the engine cannot compute this kind of model; the message says why.
+        ModelError: the engine does not support this kind of model; the message says why.
     """
 
     def __init__(
@@ -59,30 +59,30 @@ class LocalModel:
         self.template = Template(tokenizer)
         self.runner = Runner(self.model)
         if pack:
-            pack_linears(self.model, _memory() // 8)
+            pack_linears(self.model, machine_memory() // 8)
         self.engine = Engine(
             self.runner,
             self.template,
             max_batch=max_batch,
-            context=_context(model, tokenizer),
-            stop_ids=_stop_ids(model, self.template),
-            pool=CachePool(_memory() // 3 if cache_bytes is None else cache_bytes),
+            context=context_length(model, tokenizer),
+            stop_ids=stop_ids(model, self.template),
+            pool=CachePool(machine_memory() // 3 if cache_bytes is None else cache_bytes),
         )
         self._lock = threading.RLock()
 
     @property
     def name(self) -> str:
-        """How the model is called in reports."""
+        """What reports call the model."""
         return self._name
 
     @property
     def points(self) -> frozenset[ControlPoint]:
-        """Controls can act everywhere."""
+        """All points: controls can act everywhere."""
         return frozenset(get_args(ControlPoint))
 
     @property
     def readings(self) -> frozenset[str]:
-        """Everything can be read."""
+        """All readings."""
         return READINGS
 
     @property
@@ -102,12 +102,12 @@ class LocalModel:
 
     @property
     def cache_bytes(self) -> int:
-        """Memory of what sessions keep; waits for the pass under way."""
+        """Memory that the sessions' caches hold; waits for the current pass."""
         with self._lock:
             return self.engine.pool.nbytes
 
     def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
-        """A dialogue as this model sees it."""
+        """Render a dialogue as this model sees it."""
         return self.template.render(messages, reply=reply)
 
     def session(self, system: str | None = None) -> Session:
@@ -139,7 +139,7 @@ class LocalModel:
 
             for request in requests:
                 submit(request)
-            # Not until the engine is idle: `on_reply` may itself wait for requests while others are under way.
+            # Not until the engine is idle: `on_reply` may itself wait for requests while others are active.
             self._run_while(lambda: waiting > 0)
             return [reply for reply in replies if reply is not None]
 
@@ -147,15 +147,15 @@ class LocalModel:
         if not request.choices:
             self.engine.submit(request, done)
             return
-        seed = fresh_seed() if request.sampling.seed is None else request.sampling.seed
+        seed = random_seed() if request.sampling.seed is None else request.sampling.seed
         scored: dict[str, Reply] = {}
 
         def take(choice: str, reply: Reply) -> None:
             scored[choice] = reply
             if len(scored) == len(request.choices):
-                done(pick(request, [scored[choice] for choice in request.choices], seed))
+                done(choose_by_likelihood(request, [scored[choice] for choice in request.choices], seed))
 
-        # What is chosen is not in the cache until it is said. One seed, so that a control decides the same for all.
+        # The choice enters the cache with the next turn. One seed, so that a control decides the same for all choices.
         branch = replace(request, choices=(), keep=False, sampling=replace(request.sampling, seed=seed))
         for choice in request.choices:
             forced = tuple(self.tokenizer(choice, add_special_tokens=False)["input_ids"])
@@ -251,7 +251,7 @@ class LocalModel:
     def score(
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()
     ) -> list[ScoredContinuation]:
-        """Log-likelihood of given replies; a prompt that several share, or begin with, is read once.
+        """Compute the log-likelihood of given replies; a prompt that several share, or begin with, is read once.
 
         Raises:
             ModelError: a continuation is empty, or does not fit in the context.
@@ -285,7 +285,7 @@ def _scored(reply: Reply, *, greedy: bool) -> ScoredContinuation:
 
 
 def _final_length(text: str, stop: Sequence[str]) -> int:
-    """How much of a growing text is final: no half character, nothing that may yet become a stop string."""
+    """How much of a growing text is final: no half character, nothing that may still become a stop string."""
     safe = len(text.rstrip("\ufffd"))
     for string in stop:
         for length in range(min(len(string) - 1, safe), 0, -1):
@@ -293,31 +293,3 @@ def _final_length(text: str, stop: Sequence[str]) -> int:
                 safe -= length
                 break
     return safe
-
-
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return 8 << 30
-
-
-def _context(model: Any, tokenizer: Any) -> int:
-    config = model.config.get_text_config()
-    limits = [getattr(config, "max_position_embeddings", None), getattr(tokenizer, "model_max_length", None)]
-    known = [int(limit) for limit in limits if limit and limit < 1 << 24]
-    return min(known) if known else 4096
-
-
-def _stop_ids(model: Any, template: Template) -> frozenset[int]:
-    """Tokens that end a reply: the declared ones, and the special token with which the template ends a turn."""
-    ids: set[int] = set()
-    for source in (getattr(model, "generation_config", None), model.config, template.tokenizer):
-        value = getattr(source, "eos_token_id", None)
-        ids.update([value] if isinstance(value, int) else value or [])
-    turn = [Message(role="user", content="Hi"), Message(role="assistant", content="Hi")]
-    rendering = template.render(turn, reply=False)
-    closing = rendering.token_ids[rendering.contents[1].end :]
-    if closing and closing[0] in template.tokenizer.all_special_ids:
-        ids.add(closing[0])
-    return frozenset(ids)

@@ -1,4 +1,4 @@
-"""Drawing the next token of many rows, each with its own settings and its own stream of random numbers."""
+"""Sampling the next token of many sequences, each with its own settings and its own random numbers."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from numpy.typing import NDArray
 
 from telic.models.request import Sampling
 
-__all__ = ["Draws", "draw", "fresh_seed"]
+__all__ = ["RandomStream", "random_seed", "sample_tokens"]
 
 Array = NDArray[np.float64]
 
 CANDIDATES = 1024
-"""Tokens looked at first: nearly always the nucleus lies within them, and sorting a whole vocabulary is slow."""
+"""Most likely tokens that are sorted first: the nucleus is nearly always among them, and a whole sort is slow."""
 COLDEST = 1e-6
-"""Temperatures below it are taken as this: already greedy but for ties, and logits divided by it stay finite."""
+"""Lowest temperature: already greedy but for ties, and logits divided by it stay finite."""
 
 
-def fresh_seed() -> int:
-    """A seed for a request that has none; reported in the reply, so that it can be repeated."""
+def random_seed() -> int:
+    """Choose a seed for a request that has none; the reply reports it, so that it can be repeated."""
     return secrets.randbits(31)
 
 
-class Draws:
-    """A row's uniform random numbers: a function of the seed and the step only, whatever else is in the batch."""
+class RandomStream:
+    """The uniform random numbers of one reply: they depend on its seed and the step only, not on the batch."""
 
     def __init__(self, seed: int) -> None:
         self._generator = np.random.Generator(np.random.Philox(key=seed & (2**64 - 1)))
 
     def next(self) -> float:
-        """The next number in [0, 1)."""
+        """Return the next number in [0, 1)."""
         return float(self._generator.random())
 
 
-def draw(logits_R_V: torch.Tensor, settings: Sequence[Sampling], draws: Sequence[Draws]) -> list[int]:
-    """Draw one token per row.
+def sample_tokens(logits_R_V: torch.Tensor, settings: Sequence[Sampling], streams: Sequence[RandomStream]) -> list[int]:
+    """Sample one token per row.
 
     Args:
         logits_R_V: float32.
         settings: one per row.
-        draws: one per row; greedy rows do not use theirs.
+        streams: one per row; greedy rows do not use theirs.
     """
     tokens: list[int] = logits_R_V.argmax(-1).tolist()
     warm = [r for r, setting in enumerate(settings) if setting.temperature > 0]
@@ -55,7 +55,7 @@ def draw(logits_R_V: torch.Tensor, settings: Sequence[Sampling], draws: Sequence
     top = torch.topk(probabilities, min(CANDIDATES, probabilities.shape[-1]), dim=-1)
     top_values, top_tokens = top.values.double().cpu().numpy(), top.indices.cpu().numpy()
     for place, row in enumerate(warm):
-        setting, uniform = settings[row], draws[row].next()
+        setting, uniform = settings[row], streams[row].next()
         values, ids = top_values[place], top_tokens[place]
         if setting.top_p == 1 and not setting.top_k:
             tokens[row] = _invert(np.cumsum(probabilities[place].double().cpu().numpy()), uniform)
@@ -68,7 +68,7 @@ def draw(logits_R_V: torch.Tensor, settings: Sequence[Sampling], draws: Sequence
 
 
 def _enough(values: Array, setting: Sampling) -> bool:
-    """Whether the candidates hold everything that may be drawn."""
+    """Whether the candidates include every token that may be sampled."""
     if setting.top_k:
         return setting.top_k <= len(values)
     return float(values.sum()) >= setting.top_p

@@ -16,7 +16,7 @@ import torch
 from telic.errors import Failure
 from telic.models.control import Control, ControlContext, Insertion
 from telic.models.local.cache import KeyValueCache, Segment
-from telic.models.local.sampling import Draws
+from telic.models.local.sampling import RandomStream
 from telic.models.request import FinishReason, Reply, Request
 from telic.models.session_cache import SessionCache
 from telic.rendering import Span
@@ -184,7 +184,7 @@ class RequestState:
     arrival: int = 0
     """Its number in the order of arrival."""
     seed: int = 0
-    draws: Draws = field(default_factory=lambda: Draws(0))
+    random: RandomStream = field(default_factory=lambda: RandomStream(0))
     """The random numbers of its reply."""
     sequences: list[Sequence] = field(default_factory=list)
     """The primary one, then those of contrast prompts; empty while it is in the queue."""
