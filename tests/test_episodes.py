@@ -139,6 +139,15 @@ def test_bytes_that_are_not_utf8_are_named_with_their_line(tmp_path: Path) -> No
         list(found)
 
 
+def test_an_older_version_asks_for_a_new_run(tmp_path: Path) -> None:
+    found = store(tmp_path, "a")
+    older = episode("b").model_dump(exclude={"failure"}) | {"version": 1, "error": "model: the context was full"}
+    with found.path.open("a") as file:
+        file.write(json.dumps(older) + "\n" + json.dumps(older) + "\n")
+    with pytest.raises(DataError, match=r"line 2: schema version 1.*Start a new run\.$"):
+        list(found)
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -196,6 +196,11 @@ class EpisodeStore:
                     f"{self.path}, line {number}: schema version {version}, this Telic reads up to "
                     f"{SCHEMA_VERSION}. Update Telic to read it."
                 ) from None
+            if 0 < version < SCHEMA_VERSION:
+                raise DataError(
+                    f"{self.path}, line {number}: schema version {version}, which this Telic no longer reads; it reads "
+                    f"version {SCHEMA_VERSION}. Start a new run."
+                ) from None
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "line"
             raise DataError(
