@@ -148,12 +148,7 @@ def test_an_older_version_asks_for_a_new_run(tmp_path: Path) -> None:
         list(found)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-    ],
-)
+@pytest.mark.parametrize("fields", [{}, {"mood": "cheerful"}], ids=["same fields", "a new field"])
 def test_a_newer_version_asks_for_an_update(tmp_path: Path, fields: dict[str, str]) -> None:
     found = store(tmp_path, "a")
     newer = episode("b").model_dump() | {"version": SCHEMA_VERSION + 1} | fields

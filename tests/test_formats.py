@@ -54,7 +54,7 @@ def file(tmp_path: Path, text: str) -> Path:
         json.dumps(OPENAI).replace('"Hi!"', '[{"type": "text", "text": "H"}, {"type": "text", "text": "i!"}]'),
     ],
 )
-def test_every_form_is_recognised(tmp_path: Path, text: str) -> None:
+def test_every_format_is_recognised(tmp_path: Path, text: str) -> None:
     assert read_dialogues(file(tmp_path, text)) == [TALK]
 
 

@@ -57,7 +57,7 @@ def test_the_report_can_be_rendered_again(run: Run, travel: Path) -> None:
     assert report.read_text() == before
 
 
-def test_mistakes_are_said_plainly(run: Run, travel: Path) -> None:
+def test_mistakes_are_reported_plainly(run: Run, travel: Path) -> None:
     for arguments, status, part in (
         (("hold", "travel.toml", "--controls", "remainder"), 1, "did you mean 'reminder'"),
         (("hold", "travel.toml", "--budget", "3"), 2, "--budget is 3.0"),

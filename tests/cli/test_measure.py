@@ -74,7 +74,7 @@ def test_a_run_that_scores_nothing_is_a_failure_that_says_why(
     assert "telic: no answer could be scored: model: injected fault" in outcome.error
 
 
-def test_a_folder_that_cannot_be_written_is_said(run: Run, travel: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(run: Run, travel: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     outcome = run(*MEASURE, "--runs", "file")
     assert (outcome.status, outcome.error) == (

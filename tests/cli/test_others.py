@@ -90,7 +90,7 @@ def test_chat_in_json_is_a_line_for_a_line(talk: Run, monkeypatch: pytest.Monkey
     assert [line.split("]")[-1] for line in plain.out.splitlines()] == ["", "Hello."]
 
 
-def test_chat_without_any_input_and_with_bytes_that_are_no_text(talk: Run) -> None:
+def test_chat_without_input_and_with_bytes_that_are_not_utf8(talk: Run) -> None:
     empty = talk("")
     assert (empty.status, empty.out, empty.error) == (0, "", "")
     broken = talk(b"\xff\xfe\n")
