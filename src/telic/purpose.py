@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from telic.errors import ConfigError, TelicError
 from telic.registry import suggest
+from telic.settings import expected_value
 from telic.toml_edit import dump, edit
 from telic.toml_source import KeyPath, TomlSource, decode, parse
 
@@ -334,9 +335,7 @@ def _describe(error: ErrorDetails) -> str:
         return f"missing; expected {form or 'a text in quotation marks'}"
     if kind in {"blank", "unnamed", "empty", "duplicate"}:
         return error["msg"]
-    expected = form or _EXPECTED.get(kind) or error["msg"].removeprefix("Input should be ")
-    if kind.startswith(("greater", "less")):
-        expected = f"a number {expected}"
+    expected = form or _EXPECTED.get(kind) or expected_value(error)
     return f"found {_shown(found)}, expected {expected}"
 
 

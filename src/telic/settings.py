@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from telic.errors import ConfigError
 from telic.registry import suggest
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "expected_value"]
 
 
 class Settings(BaseModel):
@@ -30,6 +31,12 @@ class Settings(BaseModel):
             raise ConfigError("; ".join(_problems(error, list(cls.model_fields)))) from None
 
 
+def expected_value(error: ErrorDetails) -> str:
+    """Return what a field expected, by an error of pydantic: `a number greater than or equal to 0`."""
+    expected = error["msg"].removeprefix("Input should be ")
+    return f"a number {expected}" if error["type"].startswith(("greater", "less")) else expected
+
+
 def _problems(error: ValidationError, known: list[str]) -> list[str]:
     problems = []
     for one in error.errors(include_url=False):
@@ -37,5 +44,5 @@ def _problems(error: ValidationError, known: list[str]) -> list[str]:
         if one["type"] == "extra_forbidden":
             problems.append(f"unknown setting {name!r}{suggest(name, known)}")
         else:
-            problems.append(f"{name} is {one['input']!r}; expected {one['msg'].removeprefix('Input should be ')}")
+            problems.append(f"{name} is {one['input']!r}; expected {expected_value(one)}")
     return problems

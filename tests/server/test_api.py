@@ -262,7 +262,7 @@ def test_a_purpose_says_how_it_is_served(start: Start) -> None:
     assert ServeConfig.of_purpose(Purpose.from_text(text), store="x.db").max_choices == 2
     with pytest.raises(ConfigError, match=r"a.toml, line 3: serve: unknown setting 'max_choice'; did you mean"):
         ServeConfig.of_purpose(Purpose.from_text(text.replace("choices", "choice"), "a.toml"))
-    with pytest.raises(ConfigError, match="max_choices is 0; expected greater than or equal to 1"):
+    with pytest.raises(ConfigError, match="max_choices is 0; expected a number greater than or equal to 1"):
         ServeConfig.of_purpose(Purpose.from_text(text.replace("2", "0")))
 
 

@@ -208,7 +208,7 @@ class Remind(Control):
             r"travel\.toml, line 6: probes\[0\]\.judge.*did you mean 'contains'",
         ),
         (lambda: {"controls": [Attend()]}, UnsupportedControlError, "'attend' acts on attention"),
-        (lambda: {"rounds": -1}, ConfigError, "rounds is -1; expected greater than or equal to 0"),
+        (lambda: {"rounds": -1}, ConfigError, "rounds is -1; expected a number greater than or equal to 0"),
         (lambda: {"round": 1}, ConfigError, "unknown setting 'round'; did you mean 'rounds'"),
         (
             lambda: {"purpose": purpose(text=TEXT.replace('contains = "Mia"', 'model = "smolm2", rubric = "x"'))},

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from telic.errors import TelicError
+from telic.settings import expected_value
 
 __all__ = ["CheckedOptions", "Interrupted", "UsageError", "resume_hint"]
 
@@ -39,6 +41,6 @@ class CheckedOptions(BaseModel):
                 raise UsageError("; ".join(map(_explain_option, error.errors(include_url=False)))) from None
 
 
-def _explain_option(error: Any) -> str:
+def _explain_option(error: ErrorDetails) -> str:
     option = "--" + "-".join(map(str, error["loc"])).replace("_", "-")
-    return f"{option} is {error['input']!r}; expected {error['msg'].removeprefix('Input should be ')}"
+    return f"{option} is {error['input']!r}; expected {expected_value(error)}"
