@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from telic.models import Model, Reply
+    from telic.runs import RunStart
 
 __all__ = [
     "ProgressBar",
     "RunAnnouncer",
-    "Start",
     "load_model",
     "print_json",
     "print_line",
@@ -102,18 +102,6 @@ class ProgressBar:
         self.advance()
 
 
-class Start(Protocol):
-    """What every verb with a run folder says before it begins."""
-
-    @property
-    def folder(self) -> Path | None:
-        """The run folder, if one is kept."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is to be known of a resumed run."""
-
-
 class RunAnnouncer:
     """Prints a run's folder when the run starts, and keeps it for the message after an interruption."""
 
@@ -121,16 +109,16 @@ class RunAnnouncer:
         self.folder: Path | None = None
         self._quiet = quiet
 
-    def __call__(self, start: Start, bar: ProgressBar, total: int) -> None:
+    def __call__(self, start: RunStart, bar: ProgressBar) -> None:
         """Print the run folder and show the bar."""
         self.folder = start.folder
         if not self._quiet:
             print_notice(
                 f"Run folder {start.folder} (after an interruption, go on with --resume {start.folder})", style="dim"
             )
-            for text in start.notes:
+            for text in start.warnings:
                 print_notice(text, style="dim")
-        bar.start(total)
+        bar.start(start.total)
 
 
 @contextmanager

@@ -176,7 +176,7 @@ class Play:
                     workers=workers,
                     on_episode=lambda _: bar.advance(),
                     on_reply=bar.count_tokens,
-                    on_start=lambda start: announcer(start, bar, start.episodes),
+                    on_start=lambda start: announcer(start, bar),
                 )
         except KeyboardInterrupt:
             raise Interrupted(resume_hint(announcer.folder)) from None
