@@ -215,7 +215,7 @@ def test_recall_is_asked_for_what_was_said_and_for_nothing_else() -> None:
         (FakeModel(), ("remainder",), "did you mean 'reminder'"),
         (FakeModel(), ("attention_hold:gain=2",), "does not support control 'attention_hold'"),
         (FakeModel(), ("reminder:evrey=2",), "did you mean 'every'"),
-        (FakeModel(), ("reminder:every",), "no form such as"),
+        (FakeModel(), ("reminder:every",), "expected KEY=VALUE, got 'every'"),
     ],
 )
 def test_controls_that_cannot_be_compared_are_refused(speaker: Model, names: tuple[str, ...], part: str) -> None:

@@ -240,6 +240,7 @@ def test_an_agent_has_its_purposes_planner(purpose: Purpose, model: LocalModel) 
 
 def test_what_was_decided_is_in_the_record_of_a_game(purpose: Purpose, model: LocalModel) -> None:
     run = play(dict(purpose.game or {}), {"agent": ModelPlayer(model, purpose)}, n=2, references=False)
+    assert len(run.episodes) == 2
     for episode in run.episodes:
         assert episode.failure is None, episode.failure
         turns = [turn for turn in episode.turns if turn.role == episode.metadata["agent"]]

@@ -108,7 +108,7 @@ def controls_of(purpose: Purpose) -> tuple[Control, ...]:
     made = []
     for place, spec in named:
         try:
-            made.append(build(purpose.located(spec)))
+            made.append(build(purpose.resolve_path(spec)))
         except ConfigError as error:
             raise ConfigError(f"{purpose.where(*place)}: {error}") from None
     return tuple(made)

@@ -17,7 +17,7 @@ from telic.runs import RunFolder
 from telic.stability.analysis import Stability
 from telic.stability.curves import ALPHA
 from telic.stability.utterances import UtteranceStability
-from telic.statistics import Comparison, Interval
+from telic.statistics import Interval, PairedDifference
 from telic.steering import build
 
 __all__ = ["ArmDifference", "ArmResult", "ComparisonRun", "TuningTrial", "read_comparison"]
@@ -36,7 +36,7 @@ class ArmDifference(BaseModel):
     """Sign-flip test, adjusted after Holm where several are tested."""
 
     @classmethod
-    def of(cls, paired: Comparison, p: float | None = None) -> ArmDifference:
+    def of(cls, paired: PairedDifference, p: float | None = None) -> ArmDifference:
         """Make it from a paired difference; `p` replaces its p-value."""
         difference = paired.difference
         return cls(

@@ -23,7 +23,7 @@ from telic.episodes import Episode
 from telic.models.local import LocalModel
 from telic.models.request import Continuation
 from telic.planner.experience import utterances
-from telic.statistics import Comparison, Interval, bootstrap_mean, paired_difference
+from telic.statistics import Interval, PairedDifference, bootstrap_mean, paired_difference
 
 __all__ = ["Behaviour", "Judged", "behaviour", "judge_arms", "returns_by_task"]
 
@@ -75,7 +75,9 @@ def returns_by_task(episodes: Sequence[Episode]) -> dict[int, float]:
     return found
 
 
-def compare(one: Sequence[Episode], other: Sequence[Episode], *, resamples: int = 2000, seed: int = 0) -> Comparison:
+def compare(
+    one: Sequence[Episode], other: Sequence[Episode], *, resamples: int = 2000, seed: int = 0
+) -> PairedDifference:
     """Difference of the returns, `one - other`, paired by task."""
     a, b = returns_by_task(one), returns_by_task(other)
     both = sorted(a.keys() & b.keys())
