@@ -127,7 +127,8 @@ class ControlContract:
                 agree(reply, again)
             fork = session.fork().user(SHORT)
             request = fork.request(temperature=0.0, max_new_tokens=6, logprobs=True, controls=(control,))
-            agree(model.generate([request])[0], self._again(fork, control))
+            again = self._again(fork, control)
+            agree(model.generate([request])[0], again)
             # Without the control, nothing of what was read under it may be used, unless it does not touch the cache.
             plain = session.user(SHORT).request(temperature=0.0, max_new_tokens=6, logprobs=True)
             again = model.generate([_anew(session, plain)])[0]

@@ -16,32 +16,31 @@ from telic.games.base import build
 from telic.games.elicitation_domain import load_domain
 from telic.models.local import LocalModel
 from telic.models.request import Request, Sampling
-from telic.planner import CloneConfig, Example, Planner, clone, distil, load_acts
+from telic.planner import CloneConfig, Planner, UtteranceExample, clone_utterances, distil_acts, load_acts
 from telic.planner.cloning import advantage_weights
-from telic.planner.dialogue_acts import Reciter, act_sets, acts_for
-from telic.planner.gradient import Utterances, cut_after_question
+from telic.planner.dialogue_acts import RandomActTalker, act_sets, acts_for
+from telic.planner.gradient import UtteranceLosses, cut_after_question
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM
-from tests.planner.test_planner import trained
-from tests.planner.test_steer import planner_of
+from tests.planner.planners import control_of, planner_of, trained
 
-Loss = Callable[[tiny.Case, Example, torch.Tensor], torch.Tensor]
+Loss = Callable[[tiny.Case, UtteranceExample, torch.Tensor], torch.Tensor]
 
 
 def messages(user: str, system: str | None = SYSTEM) -> tuple[Message, ...]:
     return tuple(Dialogue().with_system(system).add("user", user))
 
 
-def examples() -> list[Example]:
+def examples() -> list[UtteranceExample]:
     return [
-        Example(messages(SHORT), "In May, with whom?"),
-        Example(messages(LONG), "What is your name?", ends=False),
-        Example(messages(MIDDLE, None), "Hello!"),
-        Example(messages(LONG), "Never quote a price. Where would you like to go, and with whom?"),
+        UtteranceExample(messages(SHORT), "In May, with whom?"),
+        UtteranceExample(messages(LONG), "What is your name?", ends=False),
+        UtteranceExample(messages(MIDDLE, None), "Hello!"),
+        UtteranceExample(messages(LONG), "Never quote a price. Where would you like to go, and with whom?"),
     ]
 
 
-def plain(case: tiny.Case, example: Example, prefix_L_D: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def plain(case: tiny.Case, example: UtteranceExample, prefix_L_D: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The tokens of an utterance and their logits, by one full pass of transformers, context included."""
     network, model = case.reference.model, case.model
     ids = model.tokenizer(example.text, add_special_tokens=False)["input_ids"]
@@ -52,12 +51,12 @@ def plain(case: tiny.Case, example: Example, prefix_L_D: torch.Tensor) -> tuple[
     return target, network(inputs_embeds=inputs[None], use_cache=False).logits[0, -len(target) :].float()
 
 
-def plain_nll(case: tiny.Case, example: Example, prefix_L_D: torch.Tensor) -> torch.Tensor:
+def plain_nll(case: tiny.Case, example: UtteranceExample, prefix_L_D: torch.Tensor) -> torch.Tensor:
     target, logits = plain(case, example, prefix_L_D)
     return torch.nn.functional.cross_entropy(logits, target, reduction="sum")
 
 
-def plain_divergence(case: tiny.Case, example: Example, prefix_L_D: torch.Tensor) -> torch.Tensor:
+def plain_divergence(case: tiny.Case, example: UtteranceExample, prefix_L_D: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         without = plain(case, example, prefix_L_D[:0])[1].log_softmax(-1)
     steered = plain(case, example, prefix_L_D)[1].log_softmax(-1)
@@ -69,7 +68,7 @@ def plain_divergence(case: tiny.Case, example: Example, prefix_L_D: torch.Tensor
 def test_the_gradient_is_that_of_the_whole_pass(architecture: str, loss: str, plain_loss: Loss) -> None:
     case = tiny.case(architecture)
     given = examples()
-    utterances = Utterances(case.model, given)
+    utterances = UtteranceLosses(case.model, given)
     drawn = torch.randn(len(given), 3, case.model.hidden_size, generator=torch.Generator().manual_seed(0))
     prefixes, twin = drawn.clone().requires_grad_(), drawn.clone().requires_grad_()
     order = [2, 0, 3, 1]
@@ -91,10 +90,10 @@ def test_the_gradient_is_that_of_the_whole_pass(architecture: str, loss: str, pl
 
 def test_states_are_those_that_the_control_sees() -> None:
     model = tiny.local("llama")
-    utterances = Utterances(model, examples())
+    utterances = UtteranceLosses(model, examples())
     once = Sampling(max_new_tokens=1, temperature=0.0)
     for example, state_D in zip(examples(), utterances.states, strict=True):
-        request = Request(example.messages, once, (planner_of(model).control(),))
+        request = Request(example.messages, once, (control_of(model),))
         assert model.generate([request])[0].chosen["state"] == pytest.approx(state_D.numpy(), abs=1e-4)
 
 
@@ -102,10 +101,10 @@ def test_contexts_are_read_once_or_again_where_the_memory_is_short() -> None:
     case = tiny.case("llama")
     prefixes = torch.zeros(4, 2, 32)
     with case.counting() as counts:
-        rich = Utterances(case.model, examples())
+        rich = UtteranceLosses(case.model, examples())
     # The long dialogue is that of two examples.
     assert sum(counts) == sum(len(case.model.render(e.messages).token_ids) for e in examples()[:3])
-    poor = Utterances(case.model, examples(), cache_bytes=1)
+    poor = UtteranceLosses(case.model, examples(), cache_bytes=1)
     one, other = (made.nll(range(4), prefixes).loss_B.tolist() for made in (rich, poor))
     assert one == pytest.approx(other, abs=1e-4)
     with case.counting() as counts:
@@ -115,25 +114,25 @@ def test_contexts_are_read_once_or_again_where_the_memory_is_short() -> None:
 
 
 def test_an_utterance_is_cut_after_its_last_question() -> None:
-    example = Example((), "Where? And when? I see.")
+    example = UtteranceExample((), "Where? And when? I see.")
     cut = cut_after_question(example)
-    assert cut == Example((), "Where? And when?", ends=False)
-    assert cut_after_question(Example((), "Where?")) == Example((), "Where?")
-    assert cut_after_question(Example((), "I see.")) is None
+    assert cut == UtteranceExample((), "Where? And when?", ends=False)
+    assert cut_after_question(UtteranceExample((), "Where?")) == UtteranceExample((), "Where?")
+    assert cut_after_question(UtteranceExample((), "I see.")) is None
 
 
 def test_what_cannot_be_learnt_from() -> None:
     model = tiny.local("llama", context=60)
     with pytest.raises(ConfigError, match="no examples"):
-        Utterances(model, [])
+        UtteranceLosses(model, [])
     with pytest.raises(ConfigError, match="no text"):
-        Utterances(model, [Example(messages(SHORT), "")])
-    with pytest.raises(ModelError, match="cannot be read: context"):
-        Utterances(model, [Example(messages(LONG), "Hello!")])
+        UtteranceLosses(model, [UtteranceExample(messages(SHORT), "")])
+    with pytest.raises(ModelError, match="cannot be read: the prompt of"):
+        UtteranceLosses(model, [UtteranceExample(messages(LONG), "Hello!")])
     with pytest.raises(ModelError, match="example 0 does not fit"):
-        Utterances(model, [Example(messages(SHORT), LONG)])
-    with pytest.raises(ConfigError, match="without a prefix token"):
-        Utterances(model, [Example(messages(SHORT), "Hi")]).nll([0], torch.zeros(1, 0, 32))
+        UtteranceLosses(model, [UtteranceExample(messages(SHORT), LONG)])
+    with pytest.raises(ConfigError, match="no prefix tokens"):
+        UtteranceLosses(model, [UtteranceExample(messages(SHORT), "Hi")]).nll([0], torch.zeros(1, 0, 32))
 
 
 # Cloning
@@ -141,20 +140,20 @@ def test_what_cannot_be_learnt_from() -> None:
 
 def test_a_soft_clone_leaves_the_model_more_as_it_is_than_a_hard_one() -> None:
     model = tiny.local("llama")
-    utterances = Utterances(model, examples())
+    utterances = UtteranceLosses(model, examples())
     away = []
     for soft in (None, False, True):
         planner = planner_of(model)
         if soft is not None:
-            clone(planner, model, examples(), config=FAST.model_copy(update={"soft": soft}))
+            clone_utterances(planner, model, examples(), config=FAST.model_copy(update={"soft": soft}))
         with torch.no_grad():
             away.append(float(utterances.divergence(range(4), planner(utterances.states)).loss_B.mean()))
     unlearnt, hard, softly = away
     assert 0 < softly < unlearnt < hard
 
 
-def nll(model: LocalModel, planner: Planner, given: list[Example]) -> list[float]:
-    utterances = Utterances(model, given)
+def nll(model: LocalModel, planner: Planner, given: list[UtteranceExample]) -> list[float]:
+    utterances = UtteranceLosses(model, given)
     with torch.no_grad():
         return utterances.nll(range(len(given)), planner(utterances.states)).loss_B.tolist()
 
@@ -169,7 +168,7 @@ def test_a_clone_learns_to_say_what_it_is_shown(make: dict[str, Any]) -> None:
     before, frozen = nll(model, planner, examples()), model.model.state_dict()
     frozen = {name: tensor.clone() for name, tensor in frozen.items()}
     told: list[tuple[int, float]] = []
-    run = clone(planner, model, examples(), config=FAST, on_epoch=lambda *news: told.append(news))
+    run = clone_utterances(planner, model, examples(), config=FAST, on_epoch=lambda *news: told.append(news))
     assert sum(nll(model, planner, examples())) < 0.95 * sum(before)
     assert run.losses[-1] < run.losses[0]
     assert (len(run.losses), run.steps, run.examples) == (12, 24, 4)
@@ -181,7 +180,7 @@ def test_it_learns_from_what_has_weight() -> None:
     model, given = tiny.local("llama"), examples()
     planner = planner_of(model)
     before = nll(model, planner, given)
-    run = clone(planner, model, given, [1.0, 0.0, 0.0, 0.0], replace_config(epochs=20))
+    run = clone_utterances(planner, model, given, [1.0, 0.0, 0.0, 0.0], replace_config(epochs=20))
     assert run.examples == 1
     after = nll(model, planner, given)
     gains = [one - other for one, other in zip(before, after, strict=True)]
@@ -200,42 +199,42 @@ class _KillError(Exception):
 def test_an_interrupted_clone_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     model, given, config = tiny.local("llama"), examples(), replace_config(epochs=4)
     whole, broken = planner_of(model), planner_of(model)
-    expected = clone(whole, model, given, config=config)
+    expected = clone_utterances(whole, model, given, config=config)
 
     def kill(epoch: int, loss: float) -> None:
         if epoch == 2:
             raise _KillError
 
     with pytest.raises(_KillError):
-        clone(broken, model, given, config=config, folder=tmp_path / "c", on_epoch=kill)
+        clone_utterances(broken, model, given, config=config, folder=tmp_path / "c", on_epoch=kill)
     again = planner_of(model)  # as a new process has it
-    run = clone(again, model, given, config=config, folder=tmp_path / "c")
+    run = clone_utterances(again, model, given, config=config, folder=tmp_path / "c")
     assert run.losses == pytest.approx(expected.losses, abs=1e-5)
     for one, other in zip(whole.parameters(), again.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-5)
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["cloning-004.safetensors", "cloning.json"]
     # Once done, it is done; and other work is not mixed up with it.
-    assert clone(planner_of(model), model, given, config=config, folder=tmp_path / "c").losses == run.losses
+    assert clone_utterances(planner_of(model), model, given, config=config, folder=tmp_path / "c").losses == run.losses
     with pytest.raises(ConfigError, match="other settings, examples"):
-        clone(planner_of(model), model, given[:3], config=config, folder=tmp_path / "c")
+        clone_utterances(planner_of(model), model, given[:3], config=config, folder=tmp_path / "c")
 
 
 @pytest.mark.parametrize(
     ("change", "weights", "said"),
     [
         (lambda model: planner_of(model, placement="mid"), None, "cloning is for placement 'end'"),
-        (lambda model: trained(planner_of(model)), None, "on top of its clone"),
+        (lambda model: trained(planner_of(model)), None, "residual network on top of its clone"),
         (planner_of, [1.0, 1.0], "2 weights for 4 examples"),
         (planner_of, [1.0, 1.0, 1.0, -1.0], "of 0 or more"),
         (planner_of, [1.0, 1.0, 1.0, float("nan")], "of 0 or more"),
         (planner_of, [0.0] * 4, "no examples"),
-        (lambda model: planner_of(model, tokens=0), None, "without a prefix token"),
+        (lambda model: planner_of(model, tokens=0), None, "no prefix tokens"),
     ],
 )
 def test_what_cannot_be_cloned(change: Callable[[LocalModel], Planner], weights: Any, said: str) -> None:
     model = tiny.local("llama")
     with pytest.raises(ConfigError, match=said):
-        clone(change(model), model, examples(), weights)
+        clone_utterances(change(model), model, examples(), weights)
 
 
 def test_weights_follow_from_advantages() -> None:
@@ -296,8 +295,8 @@ def test_a_game_has_the_acts_of_its_domain_or_its_own() -> None:
 
 def test_a_reciter_says_every_act_word_for_word() -> None:
     acts = load_acts("redteam")
-    reciter, other = Reciter(acts, 3), Reciter(acts, 3)
-    said = [reciter.reply("whatever") for _ in range(1000)]
+    act_player, other = RandomActTalker(acts, 3), RandomActTalker(acts, 3)
+    said = [act_player.reply("whatever") for _ in range(1000)]
     assert set(said) == {text for act in acts.acts for text in act.says}
     assert said == [other.reply("") for _ in range(1000)]
 
@@ -305,11 +304,11 @@ def test_a_reciter_says_every_act_word_for_word() -> None:
 def test_distilled_acts_make_the_model_say_them() -> None:
     model = tiny.local("llama")
     acts = load_acts().only("ask about dates", "close")
-    prefixes = distil(model, acts, contexts=1, config=CloneConfig(epochs=6, lr=0.05))
+    prefixes = distil_acts(model, acts, contexts=1, config=CloneConfig(epochs=6, lr=0.05))
     assert {name: tuple(prefix.shape) for name, prefix in prefixes.items()} == dict.fromkeys(acts.names, (6, 32))
     context = acts.contexts[0].messages
     for act in acts.acts:
-        given = Utterances(model, [Example(context, text) for text in act.says])
+        given = UtteranceLosses(model, [UtteranceExample(context, text) for text in act.says])
         totals = {
             name: float(given.nll(range(len(given)), prefix.expand(len(given), -1, -1)).loss_B.sum())
             for name, prefix in prefixes.items()
@@ -324,7 +323,10 @@ def test_distilled_acts_make_the_model_say_them() -> None:
     [
         ("acts = 3", "acts: "),
         ("[[acts]", "not TOML"),
-        ('contexts = [{ said = ["a", "b"] }]\n' + '[[acts]]\nname = "x"\nsays = ["y"]\n' * 2, "two acts have one name"),
+        (
+            'contexts = [{ said = ["a", "b"] }]\n' + '[[acts]]\nname = "x"\nsays = ["y"]\n' * 2,
+            "two acts have the same name",
+        ),
         (
             'contexts = [{ said = ["a", "b"] }]\nacts = [{ name = "x", says = ["y"] }, { name = "z", says = ["y"] }]',
             "the last word",
