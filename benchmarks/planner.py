@@ -2,17 +2,17 @@
 
     python -m benchmarks.planner [--state 576] [--action 64] [--batch 256] [--blocks 8] [--no-d3rlpy] [--collection]
 
-Updates per second of `telic.planner.td3bc` against (plain) the published networks in a loop as published: twin critics
-one after the other, torch's default Adam, targets moved tensor by tensor, every gradient that autograd finds; and
-(d3rlpy) its TD3+BC with layers of these sizes. Episodes of three rounds, so that a third of the transitions is
-terminal; each arm draws its batches itself. The arms take turns within each block; a ratio is that of a block's times,
-its interval is over blocks. `plain_agrees` is the largest difference between our weights and those of (plain) after
-ten updates on the same batches and noise. Ours is also measured with products in bfloat16 (`ratio_plain_bfloat16`).
-Targets: `ratio_plain` and `ratio_d3rlpy` 1.5.
+Measures the updates per second of `telic.planner.td3bc` against two others. (plain) is the published loop with the
+published networks: twin critics one after the other, torch's default Adam, targets moved tensor by tensor, all gradients
+that autograd computes. (d3rlpy) is its TD3+BC with layers of these sizes. Episodes have three rounds, so a third of the
+transitions are terminal. Each arm draws its own batches. The arms take turns within each block; a ratio is that of the
+times of a block, and its interval is over blocks. `plain_agrees` is the largest difference between Telic's weights and
+those of (plain) after ten updates on the same batches and noise. Telic is also measured with matrix products in bfloat16
+(`ratio_plain_bfloat16`). Targets: `ratio_plain` and `ratio_d3rlpy` 1.5.
 
-`--collection` instead: transitions per second in elicitation, three rounds, utterances of 48 tokens: many episodes at
-once on the engine, against the published way, one episode at a time, its whole history read twice for each utterance
-(for the state, and to speak). Target: `ratio_collection` 15. The last line is JSON.
+`--collection` measures transitions per second in elicitation instead, with three rounds and utterances of 48 tokens:
+many episodes at once on the engine, against the published way, one episode at a time, which reads the whole history
+twice for each utterance (for the state, and to reply). Target: `ratio_collection` 15. The last line is JSON.
 """
 
 from __future__ import annotations

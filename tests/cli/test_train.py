@@ -37,7 +37,7 @@ def travel(tmp_path: Path) -> Path:
         (("--resume", "no-such-run"), 1, "no-such-run"),
     ],
 )
-def test_mistakes_are_said_before_anything_is_played(
+def test_mistakes_are_reported_before_anything_is_played(
     run: Run, travel: Path, arguments: tuple[str, ...], status: int, said: str
 ) -> None:
     outcome = run("train", str(travel), "--runs", str(travel.parent / "runs"), *arguments)

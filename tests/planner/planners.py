@@ -1,4 +1,4 @@
-"""Untrained planners for tiny models."""
+"""Untrained planners for tiny models, and utterances to learn from."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from typing import Any
 
 import torch
 
+from telic.dialogue import Dialogue, Message
 from telic.models.local import LocalModel
 from telic.planner.control import PlannerControl
+from telic.planner.gradient import UtteranceExample
 from telic.planner.networks import Actor
 from telic.planner.planner import Planner
 from telic.planner.standardise import Standardise
+from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM
 
-__all__ = ["ACTS", "act_planner_of", "acts_of", "control_of", "planner_of", "trained"]
+__all__ = ["ACTS", "act_planner_of", "acts_of", "control_of", "examples", "messages", "planner_of", "trained"]
 
 ACTS = ("ask", "offer", "close")
 
@@ -41,3 +44,16 @@ def trained(planner: Planner) -> Planner:
     actor = Actor(size, planner.shape.action_size, 8, bound=0.7, generator=drawn)
     standardise = Standardise.fit(torch.randn(50, size, generator=drawn) * 3 + 1)
     return planner.with_residual(actor, standardise)
+
+
+def messages(user: str, system: str | None = SYSTEM) -> tuple[Message, ...]:
+    return tuple(Dialogue().with_system(system).add("user", user))
+
+
+def examples() -> list[UtteranceExample]:
+    return [
+        UtteranceExample(messages(SHORT), "In May, with whom?"),
+        UtteranceExample(messages(LONG), "What is your name?", ends=False),
+        UtteranceExample(messages(MIDDLE, None), "Hello!"),
+        UtteranceExample(messages(LONG), "Never quote a price. Where would you like to go, and with whom?"),
+    ]

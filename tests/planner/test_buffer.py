@@ -175,7 +175,7 @@ def test_some_turns_without_a_clones_action_are_refused() -> None:
         Transitions.from_episodes([episode])
 
 
-def test_a_folder_grows_and_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_folder_grows_and_is_continued(tmp_path: Path) -> None:
     store = TransitionStore(tmp_path / "buffer", {"model": "smollm2", "noise": 0.25})
     store.append(buffer(name="a"))
     again = TransitionStore(tmp_path / "buffer", {"noise": 0.25, "model": "smollm2"})

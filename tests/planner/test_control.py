@@ -254,7 +254,7 @@ def test_a_prefix_that_does_not_fit_is_never_cut(llama: Case, monkeypatch: pytes
         ({"mapping": "acts"}, "for 0 acts"),
     ],
 )
-def test_options_that_do_not_make_a_planner(llama: Case, options: dict[str, Any], said: str) -> None:
+def test_wrong_options_are_refused(llama: Case, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Planner.new(llama.model, **options)
 

@@ -234,7 +234,7 @@ def test_a_measurement_takes_the_planner(purpose: Purpose, model: LocalModel) ->
         ("sigma = 0.1", "expected path"),
     ],
 )
-def test_a_planner_that_there_is_not_is_named_with_its_line(
+def test_a_missing_planner_is_named_with_its_line(
     purpose: Purpose, model: LocalModel, tmp_path: Path, table: str, said: str
 ) -> None:
     file = tmp_path / "home" / "travel.toml"

@@ -67,7 +67,7 @@ def test_they_are_in_the_models_own_precision() -> None:
     assert decode(encode(prompt_embeddings(model, request))).dtype == torch.bfloat16
 
 
-def test_what_no_prompt_can_carry_is_refused() -> None:
+def test_a_control_that_prompt_embeddings_cannot_carry_is_refused() -> None:
     model = tiny.local("llama")
     with pytest.raises(
         UnsupportedControlError, match="'attention_hold' acts on attention, which prompt embeddings cannot carry"

@@ -137,7 +137,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(curriculum: str, act
         train(model, purpose(), resume=folder, **{**settings, "episodes": 13})
 
 
-def test_what_was_said_is_told_again_from_the_record() -> None:
+def test_examples_are_replayed_from_the_record() -> None:
     model = tiny.local("llama")
     control = PlannerControl(planner=Planner.new(model, tokens=0, action_size=1))
     player = ModelPlayer(model, purpose(), [control], max_new_tokens=6)
@@ -153,7 +153,7 @@ def test_what_was_said_is_told_again_from_the_record() -> None:
     assert (weights > 0).all()
 
 
-def test_what_cannot_be_trained_is_refused() -> None:
+def test_a_wrong_training_is_refused() -> None:
     with pytest.raises(ConfigError, match="no game"):
         train(tiny.local("llama"), Purpose.from_text('name = "a"\nsystem = "b"'))
     with pytest.raises(ConfigError, match="does not run in this process"):

@@ -30,7 +30,7 @@ NATURAL, SELF_CLONE, CONSTANT, GREEDY, TD3 = "natural", "self-clone", "constant"
 BASELINE_ACT = "go on as usual"
 """The act of saying what the baseline model would say."""
 SUBSAMPLE = 4
-"""The self-clone learns from one utterance in so many, and the acts are recited in one episode for so many."""
+"""Factor by which the self-clone and the recital of acts use fewer episodes and utterances than the training."""
 
 
 @dataclass(frozen=True)
