@@ -65,7 +65,7 @@ def test_wrong_choices_are_refused() -> None:
     for choices in (("a", "a"), ("a", "")):
         with pytest.raises(ConfigError, match="choices"):
             replace(ask(LONG), choices=choices)
-    with pytest.raises(UnsupportedControlError, match="supports no prefix of the reply"):
+    with pytest.raises(UnsupportedControlError, match="does not support a prefix"):
         refuse_unsupported(FakeModel(), [replace(ask(LONG), prefix="So")])
 
 
