@@ -3,12 +3,12 @@
     python -m benchmarks.planner [--state 576] [--action 64] [--batch 256] [--blocks 8] [--no-d3rlpy] [--collection]
 
 Measures the updates per second of `telic.planner.td3bc` against two others. (plain) is the published loop with the
-published networks: twin critics one after the other, torch's default Adam, targets moved tensor by tensor, all gradients
-that autograd computes. (d3rlpy) is its TD3+BC with layers of these sizes. Episodes have three rounds, so a third of the
-transitions are terminal. Each arm draws its own batches. The arms take turns within each block; a ratio is that of the
-times of a block, and its interval is over blocks. `plain_agrees` is the largest difference between Telic's weights and
-those of (plain) after ten updates on the same batches and noise. Telic is also measured with matrix products in bfloat16
-(`ratio_plain_bfloat16`). Targets: `ratio_plain` and `ratio_d3rlpy` 1.5.
+published networks: twin critics one after the other, torch's default Adam, targets moved tensor by tensor, all
+gradients that autograd computes. (d3rlpy) is its TD3+BC with layers of these sizes. Episodes have three rounds, so a
+third of the transitions are terminal. Each arm draws its own batches. The arms take turns within each block; a ratio is
+that of the times of a block, and its interval is over blocks. `plain_agrees` is the largest difference between Telic's
+weights and those of (plain) after ten updates on the same batches and noise. Telic is also measured with matrix
+products in bfloat16 (`ratio_plain_bfloat16`). Targets: `ratio_plain` and `ratio_d3rlpy` 1.5.
 
 `--collection` measures transitions per second in elicitation instead, with three rounds and utterances of 48 tokens:
 many episodes at once on the engine, against the published way, one episode at a time, which reads the whole history
