@@ -28,7 +28,8 @@ from telic.judges import Score
 from telic.models import LocalModel, RemoteModel, Reply, Request, Sampling, load
 from telic.models.catalog import CATALOG
 from telic.stability.bank import Bank, openers
-from telic.stability.selfchat import Plan, Probe, Protocol, Side, play
+from telic.stability.plan import DialoguePlan, JudgedProbe, SelfChatProtocol, Side
+from telic.stability.selfchat import play_dialogues
 
 DIALOGUES, ROUNDS, UTTERANCE_TOKENS, PROBE_TOKENS = 32, 8, 60, 30
 
@@ -41,22 +42,22 @@ class _NoJudge:
         return Score.missing("not judged")
 
 
-def plans(dialogues: int) -> list[Plan]:
+def plans(dialogues: int) -> list[DialoguePlan]:
     """The dialogues: pairs of the bank; side b is probed."""
     topics = openers()
     made = []
     for number, (a, b) in enumerate(Bank.load().pairs(dialogues, seed=0)):
-        probe = Probe("probe", "speed", b.ask, _NoJudge())
+        probe = JudgedProbe("probe", "speed", b.ask, _NoJudge())
         sides = Side("a", a.system), Side("b", b.system, (probe,))
-        made.append(Plan(f"{number:04d}", number, *sides, topics[number % len(topics)]))
+        made.append(DialoguePlan(f"{number:04d}", number, *sides, topics[number % len(topics)]))
     return made
 
 
-def protocol(rounds: int, dialogues: int) -> Protocol:
+def protocol(rounds: int, dialogues: int) -> SelfChatProtocol:
     """Sampled at temperature 1, top-p 0.9, to the full number of tokens."""
     drawn = Sampling(temperature=1.0, top_p=0.9, ignore_eos=True)
     utterance, answer = replace(drawn, max_new_tokens=UTTERANCE_TOKENS), replace(drawn, max_new_tokens=PROBE_TOKENS)
-    return Protocol(rounds, 1, utterance, answer, concurrency=dialogues)
+    return SelfChatProtocol(rounds, 1, utterance, answer, concurrency=dialogues)
 
 
 def telic_way(model: LocalModel, rounds: int, dialogues: int) -> tuple[dict[str, Any], Played]:
@@ -72,7 +73,7 @@ def telic_way(model: LocalModel, rounds: int, dialogues: int) -> tuple[dict[str,
     engine, dialogues_ = model.engine, plans(dialogues)
     passes, rows = engine.passes, engine.decoded_rows
     start = time.perf_counter()
-    play(model, dialogues_, protocol(rounds, dialogues), episodes.append, count)
+    play_dialogues(model, dialogues_, protocol(rounds, dialogues), episodes.append, count)
     seconds = time.perf_counter() - start
     passes, rows = engine.passes - passes, engine.decoded_rows - rows
     result = {
@@ -171,7 +172,7 @@ def llamacpp_way(rounds: int, dialogues: int, slots: int, threads: int) -> dict[
             "smollm2", base_url=address, concurrency=3 * dialogues, timeout=3600, extra_body={"top_k": 0, "min_p": 0}
         )
         start = time.perf_counter()
-        play(model, plans(dialogues), protocol(rounds, dialogues), lambda _: None)
+        play_dialogues(model, plans(dialogues), protocol(rounds, dialogues), lambda _: None)
         seconds = time.perf_counter() - start
     return {"seconds": seconds, "tokens": model.usage.new_tokens, "errors": model.usage.errors}
 

@@ -86,8 +86,8 @@ def test_resume_goes_on_where_the_run_was_killed(tmp_path: Path) -> None:
         os.truncate(path, path.stat().st_size - 3)
     with RunFolder.resume(run.path, CONFIG) as resumed:
         assert resumed.done() == {"a", "b"}
-        assert len(resumed.notes) == 1
-        assert "cut short" in resumed.notes[0]
+        assert len(resumed.warnings) == 1
+        assert "cut short" in resumed.warnings[0]
         resumed.episodes.append(episode("c"))
         resumed.metrics({"n": 3})
     assert [found.id for found in RunFolder.open(run.path).episodes] == ["a", "b", "c"]
@@ -98,7 +98,7 @@ def test_resume_of_a_run_without_episodes_starts_from_none(tmp_path: Path) -> No
     RunFolder.create(tmp_path, "measure", "demo", CONFIG).close()
     with RunFolder.resume(RunFolder.list(tmp_path)[0].path, CONFIG) as run:
         assert run.done() == set()
-        assert run.notes == []
+        assert run.warnings == []
 
 
 def test_resume_refuses_another_configuration_and_names_every_difference(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_resume_notes_other_versions(tmp_path: Path) -> None:
     config = run.path / "config.toml"
     config.write_text(config.read_text().replace(f'python = "{versions()["python"]}"', 'python = "3.0.0"'))
     with RunFolder.resume(run.path, CONFIG) as resumed:
-        assert resumed.notes == [f"resumed with other versions: python was 3.0.0, is {versions()['python']}"]
+        assert resumed.warnings == [f"resumed with other versions: python was 3.0.0, is {versions()['python']}"]
     assert [record["resumed"]["python"] for record in resumed.read_metrics()] == [versions()["python"]]
 
 

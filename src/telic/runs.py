@@ -11,6 +11,7 @@ import sys
 import tomllib
 import weakref
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from importlib import metadata
@@ -25,7 +26,7 @@ from telic.toml_edit import dump, plain
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["RunFolder", "versions"]
+__all__ = ["RunFolder", "RunStart", "versions"]
 
 _CONFIG, _METRICS, _LOCK = "config.toml", "metrics.jsonl", ".lock"
 
@@ -41,6 +42,18 @@ def versions() -> dict[str, str]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """A run that is about to begin."""
+
+    folder: Path | None
+    """The run folder, if one is kept."""
+    warnings: tuple[str, ...]
+    """Warnings to show when a run is resumed."""
+    total: int
+    """What the progress bar counts, still to come: replies or episodes."""
+
+
 class RunFolder:
     """`<verb>-<purpose>-<time>/`: `config.toml`, `episodes.jsonl`, `metrics.jsonl`, and the reports beside them.
 
@@ -53,8 +66,8 @@ class RunFolder:
         self.path = path
         self.episodes = EpisodeStore(path / "episodes.jsonl")
         """The episodes played so far."""
-        self.notes: list[str] = []
-        """What a user should know of a resumed run: a line that was cut short, versions that changed."""
+        self.warnings: list[str] = []
+        """Warnings to show when a run is resumed: a line was cut short, versions changed."""
         self._unlock: weakref.finalize[[int], RunFolder] | None = None
 
     @classmethod
@@ -124,10 +137,10 @@ class RunFolder:
         run._acquire()
         try:
             run._refuse_other(plain(config, "config"))
-            note = run.episodes.recover()
-            run.notes = [note] if note else []
+            cut_short = run.episodes.recover()
+            run.warnings = [cut_short] if cut_short else []
             run._drop_partial_metrics()
-            run._note_versions()
+            run._compare_versions()
         except BaseException:
             run.close()
             raise
@@ -262,7 +275,7 @@ class RunFolder:
             if not data.endswith(b"\n"):
                 os.truncate(path, data.rfind(b"\n") + 1)
 
-    def _note_versions(self) -> None:
+    def _compare_versions(self) -> None:
         before, now = self.document.get("versions", {}), versions()
         changed = [
             f"{package} was {before.get(package, 'not installed')}, is {now.get(package, 'not installed')}"
@@ -270,7 +283,7 @@ class RunFolder:
             if before.get(package) != now.get(package)
         ]
         if changed:
-            self.notes.append(f"resumed with other versions: {'; '.join(changed)}")
+            self.warnings.append(f"resumed with other versions: {'; '.join(changed)}")
             self.metrics({"resumed": now})
 
 

@@ -14,9 +14,10 @@ from telic.comparison import ComparisonConfig, hold
 from telic.comparison.arms import BASELINE, Arm, plan_arms
 from telic.comparison.candidates import strengths_of
 from telic.comparison.costs import Cost, Costs
-from telic.comparison.holding import HELD_OUT, TUNING, ComparisonRun, _Work, read_comparison
-from telic.comparison.recall import talks
+from telic.comparison.recall import recall_dialogues
 from telic.comparison.report import write_comparison_report
+from telic.comparison.results import ComparisonRun, read_comparison
+from telic.comparison.stages import HELD_OUT, TUNING, StagePlans
 from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.models import Continuation, Control, FakeModel, Model, Reply, ScoredContinuation, ScriptedModel
@@ -80,7 +81,7 @@ def test_where_nothing_helps_nothing_is_recommended() -> None:
     run = hold(ScriptedModel(lambda _: "I do not know."), purpose(), **QUICK)
     assert run.winner is None
     assert run.best is None
-    assert "no control holds" in run.headline
+    assert "no control is significantly better than the baseline" in run.headline
 
 
 class Costly(ScriptedModel):
@@ -164,9 +165,9 @@ def test_a_local_model_is_compared_with_its_costs(tmp_path: Path) -> None:
 
 def test_all_arms_play_the_same_dialogues_and_no_two_stages_share_any() -> None:
     bank = Bank.load()
-    work = _Work(bank, None, ComparisonConfig(dialogues=30, tuning_dialogues=30))
+    stages = StagePlans(bank, None, ComparisonConfig(dialogues=30, tuning_dialogues=30))
     arms = [Arm(BASELINE), Arm("prompt", (Prompt(),))]
-    tuning, held_out = (plan_arms(stage, arms, work.plan(stage)) for stage in (TUNING, HELD_OUT))
+    tuning, held_out = (plan_arms(stage, arms, stages.of(stage)) for stage in (TUNING, HELD_OUT))
     for plain, held in zip(held_out[::2], held_out[1::2], strict=True):
         assert plain.id.replace(BASELINE, "prompt") == held.id
         assert (plain.seed, plain.opener, plain.a.name, plain.b.name) == (
@@ -185,7 +186,7 @@ def test_costs_are_measured_once_and_nothing_costs_nothing() -> None:
     assert costs.of(Arm(BASELINE), tuning=True).loss == 0
     first = costs.of(Arm("split", (SplitSoftmax(0.2),)), tuning=True)
     assert first.n == 4
-    assert set(kept) == {"tuning/nothing", "tuning/split"}
+    assert set(kept) == {"tuning/baseline", "tuning/split"}
     assert costs.of(Arm("split", (AttentionHold(),)), tuning=True) is first
     assert costs.of(Arm("split", (SplitSoftmax(1.0),)), tuning=False).loss == 0
     assert costs.recall(Arm(BASELINE), tuning=True).n == 20
@@ -196,7 +197,7 @@ def test_costs_are_measured_once_and_nothing_costs_nothing() -> None:
 
 def test_recall_is_asked_for_what_was_said_and_for_nothing_else() -> None:
     places: Counter[int] = Counter()
-    for talk in talks():
+    for talk in recall_dialogues():
         said = " ".join(message.content for message in talk.history).lower()
         assert [message.role for message in talk.history] == ["user", "assistant"] * 5
         for item in talk.items:
@@ -210,9 +211,9 @@ def test_recall_is_asked_for_what_was_said_and_for_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("speaker", "names", "part"),
     [
-        (FakeModel(), ("attention_hold",), "does not take control 'attention_hold'"),
+        (FakeModel(), ("attention_hold",), "does not support control 'attention_hold'"),
         (FakeModel(), ("remainder",), "did you mean 'reminder'"),
-        (FakeModel(), ("attention_hold:gain=2",), "does not take control 'attention_hold'"),
+        (FakeModel(), ("attention_hold:gain=2",), "does not support control 'attention_hold'"),
         (FakeModel(), ("reminder:evrey=2",), "did you mean 'every'"),
         (FakeModel(), ("reminder:every",), "no form such as"),
     ],

@@ -5,7 +5,8 @@ import pytest
 
 from telic.episodes import Answer, Branch, Episode, Turn
 from telic.errors import DataError, Failure
-from telic.stability.analysis import Stability, analyse, score_by_round
+from telic.stability.analysis import Stability, analyse
+from telic.stability.scores import score_by_round
 
 Scores = Callable[[int, str, int], list[float | None]]
 """Dialogue, role, round to the scores of the answers."""

@@ -11,9 +11,9 @@ from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.models import Control, FakeModel, Reply, Sampling
 from telic.models.control import ControlPoint
 from telic.purpose import Purpose
-from telic.runs import RunFolder
+from telic.runs import RunFolder, RunStart
 from telic.stability import Bank, MeasureConfig, measure
-from telic.stability.measurement import Start, plan_dialogues
+from telic.stability.plan import plan_dialogues
 
 QUICK: dict[str, Any] = {"rounds": 2, "dialogues": 5, "samples": 1, "resamples": 100}
 TEXT = """
@@ -61,7 +61,7 @@ def test_nothing_is_kept_without_a_folder(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_as_many_replies_come_as_were_announced(tmp_path: Path) -> None:
     heard: list[Reply] = []
-    starts: list[Start] = []
+    starts: list[RunStart] = []
     run = measure(
         FakeModel(),
         purpose(),
@@ -70,7 +70,7 @@ def test_as_many_replies_come_as_were_announced(tmp_path: Path) -> None:
         on_start=starts.append,
         **{**QUICK, "samples": 3},
     )
-    assert starts == [Start(run.folder, (), len(heard))]
+    assert starts == [RunStart(run.folder, (), len(heard))]
     again = measure(
         FakeModel(),
         purpose(),
@@ -79,7 +79,7 @@ def test_as_many_replies_come_as_were_announced(tmp_path: Path) -> None:
         on_start=starts.append,
         **QUICK | {"samples": 3},
     )
-    assert starts[1].replies == 0
+    assert starts[1].total == 0
     assert again.stability == run.stability
 
 

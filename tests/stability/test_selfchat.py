@@ -16,20 +16,33 @@ from telic.judges import Judge, Score, build
 from telic.judges.model import ModelJudge
 from telic.models import FakeModel, Reply, Request, Sampling, ScriptedModel
 from telic.models.request import OnReply
-from telic.stability.selfchat import Plan, Probe, Protocol, Side, play
+from telic.rendering import Rendering
+from telic.stability.plan import DialoguePlan, JudgedProbe, SelfChatProtocol, Side
+from telic.stability.selfchat import play_dialogues
 
-PROTOCOL = Protocol(rounds=2, samples=1, utterance=Sampling(seed=0), answer=Sampling(max_new_tokens=50))
-NAME = Probe("name", "persona", "Your name?", build({"contains": "B"}))
+PROTOCOL = SelfChatProtocol(rounds=2, samples=1, utterance=Sampling(seed=0), answer=Sampling(max_new_tokens=50))
+NAME = JudgedProbe("name", "persona", "Your name?", build({"contains": "B"}))
 
 
-class AssistantFirst(ScriptedModel):
+class Templated(ScriptedModel):
+    """Its chat template is known."""
+
+    template = SimpleNamespace(takes_assistant_first=False)
+
+    def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
+        raise NotImplementedError
+
+
+class AssistantFirst(Templated):
     """Its template lets the assistant speak first."""
 
     template = SimpleNamespace(takes_assistant_first=True)
 
 
-def plan(number: int = 0, *, a: tuple[Probe, ...] = (), b: tuple[Probe, ...] = (NAME,), opener: str = "Hi!") -> Plan:
-    return Plan(f"{number:04d}", 1000 + number, Side("a", "You are A.", a), Side("b", "You are B.", b), opener)
+def plan(
+    number: int = 0, *, a: tuple[JudgedProbe, ...] = (), b: tuple[JudgedProbe, ...] = (NAME,), opener: str = "Hi!"
+) -> DialoguePlan:
+    return DialoguePlan(f"{number:04d}", 1000 + number, Side("a", "You are A.", a), Side("b", "You are B.", b), opener)
 
 
 def echo(messages: tuple[Message, ...]) -> str:
@@ -40,9 +53,11 @@ def echo(messages: tuple[Message, ...]) -> str:
     return f"{me.lower()}{1 + sum(message.role == 'assistant' for message in messages)}"
 
 
-def played(model: ScriptedModel | FakeModel, *plans: Plan, protocol: Protocol = PROTOCOL) -> list[Episode]:
+def played(
+    model: ScriptedModel | FakeModel, *plans: DialoguePlan, protocol: SelfChatProtocol = PROTOCOL
+) -> list[Episode]:
     episodes: list[Episode] = []
-    play(model, plans, protocol, episodes.append)
+    play_dialogues(model, plans, protocol, episodes.append)
     return sorted(episodes, key=lambda episode: episode.id)
 
 
@@ -94,11 +109,9 @@ def test_a_probe_comes_right_after_its_sides_utterance_and_leaves_no_trace() -> 
     assert [turn.text for turn in episode.turns] == ["Hi!", "b1", "a2", "b2"]
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["refuses", "cannot be seen"])
-def test_the_opener_is_folded_where_no_assistant_may_speak_first(known: bool) -> None:
-    model = ScriptedModel(echo)
-    if known:
-        model.template = SimpleNamespace(takes_assistant_first=False)  # type: ignore[attr-defined]
+@pytest.mark.parametrize("kind", [Templated, ScriptedModel], ids=["refuses", "not known"])
+def test_the_opener_is_folded_where_no_assistant_may_speak_first(kind: type[ScriptedModel]) -> None:
+    model = kind(echo)
     played(model, plan(a=(NAME,)))
     mine = [said(messages)[1:] for messages in model.seen if messages[0].content == "You are A."]
     opened = 'user: (You opened the conversation with: "Hi!")\n\n'
@@ -269,7 +282,7 @@ def test_a_judge_that_raises_costs_its_own_scores_only() -> None:
         def judge(self, answer: str, question: str = "") -> Score:
             raise ZeroDivisionError("oh")
 
-    [episode] = played(ScriptedModel(echo), plan(b=(NAME, Probe("odd", "own", "Odd?", Broken()))))
+    [episode] = played(ScriptedModel(echo), plan(b=(NAME, JudgedProbe("odd", "own", "Odd?", Broken()))))
     found = {branch.probe: branch.answers[0] for branch in episode.branches}
     assert found["odd"].score is None
     assert "ZeroDivisionError" in found["odd"].reason

@@ -13,7 +13,7 @@ from telic.cli.usage import Checked, Interrupted, how_to_resume
 from telic.comparison.config import ComparisonConfig
 
 if TYPE_CHECKING:
-    from telic.comparison.holding import ComparisonRun
+    from telic.comparison.results import ComparisonRun
     from telic.purpose import Purpose
     from telic.stability import Bank
 
@@ -21,15 +21,15 @@ __all__ = ["Hold"]
 
 
 class ComparisonSettings(Checked, ComparisonConfig):
-    """How controls are compared."""
+    """Settings of a comparison of controls."""
 
 
 @dataclass
 class Hold:
-    """Compare what holds a chatbot to its purpose, and write the winner into the purpose file.
+    """Find the control that holds a chatbot to its purpose best, and write it into the purpose file.
 
-    Tries every control at several strengths, keeps those that cost little capability, and compares the best of each on
-    dialogues that it was not tuned on.
+    Tries every control at several strengths, drops those that cost too much capability, and compares the best strength
+    of each on dialogues that played no part in choosing it.
     """
 
     purpose: tyro.conf.Positional[str] = "demo"
@@ -68,7 +68,7 @@ class Hold:
                     folder=self.runs,
                     resume=self.resume,
                     on_reply=ticker,
-                    on_start=lambda start: started(start, ticker, start.replies),
+                    on_start=lambda start: started(start, ticker),
                     config=self.settings,
                 )
         except KeyboardInterrupt:
@@ -96,7 +96,7 @@ class Hold:
             say(f"Written to {self.purpose}: {run.winner.name if run.winner else ''}")
 
     def _write(self, run: ComparisonRun) -> bool:
-        """Put the winner into the purpose file, its other controls' place taken."""
+        """Replace the controls in the purpose file by the winner; return whether it was written."""
         from telic.purpose import update_file
 
         if not self.write or run.winner is None or not Path(self.purpose).is_file():
@@ -112,7 +112,14 @@ def _print(run: ComparisonRun) -> None:
         costs = ("" if cost is None else cost.summary for cost in (arm.cost, arm.recall))
         said = "" if arm.spoken is None else str(arm.spoken.kept)
         rows.append((arm.name, str(arm.stability.area), gain, said, *costs))
-    header = ("control", "area under the curve", "gain over nothing", "utterances", "questions lost", "recall lost")
+    header = (
+        "control",
+        "area under the curve",
+        "gain over the baseline",
+        "utterances",
+        "questions lost",
+        "recall lost",
+    )
     print_table(header, rows)
     say()
     for sentence in run.left_out:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from telic.purpose import Purpose
     from telic.stability import Bank, StabilityRun
 
-__all__ = ["Measure", "Settings", "print_run"]
+__all__ = ["Measure", "MeasureSettings", "print_run"]
 
 
-class Settings(Checked, MeasureConfig):
-    """How the self-chats are played and probed."""
+class MeasureSettings(Checked, MeasureConfig):
+    """Settings of self-chats and their probes."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Measure:
     """
 
     purpose: tyro.conf.Positional[str] = "demo"
-    """A purpose file, `demo`, or `bank`: all the triplets that ship with Telic, or those of --bank."""
+    """A purpose file, `demo`, or `bank`: all triplets that ship with Telic, or those of --bank."""
     partner: str | None = None
     """Purpose file of the other side, which is probed too; by default the purpose's own partner, or the bank's."""
     model: str | None = None
@@ -50,18 +50,17 @@ class Measure:
     """A run folder to go on with; give the same settings."""
     json: bool = False
     """Print the result as JSON, and no progress."""
-    settings: tyro.conf.OmitArgPrefixes[Settings] = field(default_factory=Settings)
+    settings: tyro.conf.OmitArgPrefixes[MeasureSettings] = field(default_factory=MeasureSettings)
 
     def run(self) -> None:
         """Measure, report, print."""
-        from telic.stability.measurement import measure, plan_dialogues
+        from telic.stability.measurement import measure
+        from telic.stability.plan import plan_dialogues
         from telic.stability.report import write_report
 
-        purpose, partner, name = self._what()
+        purpose, partner, name = self._load()
         controls = parse_controls(self.controls)
-        plan_dialogues(
-            purpose, partner, self.settings, controls
-        )  # what is wrong with them is said before a model is loaded
+        plan_dialogues(purpose, partner, self.settings, controls)  # raises errors before a model is loaded
         model = load_model(name)
         started = Started(quiet=self.json)
         try:
@@ -74,7 +73,7 @@ class Measure:
                     folder=self.runs,
                     resume=self.resume,
                     on_reply=ticker,
-                    on_start=lambda start: started(start, ticker, start.replies),
+                    on_start=lambda start: started(start, ticker),
                     config=self.settings,
                 )
         except KeyboardInterrupt:
@@ -82,19 +81,16 @@ class Measure:
         assert run.folder is not None
         report = write_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:
-            spoken = run.spoken
-            found = {
-                **run.stability.model_dump(mode="json"),
-                "spoken": spoken.model_dump(mode="json") if spoken else None,
-            }
-            print_json({"folder": str(run.folder), "report": str(report), **found})
+            spoken = run.spoken.model_dump(mode="json") if run.spoken else None
+            stability = run.stability.model_dump(mode="json")
+            print_json({"folder": str(run.folder), "report": str(report), **stability, "spoken": spoken})
         else:
             print_run(run, report)
         if not run.stability.counts.probed:
             raise RunError(f"no answer could be scored: {_why(run)}")
 
-    def _what(self) -> tuple[Purpose | Bank, Purpose | None, str]:
-        """What is measured, with whom, on which model."""
+    def _load(self) -> tuple[Purpose | Bank, Purpose | None, str]:
+        """Load the purpose and its partner, and name the model."""
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
 
@@ -109,8 +105,8 @@ class Measure:
         partner = Purpose.load(self.partner) if self.partner else None
         if partner and not self.model and "model" in partner.model_fields_set and partner.model != purpose.model:
             raise ConfigError(
-                f"{partner.where('model')}: {partner.model!r}, but {self.purpose} names {purpose.model!r}, and one "
-                "model plays both sides; say which with --model"
+                f"{partner.where('model')}: {partner.model!r}, but {self.purpose} names {purpose.model!r}; one model "
+                "plays both sides, so name it with --model"
             )
         return purpose, partner, self.model or purpose.model
 
@@ -130,8 +126,8 @@ def print_run(run: StabilityRun, report: Path) -> None:
     if stability.area.value is not None:
         area = stability.area
         say(f"Area under the curve {_number(area.value)} [{_number(area.low)}, {_number(area.high)}], n = {area.n}.")
-    if (found := run.spoken) is not None:
-        say(f"In the dialogue itself: {found}.")
+    if run.spoken is not None:
+        say(f"In the dialogue itself: {run.spoken}.")
     if stability.counts.errors:
         failed = sum(stability.counts.errors.values())
         say(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")
@@ -139,7 +135,7 @@ def print_run(run: StabilityRun, report: Path) -> None:
 
 
 def _why(run: StabilityRun) -> str:
-    """The most frequent reason for what is missing."""
+    """Return the most frequent reason for a missing score."""
     counts = run.stability.counts
     return next(iter(counts.errors or counts.missing), "no probe was asked")
 

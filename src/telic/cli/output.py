@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from telic.models import Model, Reply
+    from telic.runs import RunStart
 
-__all__ = ["Start", "Started", "Ticker", "load_model", "note", "print_json", "print_table", "progress", "say"]
+__all__ = ["Started", "Ticker", "load_model", "note", "print_json", "print_table", "progress", "say"]
 
 WIDE = 1000
 """Columns of a table that is not shown in a terminal: no cell is wrapped."""
@@ -88,18 +89,6 @@ class Ticker:
         self.advance()
 
 
-class Start(Protocol):
-    """What every verb with a run folder says before it begins."""
-
-    @property
-    def folder(self) -> Path | None:
-        """The run folder, if one is kept."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is to be known of a resumed run."""
-
-
 class Started:
     """Announces a run, and remembers its folder for whoever interrupts it."""
 
@@ -107,14 +96,14 @@ class Started:
         self.folder: Path | None = None
         self._quiet = quiet
 
-    def __call__(self, start: Start, ticker: Ticker, total: int) -> None:
+    def __call__(self, start: RunStart, ticker: Ticker) -> None:
         """Name the run folder, and show the bar."""
         self.folder = start.folder
         if not self._quiet:
             note(f"Run folder {start.folder} (after an interruption, go on with --resume {start.folder})", style="dim")
-            for text in start.notes:
+            for text in start.warnings:
                 note(text, style="dim")
-        ticker.begin(total)
+        ticker.begin(start.total)
 
 
 @contextmanager

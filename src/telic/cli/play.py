@@ -176,7 +176,7 @@ class Play:
                     workers=workers,
                     on_episode=lambda _: ticker.advance(),
                     on_reply=ticker.hear,
-                    on_start=lambda start: started(start, ticker, start.episodes),
+                    on_start=lambda start: started(start, ticker),
                 )
         except KeyboardInterrupt:
             raise Interrupted(how_to_resume(started.folder)) from None

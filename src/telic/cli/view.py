@@ -85,8 +85,8 @@ class View:
             )
 
     def _render(self, folder: Path) -> None:
-        from telic.comparison.holding import read_comparison
         from telic.comparison.report import write_comparison_report
+        from telic.comparison.results import read_comparison
         from telic.runs import RunFolder
         from telic.stability.analysis import analyse
         from telic.stability.report import write_report

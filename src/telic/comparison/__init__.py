@@ -8,7 +8,8 @@ from telic.lazy import imports
 
 if TYPE_CHECKING:
     from telic.comparison.config import ComparisonConfig
-    from telic.comparison.holding import ComparisonRun, hold
+    from telic.comparison.holding import hold
+    from telic.comparison.results import ComparisonRun
 
 __all__ = ["ComparisonConfig", "ComparisonRun", "hold"]
 
@@ -16,7 +17,7 @@ __getattr__ = imports(
     __name__,
     {
         "ComparisonConfig": "telic.comparison.config",
-        "ComparisonRun": "telic.comparison.holding",
+        "ComparisonRun": "telic.comparison.results",
         "hold": "telic.comparison.holding",
     },
 )

@@ -1,4 +1,4 @@
-"""Arms of a comparison: the same dialogues, each played under every control, in one batch."""
+"""Arms of a comparison: the same dialogues, played under every control in one batch."""
 
 from __future__ import annotations
 
@@ -7,46 +7,45 @@ from dataclasses import dataclass, replace
 
 from telic.episodes import Episode
 from telic.models import Control
-from telic.stability.analysis import areas
-from telic.stability.selfchat import Plan
+from telic.stability.curves import areas_by_id
+from telic.stability.plan import DialoguePlan
 from telic.statistics import Comparison, paired_difference
 
 __all__ = ["BASELINE", "Arm", "compare", "of_arm", "plan_arms"]
 
-BASELINE = "nothing"
+BASELINE = "baseline"
 """The arm without a control, with which the others are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """What is compared: some controls at some strength."""
+    """One side of a comparison: no control, or a control at one strength."""
 
     name: str
     """Unique among the arms: part of its episodes' ids."""
     controls: tuple[Control, ...] = ()
 
 
-def plan_arms(stage: str, arms: Sequence[Arm], plan: Callable[[Sequence[Control]], list[Plan]]) -> list[Plan]:
-    """The same dialogues for every arm, with the same seeds; dialogue by dialogue, so that a batch holds all arms.
+def plan_arms(
+    stage: str, arms: Sequence[Arm], plan: Callable[[Sequence[Control]], list[DialoguePlan]]
+) -> list[DialoguePlan]:
+    """Plan the same dialogues for every arm, with the same seeds.
+
+    They are ordered by dialogue, so that a batch holds all arms.
 
     Args:
         stage: what the ids start with.
         arms: what to compare.
-        plan: makes the dialogues under given controls.
+        plan: plans the dialogues under given controls.
     """
     planned = [[replace(dialogue, id=_id(stage, arm, dialogue.id)) for dialogue in plan(arm.controls)] for arm in arms]
     return [dialogue for same in zip(*planned, strict=True) for dialogue in same]
 
 
 def of_arm(episodes: Iterable[Episode], stage: str, arm: Arm) -> list[Episode]:
-    """The episodes of one arm, in the order of their dialogues."""
+    """Select the episodes of one arm, in the order of their dialogues."""
     prefix = _id(stage, arm, "")
     return sorted((e for e in episodes if e.id.startswith(prefix)), key=lambda episode: episode.id)
-
-
-def areas_by_id(episodes: Sequence[Episode]) -> dict[str, float | None]:
-    """The area under the stability curve of each dialogue."""
-    return {episode.id: area for episode, area in areas(episodes)}
 
 
 def compare(
@@ -59,7 +58,17 @@ def compare(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
-    """Difference of two arms, `one - other`, paired over dialogues: of the areas under the curves, or `by`."""
+    """Compute the difference of two arms, `one - other`, paired over dialogues.
+
+    Args:
+        episodes: those of all arms.
+        stage: whose episodes count.
+        one: an arm.
+        other: another one.
+        by: gives the value of each episode, by its id; by default the area under the stability curve.
+        resamples: bootstrap resamples.
+        seed: of the resampling.
+    """
     found = [
         {name.rpartition("/")[2]: value for name, value in by(of_arm(episodes, stage, arm)).items()}
         for arm in (one, other)

@@ -52,15 +52,18 @@ class Candidate:
 
 
 def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, list[str]]:
-    """What is to be compared on a model, and what is to be known of what it does not take.
+    """Select the strengths to compare on a model.
 
     Args:
-        model: which controls it takes depends on what can be reached of it.
-        names: of controls, which must then all be possible: `refresh` stands for all its strengths,
+        model: decides which controls are possible.
+        names: of controls, which the model must then support: `refresh` stands for all its strengths,
             `refresh:strength=2` for one. By default all that the model supports.
 
+    Returns:
+        The strengths by control, and a sentence on each control that is left out.
+
     Raises:
-        ConfigError: no control has one of these names, or the model does not take it.
+        ConfigError: no control has one of these names, or the model does not support it.
     """
     asked: dict[str, tuple[Mapping[str, Any], ...]] = {}
     for text in names or STRENGTHS:
@@ -68,32 +71,36 @@ def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, li
         kind = settings.pop("name")
         if kind not in STRENGTHS and not settings:
             raise ConfigError(
-                f"no strengths to compare are known of control {kind!r}{suggest(kind, list(STRENGTHS))}. Any other "
-                "control can be named with its settings, as in split_softmax:k=0.8"
+                f"there are no default strengths for control {kind!r}{suggest(kind, list(STRENGTHS))}. Name any other "
+                "control with its settings, as in split_softmax:k=0.8"
             )
         tried = asked.get(kind, ())
         asked[kind] = (*tried, *(one for one in ([settings] if settings else STRENGTHS[kind]) if one not in tried))
-    taken = {kind: tried for kind, tried in asked.items() if all(_points(kind, one) <= model.points for one in tried)}
-    refused = [kind for kind in asked if kind not in taken]
+    supported = {
+        kind: tried for kind, tried in asked.items() if all(_points(kind, one) <= model.points for one in tried)
+    }
+    refused = [kind for kind in asked if kind not in supported]
     if names and refused:
-        raise ConfigError(f"model {model.name!r} does not take control {refused[0]!r}; run the model locally to use it")
-    return taken, [f"{kind} is left out: model {model.name!r} does not take it" for kind in refused]
+        raise ConfigError(
+            f"model {model.name!r} does not support control {refused[0]!r}; run the model locally to use it"
+        )
+    return supported, [f"{kind} is left out: model {model.name!r} does not support it" for kind in refused]
 
 
 def candidates(model: Model, strengths: Strengths, systems: Sequence[str], folder: Path | None) -> list[Candidate]:
-    """Every strength of these controls.
+    """Make the controls at every strength.
 
     Args:
-        model: what they are for; a vector is made on it.
+        model: the model that they act on; a vector is made from its activations.
         strengths: by kind of control, as `strengths_of` returns them.
-        systems: system prompts that the vector is to hold.
-        folder: where a vector is kept, and found again by a resumed run; None keeps none.
+        systems: system prompts from which the vector is made.
+        folder: where the vector is saved, and where a resumed run finds it; None saves none.
     """
     found = []
     axis: Vector | None = None
     for kind, tried in strengths.items():
         for settings in tried:
-            if _on_the_axis(kind, settings):
+            if _is_purpose_axis(kind, settings):
                 axis = axis or _axis(cast("LocalModel", model), systems, folder)
                 control: Control = replace(axis, **settings)
             else:
@@ -102,18 +109,18 @@ def candidates(model: Model, strengths: Strengths, systems: Sequence[str], folde
     return found
 
 
-def _on_the_axis(kind: str, settings: Mapping[str, Any]) -> bool:
+def _is_purpose_axis(kind: str, settings: Mapping[str, Any]) -> bool:
     return kind == "vector" and "path" not in settings
 
 
 def _points(kind: str, settings: Mapping[str, Any]) -> frozenset[ControlPoint]:
-    if _on_the_axis(kind, settings):  # none is made to find out
+    if _is_purpose_axis(kind, settings):  # known without making the vector
         return frozenset({"residual"})
     return build({"name": kind, **settings}).points
 
 
 def _axis(model: LocalModel, systems: Sequence[str], folder: Path | None) -> Vector:
-    """The purpose axis of each system prompt over some small talk, in the third quarter of the layers."""
+    """Make or load the purpose axis of the system prompts over some small talk, in the third quarter of the layers."""
     from telic.steering import from_pretrained, save_pretrained
     from telic.steering.directions import purpose_axis
 

@@ -1,6 +1,6 @@
-"""What was said before a question, and questions about just that: does a control cost the memory of the dialogue?
+"""Dialogues with questions about what was said in them: does a control cost recall of the dialogue?
 
-Five facts are strewn into some small talk; each of eight dialogues has its own, and is asked for all of them.
+Eight dialogues of small talk state five facts each, different ones in each dialogue. The questions ask for these facts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from telic.capability import NEUTRAL_EXCHANGE, Item
 from telic.dialogue import Message, Role
 
-__all__ = ["HISTORY", "Talk", "talks"]
+__all__ = ["HISTORY", "RecallDialogue", "recall_dialogues"]
 
 ROLES: tuple[Role, Role] = ("user", "assistant")
 SMALL_TALK = (
@@ -40,19 +40,19 @@ OPTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class RecallDialogue:
     """A dialogue, and questions about it."""
 
     history: tuple[Message, ...]
     items: tuple[Item, ...]
 
 
-def talks() -> list[Talk]:
-    """Eight dialogues of five exchanges, five questions each."""
-    return [_talk(number) for number in range(len(FACTS["place"]))]
+def recall_dialogues() -> list[RecallDialogue]:
+    """Make eight dialogues of five exchanges, with five questions each."""
+    return [_recall_dialogue(number) for number in range(len(FACTS["place"]))]
 
 
-def _talk(number: int) -> Talk:
+def _recall_dialogue(number: int) -> RecallDialogue:
     facts = {name: values[number] for name, values in FACTS.items()}
     said = [
         Message(role=role, content=text.format(**facts))
@@ -63,15 +63,16 @@ def _talk(number: int) -> Talk:
     for place, (name, question) in enumerate(QUESTIONS.items()):
         values = FACTS[name]
         options = [values[(number + step) % len(values)] for step in range(OPTIONS)]
-        answer = (number + place) % OPTIONS  # in each place as often as in any other
+        answer = (number + place) % OPTIONS  # in each place equally often
         options[0], options[answer] = options[answer], options[0]
         items.append(
             Item(
                 id=f"recall-{number}-{name}", subject="recall", question=question, options=tuple(options), answer=answer
             )
         )
-    return Talk((*NEUTRAL_EXCHANGE, *said), tuple(items))
+    return RecallDialogue((*NEUTRAL_EXCHANGE, *said), tuple(items))
 
 
-HISTORY = _talk(0).history
-"""What is said before each question. After a greeting alone closed loops would look cheap: nothing has drifted yet."""
+HISTORY = _recall_dialogue(0).history
+"""What is said before each general question. After a greeting alone nothing has drifted yet, so that a closed-loop
+control would not act and look cheap."""

@@ -9,18 +9,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from telic.comparison.arms import BASELINE
-from telic.comparison.holding import Compared, ComparisonRun, Difference, Trial
+from telic.comparison.results import ArmDifference, ArmResult, ComparisonRun, TuningTrial
 from telic.reports import COLORS, INK, MUTED, Html, element, figure, figure_svg, page, save_png, section, style_axes
 from telic.reports import table as html_table
 from telic.reports.parts import config_section, interval, number, p_value, sentence
-from telic.statistics import Interval
 
 __all__ = ["write_comparison_report"]
 
 LANGUAGE = (
-    "Replies to neutral prompts after some small talk, with each control and without: divergence of the next-token "
-    "distributions in nats a token, the ratio of perplexities under the model without it, and the change in the share "
-    "of different word pairs and in length (tokens)."
+    "Replies to neutral prompts after some small talk, with each control and without one: divergence of the next-token "
+    "distributions in nats per token, the ratio of perplexities under the model without a control, and the change in "
+    "the share of distinct word pairs and in length (tokens)."
 )
 WIDTH = 5.4  # inches: its text stays readable on a phone
 
@@ -33,7 +32,7 @@ def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
     sections = [
         section(
             "Held-out dialogues",
-            element("p", "None of these dialogues was used to choose a strength. Gains are paired by dialogue."),
+            element("p", "No strength was chosen on these dialogues. Gains are paired by dialogue."),
             _compared_table(run),
             figure_svg(curves, "Stability by round under each control"),
         ),
@@ -43,7 +42,7 @@ def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
             figure_svg(
                 pareto,
                 "Area under the stability curve against the share of questions lost, on the tuning part",
-                f"Every strength that was tried. The line is the budget: {run.budget:.1%} of the questions.",
+                f"Every strength that was tried. The vertical line is the budget: {run.budget:.1%} of the questions.",
             ),
             _trials_table(run.trials),
         ),
@@ -59,7 +58,7 @@ def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
             ),
         )
     sections.append(config_section(run.document, {"episodes": len(run.episodes)}))
-    title = f"Holding {run.document.get('name', 'a purpose')}"
+    title = f"Controls for {run.document.get('name', 'a purpose')}"
     path = folder / "report.html"
     path.write_text(page(title, sentence(run.headline), *sections), encoding="utf-8")
     return path
@@ -78,7 +77,7 @@ def _pareto(run: ComparisonRun) -> Figure:
         axes.plot([t[0] for t in tried], [t[1] for t in tried], color=color, marker="o", markersize=4, label=kind)
         chosen = [t for t in tried if t[2]]
         axes.scatter([t[0] for t in chosen], [t[1] for t in chosen], s=90, facecolor="none", edgecolor=color)
-    base = _nothing_on_tuning(run)
+    base = _baseline_on_tuning(run)
     if base is not None:
         axes.axhline(base, color=MUTED, linewidth=1, linestyle=":", label=BASELINE)
     axes.axvline(run.budget, color=MUTED, linewidth=1, linestyle="--")
@@ -91,19 +90,19 @@ def _pareto(run: ComparisonRun) -> Figure:
 
 
 def _color(index: int) -> str:
-    """Of the arm at an index; the first is nothing."""
+    """Return the color of the arm at an index; the first is the baseline."""
     return COLORS[(index - 1) % len(COLORS)] if index else MUTED
 
 
-def _nothing_on_tuning(run: ComparisonRun) -> float | None:
-    """The area without a control: any trial's less its gain."""
+def _baseline_on_tuning(run: ComparisonRun) -> float | None:
+    """Return the baseline's area: that of any trial less its gain."""
     for trial in run.trials:
         if trial.area is not None and trial.gain.value is not None:
             return trial.area - trial.gain.value
     return None
 
 
-def _curves(compared: Sequence[Compared]) -> Figure:
+def _curves(compared: Sequence[ArmResult]) -> Figure:
     drawn = figure(WIDTH, 3.4)
     axes = drawn.add_subplot()
     for index, arm in enumerate(compared):
@@ -121,8 +120,8 @@ def _curves(compared: Sequence[Compared]) -> Figure:
     return drawn
 
 
-def _attention(compared: Sequence[Compared]) -> Figure | None:
-    """Mean over layers of the attention mass of the side that is held, in its utterances; None where none was read."""
+def _attention(compared: Sequence[ArmResult]) -> Figure | None:
+    """Plot the mean attention mass over layers of side b, in its utterances; None where none was read."""
     series = []
     for arm in compared:
         found = [decay for decay in arm.stability.attention if decay.where == "trunk" and decay.role == "b"]
@@ -148,13 +147,13 @@ def _compared_table(run: ComparisonRun) -> Html:
     header = [
         "control",
         "area under the curve",
-        "gain over nothing",
+        "gain over the baseline",
         "adjusted p",
-        "utterances that keep it",
+        "utterances that follow it",
         "gain in these",
         "questions lost",
         "recall lost",
-        "lead of the first",
+        "best control's lead",
     ]
     general = any(arm.bank for arm in run.compared)
     rows = []
@@ -174,7 +173,7 @@ def _compared_table(run: ComparisonRun) -> Html:
     return html_table([*header, *(["gain on the bank"] if general else [])], rows)
 
 
-def _language_table(compared: Sequence[Compared]) -> Html:
+def _language_table(compared: Sequence[ArmResult]) -> Html:
     rows = [
         [
             arm.name,
@@ -189,7 +188,7 @@ def _language_table(compared: Sequence[Compared]) -> Html:
     return html_table(["control", "divergence", "perplexity ratio", "distinct pairs", "length"], rows)
 
 
-def _trials_table(trials: Sequence[Trial]) -> Html:
+def _trials_table(trials: Sequence[TuningTrial]) -> Html:
     rows = [
         [
             trial.name,
@@ -201,8 +200,8 @@ def _trials_table(trials: Sequence[Trial]) -> Html:
         ]
         for trial in trials
     ]
-    return html_table(["control", "area", "gain over nothing", "questions lost", "recall lost", ""], rows)
+    return html_table(["control", "area", "gain over the baseline", "questions lost", "recall lost", ""], rows)
 
 
-def _difference(found: Difference | None) -> str:
-    return "" if found is None else interval(Interval(found.value, found.low, found.high, found.n), sign=True)
+def _difference(found: ArmDifference | None) -> str:
+    return "" if found is None else interval(found.interval, sign=True)

@@ -1,27 +1,52 @@
-"""Playing many episodes at once: whenever a reply is there, its episode goes on, and its next request joins the batch.
+"""Playing many episodes at once: an episode goes on with each reply that it gets, and its next requests join the batch.
 
-Each model has a lane. A lane gathers the requests that wait for its model and keeps it busy for as long as there are
-any: what its own replies bring about joins at once, and so does what comes from other lanes. With several models the
-lanes work in threads of their own, so that a local model computes while a remote one is waited for.
+An episode is a generator that yields requests and is sent their replies. Each model has a worker, which keeps it busy
+for as long as any request is queued for it: requests that its own replies lead to join the running batch at once, and
+so do those that come from other workers. With several models each worker has a thread of its own, so that a local
+model computes while a remote one is waited for.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from telic.episodes import Episode
 from telic.models import Model, Reply, Request
-from telic.rollouts.record import Ask, Playing
 
-__all__ = ["drive"]
+__all__ = ["ModelRequest", "RequestGenerator", "ask", "drive"]
 
-Waiting = tuple[Playing, Ask]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelRequest:
+    """A request, and the model that answers it."""
+
+    model: Model
+    request: Request
+
+
+RequestGenerator = Generator[Sequence[ModelRequest], tuple[ModelRequest, Reply], T]
+"""Yields the requests that can be made now, perhaps none while others wait for their replies. Each `yield` gives one
+reply, with the request that it answers, in the order in which the replies come. It returns once all are answered."""
+
+
+def ask(model: Model, request: Request) -> RequestGenerator[Reply]:
+    """Make one request and return its reply, for generators that wait for each reply before they go on.
+
+    In a generator: `reply = yield from ask(model, request)`.
+    """
+    _, reply = yield [ModelRequest(model, request)]
+    return reply
 
 
 def drive(
-    episodes: Iterable[Playing],
+    episodes: Iterable[RequestGenerator[Episode]],
     models: Iterable[Model],
     *,
     concurrency: int,
@@ -32,46 +57,58 @@ def drive(
 
     Args:
         episodes: taken one by one, as others end.
-        models: all that they may ask.
-        concurrency: episodes under way at once.
-        on_episode: gets each episode as it ends; never called twice at the same time.
-        on_reply: hears of every reply; may be called from several threads.
+        models: all models that the episodes may ask.
+        concurrency: episodes that are played at once.
+        on_episode: called with each episode as it ends; never called twice at the same time.
+        on_reply: called with every reply; may be called from several threads.
     """
     _Driver(iter(episodes), models, on_episode, on_reply).run(concurrency)
 
 
-class _StoppedError(Exception):
-    """Something failed elsewhere: the lanes give up what they are at."""
+class _CancelledError(Exception):
+    """The run failed in another thread."""
+
+
+@dataclass(eq=False)
+class _ActiveEpisode:
+    """An episode that is being played."""
+
+    generator: RequestGenerator[Episode]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Replies of several models may come at the same time."""
+
+
+_Queued = tuple[_ActiveEpisode, ModelRequest]
 
 
 class _Driver:
     def __init__(
         self,
-        episodes: Iterator[Playing],
+        episodes: Iterator[RequestGenerator[Episode]],
         models: Iterable[Model],
         on_episode: Callable[[Episode], None],
         on_reply: Callable[[Reply], None] | None,
     ) -> None:
         self.episodes, self.on_episode, self.on_reply = episodes, on_episode, on_reply
-        self.lanes = {id(model): _Lane(model, self) for model in models}
+        self.workers = {id(model): _ModelWorker(model, self) for model in models}
         self.lock = threading.Lock()
-        self.under_way = 0
+        self.active = 0
         self.failure: BaseException | None = None
 
     def run(self, concurrency: int) -> None:
         for _ in range(concurrency):
-            waiting = self._begin()
-            if waiting is None:
+            started = self._start_next()
+            if not started:
                 break
-            self.under_way += 1
-            self.send(waiting)
-        if not self.under_way:
+            self.active += 1
+            self.enqueue(started)
+        if not self.active:
             return
-        lanes = list(self.lanes.values())
-        if len(lanes) == 1:
-            lanes[0].work()
+        workers = list(self.workers.values())
+        if len(workers) == 1:
+            workers[0].work()
             return
-        threads = [threading.Thread(target=self._guarded, args=(lane,), daemon=True) for lane in lanes]
+        threads = [threading.Thread(target=self._work, args=(worker,), daemon=True) for worker in workers]
         for thread in threads:
             thread.start()
         try:
@@ -84,105 +121,108 @@ class _Driver:
         if self.failure is not None:
             raise self.failure
 
-    def send(self, waiting: Waiting) -> None:
-        """Put a request into the lane of its model."""
-        self.lanes[id(waiting[1].model)].inbox.put(waiting)
+    def enqueue(self, queued: Iterable[_Queued]) -> None:
+        """Queue requests for their models."""
+        for episode, request in queued:
+            self.workers[id(request.model)].queue.put((episode, request))
 
-    def go_on(self, playing: Playing, reply: Reply) -> Waiting | None:
-        """Give an episode its reply. If it ends with that, the next one takes its place."""
+    def resume(self, episode: _ActiveEpisode, request: ModelRequest, reply: Reply) -> list[_Queued]:
+        """Give an episode a reply, and return its next requests. If it ends, start the next episode in its place."""
         if self.on_reply is not None:
             self.on_reply(reply)
         if self.failure is not None:
-            raise _StoppedError
+            raise _CancelledError
         try:
-            return playing, playing.send(reply)
+            with episode.lock:
+                return [(episode, further) for further in episode.generator.send((request, reply))]
         except StopIteration as end:
-            self._ended(end.value)
-        waiting = self._begin()
-        if waiting is None:
+            self._end(end.value)
+        started = self._start_next()
+        if not started:
             with self.lock:
-                self.under_way -= 1
-                if not self.under_way:
-                    self._close()
-        return waiting
+                self.active -= 1
+                if not self.active:
+                    self._close_queues()
+        return started
 
     def stop(self, failure: BaseException) -> None:
-        """Let all lanes end: with the next reply, or now if they wait."""
+        """Stop all workers: at their next reply, or now if they wait."""
         with self.lock:
             self.failure = self.failure or failure
-            self._close()
+            self._close_queues()
 
-    def _guarded(self, lane: _Lane) -> None:
+    def _work(self, worker: _ModelWorker) -> None:
         try:
-            lane.work()
-        except _StoppedError:
+            worker.work()
+        except _CancelledError:
             return
-        except BaseException as error:  # goes on in the main thread
+        except BaseException as error:  # the main thread raises it
             self.stop(error)
 
-    def _begin(self) -> Waiting | None:
-        """The next episode that has a request; those that have none are played here and now."""
+    def _start_next(self) -> list[_Queued]:
+        """Start the next episode that makes requests; those that make none end here."""
         while True:
             with self.lock:
-                playing = next(self.episodes, None)
-            if playing is None:
-                return None
+                generator = next(self.episodes, None)
+            if generator is None:
+                return []
+            episode = _ActiveEpisode(generator)
             try:
-                return playing, next(playing)
+                return [(episode, request) for request in next(generator)]
             except StopIteration as end:
-                self._ended(end.value)
+                self._end(end.value)
 
-    def _ended(self, episode: Episode) -> None:
+    def _end(self, episode: Episode) -> None:
         with self.lock:
             self.on_episode(episode)
 
-    def _close(self) -> None:
-        for lane in self.lanes.values():
-            lane.inbox.put(None)
+    def _close_queues(self) -> None:
+        for worker in self.workers.values():
+            worker.queue.put(None)
 
 
-class _Lane:
-    """What waits for one model."""
+class _ModelWorker:
+    """Sends the requests that are queued for one model, and hands on the replies."""
 
     def __init__(self, model: Model, driver: _Driver) -> None:
         self.model, self.driver = model, driver
-        self.inbox: SimpleQueue[Waiting | None] = SimpleQueue()
-        self.asked: list[Playing] = []
-        """Whose request is the one of an index, in the batch under way."""
+        self.queue: SimpleQueue[_Queued | None] = SimpleQueue()
+        """None is the last item."""
         self.closed = False
+        self.waiting: dict[int, _Queued] = {}
+        """By their index in the running batch: the requests without a reply."""
+        self.indices = itertools.count()
 
     def work(self) -> None:
         while not self.closed:
-            first = self.inbox.get()
+            first = self.queue.get()
             if first is None:
                 return
-            self.asked = []
-            self.model.generate(self._enlist([first, *self._arrived()]), self._react)
+            self.indices = itertools.count()
+            self.model.generate(self._add([first, *self._take_queued()]), self._on_reply)
 
-    def _react(self, index: int, reply: Reply) -> list[Request]:
-        waiting = self.driver.go_on(self.asked[index], reply)
-        own = []
-        if waiting is not None and waiting[1].model is self.model:
-            own.append(waiting)
-        elif waiting is not None:
-            self.driver.send(waiting)
-        return self._enlist([*own, *self._arrived()])
+    def _on_reply(self, index: int, reply: Reply) -> list[Request]:
+        further = self.driver.resume(*self.waiting.pop(index), reply)
+        own = [queued for queued in further if queued[1].model is self.model]
+        self.driver.enqueue(queued for queued in further if queued[1].model is not self.model)
+        return self._add([*own, *self._take_queued()])
 
-    def _arrived(self) -> list[Waiting]:
-        found: list[Waiting] = []
+    def _take_queued(self) -> list[_Queued]:
+        taken: list[_Queued] = []
         while True:
             try:
-                waiting = self.inbox.get_nowait()
+                queued = self.queue.get_nowait()
             except Empty:
-                return found
-            if waiting is None:
+                return taken
+            if queued is None:
                 self.closed = True
-                return found
-            found.append(waiting)
+                return taken
+            taken.append(queued)
 
-    def _enlist(self, waiting: Iterable[Waiting]) -> list[Request]:
+    def _add(self, queued: Iterable[_Queued]) -> list[Request]:
+        """Add requests to the running batch."""
         requests = []
-        for playing, ask in waiting:
-            self.asked.append(playing)
-            requests.append(ask.request)
+        for episode, request in queued:
+            self.waiting[next(self.indices)] = (episode, request)
+            requests.append(request.request)
         return requests

@@ -12,15 +12,15 @@ from telic.episodes import Episode
 from telic.errors import ConfigError
 from telic.games.base import Game, build
 from telic.models import Model, Reply, load
-from telic.rollouts.driver import drive
-from telic.rollouts.record import Playing, Task, play_episode
+from telic.rollouts.driver import RequestGenerator, drive
+from telic.rollouts.record import Task, play_episode
 from telic.rollouts.results import GameResult, References, analyse, reference_lines
-from telic.runs import RunFolder
+from telic.runs import RunFolder, RunStart
 
 if TYPE_CHECKING:
     from telic.rollouts.ray_workers import RayWorkers
 
-__all__ = ["Cast", "GameSpec", "PlayRun", "Start", "models_of", "plan_tasks", "play", "play_tasks"]
+__all__ = ["Cast", "GameSpec", "PlayRun", "models_of", "plan_tasks", "play", "play_tasks"]
 
 GameSpec = str | Mapping[str, Any]
 """The name of a game, or its table in a purpose file: `name`, and its settings."""
@@ -50,18 +50,6 @@ class PlayRun:
     """The run folder's `config.toml`."""
 
 
-@dataclass(frozen=True)
-class Start:
-    """What is about to be played."""
-
-    folder: Path | None
-    """The run folder, if one is kept."""
-    notes: tuple[str, ...]
-    """What is to be known of a resumed run."""
-    episodes: int
-    """Episodes to come."""
-
-
 def play(
     game: GameSpec | Sequence[GameSpec],
     players: Mapping[str, Player] | Cast,
@@ -78,7 +66,7 @@ def play(
     workers: RayWorkers | None = None,
     on_episode: Callable[[Episode], None] | None = None,
     on_reply: Callable[[Reply], None] | None = None,
-    on_start: Callable[[Start], None] | None = None,
+    on_start: Callable[[RunStart], None] | None = None,
 ) -> PlayRun:
     """Play episodes, many at once.
 
@@ -100,7 +88,7 @@ def play(
         workers: play on Ray instead of in this process.
         on_episode: gets each episode as it ends.
         on_reply: hears of every reply, perhaps from another thread; of none, with workers.
-        on_start: is told what is about to be played.
+        on_start: called before the first episode is played.
 
     Raises:
         ConfigError: a game or a setting is wrong, a role has no player, or the run to be resumed was another one.
@@ -115,7 +103,7 @@ def play(
     tasks = plan_tasks(specs, n, seed, trials)
     for label, spec in specs.items():
         build(spec).reset(next(task.seed for task in tasks if task.game == label))  # what is wrong is said at once
-    tell: Callable[[Start], None] = on_start or (lambda _: None)
+    tell: Callable[[RunStart], None] = on_start or (lambda _: None)
 
     def play_all(missing: Sequence[Task], keep: Callable[[Episode], None]) -> None:
         def ended(episode: Episode) -> None:
@@ -131,7 +119,7 @@ def play(
     wanted = specs if references else {}
     if folder is None and resume is None:
         episodes: list[Episode] = []
-        tell(Start(None, (), len(tasks)))
+        tell(RunStart(None, (), len(tasks)))
         play_all(tasks, episodes.append)
         results = analyse(episodes, _references(wanted, tasks))
         return PlayRun(results, sorted(episodes, key=lambda episode: episode.id))
@@ -151,12 +139,12 @@ def _keep(
     wanted: Mapping[str, Mapping[str, Any]],
     tasks: Sequence[Task],
     play_all: Callable[[Sequence[Task], Callable[[Episode], None]], None],
-    tell: Callable[[Start], None],
+    tell: Callable[[RunStart], None],
 ) -> PlayRun:
     """Play what a run folder has not got yet, and write down what came of all of it."""
     done = run.done()
     missing = [task for task in tasks if task.id not in done]
-    tell(Start(run.path, tuple(run.notes), len(missing)))
+    tell(RunStart(run.path, tuple(run.warnings), len(missing)))
     play_all(missing, run.episodes.append)
     lines = _references(wanted, tasks)
     run.metrics({"references": {label: line.model_dump(mode="json") for label, line in lines.items()}})
@@ -213,10 +201,10 @@ def models_of(players: Mapping[str, Player], judge: Model | None) -> list[Model]
 
 def _tables(
     tasks: Iterable[Task], players: Mapping[str, Player], judge: Model | None, idle: dict[str, list[Game]]
-) -> Iterator[Playing]:
+) -> Iterator[RequestGenerator[Episode]]:
     """Episodes to be played. A game's object serves one episode after the other: making one may read files."""
 
-    def table(task: Task) -> Playing:
+    def table(task: Task) -> RequestGenerator[Episode]:
         games = idle.setdefault(task.game, [])
         game = games.pop() if games else build(task.spec)
         episode = yield from play_episode(task, game, players, judge)

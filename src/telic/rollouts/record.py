@@ -1,4 +1,4 @@
-"""One episode of a game, from the first turn to the judge's verdict, as a generator that yields what it asks of models.
+"""One episode of a game, from the first turn to the judge's verdict, as a generator that yields its model requests.
 
 Nothing is played here at once or in parallel: whoever drives the generator decides when a request is answered. So all
 that happens in an episode is a function of its task and of the replies.
@@ -6,7 +6,7 @@ that happens in an episode is a function of its task and of the replies.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -16,8 +16,9 @@ from telic.episodes import Episode, Turn
 from telic.errors import Boundary, ConfigError, Failure, ModelError
 from telic.games.base import Event, Game, IllegalActError
 from telic.models import Model, Reply, Request, Sampling
+from telic.rollouts.driver import RequestGenerator, ask
 
-__all__ = ["JUDGING", "Ask", "Playing", "Task", "agent_role", "by_rules", "play_episode", "player_of"]
+__all__ = ["JUDGING", "Task", "agent_role", "by_rules", "play_episode", "player_of"]
 
 JUDGING = Sampling(max_new_tokens=768, temperature=0.0)
 """How a judge's answers are drawn the first time; asked again, it is let vary."""
@@ -42,17 +43,6 @@ class Task:
     """Of the players."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A request that waits for its reply."""
-
-    model: Model
-    request: Request
-
-
-Playing = Generator[Ask, Reply, Episode]
-
-
 def agent_role(game: Game) -> str:
     """The role under test."""
     return next((role for role in game.roles if game.fault_of(role) == "agent"), game.roles[0])
@@ -70,7 +60,9 @@ def player_of(game: Game, role: str, players: Mapping[str, Player]) -> Player | 
     return players.get(role) or players.get("agent" if game.fault_of(role) == "agent" else "partner")
 
 
-def play_episode(task: Task, game: Game, players: Mapping[str, Player], judge: Model | None) -> Playing:
+def play_episode(
+    task: Task, game: Game, players: Mapping[str, Player], judge: Model | None
+) -> RequestGenerator[Episode]:
     """Play one episode.
 
     A player that fails ends its own episode, which then has what was played and the failure. A resumed run plays it
@@ -147,7 +139,7 @@ class _Record:
         self.episode = Episode(id=task.id, kind=game.name, seed=task.seed, roles=roles, metadata=metadata)
         self._take_events(None)
 
-    def play(self) -> Generator[Ask, Reply, None]:
+    def play(self) -> RequestGenerator[None]:
         game = self.game
         while (role := game.turn) is not None:
             self.acting, self.acting_role = "player", role
@@ -177,7 +169,7 @@ class _Record:
             self.episode.turns.append(turn)
             turn.seen_by = self._take_events(role)
 
-    def judge(self, judge: Model | None) -> Generator[Ask, Reply, None]:
+    def judge(self, judge: Model | None) -> RequestGenerator[None]:
         """Ask the judge what the game wants to know, again where its answers cannot be read."""
         metadata, failed = self.episode.metadata, None
         self.acting, self.acting_role = "judge", ""
@@ -193,7 +185,7 @@ class _Record:
             for number, question in enumerate(questions):
                 seed = seed_of(self.task.chance, "judge", attempt, number)
                 said = (Message(role="user", content=question),)
-                reply = yield Ask(judge, Request(said, replace(sampling, seed=seed), keep=False))
+                reply = yield from ask(judge, Request(said, replace(sampling, seed=seed), keep=False))
                 failed = reply.failure
                 answers.append("" if failed else reply.text)
             if self.game.verdicts(answers):
@@ -229,7 +221,7 @@ class _Record:
             self.seats[role] = player.seat(self.game, role, seed_of(self.task.chance, role))
         return self.seats[role]
 
-    def _utterance(self, role: str, seat: Seat, spent: _Act) -> Generator[Ask, Reply, str]:
+    def _utterance(self, role: str, seat: Seat, spent: _Act) -> RequestGenerator[str]:
         player = player_of(self.game, role, self.players)
         moves = seat.act(self.game.observe(role))
         try:
@@ -237,7 +229,7 @@ class _Record:
             while True:
                 if player is None or player.model is None:
                     raise ConfigError(f"player {role!r} asks a model, and has none")
-                reply = yield Ask(player.model, request)
+                reply = yield from ask(player.model, request)
                 spent.count(request, reply)
                 request = moves.send(reply)
         except StopIteration as end:

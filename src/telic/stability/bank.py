@@ -1,4 +1,4 @@
-"""The bank of triplets: a system prompt, a probe question that only its follower answers right, and the judge."""
+"""The bank of triplets: a system prompt, a probe question that shows whether it is followed, and a judge."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Triplet(BaseModel):
     judge: dict[str, Any]
     """The judge of the answer, in the form of a purpose file."""
     every_reply: bool = False
-    """Whether the instruction binds every reply, so that what is said in the dialogue is judged as well."""
+    """Whether the instruction binds every reply, so that the utterances of the dialogue are judged as well."""
     good: tuple[str, ...] = ()
     """Answers that the judge has to pass."""
     bad: tuple[str, ...] = ()
-    """Answers that it has to fail, such as that of a model that forgot its instruction."""
+    """Answers that it has to fail, such as those of a model that forgot its instruction."""
 
     def build_judge(self) -> Judge:
         """Make the judge.
@@ -54,7 +54,7 @@ class Triplet(BaseModel):
         return build(self.judge)
 
     def misjudged(self) -> list[str]:
-        """Return those of the example answers that the judge gets wrong; empty where the triplet is sound."""
+        """Return the example answers that the judge scores wrongly; none if the triplet is sound."""
         judge = self.build_judge()
         wanted = [*((answer, 1.0) for answer in self.good), *((answer, 0.0) for answer in self.bad)]
         return [answer for answer, value in wanted if judge.judge(answer, self.ask).value != value]
@@ -68,7 +68,7 @@ class Bank(Sequence[Triplet]):
         source: where they come from, for error messages.
 
     Raises:
-        DataError: there is none, or two have the same id.
+        DataError: there are no triplets, or two have the same id.
     """
 
     def __init__(self, triplets: Iterable[Triplet], source: str = "bank") -> None:
@@ -101,8 +101,8 @@ class Bank(Sequence[Triplet]):
         """Load the user's own bank.
 
         The file has a `[[triplets]]` table for each triplet, with the keys `id`, `system`, `ask` and `judge`, and
-        perhaps `family`, `every_reply`, `good` and `bad`. A `family` or `every_reply` at the top of the file is that
-        of all triplets without one.
+        optionally `family`, `every_reply`, `good` and `bad`. A `family` or `every_reply` at the top of the file is the
+        default of all triplets.
 
         Raises:
             DataError: the file cannot be read, or an entry is wrong; the message names both.
@@ -115,7 +115,7 @@ class Bank(Sequence[Triplet]):
         return tuple(dict.fromkeys(triplet.family for triplet in self))
 
     def of(self, *families: str) -> Bank:
-        """The part of the bank that is of these families.
+        """Select the triplets of these families.
 
         Raises:
             ConfigError: the bank has no such family.
@@ -126,7 +126,7 @@ class Bank(Sequence[Triplet]):
         return Bank((triplet for triplet in self if triplet.family in families), self.source)
 
     def sample(self, n: int, seed: int, families: Sequence[str] | None = None) -> Bank:
-        """Draw `n` different triplets, as evenly from the families as their sizes allow.
+        """Draw `n` different triplets, as evenly over the families as their sizes allow.
 
         Raises:
             ConfigError: `n` is less than 1 or more than there are, or there is no such family.
@@ -134,18 +134,17 @@ class Bank(Sequence[Triplet]):
         pool = self if families is None else self.of(*families)
         if not 1 <= n <= len(pool):
             raise ConfigError(f"cannot draw {n} triplets from {len(pool)} of {self.source}")
-        decks = pool._decks(random.Random(seed))
-        dealt: list[Triplet] = []
-        while len(dealt) < n:
-            dealt += [deck.pop() for deck in decks if deck]
-            decks = [deck for deck in decks if deck]
-        return Bank(dealt[:n], self.source)
+        remaining = pool._shuffled_families(random.Random(seed))
+        drawn: list[Triplet] = []
+        while len(drawn) < n:
+            drawn += [family.pop() for family in remaining]
+            remaining = [family for family in remaining if family]
+        return Bank(drawn[:n], self.source)
 
     def pairs(self, n: int, seed: int) -> list[tuple[Triplet, Triplet]]:
         """Draw `n` pairs of different triplets: the two sides of `n` dialogues.
 
-        The triplets are dealt from a shuffled deck, which is shuffled anew once it is used up: no triplet is used
-        more than once more often than another.
+        All triplets are drawn before one is drawn again, so that their numbers of uses differ by one at most.
 
         Raises:
             ConfigError: `n` is negative, or the bank has a single triplet.
@@ -153,13 +152,13 @@ class Bank(Sequence[Triplet]):
         if n < 0 or len(self) < 2:
             raise ConfigError(f"cannot draw {n} pairs of different triplets from {len(self)} of {self.source}")
         rng = random.Random(seed)
-        dealt: list[Triplet] = []
-        while len(dealt) < 2 * n:
-            deck = rng.sample(self._triplets, len(self))
-            if len(dealt) % 2 and dealt[-1] is deck[0]:
-                deck[0], deck[1] = deck[1], deck[0]  # the pair that straddles two decks
-            dealt += deck
-        return [(dealt[2 * i], dealt[2 * i + 1]) for i in range(n)]
+        drawn: list[Triplet] = []
+        while len(drawn) < 2 * n:
+            shuffled = rng.sample(self._triplets, len(self))
+            if len(drawn) % 2 and drawn[-1] is shuffled[0]:  # they would make a pair
+                shuffled[0], shuffled[1] = shuffled[1], shuffled[0]
+            drawn += shuffled
+        return [(drawn[2 * i], drawn[2 * i + 1]) for i in range(n)]
 
     def split(self, fraction: float, seed: int) -> tuple[Bank, Bank]:
         """Split into a tuning part and a held-out part, with the same families in both.
@@ -173,22 +172,24 @@ class Bank(Sequence[Triplet]):
         """
         tuning: list[Triplet] = []
         held_out: list[Triplet] = []
-        for deck in self._decks(random.Random(seed)):
-            size = round(fraction * len(deck)) if 0 < fraction < 1 else 0
-            if not 0 < size < len(deck):
-                family = f"family {deck[0].family!r} of {self.source}, which has {len(deck)}"
-                raise ConfigError(f"cannot split off a share of {fraction!r} from {family}; expected a part in both")
-            tuning += deck[:size]
-            held_out += deck[size:]
+        for family in self._shuffled_families(random.Random(seed)):
+            size = round(fraction * len(family)) if 0 < fraction < 1 else 0
+            if not 0 < size < len(family):
+                raise ConfigError(
+                    f"cannot split a share of {fraction!r} off family {family[0].family!r} of {self.source}, which has "
+                    f"{len(family)} triplets; expected at least one in each part"
+                )
+            tuning += family[:size]
+            held_out += family[size:]
         return Bank(tuning, f"{self.source} (tuning)"), Bank(held_out, f"{self.source} (held out)")
 
-    def _decks(self, rng: random.Random) -> list[list[Triplet]]:
-        """The triplets of each family, shuffled; the families too, lest a small sample always favour the first."""
-        decks = []
+    def _shuffled_families(self, rng: random.Random) -> list[list[Triplet]]:
+        """Shuffle the triplets of each family, and the families, so that a small sample favours none."""
+        shuffled = []
         for family in rng.sample(self.families, len(self.families)):
-            deck = [triplet for triplet in self if triplet.family == family]
-            decks.append(rng.sample(deck, len(deck)))
-        return decks
+            triplets = [triplet for triplet in self if triplet.family == family]
+            shuffled.append(rng.sample(triplets, len(triplets)))
+        return shuffled
 
     @overload
     def __getitem__(self, index: int) -> Triplet: ...
@@ -227,7 +228,7 @@ def _parse(path: Traversable | Path) -> dict[str, Any]:
 
 
 def _read(path: Traversable | Path, family: str) -> list[Triplet]:
-    """Read a bank file; every judge is built once, so that a broken one is found before anything is played."""
+    """Read a bank file. Every judge is built once, so that a wrong one is found before anything is played."""
     table = _parse(path)
     shared = {"family": family} | {key: table.pop(key) for key in ("family", "every_reply") if key in table}
     entries = table.pop("triplets", [])

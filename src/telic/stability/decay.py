@@ -16,8 +16,8 @@ from telic.statistics import Interval, bootstrap_mean, bootstrap_ratio, correlat
 __all__ = ["Correlation", "Decay", "attention_decay", "correlate"]
 
 Floats = npt.NDArray[np.float64]
-Where = Literal["trunk", "probes"]
-Side = tuple[int, str]
+ReadingPlace = Literal["trunk", "probes"]
+SideKey = tuple[int, str]
 """Number of the dialogue, role."""
 ByRound = dict[int, float]
 
@@ -30,8 +30,8 @@ class Decay(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: str
-    where: Where
-    """Read while the role spoke in the dialogue (`trunk`), or while it answered probes."""
+    where: ReadingPlace
+    """Where it was read: while the role spoke in the dialogue (`trunk`), or while it answered probes."""
     rounds: list[int]
     layers: list[list[float | None]]
     """Mass by round (rows) and layer (columns): mean over dialogues."""
@@ -40,30 +40,30 @@ class Decay(BaseModel):
     relative: list[Interval]
     """Mass relative to that of the first round, over the dialogues that have both."""
     missing: int = 0
-    """Readings left out: not a list of numbers, or of another number of layers than most."""
+    """Readings left out: not a list of numbers, or with another number of layers than most."""
 
     @property
     def title(self) -> str:
-        """Whose attention, and where it was read."""
+        """The role, and where its attention was read."""
         return f"{self.role}, {'in the dialogue' if self.where == 'trunk' else 'on probes'}"
 
 
 class Correlation(BaseModel):
-    """Does stability fall where attention falls? Pearson's correlation of the two."""
+    """Pearson's correlation of attention with stability: does one fall where the other falls?"""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    where: Where
+    where: ReadingPlace
     """Where attention was read."""
     between: Interval
     """Over dialogues: relative change of attention, first to last round, with change of stability."""
     within: Interval
-    """Over rounds, each side centred on its own mean; dialogues are resampled. Whatever else changes with the rounds
-    counts too: it shows that the two move together, not that one causes the other."""
+    """Over rounds, each side centred on its own mean; dialogues are resampled. Anything else that changes over the
+    rounds contributes too, so that it does not show that one causes the other."""
 
 
-class _Series:
-    """The readings of one role in one place: dialogue, round, layers."""
+class _RoleReadings:
+    """The readings of one role, in the dialogue or on probes, by dialogue and round."""
 
     def __init__(self) -> None:
         self.readings: defaultdict[int, defaultdict[int, list[Floats]]] = defaultdict(lambda: defaultdict(list))
@@ -77,7 +77,12 @@ class _Series:
             self.readings[dialogue][round_].append(vector)
 
     def average(self) -> tuple[dict[int, dict[int, Floats]], int]:
-        """By round and dialogue: the mean reading; and how many had another number of layers than most."""
+        """Average the readings of each round and dialogue.
+
+        Returns:
+            The means `[layers]` by round and dialogue, and the number of readings left out because they have another
+            number of layers than most.
+        """
         lengths = Counter(
             len(vector) for rounds in self.readings.values() for found in rounds.values() for vector in found
         )
@@ -94,10 +99,10 @@ class _Series:
 
 
 def attention_decay(episodes: Sequence[Episode], *, resamples: int, seed: int) -> list[Decay]:
-    """The decay of every role, in the dialogue and on probes, as far as attention was read."""
+    """Compute the decay of every role, in the dialogue and on probes, as far as attention was read."""
     decays = []
-    for (where, role), series in _read(episodes).items():
-        by_round, odd = series.average()
+    for (where, role), series in _collect_readings(episodes).items():
+        by_round, left_out = series.average()
         if not by_round:
             continue
         masses = [{dialogue: _over_layers(vector) for dialogue, vector in now.items()} for now in by_round.values()]
@@ -108,7 +113,7 @@ def attention_decay(episodes: Sequence[Episode], *, resamples: int, seed: int) -
             layers=[_layer_means(list(now.values())) for now in by_round.values()],
             mass=[bootstrap_mean(list(now.values()), resamples=resamples, seed=seed, bounds=(0, 1)) for now in masses],
             relative=[_relative(now, masses[0], resamples, seed) for now in masses],
-            missing=series.missing + odd,
+            missing=series.missing + left_out,
         )
         decays.append(decay)
     return sorted(decays, key=lambda decay: (decay.where != "trunk", decay.role))
@@ -125,15 +130,15 @@ def _relative(now: dict[int, float], first: dict[int, float], resamples: int, se
 
 
 def correlate(
-    episodes: Sequence[Episode], stability: Mapping[Side, ByRound], *, resamples: int, seed: int
+    episodes: Sequence[Episode], stability: Mapping[SideKey, ByRound], *, resamples: int, seed: int
 ) -> Correlation | None:
-    """Correlate attention with `stability`, each side's mean score by round; None where attention is unknown.
+    """Correlate attention with `stability`, each side's mean score by round; None if attention was not read.
 
     Attention on probes is preferred to that in the dialogue: it was read at the very answers that were scored.
     """
-    series = _read(episodes)
-    where: Where = "probes" if any(place == "probes" for place, _ in series) else "trunk"
-    attention: defaultdict[Side, ByRound] = defaultdict(dict)
+    series = _collect_readings(episodes)
+    where: ReadingPlace = "probes" if any(place == "probes" for place, _ in series) else "trunk"
+    attention: defaultdict[SideKey, ByRound] = defaultdict(dict)
     for (place, role), found in series.items():
         if place == where:
             for round_, by_dialogue in found.average()[0].items():
@@ -149,7 +154,7 @@ def correlate(
 
 
 def _between(
-    attention: Mapping[Side, ByRound], stability: Mapping[Side, ByRound], *, resamples: int, seed: int
+    attention: Mapping[SideKey, ByRound], stability: Mapping[SideKey, ByRound], *, resamples: int, seed: int
 ) -> Interval:
     changes: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
     for side, masses in attention.items():
@@ -166,7 +171,7 @@ def _between(
 
 
 def _within(
-    attention: Mapping[Side, ByRound], stability: Mapping[Side, ByRound], *, resamples: int, seed: int
+    attention: Mapping[SideKey, ByRound], stability: Mapping[SideKey, ByRound], *, resamples: int, seed: int
 ) -> Interval:
     x, y, sides = [], [], []
     for side, masses in attention.items():
@@ -180,8 +185,9 @@ def _within(
     return correlation(x, y, dialogues, within=sides, resamples=resamples, seed=seed)
 
 
-def _read(episodes: Sequence[Episode]) -> dict[tuple[Where, str], _Series]:
-    series: defaultdict[tuple[Where, str], _Series] = defaultdict(_Series)
+def _collect_readings(episodes: Sequence[Episode]) -> dict[tuple[ReadingPlace, str], _RoleReadings]:
+    """Collect the readings of every role, in the dialogue and on probes."""
+    series: defaultdict[tuple[ReadingPlace, str], _RoleReadings] = defaultdict(_RoleReadings)
     for dialogue, episode in enumerate(episodes):
         for turn in episode.turns:
             if READING in turn.readings:
@@ -194,7 +200,7 @@ def _read(episodes: Sequence[Episode]) -> dict[tuple[Where, str], _Series]:
 
 
 def _vector(reading: Any) -> Floats | None:
-    """A reading as an array, NaN where a layer has none; None if it is not a list with a number in it."""
+    """Convert a reading to `[layers]`, NaN where a layer has none; None if it is not a list with a number in it."""
     if not isinstance(reading, list | tuple):
         return None
     if any(not (value is None or isinstance(value, int | float)) for value in reading):

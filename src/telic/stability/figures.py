@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from telic.reports import COLORS, INK, MUTED, figure, style_axes
-from telic.stability.analysis import Point
+from telic.stability.curves import CurvePoint
 from telic.stability.decay import Decay
 
 __all__ = ["attention_figure", "curve_figure", "families_figure", "heat_figure"]
@@ -20,7 +20,7 @@ AttentionPart = Literal["mass", "relative"]
 WIDTH = 5.2  # inches: its text stays readable on a phone
 
 
-def curve_figure(curve: Sequence[Point], title: str = "") -> Figure:
+def curve_figure(curve: Sequence[CurvePoint], title: str = "") -> Figure:
     """Stability against rounds with its 95 % band, and the tokens seen along the top."""
     drawn = figure(WIDTH, 3.1)
     axes = drawn.add_subplot()
@@ -43,7 +43,7 @@ def curve_figure(curve: Sequence[Point], title: str = "") -> Figure:
     return drawn
 
 
-def families_figure(families: Mapping[str, Sequence[Point]], columns: int = 3) -> Figure:
+def families_figure(families: Mapping[str, Sequence[CurvePoint]], columns: int = 3) -> Figure:
     """The curve of each family as small multiples on the same scales."""
     columns = min(columns, max(1, len(families)))
     rows = -(-max(1, len(families)) // columns)
@@ -113,7 +113,7 @@ def heat_figure(decay: Decay) -> Figure:
     return drawn
 
 
-def _curve(axes: Axes, curve: Sequence[Point], color: str = COLORS[0]) -> None:
+def _curve(axes: Axes, curve: Sequence[CurvePoint], color: str = COLORS[0]) -> None:
     rounds = [point.round for point in curve]
     _band(
         axes,

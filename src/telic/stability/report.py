@@ -9,14 +9,17 @@ from typing import Any
 from telic.episodes import Branch, Episode
 from telic.reports import Html, details, element, figure_svg, page, save_png, section, table, tiles
 from telic.reports.parts import config_section, interval, number, p_value, sentence
-from telic.stability.analysis import Point, Stability, score_by_round
+from telic.stability.analysis import Stability
+from telic.stability.curves import CurvePoint
 from telic.stability.figures import attention_figure, curve_figure, families_figure, heat_figure
-from telic.stability.spoken import Spoken, spoken
+from telic.stability.scores import score_by_round
+from telic.stability.utterances import UtteranceStability, analyse_utterances
 from telic.statistics import Interval
 
 __all__ = ["write_report"]
 
-HARDLY_FOLLOWED = 0.5  # below this stability at round 0, the curve has little room to fall
+HARDLY_FOLLOWED = 0.5
+"""Stability at round 0 below which the curve has little room to fall."""
 
 
 def write_report(folder: Path, stability: Stability, episodes: Iterable[Episode], config: Mapping[str, Any]) -> Path:
@@ -26,8 +29,8 @@ def write_report(folder: Path, stability: Stability, episodes: Iterable[Episode]
         folder: the run's folder; it must exist.
         stability: what `analyse` returned.
         episodes: those that were analysed; a few are shown.
-        config: the resolved configuration of the run, as plain data. `name` titles the page; `versions` are those
-            that the run recorded (without them, those of now are shown).
+        config: the resolved configuration of the run, as plain data. `name` titles the page; `versions` are the
+            versions that the run recorded, by default the installed ones.
 
     Returns:
         The path of the page.
@@ -36,7 +39,7 @@ def write_report(folder: Path, stability: Stability, episodes: Iterable[Episode]
     sections = [
         _overview(stability),
         _curve_section(stability),
-        _spoken_section(spoken(shown, resamples=stability.resamples, seed=stability.seed)),
+        _utterances_section(analyse_utterances(shown, resamples=stability.resamples, seed=stability.seed)),
         _families_section(stability),
         _followed_section(stability),
         _attention_section(stability),
@@ -66,13 +69,13 @@ def _overview(stability: Stability) -> Html:
 
 
 def _caveats(stability: Stability) -> list[str]:
-    """What a reader of the headline should know."""
+    """List the caveats to the headline."""
     notes = []
     start = stability.curve[0] if stability.curve else None
     if start is not None and start.stability is not None and start.stability < HARDLY_FOLLOWED:
         notes.append(
-            f"The instructions are hardly followed at the start ({start.stability:.2f}). What is not followed "
-            "cannot drift: read the curve over the followed probes."
+            f"The instructions are hardly followed at the start ({start.stability:.2f}). An instruction that is not "
+            "followed cannot drift: read the curve over the followed probes."
         )
     sizes = [point.n for point in stability.curve]
     if sizes and min(sizes) < max(sizes):
@@ -106,7 +109,7 @@ def _curve_section(stability: Stability) -> Html:
     )
 
 
-def _curve_table(curve: Sequence[Point]) -> Html:
+def _curve_table(curve: Sequence[CurvePoint]) -> Html:
     header = ("round", "stability", "95 % interval", "n", "answers", "missing", "tokens")
     rows = [
         (
@@ -140,14 +143,14 @@ def _drop_table(stability: Stability) -> Html:
     return element("div", table(header, rows), class_="numbers")
 
 
-def _spoken_section(found: Spoken | None) -> Html:
+def _utterances_section(found: UtteranceStability | None) -> Html:
     if found is None:
         return Html("")
     svg = figure_svg(
-        curve_figure(found.curve), "Share of utterances that keep what binds every reply, with a 95 % band"
+        curve_figure(found.curve), "Share of utterances that follow what binds every reply, with a 95 % band"
     )
     text = (
-        "Probes ask what the model still knows; this is what it does unasked. Where an instruction binds every reply, "
+        "Probes show what the model still knows, utterances what it does unasked. If an instruction binds every reply, "
         f"the utterances of the dialogue are judged as well: {found}; p = {p_value(found.p)}."
     )
     return section(
@@ -169,7 +172,7 @@ def _families_section(stability: Stability) -> Html:
 
 
 def _followed_section(stability: Stability) -> Html:
-    title = "Only what was followed at round 0"
+    title = "Probes followed at round 0"
     followed = stability.followed
     if followed is None:
         return section(title, element("p", sentence(stability.reasons["followed"])))
@@ -179,8 +182,8 @@ def _followed_section(stability: Stability) -> Html:
         else f"significant drift from round {followed.drift_round}"
     )
     text = (
-        f"{followed.chosen} of {followed.candidates} probes were followed before the dialogue: {drift}. Chosen "
-        f"on other answers than those plotted, since a choice by the plotted ones would look like drift "
+        f"{followed.chosen} of {followed.candidates} probes were followed before the dialogue: {drift}. They were "
+        f"chosen by other answers than those plotted, because a choice by the plotted ones would look like drift "
         f"({followed.method})."
     )
     svg = figure_svg(curve_figure(followed.curve), "Stability of the probes followed at round 0")
@@ -231,7 +234,7 @@ def _correlation(stability: Stability) -> Html:
     return element(
         "div",
         table(("", "r, 95 % interval", "dialogues"), rows, f"Correlation of attention (read {place}) with stability"),
-        element("p", "Over rounds, whatever else changes as a dialogue goes on counts too.", class_="note"),
+        element("p", "Over rounds, anything else that changes as a dialogue goes on contributes too.", class_="note"),
     )
 
 
@@ -255,7 +258,7 @@ def _transcripts_section(episodes: Sequence[Episode]) -> Html:
 
 
 def _transcript(episode: Episode) -> Html:
-    """The dialogue at the left, at each round what was asked aside at the right."""
+    """Show the dialogue at the left, and the probes of each round at the right."""
     systems = [
         element("p", element("span", f"{role} ", class_="speaker"), str(who.get("system", "")), class_="text")
         for role, who in episode.roles.items()
@@ -309,7 +312,7 @@ def _missing_section(stability: Stability) -> Html:
     return section(title, table(("what", "count"), rows), *reasons)
 
 
-def _ends(curve: Sequence[Point]) -> str:
+def _ends(curve: Sequence[CurvePoint]) -> str:
     sizes = sorted({point.n for point in curve})
     n = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
     ends = ", ".join(f"{number(point.stability)} at round {point.round}" for point in (curve[0], curve[-1]))
@@ -320,5 +323,5 @@ def _range(low: float | None, high: float | None, *, sign: bool = False) -> str:
     return "–" if low is None or high is None else f"{number(low, sign=sign)} to {number(high, sign=sign)}"
 
 
-def _point(point: Point) -> str:
+def _point(point: CurvePoint) -> str:
     return interval(Interval(point.stability, point.low, point.high, point.n))

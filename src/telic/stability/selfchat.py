@@ -2,7 +2,7 @@
 
 Side a opens with a topic opener; then b1, a2, b2, ... Right after each of its utterances a side is asked its probes
 on a fork of its session: the trunk goes on without them, and the fork costs only the probe's own tokens. Every
-dialogue submits its next request as soon as a reply is there, so the engine's batch stays full.
+dialogue makes its next requests as soon as a reply is there, so the engine's batch stays full.
 
 Rules judge an answer at once. A judge that asks a model must not do so in the middle of another model's batch (or of
 an event loop), so that dialogues with such a judge are played in waves, and judged between them.
@@ -10,182 +10,92 @@ an event loop), so that dialogues with such a judge are played in waves, and jud
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from telic.agents.player import seed_of
 from telic.episodes import Answer, Branch, Episode, Turn
-from telic.errors import ConfigError, TelicError
-from telic.judges import Judge, Score
-from telic.judges.base import judge_all
-from telic.models import Control, Model, Reply, Request, Sampling, Session
+from telic.models import Model, Reply, Session
+from telic.models.capabilities import HasTemplate
+from telic.rollouts.driver import ModelRequest, RequestGenerator, drive
+from telic.stability.judging import DeferredAnswer, judge_answers, judge_deferred
+from telic.stability.plan import DialoguePlan, JudgedProbe, SelfChatProtocol
 
-__all__ = ["Plan", "Probe", "Protocol", "Side", "judges_that_ask", "play"]
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A question asked aside, and who judges the answer.
-
-    Raises:
-        ConfigError: every reply is to be judged, and the judge asks a model.
-    """
-
-    name: str
-    family: str
-    ask: str
-    judge: Judge
-    every_reply: bool = False
-    """Whether the utterances of the dialogue are judged too; by rule, as they are said."""
-
-    def __post_init__(self) -> None:
-        if self.every_reply and judges_that_ask(self.judge):
-            raise ConfigError(
-                f"probe {self.name!r}: every_reply needs a judge by rule, since every utterance is judged as it is "
-                "said; this one asks a model"
-            )
+__all__ = ["play_dialogues"]
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two who talk."""
-
-    name: str
-    system: str
-    probes: tuple[Probe, ...] = ()
-    family: str = "own"
-    controls: tuple[Control, ...] = ()
-    utterance: Sampling | None = None
-    """How its utterances are drawn; None for the protocol's way."""
-    answer: Sampling | None = None
-    """How its answers to probes are drawn; None for the protocol's way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One dialogue to be played."""
-
-    id: str
-    seed: int
-    a: Side
-    b: Side
-    opener: str
-
-
-@dataclass(frozen=True, slots=True)
-class Protocol:
-    """How dialogues are played and probed."""
-
-    rounds: int
-    samples: int
-    utterance: Sampling
-    answer: Sampling
-    readings: frozenset[str] = frozenset()
-    probe_every: int = 1
-    """Probes are asked in the multiples of this, and in the last round."""
-    concurrency: int = 32
-    """Dialogues under way at once: enough to keep a batch full, few enough for their caches to fit in memory."""
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A branch under way."""
-
-    branch: Branch
-    probe: Probe
-    answers: list[Answer | None] = field(default_factory=list)
-    later: bool = False
-    """Whether its judge asks a model, which waits until the dialogues are played."""
-
-
-Reaction = Callable[[Reply], Iterable["Task"]]
-Task = tuple[Request, Reaction]
-
-
-def play(
+def play_dialogues(
     model: Model,
-    plans: Sequence[Plan],
-    protocol: Protocol,
+    plans: Sequence[DialoguePlan],
+    protocol: SelfChatProtocol,
     on_episode: Callable[[Episode], None],
     on_reply: Callable[[Reply], None] | None = None,
 ) -> None:
     """Play dialogues, `protocol.concurrency` of them at once.
 
-    A dialogue that fails or outgrows the model's context ends there: its episode has what was played, says why in
-    `error`, and does not take the others with it.
+    A dialogue that fails or outgrows the model's context ends there: its episode has what was played, and the failure.
+    The others go on.
 
     Args:
         model: plays both sides.
         plans: the dialogues.
         protocol: how they are played.
-        on_episode: gets each dialogue as it ends (with a judge that asks a model: as its wave ends).
-        on_reply: hears of every reply, but not of those of a judge's model.
+        on_episode: called with each dialogue as it ends (with a judge that asks a model: as its wave ends).
+        on_reply: called with every reply, except those of a judge's model.
     """
-    size = len(plans)
-    if any(judges_that_ask(probe.judge) for plan in plans for side in (plan.a, plan.b) for probe in side.probes):
-        size = protocol.concurrency
+    size = protocol.concurrency if any(map(_asks_judge_model, plans)) else len(plans)
     for start in range(0, len(plans), max(size, 1)):
         _play_wave(model, plans[start : start + size], protocol, on_episode, on_reply)
 
 
 def _play_wave(
     model: Model,
-    plans: Sequence[Plan],
-    protocol: Protocol,
+    plans: Sequence[DialoguePlan],
+    protocol: SelfChatProtocol,
     on_episode: Callable[[Episode], None],
     on_reply: Callable[[Reply], None] | None,
 ) -> None:
-    waiting = iter(plans)
-    reactions: list[Reaction] = []
-    unjudged: list[_Dialogue] = []
+    held_back = {plan.id for plan in plans if _asks_judge_model(plan)}
+    unjudged: list[Episode] = []
+    deferred: list[DeferredAnswer] = []
 
-    def ended(dialogue: _Dialogue) -> list[Task]:
-        if any(asked.later for asked in dialogue.asked):
-            unjudged.append(dialogue)
+    def ended(episode: Episode) -> None:
+        if episode.id in held_back:
+            unjudged.append(episode)
         else:
-            on_episode(dialogue.record())
-        return begin()
+            on_episode(episode)
 
-    def begin() -> list[Task]:
-        """Start the next dialogue, if there is one."""
-        plan = next(waiting, None)
-        return [] if plan is None else _Dialogue(model, plan, protocol, ended).start()
-
-    def enlist(tasks: Iterable[Task]) -> list[Request]:
-        requests = []
-        for request, reaction in tasks:
-            requests.append(request)
-            reactions.append(reaction)
-        return requests
-
-    def react(index: int, reply: Reply) -> list[Request]:
-        if on_reply is not None:
-            on_reply(reply)
-        return enlist(reactions[index](reply))
-
-    model.generate(enlist(task for _ in range(protocol.concurrency) for task in begin()), react)
-    _judge_later([asked for dialogue in unjudged for asked in dialogue.asked if asked.later])
-    for dialogue in unjudged:
-        on_episode(dialogue.record())
+    drive(
+        (_SelfChat(model, plan, protocol, deferred).play() for plan in plans),
+        [model],
+        concurrency=protocol.concurrency,
+        on_episode=ended,
+        on_reply=on_reply,
+    )
+    judge_deferred(deferred)
+    for episode in unjudged:
+        on_episode(episode)
 
 
-class _Dialogue:
-    """One dialogue: a state machine over replies."""
+def _asks_judge_model(plan: DialoguePlan) -> bool:
+    """Whether a model judges some of the dialogue's answers."""
+    return any(probe.asks_model for side in (plan.a, plan.b) for probe in side.probes)
+
+
+class _SelfChat:
+    """One dialogue, as it is played."""
 
     def __init__(
-        self,
-        model: Model,
-        plan: Plan,
-        protocol: Protocol,
-        on_end: Callable[[_Dialogue], list[Task]],
+        self, model: Model, plan: DialoguePlan, protocol: SelfChatProtocol, deferred: list[DeferredAnswer]
     ) -> None:
-        self.plan, self.protocol, self.on_end = plan, protocol, on_end
+        self.model, self.plan, self.protocol, self.deferred = model, plan, protocol, deferred
         self.sides = {"a": plan.a, "b": plan.b}
         self.sessions = {role: model.session(side.system) for role, side in self.sides.items()}
-        self.fold_opener = not _opens(model)
-        self.under_way = 0
-        self.asked: list[_Asked] = []
+        self.fold_opener = not _lets_assistant_open(model)
+        self.unsent: list[ModelRequest] = []
+        self.unanswered: dict[ModelRequest, tuple[JudgedProbe, Branch, Answer]] = {}
+        """By a probe's request: what its reply is put into."""
         self.episode = Episode(
             id=plan.id,
             kind="selfchat",
@@ -197,60 +107,73 @@ class _Dialogue:
             metadata={"rounds": protocol.rounds},
         )
 
-    def start(self) -> list[Task]:
-        """Round 0: both sides are probed before anything is said; then the opener."""
-        tasks = [*self._probes("a", 0), *self._probes("b", 0)]
-        opener = self.plan.opener
-        self.episode.turns.append(Turn(role="a", round=1, text=opener, finish="given"))
+    def play(self) -> RequestGenerator[Episode]:
+        """Probe both sides before anything is said, let them talk, and wait for the last answers to probes."""
+        self._ask_probes("a", 0)
+        self._ask_probes("b", 0)
+        self.episode.turns.append(Turn(role="a", round=1, text=self.plan.opener, finish="given"))
         if self.protocol.rounds:
-            tasks += self._said("a", opener, 1)
-        return tasks or self.on_end(self)
-
-    def record(self) -> Episode:
-        """The episode, once all is said; what order the replies came in leaves no trace in it."""
-        for asked in sorted(self.asked, key=lambda asked: (asked.branch.round, asked.branch.role)):
-            asked.branch.answers = [answer for answer in asked.answers if answer is not None]
-            self.episode.branches.append(asked.branch)
+            yield from self._talk()
+        while self.unanswered:
+            self._add_answer(*(yield self._take_unsent()))
         return self.episode
 
-    def _said(self, role: str, text: str, round_: int) -> list[Task]:
-        """After an utterance: the speaker is probed, and the other side answers, or the dialogue is over."""
-        other = "b" if role == "a" else "a"
-        opening = role == "a" and round_ == 1
+    def _talk(self) -> RequestGenerator[None]:
+        """Let the sides speak in turn, and probe each after its utterance, until the last round or a failure."""
+        role, round_, text = "a", 1, self.plan.opener
+        while True:
+            other, next_round = ("b", round_) if role == "a" else ("a", round_ + 1)
+            self._exchange(role, round_, text)
+            going_on = next_round <= self.protocol.rounds
+            utterance = self._request_utterance(other, next_round) if going_on else None
+            self._ask_probes(role, round_)
+            if utterance is None:
+                return
+            reply = yield from self._wait_for(utterance)
+            role, round_, text = other, next_round, reply.text
+            if not self._add_utterance(role, round_, reply):
+                return
+
+    def _wait_for(self, utterance: ModelRequest) -> RequestGenerator[Reply]:
+        """Wait for an utterance; answers to probes may come before it."""
+        while True:
+            request, reply = yield self._take_unsent()
+            if request is utterance:
+                return reply
+            self._add_answer(request, reply)
+
+    def _take_unsent(self) -> list[ModelRequest]:
+        requests, self.unsent = self.unsent, []
+        return requests
+
+    def _exchange(self, role: str, round_: int, text: str) -> None:
+        """Put an utterance into the views of both sides."""
+        opening, answers_opener = (role, round_) == ("a", 1), (role, round_) == ("b", 1)
         if not (opening and self.fold_opener):
             self.sessions[role].assistant(text)
-        heard = text
-        if self.fold_opener and role == "b" and round_ == 1:
-            heard = self._after_opener(text)
-        tasks = self._trunk(other, heard, round_ + (role == "b"))
-        return [*tasks, *self._probes(role, round_)]
+        heard = self._after_opener(text) if answers_opener and self.fold_opener else text
+        self.sessions["b" if role == "a" else "a"].user(heard)
 
-    def _trunk(self, role: str, heard: str, round_: int) -> list[Task]:
-        session = self.sessions[role]
-        session.user(heard)
-        if round_ > self.protocol.rounds:
-            return []
-        request = session.request(
+    def _request_utterance(self, role: str, round_: int) -> ModelRequest:
+        request = self.sessions[role].request(
             controls=self.sides[role].controls,
             readings=tuple(self.protocol.readings),
             sampling=self.sides[role].utterance or self.protocol.utterance,
             seed=seed_of(self.plan.seed, role, round_),
         )
+        self.unsent.append(ModelRequest(self.model, request))
+        return self.unsent[-1]
 
-        def reaction(reply: Reply) -> list[Task]:
-            return self._replied(role, round_, reply)
-
-        return [self._task(request, reaction)]
-
-    def _replied(self, role: str, round_: int, reply: Reply) -> list[Task]:
+    def _add_utterance(self, role: str, round_: int, reply: Reply) -> bool:
+        """Record an utterance; return whether the dialogue goes on."""
         failed = reply.failure is not None
         if reply.failure is not None:
             # The first line is a reason that many episodes may share, the second says where it struck.
             where = f"side {role} in round {round_}, after {reply.prompt_tokens} tokens"
-            detail = "no room for a reply" if reply.failure.kind == "context_full" else _line(reply.failure.detail)
+            detail = "no room for a reply" if reply.failure.kind == "context_full" else _one_line(reply.failure.detail)
             self.episode.failure = replace(reply.failure, detail=f"{detail}\n{where}")
             if not reply.text:
-                return []
+                return False
         turn = Turn(
             role=role,
             round=round_,
@@ -262,133 +185,73 @@ class _Dialogue:
             scores={} if failed else self._scores(role, reply.text),
         )
         self.episode.turns.append(turn)
-        return [] if failed else self._said(role, reply.text, round_)
+        return not failed
 
     def _scores(self, role: str, text: str) -> dict[str, float]:
-        """How an utterance keeps what binds every reply; what cannot be decided is left out."""
-        found = {
-            probe.name: _guarded(probe.judge, [(text, "")])[0].value
+        """Score an utterance by the probes that judge every reply; missing scores are left out."""
+        scores = {
+            probe.name: judge_answers(probe.judge, [(text, "")])[0].value
             for probe in self.sides[role].probes
             if probe.every_reply
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in scores.items() if value is not None}
 
-    def _probes(self, role: str, round_: int) -> list[Task]:
+    def _ask_probes(self, role: str, round_: int) -> None:
         if round_ % self.protocol.probe_every and round_ != self.protocol.rounds:
-            return []
-        tasks = []
-        for probe in self.sides[role].probes:
+            return
+        side = self.sides[role]
+        for probe in side.probes:
             branch = Branch(
                 role=role, round=round_, probe=probe.name, family=probe.family, question=probe.ask,
                 prompt_tokens=0, answers=[],
             )  # fmt: skip
-            asked = _Asked(branch, probe, [None] * self.protocol.samples, bool(judges_that_ask(probe.judge)))
-            self.asked.append(asked)
+            self.episode.branches.append(branch)
             fork = self._fork_for(role, round_, probe.ask)
             for sample in range(self.protocol.samples):
-                tasks.append(self._task(*self._ask(fork, asked, role, sample)))
-        return tasks
+                request = fork.request(
+                    controls=side.controls,
+                    readings=tuple(self.protocol.readings),
+                    keep=False,
+                    sampling=side.answer or self.protocol.answer,
+                    seed=seed_of(self.plan.seed, role, round_, probe.name, sample),
+                )
+                # In its place already: the order in which replies come leaves no trace in the episode.
+                branch.answers.append(Answer(text="", finish="", score=None))
+                self.unsent.append(ModelRequest(self.model, request))
+                self.unanswered[self.unsent[-1]] = (probe, branch, branch.answers[-1])
 
     def _fork_for(self, role: str, round_: int, question: str) -> Session:
         fork = self.sessions[role].fork()
-        if role == "a" and round_ == 1 and self.fold_opener:
+        if (role, round_) == ("a", 1) and self.fold_opener:
             question = self._after_opener(question)
         return fork.user(question)
 
     def _after_opener(self, text: str) -> str:
-        """What side a hears next, where the template lets no assistant speak first: its own opener comes with it."""
+        """What side a reads next where the template lets no assistant speak first: its own opener comes with it."""
         return f'(You opened the conversation with: "{self.plan.opener}")\n\n{text}'
 
-    def _ask(self, fork: Session, asked: _Asked, role: str, sample: int) -> Task:
-        branch = asked.branch
-        request = fork.request(
-            controls=self.sides[role].controls,
-            readings=tuple(self.protocol.readings),
-            keep=False,
-            sampling=self.sides[role].answer or self.protocol.answer,
-            seed=seed_of(self.plan.seed, role, branch.round, branch.probe, sample),
-        )
-
-        def reaction(reply: Reply) -> list[Task]:
-            branch.prompt_tokens = max(branch.prompt_tokens, reply.prompt_tokens)
-            score = _judge(asked, reply)
-            asked.answers[sample] = Answer(
-                text=reply.text,
-                finish=reply.finish,
-                score=score.value,
-                reason=score.reason,
-                readings=_readings(reply),
-            )
-            return []
-
-        return request, reaction
-
-    def _task(self, request: Request, reaction: Reaction) -> Task:
-        """Count what is under way: the episode ends with the last of it."""
-        self.under_way += 1
-
-        def counted(reply: Reply) -> Iterable[Task]:
-            self.under_way -= 1
-            further = list(reaction(reply))
-            if not self.under_way:
-                further += self.on_end(self)
-            return further
-
-        return request, counted
-
-
-def _opens(model: Model) -> bool:
-    """Whether the model's template lets the assistant speak first. Of one that cannot be seen, nobody knows."""
-    template = getattr(model, "template", None)
-    return template is not None and bool(template.takes_assistant_first)
-
-
-def judges_that_ask(judge: Judge) -> list[Judge]:
-    """The judge, or those of the judges that it combines, that take many answers at once since they ask a model."""
-    parts = [*getattr(judge, "judges", ()), *([judge.inner] if hasattr(judge, "inner") else [])]
-    if parts:
-        return [asking for part in parts for asking in judges_that_ask(part)]
-    return [judge] if hasattr(judge, "judge_all") else []
-
-
-def _judge(asked: _Asked, reply: Reply) -> Score:
-    if reply.failure is not None and reply.failure.kind == "context_full":
-        return Score.missing("no room for an answer in the context")
-    if reply.failure is not None:
-        return Score.missing(f"the model failed: {_line(reply.failure.detail)}")
-    if asked.later:
-        return _LATER
-    return _guarded(asked.probe.judge, [(reply.text, asked.probe.ask)])[0]
-
-
-def _judge_later(waiting: Sequence[_Asked]) -> None:
-    """Ask each judge for all of its verdicts at once."""
-    by_judge: dict[int, list[tuple[_Asked, Answer]]] = {}
-    for asked in waiting:
-        for answer in asked.answers:
-            if answer is not None and answer.score is None and answer.reason == _LATER.reason:
-                by_judge.setdefault(id(asked.probe.judge), []).append((asked, answer))
-    for items in by_judge.values():
-        judge = items[0][0].probe.judge
-        scores = _guarded(judge, [(answer.text, asked.probe.ask) for asked, answer in items])
-        for (_, answer), score in zip(items, scores, strict=True):
+    def _add_answer(self, request: ModelRequest, reply: Reply) -> None:
+        """Judge an answer to a probe, or defer that, and record it."""
+        probe, branch, answer = self.unanswered.pop(request)
+        branch.prompt_tokens = max(branch.prompt_tokens, reply.prompt_tokens)
+        answer.text, answer.finish, answer.readings = reply.text, reply.finish, _readings(reply)
+        if reply.failure is not None and reply.failure.kind == "context_full":
+            answer.reason = "no room for an answer in the context"
+        elif reply.failure is not None:
+            answer.reason = f"the model failed: {_one_line(reply.failure.detail)}"
+        elif probe.asks_model:
+            self.deferred.append(DeferredAnswer(answer, probe.ask, probe.judge))
+        else:
+            [score] = judge_answers(probe.judge, [(reply.text, probe.ask)])
             answer.score, answer.reason = score.value, score.reason
 
 
-def _guarded(judge: Judge, items: Sequence[tuple[str, str]]) -> list[Score]:
-    """The judge's verdicts; a plug-in that raises has not decided, and a run is not lost for it."""
-    try:
-        return judge_all(judge, items)
-    except TelicError:  # such as a judge's model that cannot be loaded: no verdict will ever come
-        raise
-    except Exception as error:
-        return [Score.missing(f"the judge failed: {error!r}")] * len(items)
+def _lets_assistant_open(model: Model) -> bool:
+    """Whether the chat template lets the assistant speak first; False where the template is not known."""
+    return isinstance(model, HasTemplate) and model.template.takes_assistant_first
 
 
-_LATER = Score.missing("not judged yet")
-
-
-def _line(text: str | None) -> str:
+def _one_line(text: str) -> str:
     return " ".join((text or "no reason given").split())
 
 

@@ -1,7 +1,7 @@
-"""Drift in the dialogue itself: do the utterances keep an instruction that binds every reply?
+"""Drift in the dialogue itself: do the utterances follow an instruction that binds every reply?
 
-A probe shows what the model still knows when it is asked; what it does unasked may be gone long before. Where the
-instruction is one for every reply ("end with a star", "speak French"), the utterances can be judged as they are.
+A probe shows what the model still knows when it is asked. What it does unasked may be gone long before. Where the
+instruction is one for every reply ("end with a star", "speak French"), the utterances themselves can be judged.
 """
 
 from __future__ import annotations
@@ -12,31 +12,34 @@ from collections.abc import Iterable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from telic.episodes import Answer, Branch, Episode
-from telic.stability.analysis import Observation, Point, curve_of
+from telic.stability.curves import CurvePoint, curve_of
+from telic.stability.scores import Observation
 from telic.statistics import Interval, bootstrap_mean, mean, paired_difference
 
-__all__ = ["Spoken", "kept_by_id", "spoken"]
+__all__ = ["UtteranceStability", "analyse_utterances", "kept_by_id"]
 
 
-class Spoken(BaseModel):
-    """How far the utterances keep what binds every reply. Intervals are 95 % bootstrap intervals over dialogues."""
+class UtteranceStability(BaseModel):
+    """Share of utterances that follow what binds every reply, with 95 % bootstrap intervals over dialogues."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    curve: list[Point]
-    """By the number of the speaker's own utterance, from 1; an opener that was given is none."""
+    curve: list[CurvePoint]
+    """By the number of the speaker's own utterance, from 1; an opener that was given does not count."""
     kept: Interval
-    """Share of a dialogue's utterances that keep it."""
+    """Share of a dialogue's utterances that follow it."""
     fall: Interval
-    """The same in the second half of a dialogue less that in the first half, paired."""
+    """The share in the second half of a dialogue less that in the first half, paired."""
     p: float | None
     """Of the fall: sign-flip test."""
 
     def __str__(self) -> str:
-        return f"{self.kept} of the utterances keep it; second half less first {self.fall}, n = {self.kept.n}"
+        return f"{self.kept} of the utterances follow it; second half less first {self.fall}, n = {self.kept.n}"
 
 
-def spoken(episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0) -> Spoken | None:
+def analyse_utterances(
+    episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0
+) -> UtteranceStability | None:
     """Analyse the utterances of self-chats; None where none was judged.
 
     Args:
@@ -54,7 +57,7 @@ def spoken(episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0)
     fall = paired_difference(
         [halves[1][i] for i in both], [halves[0][i] for i in both], resamples=resamples, seed=seed, bounds=(-1, 1)
     )
-    return Spoken(
+    return UtteranceStability(
         curve=curve_of(observed, resamples, seed),
         kept=bootstrap_mean(list(_means(observed).values()), resamples=resamples, seed=seed, bounds=(0, 1)),
         fall=fall.difference,
@@ -63,27 +66,27 @@ def spoken(episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0)
 
 
 def kept_by_id(episodes: Sequence[Episode]) -> dict[str, float]:
-    """By id of the dialogue: the share of its utterances that keep what binds every reply."""
+    """Compute the share of each dialogue's utterances that follow what binds every reply, by the dialogue's id."""
     observed = [seen for number, episode in enumerate(episodes) for seen in _judged(number, episode)]
     return {episodes[number].id: share for number, share in _means(observed).items()}
 
 
 def _judged(number: int, episode: Episode) -> Iterable[Observation]:
-    """The judged utterances, in the form of answers to a probe."""
-    said: Counter[str] = Counter()
+    """Yield the judged utterances in the form of answers to a probe."""
+    spoken: Counter[str] = Counter()
     for turn in episode.turns:
-        said[turn.role] += turn.finish != "given"
+        spoken[turn.role] += turn.finish != "given"
         for probe, score in turn.scores.items():
             answer = Answer(text=turn.text, finish=turn.finish, score=score)
             family = str(episode.roles.get(turn.role, {}).get("family", ""))
             yield number, Branch(
-                role=turn.role, round=said[turn.role], probe=probe, family=family, question="",
+                role=turn.role, round=spoken[turn.role], probe=probe, family=family, question="",
                 prompt_tokens=turn.prompt_tokens, answers=[answer],
             )  # fmt: skip
 
 
 def _means(observed: Iterable[Observation]) -> dict[int, float]:
-    """By dialogue: the mean over its sides and probes of the mean over their utterances."""
+    """Average each dialogue over its sides and probes, each of these over its utterances."""
     found: defaultdict[int, defaultdict[tuple[str, str], list[float | None]]] = defaultdict(lambda: defaultdict(list))
     for number, branch in observed:
         found[number][branch.role, branch.probe].extend(answer.score for answer in branch.answers)

@@ -14,9 +14,9 @@ from telic.judges import build
 from telic.models import ScriptedModel
 from telic.purpose import Purpose
 from telic.stability import Bank, measure
+from telic.stability.plan import JudgedProbe
 from telic.stability.report import write_report
-from telic.stability.selfchat import Probe
-from telic.stability.spoken import kept_by_id, spoken
+from telic.stability.utterances import analyse_utterances, kept_by_id
 
 SAILOR = """
 name = "sailor"
@@ -71,17 +71,17 @@ def test_the_side_that_opens_counts_its_own_utterances() -> None:
         Turn(role="b", round=2, text="Ahoy", scores={"x": 0.5}),
     ]
     episode = Episode(id="one", kind="selfchat", seed=0, roles={"a": {}, "b": {}}, turns=turns)
-    found = spoken([episode], resamples=100)
+    found = analyse_utterances([episode], resamples=100)
     assert found is not None
     assert [(point.round, point.stability) for point in found.curve] == [(1, 0.5), (2, 0.5)]
     assert kept_by_id([episode]) == {"one": pytest.approx((0.75 + 0.0) / 2)}
-    assert spoken([episode.model_copy(update={"turns": turns[:1]})]) is None
+    assert analyse_utterances([episode.model_copy(update={"turns": turns[:1]})]) is None
 
 
 def test_a_judge_that_asks_a_model_cannot_judge_every_utterance() -> None:
     judge = build({"model": "fake", "rubric": "Is it polite?"})
     with pytest.raises(ConfigError, match="every_reply needs a judge by rule"):
-        Probe("polite", "own", "How are you?", judge, every_reply=True)
+        JudgedProbe("polite", "own", "How are you?", judge, every_reply=True)
 
 
 def test_instructions_of_the_bank_that_bind_every_reply() -> None:

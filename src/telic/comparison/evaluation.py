@@ -1,0 +1,133 @@
+"""Evaluating the arms of a comparison: which strength of a control to take, and which control is best."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from telic.comparison.arms import BASELINE, Arm, compare, of_arm
+from telic.comparison.config import ComparisonConfig
+from telic.comparison.costs import Costs
+from telic.comparison.results import ArmDifference, ArmResult, TuningTrial
+from telic.comparison.stages import BANK, HELD_OUT, TUNING
+from telic.episodes import Episode
+from telic.stability.analysis import analyse
+from telic.stability.utterances import analyse_utterances, kept_by_id
+from telic.statistics import holm
+
+__all__ = ["evaluate_arms", "evaluate_trials", "tuned_arms"]
+
+
+def tuned_arms(arms: Sequence[Arm]) -> list[Arm]:
+    """Select the arms that play tuning dialogues: the baseline, and the controls that have several strengths."""
+    count = Counter(arm.controls[0].name for arm in arms[1:])
+    return [arms[0], *(arm for arm in arms[1:] if count[arm.controls[0].name] > 1)]
+
+
+def evaluate_trials(
+    episodes: Sequence[Episode], arms: Sequence[Arm], costs: Costs, config: ComparisonConfig
+) -> list[TuningTrial]:
+    """Evaluate every strength on the tuning part, and choose the most stable affordable one of each control.
+
+    Args:
+        episodes: those of the run so far.
+        arms: the baseline, then every control at every strength.
+        costs: measures what is not known yet.
+        config: settings.
+    """
+    tuned = tuned_arms(arms)
+    trials = []
+    for arm in arms[1:]:
+        control = arm.controls[0]
+        cost, recall = costs.of(arm, tuning=True), costs.recall(arm, tuning=True)
+        area = analyse(of_arm(episodes, TUNING, arm), resamples=100).area.value if arm in tuned else None
+        gain = ArmDifference.of(compare(episodes, TUNING, arm, arms[0], resamples=config.resamples))
+        # A model that gives no likelihoods cannot be asked what a control costs it; the report says so.
+        affordable = all(found.loss is None or found.loss <= config.budget for found in (cost, recall))
+        trials.append(
+            TuningTrial(
+                name=arm.name, kind=control.name, spec=control.spec(), area=area, gain=gain, cost=cost,
+                affordable=affordable, chosen=False, recall=recall,
+            )
+        )  # fmt: skip
+    return _choose(trials, {arm.name for arm in tuned})
+
+
+def _choose(trials: Sequence[TuningTrial], tuned: set[str]) -> list[TuningTrial]:
+    best: dict[str, TuningTrial] = {}
+    for trial in trials:
+        rival = best.get(trial.kind)
+        failed = trial.area is None and trial.name in tuned
+        if trial.affordable and not failed and (rival is None or _area(trial) > _area(rival)):
+            best[trial.kind] = trial
+    return [trial.model_copy(update={"chosen": best.get(trial.kind) is trial}) for trial in trials]
+
+
+def _area(trial: TuningTrial) -> float:
+    return -1.0 if trial.area is None else trial.area
+
+
+def evaluate_arms(
+    episodes: Sequence[Episode], arms: Sequence[Arm], costs: Costs, config: ComparisonConfig
+) -> tuple[list[ArmResult], dict[str, ArmDifference]]:
+    """Evaluate the chosen controls on held-out dialogues.
+
+    Args:
+        episodes: those of the run so far.
+        arms: the baseline, then the chosen controls.
+        costs: measures what is not known yet.
+        config: settings.
+
+    Returns:
+        The baseline, then the controls from most to least stable; and the lead of the first over each other control.
+    """
+    gains = [compare(episodes, HELD_OUT, arm, arms[0], resamples=config.resamples) for arm in arms[1:]]
+    adjusted = holm([gain.p for gain in gains])
+    results = {
+        arm.name: _evaluate(episodes, arm, arms[0], ArmDifference.of(gain, p), costs, config)
+        for arm, gain, p in zip(arms[1:], gains, adjusted, strict=True)
+    }
+    ranked = sorted(arms[1:], key=lambda arm: _gain(results[arm.name]), reverse=True)
+    versus = {
+        other.name: ArmDifference.of(compare(episodes, HELD_OUT, ranked[0], other, resamples=config.resamples))
+        for other in ranked[1:]
+    }
+    baseline = _evaluate(episodes, arms[0], arms[0], None, costs, config)
+    return [baseline, *(results[arm.name] for arm in ranked)], versus
+
+
+def _gain(result: ArmResult) -> float:
+    return -1.0 if result.gain is None or result.gain.value is None else result.gain.value
+
+
+def _evaluate(
+    episodes: Sequence[Episode],
+    arm: Arm,
+    baseline: Arm,
+    gain: ArmDifference | None,
+    costs: Costs,
+    config: ComparisonConfig,
+) -> ArmResult:
+    control = arm.controls[0] if arm.controls else None  # None for the baseline
+    held_out, general = of_arm(episodes, HELD_OUT, arm), of_arm(episodes, BANK, arm)
+    spoken = analyse_utterances(held_out, resamples=config.resamples)
+    bank_gain = spoken_gain = None
+    if control and general:
+        bank_gain = ArmDifference.of(compare(episodes, BANK, arm, baseline, resamples=config.resamples))
+    if control and spoken is not None:
+        paired = compare(episodes, HELD_OUT, arm, baseline, by=kept_by_id, resamples=config.resamples)
+        spoken_gain = ArmDifference.of(paired) if paired.difference.n else None
+    return ArmResult(
+        name=arm.name,
+        kind=control.name if control else BASELINE,
+        spec=control.spec() if control else None,
+        stability=analyse(held_out, resamples=config.resamples),
+        gain=gain,
+        bank=analyse(general, resamples=config.resamples) if general else None,
+        bank_gain=bank_gain,
+        cost=costs.of(arm, tuning=False) if control else None,
+        recall=costs.recall(arm, tuning=False) if control else None,
+        spoken=spoken,
+        spoken_gain=spoken_gain,
+        language=costs.language(arm) if control else None,
+    )

@@ -1,0 +1,191 @@
+"""Plans of self-chats: who talks to whom about what, with which probes, seeds and sampling."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from telic.agents.agent import controls_of
+from telic.errors import ConfigError
+from telic.judges import Judge, build
+from telic.models import Control, Model, Sampling
+from telic.purpose import Purpose
+from telic.stability.bank import Bank, Triplet, openers
+from telic.stability.config import MeasureConfig
+from telic.stability.judging import model_judges
+
+__all__ = [
+    "DialoguePlan",
+    "JudgedProbe",
+    "SelfChatProtocol",
+    "Side",
+    "plan_dialogues",
+    "protocol_of",
+    "replies_to_come",
+]
+
+DEFAULT_SAMPLING = {"temperature": 1.0, "top_p": 0.9, "max_new_tokens": 100}
+"""How utterances are sampled unless the settings or the purpose say otherwise (as in the paper, but shorter)."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedProbe:
+    """A question asked on a branch, and the judge of its answer.
+
+    Raises:
+        ConfigError: every reply is to be judged, and the judge asks a model.
+    """
+
+    name: str
+    family: str
+    ask: str
+    judge: Judge
+    every_reply: bool = False
+    """Whether the utterances of the dialogue are judged too."""
+
+    def __post_init__(self) -> None:
+        if self.every_reply and self.asks_model:
+            raise ConfigError(
+                f"probe {self.name!r}: every_reply needs a judge by rule, because each utterance is judged at once; "
+                "this judge asks a model"
+            )
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether the judge asks a model, so that answers are judged after the dialogues."""
+        return bool(model_judges(self.judge))
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two sides of a dialogue."""
+
+    name: str
+    system: str
+    probes: tuple[JudgedProbe, ...] = ()
+    family: str = "own"
+    controls: tuple[Control, ...] = ()
+    utterance: Sampling | None = None
+    """How its utterances are sampled, if not as in the protocol."""
+    answer: Sampling | None = None
+    """How its answers to probes are sampled, if not as in the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialoguePlan:
+    """One dialogue to be played."""
+
+    id: str
+    seed: int
+    a: Side
+    b: Side
+    opener: str
+
+
+@dataclass(frozen=True, slots=True)
+class SelfChatProtocol:
+    """How dialogues are played and probed."""
+
+    rounds: int
+    samples: int
+    """Answers to each probe."""
+    utterance: Sampling
+    answer: Sampling
+    readings: frozenset[str] = frozenset()
+    probe_every: int = 1
+    """Probes are asked in round 0, in every round that is a multiple of this, and in the last."""
+    concurrency: int = 32
+    """Dialogues that are played at once: enough to keep a batch full, few enough for their caches to fit in memory."""
+
+
+def plan_dialogues(
+    purpose: Purpose | Bank,
+    partner: Purpose | None,
+    config: MeasureConfig,
+    controls: Sequence[Control] | None = None,
+) -> list[DialoguePlan]:
+    """Plan who talks to whom about what, with which seeds. The plans depend on the configuration only.
+
+    Raises:
+        ConfigError: the purpose has no probes, or a judge or a control is wrong.
+    """
+    draw = random.Random(config.seed)
+    topics = purpose.openers if isinstance(purpose, Purpose) and purpose.openers else openers()
+    order = [topic for _ in range(-(-config.dialogues // len(topics))) for topic in draw.sample(topics, len(topics))]
+    if isinstance(purpose, Bank):
+        pairs = [
+            (_triplet_side(a, config, controls or ()), _triplet_side(b, config, controls or ()))
+            for a, b in purpose.pairs(config.dialogues, config.seed)
+        ]
+    else:
+        if not purpose.probes:
+            raise ConfigError(
+                f"purpose {purpose.name!r} has no [[probes]], so there is nothing to measure. Add at least one "
+                '(ask = "...", judge = { contains = "..." }), or measure the bank'
+            )
+        side = _purpose_side(purpose, config, controls)
+        pairs = [(other, side) for other in _partners(purpose, partner, config)]
+    return [
+        DialoguePlan(f"{number:04d}", draw.getrandbits(48), a, b, order[number]) for number, (a, b) in enumerate(pairs)
+    ]
+
+
+def replies_to_come(plans: Sequence[DialoguePlan], config: MeasureConfig) -> int:
+    """Count the replies of a whole measurement in which no dialogue ends early."""
+    trunk = max(0, 2 * config.rounds - 1)
+    probes = sum(len(side.probes) for plan in plans for side in (plan.a, plan.b))
+    return len(plans) * trunk + probes * (config.rounds + 1) * config.samples
+
+
+def protocol_of(model: Model, config: MeasureConfig) -> SelfChatProtocol:
+    """Make the protocol that the settings describe, with the readings that the model gives."""
+    utterance, answer = _sampling(config, None)
+    return SelfChatProtocol(
+        rounds=config.rounds,
+        samples=config.samples,
+        utterance=utterance,
+        answer=answer,
+        readings=frozenset({"attention"}) & model.readings if config.attention else frozenset(),
+        probe_every=config.probe_every,
+        concurrency=config.concurrency,
+    )
+
+
+def _sampling(config: MeasureConfig, purpose: Purpose | None) -> tuple[Sampling, Sampling]:
+    """Return how a side's utterances and answers are sampled: by the settings, else its purpose, else by default."""
+    chosen = {"temperature": config.temperature, "top_p": config.top_p, "max_new_tokens": config.utterance_tokens}
+    own = purpose.sampling.options() if purpose else {}
+    utterance = Sampling(
+        **(DEFAULT_SAMPLING | own | {name: value for name, value in chosen.items() if value is not None})
+    )
+    return utterance, replace(utterance, max_new_tokens=config.answer_tokens)
+
+
+def _triplet_side(
+    triplet: Triplet, config: MeasureConfig, controls: Sequence[Control] = (), probed: bool = True
+) -> Side:
+    probe = JudgedProbe(triplet.id, triplet.family, triplet.ask, triplet.build_judge(), triplet.every_reply)
+    sampling = _sampling(config, None)
+    return Side(triplet.id, triplet.system, (probe,) if probed else (), triplet.family, tuple(controls), *sampling)
+
+
+def _purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Control] | None = None) -> Side:
+    purpose.check(build)
+    probes = tuple(
+        JudgedProbe(probe.name, probe.family, probe.ask, build(probe.judge), probe.every_reply)
+        for probe in purpose.probes
+    )
+    used = controls_of(purpose) if controls is None else tuple(controls)
+    return Side(purpose.name, purpose.system_prompt, probes, "own", used, *_sampling(config, purpose))
+
+
+def _partners(purpose: Purpose, partner: Purpose | None, config: MeasureConfig) -> list[Side]:
+    if partner is not None:
+        return [_purpose_side(partner, config)] * config.dialogues
+    if purpose.partner:
+        utterance, answer = _sampling(config, None)
+        side = Side("partner", purpose.partner, family="partner", utterance=utterance, answer=answer)
+        return [side] * config.dialogues
+    drawn = Bank.load().pairs(config.dialogues, config.seed)
+    return [_triplet_side(triplet, config, probed=False) for triplet, _ in drawn]
