@@ -1,10 +1,10 @@
-"""What controls cost in decoding: time of a pass under each, relative to none, in the same minutes.
+"""Decoding time under each control, relative to the baseline without a control.
 
     python -m benchmarks.controls [--context 1000] [--batch 32] [--blocks 8] [--model smollm2]
 
-Every block decodes the same dialogues under each control in turn; the ratios are of medians within a block, and the
-interval is over blocks. The last line is JSON; targets: `split_softmax` and `attention_hold` at most 1.10, `guidance`
-2.2.
+Every block decodes the same dialogues under each control in turn, so that the machine's load is the same for all. A
+ratio is of medians within a block; the interval is over blocks. The last line is JSON; targets: `split_softmax` and
+`attention_hold` at most 1.10, `guidance` 2.2.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Settings:
     """What is measured."""
 
     context: int = 1000
-    """Tokens of each row when it starts to decode."""
+    """Tokens of each sequence when decoding starts."""
     batch: int = 32
-    """Rows that decode together."""
+    """Sequences that decode together."""
     tokens: int = 16
     """Passes per block and control."""
     blocks: int = 8
@@ -39,7 +39,7 @@ class Settings:
 
 
 def dialogue(model: LocalModel, context: int) -> Session:
-    """A dialogue of about `context` tokens with a first reply in it."""
+    """Make a dialogue of about `context` tokens with a first reply in it."""
     session = model.session(SYSTEM).user("Hello!").assistant("Hello, I am Mia. Where would you like to go?")
     text = TOPIC
     while len(model.render([*session, *model.session().user(text)]).token_ids) < context:
@@ -48,20 +48,20 @@ def dialogue(model: LocalModel, context: int) -> Session:
 
 
 def decode(session: Session, control: Control | None, settings: Settings) -> float:
-    """Median seconds of a pass in which every row decodes."""
+    """Measure the median seconds of a pass in which every sequence decodes."""
     model = session.model
     assert isinstance(model, LocalModel)
     engine = model.engine
     controls = (control,) if control else ()
-    for row in range(settings.batch):
+    for index in range(settings.batch):
         fork = session.fork()
-        drawn = Sampling(max_new_tokens=settings.tokens + 2, seed=row, ignore_eos=True)
+        drawn = Sampling(max_new_tokens=settings.tokens + 2, seed=index, ignore_eos=True)
         engine.submit(fork.request(controls=controls, sampling=drawn, keep=False))
     seconds = []
     while not engine.idle:
-        rows, start = engine.decoded_rows, time.perf_counter()
+        decoded, start = engine.decoded_rows, time.perf_counter()
         engine.step()
-        if engine.decoded_rows - rows == settings.batch:
+        if engine.decoded_rows - decoded == settings.batch:
             seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:])
 
@@ -70,29 +70,31 @@ def main(settings: Settings) -> None:
     """Measure and print."""
     loaded = load(settings.model)
     assert isinstance(loaded, LocalModel)
-    model = LocalModel(loaded.model, loaded.tokenizer, loaded.name, max_batch=3 * settings.batch)  # with all streams
+    model = LocalModel(
+        loaded.model, loaded.tokenizer, loaded.name, max_batch=3 * settings.batch
+    )  # with contrast prompts
     arms: dict[str, Control | None] = {
-        "nothing": None,
+        "baseline": None,
         "split_softmax": SplitSoftmax(0.8),
         "attention_hold": AttentionHold(gain=2.0),
         "hold_per_head": AttentionHold(gain=2.0, per="head"),
         "guidance": Guidance(1.5),
         "refresh": Refresh(),
         "reminder": Reminder(),
-        "nothing_again": None,
+        "baseline_again": None,
     }
     sessions = {}
     for name, control in arms.items():
         sessions[name] = dialogue(model, settings.context)
         request = sessions[name].request(controls=(control,) if control else (), max_new_tokens=1)
         model.generate([request])  # reads the prompt once; the blocks start from this cache
-    ratios: dict[str, list[float]] = {name: [] for name in arms if name != "nothing"}
+    ratios: dict[str, list[float]] = {name: [] for name in arms if name != "baseline"}
     for block in range(settings.blocks):
         found = {name: decode(sessions[name], control, settings) for name, control in arms.items()}
         times = ", ".join(f"{name} {1e3 * value:.0f} ms" for name, value in found.items())
         print(f"block {block}: {times}", flush=True)
         for name in ratios:
-            ratios[name].append(found[name] / found["nothing"])
+            ratios[name].append(found[name] / found["baseline"])
     result: dict[str, object] = {"context": settings.context, "batch": settings.batch, "blocks": settings.blocks}
     for name, values in ratios.items():
         interval = bootstrap_mean(values)

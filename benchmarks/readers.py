@@ -1,13 +1,13 @@
-"""Readers and pins of the bundled model: how good they are, and what a pin does to what is said.
+"""Readers and pins of the bundled model: how good they are, and how a pin changes the replies.
 
     python -m benchmarks.readers [--data ../shared/data/talktuner] [--prompts 24] [--reply-tokens 32]
 
-Whether a pin worked is judged from the reply's words alone. The reader would not do: it reads the state that the pin
-moves. The judge is a bag of words, trained on what the assistant says in TalkTuner's conversations to users of each
-class, and tested on conversations of other groups; its accuracy there is the most that a perfect pin could be credited
-with. Each class is pinned in turn on neutral questions, and compared, on the same questions and random numbers, with
-nothing, with a random direction of the same norm, and with the class said in the system prompt. Pairs of attributes:
-one at a time, both added up, and both orthogonalised and sharing the norm. The strength is chosen on other questions.
+Whether a pin worked is judged from the reply's words alone: the reader itself reads the state that the pin moves. The
+judge is a bag of words, trained on the assistant's turns in TalkTuner's conversations with users of each class, and
+tested on conversations of other groups; its accuracy there is the upper limit for a perfect pin. Each class is pinned
+in turn on neutral questions, and compared, on the same questions and random numbers, with the baseline, with a random
+direction of the same norm, and with a system prompt that names the class. Pairs of attributes are pinned one at a time,
+both added up, and both orthogonalised within the norm of one. The strength is chosen on other questions.
 
 The last line is JSON.
 """
@@ -32,9 +32,9 @@ from telic.dialogue import Dialogue
 from telic.models import Control, LocalModel, Reply, Request, Sampling, load
 from telic.models.request import Continuation
 from telic.readers import ATTRIBUTES, Attribute, ReaderSet
-from telic.readers.conversations import group_alike, read_talktuner, split
+from telic.readers.conversations import group_similar, read_talktuner, split_conversations
 from telic.readers.words import BagOfWords
-from telic.statistics import Interval, bootstrap_mean, mean, paired_difference
+from telic.statistics import Comparison, Interval, bootstrap_mean, mean, paired_difference
 from telic.steering.belief import belief
 
 DATA = Path(os.environ.get("TELIC_TEST_DATA", "../shared/data")) / "talktuner"
@@ -99,7 +99,7 @@ PROMPTS = (
 
 @dataclass
 class Settings:
-    """What is measured."""
+    """Settings of the benchmark."""
 
     data: Path = DATA
     """Folder with TalkTuner's conversations, for the judge."""
@@ -111,17 +111,17 @@ class Settings:
     strengths: tuple[float, ...] = (0.5, 1.0, 2.0)
     """Tried on other questions; the one with the largest gain at which perplexity is at most doubled is used."""
     per_conversation: int = 3
-    """Replies of each conversation that the judge learns from."""
+    """Replies of each conversation that the judge is trained on."""
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Arm:
-    """Something that is done to the model, and what was said under it."""
+    """The replies under one way of steering the model."""
 
     replies: tuple[Reply, ...]
     surprise: tuple[float | None, ...]
-    """Negative log-likelihood a token under the model without it, in nats."""
+    """Negative log-likelihood per token under the uncontrolled model, in nats."""
 
     @property
     def texts(self) -> list[str]:
@@ -167,7 +167,9 @@ def make_judge(attribute: Attribute, settings: Settings) -> tuple[Judge, Interva
     parts: dict[str, tuple[list[str], list[int]]] = {part: ([], []) for part in ("train", "validation", "test")}
     correct: list[list[float]] = []
     where: list[int] = []
-    for c in split(group_alike(read_talktuner(settings.data / attribute.file, attribute)), settings.seed):
+    for c in split_conversations(
+        group_similar(read_talktuner(settings.data / attribute.file, attribute)), settings.seed
+    ):
         said = [message.content for message in c.dialogue if message.role == "assistant"]
         texts, labels = parts[c.part]
         kept = [shortened(text, settings.reply_tokens) for text in said[: settings.per_conversation]]
@@ -185,12 +187,12 @@ def make_judge(attribute: Attribute, settings: Settings) -> tuple[Judge, Interva
 
 
 def shortened(text: str, tokens: int) -> str:
-    """About as much of a text as a reply is long."""
+    """Cut a text to about the length of a reply."""
     return " ".join(text.split()[: int(0.75 * tokens)])
 
 
 class Bench:
-    """Speaks under pins, and judges what was said."""
+    """Generates replies under pins, and judges them."""
 
     def __init__(self, model: LocalModel, settings: Settings, judges: dict[str, Judge]) -> None:
         self.model, self.settings, self.judges = model, settings, judges
@@ -199,8 +201,8 @@ class Bench:
         towards = {f"user_{attribute}": label for attribute, label in classes.items()}
         return belief(self.settings.readers, towards=towards, strength=strength, combine=combine)
 
-    def speak(self, arms: dict[str, tuple[str, Control | None]], prompts: Sequence[str]) -> dict[str, Arm]:
-        """Let the model answer the questions under each arm: a system prompt and perhaps a control."""
+    def replies_under(self, arms: dict[str, tuple[str, Control | None]], prompts: Sequence[str]) -> dict[str, Arm]:
+        """Generate answers to the questions under each arm: a system prompt, and perhaps a control."""
         plain = [tuple(Dialogue().with_system(SYSTEM).add("user", prompt)) for prompt in prompts]
         requests = [
             Request(
@@ -228,31 +230,31 @@ class Bench:
         }
 
     def judged(self, attribute: str, label: str, arm: Arm) -> list[float | None]:
-        """The judge's probability of a class, of each reply."""
+        """Return the judge's probability of a class for each reply."""
         place = ATTRIBUTES[attribute].classes.index(label)
         return [float(value) for value in self.judges[attribute](arm.texts)[:, place]]
 
     def hits(self, attribute: str, label: str, arm: Arm) -> list[float]:
-        """1 where the class is the judge's likeliest."""
+        """Return 1 for each reply whose most likely class is this one, else 0."""
         place = ATTRIBUTES[attribute].classes.index(label)
         return [float(best == place) for best in self.judges[attribute](arm.texts).argmax(1)]
 
     def tune(self) -> tuple[float, dict[str, Any]]:
         """Choose the strength, on questions that are not used again."""
         every = [(a.name, label) for a in ATTRIBUTES.values() for label in a.classes]
-        arms: dict[str, tuple[str, Control | None]] = {"nothing": (SYSTEM, None)}
+        arms: dict[str, tuple[str, Control | None]] = {"baseline": (SYSTEM, None)}
         for strength, (attribute, label) in product(self.settings.strengths, every):
             arms[f"{strength}/{attribute}/{label}"] = (SYSTEM, self.pin(strength, **{attribute: label}))
-        spoken = self.speak(arms, TUNING)
+        spoken = self.replies_under(arms, TUNING)
         tried: dict[str, Any] = {}
         for strength in self.settings.strengths:
             gains, ratios = [], []
             for attribute, label in every:
                 arm = spoken[f"{strength}/{attribute}/{label}"]
                 gains += difference(
-                    self.judged(attribute, label, arm), self.judged(attribute, label, spoken["nothing"])
+                    self.judged(attribute, label, arm), self.judged(attribute, label, spoken["baseline"])
                 )
-                ratios += difference(arm.surprise, spoken["nothing"].surprise)
+                ratios += difference(arm.surprise, spoken["baseline"].surprise)
             tried[str(strength)] = {
                 "gain": sum(gains) / len(gains),
                 "perplexity_ratio": math.exp(sum(ratios) / len(ratios)),
@@ -264,9 +266,9 @@ class Bench:
         return max(fit, key=lambda s: float(tried[str(s)]["gain"])), tried
 
     def one_at_a_time(self, strength: float) -> dict[str, Any]:
-        """Each class pinned, against nothing, a random direction of the same norm, and the prompt."""
+        """Pin each class, and compare with the baseline, a random direction of the same norm, and a prompt."""
         prompts, found = PROMPTS[: self.settings.prompts], {}
-        nothing = self.speak({"nothing": (SYSTEM, None)}, prompts)["nothing"]
+        baseline = self.replies_under({"baseline": (SYSTEM, None)}, prompts)["baseline"]
         for attribute in ATTRIBUTES.values():
             pooled: dict[str, list[list[float | None]]] = {}
             for label in attribute.classes:
@@ -276,7 +278,7 @@ class Bench:
                     "random": (SYSTEM, control.random_twin(self.settings.seed)),
                     "prompt": (f"{SYSTEM} You are talking to {PHRASES[label]}.", None),
                 }
-                spoken = {"nothing": nothing, **self.speak(arms, prompts)}
+                spoken = {"baseline": baseline, **self.replies_under(arms, prompts)}
                 found[f"{attribute.name}/{label}"] = self._compared(attribute.name, label, spoken, pooled)
                 told = json.dumps(found[f"{attribute.name}/{label}"], default=_plain)
                 print(f"{attribute.name}/{label}: {told}", flush=True)
@@ -284,7 +286,7 @@ class Bench:
             rows = {name: [mean(values) for values in zip(*own, strict=True)] for name, own in pooled.items()}
             found[attribute.name] = {
                 f"pin_over_{name}": paired_difference(rows["pin"], rows[name])
-                for name in ("nothing", "random", "prompt")
+                for name in ("baseline", "random", "prompt")
             }
         return found
 
@@ -298,29 +300,29 @@ class Bench:
             name: {
                 "probability": bootstrap_mean(values[name]),
                 "success": bootstrap_mean(self.hits(attribute, label, arm), bounds=(0, 1)),
-                **self.health(arm, spoken["nothing"]),
+                **self.health(arm, spoken["baseline"]),
             }
             for name, arm in spoken.items()
         }
 
     @staticmethod
-    def health(arm: Arm, nothing: Arm) -> dict[str, Any]:
-        ratio = bootstrap_mean(difference(arm.surprise, nothing.surprise))
+    def health(arm: Arm, baseline: Arm) -> dict[str, Any]:
+        ratio = bootstrap_mean(difference(arm.surprise, baseline.surprise))
         return {
             "perplexity_ratio": None if ratio.value is None else math.exp(ratio.value),
             "distinct2": bootstrap_mean(arm.distinct2).value,
         }
 
     def two_at_once(self, strength: float) -> dict[str, Any]:
-        """Pairs of classes: joint success and language, over all pairs, one value for each question."""
+        """Pin pairs of classes: joint success and language over all pairs, one value per question."""
         prompts = PROMPTS[: self.settings.prompts]
         rows: dict[str, dict[str, list[list[float | None]]]] = {}
         for (one, label), (other, second) in PAIRS:
             both = {one: label, other: second}
             told = f"{SYSTEM} You are talking to {PHRASES[label]}, {PHRASES[second]}."
-            spoken = self.speak(
+            spoken = self.replies_under(
                 {
-                    "nothing": (SYSTEM, None),
+                    "baseline": (SYSTEM, None),
                     "first only": (SYSTEM, self.pin(strength, **{one: label})),
                     "second only": (SYSTEM, self.pin(strength, **{other: second})),
                     "added up": (SYSTEM, self.pin(strength, "sum", **both)),
@@ -336,7 +338,7 @@ class Bench:
                 own.setdefault("joint_success", []).append(list(hit))
                 own.setdefault("first_probability", []).append(first)
                 own.setdefault("second_probability", []).append(last)
-                own.setdefault("surprise", []).append(list(difference(arm.surprise, spoken["nothing"].surprise)))
+                own.setdefault("surprise", []).append(list(difference(arm.surprise, spoken["baseline"].surprise)))
                 own.setdefault("distinct2", []).append(arm.distinct2)
         return {name: {key: self._pooled(key, values) for key, values in own.items()} for name, own in rows.items()}
 
@@ -350,15 +352,15 @@ class Bench:
 
 
 def difference(a: Sequence[float | None], b: Sequence[float | None]) -> list[float]:
-    """Paired differences of what both have."""
+    """Compute the paired differences where both values are known."""
     return [x - y for x, y in zip(a, b, strict=True) if x is not None and y is not None]
 
 
 def _plain(value: Any) -> Any:
-    """Intervals and comparisons as numbers, rounded."""
+    """Turn intervals and comparisons into rounded numbers."""
     if isinstance(value, Interval):
         return [None if x is None else round(x, 3) for x in (value.value, value.low, value.high)] + [value.n]
-    if hasattr(value, "difference"):
+    if isinstance(value, Comparison):
         return {"difference": value.difference, "p": value.p}
     raise TypeError(type(value).__name__)
 

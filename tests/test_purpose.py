@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telic.errors import ConfigError, JudgeError
-from telic.judges import build
+from telic.judges import build_judge
 from telic.purpose import Probe, Purpose, SamplingDefaults, template, update_file
 from telic.toml_edit import dump, edit, plain
 from telic.toml_source import KeyPath, parse
@@ -216,7 +216,7 @@ def test_the_bundled_purposes_are_valid(tmp_path: Path, monkeypatch: pytest.Monk
     assert "Mia" in demo.system_prompt
     assert 4 <= len(demo.probes) <= 6
     for purpose in (demo, Purpose.from_text(template())):
-        purpose.check(build)
+        purpose.check(build_judge)
     assert Purpose.from_text(template('an "odd" name\\')).name == 'an "odd" name\\'
     (tmp_path / "demo").write_text(GOOD)
     assert Purpose.load("demo").name == "travel", "a file of that name comes first"
@@ -363,7 +363,7 @@ def test_the_purposes_in_the_documentation_are_valid(page: str) -> None:
     found = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     assert found
     for example in found:
-        Purpose.from_text(example).check(build)
+        Purpose.from_text(example).check(build_judge)
 
 
 def test_an_edit_that_would_break_the_purpose_changes_nothing(tmp_path: Path) -> None:

@@ -8,15 +8,14 @@ conversational prompt and completion.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from telic.dialogue import Dialogue, Message, Role
 from telic.episodes import Episode
 from telic.errors import DataError
+from telic.files import atomic_draft
 from telic.registry import suggest
 
 __all__ = ["Form", "read", "views", "write"]
@@ -72,20 +71,15 @@ def write(path: str | Path, dialogues: Iterable[Dialogue], form: Form = "message
     if form not in get_args(Form):
         raise DataError(f"unknown form {form!r}{suggest(form, list(get_args(Form)))}")
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     number = 0
     try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
+        with atomic_draft(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
             for number, dialogue in enumerate(dialogues, start=1):
                 file.write(json.dumps(_record(dialogue, form, number), ensure_ascii=False) + "\n")
-        draft.replace(path)
     except OSError as error:
         raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
     except UnicodeEncodeError:
         raise DataError(f"dialogue {number} holds half of a surrogate pair, which is no text") from None
-    finally:
-        with suppress(OSError):
-            draft.unlink()
     return number
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -23,6 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from telic.errors import ConfigError, TelicError
+from telic.files import atomic_draft
 from telic.registry import suggest
 from telic.toml_edit import dump, edit
 from telic.toml_source import KeyPath, TomlSource, decode, parse
@@ -258,13 +258,11 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_bytes(data)
-        draft.chmod(path.stat().st_mode)
-        draft.replace(path)
+        with atomic_draft(path) as draft:
+            draft.write_bytes(data)
+            draft.chmod(path.stat().st_mode)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise ConfigError(f"cannot write the purpose file {str(path)!r}: {error.strerror}") from None
 
 

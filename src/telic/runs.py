@@ -21,6 +21,7 @@ from typing import Any
 
 from telic.episodes import EpisodeStore
 from telic.errors import ConfigError, RunError
+from telic.files import write_atomically
 from telic.toml_edit import dump, plain
 
 if sys.platform != "win32":
@@ -245,10 +246,8 @@ class RunFolder:
         self._unlock = weakref.finalize(self, os.close, lock)
 
     def _write_config(self, text: str) -> None:
-        draft = self.path / f".{_CONFIG}"
         try:
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(self.path / _CONFIG)
+            write_atomically(self.path / _CONFIG, text)
         except OSError as error:
             self.close()
             raise RunError(f"cannot write into run {str(self.path)!r}: {error.strerror}") from None

@@ -12,7 +12,7 @@ import torch
 import telic
 from telic.capability import (
     NEUTRAL_EXCHANGE,
-    Baseline,
+    CapabilityBaseline,
     CapabilityCost,
     Item,
     capability_cost,
@@ -44,7 +44,7 @@ class Logits(Control):
     def __init__(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
         self.change = change
 
-    def logits(self, rows: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
+    def logits(self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
         return self.change(logits_R_V)
 
 
@@ -76,7 +76,7 @@ def items(model: LocalModel) -> list[Item]:
 
 
 @pytest.fixture(scope="module")
-def baseline(model: LocalModel, items: list[Item]) -> Baseline:
+def baseline(model: LocalModel, items: list[Item]) -> CapabilityBaseline:
     return measure_baseline(
         model, system=SYSTEM, items=items, prompts=PROMPTS, reply_tokens=8, kl_tokens=6, resamples=200
     )
@@ -148,7 +148,7 @@ def test_items_that_do_not_fit_are_missing_and_take_no_others_with_them(items: l
     assert (found.accuracy.n, found.accuracy.missing) == (2, 1)
 
 
-def test_no_control_costs_exactly_nothing(model: LocalModel, baseline: Baseline) -> None:
+def test_no_control_costs_exactly_nothing(model: LocalModel, baseline: CapabilityBaseline) -> None:
     found = capability_cost(model, (), baseline=baseline)
     assert found.cost == 0.0
     assert found.accuracy.controlled.value == found.accuracy.baseline.value == 1.0
@@ -157,7 +157,7 @@ def test_no_control_costs_exactly_nothing(model: LocalModel, baseline: Baseline)
     assert found.language.length.difference.value == 0.0
 
 
-def test_a_control_that_does_nothing_costs_nothing(model: LocalModel, baseline: Baseline) -> None:
+def test_a_control_that_does_nothing_costs_nothing(model: LocalModel, baseline: CapabilityBaseline) -> None:
     found = capability_cost(model, [Idle()], baseline=baseline)
     assert found.cost == 0.0
     assert found.language.kl.value == pytest.approx(0.0, abs=1e-9)
@@ -165,7 +165,7 @@ def test_a_control_that_does_nothing_costs_nothing(model: LocalModel, baseline: 
     assert found.language.distinct2.difference.value == 0.0
 
 
-def test_a_control_that_destroys_the_model_costs_everything(model: LocalModel, baseline: Baseline) -> None:
+def test_a_control_that_destroys_the_model_costs_everything(model: LocalModel, baseline: CapabilityBaseline) -> None:
     found = capability_cost(model, [NEGATED], baseline=baseline)
     assert found.cost is not None
     assert found.cost > 60
@@ -182,7 +182,7 @@ def test_a_control_that_destroys_the_model_costs_everything(model: LocalModel, b
     assert found.probability.difference.value < -0.2
 
 
-def test_controls_that_leave_nothing_get_everything_wrong(model: LocalModel, baseline: Baseline) -> None:
+def test_controls_that_leave_nothing_get_everything_wrong(model: LocalModel, baseline: CapabilityBaseline) -> None:
     for value in (math.nan, -math.inf):
         broken = Logits(lambda logits_R_V, value=value: torch.full_like(logits_R_V, value))  # type: ignore[misc]
         found = choice_accuracy(model, baseline.items, [broken], SYSTEM, NEUTRAL_EXCHANGE)
@@ -190,12 +190,12 @@ def test_controls_that_leave_nothing_get_everything_wrong(model: LocalModel, bas
         assert set(found.probabilities) == {0.0}
 
 
-def test_the_divergence_is_that_of_the_definition(model: LocalModel, baseline: Baseline) -> None:
+def test_the_divergence_is_that_of_the_definition(model: LocalModel, baseline: CapabilityBaseline) -> None:
     warm = Logits(lambda logits_R_V: logits_R_V / 2)
     found = capability_cost(model, [warm], baseline=baseline).language.kl
     expected = []
     reference = tiny.Reference(tiny.weights("llama"))
-    for messages, reply in zip(baseline.unbent.prompts, baseline.unbent.spoken.replies, strict=True):
+    for messages, reply in zip(baseline.language.prompts, baseline.language.replies.replies, strict=True):
         prompt = model.render(messages).token_ids
         forced = model.tokenizer(reply.text, add_special_tokens=False)["input_ids"]
         logits = reference.forward([*prompt, *forced]).logits[0, len(prompt) - 1 : -1].float()[:6]
@@ -205,7 +205,7 @@ def test_the_divergence_is_that_of_the_definition(model: LocalModel, baseline: B
     assert found.n == len(PROMPTS)
 
 
-def test_a_banned_token_has_a_finite_divergence(model: LocalModel, baseline: Baseline) -> None:
+def test_a_banned_token_has_a_finite_divergence(model: LocalModel, baseline: CapabilityBaseline) -> None:
     def ban(logits_R_V: torch.Tensor) -> torch.Tensor:
         return logits_R_V.scatter(-1, logits_R_V.argmax(-1, keepdim=True), -math.inf)
 
@@ -217,7 +217,9 @@ def test_a_banned_token_has_a_finite_divergence(model: LocalModel, baseline: Bas
 @pytest.mark.parametrize(
     "control", [SplitSoftmax(0.5), Reminder(), AttentionHold(gain=2.0)], ids=lambda control: control.name
 )
-def test_real_controls_move_the_model_a_little(model: LocalModel, baseline: Baseline, control: Control) -> None:
+def test_real_controls_move_the_model_a_little(
+    model: LocalModel, baseline: CapabilityBaseline, control: Control
+) -> None:
     found = capability_cost(model, [control], baseline=baseline)
     assert found.language.kl.value is not None
     assert 0 < found.language.kl.value < 20
@@ -230,7 +232,7 @@ def test_closed_loops_act_only_after_a_first_reply(model: LocalModel, items: lis
     assert capability_cost(model, [AttentionHold(gain=2.0)], **few).language.kl.value != 0.0
 
 
-def test_the_same_seed_gives_the_same_result(model: LocalModel, baseline: Baseline) -> None:
+def test_the_same_seed_gives_the_same_result(model: LocalModel, baseline: CapabilityBaseline) -> None:
     found = [capability_cost(model, [SplitSoftmax(0.5)], baseline=baseline) for _ in range(2)]
     assert found[0] == found[1]
     assert CapabilityCost.model_validate_json(found[0].model_dump_json()) == found[0]
@@ -250,10 +252,12 @@ def test_large_vocabularies_are_kept_for_fewer_tokens(
 ) -> None:
     monkeypatch.setattr("telic.capability.language.MAX_BYTES", 2 * 4 * 3 * len(model.tokenizer))
     found = measure_baseline(model, items=items[:1], prompts=PROMPTS[:2], reply_tokens=8)
-    assert [len(kept) for kept in found.unbent.distributions if kept is not None] == [3, 3]
+    assert [len(kept) for kept in found.language.distributions if kept is not None] == [3, 3]
 
 
-def test_what_contradicts_the_baseline_is_refused(model: LocalModel, baseline: Baseline, items: list[Item]) -> None:
+def test_what_contradicts_the_baseline_is_refused(
+    model: LocalModel, baseline: CapabilityBaseline, items: list[Item]
+) -> None:
     contradictions: dict[str, Any] = {
         "system": "Be brief.",
         "items": items[:3],

@@ -54,7 +54,7 @@ def test_version(run: Run) -> None:
         (("measure", "bank", "--bank", "empty.toml"), 1, "empty.toml: no triplets"),
         (("measure", "bank", "--bank", "none.toml"), 1, "none.toml: cannot be read"),
         (("measure", "travel.toml", "--resume", "none"), 1, "run 'none' does not exist"),
-        (("measure", "travel.toml", "--partner", "other.toml"), 1, "one model plays both sides, so name it with --model"),
+        (("measure", "travel.toml", "--partner", "other.toml"), 1, "so name it with --model"),
         (("chat", "none.toml"), 1, "does not exist"),
         (("chat", "--model", "./none"), 1, "unknown model './none'"),
         (("view", "none"), 1, "does not exist"),

@@ -1,4 +1,4 @@
-"""What every control keeps to, whatever it does: a test class inherits `ControlContract` and says how to make one.
+"""Tests that every control passes: a test class inherits `ControlContract` and overrides the two factories.
 
 class TestPower(ControlContract):
     def make(self, model):
@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 
 from telic.dialogue import Message
 from telic.errors import UnsupportedControlError
 from telic.models import FakeModel
-from telic.models.control import Control, ControlBatch, ControlPoint
+from telic.models.control import Control, ControlBatch, ControlContext, ControlPoint
 from telic.models.local import LocalModel
 from telic.models.request import Reply, Request
 from telic.models.session import Session
@@ -32,7 +33,7 @@ __all__ = ["Bystander", "ControlContract"]
 
 
 class Bystander(Control):
-    """Another control, which rows beside the tested one carry: it acts strongly, and at three points at once."""
+    """Another control, for sequences beside the tested one: it acts strongly, and at three points at once."""
 
     name: ClassVar[str] = "bystander"
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"attention", "residual", "logits"})
@@ -43,7 +44,7 @@ class Bystander(Control):
     def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
         return hidden_N_D * 1.5
 
-    def logits(self, rows: Sequence[Any], logits_R_V: torch.Tensor) -> torch.Tensor:
+    def logits(self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
         return -logits_R_V
 
 
@@ -59,21 +60,21 @@ class ControlContract:
     architectures: ClassVar[Sequence[str]] = ("llama", "gemma3", "gpt2")
 
     after: ClassVar[str] = ""
-    """A reply that was already given, for a control that acts from the second one on."""
+    """An earlier reply, for a control that acts from the second reply on."""
 
     def ask(self, user: str, system: str | None = SYSTEM, **options: Any) -> Request:
         request = tiny.ask(user, system, **options)
         if not self.after:
             return request
-        said = (Message(role="user", content="Hi"), Message(role="assistant", content=self.after))
-        return replace(request, messages=(*request.messages[:-1], *said, request.messages[-1]))
+        earlier = (Message(role="user", content="Hi"), Message(role="assistant", content=self.after))
+        return replace(request, messages=(*request.messages[:-1], *earlier, request.messages[-1]))
 
     def make(self, model: LocalModel) -> Control:
-        """The control at a strength at which it acts."""
+        """Make the control at a strength at which it acts."""
         raise NotImplementedError
 
     def make_idle(self, model: LocalModel) -> Control | None:
-        """The control at the strength at which it must do nothing; None if there is no such strength."""
+        """Make the control at the strength at which it must change nothing; None if there is no such strength."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -81,24 +82,26 @@ class ControlContract:
         return [_model(architecture) for architecture in self.architectures]
 
     def test_at_no_strength_it_changes_no_bit(self, models: list[LocalModel]) -> None:
+        if self.make_idle(models[0]) is None:
+            pytest.skip("this control has no strength at which it is idle")
         for model in models:
             idle = self.make_idle(model)
-            if idle is None:
-                pytest.skip("it has no strength at which it is idle")
+            assert idle is not None
             for user, system in ((LONG, SYSTEM), (SHORT, None)):
                 plain = model.generate([self.ask(user, system, logprobs=True)])[0]
-                bent = model.generate([self.ask(user, system, logprobs=True, controls=(idle,))])[0]
-                assert bent.token_ids == plain.token_ids
-                assert bent.logprobs == plain.logprobs
+                controlled = model.generate([self.ask(user, system, logprobs=True, controls=(idle,))])[0]
+                assert controlled.finish != "error", controlled.failure
+                assert controlled.token_ids == plain.token_ids
+                assert controlled.logprobs == plain.logprobs
 
     def test_at_its_strength_it_acts(self, models: list[LocalModel]) -> None:
         for model in models:
             plain = model.generate([self.ask(SHORT, logprobs=True)])[0]
-            bent = model.generate([self.ask(SHORT, logprobs=True, controls=(self.make(model),))])[0]
-            assert bent.finish != "error", bent.failure
-            assert bent.logprobs != plain.logprobs
+            controlled = model.generate([self.ask(SHORT, logprobs=True, controls=(self.make(model),))])[0]
+            assert controlled.finish != "error", controlled.failure
+            assert controlled.logprobs != plain.logprobs
 
-    def test_rows_do_not_touch_each_other(self, models: list[LocalModel]) -> None:
+    def test_sequences_do_not_touch_each_other(self, models: list[LocalModel]) -> None:
         for model in models:
             control, bystander = self.make(model), Bystander()
             options: dict[str, Any] = {"logprobs": True, "ignore_eos": True, "max_new_tokens": 6}
@@ -129,7 +132,7 @@ class ControlContract:
             request = fork.request(temperature=0.0, max_new_tokens=6, logprobs=True, controls=(control,))
             again = self._again(fork, control)
             agree(model.generate([request])[0], again)
-            # Without the control, nothing of what was read under it may be used, unless it does not touch the cache.
+            # Without the control, what was cached under it must not be used, unless the control does not change it.
             plain = session.user(SHORT).request(temperature=0.0, max_new_tokens=6, logprobs=True)
             again = model.generate([_anew(session, plain)])[0]
             agree(model.generate([plain])[0], again)
@@ -148,17 +151,22 @@ class ControlContract:
             with pytest.raises(UnsupportedControlError, match=control.name):
                 text_only.generate([self.ask(SHORT, controls=(control,))])
 
-    def test_a_reading_sees_what_it_does(self, models: list[LocalModel]) -> None:
+    def test_a_reading_sees_what_the_control_does_before_it(self, models: list[LocalModel]) -> None:
         for model in models:
             control = self.make(model)
-            if not control.points - {"logits"}:
-                continue  # it acts after all that is read
-            # A closed loop may have nothing to do at one token or another.
+            # Three prompts, since a closed loop may not act on every token.
             texts = (SHORT, MIDDLE, LONG)
-            plain = model.generate([self.ask(text, readings=("state",), max_new_tokens=1) for text in texts])
-            under: dict[str, Any] = {"readings": ("state",), "max_new_tokens": 1, "controls": (control,)}
-            bent = model.generate([self.ask(text, **under) for text in texts])
-            assert any((one.state != other.state).any() for one, other in zip(plain, bent, strict=True))
+            options: dict[str, Any] = {"readings": ("state",), "max_new_tokens": 1}
+            plain = model.generate([self.ask(text, **options) for text in texts])
+            controlled = model.generate([self.ask(text, controls=(control,), **options) for text in texts])
+            for reply in (*plain, *controlled):
+                assert reply.finish != "error", reply.failure
+                assert reply.state is not None
+            pairs = [(one.state, other.state) for one, other in zip(plain, controlled, strict=True)]
+            if control.points <= {"logits"}:  # it acts after the state is read
+                assert all(np.allclose(one, other, atol=1e-4) for one, other in pairs)
+            else:
+                assert any((one != other).any() for one, other in pairs)
 
     def test_finite_in_bfloat16(self) -> None:
         for architecture in self.architectures:
@@ -176,7 +184,7 @@ class ControlContract:
 
 
 def _anew(session: Session, request: Request) -> Request:
-    """The request with the session's memory but without its cache."""
+    """The request with the session's control state but without its keys and values."""
     cache = session.cache.fork()
     cache.key_values = None
     return replace(request, cache=cache, keep=False)

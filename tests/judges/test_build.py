@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from telic.errors import ConfigError, JudgeError
-from telic.judges import Judge, Score, build, judge_all, registry
+from telic.judges import Judge, Score, build_judge, judge_all, model_judges, prepare_judge, registry
+from telic.judges.model import ModelJudge
+from telic.models import FakeModel
 
 
 @pytest.fixture
@@ -36,11 +38,13 @@ number = 3
 
 
 def test_both_forms_make_the_same_judge() -> None:
-    assert build({"contains": "Mia", "case": True}) == build({"name": "contains", "argument": "Mia", "case": True})
+    assert build_judge({"contains": "Mia", "case": True}) == build_judge(
+        {"name": "contains", "argument": "Mia", "case": True}
+    )
 
 
 def test_order_of_keys_does_not_matter() -> None:
-    assert build({"case": True, "contains": "Mia"}) == build({"contains": "Mia", "case": True})
+    assert build_judge({"case": True, "contains": "Mia"}) == build_judge({"contains": "Mia", "case": True})
 
 
 def test_no_option_is_called_like_a_judge() -> None:
@@ -76,9 +80,9 @@ def test_no_option_is_called_like_a_judge() -> None:
         ({"choice": "e", "options": ["x", "y"]}, JudgeError, "expected one of a, b"),
         ({"choice": "a", "options": ["x"]}, JudgeError, "two or more"),
         ({"casing": "big"}, JudgeError, "'upper', 'lower' or 'title'"),
-        ({"language": "klingon"}, JudgeError, "'klingon' is no known language"),
-        ({"language": []}, JudgeError, "no known language"),
-        ({"language": "fr", "options": ["fr"]}, JudgeError, "nothing to tell 'fr' from"),
+        ({"language": "klingon"}, JudgeError, "'klingon' is not a known language"),
+        ({"language": []}, JudgeError, "not a known language"),
+        ({"language": "fr", "options": ["fr"]}, JudgeError, "name no other language than 'fr'"),
         ({"sentiment": "happy"}, JudgeError, "'positive', 'negative' or 'neutral'"),
         ({"all_of": []}, JudgeError, "judge 'all_of': argument is []"),
         ({"any_of": [{"regex": "("}]}, JudgeError, "judge 'any_of': judge 'regex'"),
@@ -92,7 +96,7 @@ def test_no_option_is_called_like_a_judge() -> None:
 )
 def test_errors_say_what_is_wrong(spec: Any, error: type[Exception], says: str, plugin: ModuleType) -> None:
     with pytest.raises(error, match=re.escape(says)):
-        build(spec)
+        build_judge(spec)
 
 
 @pytest.mark.parametrize(
@@ -106,12 +110,12 @@ def test_errors_say_what_is_wrong(spec: Any, error: type[Exception], says: str, 
     ],
 )
 def test_a_function_of_the_users_own_is_a_judge(spec: Any, answer: str, value: float, plugin: ModuleType) -> None:
-    assert build(spec).judge(answer, "why?").value == value
+    assert build_judge(spec).judge(answer, "why?").value == value
 
 
 @pytest.mark.parametrize("name", ["broken", "tenfold", "wordy", "silent"])
 def test_a_function_that_fails_has_not_decided(name: str, plugin: ModuleType) -> None:
-    score = build({"callable": f"user_judges:{name}"}).judge("anything")
+    score = build_judge({"callable": f"user_judges:{name}"}).judge("anything")
     assert score.value is None
     assert name in score.reason
 
@@ -125,9 +129,9 @@ def registered(plugin: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("registered")
 def test_a_plain_function_can_be_an_entry_point() -> None:
-    assert build({"polite": True}).judge("yes, please").value == 1.0
-    assert build({"least": True, "words": 3}).judge("only two").value == 0.0
-    assert build({"minimum": 3}).judge("abc").value == 1.0
+    assert build_judge({"polite": True}).judge("yes, please").value == 1.0
+    assert build_judge({"least": True, "words": 3}).judge("only two").value == 0.0
+    assert build_judge({"minimum": 3}).judge("abc").value == 1.0
 
 
 @pytest.mark.usefixtures("registered")
@@ -141,7 +145,7 @@ def test_a_plain_function_can_be_an_entry_point() -> None:
 )
 def test_a_misused_entry_point_is_an_error(spec: Any, says: str) -> None:
     with pytest.raises(JudgeError, match=re.escape(says)):
-        build(spec)
+        build_judge(spec)
 
 
 def test_judge_all_batches_where_the_judge_can() -> None:
@@ -155,4 +159,21 @@ def test_judge_all_batches_where_the_judge_can() -> None:
     judge: Judge = Batched()
     items = [("a", "a"), ("a", "b")]
     assert [score.value for score in judge_all(judge, items)] == [1.0, 0.0]
-    assert [score.value for score in judge_all(build({"contains": "a"}), items)] == [1.0, 1.0]
+    assert [score.value for score in judge_all(build_judge({"contains": "a"}), items)] == [1.0, 1.0]
+
+
+def test_a_combination_asks_a_model_only_if_a_part_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = {"contains": "a"}
+    asking = {"model": "fake", "rubric": "Be kind."}
+    assert model_judges(build_judge({"all_of": [rule, {"any_of": [rule, {"not": rule}]}]})) == []
+    nested = build_judge({"all_of": [rule, {"any_of": [rule, {"not": asking}]}, asking]})
+    found = model_judges(nested)
+    assert [type(judge) for judge in found] == [ModelJudge, ModelJudge]
+    model = FakeModel()
+    monkeypatch.setattr("telic.judges.model._load", lambda name: pytest.fail(f"loaded {name!r} again"))
+    for judge in found:
+        assert isinstance(judge, ModelJudge)
+        judge.model = model.name
+    prepare_judge(nested, model)
+    assert all(judge.model is model for judge in found if isinstance(judge, ModelJudge))
+    prepare_judge(build_judge(rule), model)

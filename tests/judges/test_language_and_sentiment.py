@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from telic.judges import build
+from telic.judges import build_judge
 from telic.judges.language import COMMON, identify
 
 SENTENCES = {
@@ -25,7 +25,7 @@ SENTENCES = {
 
 @pytest.mark.parametrize("code", SENTENCES)
 def test_tells_languages_apart(code: str) -> None:
-    judge = build({"language": code})
+    judge = build_judge({"language": code})
     assert {other: judge.judge(text).value for other, text in SENTENCES.items()} == {
         other: float(other == code) for other in SENTENCES
     }
@@ -33,27 +33,27 @@ def test_tells_languages_apart(code: str) -> None:
 
 @pytest.mark.parametrize("answer", ["", "Oui.", "42", "Paris", "🙂🙂🙂", "Ah oui"])
 def test_too_short_an_answer_is_missing_and_no_zero(answer: str) -> None:
-    score = build({"language": "fr"}).judge(answer)
+    score = build_judge({"language": "fr"}).judge(answer)
     assert score.value is None
     assert "too short" in score.reason
 
 
 def test_an_unsure_identification_is_missing() -> None:
-    score = build({"language": "fr"}).judge("Xyzzy plugh foobar qwfpg zxcvb")
+    score = build_judge({"language": "fr"}).judge("Xyzzy plugh foobar qwfpg zxcvb")
     assert score.value is None
     assert "likely enough" in score.reason
 
 
 def test_a_greeting_does_not_make_the_language() -> None:
-    assert build({"language": "fr"}).judge("Bonjour! I recommend the soup of the day.").value == 0.0
+    assert build_judge({"language": "fr"}).judge("Bonjour! I recommend the soup of the day.").value == 0.0
 
 
 def test_several_languages_and_restricted_options() -> None:
-    assert build({"language": ["fr", "nl"]}).judge(SENTENCES["nl"]).value == 1.0
+    assert build_judge({"language": ["fr", "nl"]}).judge(SENTENCES["nl"]).value == 1.0
     # Galician is not among the common languages; its sentence is taken for Portuguese unless it is named.
     assert "gl" not in COMMON
-    assert build({"language": "gl"}).judge("A miña irmá vive na aldea coa súa filla.").value == 1.0
-    assert build({"language": "sv", "options": ["da"]}).judge(SENTENCES["sv"]).value == 1.0
+    assert build_judge({"language": "gl"}).judge("A miña irmá vive na aldea coa súa filla.").value == 1.0
+    assert build_judge({"language": "sv", "options": ["da"]}).judge(SENTENCES["sv"]).value == 1.0
 
 
 def test_probabilities_sum_to_one_over_the_languages_asked_about() -> None:
@@ -74,8 +74,8 @@ def test_probabilities_sum_to_one_over_the_languages_asked_about() -> None:
 )
 def test_sentiment(answer: str, sounds: str) -> None:
     for name in ("positive", "negative", "neutral"):
-        assert build({"sentiment": name}).judge(answer).value == float(name == sounds)
+        assert build_judge({"sentiment": name}).judge(answer).value == float(name == sounds)
 
 
 def test_a_higher_threshold_widens_neutral() -> None:
-    assert build({"sentiment": "neutral", "threshold": 0.9}).judge("It is nice.").value == 1.0
+    assert build_judge({"sentiment": "neutral", "threshold": 0.9}).judge("It is nice.").value == 1.0

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from telic.errors import Failure, JudgeError
-from telic.judges import build
+from telic.judges import build_judge
 from telic.judges.model import ModelJudge, _load
 from telic.models.base import Model
 from telic.models.control import ControlPoint
@@ -110,7 +110,7 @@ def test_many_answers_go_in_one_batch_and_only_the_open_ones_again() -> None:
 )
 def test_wrong_options_are_judge_errors(options: dict[str, object]) -> None:
     with pytest.raises(JudgeError, match="judge 'model'"):
-        build({"model": "some-model", **options})
+        build_judge({"model": "some-model", **options})
 
 
 def test_a_named_model_is_loaded_once_and_only_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_a_named_model_is_loaded_once_and_only_to_judge(monkeypatch: pytest.Monk
     catalog.load = load  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "telic.models.catalog", catalog)
     _load.cache_clear()
-    judges = [build({"model": "grader", "rubric": rubric}) for rubric in ("Be kind.", "Be brief.")]
+    judges = [build_judge({"model": "grader", "rubric": rubric}) for rubric in ("Be kind.", "Be brief.")]
     assert loaded == []
     assert [judge.judge("Hi").value for judge in judges] == [1.0, 1.0]
     assert loaded == ["grader"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telic.judges import build
+from telic.judges import build_judge
 from telic.judges.parsed import numbers
 
 PASS = [
@@ -133,44 +133,44 @@ AMBIGUOUS = ["a or b", "(a) or (b)", "tea or coffee?", "I choose b, the tea", "(
 
 @pytest.mark.parametrize(("spec", "answer"), PASS)
 def test_passes(spec: dict[str, Any], answer: str) -> None:
-    assert build(spec).judge(answer).value == 1.0
+    assert build_judge(spec).judge(answer).value == 1.0
 
 
 @pytest.mark.parametrize(("spec", "answer"), FAIL)
 def test_fails(spec: dict[str, Any], answer: str) -> None:
-    assert build(spec).judge(answer).value == 0.0
+    assert build_judge(spec).judge(answer).value == 0.0
 
 
 @pytest.mark.parametrize(("spec", "answer"), MISSING)
 def test_what_cannot_be_decided_is_missing_with_a_reason(spec: dict[str, Any], answer: str) -> None:
-    score = build(spec).judge(answer)
+    score = build_judge(spec).judge(answer)
     assert score.value is None
     assert score.reason
 
 
 @pytest.mark.parametrize("answer", PICKED)
 def test_choice_finds_the_pick(answer: str) -> None:
-    assert build(CHOICE).judge(answer).value == 1.0
+    assert build_judge(CHOICE).judge(answer).value == 1.0
 
 
 @pytest.mark.parametrize("answer", NOT_PICKED)
 def test_choice_fails_another_pick_or_none(answer: str) -> None:
-    score = build(CHOICE).judge(answer)
+    score = build_judge(CHOICE).judge(answer)
     assert score.value == 0.0
     assert score.reason.startswith("picks")
 
 
 @pytest.mark.parametrize("answer", AMBIGUOUS)
 def test_choice_does_not_guess_between_picks(answer: str) -> None:
-    score = build(CHOICE).judge(answer)
+    score = build_judge(CHOICE).judge(answer)
     assert score.value == 0.0
     assert score.reason.startswith("ambiguous")
 
 
 def test_choice_by_text_by_table_and_by_letter_alone() -> None:
-    assert build({"choice": "Coffee", "options": ["tea", "coffee"]}).judge("(b)").value == 1.0
-    assert build({"choice": "2", "options": {"1": "tea", "2": "coffee"}}).judge("The answer is 2.").value == 1.0
-    assert build({"choice": "c"}).judge("Answer: (C)").value == 1.0
+    assert build_judge({"choice": "Coffee", "options": ["tea", "coffee"]}).judge("(b)").value == 1.0
+    assert build_judge({"choice": "2", "options": {"1": "tea", "2": "coffee"}}).judge("The answer is 2.").value == 1.0
+    assert build_judge({"choice": "c"}).judge("Answer: (C)").value == 1.0
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ AWKWARD = (
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 @given(answer=AWKWARD)
 def test_no_answer_makes_a_judge_raise(spec: dict[str, Any], answer: str) -> None:
-    score = build(spec).judge(answer, "Why?")
+    score = build_judge(spec).judge(answer, "Why?")
     assert score.reason if score.value is None else 0.0 <= score.value <= 1.0
 
 
@@ -216,12 +216,12 @@ def test_no_answer_makes_a_judge_raise(spec: dict[str, Any], answer: str) -> Non
 @given(word=st.from_regex(r"[A-Za-z]{1,8}", fullmatch=True), before=st.text(), after=st.text())
 def test_a_word_between_spaces_is_always_found(word: str, before: str, after: str) -> None:
     answer = f"{before} {word} {after}"
-    assert build({"contains": word}).judge(answer).value == 1.0
-    assert build({"excludes": word}).judge(answer).value == 0.0
+    assert build_judge({"contains": word}).judge(answer).value == 1.0
+    assert build_judge({"excludes": word}).judge(answer).value == 0.0
 
 
 @settings(max_examples=50, deadline=None)
 @given(number=st.integers(-(10**6), 10**6))
 def test_a_number_is_found_however_it_is_written(number: int) -> None:
     for text in (f"It is {number}.", f"{number:,} of them", f"({number})"):
-        assert build({"numeric": number}).judge(text).value == 1.0, text
+        assert build_judge({"numeric": number}).judge(text).value == 1.0, text

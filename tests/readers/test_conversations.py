@@ -10,18 +10,26 @@ import pytest
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, DataError
 from telic.readers.attributes import ATTRIBUTES, find_attribute
-from telic.readers.conversations import SHARES, Conversation, cuts, group_alike, read_talktuner, sample, split
+from telic.readers.conversations import (
+    SHARES,
+    LabelledConversation,
+    choose_beginnings,
+    group_similar,
+    read_talktuner,
+    sample_conversations,
+    split_conversations,
+)
 from tests.readers.talk import line, write_gender
 
 GENDER = ATTRIBUTES["gender"]
 
 
-def conversation(name: str, *said: str, label: str = "male") -> Conversation:
+def conversation(name: str, *said: str, label: str = "male") -> LabelledConversation:
     """The user and the assistant by turns."""
     dialogue = Dialogue()
     for number, text in enumerate(said):
         dialogue = dialogue.add("assistant" if number % 2 else "user", text)
-    return Conversation(name, label, dialogue)
+    return LabelledConversation(name, label, dialogue)
 
 
 def test_turns_are_read_with_their_speakers(tmp_path: Path) -> None:
@@ -49,7 +57,7 @@ def test_a_line_ends_where_json_lines_end(separator: str, tmp_path: Path) -> Non
     [
         ("not json", "line 1: expected an object with id, label and text"),
         ('{"id": 1, "label": "male"}', "line 1: expected an object"),
-        (line(1, "robot", "Hi"), "label 'robot' is no gender; expected one of male, female"),
+        (line(1, "robot", "Hi"), "label 'robot' is not a class of gender; expected one of male, female"),
         ('{"id": 1, "label": "male", "text": "Hi"}', "begins with '### Human:'"),
         ("\n\n", "holds no conversations"),
     ],
@@ -71,7 +79,7 @@ def test_a_file_that_is_not_there_and_an_attribute_that_is_none(tmp_path: Path) 
 
 def test_what_begins_alike_or_says_the_same_is_one_group() -> None:
     long = "a recipe for a chocolate cake with cherries and cream for twelve hungry guests"
-    found = group_alike(
+    found = group_similar(
         [
             conversation("a", "Hi there, are you a robot? Tell me about cars."),
             conversation("b", "Hi there! Are you a robot? I like the sea."),
@@ -88,7 +96,7 @@ def test_what_begins_alike_or_says_the_same_is_one_group() -> None:
 
 
 def test_a_group_stays_whole_and_classes_are_balanced(tmp_path: Path) -> None:
-    every = split(group_alike(read_talktuner(write_gender(tmp_path, 50), GENDER)))
+    every = split_conversations(group_similar(read_talktuner(write_gender(tmp_path, 50), GENDER)))
     parts: dict[str, set[str]] = {}
     for one in every:
         parts.setdefault(one.group, set()).add(one.part)
@@ -102,13 +110,13 @@ def test_a_group_stays_whole_and_classes_are_balanced(tmp_path: Path) -> None:
 def test_a_large_group_does_not_tear_the_split() -> None:
     every = [conversation(str(i), "Hi there, are you a robot?", label="male") for i in range(30)]
     every += [conversation(f"x{i}", f"word{i} other{i} thing{i} place{i} time{i} end", label="male") for i in range(70)]
-    counts = Counter(one.part for one in split(group_alike(every)))
+    counts = Counter(one.part for one in split_conversations(group_similar(every)))
     assert counts == {"train": 60, "validation": 20, "test": 20}
 
 
 def test_a_larger_sample_holds_the_smaller_one(tmp_path: Path) -> None:
-    every = split(group_alike(read_talktuner(write_gender(tmp_path, 50), GENDER)))
-    few, more = sample(every, 10), sample(every, 20)
+    every = split_conversations(group_similar(read_talktuner(write_gender(tmp_path, 50), GENDER)))
+    few, more = sample_conversations(every, 10), sample_conversations(every, 20)
     assert {one.id for one in few} < {one.id for one in more}
     assert Counter((one.part, one.label) for one in few) == {
         (part, label): round(10 * share) for part, share in SHARES.items() for label in GENDER.classes
@@ -122,7 +130,7 @@ def test_cuts_end_with_the_user_and_fit() -> None:
         return 10 * len(dialogue)
 
     for seed in range(5):
-        early, last = cuts(talk, 35, count, seed)
+        early, last = choose_beginnings(talk, 35, count, seed)
         assert (len(early), len(last)) == (1, 3)
-    assert {len(cuts(talk, 99, count, seed)[0]) for seed in range(20)} == {1, 3}
-    assert [len(cut) for cut in cuts(talk, 5, count)] == [1]
+    assert {len(choose_beginnings(talk, 99, count, seed)[0]) for seed in range(20)} == {1, 3}
+    assert [len(cut) for cut in choose_beginnings(talk, 5, count)] == [1]

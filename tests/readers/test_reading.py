@@ -12,9 +12,9 @@ import torch
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.models import FakeModel, LocalModel
-from telic.readers import Reader, ReaderSet, Reading, read, read_turns
-from telic.readers.probe import Fit
-from telic.readers.recording import ActivationCache, example_key, record
+from telic.readers import Reader, ReaderSet, Reading, read_beliefs, read_turns
+from telic.readers.linear_probe import LinearProbe
+from telic.readers.recording import ActivationCache, example_key, record_activations
 from telic.steering.saving import Origin
 from telic.steering.vector import Vector
 from tests.models import tiny
@@ -25,9 +25,9 @@ QUICK: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": 6, "logprobs": Tr
 
 def reader(attribute: str, subject: Any, layer: int, classes: int = 2, seed: int = 0) -> Reader:
     rng = np.random.default_rng(seed)
-    probe = Fit(0.02 * rng.standard_normal((classes, HIDDEN)), rng.standard_normal(classes))
+    linear_probe = LinearProbe(0.02 * rng.standard_normal((classes, HIDDEN)), rng.standard_normal(classes))
     names = tuple(f"class {i}" for i in range(classes))
-    return Reader(attribute, subject, names, f"I think the {attribute} of {subject} is", layer, probe, 2.0, 0.3)
+    return Reader(attribute, subject, names, f"I think the {attribute} of {subject} is", layer, linear_probe, 2.0, 0.3)
 
 
 def readers(model: LocalModel) -> ReaderSet:
@@ -69,7 +69,7 @@ def test_the_states_are_those_of_transformers(case: tiny.Case) -> None:
         session = model.session()
         session.dialogue = dialogue
         sessions.append(session)
-    found = record(sessions, prefixes, layers)
+    found = record_activations(sessions, prefixes, layers)
     assert found.shape == (2, 3, model.layers, HIDDEN)
     for row, dialogue in zip(found, dialogues, strict=True):
         for states, prefix in zip(row, prefixes, strict=True):
@@ -79,10 +79,10 @@ def test_the_states_are_those_of_transformers(case: tiny.Case) -> None:
 
 def test_a_reading_is_the_probe_of_its_own_words_and_layer(case: tiny.Case) -> None:
     model, dialogue = case.model, Dialogue().with_system(SYSTEM).add("user", MIDDLE)
-    [beliefs] = read(model, [dialogue], readers(model))
+    [beliefs] = read_beliefs(model, [dialogue], readers(model))
     for one in readers(model):
         state = own_states(case, dialogue, one.suffix)[one.layer].numpy()
-        logits = (one.probe.weight_C_D @ state + one.probe.bias_C) / one.temperature
+        logits = (one.linear_probe.weight_C_D @ state + one.linear_probe.bias_C) / one.temperature
         expected = np.exp(logits - logits.max())
         found = list(beliefs[one.name].probabilities.values())
         assert found == pytest.approx(expected / expected.sum(), abs=2e-3)
@@ -95,11 +95,11 @@ def test_a_chat_does_not_notice_and_is_not_read_again(case: tiny.Case) -> None:
         read_at.user(text)
         plain.user(text)
         before = (read_at.dialogue, read_at.cache.key_values, dict(read_at.cache.control_state))
-        [beliefs] = read(model, [read_at], readers(model))
+        [beliefs] = read_beliefs(model, [read_at], readers(model))
         assert (read_at.dialogue, read_at.cache.key_values, read_at.cache.control_state) == before
         assert read_at.reply(**QUICK).logprobs == plain.reply(**QUICK).logprobs
         with case.counting() as counts:
-            again = read(model, [read_at], readers(model))[0]
+            again = read_beliefs(model, [read_at], readers(model))[0]
         # The reply is left out, and so what is computed are the words put into its mouth, and the reply's opening.
         assert sum(counts) < 80
         assert again["user_age"].probabilities == pytest.approx(beliefs["user_age"].probabilities, abs=1e-3)
@@ -108,8 +108,8 @@ def test_a_chat_does_not_notice_and_is_not_read_again(case: tiny.Case) -> None:
 def test_many_dialogues_are_read_as_each_alone(case: tiny.Case) -> None:
     model, own = case.model, readers(case.model)
     dialogues = [Dialogue().add("user", text) for text in (SHORT, LONG, MIDDLE, SHORT)]
-    for dialogue, beliefs in zip(dialogues, read(model, dialogues, own), strict=True):
-        alone = read(model, [dialogue], own)[0]
+    for dialogue, beliefs in zip(dialogues, read_beliefs(model, dialogues, own), strict=True):
+        alone = read_beliefs(model, [dialogue], own)[0]
         for name, reading in beliefs.items():
             assert reading.probabilities == pytest.approx(alone[name].probabilities, abs=1e-3)
 
@@ -120,40 +120,40 @@ def test_every_turn_is_read_as_it_was_then(case: tiny.Case) -> None:
     turns = read_turns(model, dialogue, own)
     assert [index for index, _ in turns] == [0, 2]
     for index, beliefs in turns:
-        alone = read(model, [dialogue[: index + 1]], own)[0]
+        alone = read_beliefs(model, [dialogue[: index + 1]], own)[0]
         for name, reading in beliefs.items():
             assert reading.probabilities == pytest.approx(alone[name].probabilities, abs=1e-3)
 
 
-def test_a_bent_model_is_read_as_bent_and_from_its_own_cache(case: tiny.Case) -> None:
+def test_a_steered_model_is_read_under_its_controls_and_from_its_own_cache(case: tiny.Case) -> None:
     model, own = case.model, readers(case.model)
     pin = Vector({0: draws(1, 3.0)[0]}, positions="all")
     session = model.session(SYSTEM).user(LONG)
     session.reply(controls=[pin], **QUICK)
     session.user(SHORT)
     with case.counting() as counts:
-        bent = read(model, [session], own, [pin])[0]["user_age"].probabilities
+        steered = read_beliefs(model, [session], own, [pin])[0]["user_age"].probabilities
     assert sum(counts) < 80
-    fresh = read(model, [tuple(session.dialogue)], own, [pin])[0]["user_age"].probabilities
-    plain = read(model, [tuple(session.dialogue)], own)[0]["user_age"].probabilities
-    assert bent == pytest.approx(fresh, abs=1e-3)
-    assert bent != pytest.approx(plain, abs=1e-2)
+    fresh = read_beliefs(model, [tuple(session.dialogue)], own, [pin])[0]["user_age"].probabilities
+    plain = read_beliefs(model, [tuple(session.dialogue)], own)[0]["user_age"].probabilities
+    assert steered == pytest.approx(fresh, abs=1e-3)
+    assert steered != pytest.approx(plain, abs=1e-2)
 
 
 def test_what_cannot_be_read_is_refused(case: tiny.Case) -> None:
     model, own = case.model, readers(case.model)
     with pytest.raises(UnsupportedControlError, match="hidden states, which model 'fake'"):
-        read(FakeModel(), [Dialogue().add("user", SHORT)], own)
+        read_beliefs(FakeModel(), [Dialogue().add("user", SHORT)], own)
     with pytest.raises(ConfigError, match="only the assistant speaks"):
-        read(model, [Dialogue().add("assistant", SHORT)], own)
-    with pytest.raises(ModelError, match="no room in the model's context"):
-        read(model, [Dialogue().add("user", LONG * 60)], own)
+        read_beliefs(model, [Dialogue().add("assistant", SHORT)], own)
+    with pytest.raises(ModelError, match="leaves no room for a reply in the model's context"):
+        read_beliefs(model, [Dialogue().add("user", LONG * 60)], own)
     with pytest.raises(ConfigError, match="was made for model"):
-        read(model, [Dialogue().add("user", SHORT)], ReaderSet(own.readers, Origin("other", 64, 3)))
+        read_beliefs(model, [Dialogue().add("user", SHORT)], ReaderSet(own.readers, Origin("other", 64, 3)))
     other = tiny.local("llama")
     with pytest.raises(ConfigError, match="cannot be read with model"):
-        read(model, [other.session().user(SHORT)], own)
-    assert read(model, [], own) == []
+        read_beliefs(model, [other.session().user(SHORT)], own)
+    assert read_beliefs(model, [], own) == []
 
 
 def test_a_set_is_saved_as_it_is(case: tiny.Case, tmp_path: Path) -> None:
@@ -163,7 +163,8 @@ def test_a_set_is_saved_as_it_is(case: tiny.Case, tmp_path: Path) -> None:
     assert loaded.origin == own.origin
     assert [one.name for one in loaded] == ["user_age", "self_age", "user_gender"]
     dialogue = Dialogue().add("user", MIDDLE)
-    [one], [other] = read(model, [dialogue], own), read(model, [dialogue], loaded.only(["user_age", "self_age"]))
+    [one] = read_beliefs(model, [dialogue], own)
+    [other] = read_beliefs(model, [dialogue], loaded.only(["user_age", "self_age"]))
     assert set(other) == {"user_age", "self_age"}
     assert other["self_age"].probabilities == pytest.approx(one["self_age"].probabilities, abs=1e-4)
     with pytest.raises(ConfigError, match="did you mean 'user_age'"):
@@ -175,7 +176,7 @@ def test_a_damaged_set_is_named(tmp_path: Path, case: tiny.Case) -> None:
         ReaderSet.load("nowhere")
     folder = readers(case.model).save(tmp_path)
     (folder / "readers.safetensors").write_bytes(b"nothing")
-    with pytest.raises(ConfigError, match="holds no readers that can be read"):
+    with pytest.raises(ConfigError, match="holds no readers that can be loaded"):
         ReaderSet.load(folder)
     text = (folder / "readers.json").read_text()
     (folder / "readers.json").write_text(text.replace('"format": 1', '"format": 9'))
@@ -195,7 +196,7 @@ def test_what_was_recorded_is_found_again(tmp_path: Path) -> None:
     cache = ActivationCache(tmp_path)
     for batch in batches:
         cache.add(batch)
-    (tmp_path / "cut.partial").write_bytes(b"half")
+    (tmp_path / ".cut.safetensors.123").write_bytes(b"half")
     again = ActivationCache(tmp_path)
     assert "02" in again
     assert "03" not in again

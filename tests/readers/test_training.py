@@ -10,13 +10,13 @@ import pytest
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError, DataError
 from telic.models import LocalModel
-from telic.readers import ATTRIBUTES, ReaderSet, TrainConfig, Trained, read, train
-from telic.readers.examples import third_person
+from telic.readers import ATTRIBUTES, ReaderSet, ReaderTrainingConfig, TrainedReaders, read_beliefs, train_readers
+from telic.readers.examples import third_person_examples
 from telic.steering import Belief, build
 from tests.models import tiny
 from tests.readers.talk import chatter, line, write_gender
 
-CONFIG = TrainConfig(attributes=("gender",), per_class=25, max_tokens=64, reply_tokens=4, resamples=200)
+CONFIG = ReaderTrainingConfig(attributes=("gender",), per_class=25, max_tokens=64, reply_tokens=4, resamples=200)
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +30,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(model: LocalModel, folder: Path) -> Trained:
-    return train(model, folder, config=CONFIG)
+def trained(model: LocalModel, folder: Path) -> TrainedReaders:
+    return train_readers(model, folder, config=CONFIG)
 
 
-def test_it_learns_what_the_conversations_differ_in(trained: Trained) -> None:
+def test_it_learns_what_the_conversations_differ_in(trained: TrainedReaders) -> None:
     own = trained.readers.card["readers"]["user_gender"]
     assert own["conversations"] == {"train": 30, "validation": 10, "test": 10}
     assert own["accuracy"]["low"] > own["chance"]
@@ -44,14 +44,16 @@ def test_it_learns_what_the_conversations_differ_in(trained: Trained) -> None:
     assert own["cross"]["n"] == 6  # personas to test on
 
 
-def test_it_reads_new_dialogues(model: LocalModel, trained: Trained) -> None:
+def test_it_reads_new_dialogues(model: LocalModel, trained: TrainedReaders) -> None:
     dialogues = [Dialogue().add("user", chatter(word, 900 + i)) for i in range(8) for word in ("travel", "price")]
-    found = [beliefs["user_gender"].likeliest for beliefs in read(model, dialogues, trained.readers)]
+    found = [beliefs["user_gender"].likeliest for beliefs in read_beliefs(model, dialogues, trained.readers)]
     right = sum(label == expected for label, expected in zip(found, ["female", "male"] * 8, strict=True))
     assert right >= 12
 
 
-def test_it_goes_on_from_what_was_recorded(model: LocalModel, folder: Path, tmp_path: Path, trained: Trained) -> None:
+def test_it_goes_on_from_what_was_recorded(
+    model: LocalModel, folder: Path, tmp_path: Path, trained: TrainedReaders
+) -> None:
     told: list[tuple[int, int]] = []
 
     def stop(done: int, total: int) -> None:
@@ -60,17 +62,17 @@ def test_it_goes_on_from_what_was_recorded(model: LocalModel, folder: Path, tmp_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(model, folder, config=CONFIG, cache=tmp_path, on_progress=stop)
+        train_readers(model, folder, config=CONFIG, cache=tmp_path, on_progress=stop)
     halted = told[-1][0]
     told.clear()
-    again = train(model, folder, config=CONFIG, cache=tmp_path, on_progress=lambda *one: told.append(one))
+    again = train_readers(model, folder, config=CONFIG, cache=tmp_path, on_progress=lambda *one: told.append(one))
     assert told[0][0] > halted
     assert told[-1][0] == told[-1][1]
     one, other = (t.readers.card["readers"]["user_gender"] for t in (again, trained))
     assert one["accuracy"]["value"] == pytest.approx(other["accuracy"]["value"], abs=0.11)  # kept at half precision
 
 
-def test_readers_and_pins_are_saved_together(model: LocalModel, trained: Trained, tmp_path: Path) -> None:
+def test_readers_and_pins_are_saved_together(model: LocalModel, trained: TrainedReaders, tmp_path: Path) -> None:
     folder = trained.save(tmp_path / "mine")
     assert ReaderSet.load(folder).card == json.loads(json.dumps(trained.readers.card))
     pin = build({"name": "belief", "path": str(folder), "towards": {"self_gender": "female"}})
@@ -83,15 +85,15 @@ def test_readers_and_pins_are_saved_together(model: LocalModel, trained: Trained
 def test_too_few_conversations_are_refused(model: LocalModel, tmp_path: Path) -> None:
     alike = [line(i, label, "Hello there my dear friend", "Yes?") for label in ("male", "female") for i in range(20)]
     (tmp_path / "gender.jsonl").write_text("\n".join(alike))
-    with pytest.raises(ConfigError, match="look for conversations that are all alike"):
-        train(model, tmp_path, config=CONFIG)
+    with pytest.raises(ConfigError, match="conversations of a class are in one group"):
+        train_readers(model, tmp_path, config=CONFIG)
     with pytest.raises(DataError, match=r"age\.jsonl"):
-        train(model, tmp_path, config=TrainConfig(attributes=("age",)))
+        train_readers(model, tmp_path, config=ReaderTrainingConfig(attributes=("age",)))
 
 
 def test_every_class_has_its_pairs() -> None:
     for attribute in ATTRIBUTES.values():
-        pairs = third_person(attribute)
+        pairs = third_person_examples(attribute)
         for part in ("own", "mentioned"):
             labels = [example.label for example in pairs if example.part == part]
             assert sorted(set(labels)) == list(range(len(attribute.classes)))
@@ -106,10 +108,10 @@ def test_what_ships_reads_a_child_and_a_pensioner() -> None:
     assert {reader.name for reader in readers} == {f"{who}_{name}" for who in ("user", "self") for name in ATTRIBUTES}
     child = Dialogue().add("user", "I am eight years old and in second grade. Mum says I can have a puppy!")
     old = Dialogue().add("user", "I am eighty years old, retired, and my grandchildren visit me on Sundays.")
-    young, aged = (beliefs["user_age"].probabilities for beliefs in read(model, [child, old], readers))
+    young, aged = (beliefs["user_age"].probabilities for beliefs in read_beliefs(model, [child, old], readers))
     assert young["child"] > aged["child"]
     assert aged["older adult"] > young["older adult"]
     persona = Dialogue().with_system("You are a grandmother of eighty who knits.").add("user", "Hello! How are you?")
     boy = Dialogue().with_system("You are a boy of eight who plays football.").add("user", "Hello! How are you?")
-    one, other = (beliefs["self_age"].probabilities for beliefs in read(model, [persona, boy], readers))
+    one, other = (beliefs["self_age"].probabilities for beliefs in read_beliefs(model, [persona, boy], readers))
     assert one["older adult"] > other["older adult"]

@@ -12,7 +12,7 @@ import pytest
 from telic.dialogue import Message
 from telic.episodes import Episode
 from telic.errors import ModelError
-from telic.judges import Judge, Score, build
+from telic.judges import Judge, Score, build_judge
 from telic.judges.model import ModelJudge
 from telic.models import FakeModel, Reply, Request, Sampling, ScriptedModel
 from telic.models.request import OnReply
@@ -21,7 +21,7 @@ from telic.stability.plan import DialoguePlan, JudgedProbe, SelfChatProtocol, Si
 from telic.stability.selfchat import play_dialogues
 
 PROTOCOL = SelfChatProtocol(rounds=2, samples=1, utterance=Sampling(seed=0), answer=Sampling(max_new_tokens=50))
-NAME = JudgedProbe("name", "persona", "Your name?", build({"contains": "B"}))
+NAME = JudgedProbe("name", "persona", "Your name?", build_judge({"contains": "B"}))
 
 
 class Templated(ScriptedModel):
@@ -269,7 +269,7 @@ def test_a_judge_that_asks_a_model_does_so_between_waves(wrap: Callable[[Judge],
 
 
 def _combined(judge: Judge, name: str) -> Judge:
-    made = build({"all_of": [{"contains": "B"}]} if name == "all_of" else {"not": {"contains": "Z"}})
+    made = build_judge({"all_of": [{"contains": "B"}]} if name == "all_of" else {"not": {"contains": "Z"}})
     if name == "all_of":
         made.judges.append(judge)  # type: ignore[attr-defined]
     else:

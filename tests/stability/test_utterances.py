@@ -10,7 +10,7 @@ import pytest
 from telic.dialogue import Message
 from telic.episodes import Episode, Turn
 from telic.errors import ConfigError
-from telic.judges import build
+from telic.judges import build_judge
 from telic.models import ScriptedModel
 from telic.purpose import Purpose
 from telic.stability import Bank, measure
@@ -79,7 +79,7 @@ def test_the_side_that_opens_counts_its_own_utterances() -> None:
 
 
 def test_a_judge_that_asks_a_model_cannot_judge_every_utterance() -> None:
-    judge = build({"model": "fake", "rubric": "Is it polite?"})
+    judge = build_judge({"model": "fake", "rubric": "Is it polite?"})
     with pytest.raises(ConfigError, match="every_reply needs a judge by rule"):
         JudgedProbe("polite", "own", "How are you?", judge, every_reply=True)
 

@@ -50,9 +50,9 @@ class TestTwoPins(ControlContract):
 
 def added(control: Belief, layer: int) -> torch.Tensor:
     """[hidden]: what it adds to a token of the reply; and nothing to one of the prompt."""
-    row = ControlContext(tiny.local("llama").render(tiny.ask().messages), 5)
+    context = ControlContext(tiny.local("llama").render(tiny.ask().messages), 5)
     reply = torch.tensor([False, True])
-    batch = ControlBatch([row], torch.zeros(2, dtype=torch.long), torch.tensor([1, 4]), reply)
+    batch = ControlBatch([context], torch.zeros(2, dtype=torch.long), torch.tensor([1, 4]), reply)
     hidden_N_D = torch.ones(2, HIDDEN)
     moved_N_D = control.residual(batch, layer, hidden_N_D) - hidden_N_D
     assert not moved_N_D[0].any()
@@ -145,7 +145,7 @@ def test_it_is_saved_and_named_in_a_purpose_file(tmp_path: Path) -> None:
     assert build({**spec, "layers": [1]}).layers == frozenset({1})
     with pytest.raises(ConfigError, match="not for 'tiny-gpt2'"):
         control.check(tiny.local("gpt2"))
-    with pytest.raises(ConfigError, match="they are not those"):
+    with pytest.raises(ConfigError, match="they were changed"):
         build({**spec, "sha256": "0" * 12})
     with pytest.raises(ConfigError, match="there are no pins at 'nowhere'"):
         build({"name": "belief", "path": "nowhere"})

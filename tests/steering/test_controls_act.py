@@ -28,7 +28,7 @@ class Logits(Control):
     def __init__(self) -> None:
         self.seen: list[torch.Tensor] = []
 
-    def logits(self, rows: Sequence[Any], logits_R_V: torch.Tensor) -> torch.Tensor:
+    def logits(self, contexts: Sequence[Any], logits_R_V: torch.Tensor) -> torch.Tensor:
         self.seen.append(logits_R_V.clone())
         return logits_R_V
 
@@ -86,7 +86,7 @@ class TestGuidance:
         guided = [scored.logprob for scored in model.score(given, (Guidance(2.0),))]
         assert all(abs(one - other) > 1e-3 for one, other in zip(plain, guided, strict=True))
 
-    def test_each_stream_keeps_its_cache(self, model: LocalModel) -> None:
+    def test_each_prompt_keeps_its_cache(self, model: LocalModel) -> None:
         session = model.session(SYSTEM).user(LONG)
         session.reply(controls=(Guidance(2.0),), max_new_tokens=4, temperature=0.0)
         (contrast,) = session.cache.contrast
@@ -135,12 +135,12 @@ class TestAnchor:
         torch.testing.assert_close(logits(model, TALK, Anchor(0.3)), whole + 0.3 * (end - whole), atol=1e-4, rtol=1e-4)
 
     def test_the_first_turn_is_as_it_was(self, model: LocalModel) -> None:
-        plain, bent = (
+        plain, controlled = (
             model.generate([ask(LONG, logprobs=True, controls=controls)])[0] for controls in ((), (Anchor(0.9),))
         )
-        assert plain.logprobs == bent.logprobs
+        assert plain.logprobs == controlled.logprobs
 
-    def test_what_the_second_stream_knows(self) -> None:
+    def test_the_contrast_prompt(self) -> None:
         long = said(*_pairs(TALK), ("assistant", "Four."), ("user", "Five?"))
         assert long[0].role == "system"
         assert Anchor().contrast_prompts(long) == ((long[0], long[-1]),)
@@ -161,12 +161,12 @@ class TestRefresh:
     def test_only_what_is_plausible_under_the_system_prompt_is_raised(
         self, model: LocalModel, plausible: float
     ) -> None:
-        whole, bent = logits(model, TALK), logits(model, TALK, Refresh(0.7, plausible=plausible))
+        whole, controlled = logits(model, TALK), logits(model, TALK, Refresh(0.7, plausible=plausible))
         fresh = logits(model, (TALK[0], TALK[-1])).softmax(-1)
         raised = (fresh >= plausible * fresh.max()) & (first_effect(model) > 0)
         assert 0 < int(raised.sum()) < raised.numel(), "all tokens are alike: nothing is tested"
-        assert torch.equal(whole[~raised], bent[~raised])
-        torch.testing.assert_close(bent[raised], (whole + 0.7 * first_effect(model))[raised], **CLOSE)
+        assert torch.equal(whole[~raised], controlled[~raised])
+        torch.testing.assert_close(controlled[raised], (whole + 0.7 * first_effect(model))[raised], **CLOSE)
 
     @pytest.mark.parametrize("strength", [0.5, 1.0, 1.8])
     def test_the_first_turn_has_the_first_effect_already(self, model: LocalModel, strength: float) -> None:
@@ -186,12 +186,12 @@ class TestRefresh:
             assert not moved_1_V[0, list(reply.token_ids[:place])].any()
             assert moved_1_V.any()
 
-    def test_beside_another_control_with_a_stream(self, model: LocalModel) -> None:
+    def test_beside_another_control_with_a_contrast_prompt(self, model: LocalModel) -> None:
         expected = logits(model, TALK, Anchor(0.4)) + first_effect(model).clamp(min=0)
         found = logits(model, TALK, Anchor(0.4), Refresh(1.0, plausible=0.0))
         torch.testing.assert_close(found, expected, **CLOSE)
 
-    def test_what_the_streams_know(self) -> None:
+    def test_the_contrast_prompts(self) -> None:
         end = (TALK[0], TALK[-1])
         assert Refresh().contrast_prompts(TALK) == (end, end[1:])
         assert Refresh(against="Be rude.").contrast_prompts(TALK)[1] == said(("system", "Be rude."), *_pairs(end[1:]))
@@ -237,10 +237,10 @@ class TestHold:
 def test_split_softmax_raises_the_mass_by_its_exponent(model: LocalModel) -> None:
     options: dict[str, Any] = {"max_new_tokens": 1, "readings": ("attention",)}
     plain = model.generate([ask(LONG, **options)])[0].attention
-    bent = model.generate([ask(LONG, controls=(SplitSoftmax(0.5),), **options)])[0].attention
+    controlled = model.generate([ask(LONG, controls=(SplitSoftmax(0.5),), **options)])[0].attention
     # The first layer's input is the same with and without; a mean of roots over heads is at most the root of the mean.
-    assert plain[0] < bent[0] <= plain[0] ** 0.5
-    assert (bent > plain).all()
+    assert plain[0] < controlled[0] <= plain[0] ** 0.5
+    assert (controlled > plain).all()
 
 
 def test_a_reminder_stands_before_what_the_user_says() -> None:

@@ -8,7 +8,13 @@ import torch
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
 from telic.models.local import LocalModel
-from telic.steering.directions import collect, from_reader, mean_difference, principal_component, purpose_axis
+from telic.steering.directions import (
+    collect_activations,
+    from_reader,
+    mean_difference,
+    principal_component,
+    purpose_axis,
+)
 from telic.steering.saving import Origin
 from telic.steering.vector import Vector
 from tests.models import tiny
@@ -55,7 +61,7 @@ def reply_mean(case: Case, messages: Dialogue, layer: int) -> torch.Tensor:
 
 
 def test_what_is_recorded_is_the_mean_over_all_replies(case: Case) -> None:
-    means = collect(case.model, TALKS, [1, 0])
+    means = collect_activations(case.model, TALKS, [1, 0])
     assert list(means) == [0, 1]
     for layer, mean_B_D in means.items():
         expected_B_D = torch.stack([reply_mean(case, talk, layer) for talk in TALKS])
@@ -64,25 +70,30 @@ def test_what_is_recorded_is_the_mean_over_all_replies(case: Case) -> None:
 
 
 def test_or_the_token_from_which_the_next_reply_starts(case: Case) -> None:
-    starts_B_D = collect(case.model, TALKS, [1], "start")[1]
+    starts_B_D = collect_activations(case.model, TALKS, [1], "start")[1]
     assert torch.allclose(starts_B_D, torch.stack([hidden(case, talk, 1)[-1] for talk in TALKS]), atol=1e-4)
 
 
 def test_dialogues_that_are_the_same_are_recorded_each(model: LocalModel) -> None:
-    one_B_D, many_B_D = collect(model, TALKS[1:2], [1])[1], collect(model, [TALKS[1]] * 3, [1])[1]
+    one_B_D, many_B_D = (
+        collect_activations(model, TALKS[1:2], [1])[1],
+        collect_activations(model, [TALKS[1]] * 3, [1])[1],
+    )
     assert torch.allclose(many_B_D, one_B_D.expand(3, -1), atol=1e-5)
 
 
 def test_recording_sees_what_the_controls_before_it_did(model: LocalModel) -> None:
     direction_D = draws(1)[0]
-    plain, bent = (collect(model, TALKS, [1], controls=c)[1] for c in ((), (Vector({1: direction_D}, strength=2),)))
-    assert torch.allclose(bent - plain, 2 * direction_D.expand(3, -1), atol=1e-4)
+    plain, steered = (
+        collect_activations(model, TALKS, [1], controls=c)[1] for c in ((), (Vector({1: direction_D}, strength=2),))
+    )
+    assert torch.allclose(steered - plain, 2 * direction_D.expand(3, -1), atol=1e-4)
 
 
 def test_a_model_with_records_taken_goes_on_as_before(model: LocalModel) -> None:
     request = tiny.ask(logprobs=True)
     before = model.generate([request])[0]
-    collect(model, TALKS, [0, 1, 2])
+    collect_activations(model, TALKS, [0, 1, 2])
     after = model.generate([request])[0]
     assert (after.token_ids, after.logprobs) == (before.token_ids, before.logprobs)
 
@@ -94,7 +105,7 @@ def test_a_model_with_records_taken_goes_on_as_before(model: LocalModel) -> None
         (TALKS, [-1], "replies", "has layers 0 to 2"),
         (TALKS, [], "replies", "has layers 0 to 2"),
         ([], [1], "replies", "there are no dialogues"),
-        ([TALKS[0], Dialogue().add("user", SHORT)], [1], "replies", "dialogue 1: nothing is said in it"),
+        ([TALKS[0], Dialogue().add("user", SHORT)], [1], "replies", "dialogue 1: the assistant says nothing"),
         (TALKS, [1], "reply", "expected 'replies' or 'start'"),
     ],
 )
@@ -102,13 +113,13 @@ def test_what_cannot_be_recorded_is_refused(
     model: LocalModel, dialogues: Any, layers: list[int], at: Any, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        collect(model, dialogues, layers, at)
+        collect_activations(model, dialogues, layers, at)
 
 
 def test_a_dialogue_that_is_too_long_is_named(model: LocalModel) -> None:
     talk = Dialogue().add("user", LONG * 100).add("assistant", SHORT)
     with pytest.raises(ModelError, match=r"dialogue 1: its .* exceed the context of 1024"):
-        collect(model, [TALKS[0], talk], [1])
+        collect_activations(model, [TALKS[0], talk], [1])
 
 
 # Directions.
@@ -117,9 +128,10 @@ def test_a_dialogue_that_is_too_long_is_named(model: LocalModel) -> None:
 def test_a_planted_direction_is_found_again(model: LocalModel) -> None:
     planted = {layer: 3 * draws(1, layer)[0] for layer in (0, 2)}
     positive = {
-        layer: collect(model, TALKS, [layer], controls=(Vector({layer: d}),))[layer] for layer, d in planted.items()
+        layer: collect_activations(model, TALKS, [layer], controls=(Vector({layer: d}),))[layer]
+        for layer, d in planted.items()
     }
-    negative = collect(model, TALKS, [0, 2])
+    negative = collect_activations(model, TALKS, [0, 2])
     for find in (mean_difference, principal_component):
         found = find(positive, negative)
         assert found.keys() == planted.keys()
@@ -152,11 +164,11 @@ def test_a_reader_steers_along_its_weights_as_far_as_activations_spread() -> Non
 
 
 def test_activations_that_do_not_belong_together_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"layers \[1\], and at \[2\]"):
+    with pytest.raises(ConfigError, match=r"layers \[1\], the negative ones at \[2\]"):
         mean_difference({1: draws(2)}, {2: draws(2)})
     with pytest.raises(ConfigError, match=r"pairs, but .* layer 1 are \[2, 32\] and \[3, 32\]"):
         principal_component({1: draws(2)}, {1: draws(3)})
-    with pytest.raises(ConfigError, match="no activations for layer 1"):
+    with pytest.raises(ConfigError, match="layer 1 has weights but no activations"):
         from_reader({1: draws(1)[0]}, {2: draws(2)})
 
 
@@ -185,9 +197,9 @@ def test_a_system_prompt_of_the_dialogues_own_is_left_out(model: LocalModel) -> 
 def test_adding_the_purpose_axis_moves_replies_towards_the_system_prompt(model: LocalModel) -> None:
     axis = purpose_axis(model, [SYSTEM], TALKS, [2])
     told, plain = ([talk.with_system(system) for talk in TALKS] for system in (SYSTEM, None))
-    target_D = collect(model, told, [2])[2].mean(0)
+    target_D = collect_activations(model, told, [2])[2].mean(0)
     everyone = Vector({2: axis.tensors()[f"{SYSTEM}/2"]})
-    before, after = (collect(model, plain, [2], controls=c)[2].mean(0) for c in ((), (everyone,)))
+    before, after = (collect_activations(model, plain, [2], controls=c)[2].mean(0) for c in ((), (everyone,)))
     assert (after - target_D).norm() < 1e-3 < (before - target_D).norm()
 
 
@@ -200,8 +212,8 @@ def test_the_purpose_axis_holds_its_own_rows_in_a_closed_loop(model: LocalModel)
         """Of the first reply, and of the token from which the third starts."""
         first = Dialogue([Message(role="system", content=BOB), *talk[:2]])
         given = [
-            collect(model, [first], [1], controls=controls),
-            collect(model, [talk.with_system(BOB)], [1], "start", controls),
+            collect_activations(model, [first], [1], controls=controls),
+            collect_activations(model, [talk.with_system(BOB)], [1], "start", controls),
         ]
         return [float(means[1][0] @ unit_D) for means in given]
 
@@ -209,8 +221,8 @@ def test_the_purpose_axis_holds_its_own_rows_in_a_closed_loop(model: LocalModel)
     assert same == pytest.approx(level, abs=1e-4)
     assert drifted < level - 0.1
     assert held == pytest.approx(level, abs=1e-4)
-    untold = collect(model, [talk], [1], "start", (axis,))[1]
-    assert torch.allclose(untold, collect(model, [talk], [1], "start")[1], atol=1e-5)
+    untold = collect_activations(model, [talk], [1], "start", (axis,))[1]
+    assert torch.allclose(untold, collect_activations(model, [talk], [1], "start")[1], atol=1e-5)
 
 
 def test_a_purpose_axis_needs_a_system_prompt(model: LocalModel) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,13 +13,13 @@ import torch
 
 from telic import __version__
 from telic.errors import ConfigError
-from telic.models.control import Control, build
+from telic.models.control import Control, build, registry
 from telic.models.local import LocalModel
 from telic.models.request import Reply
 from telic.models.scripted import ScriptedModel
 from telic.purpose import Purpose
-from telic.steering import AttentionHold, Reminder
-from telic.steering.saving import Origin, from_pretrained, save_pretrained
+from telic.steering import AttentionHold, Reminder, from_pretrained, save_pretrained
+from telic.steering.saving import Origin, SavedControl, StoredControl
 from telic.steering.vector import Vector
 from tests.models import tiny
 from tests.models.tiny import LONG, SYSTEM, ask
@@ -122,7 +123,7 @@ def test_a_purpose_file_names_the_folder_and_what_differs(tmp_path: Path) -> Non
         ({"path": ".", "model": "smollm2"}, "unknown option 'model'"),
         ({"path": ".", "layers": [1]}, "no direction for layer 1"),
         ({"path": ".", "mode": "cap", "strength": 1.0}, "needs a floor or a ceiling"),
-        ({"path": ".", "sha256": "0" * 12}, "not 000000000000"),
+        ({"path": ".", "sha256": "0" * 12}, "sha256 is '000000000000'"),
     ],
 )
 def test_wrong_options_in_a_purpose_file_are_refused(
@@ -154,9 +155,9 @@ def test_a_control_without_tensors_is_saved_as_its_fields(tmp_path: Path, model:
 
 
 def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nothing of this name is registered"):
+    with pytest.raises(ConfigError, match="no control of this name is registered"):
         save_pretrained(Unknown(), tmp_path / "new")
-    with pytest.raises(ConfigError, match="it is no dataclass"):
+    with pytest.raises(ConfigError, match="it is not a dataclass"):
         save_pretrained(Control(), tmp_path / "new")
     with pytest.raises(ConfigError, match="not plain values"):
         save_pretrained(AttentionHold(gain=float("inf")), tmp_path / "new")
@@ -166,6 +167,35 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
         save_pretrained(AttentionHold(), tmp_path / "file")
     with pytest.raises(ConfigError, match="holds a control of kind 'attention_hold', not a vector"):
         build({"name": "vector", "path": str(save_pretrained(AttentionHold(), tmp_path / "attention_hold"))})
+
+
+@dataclass(frozen=True, eq=False)
+class Shift(StoredControl):
+    """A control with a tensor, as a plug-in would define it."""
+
+    shift: torch.Tensor
+    much: float = 1.0
+    name: ClassVar[str] = "shift"
+    of_tensors: ClassVar[frozenset[str]] = frozenset({"shift"})
+
+    @classmethod
+    def from_saved(cls, saved: SavedControl, options: Mapping[str, Any]) -> Shift:
+        return cls(saved.tensors["shift"], **options, origin=saved.origin, path=saved.source)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return {"shift": self.shift}
+
+
+def test_a_plug_in_s_control_is_saved_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._factories, "shift", Shift)
+    control = Shift(torch.arange(3.0), 2.0)
+    folder = save_pretrained(control, tmp_path)
+    loaded = from_pretrained(folder)
+    assert isinstance(loaded, Shift)
+    assert (loaded.key, loaded.path) == (control.key, str(folder))
+    assert from_pretrained(folder, much=3.0).spec()["much"] == 3.0
+    with pytest.raises(ConfigError, match="were changed"):
+        from_pretrained(folder, sha256="0" * 12)
 
 
 # Other models.
@@ -210,7 +240,7 @@ def change(folder: Path, **entries: Any) -> None:
     [
         ({"control": "vectr"}, "did you mean 'vector'"),
         ({"control": None}, "expected a key 'control'"),
-        ({"format": 2}, "format 2 .* install a newer one"),
+        ({"format": 2}, "has format 2 .* install a newer one"),
         ({"model": {"name": "x"}}, "model is {'name': 'x'}"),
         ({"options": [1]}, "expected a table"),
     ],
@@ -235,13 +265,13 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     save_pretrained(vectors()[0], tmp_path)
     weights = tmp_path / "model.safetensors"
     safetensors.torch.save_file({"direction": torch.ones(SIZE)}, weights)
-    with pytest.raises(ConfigError, match=r"'direction' .* is no direction"):
+    with pytest.raises(ConfigError, match=r"'direction' .* is not a direction"):
         from_pretrained(tmp_path)
     weights.write_bytes(b"not tensors")
     with pytest.raises(ConfigError, match="cannot be read as safetensors"):
         from_pretrained(tmp_path)
     weights.unlink()
-    with pytest.raises(ConfigError, match="copy it there as well"):
+    with pytest.raises(ConfigError, match="copy it there"):
         from_pretrained(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ConfigError, match="is not JSON"):
@@ -272,6 +302,6 @@ def test_a_vector_comes_from_the_hub(offline: Path) -> None:
 
 
 def test_offline_the_error_says_what_to_do(offline: Path) -> None:
-    with pytest.raises(ConfigError, match="no folder 'mia/warm', and it could not be had from the Hub") as caught:
+    with pytest.raises(ConfigError, match="no folder 'mia/warm', and the download from the Hub failed") as caught:
         from_pretrained("mia/warm")
     assert "give the folder" in str(caught.value)

@@ -16,7 +16,7 @@ from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError
 from telic.models.control import Control, ControlBatch, ControlContext
 from telic.models.local import LocalModel
-from telic.steering.directions import collect
+from telic.steering.directions import collect_activations
 from telic.steering.vector import Vector
 from tests.models import tiny
 from tests.models.tiny import HIDDEN, LONG, MIDDLE, SHORT, SYSTEM, Case, ask, draws
@@ -186,7 +186,7 @@ def test_the_first_level_is_the_same_measured_at_once_or_as_it_is_said() -> None
     request = session.request(temperature=0.0, max_new_tokens=8, logprobs=True, controls=(vector,), keep=False)
     said = model.generate([request])[0]
     assert said.cached_tokens > 20
-    # Read as a given dialogue, without what the session's control remembers, and by several rows at once.
+    # Read as a given dialogue, without the session's control state, and by several sequences at once.
     fresh = replace(request, cache=None)
     for again in (*model.generate([fresh]), *model.generate([fresh, fresh, fresh])):
         assert again.token_ids == said.token_ids
@@ -219,7 +219,7 @@ def test_a_first_reply_that_is_taken_back_does_not_count() -> None:
 
 
 def test_a_first_reply_that_is_read_in_pieces_counts_as_a_whole() -> None:
-    # It begins in one pass and ends in the next, while another row already asks for its own level.
+    # It begins in one pass and ends in the next, while another sequence already asks for its own level.
     model = tiny.local("llama")
     vector = Vector(dict(enumerate(draws(3))), mode="cap", floor="first")
     talk = tuple(Dialogue().with_system(LONG * 4).add("user", SHORT).add("assistant", LONG * 4).add("user", SHORT))
@@ -239,7 +239,7 @@ def test_a_first_reply_that_is_read_in_pieces_counts_as_a_whole() -> None:
 
 
 def projections(model: LocalModel, controls: Sequence[Control], direction_D: torch.Tensor) -> float:
-    hidden_D = collect(model, [TALK], [1], "start", controls)[1][0]
+    hidden_D = collect_activations(model, [TALK], [1], "start", controls)[1][0]
     return float(hidden_D @ unit(direction_D))
 
 
@@ -309,8 +309,8 @@ def test_a_reading_of_the_state_sees_the_steering_of_the_last_layer(case: Case) 
 
 def test_it_never_writes_into_what_it_is_given() -> None:
     model = tiny.local("llama")
-    row = ControlContext(model.render(TALK), 60)
-    made = ControlBatch([row], torch.zeros(4).long(), torch.arange(58, 62), torch.tensor([False, True, True, True]))
+    context = ControlContext(model.render(TALK), 60)
+    made = ControlBatch([context], torch.zeros(4).long(), torch.arange(58, 62), torch.tensor([False, True, True, True]))
     for dtype in (torch.float32, torch.bfloat16):
         hidden_N_D = torch.stack(draws(4)).to(dtype)
         given = hidden_N_D.clone()

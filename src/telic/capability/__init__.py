@@ -1,4 +1,4 @@
-"""Capability cost: what bending a model towards its purpose costs in what it can otherwise do."""
+"""Capability cost: how much controls lower a model's accuracy, and how they change its language."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from telic.lazy import imports
 if TYPE_CHECKING:
     from telic.capability.choice import NEUTRAL_EXCHANGE, ChoiceAccuracy, choice_accuracy
     from telic.capability.config import CostConfig
-    from telic.capability.cost import Baseline, CapabilityCost, capability_cost, measure_baseline
+    from telic.capability.cost import CapabilityBaseline, CapabilityCost, capability_cost, measure_baseline
     from telic.capability.items import Item, load_items, read_items, sample_items
     from telic.capability.language import neutral_prompts
 
 __all__ = [
     "NEUTRAL_EXCHANGE",
-    "Baseline",
+    "CapabilityBaseline",
     "CapabilityCost",
     "ChoiceAccuracy",
     "CostConfig",
@@ -33,7 +33,7 @@ __getattr__ = imports(
     __name__,
     {
         "NEUTRAL_EXCHANGE": "telic.capability.choice",
-        "Baseline": "telic.capability.cost",
+        "CapabilityBaseline": "telic.capability.cost",
         "CapabilityCost": "telic.capability.cost",
         "ChoiceAccuracy": "telic.capability.choice",
         "CostConfig": "telic.capability.config",

@@ -1,4 +1,4 @@
-"""A quantity with a control and without it, over the same units."""
+"""A quantity with controls and without, over the same units."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Change(BaseModel):
         resamples: int = 2000,
         seed: int = 0,
     ) -> Change:
-        """Compare values of the same units in the same order; `bounds` is the range of a value, where it has one."""
+        """Compare values of the same units in the same order; `bounds` is the range of a value, if it has one."""
         comparison = paired_difference(
             controlled,
             baseline,

@@ -1,4 +1,4 @@
-"""Multiple choice by likelihood: which of the options would the model rather say?"""
+"""Multiple choice by likelihood: the most likely option is the model's answer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from telic.capability.config import Form, Normalise
-from telic.capability.files import LETTERS
+from telic.capability.item_files import LETTERS
 from telic.capability.items import Item
-from telic.capability.scoring import Scorer, prompt, require_scorer
+from telic.capability.scoring import question_prompt, require_scorer
 from telic.dialogue import Message
 from telic.errors import ConfigError, ModelError
 from telic.models.base import Model
+from telic.models.capabilities import Scorer
 from telic.models.control import Control
 from telic.models.request import Continuation, ScoredContinuation
 from telic.statistics import Interval, bootstrap_mean
@@ -26,14 +27,15 @@ NEUTRAL_EXCHANGE = (
     Message(role="user", content="Hello!"),
     Message(role="assistant", content="Hello! How can I help you today?"),
 )
-"""Earlier turns that say nothing: closed-loop controls act from the second turn on, and cost nothing before it."""
+"""Earlier turns without content. Closed-loop controls act from the second turn on, so without them they would cost
+nothing."""
 
 TEXT_QUESTION = "Question: {question}\nAnswer in a few words."
 LETTER_QUESTION = "Question: {question}\n{options}\nAnswer with the letter of the right option only."
 CHUNK = 32  # items scored in one go: enough for full batches, few enough to report progress
 
 OnProgress = Callable[[int, int], None]
-"""Told how many items are done, and of how many."""
+"""Called with the number of items done, and of all items."""
 
 
 class ItemResult(BaseModel):
@@ -44,11 +46,11 @@ class ItemResult(BaseModel):
     id: str
     subject: str
     correct: int | None
-    """1 right, 0 wrong, None where it could not be asked."""
+    """1 right, 0 wrong, None if it could not be asked."""
     probability: float | None
     """Of the right option, among the options: softmax over their normalised log-likelihoods times the mean length."""
     chosen: int | None
-    """Index of the likeliest option; None where it could not be asked, or no option has a likelihood at all."""
+    """Index of the most likely option; None if it could not be asked, or no option has a finite likelihood."""
     reason: str | None = None
     """Why it could not be asked."""
 
@@ -65,12 +67,12 @@ class ChoiceAccuracy(BaseModel):
 
     @property
     def correct(self) -> list[float | None]:
-        """1 or 0 for each item, None where it is missing."""
+        """1 or 0 for each item, None if it is missing."""
         return [None if item.correct is None else float(item.correct) for item in self.items]
 
     @property
     def probabilities(self) -> list[float | None]:
-        """Of the right option for each item, None where it is missing."""
+        """Of the right option for each item, None if it is missing."""
         return [item.probability for item in self.items]
 
 
@@ -89,26 +91,25 @@ def choice_accuracy(
 ) -> ChoiceAccuracy:
     """Ask every item under a system prompt and controls, as a deployed model would be asked.
 
-    The option with the highest log-likelihood as the assistant's reply is the model's answer. An option whose
-    likelihood is not a number is never it: a control that breaks the model gets everything wrong. Items that do not
-    fit in the model's context are missing.
+    The most likely option is the model's answer. An option with the likelihood NaN is never chosen, so a control that
+    breaks the model gets everything wrong. Items that do not fit in the model's context are missing.
 
     Args:
         model: one that scores replies: a local model.
-        items: what is asked, each in a dialogue of its own.
-        controls: what bends the model.
+        items: the questions, each asked in a dialogue of its own.
+        controls: act on the model.
         system: the system prompt, which attention controls act on.
-        history: earlier turns, such as `NEUTRAL_EXCHANGE`, without which closed-loop controls do not act yet.
+        history: earlier turns, such as `NEUTRAL_EXCHANGE`; without any, closed-loop controls do not act yet.
         form: `text` scores the options' texts as replies to the bare question; `letter` lists the options in the
             question and scores their letters.
-        normalise: what the log-likelihood is divided by. On the items that ship with Telic the bundled model gets
-            60 % right by characters, 59 % by nothing, 55 % by tokens (n = 225); by nothing, short options win.
+        normalise: divides the log-likelihood. On the items that ship with Telic the bundled model gets 60 % right by
+            characters, 59 % by none, 55 % by tokens (n = 225); by none, short options win.
         resamples: bootstrap resamples.
         seed: of the resampling.
-        on_progress: told of the items done.
+        on_progress: called with the number of items done, and of all items.
 
     Raises:
-        ConfigError: there are no items, or the history is not one of whole exchanges.
+        ConfigError: there are no items, or the history does not consist of whole exchanges.
         UnsupportedControlError: the model does not score replies.
     """
     scorer = require_scorer(model)
@@ -119,11 +120,13 @@ def choice_accuracy(
         chunk = items[start : start + CHUNK]
         asked = [_continuations(item, system, history, form) for item in chunk]
         for item, texts, scores in zip(chunk, asked, _score(scorer, asked, controls), strict=True):
-            results.append(
-                _failed(item, scores) if isinstance(scores, str) else _answered(item, texts, scores, normalise)
-            )
+            results.append(_result(item, texts, scores, normalise))
         if on_progress is not None:
             on_progress(len(results), len(items))
+    return _accuracy(results, resamples, seed)
+
+
+def _accuracy(results: list[ItemResult], resamples: int, seed: int) -> ChoiceAccuracy:
     by_subject: defaultdict[str, list[float | None]] = defaultdict(list)
     for result in results:
         by_subject[result.subject].append(result.correct)
@@ -144,32 +147,30 @@ def _continuations(item: Item, system: str | None, history: Sequence[Message], f
         listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, item.options, strict=False))
         question = LETTER_QUESTION.format(question=item.question, options=listed)
         replies = list(LETTERS[: len(item.options)])
-    messages = prompt(system, history, question)
+    messages = question_prompt(system, history, question)
     return [Continuation(messages, reply) for reply in replies]
 
 
 def _score(
     model: Scorer, asked: Sequence[Sequence[Continuation]], controls: Sequence[Control]
 ) -> list[Sequence[ScoredContinuation] | str]:
-    """The scores of each item's options, or why there are none."""
+    """Return the scores of each item's options, or the reason why it has none."""
     try:
         scores = model.score([continuation for texts in asked for continuation in texts], controls)
     except ModelError as error:
         if len(asked) == 1:
             return [str(error)]
-        # One that does not fit takes its whole batch with it: find out which.
+        # One continuation that does not fit fails its whole batch: find out which it is.
         return [found for texts in asked for found in _score(model, [texts], controls)]
     starts = itertools.accumulate((len(texts) for texts in asked), initial=0)
     return [scores[start : start + len(texts)] for start, texts in zip(starts, asked, strict=False)]
 
 
-def _failed(item: Item, reason: str) -> ItemResult:
-    return ItemResult(id=item.id, subject=item.subject, correct=None, probability=None, chosen=None, reason=reason)
-
-
-def _answered(
-    item: Item, texts: Sequence[Continuation], scores: Sequence[ScoredContinuation], normalise: Normalise
+def _result(
+    item: Item, texts: Sequence[Continuation], scores: Sequence[ScoredContinuation] | str, normalise: Normalise
 ) -> ItemResult:
+    if isinstance(scores, str):
+        return ItemResult(id=item.id, subject=item.subject, correct=None, probability=None, chosen=None, reason=scores)
     lengths = {
         "none": [1.0] * len(texts),
         "tokens": [float(score.tokens) for score in scores],
@@ -179,7 +180,7 @@ def _answered(
     usable = [value if math.isfinite(value) else -math.inf for value in values]
     best = max(usable)
     chosen = usable.index(best) if best > -math.inf else None
-    # A mean length puts the values back on the scale of log-likelihoods, on which a softmax makes sense.
+    # The mean length brings the values back to the scale of log-likelihoods, where a softmax makes sense.
     scale = sum(lengths) / len(lengths)
     weights = [math.exp(scale * (value - best)) if value > -math.inf else 0.0 for value in usable]
     return ItemResult(

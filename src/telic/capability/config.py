@@ -12,10 +12,10 @@ __all__ = ["CostConfig", "Form", "Normalise"]
 
 Form = Literal["text", "letter"]
 """`text`: the question alone is asked, and each option is scored as the reply. `letter`: the options are listed with
-letters, and the letters are scored; models of a billion parameters and more can do that, smaller ones guess."""
+letters, and the letters are scored; models with fewer than a billion parameters can only guess then."""
 
 Normalise = Literal["none", "tokens", "characters"]
-"""What the log-likelihood of an option is divided by, lest long options always lose."""
+"""What the log-likelihood of an option is divided by, so that long options do not always lose."""
 
 
 class CostConfig(Settings):

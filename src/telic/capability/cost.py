@@ -1,4 +1,4 @@
-"""Capability cost: what bending a model costs in what it can otherwise do, the axis on which controls are compared."""
+"""Capability cost: the accuracy that controls cost, and how they change the model's language."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from telic.capability.scoring import require_scorer
 from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.models.base import Model
+from telic.models.capabilities import Scorer
 from telic.models.control import Control
 from telic.statistics import Interval
 
-__all__ = ["Baseline", "CapabilityCost", "capability_cost", "measure_baseline"]
+__all__ = ["CapabilityBaseline", "CapabilityCost", "capability_cost", "measure_baseline"]
 
 OnProgress = Callable[[str, int, int], None]
-"""Told what is under way (`items` or `prompts`), how much of it is done, and of how much."""
+"""Called with the part (`items` or `prompts`), the number done, and the number of all."""
 
 
 class CapabilityCost(BaseModel):
-    """What some controls cost, under one system prompt. Intervals are 95 % bootstrap intervals."""
+    """The cost of some controls under one system prompt. Intervals are 95 % bootstrap intervals."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # what is written has the cost in it, which is computed
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a written one also has the computed cost
 
     model: str
     controls: list[dict[str, Any]]
@@ -53,7 +54,7 @@ class CapabilityCost(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def cost(self) -> float | None:
-        """Percentage points of accuracy lost: baseline minus controlled. Negative where the controls help."""
+        """Percentage points of accuracy lost: baseline minus controlled. Negative if the controls help."""
         return self.cost_interval.value
 
     @property
@@ -65,7 +66,7 @@ class CapabilityCost(BaseModel):
 
 
 @dataclass(frozen=True)
-class Baseline:
+class CapabilityBaseline:
     """The model without controls under one system prompt: measured once, compared with many times."""
 
     model: str
@@ -75,7 +76,7 @@ class Baseline:
     history: tuple[Message, ...]
     config: CostConfig
     choice: ChoiceAccuracy
-    unbent: UncontrolledLanguage
+    language: UncontrolledLanguage
 
 
 def measure_baseline(
@@ -88,7 +89,7 @@ def measure_baseline(
     config: CostConfig | None = None,
     on_progress: OnProgress | None = None,
     **settings: Any,
-) -> Baseline:
+) -> CapabilityBaseline:
     """Measure the model without controls.
 
     Args:
@@ -96,10 +97,10 @@ def measure_baseline(
         system: the system prompt under which it is deployed.
         items: multiple-choice items; by default those that ship with Telic.
         prompts: neutral user prompts; by default those that ship with Telic.
-        history: what was said before each question; by default a greeting, since closed-loop controls act from the
-            second turn on only. `()` for nothing.
+        history: the turns before each question; by default a greeting, since closed-loop controls act only from the
+            second turn on. `()` for none.
         config: settings.
-        on_progress: told of the items and prompts done.
+        on_progress: called as items and prompts are done.
         **settings: single fields of `CostConfig`, over those of `config`.
 
     Raises:
@@ -108,18 +109,18 @@ def measure_baseline(
     """
     scorer = require_scorer(model)
     config = _settings(config, settings)
-    said = tuple(NEUTRAL_EXCHANGE if history is None else history)
-    asked = tuple(load_items() if items is None else items)
-    spoken_on = tuple(neutral_prompts() if prompts is None else prompts)
-    return Baseline(
+    history = tuple(NEUTRAL_EXCHANGE if history is None else history)
+    items = tuple(load_items() if items is None else items)
+    prompts = tuple(neutral_prompts() if prompts is None else prompts)
+    return CapabilityBaseline(
         model=model.name,
         system=system,
-        items=asked,
-        prompts=spoken_on,
-        history=said,
+        items=items,
+        prompts=prompts,
+        history=history,
         config=config,
-        choice=_choices(scorer, asked, (), system, said, config, on_progress),
-        unbent=language_baseline(scorer, spoken_on, system, said, config, _of("prompts", on_progress)),
+        choice=_choices(scorer, items, (), system, history, config, on_progress),
+        language=language_baseline(scorer, prompts, system, history, config, _progress_of("prompts", on_progress)),
     )
 
 
@@ -131,25 +132,25 @@ def capability_cost(
     items: Sequence[Item] | None = None,
     prompts: Sequence[str] | None = None,
     history: Sequence[Message] | None = None,
-    baseline: Baseline | None = None,
+    baseline: CapabilityBaseline | None = None,
     config: CostConfig | None = None,
     on_progress: OnProgress | None = None,
     **settings: Any,
 ) -> CapabilityCost:
-    """Measure what controls cost, beside the same model without them.
+    """Measure what controls cost, compared with the same model without them.
 
     Both sides have the same system prompt, items, prompts and random numbers, so that every difference is paired.
 
     Args:
         model: a local model.
-        controls: what bends it; none costs exactly nothing.
+        controls: act on the model; the cost of none is exactly 0.
         system: the system prompt under which it is deployed.
         items: see `measure_baseline`.
         prompts: see `measure_baseline`.
         history: see `measure_baseline`.
         baseline: one that was measured before, whose system prompt, items, prompts, history and settings are used.
         config: settings.
-        on_progress: told of the items and prompts done.
+        on_progress: called as items and prompts are done.
         **settings: single fields of `CostConfig`, over those of `config`.
 
     Raises:
@@ -157,33 +158,30 @@ def capability_cost(
         UnsupportedControlError: the model does not score replies.
     """
     scorer = require_scorer(model)
+    asked: dict[str, Any] = {"system": system, "items": items, "prompts": prompts, "history": history}
     if baseline is None:
-        baseline = measure_baseline(
-            model,
-            system=system,
-            items=items,
-            prompts=prompts,
-            history=history,
-            config=config,
-            on_progress=on_progress,
-            **settings,
-        )
+        baseline = measure_baseline(model, **asked, config=config, on_progress=on_progress, **settings)
     else:
-        wanted = _settings(config or baseline.config, settings)
-        _refuse_another(baseline, model.name, system, items, prompts, history, wanted)
-    base, how = baseline, baseline.config
-    choice = base.choice
+        _refuse_another(baseline, model.name, config=_settings(config or baseline.config, settings), **asked)
+    return _compared(scorer, controls, baseline, on_progress)
+
+
+def _compared(
+    scorer: Scorer, controls: Sequence[Control], base: CapabilityBaseline, on_progress: OnProgress | None
+) -> CapabilityCost:
+    """Measure the model under the controls, and compare it with the baseline."""
+    how, choice = base.config, base.choice
     if controls:
         choice = _choices(scorer, base.items, controls, base.system, base.history, how, on_progress)
     drawn: dict[str, Any] = {"resamples": how.resamples, "seed": how.seed}
     return CapabilityCost(
-        model=model.name,
+        model=scorer.name,
         controls=[control.spec() for control in controls],
         system=base.system,
         accuracy=Change.of(choice.correct, base.choice.correct, bounds=(0, 1), **drawn),
         probability=Change.of(choice.probabilities, base.choice.probabilities, **drawn),
         subjects=choice.subjects,
-        language=language_health(scorer, base.unbent, controls, how, _of("prompts", on_progress)),
+        language=language_health(scorer, base.language, controls, how, _progress_of("prompts", on_progress)),
         config=how,
     )
 
@@ -207,7 +205,7 @@ def _choices(
         normalise=config.normalise,
         resamples=config.resamples,
         seed=config.seed,
-        on_progress=_of("items", on_progress),
+        on_progress=_progress_of("items", on_progress),
     )
 
 
@@ -216,15 +214,16 @@ def _settings(config: CostConfig | None, settings: dict[str, Any]) -> CostConfig
 
 
 def _refuse_another(
-    baseline: Baseline,
+    baseline: CapabilityBaseline,
     model: str,
+    *,
     system: str | None,
     items: Sequence[Item] | None,
     prompts: Sequence[str] | None,
     history: Sequence[Message] | None,
     config: CostConfig,
 ) -> None:
-    """A baseline of something else would turn every difference into nonsense."""
+    """Refuse a baseline of another model or another question: its differences would mean nothing."""
     asked = {
         "model": (model, baseline.model),
         "system": (system, baseline.system),
@@ -237,9 +236,9 @@ def _refuse_another(
         if wanted is not None and wanted != had:
             shown = f" ({had!r}, not {wanted!r})" if name in ("model", "system", "config") else ""
             raise ConfigError(
-                f"the baseline was measured with another {name}{shown}; leave {name!r} out, or measure a new baseline"
+                f"the baseline was measured with another {name}{shown}; omit {name!r}, or measure a new baseline"
             )
 
 
-def _of(part: str, on_progress: OnProgress | None) -> Callable[[int, int], None] | None:
+def _progress_of(part: str, on_progress: OnProgress | None) -> Callable[[int, int], None] | None:
     return None if on_progress is None else lambda done, whole: on_progress(part, done, whole)

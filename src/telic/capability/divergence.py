@@ -8,25 +8,24 @@ from typing import ClassVar
 
 import torch
 
-from telic.capability.scoring import Scorer
 from telic.dialogue import Message
+from telic.models.capabilities import Scorer
 from telic.models.control import Control, ControlContext, ControlPoint
 from telic.models.request import Continuation
 
-__all__ = ["divergence", "record"]
+__all__ = ["kl_divergence", "record_distributions"]
 
 FLOOR = -30.0
-"""Log-probabilities are taken as at least this: a control that rules a token out has a large divergence, not an
-infinite one."""
+"""Log-probabilities are at least this: a control that rules a token out has a large divergence, not an infinite one."""
 
 
-class _Recorder(Control):
-    """Sees what the controls before it make of the logits of a reply that is scored, and changes nothing.
+class _DistributionRecorder(Control):
+    """Records the next-token distributions along a reply that is scored, after the controls before it; changes nothing.
 
     Args:
-        limit: positions of the reply that are looked at, from its start.
-        reference_T_V: log-probabilities to compare with; None to keep those seen.
-        max_bytes: of what is kept; it lowers the limit for large vocabularies.
+        limit: positions of the reply to record, from its start.
+        reference_T_V: log-probabilities to compare with; None to keep the distributions themselves.
+        max_bytes: size of the kept distributions at most; it lowers the limit for large vocabularies.
     """
 
     name: ClassVar[str] = "recorder"
@@ -37,10 +36,10 @@ class _Recorder(Control):
         self.kept: dict[int, torch.Tensor] = {}
         self.kl: dict[int, float] = {}
 
-    def logits(self, rows: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
-        """Note the distribution, or its divergence from the reference."""
-        for row, logits_V in zip(rows, logits_R_V, strict=True):
-            step = len(row.generated)
+    def logits(self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor) -> torch.Tensor:
+        """Keep the distribution, or its divergence from the reference."""
+        for context, logits_V in zip(contexts, logits_R_V, strict=True):
+            step = len(context.generated)
             if step >= self._steps(logits_V):
                 continue
             log_q_V = torch.log_softmax(logits_V.float(), dim=-1).clamp_min(FLOOR)
@@ -48,7 +47,7 @@ class _Recorder(Control):
                 self.kept[step] = log_q_V.cpu()
             else:
                 log_p_V = self.reference_T_V[step].to(log_q_V.device)
-                # Rounding (and the floor) may take it below zero, where no divergence is.
+                # Rounding (and the floor) may take it below zero.
                 self.kl[step] = float((log_p_V.exp() * (log_p_V - log_q_V)).sum().clamp_min(0.0))
         return logits_R_V
 
@@ -60,30 +59,32 @@ class _Recorder(Control):
         return min(self.limit, max(1, self.max_bytes // (4 * len(logits_V))))
 
 
-def record(model: Scorer, messages: tuple[Message, ...], reply: str, *, limit: int, max_bytes: int) -> torch.Tensor:
-    """The model's own next-token distributions along a reply.
+def record_distributions(
+    model: Scorer, messages: tuple[Message, ...], reply: str, *, limit: int, max_bytes: int
+) -> torch.Tensor:
+    """Record the model's next-token distributions along a reply, without controls.
 
     Returns:
         float32 [T, V]: log-probabilities at the first positions, at most `limit` and at most `max_bytes` in all.
     """
-    # The position after the reply's last token is seen too; what comes there is not part of the reply.
-    recorder = _Recorder(limit, max_bytes=max_bytes)
+    # The recorder also sees the position after the reply's last token, which is not part of the reply.
+    recorder = _DistributionRecorder(limit, max_bytes=max_bytes)
     tokens = model.score([Continuation(messages, reply)], [recorder])[0].tokens
     return torch.stack([recorder.kept[step] for step in range(min(tokens, len(recorder.kept)))])
 
 
-def divergence(
+def kl_divergence(
     model: Scorer,
     messages: tuple[Message, ...],
     reply: str,
     controls: Sequence[Control],
     reference_T_V: torch.Tensor,
 ) -> float | None:
-    """KL(uncontrolled || controlled) in nats a token, mean over the reference's positions.
+    """Compute KL(uncontrolled || controlled) in nats per token, the mean over the reference's positions.
 
-    The reply is forced, so that both distributions continue the same text. None where it is not a number.
+    The reply is forced, so that both distributions continue the same text. None if the result is not finite.
     """
-    recorder = _Recorder(len(reference_T_V), reference_T_V)
+    recorder = _DistributionRecorder(len(reference_T_V), reference_T_V)
     model.score([Continuation(messages, reply)], [*controls, recorder])
     value = sum(recorder.kl.values()) / len(recorder.kl)
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Multiple-choice items: those that ship with Telic, and how they are drawn and laid out."""
+"""Multiple-choice items: those that ship with Telic, and how they are drawn and ordered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from telic.capability.files import read
+from telic.capability.item_files import read_entries
 from telic.errors import ConfigError
 from telic.registry import suggest
 
@@ -28,7 +28,7 @@ class Item(BaseModel):
     """What it is about; results are reported by subject too."""
     question: str = Field(min_length=1)
     options: tuple[str, ...] = Field(min_length=2, max_length=26)
-    """Different texts, each of which could be said in reply."""
+    """Different texts, each of which could be the reply."""
     answer: int = Field(ge=0)
     """Index of the right option."""
 
@@ -44,14 +44,14 @@ class Item(BaseModel):
 
 
 def load_items(subjects: Sequence[str] | None = None, *, seed: int = 0) -> list[Item]:
-    """Load the 225 items that ship with Telic: nine subjects, four options, written for it.
+    """Load the 225 items that ship with Telic and were written for it: nine subjects, four options.
 
-    They are easy for a person. A model of 135M parameters answers a little over half of them, so that losses and
-    gains both show.
+    They are easy for a person. A model of 135M parameters answers a little over half of them, so both losses and
+    gains are visible.
 
     Args:
         subjects: only these.
-        seed: of the places of the right options, each of which holds as many right ones as any other.
+        seed: of the places of the right options, which are equally frequent.
 
     Raises:
         ConfigError: there is no such subject.
@@ -69,18 +69,18 @@ def read_items(path: str | Path) -> list[Item]:
     """Read the user's own items: a file, or a folder of such files.
 
     `.csv` is MMLU's form: question, the options, the letter of the right one; no header; the subject is the file's
-    name without `_test`, `_dev`, `_val`. `.jsonl` has an object a line with `question`; `choices` or `options`, a list
-    of texts, or ARC's `{"text": [...], "label": [...]}`; `answer` (index from 0, letter or label) or `answerKey`; and
-    perhaps `id` and `subject`.
+    name without `_test`, `_dev`, `_val`. `.jsonl` has an object per line with `question`; `choices` or `options`, a
+    list of texts, or ARC's `{"text": [...], "label": [...]}`; `answer` (index from 0, letter or label) or `answerKey`;
+    and perhaps `id` and `subject`.
 
     Raises:
         DataError: the file cannot be read or an entry is wrong; the message names the file and the line.
     """
-    return [Item.model_validate(entry) for entry in read(Path(path), Item)]
+    return [Item.model_validate(entry) for entry in read_entries(Path(path), Item)]
 
 
 def sample_items(items: Sequence[Item], n: int, seed: int = 0) -> list[Item]:
-    """Draw `n` different items, as evenly from the subjects as their sizes allow, in their old order.
+    """Draw `n` different items, as evenly from the subjects as their sizes allow, and keep their order.
 
     Raises:
         ConfigError: `n` is less than 1 or more than there are.
@@ -91,7 +91,7 @@ def sample_items(items: Sequence[Item], n: int, seed: int = 0) -> list[Item]:
     by_subject: defaultdict[str, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
         by_subject[item.subject].append(index)
-    # The subjects are shuffled too, lest a small sample always favour the first.
+    # The subjects are shuffled too, so that a small sample does not always favour the first.
     decks = [rng.sample(deck, len(deck)) for deck in rng.sample(list(by_subject.values()), len(by_subject))]
     dealt: list[int] = []
     while len(dealt) < n:
@@ -100,7 +100,7 @@ def sample_items(items: Sequence[Item], n: int, seed: int = 0) -> list[Item]:
 
 
 def place_answers(items: Sequence[Item], seed: int) -> list[Item]:
-    """Shuffle the options of each item so that every place holds the right one equally often (give or take one)."""
+    """Shuffle the options of each item so that the right one is in every place equally often (within one)."""
     rng = random.Random(seed)
     places: defaultdict[int, list[int]] = defaultdict(list)
     laid_out = []

@@ -1,4 +1,4 @@
-"""Language health: what is left of the model's way of speaking when a control bends it, on neutral prompts."""
+"""Language health: how a control changes the language of a model's replies, on neutral prompts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict
 
 from telic.capability.change import Change
 from telic.capability.config import CostConfig
-from telic.capability.scoring import Scorer, prompt
+from telic.capability.scoring import question_prompt
 from telic.dialogue import Message
 from telic.errors import ConfigError
+from telic.models.capabilities import Scorer
 from telic.models.control import Control
 from telic.models.request import Continuation, Reply, Request, Sampling
 from telic.statistics import Interval, bootstrap_mean
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LanguageHealth",
-    "Spoken",
+    "MeasuredReplies",
     "UncontrolledLanguage",
     "distinct",
     "language_baseline",
@@ -35,40 +36,39 @@ __all__ = [
 ]
 
 MAX_BYTES = 2**28
-"""Of all distributions that are kept to compare with: 256 MiB hold 27 tokens of each of 24 replies where the
-vocabulary has 100,000."""
+"""Size of all kept distributions: with a vocabulary of 100,000, 256 MiB hold 27 tokens of each of 24 replies."""
 
 OnProgress = Callable[[int, int], None]
-"""Told how many prompts are done, and of how many."""
+"""Called with the number of prompts done, and of all prompts."""
 
 
 class LanguageHealth(BaseModel):
-    """How a model speaks under controls. Intervals are 95 % bootstrap intervals over the prompts."""
+    """The language of a model under controls. Intervals are 95 % bootstrap intervals over the prompts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kl: Interval
-    """KL(uncontrolled || controlled) of the next token, nats a token, along the uncontrolled replies."""
+    """KL(uncontrolled || controlled) of the next token, in nats per token, along the uncontrolled replies."""
     perplexity: Interval
     """Of the controlled replies under the uncontrolled model: geometric mean over the prompts."""
     perplexity_ratio: Interval
-    """The same over that of the uncontrolled replies, paired by prompt. Above 1: the model would not have said it.
-    Below 1 is no virtue: a model that repeats itself is easy to predict."""
+    """Perplexity over that of the uncontrolled replies, paired by prompt. Above 1, the replies are unlikely for the
+    model. Below 1 is not a merit: a model that repeats itself is easy to predict."""
     distinct1: Change
-    """Share of a reply's words that are different ones."""
+    """Share of different words among a reply's words."""
     distinct2: Change
-    """Share of a reply's pairs of neighbouring words that are different ones."""
+    """Share of different pairs among a reply's pairs of neighbouring words."""
     length: Change
     """Tokens of a reply."""
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """The replies to the prompts, and what is measured on each; None where it cannot be."""
+class MeasuredReplies:
+    """The replies to the prompts, with a measurement of each; None if it cannot be measured."""
 
     replies: tuple[Reply, ...]
     surprise: list[float | None]
-    """Negative log-likelihood a token under the uncontrolled model, in nats."""
+    """Negative log-likelihood per token under the uncontrolled model, in nats."""
 
     @property
     def lengths(self) -> list[float | None]:
@@ -82,10 +82,10 @@ class Spoken:
 
 @dataclass(frozen=True)
 class UncontrolledLanguage:
-    """How the model speaks without controls: computed once, compared with many times."""
+    """The language of the model without controls: measured once, compared with many times."""
 
     prompts: tuple[tuple[Message, ...], ...]
-    spoken: Spoken
+    replies: MeasuredReplies
     distributions: list[torch.Tensor | None]
     """Along each reply, float32 [T, V] log-probabilities; None for an empty reply."""
 
@@ -104,70 +104,72 @@ def language_baseline(
     config: CostConfig,
     on_progress: OnProgress | None = None,
 ) -> UncontrolledLanguage:
-    """Let the model speak without controls, and keep its next-token distributions.
+    """Generate replies without controls, and keep their next-token distributions.
 
     Raises:
         ConfigError: there are no prompts.
     """
-    from telic.capability.divergence import record
+    from telic.capability.divergence import record_distributions
 
     if not prompts:
-        raise ConfigError("there are no prompts to speak on; give at least one")
-    asked = tuple(prompt(system, history, question) for question in prompts)
-    spoken = _speak(model, asked, (), config)
+        raise ConfigError("there are no prompts; give at least one")
+    asked = tuple(question_prompt(system, history, question) for question in prompts)
+    measured = _generate(model, asked, (), config)
     distributions: list[torch.Tensor | None] = []
-    for messages, reply in zip(asked, spoken.replies, strict=True):
+    for messages, reply in zip(asked, measured.replies, strict=True):
         share = MAX_BYTES // len(asked)
-        distributions.append(
-            record(model, messages, reply.text, limit=config.kl_tokens, max_bytes=share) if reply.text else None
-        )
-        _tell(on_progress, distributions, asked)
-    return UncontrolledLanguage(asked, spoken, distributions)
+        found = None
+        if reply.text:
+            found = record_distributions(model, messages, reply.text, limit=config.kl_tokens, max_bytes=share)
+        distributions.append(found)
+        _report(on_progress, distributions, asked)
+    return UncontrolledLanguage(asked, measured, distributions)
 
 
 def language_health(
     model: Scorer,
-    unbent: UncontrolledLanguage,
+    baseline: UncontrolledLanguage,
     controls: Sequence[Control],
     config: CostConfig,
     on_progress: OnProgress | None = None,
 ) -> LanguageHealth:
-    """Let the model speak under controls, and compare. Without controls the baseline is compared with itself."""
-    from telic.capability.divergence import divergence
+    """Generate replies under controls, and compare. Without controls the baseline is compared with itself."""
+    from telic.capability.divergence import kl_divergence
 
-    spoken = _speak(model, unbent.prompts, controls, config) if controls else unbent.spoken
+    uncontrolled = baseline.replies
+    controlled = _generate(model, baseline.prompts, controls, config) if controls else uncontrolled
     kl: list[float | None] = []
-    for messages, reply, reference in zip(unbent.prompts, unbent.spoken.replies, unbent.distributions, strict=True):
+    for messages, reply, reference in zip(baseline.prompts, uncontrolled.replies, baseline.distributions, strict=True):
         if reference is None or not controls:
             kl.append(None if reference is None else 0.0)
         else:
-            kl.append(divergence(model, messages, reply.text, controls, reference))
-        _tell(on_progress, kl, unbent.prompts)
+            kl.append(kl_divergence(model, messages, reply.text, controls, reference))
+        _report(on_progress, kl, baseline.prompts)
     how: dict[str, Any] = {"resamples": config.resamples, "seed": config.seed}
-    surprise = Change.of(spoken.surprise, unbent.spoken.surprise, **how)
+    surprise = Change.of(controlled.surprise, uncontrolled.surprise, **how)
     return LanguageHealth(
         kl=bootstrap_mean(kl, **how),
         perplexity=_exponential(surprise.controlled),
         perplexity_ratio=_exponential(surprise.difference),
-        distinct1=Change.of(spoken.distinct(1), unbent.spoken.distinct(1), **how),
-        distinct2=Change.of(spoken.distinct(2), unbent.spoken.distinct(2), **how),
-        length=Change.of(spoken.lengths, unbent.spoken.lengths, **how),
+        distinct1=Change.of(controlled.distinct(1), uncontrolled.distinct(1), **how),
+        distinct2=Change.of(controlled.distinct(2), uncontrolled.distinct(2), **how),
+        length=Change.of(controlled.lengths, uncontrolled.lengths, **how),
     )
 
 
 def distinct(text: str, n: int) -> float | None:
-    """Different n-grams of words over all n-grams (Li et al. 2016, arXiv 1510.03055); None where there are none.
+    """Compute different n-grams of words over all n-grams (Li et al. 2016, arXiv 1510.03055); None if there are none.
 
-    It falls with the length of a text, so that it compares texts of about the same length only.
+    It falls with the length of a text, so only texts of about the same length can be compared.
     """
     words = re.findall(r"\w+", text.lower())
     grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
     return len(set(grams)) / len(grams) if grams else None
 
 
-def _speak(
+def _generate(
     model: Scorer, asked: Sequence[tuple[Message, ...]], controls: Sequence[Control], config: CostConfig
-) -> Spoken:
+) -> MeasuredReplies:
     requests = [
         Request(
             messages,
@@ -188,15 +190,15 @@ def _speak(
     surprise: list[float | None] = [None] * len(replies)
     for index, score in zip(said, scores, strict=True):
         surprise[index] = -score.logprob / score.tokens
-    return Spoken(replies, surprise)
+    return MeasuredReplies(replies, surprise)
 
 
 def _exponential(interval: Interval) -> Interval:
-    """From log-likelihood to perplexity; the interval goes along, since the exponential keeps the order."""
+    """Turn a log-likelihood into a perplexity; the interval's ends too, since the exponential is monotonic."""
     value, low, high = (None if x is None else math.exp(x) for x in (interval.value, interval.low, interval.high))
     return Interval(value, low, high, interval.n, interval.missing)
 
 
-def _tell(on_progress: OnProgress | None, done: Sequence[object], whole: Sequence[object]) -> None:
+def _report(on_progress: OnProgress | None, done: Sequence[object], whole: Sequence[object]) -> None:
     if on_progress is not None:
         on_progress(len(done), len(whole))

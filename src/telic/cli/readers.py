@@ -1,4 +1,4 @@
-"""`telic readers`: what the model takes the user, and itself, to be."""
+"""`telic readers`: read, and train readers of, what the model believes about the user and about itself."""
 
 from __future__ import annotations
 
@@ -11,53 +11,55 @@ import tyro
 
 from telic.cli.output import Ticker, load_model, note, print_json, print_table, progress, say
 from telic.cli.usage import Checked, Interrupted
-from telic.readers.config import TrainConfig
+from telic.readers.config import ReaderTrainingConfig
 
 __all__ = ["Readers"]
 
 
-class TrainSettings(Checked, TrainConfig):
-    """How readers are trained."""
+class ReaderTrainingSettings(Checked, ReaderTrainingConfig):
+    """Settings for training readers."""
 
 
 @dataclass
-class Train:
+class TrainReaders:
     """Train readers on conversations in TalkTuner's format, and measure how good they are."""
 
     data: tyro.conf.Positional[Path]
     """Folder with age.jsonl, gender.jsonl, education.jsonl and socioeco.jsonl."""
     out: Path = Path("readers")
-    """Folder for the readers, their card, and the pins."""
+    """Folder to write the readers, their card, and the pins to."""
     model: str = "smollm2"
-    """Model whose beliefs they read."""
+    """Model whose beliefs the readers read."""
     cache: Path | None = None
-    """Folder for recorded activations, from which an interrupted training goes on; by default OUT/activations."""
+    """Folder for recorded activations, from which an interrupted training continues; by default OUT/activations."""
     json: bool = False
     """Print the card as JSON, and no progress."""
-    settings: tyro.conf.OmitArgPrefixes[TrainSettings] = field(default_factory=TrainSettings)
+    settings: tyro.conf.OmitArgPrefixes[ReaderTrainingSettings] = field(default_factory=ReaderTrainingSettings)
 
     def run(self) -> None:
         """Record, train, save, print the card."""
-        from telic.readers import train
+        from telic.readers import train_readers
 
         cache = self.cache or self.out / "activations"
         model = load_model(self.model)
         try:
             with progress("dialogues", quiet=self.json) as ticker:
                 show = _Advance(ticker)
-                trained = train(model, self.data, config=self.settings, cache=cache, on_progress=show)
+                trained = train_readers(model, self.data, config=self.settings, cache=cache, on_progress=show)
         except KeyboardInterrupt:
-            raise Interrupted(f"what was recorded is kept in {cache}; give the same command to go on") from None
+            raise Interrupted(
+                f"the recorded activations are kept in {cache}; run the same command to continue"
+            ) from None
         trained.save(self.out)
         if self.json:
             print_json({"folder": str(self.out), **trained.readers.card})
             return
         _print_card(trained.readers.card)
-        say(f"Written to {self.out}: read with telic readers read --readers {self.out}")
+        say(f"Written to {self.out}. Use them with: telic readers read FILE --readers {self.out}")
 
 
 class _Advance:
-    """Moves a bar to where the recording is."""
+    """Moves a progress bar to the number of dialogues recorded."""
 
     def __init__(self, ticker: Ticker) -> None:
         self._ticker, self._done = ticker, -1
@@ -72,8 +74,8 @@ class _Advance:
 
 
 @dataclass
-class Card:
-    """Show how good a set of readers is, as it was measured when it was trained."""
+class ShowCard:
+    """Show how good a set of readers is, as measured in training."""
 
     readers: tyro.conf.Positional[str] = "smollm2"
     """A folder that `telic readers train` wrote, or the name of a set that ships with Telic."""
@@ -92,7 +94,7 @@ class Card:
 
 
 @dataclass
-class Read:
+class ReadDialogues:
     """Read what the model believes at each of the user's turns."""
 
     dialogues: tyro.conf.Positional[Path]
@@ -104,7 +106,7 @@ class Read:
     only: tuple[str, ...] = ()
     """Readers to use, such as user_age self_gender; by default all."""
     json: bool = False
-    """Print the readings as JSON, one line for each turn."""
+    """Print the readings as JSON, one line per turn."""
 
     def run(self) -> None:
         """Read and print."""
@@ -120,7 +122,7 @@ class Read:
             if not self.json:
                 say(f"Dialogue {number}", style="bold")
             if not turns:
-                note(f"{self.dialogues}: dialogue {number} has no turn of the user's, at which it could be read")
+                note(f"{self.dialogues}: dialogue {number} has no turn of the user, so there is nothing to read")
             for index, beliefs in turns:
                 if self.json:
                     read = {
@@ -136,17 +138,17 @@ class Read:
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
 @dataclass
 class Readers:
-    """Read what the model takes the user, and itself, to be; train readers; look at how good they are."""
+    """Read what the model believes about the user and itself; train readers; show how good they are."""
 
     action: (
-        Annotated[Train, tyro.conf.subcommand("train")]
-        | Annotated[Card, tyro.conf.subcommand("card")]
-        | Annotated[Read, tyro.conf.subcommand("read")]
+        Annotated[TrainReaders, tyro.conf.subcommand("train")]
+        | Annotated[ShowCard, tyro.conf.subcommand("card")]
+        | Annotated[ReadDialogues, tyro.conf.subcommand("read")]
     )
     """What to do."""
 
     def run(self) -> None:
-        """Do it."""
+        """Run the action."""
         self.action.run()
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from telic.errors import ConfigError, JudgeError
 from telic.games.elicitation_questions import Reader, compile_cue
-from telic.judges import Judge, build
+from telic.judges import Judge, build_judge
 from telic.judges.rules import normalise
 from telic.registry import suggest
 from telic.toml_source import KeyPath, TomlSource, decode, parse
@@ -97,7 +97,7 @@ class Rule(_Part):
     @cached_property
     def judge(self) -> Judge:
         """The judge of a breach."""
-        return build(self.breach)
+        return build_judge(self.breach)
 
     def broken_by(self, utterance: str) -> bool:
         """Whether an utterance breaks the rule. A judge that cannot decide has not found a breach."""

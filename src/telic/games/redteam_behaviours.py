@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from telic.errors import ConfigError, JudgeError
-from telic.judges import Judge, Score, build
+from telic.judges import Judge, Score, build_judge
 from telic.judges.rules import normalise
 from telic.toml_source import decode, parse
 
@@ -85,7 +85,7 @@ class Behaviour(BaseModel):
             ConfigError, JudgeError: its judge cannot be built.
         """
         secret = rng.choice(self.secrets) if self.secrets else ""
-        judge = None if self.judge is None else build(_filled(self.judge, secret))
+        judge = None if self.judge is None else build_judge(_filled(self.judge, secret))
         return Case(self, secret, _filled(self.system, secret), judge)
 
 

@@ -1,6 +1,26 @@
-"""What scores an utterance. Importing this package registers the judges that ship with Telic."""
+"""Judges: they score an utterance. Importing this package registers the judges that ship with Telic."""
 
 from telic.judges import combine, language, model, parsed, rules, sentiment  # noqa: F401
-from telic.judges.base import Judge, Score, build, judge_all, registry
+from telic.judges.base import (
+    BatchJudge,
+    Judge,
+    NeedsModel,
+    Score,
+    build_judge,
+    judge_all,
+    model_judges,
+    prepare_judge,
+    registry,
+)
 
-__all__ = ["Judge", "Score", "build", "judge_all", "registry"]
+__all__ = [
+    "BatchJudge",
+    "Judge",
+    "NeedsModel",
+    "Score",
+    "build_judge",
+    "judge_all",
+    "model_judges",
+    "prepare_judge",
+    "registry",
+]

@@ -1,4 +1,4 @@
-"""What a judge is: an answer in, a score or a reason for its absence out."""
+"""What a judge is: it takes an answer and returns a score, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -8,14 +8,30 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydantic import ConfigDict, ValidationError
 
 from telic.errors import JudgeError
 from telic.registry import Registry, suggest
 
-__all__ = ["STRICT", "Function", "Judge", "Score", "build", "judge_all", "registry"]
+if TYPE_CHECKING:
+    from telic.models.base import Model
+
+__all__ = [
+    "STRICT",
+    "BatchJudge",
+    "CombinedJudge",
+    "FunctionJudge",
+    "Judge",
+    "NeedsModel",
+    "Score",
+    "build_judge",
+    "judge_all",
+    "model_judges",
+    "prepare_judge",
+    "registry",
+]
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 """Configuration of the judges' dataclasses: a number is not taken for a string, nor 1 for true."""
@@ -41,42 +57,74 @@ class Score:
 
 @runtime_checkable
 class Judge(Protocol):
-    """Scores one answer. A judge never raises on an answer: what it cannot decide is missing."""
+    """Scores one answer. A judge never raises on an answer: a score that it cannot decide is missing."""
 
     def judge(self, answer: str, question: str = "") -> Score:
         """Score `answer`, which was given to `question`."""
         ...
 
 
+@runtime_checkable
+class BatchJudge(Judge, Protocol):
+    """A judge that scores many answers at once, as one that asks a model does."""
+
+    def judge_all(self, items: Sequence[tuple[str, str]]) -> list[Score]:
+        """Score `(answer, question)` pairs, in their order."""
+        ...
+
+
+@runtime_checkable
+class CombinedJudge(Judge, Protocol):
+    """A judge that combines the scores of other judges."""
+
+    @property
+    def judges(self) -> Sequence[Judge]:
+        """The judges whose scores are combined."""
+        ...
+
+
+@runtime_checkable
+class NeedsModel(Judge, Protocol):
+    """A judge that asks a model, which it loads by its name before the first answer."""
+
+    def prepare(self, loaded: Model) -> None:
+        """Load the judge's model, or take `loaded` if that is the one: no weights are kept twice.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+        """
+        ...
+
+
 registry: Registry[Callable[..., Any]] = Registry("judge")
 """Judge factories by name.
 
-A factory takes the judge's argument first, its options as keywords, and returns a `Judge` or a plain function of the
-answer. A plain function whose first parameter is called `answer` is no factory but the judge itself, switched on by
-`{ its_name = true }`."""
+A factory takes the judge's argument first and its options as keywords. It returns a `Judge` or a plain function of the
+answer. A plain function whose first parameter is called `answer` is not a factory but the judge itself; a purpose file
+writes it as `{ its_name = true }`."""
 
 
 @dataclass(frozen=True)
-class Function:
+class FunctionJudge:
     """A plain function of the answer as a judge.
 
-    True and False score 1 and 0, a number in [0, 1] scores itself. A function that raises, or returns something
-    else, has not decided: its score is missing.
+    True and False score 1 and 0, a number in [0, 1] scores itself. If the function raises, or returns anything else,
+    the score is missing.
     """
 
     function: Callable[..., Any]
-    """Called with the answer, and with the question where the second parameter is called `question`."""
+    """Called with the answer, and with the question if the second parameter is called `question`."""
     name: str = "function"
-    _asks: bool = field(init=False, default=False)
+    _takes_question: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_asks", "question" in _parameters(self.function)[1:2])
+        object.__setattr__(self, "_takes_question", "question" in _parameters(self.function)[1:2])
 
     def judge(self, answer: str, question: str = "") -> Score:
         """Call the function."""
         try:
-            verdict = self.function(answer, question) if self._asks else self.function(answer)
-        except Exception as error:  # it is the user's code: anything may come out of it, and one answer is not a run
+            verdict = self.function(answer, question) if self._takes_question else self.function(answer)
+        except Exception as error:  # the user's code may raise anything, and must not end the run
             return Score.missing(f"{self.name} failed: {error!r}")
         if isinstance(verdict, Score):
             return verdict
@@ -89,7 +137,7 @@ class Function:
         return Score(value)
 
 
-def build(spec: Mapping[str, Any]) -> Judge:
+def build_judge(spec: Mapping[str, Any]) -> Judge:
     """Make a judge from its form in a purpose file.
 
     Two forms: `{ contains = "Mia" }` (the judge's name and its argument; further keys are options, as in
@@ -97,17 +145,17 @@ def build(spec: Mapping[str, Any]) -> Judge:
 
     Raises:
         ConfigError: no judge has this name.
-        JudgeError: the argument or an option is not one that the judge takes.
+        JudgeError: the judge does not take the argument or an option.
     """
     if not isinstance(spec, Mapping):
-        raise JudgeError(f'{spec!r} is not a judge; expected something like {{ contains = "Mia" }}')
+        raise JudgeError(f'{spec!r} is not a judge; expected a table such as {{ contains = "Mia" }}')
     name, arguments, options = _parse(spec)
     factory = registry.get(name)
     if _parameters(factory)[:1] == ["answer"]:
         if arguments != [True]:
             raise JudgeError(f"judge {name!r} takes no argument; write {{ {name} = true }}")
         _bind(name, factory, [""], options)
-        return Function(partial(factory, **options) if options else factory, name)
+        return FunctionJudge(partial(factory, **options) if options else factory, name)
     _bind(name, factory, arguments, options)
     try:
         made = factory(*arguments, **options)
@@ -118,23 +166,50 @@ def build(spec: Mapping[str, Any]) -> Judge:
     if isinstance(made, Judge):
         return made
     if callable(made):
-        return Function(made, name)
+        return FunctionJudge(made, name)
     raise JudgeError(f"judge {name!r}: its factory returned {made!r}; expected a Judge or a function of the answer")
 
 
 def judge_all(judge: Judge, items: Sequence[tuple[str, str]]) -> list[Score]:
-    """Score many `(answer, question)` pairs, all at once where the judge can (as a model judge does)."""
-    batched = getattr(judge, "judge_all", None)
-    if batched is not None:
-        return list(batched(items))
+    """Score many `(answer, question)` pairs, all at once if the judge is a `BatchJudge`."""
+    if isinstance(judge, BatchJudge):
+        return list(judge.judge_all(items))
     return [judge.judge(answer, question) for answer, question in items]
+
+
+def model_judges(judge: Judge) -> list[BatchJudge]:
+    """List the judges that ask a model: the judge itself, or those that it combines.
+
+    A judge that takes many answers at once counts as one that asks a model, since a rule gains nothing from a batch. A
+    combined judge takes many answers at once too, but asks a model only if one of its judges does.
+    """
+    if isinstance(judge, CombinedJudge):
+        return [asking for part in judge.judges for asking in model_judges(part)]
+    return [judge] if isinstance(judge, BatchJudge) else []
+
+
+def prepare_judge(judge: Judge, loaded: Model) -> None:
+    """Let a judge, or the judges that it combines, load the models that they ask before the first answer.
+
+    Args:
+        judge: any judge; one that asks no model is left alone.
+        loaded: a model that is loaded already, which a judge with the same model shares.
+
+    Raises:
+        ModelError: a judge's model cannot be loaded.
+    """
+    if isinstance(judge, CombinedJudge):
+        for part in judge.judges:
+            prepare_judge(part, loaded)
+    elif isinstance(judge, NeedsModel):
+        judge.prepare(loaded)
 
 
 def _parse(spec: Mapping[str, Any]) -> tuple[str, list[Any], dict[str, Any]]:
     """Split a judge's table into its name, its argument (if any) and its options."""
     options = dict(spec)
     if not options:
-        raise JudgeError('an empty judge; expected something like { contains = "Mia" }')
+        raise JudgeError('an empty judge; expected a table such as { contains = "Mia" }')
     if "name" in options:
         name = options.pop("name")
         if not isinstance(name, str):
@@ -149,7 +224,7 @@ def _parse(spec: Mapping[str, Any]) -> tuple[str, list[Any], dict[str, Any]]:
 
 
 def _bind(name: str, factory: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
-    """Check a call before it is made, so that its error speaks of options and not of Python's parameters."""
+    """Check a call before it is made, so that its error names options instead of Python's parameters."""
     try:
         signature = inspect.signature(factory)
     except (TypeError, ValueError):

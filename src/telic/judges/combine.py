@@ -1,6 +1,6 @@
 """Judges made of judges, and of the user's own functions.
 
-A missing score is an unknown truth value: it decides a combination only where the other judges leave it open.
+A missing score is an unknown truth value: the combination is missing only if the other judges do not settle it.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from telic.errors import JudgeError
-from telic.judges.base import STRICT, Function, Judge, Score, build, judge_all, registry
+from telic.judges.base import STRICT, FunctionJudge, Judge, Score, build_judge, judge_all, registry
 
-__all__ = ["AllOf", "AnyOf", "Not", "function"]
+__all__ = ["AllOf", "AnyOf", "Not", "callable_judge"]
 
 _Specs = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, config=STRICT)
-class _Extreme:
+class _ExtremeOf:
     """The least or the greatest of several judges' scores."""
 
     argument: _Specs = Field(min_length=1)
 
-    settled: ClassVar[float]
+    decisive: ClassVar[float]
     """The score that no other can change."""
 
     def __post_init__(self) -> None:
@@ -36,32 +36,32 @@ class _Extreme:
     @cached_property
     def judges(self) -> list[Judge]:
         """The judges that are combined."""
-        return [build(spec) for spec in self.argument]
+        return [build_judge(spec) for spec in self.argument]
 
     def judge(self, answer: str, question: str = "") -> Score:
-        """Decided as soon as one judge settles it; missing if one is missing; else the extreme score."""
-        return _decide([judge.judge(answer, question) for judge in self.judges], self.settled)
+        """Return the decisive score if a judge gives it, else missing if one is missing, else the extreme score."""
+        return _decide([judge.judge(answer, question) for judge in self.judges], self.decisive)
 
     def judge_all(self, items: Sequence[tuple[str, str]]) -> list[Score]:
-        """The same for many `(answer, question)` pairs: each of the judges gets all of them at once."""
+        """Score many `(answer, question)` pairs: each of the judges gets all of them at once."""
         verdicts = zip(*(judge_all(judge, items) for judge in self.judges), strict=True)
-        return [_decide(list(scores), self.settled) for scores in verdicts]
+        return [_decide(list(scores), self.decisive) for scores in verdicts]
 
 
 @registry.register("all_of")
 @dataclass(frozen=True, config=STRICT)
-class AllOf(_Extreme):
+class AllOf(_ExtremeOf):
     """The least of several judges' scores: `{ all_of = [{ contains = "Mia" }, { casing = "upper" }] }`."""
 
-    settled: ClassVar[float] = 0.0
+    decisive: ClassVar[float] = 0.0
 
 
 @registry.register("any_of")
 @dataclass(frozen=True, config=STRICT)
-class AnyOf(_Extreme):
+class AnyOf(_ExtremeOf):
     """The greatest of several judges' scores: `{ any_of = [{ contains = "Mia" }, { regex = "M[iy]a" }] }`."""
 
-    settled: ClassVar[float] = 1.0
+    decisive: ClassVar[float] = 1.0
 
 
 @registry.register("not")
@@ -76,24 +76,29 @@ class Not:
 
     @cached_property
     def inner(self) -> Judge:
-        """The judge that is turned round."""
-        return build(self.argument)
+        """The judge whose score is inverted."""
+        return build_judge(self.argument)
+
+    @property
+    def judges(self) -> list[Judge]:
+        """The one judge that is negated."""
+        return [self.inner]
 
     def judge(self, answer: str, question: str = "") -> Score:
-        """Turn the score round."""
-        return _turned(self.inner.judge(answer, question))
+        """Invert the score."""
+        return _inverted(self.inner.judge(answer, question))
 
     def judge_all(self, items: Sequence[tuple[str, str]]) -> list[Score]:
-        """The same for many `(answer, question)` pairs at once."""
-        return [_turned(score) for score in judge_all(self.inner, items)]
+        """Score many `(answer, question)` pairs at once."""
+        return [_inverted(score) for score in judge_all(self.inner, items)]
 
 
 @registry.register("callable")
-def function(argument: str, **options: Any) -> Judge:
+def callable_judge(argument: str, **options: Any) -> Judge:
     """The user's own function: `{ callable = "package.module:function" }`.
 
-    The function takes the answer (and the question, where its second parameter is called so) and returns true,
-    false or a number in [0, 1]. With options, or where it is a class, it is a factory: called with the options, it
+    The function takes the answer (and the question, if its second parameter is called `question`) and returns true,
+    false or a number in [0, 1]. With options, or if it is a class, it is a factory: called with the options, it
     returns a `Judge` or such a function.
 
     Raises:
@@ -113,17 +118,17 @@ def function(argument: str, **options: Any) -> Judge:
         return made
     if not callable(made):
         raise JudgeError(f"{argument!r} is {made!r}; expected a function of the answer or a Judge")
-    return Function(made, argument)
+    return FunctionJudge(made, argument)
 
 
-def _turned(score: Score) -> Score:
+def _inverted(score: Score) -> Score:
     return score if score.value is None else Score(1.0 - score.value, score.reason)
 
 
-def _decide(scores: list[Score], settled: float) -> Score:
-    """Return the score nearest to the settled one, or the missing one that might still have changed it."""
+def _decide(scores: list[Score], decisive: float) -> Score:
+    """Return the score nearest to the decisive one, or a missing one that could have been decisive."""
     known = [score for score in scores if score.value is not None]
     unknown = next((score for score in scores if score.value is None), None)
-    if unknown is not None and all(score.value != settled for score in known):
+    if unknown is not None and all(score.value != decisive for score in known):
         return unknown
-    return min(known, key=lambda score: abs((score.value or 0.0) - settled))
+    return min(known, key=lambda score: abs((score.value or 0.0) - decisive))

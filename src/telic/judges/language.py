@@ -1,4 +1,4 @@
-"""In which language is the answer? Identified offline by py3langid, whose model ships in its wheel."""
+"""The language of an answer, identified offline by py3langid, whose model ships in its wheel."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ COMMON = (
     *("it", "ja", "ko", "lt", "lv", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "th", "tr", "uk", "vi"),
     "zh",
 )
-"""The languages told apart by default. Among all 139 that py3langid knows, a short answer is easily taken for a
-small neighbour of its language ("Hello there" for Sotho)."""
+"""The languages told apart by default. Among all 139 that py3langid knows, a short answer is easily mistaken for a
+rare language ("Hello there" for Sotho)."""
 
 _MIN_WORDS, _MIN_LETTERS = 3, 10
 # Scripts that write no spaces: each letter counts as a word.
@@ -32,8 +32,7 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 class Language:
     """The answer is in this language: `{ language = "fr" }`, or in one of several: `["fr", "nl"]`.
 
-    An answer of fewer than 3 words and 10 letters, or one that fits no language with enough confidence, cannot
-    be identified: its score is missing.
+    The score is missing if the answer has fewer than 3 words and 10 letters, or if no language is likely enough.
     """
 
     argument: str | list[str]
@@ -45,14 +44,14 @@ class Language:
 
     def __post_init__(self) -> None:
         wanted, among = self.wanted, self.among
-        # The model takes a second to load: it is asked only about languages outside the default list.
+        # The identifier takes a second to load, so it is asked only about languages outside the default list.
         unknown = sorted(among - set(COMMON))
         unknown = [code for code in unknown if code not in _identifier().labels] if unknown else []
         if unknown or not wanted:
             given = unknown[0] if unknown else self.argument
-            raise JudgeError(f"{given!r} is no known language; expected an ISO 639 code, such as 'fr'")
+            raise JudgeError(f"{given!r} is not a known language; expected an ISO 639 code, such as 'fr'")
         if among == wanted:
-            raise JudgeError(f"options leave nothing to tell {self.argument!r} from; name another language")
+            raise JudgeError(f"options name no other language than {self.argument!r}; add one to tell it from")
 
     @cached_property
     def wanted(self) -> frozenset[str]:
@@ -88,7 +87,7 @@ def identify(text: str, among: frozenset[str] | None = None) -> list[tuple[str, 
 
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
-    # One instance for the process: its own `set_languages` would restrict it for every other judge.
+    # All judges share this instance, so nobody may call its `set_languages`.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

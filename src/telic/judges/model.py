@@ -32,12 +32,12 @@ _BARE = re.compile(r"\W*?(-?\d+(?:\.\d+)?)(?:\s*/\s*\d+)?\W*")
 class ModelJudge:
     """Grades by a model: `{ model = "smollm2", rubric = "The answer stays polite." }`. It scores N / `scale`.
 
-    The model decodes greedily. A verdict that cannot be read is asked for again, `retries` times at most, and
-    is missing after that: it is never taken for a 0.
+    The model decodes greedily. A verdict that cannot be read is asked for again, at most `retries` times. After that
+    the score is missing, never 0.
 
     Args:
-        model: a model, or the name of one, which is then loaded when the first answer is judged.
-        rubric: what a good answer does.
+        model: a model, or the name of one, which is loaded when the first answer is judged.
+        rubric: a description of a good answer.
         scale: the grade of an answer that fully meets the rubric.
         retries: how often an unreadable verdict is asked for again.
 
@@ -46,30 +46,30 @@ class ModelJudge:
     """
 
     def __init__(self, model: Model | str, rubric: str, *, scale: int = 10, retries: int = 2) -> None:
-        if not model or not (isinstance(model, str) or callable(getattr(model, "generate", None))):
+        if not model or not isinstance(model, str | Model):
             raise JudgeError(f"model is {model!r}; expected a model or its name")
         if not isinstance(rubric, str) or not rubric.strip():
-            raise JudgeError(f"rubric is {rubric!r}; expected a text that says what a good answer does")
+            raise JudgeError(f"rubric is {rubric!r}; expected a text that describes a good answer")
         for option, value, least in (("scale", scale, 1), ("retries", retries, 0)):
             if type(value) is not int or value < least:
                 raise JudgeError(f"{option} is {value!r}; expected a whole number, {least} or more")
         self.model, self.rubric, self.scale, self.retries = model, rubric, scale, retries
 
-    def prepare(self, player: Model) -> None:
-        """Load a model that was given by its name, unless it is the one that plays: no weights are kept twice.
+    def prepare(self, loaded: Model) -> None:
+        """Load a model that was given by its name, or take `loaded` if that is the one: no weights are kept twice.
 
         Raises:
             ModelError: it cannot be loaded.
         """
         if isinstance(self.model, str):
-            self.model = player if self.model == player.name else _load(self.model)
+            self.model = loaded if self.model == loaded.name else _load(self.model)
 
     def judge(self, answer: str, question: str = "") -> Score:
         """Ask the model for a verdict on one answer."""
         return self.judge_all([(answer, question)])[0]
 
     def judge_all(self, items: Sequence[tuple[str, str]]) -> list[Score]:
-        """Ask for verdicts on many `(answer, question)` pairs, each round of asking in one batch.
+        """Ask for verdicts on many `(answer, question)` pairs, in one batch per attempt.
 
         Raises:
             ModelError: a model that was given by its name cannot be loaded.
@@ -87,7 +87,7 @@ class ModelJudge:
                 if scores[index].value is not None:
                     del prompts[index]
                 elif reply.finish != "error":
-                    # Asked the same again, a greedy model would only say the same again.
+                    # A greedy model would only repeat itself if it were asked the same again.
                     again = Message(role="user", content=_AGAIN.format(scale=self.scale))
                     prompts[index] = (*prompt, Message(role="assistant", content=reply.text), again)
         return scores
@@ -100,7 +100,7 @@ class ModelJudge:
         )
 
     def _read(self, reply: Reply) -> Score:
-        """Read the grade: the stated one, or the only thing said. Two different grades are none."""
+        """Read the grade: the stated one, or a number alone. Two different grades count as none."""
         if reply.failure is not None and reply.finish == "error":
             return Score.missing(f"the judge's model failed: {reply.failure.detail}")
         stated = {float(number) for number in _STATED.findall(reply.text)}
@@ -113,7 +113,7 @@ class ModelJudge:
 
 @lru_cache(maxsize=4)
 def _load(name: str) -> Model:
-    # Several judges of one purpose file share their model; a purpose can be checked without loading any.
+    # Several judges of one purpose file share a model, and a purpose is checked without loading any.
     from telic.models.catalog import load
 
     return load(name)

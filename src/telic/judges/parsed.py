@@ -1,4 +1,4 @@
-"""Rules on what the answer says once it is read as data: JSON, a number, a pick among options."""
+"""Rules on the answer as data: JSON, a number, a pick among options."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["Choice", "Json", "Numeric", "numbers", "picks"]
 class Json:
     """The answer is a JSON object or array: `{ json = true }`, `{ json = true, keys = ["name", "age"] }`.
 
-    A Markdown code fence around it is passed over; other text beside it is not.
+    A Markdown code fence around it is ignored; other text beside it makes the answer invalid.
     """
 
     argument: Literal[True]
     keys: list[str] | None = None
-    """Keys that must be there; the answer is then an object."""
+    """Keys that the answer, then an object, must have."""
 
     def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
         """1 if the answer parses and has the keys."""
@@ -62,7 +62,7 @@ class Numeric:
     tolerance: float = Field(default=0.0, ge=0)
     """How far the answer's number may lie from the number or range."""
     which: Literal["any", "first", "last", "only"] = "any"
-    """Which of the answer's numbers has to fit; with "only", there must be no other one."""
+    """Which of the answer's numbers has to fit; with "only", the answer must have no other number."""
 
     def __post_init__(self) -> None:
         if isinstance(self.argument, list) and (len(self.argument) != 2 or self.argument[0] > self.argument[1]):
@@ -195,11 +195,10 @@ _STATING = (
 def picks(answer: str, options: dict[str, str]) -> set[str]:
     """Return the labels of the options that an answer picks.
 
-    What states a pick ("the answer is B") outweighs what only mentions one; a label and another option's text
-    are two picks.
+    A stated pick ("the answer is B") outweighs mentioned options. A label and another option's text are two picks.
 
     Args:
-        answer: what was said.
+        answer: the text.
         options: texts by label, both normalised; an empty text is never looked for.
     """
     text = normalise(answer, case=True)
@@ -209,28 +208,28 @@ def picks(answer: str, options: dict[str, str]) -> set[str]:
     # "a" and "I" are words too: they count where a mark, the end or another label follows, or stated in upper case.
     label, firm = rf"(?i:({labels}))(?![.']\w)", r"[)\]:.\"*]|\s*-\s|\s*$"
     loose = rf"(?={firm}|[,;!?']|\s(?:or|and)\s\W?(?:{labels})(?!\w))"
-    stated = _kept(rf"(?i:{_STATING}){label}{loose}", text)
-    stated = stated or _kept(rf"(?i:{_STATING})({labels.upper()})(?!\w)", text)
-    mentioned = _texts(text, options)
+    stated = _labels_found(rf"(?i:{_STATING}){label}{loose}", text)
+    stated = stated or _labels_found(rf"(?i:{_STATING})({labels.upper()})(?!\w)", text)
+    mentioned = _labels_of_texts(text, options)
     if len(stated) == 1:
         # "(a) tea, (b) coffee: I choose b" mentions all; "I choose b, the tea" contradicts itself.
         return stated if len(mentioned) != 1 else stated | mentioned
-    shown = stated or _kept(rf"(?<!\w)(?:^[\"'*(\[]*|[(\[]){label}(?={firm})", text)
-    shown = shown or _kept(rf"(?<![\w'.]){label}{loose}", text)
+    shown = stated or _labels_found(rf"(?<!\w)(?:^[\"'*(\[]*|[(\[]){label}(?={firm})", text)
+    shown = shown or _labels_found(rf"(?<![\w'.]){label}{loose}", text)
     plain = "|".join(re.escape(label) for label in options if label not in {"a", "i"})
     if plain and not shown:
-        shown = _kept(rf"(?i:(?<![\w'])({plain})(?![\w']))", text)
+        shown = _labels_found(rf"(?i:(?<![\w'])({plain})(?![\w']))", text)
     return shown | mentioned
 
 
-def _kept(pattern: str, text: str) -> set[str]:
-    """Return the labels that a pattern's group finds, without those turned down ("not b")."""
+def _labels_found(pattern: str, text: str) -> set[str]:
+    """Return the labels that a pattern's group finds, without rejected ones ("not b")."""
     found = re.finditer(pattern, text)
     return {hit[1].lower() for hit in found if not re.search(_REJECTED, text[: hit.start(1)], re.IGNORECASE)}
 
 
-def _texts(text: str, options: dict[str, str]) -> set[str]:
-    """Return the labels of the options whose text stands in the answer, and not only inside a longer option's."""
+def _labels_of_texts(text: str, options: dict[str, str]) -> set[str]:
+    """Return the labels of the options whose text occurs in the answer, and not only inside a longer option's text."""
     rest, found = normalise(text), set()
     for label, option in sorted(options.items(), key=lambda item: -len(item[1])):
         if option:

@@ -1,4 +1,4 @@
-"""Rules on the answer's text: what it contains, how it begins and ends, how long it is, how it is cased.
+"""Rules on the answer's text: phrases that it contains, begins or ends with; its length; its casing.
 
 Texts are compared after `normalise`: NFKC, plain quotes and dashes, single spaces, and without case unless the
 option `case` is set.
@@ -40,7 +40,7 @@ _LETTER = f"[^\\W{_UNSPACED}]"
 
 
 def normalise(text: str, case: bool = False) -> str:
-    """Return `text` in the form in which texts are compared; `case` keeps upper and lower case apart."""
+    """Return `text` in the form in which texts are compared; `case` distinguishes upper from lower case."""
     text = unicodedata.normalize("NFKC", text).translate(_PLAIN)
     if not case:
         text = unicodedata.normalize("NFKC", text.casefold())
@@ -50,7 +50,7 @@ def normalise(text: str, case: bool = False) -> str:
 def phrase(text: str, words: bool | None = None) -> str:
     """Return the pattern of a normalised phrase: with `words`, at the edges of words only.
 
-    By default that holds at each end of the phrase that is a letter or digit, save in scripts without spaces.
+    By default that holds at each end of the phrase that is a letter or digit, except in scripts without spaces.
     """
     before = words if words is not None else re.match(_LETTER, text)
     after = words if words is not None else re.search(_LETTER + r"\Z", text)
@@ -59,7 +59,7 @@ def phrase(text: str, words: bool | None = None) -> str:
 
 @dataclass(frozen=True, config=STRICT)
 class _Phrases:
-    """What the rules on phrases share: one phrase or several, of which any will do."""
+    """Base of the rules on phrases: one phrase, or several of which one must occur."""
 
     argument: str | list[str]
     case: bool = False
@@ -69,7 +69,9 @@ class _Phrases:
 
     def __post_init__(self) -> None:
         if not self.phrases or not all(self.phrases):
-            raise JudgeError(f"argument is {self.argument!r}; expected a text, or a list of texts, that is not empty")
+            raise JudgeError(
+                f"argument is {self.argument!r}; expected a text that is not empty, or a list of such texts"
+            )
 
     @cached_property
     def phrases(self) -> list[str]:
@@ -98,7 +100,7 @@ class Contains(_Phrases):
 @registry.register("excludes")
 @dataclass(frozen=True, config=STRICT)
 class Excludes(_Phrases):
-    """The answer contains none of the phrases: `{ excludes = ["price", "$"] }`. If it is empty: missing."""
+    """The answer contains none of the phrases: `{ excludes = ["price", "$"] }`. An empty answer's score is missing."""
 
     def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
         """0 if some phrase is in the answer."""
@@ -151,7 +153,7 @@ class Equals:
 
     @cached_property
     def texts(self) -> list[str]:
-        """What the answer may be, in the form in which it is compared."""
+        """The accepted answers, normalised."""
         return [self._reduce(text) for text in ([self.argument] if isinstance(self.argument, str) else self.argument)]
 
     def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
@@ -198,7 +200,7 @@ class Regex:
 @registry.register("length")
 @dataclass(frozen=True, config=STRICT)
 class Length:
-    """The answer is so long: `{ length = "words", max = 20 }`. An empty answer's score is missing."""
+    """The answer has a length within limits: `{ length = "words", max = 20 }`. An empty answer's score is missing."""
 
     argument: Literal["words", "characters", "sentences", "lines"]
     """What is counted. Only lines with something on them count; the space around the answer does not."""
@@ -224,10 +226,10 @@ class Length:
 @registry.register("casing")
 @dataclass(frozen=True, config=STRICT)
 class Casing:
-    """The answer's letters are so: `{ casing = "upper" }`. Without any letter that has a case: missing."""
+    """The answer has this casing: `{ casing = "upper" }`. The score is missing if no letter has a case."""
 
     argument: Literal["upper", "lower", "title"]
-    """All capitals; no capital; or every word with a capital, save short ones such as "of" inside."""
+    """All capitals; no capitals; or every word with a capital, except short ones such as "of" inside."""
 
     def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
         """1 if no letter breaks the rule."""

@@ -1,4 +1,4 @@
-"""How does the answer sound? VADER, a lexicon with rules for negation, emphasis and emoji; English only.
+"""The sentiment of an answer, by VADER: a lexicon with rules for negation, emphasis and emoji; English only.
 
 Hutto and Gilbert (2014), VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text.
 """
@@ -19,7 +19,7 @@ __all__ = ["Sentiment"]
 @registry.register("sentiment")
 @dataclass(frozen=True, config=STRICT)
 class Sentiment:
-    """The answer sounds so: `{ sentiment = "positive" }`.
+    """The answer has this sentiment: `{ sentiment = "positive" }`.
 
     VADER's compound value lies in [-1, 1]: positive from `threshold` up, negative from `-threshold` down, else
     neutral.
@@ -30,7 +30,7 @@ class Sentiment:
     """The default is VADER's own."""
 
     def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
-        """1 if the answer sounds as it should, 0 if not; missing if it is empty."""
+        """1 if the answer has the sentiment, 0 if it has another; missing if it is empty."""
         if not answer.strip():
             return Score.missing("the answer is empty")
         compound = float(_analyser().polarity_scores(answer)["compound"])

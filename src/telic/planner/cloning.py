@@ -18,10 +18,10 @@ import torch
 from pydantic import Field
 
 from telic.errors import ConfigError, DataError
+from telic.files import read_json, read_tensors, write_json, write_tensors
 from telic.models.local import LocalModel
 from telic.planner.gradient import UtteranceExample, UtteranceLosses
 from telic.planner.planner import Planner
-from telic.planner.store import read_json, read_tensors, write_json, write_tensors
 from telic.settings import Settings
 
 __all__ = ["CloneConfig", "CloneResult", "advantage_weights", "clone_utterances", "fit_prefixes"]

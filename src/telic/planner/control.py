@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch.nn.functional import one_hot
@@ -14,7 +14,8 @@ from telic.models.control import ControlContext, ControlPoint, Insertion, NamedM
 from telic.planner.planner import Planner, PlannerShape
 from telic.planner.upmapping import act_shares
 from telic.registry import suggest
-from telic.steering.saving import Origin, Stored, from_pretrained
+from telic.steering.loading import build_saved, read_saved
+from telic.steering.saving import SavedControl, StoredControl
 
 __all__ = ["PlannerControl", "planner_control"]
 
@@ -23,7 +24,7 @@ PLAYED = "acts played"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PlannerControl(Stored):
+class PlannerControl(StoredControl):
     """A control that chooses prefix tokens for each reply from the last hidden state of the prompt.
 
     If the planner remembers, the session counts how often it played each act. The counts start at zero with the
@@ -70,6 +71,19 @@ class PlannerControl(Stored):
                 f"control 'planner': epsilon is {self.epsilon!r}, but the planner's actions are not mixtures of "
                 "dialogue acts; explore with sigma"
             )
+
+    @classmethod
+    def from_saved(cls, saved: SavedControl, options: Mapping[str, Any]) -> Self:
+        """Build it from a saved planner; the options are `sigma`, `epsilon` and the planner's shape."""
+        own = ("sigma", "epsilon")
+        known = [*own, *(f.name for f in fields(PlannerShape))]
+        for option in options:
+            if option not in known:
+                raise ConfigError(f"control 'planner': unknown option {option!r}{suggest(option, ['path', *known])}")
+        shape = PlannerShape(**{name: value for name, value in options.items() if name not in own})
+        exploring = {name: options[name] for name in own if name in options}
+        planner = Planner.of(shape, saved.tensors, saved.origin)
+        return cls(planner=planner, **exploring, origin=saved.origin, path=saved.source)
 
     def options(self, *, all_of_them: bool = False) -> dict[str, Any]:
         """Dump the planner's shape and the control's own options."""
@@ -135,39 +149,18 @@ def _drawn_act(chance_A: torch.Tensor, drawn: torch.Generator) -> torch.Tensor:
     return one_hot(torch.multinomial(chance_A, 1, generator=drawn)[0], len(chance_A)).float()
 
 
-def planner_control(
-    path: str = "",
-    *,
-    tensors: Mapping[str, torch.Tensor] | None = None,
-    origin: Origin | None = None,
-    sha256: str = "",
-    force: bool = False,
-    **options: Any,
-) -> PlannerControl:
-    """The factory: load a saved planner for a purpose file.
+def planner_control(path: str = "", *, sha256: str = "", force: bool = False, **options: Any) -> PlannerControl:
+    """Load a saved planner for a purpose file.
 
     Args:
         path: its folder or Hub id.
-        tensors: the planner's, instead of loading them.
-        origin: the model that it was made for.
-        sha256: as in the control's `spec`: refuse tensors that are not those.
+        sha256: as in the control's `spec`: refuse tensors with another hash.
         force: use it also on a model that goes by another name.
         **options: `sigma`, `epsilon`; and the planner's shape, as it was saved.
 
     Raises:
         ConfigError: there is no such planner, or an option is wrong.
     """
-    known = ["sigma", "epsilon", *(f.name for f in fields(PlannerShape))]
-    for option in options:
-        if option not in known:
-            raise ConfigError(f"control 'planner': unknown option {option!r}{suggest(option, ['path', *known])}")
-    if tensors is None:
-        if not path:
-            raise ConfigError("control 'planner': expected path = the folder or Hub id of a trained planner")
-        loaded = from_pretrained(path, force=force, sha256=sha256, **options)
-        if not isinstance(loaded, PlannerControl):
-            raise ConfigError(f"{path!r} holds a control of kind {loaded.name!r}, not a planner")
-        return loaded
-    exploring = {name: options.pop(name) for name in ("sigma", "epsilon") if name in options}
-    planner = Planner.of(PlannerShape(**options), tensors, origin)
-    return PlannerControl(planner=planner, **exploring, origin=origin, path=path or None)
+    if not path:
+        raise ConfigError("control 'planner': expected path = the folder or Hub id of a trained planner")
+    return build_saved(read_saved(path, force=force), PlannerControl, sha256=sha256, **options)

@@ -1,4 +1,4 @@
-"""Planners as folders: `config.json`, `planner.safetensors` and a card with figures; the same layout as on the Hub."""
+"""Planners as folders: `config.json`, `planner.safetensors` and a card with figures, as on the Hub."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from telic.errors import ConfigError
+from telic.files import write_atomically
 from telic.models.base import Model
 from telic.planner.control import PlannerControl
 from telic.planner.planner import Planner
-from telic.steering import saving
+from telic.steering import loading, saving
 
 __all__ = ["from_pretrained", "save_pretrained"]
 
@@ -25,11 +26,11 @@ def save_pretrained(
     """Write a planner into a folder, which `from_pretrained` and a purpose file's `[planner]` read.
 
     Args:
-        planner: as it is now.
-        folder: made if it is not there. A card that is there is written anew only if there are figures or a note.
-        model: the model that it was made for; by default what the planner itself knows of that.
-        figures: what was measured, for the card: name to value.
-        note: how it was trained, in a sentence or more, for the card.
+        planner: what is saved.
+        folder: made if it is missing. An existing card is replaced only if figures or a note are given.
+        model: the model that the planner was made for; by default the planner's own `origin`.
+        figures: measurements for the card: name to value.
+        note: how the planner was trained, in a sentence or more, for the card.
 
     Returns:
         The folder.
@@ -43,7 +44,7 @@ def save_pretrained(
     if figures or note or not card.exists():
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            card.write_text(_card(planner, figures or {}, note), encoding="utf-8")
+            write_atomically(card, _card(planner, figures or {}, note))
         except OSError as error:
             raise ConfigError(f"cannot write the planner to {str(folder)!r}: {error}") from error
     return saving.save_pretrained(control, folder, model=model)
@@ -55,15 +56,15 @@ def from_pretrained(
     """Load a planner from a folder or from the Hub.
 
     Args:
-        source: a folder, or a Hub id (owner/name) where there is no such folder.
-        model: what it is to steer, so that one made for another model is refused.
-        force: take it all the same, as for a model that goes by another name; the hidden size must still fit.
+        source: a folder, or a Hub id (owner/name) if there is no such folder.
+        model: the model to steer: a planner that was made for another one is refused.
+        force: use it all the same, as for a model that goes by another name; the hidden size must still fit.
         revision: branch, tag or commit on the Hub.
 
     Raises:
         ConfigError: there is no planner, it is damaged, or it was made for another model.
     """
-    control = saving.from_pretrained(source, model=model, force=force, revision=revision)
+    control = loading.from_pretrained(source, model=model, force=force, revision=revision)
     if not isinstance(control, PlannerControl):
         raise ConfigError(f"{str(source)!r} holds a control of kind {control.name!r}, not a planner")
     return control.planner

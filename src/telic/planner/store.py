@@ -1,42 +1,34 @@
-"""Tensors on disk: safetensors and JSON, never pickle; and the folder of a buffer that grows while episodes are played.
-
-Every file is written beside its place and then moved there, so that a kill leaves whole files only.
-"""
+"""The folder of a replay buffer, which grows while episodes are played."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-
-from telic.errors import ConfigError, DataError, RunError
+from telic.errors import ConfigError, DataError
+from telic.files import read_json, read_tensors, tensor_metadata, write_json, write_tensors
 from telic.planner.buffer import TENSORS, Transitions
 
-__all__ = ["TransitionStore", "read_json", "read_tensors", "write_json", "write_tensors"]
+__all__ = ["TransitionStore"]
 
 FORMAT = 1
 _ABOUT, _PART = "buffer.json", "part-{:06d}.safetensors"
 
 
 class TransitionStore:
-    """A folder of transitions: `buffer.json` says what they are of, each `part-*.safetensors` holds some episodes.
+    """A folder of transitions: `buffer.json` describes their source, each `part-*.safetensors` holds some episodes.
 
-    One process writes at a time. What it appended is safe from then on; an interrupted collection goes on with the
-    episodes that are not among `episodes`.
+    One process writes at a time. Episodes that were appended survive a kill; an interrupted collection continues with
+    the episodes that are not in `episodes` yet.
 
     Args:
         path: the folder; made with the first part.
-        about: what the transitions come from (model, clone, noise), as plain data. A folder is only gone on with for
-            the same. None to take it as it is.
+        about: the source of the transitions (model, clone, noise), as plain data. An existing folder must have the
+            same source. None accepts any.
 
     Raises:
         ConfigError: the folder's transitions come from something else.
@@ -53,8 +45,8 @@ class TransitionStore:
             raise DataError(f"{str(self.path)!r} is a buffer of format {found.get('format')!r}; expected {FORMAT}")
         if about is not None and found.get("about") != self.about:
             raise ConfigError(
-                f"the buffer in {str(self.path)!r} comes from {found.get('about')}, not from {self.about}; take "
-                "another folder, or the settings that it was made with"
+                f"the buffer in {str(self.path)!r} comes from {found.get('about')}, not from {self.about}; choose "
+                "another folder, or use the settings that it was made with"
             )
         self.about = found.get("about", {})
 
@@ -69,7 +61,7 @@ class TransitionStore:
 
     @property
     def episodes(self) -> frozenset[str]:
-        """Ids of the episodes that are there."""
+        """Ids of the episodes in the folder."""
         return frozenset(self._known)
 
     def append(self, transitions: Transitions) -> Path:
@@ -79,7 +71,7 @@ class TransitionStore:
             The file that holds them.
 
         Raises:
-            DataError: one of the episodes is there already, or the sizes are other ones than before.
+            DataError: the folder has one of the episodes already, or transitions of other sizes.
             RunError: the file cannot be written.
         """
         again = self._known.intersection(transitions.episodes)
@@ -101,10 +93,10 @@ class TransitionStore:
         return part
 
     def load(self) -> Transitions:
-        """All transitions.
+        """Read all transitions.
 
         Raises:
-            DataError: there are none, or a file is damaged; the message names it.
+            DataError: the folder has none, or a file is damaged; the message names it.
         """
         if not self.parts:
             raise DataError(f"there are no transitions in {str(self.path)!r}")
@@ -119,72 +111,8 @@ class TransitionStore:
 
 
 def _episodes(part: Path) -> list[tuple[str, int]]:
-    """Ids of a file's episodes, with the number of their transitions."""
+    """List the ids of a file's episodes, with the number of their transitions."""
     try:
-        with safe_open(part, framework="pt") as file:
-            return [(str(name), int(count)) for name, count in json.loads(file.metadata()["episodes"])]
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
-        raise DataError(f"{str(part)!r} is no part of a buffer: {error}; delete it to go on without it") from None
-
-
-def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors as safetensors; all of the file is there, or none.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _write(path, save(plain, dict(metadata or {})))
-
-
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read tensors.
-
-    Raises:
-        DataError: there is no such file, or it is damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{str(path)!r} cannot be read as safetensors: {error}") from None
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON file; all of it is there, or none.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
-    _write(path, (json.dumps(document, indent=2) + "\n").encode())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Raises:
-        DataError: there is no such file, or it holds something else.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{str(path)!r} cannot be read as JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise DataError(f"{str(path)!r} holds {document!r}; expected an object")
-    return document
-
-
-def _write(path: Path, data: bytes) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        raise RunError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
+        return [(str(name), int(count)) for name, count in json.loads(tensor_metadata(part)["episodes"])]
+    except (DataError, LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{str(part)!r} is not a part of a buffer: {error}; delete it to go on without it") from None

@@ -28,10 +28,10 @@ from torch import nn
 from torch.nn import functional
 
 from telic.errors import ConfigError, DataError
+from telic.files import read_json, read_tensors, write_json, write_tensors
 from telic.planner.buffer import Batch, Transitions
 from telic.planner.networks import Actor, TwinCritics
 from telic.planner.standardise import Standardise
-from telic.planner.store import read_json, read_tensors, write_json, write_tensors
 from telic.planner.upmapping import act_shares
 from telic.settings import Settings
 

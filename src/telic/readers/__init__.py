@@ -1,6 +1,6 @@
-"""Readers: what a model takes the user, and itself, to be, read off its hidden states.
+"""Readers: what a model believes about the user and about itself, read off its hidden states.
 
-They are imported when they are first used: to read takes torch, to look at a card does not.
+Names are imported when they are first used: reading needs torch, looking at a card does not.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from telic.lazy import imports
 
 if TYPE_CHECKING:
     from telic.readers.attributes import ATTRIBUTES, Attribute
-    from telic.readers.config import TrainConfig
+    from telic.readers.config import ReaderTrainingConfig
     from telic.readers.reader import Reader, ReaderSet, Reading
-    from telic.readers.reading import Beliefs, read, read_turns
-    from telic.readers.training import Trained, train
+    from telic.readers.reading import Beliefs, read_beliefs, read_turns
+    from telic.readers.training import TrainedReaders, train_readers
 
 __all__ = [
     "ATTRIBUTES",
@@ -22,12 +22,12 @@ __all__ = [
     "Beliefs",
     "Reader",
     "ReaderSet",
+    "ReaderTrainingConfig",
     "Reading",
-    "TrainConfig",
-    "Trained",
-    "read",
+    "TrainedReaders",
+    "read_beliefs",
     "read_turns",
-    "train",
+    "train_readers",
 ]
 
 __getattr__ = imports(
@@ -39,10 +39,10 @@ __getattr__ = imports(
         "Reader": "telic.readers.reader",
         "ReaderSet": "telic.readers.reader",
         "Reading": "telic.readers.reader",
-        "TrainConfig": "telic.readers.config",
-        "Trained": "telic.readers.training",
-        "read": "telic.readers.reading",
+        "ReaderTrainingConfig": "telic.readers.config",
+        "TrainedReaders": "telic.readers.training",
+        "read_beliefs": "telic.readers.reading",
         "read_turns": "telic.readers.reading",
-        "train": "telic.readers.training",
+        "train_readers": "telic.readers.training",
     },
 )

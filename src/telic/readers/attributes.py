@@ -1,4 +1,4 @@
-"""What a reader reads: an attribute, its classes, and whose it is: the user's, or the model's own."""
+"""Attributes, their classes, and their subject: the user, or the model itself."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from telic.registry import suggest
 __all__ = ["ATTRIBUTES", "SUBJECTS", "Attribute", "Subject", "find_attribute", "opposite"]
 
 Subject = Literal["user", "self"]
-"""`user`: what the model takes the user to be. `self`: what it takes itself to be."""
+"""Whose attribute the model has a belief about: the user's, or its own (`self`)."""
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
 
 def opposite(subject: Subject) -> Subject:
-    """The other one."""
+    """Return the other subject."""
     return "self" if subject == "user" else "user"
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An attribute that somebody may have (arXiv 2406.07882)."""
+    """An attribute of a person (arXiv 2406.07882)."""
 
     name: str
     classes: tuple[str, ...]
     noun: str
-    """How it is called in the words that are put into the model's mouth."""
+    """Its name in the suffix."""
     file: str
-    """TalkTuner's file of conversations."""
+    """Name of TalkTuner's file of conversations."""
     labels: Mapping[str, str]
-    """Labels in that file that are called otherwise here."""
+    """Classes by the labels in that file that differ from them."""
 
     def suffix(self, subject: Subject) -> str:
-        """The assistant's words at whose last token the attribute is read."""
+        """Return the words with which the assistant's reply begins; the attribute is read at their last token."""
         return f"I think the {self.noun} of this user is" if subject == "user" else f"I think my own {self.noun} is"
 
 
@@ -64,10 +64,10 @@ ATTRIBUTES: dict[str, Attribute] = {
 
 
 def find_attribute(name: str) -> Attribute:
-    """Look one up.
+    """Look up an attribute by its name.
 
     Raises:
-        ConfigError: there is none of this name; the message suggests the nearest one.
+        ConfigError: the name is unknown; the message suggests the nearest one.
     """
     if name not in ATTRIBUTES:
         raise ConfigError(f"unknown attribute {name!r}{suggest(name, list(ATTRIBUTES))}")

@@ -1,4 +1,4 @@
-"""A reader's card: how good it is on conversations of groups that it has never seen, and what else explains that."""
+"""A reader's card: its accuracy on unseen groups of conversations, and that of simpler explanations."""
 
 from __future__ import annotations
 
@@ -10,41 +10,69 @@ from typing import Any
 import numpy as np
 
 from telic.readers.attributes import opposite
-from telic.readers.config import TrainConfig
-from telic.readers.examples import Recorded
-from telic.readers.probe import Floats, fit
+from telic.readers.config import ReaderTrainingConfig
+from telic.readers.examples import RecordedExamples
+from telic.readers.linear_probe import Floats, fit_linear_probe
 from telic.readers.reader import Reader
 from telic.readers.words import BagOfWords
 from telic.statistics import Interval, bootstrap_mean, bootstrap_ratio
 
-__all__ = ["measure"]
+__all__ = ["reader_card"]
 
 SHUFFLES = 5
-"""Times that labels are shuffled."""
+"""How many times the labels are shuffled."""
 
 
-def measure(
-    reader: Reader, penalty: float, recorded: Recorded, mentions: Recorded, config: TrainConfig
+def reader_card(
+    reader: Reader, penalty: float, recorded: RecordedExamples, mentions: RecordedExamples, config: ReaderTrainingConfig
 ) -> dict[str, Any]:
-    """What the card says of a reader. Intervals are 95 % bootstrap intervals over groups of conversations.
+    """Measure a reader for its card. Intervals are 95 % bootstrap intervals over groups of conversations.
 
-    - `accuracy`: share of the test conversations whose class is the likeliest, at the last turn read; `first_turns`:
+    - `accuracy`: share of the test conversations whose class is the most likely, at the last turn read; `first_turns`:
       at an earlier turn.
     - `known`: share that is not unknown; `accuracy_known`: share of those that is right.
     - `shuffled`: accuracy of the same probe trained on shuffled labels.
-    - `bag_of_words`: accuracy of a probe on the words of the same dialogues; `gain`: the reader's over it, paired.
-    - `cross`: accuracy on dialogues in which only the other one (the model itself, or the user) is somebody;
-      `cross_known`: share of those that is not unknown. At `chance` the two are not confused.
-    - `own` and `mentioned`, for readers of the user: how often a sentence of the user's is read as its class, where it
-      is about the user, and where it is about somebody else. The latter should be at `chance`.
+    - `bag_of_words`: accuracy of a classifier of the same dialogues' words; `gain`: the reader's accuracy minus that,
+      paired.
+    - `cross`: accuracy on dialogues in which only the other subject (the model itself, or the user) has the attribute;
+      `cross_known`: share of those that is not unknown. At `chance` the reader does not confuse the two.
+    - `own` and `mentioned`, for readers of the user: how often a sentence of the user is read as its class if it is
+      about the user, and if it is about somebody else. The latter should be at `chance`.
+
+    Args:
+        reader: the reader.
+        penalty: the penalty that it was fitted with.
+        recorded: examples of its attribute, of both subjects and all parts of the split.
+        mentions: pairs of sentences about the user and about somebody else.
+        config: the settings.
     """
+    figures = _figures(reader, penalty, recorded, config)
+    for part in ("own", "mentioned") if reader.subject == "user" else ():
+        pairs = mentions.select(part=part)
+        figures[part] = _rate(pairs, _right(reader, pairs), config)
+    examples = recorded.select(subject=reader.subject).examples
+    return {
+        "layer": reader.layer,
+        "penalty": penalty,
+        "temperature": reader.temperature,
+        "threshold": reader.threshold,
+        "conversations": dict(Counter(example.part for example in examples if example.last)),
+        "chance": 1 / len(reader.classes),
+        **{name: asdict(interval) for name, interval in figures.items()},
+    }
+
+
+def _figures(
+    reader: Reader, penalty: float, recorded: RecordedExamples, config: ReaderTrainingConfig
+) -> dict[str, Interval]:
+    """Compute the figures on conversations."""
     mine = recorded.select(subject=reader.subject)
     training, test = mine.select(part="train"), mine.select(part="test", last=True)
     early = mine.select(part="test", last=False)
     other = recorded.select(subject=opposite(reader.subject), part="test", last=True)
     right, known = _right(reader, test), _known(reader, test)
     words = _words(training, mine.select(part="validation"), test, len(reader.classes))
-    figures = {
+    return {
         "accuracy": _rate(test, right, config),
         "first_turns": _rate(early, _right(reader, early), config),
         "known": _rate(test, known, config),
@@ -55,37 +83,27 @@ def measure(
         "cross": _rate(other, _right(reader, other), config),
         "cross_known": _rate(other, _known(reader, other), config),
     }
-    for part in ("own", "mentioned") if reader.subject == "user" else ():
-        pairs = mentions.select(part=part)
-        figures[part] = _rate(pairs, _right(reader, pairs), config)
-    return {
-        "layer": reader.layer,
-        "penalty": penalty,
-        "temperature": reader.temperature,
-        "threshold": reader.threshold,
-        "conversations": dict(Counter(e.part for e in mine.examples if e.last)),
-        "chance": 1 / len(reader.classes),
-        **{name: asdict(interval) for name, interval in figures.items()},
-    }
 
 
-def _right(reader: Reader, data: Recorded) -> list[float]:
-    """1 where the likeliest class is the true one."""
+def _right(reader: Reader, data: RecordedExamples) -> list[float]:
+    """Return 1 for each example whose most likely class is the true one, else 0."""
     logits_N_C = reader.logits(data.beliefs(reader.subject, reader.layer))
     return _hits(logits_N_C, data)
 
 
-def _known(reader: Reader, data: Recorded) -> list[float]:
+def _known(reader: Reader, data: RecordedExamples) -> list[float]:
     readings = reader.read(data.beliefs(reader.subject, reader.layer))
     return [float(reading.answer is not None) for reading in readings]
 
 
-def _hits(logits_N_C: Floats, data: Recorded) -> list[float]:
+def _hits(logits_N_C: Floats, data: RecordedExamples) -> list[float]:
     return [float(hit) for hit in logits_N_C.argmax(1) == data.labels]
 
 
-def _shuffled(reader: Reader, penalty: float, training: Recorded, test: Recorded, seed: int) -> list[float]:
-    """Mean hits of probes that were trained on labels shuffled among the conversations."""
+def _shuffled(
+    reader: Reader, penalty: float, training: RecordedExamples, test: RecordedExamples, seed: int
+) -> list[float]:
+    """Return the mean hits of probes that were trained on labels shuffled among the conversations."""
     rng = np.random.default_rng(seed)
     names = list(dict.fromkeys(example.conversation for example in training.examples))
     label_of = {example.conversation: example.label for example in training.examples}
@@ -94,20 +112,24 @@ def _shuffled(reader: Reader, penalty: float, training: Recorded, test: Recorded
     for _ in range(SHUFFLES):
         drawn = dict(zip(names, rng.permutation([label_of[name] for name in names]).tolist(), strict=True))
         labels_N = np.array([drawn[example.conversation] for example in training.examples], dtype=np.intp)
-        probe = fit(states_N_D, labels_N, len(reader.classes), penalty)
-        hits.append(_hits(probe.logits(test.beliefs(reader.subject, reader.layer)), test))
+        linear_probe = fit_linear_probe(states_N_D, labels_N, len(reader.classes), penalty)
+        hits.append(_hits(linear_probe.logits(test.beliefs(reader.subject, reader.layer)), test))
     return [float(mean) for mean in np.mean(hits, axis=0)]
 
 
-def _words(training: Recorded, validation: Recorded, test: Recorded, classes: int) -> list[float]:
-    """Hits of a probe on the words of the same dialogues."""
+def _words(
+    training: RecordedExamples, validation: RecordedExamples, test: RecordedExamples, classes: int
+) -> list[float]:
+    """Return the hits of a classifier of the same dialogues' words."""
     parts = [([example.text for example in data.examples], data.labels) for data in (training, validation)]
     bag = BagOfWords(parts[0], parts[1], classes)
     return _hits(bag.probabilities([example.text for example in test.examples]), test)
 
 
-def _rate(data: Recorded, values: Sequence[float | None], config: TrainConfig, low: float = 0.0) -> Interval:
-    """Mean over the conversations; whole groups are resampled."""
+def _rate(
+    data: RecordedExamples, values: Sequence[float | None], config: ReaderTrainingConfig, low: float = 0.0
+) -> Interval:
+    """Compute the mean over the conversations; whole groups are resampled."""
     groups: dict[str, list[float]] = defaultdict(list)
     for example, value in zip(data.examples, values, strict=True):
         if value is not None:
@@ -117,6 +139,6 @@ def _rate(data: Recorded, values: Sequence[float | None], config: TrainConfig, l
     found = bootstrap_ratio(sums, [float(len(group)) for group in groups.values()], **drawn)
     if found.value is None or found.low is not None:
         return found
-    # All conversations agree, of which the resamples can make nothing.
+    # All conversations have the same value, so the resamples do not vary.
     means = [sum(group) / len(group) for group in groups.values()]
     return bootstrap_mean(means, bounds=(low, 1.0), **drawn)

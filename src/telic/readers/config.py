@@ -1,4 +1,4 @@
-"""Settings of the training of readers."""
+"""Settings for training readers."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pydantic import Field
 from telic.readers.attributes import ATTRIBUTES, SUBJECTS
 from telic.settings import Settings
 
-__all__ = ["TrainConfig"]
+__all__ = ["ReaderTrainingConfig"]
 
 
-class TrainConfig(Settings):
+class ReaderTrainingConfig(Settings):
     """How readers are trained."""
 
     attributes: tuple[str, ...] = tuple(ATTRIBUTES)
-    """Which attributes: age, gender, education, socioeconomic."""
+    """Attributes to train readers of: age, gender, education, socioeconomic."""
     subjects: tuple[Literal["user", "self"], ...] = SUBJECTS
-    """Whose: the user's, the model's own (self), or both."""
+    """Subjects of the readers: the user, the model itself (self), or both."""
     per_class: int = Field(default=60, ge=10)
-    """Conversations of each class, all parts of the split together."""
+    """Conversations of each class, over all parts of the split."""
     max_tokens: int = Field(default=256, ge=32)
-    """Length of what is read of a conversation."""
+    """Tokens of a conversation that are read, at most."""
     reply_tokens: int = Field(default=32, ge=4)
-    """Length of the model's own replies in the dialogues of which the readers of itself learn."""
+    """Length of the model's own replies in the dialogues that readers of the model itself are trained on."""
     precision: float = Field(default=0.8, gt=0, lt=1)
-    """Share of readings in validation that must be right for a confidence to be enough; below it is `unknown`. Some are
-    of dialogues in which the one who is asked about shows nothing, where any answer is wrong."""
+    """Share of validation readings at or above the confidence threshold that must be right; below the threshold, the
+    reading is `unknown`. Some validation dialogues give no evidence of the attribute: there any answer is wrong."""
     seed: int = 0
-    """Draws the sample, the split, and the model's own replies."""
+    """Seed of the sample, the split, and the model's own replies."""
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap resamples behind every interval."""

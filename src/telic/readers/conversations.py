@@ -1,7 +1,7 @@
-"""Labelled conversations: TalkTuner's format, groups of those that are alike, and a split that keeps groups whole.
+"""Labelled conversations: TalkTuner's format, groups of similar ones, and a split that keeps groups whole.
 
-Conversations that were written from one prompt of a generator resemble each other. If some of them are trained on and
-others tested on, a reader looks better than it is; so a group goes into one part of the split as a whole.
+Conversations that were generated from one prompt resemble each other. A reader that is trained on some of them and
+tested on others looks better than it is; so a group goes into one part of the split as a whole.
 """
 
 from __future__ import annotations
@@ -19,40 +19,49 @@ from telic.dialogue import Dialogue, Message, Role
 from telic.errors import DataError
 from telic.readers.attributes import Attribute
 
-__all__ = ["SHARES", "Conversation", "Part", "cuts", "group_alike", "read_talktuner", "sample", "split"]
+__all__ = [
+    "SHARES",
+    "LabelledConversation",
+    "Part",
+    "choose_beginnings",
+    "group_similar",
+    "read_talktuner",
+    "sample_conversations",
+    "split_conversations",
+]
 
 Part = Literal["train", "validation", "test"]
 SHARES: dict[Part, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
 _TURN = re.compile(r"^### (Human|User|Assistant):", re.MULTILINE)
 _OPENING_WORDS = 5
-"""Words at which two conversations begin alike. Many begin with the same greeting, whatever follows."""
+"""Two conversations that begin with the same number of words are similar. Fewer words are often just a greeting."""
 _PHRASE = 8
-"""Words of a phrase: more than in what everybody says, such as thanks for the help."""
-_ALIKE = 0.2
-"""Share of phrases in common at which two conversations are alike."""
+"""Words of a phrase: more than in common courtesies, such as thanks for the help."""
+_SIMILAR = 0.2
+"""Share of common phrases from which two conversations are similar."""
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
-    """A conversation in which somebody has an attribute."""
+class LabelledConversation:
+    """A conversation, and the class of the user's or the assistant's attribute in it."""
 
     id: str
     label: str
     """The class."""
     dialogue: Dialogue
     group: str = ""
-    """Shared by those that are alike."""
+    """Shared by similar conversations."""
     part: Part = "train"
 
 
-def read_talktuner(path: str | Path, attribute: Attribute) -> list[Conversation]:
-    """Read a file of TalkTuner's: a line has `id`, `label`, and `text` with turns that begin `### Human:`.
+def read_talktuner(path: str | Path, attribute: Attribute) -> list[LabelledConversation]:
+    """Read a file in TalkTuner's format: a line has `id`, `label`, and `text` with turns that begin `### Human:`.
 
-    What the assistant says before the user has spoken is left out; turns of one speaker in a row are joined.
+    Turns of the assistant before the user's first are dropped; consecutive turns of one speaker are joined.
 
     Raises:
-        DataError: the file cannot be read, or a line is no such conversation.
+        DataError: the file cannot be read, or a line is not such a conversation.
     """
     path = Path(path)
     try:
@@ -72,12 +81,12 @@ def read_talktuner(path: str | Path, attribute: Attribute) -> list[Conversation]
         label = attribute.labels.get(label, label)
         if label not in attribute.classes:
             known = ", ".join([*attribute.classes, *attribute.labels])
-            raise DataError(f"{where}: label {label!r} is no {attribute.name}; expected one of {known}")
+            raise DataError(f"{where}: label {label!r} is not a class of {attribute.name}; expected one of {known}")
         dialogue = _dialogue(text)
         if not len(dialogue):
-            raise DataError(f"{where}: no turn of it begins with '### Human:'")
-        # Numbers start anew with each label.
-        found.append(Conversation(f"{attribute.name}/{label}/{own}", label, dialogue))
+            raise DataError(f"{where}: found no turn; expected one that begins with '### Human:'")
+        # The file numbers the conversations of each label from 0.
+        found.append(LabelledConversation(f"{attribute.name}/{label}/{own}", label, dialogue))
     if not found:
         raise DataError(f"{str(path)!r} holds no conversations")
     return found
@@ -96,11 +105,11 @@ def _dialogue(text: str) -> Dialogue:
     return Dialogue(messages)
 
 
-def group_alike(conversations: Sequence[Conversation]) -> list[Conversation]:
-    """Put conversations into groups: the same first five words of the user's, or a fifth of all their phrases shared.
+def group_similar(conversations: Sequence[LabelledConversation]) -> list[LabelledConversation]:
+    """Group conversations whose users begin with the same five words, or share a fifth of their phrases.
 
-    A phrase is eight words in a row of the user's; a share is that of the shorter of the two. What is alike to a member
-    of a group belongs to it too.
+    A phrase is eight consecutive words of the user; the share is of the shorter conversation's phrases. A conversation
+    that is similar to one member of a group belongs to the group.
     """
     said = [_words(message.content for message in c.dialogue if message.role == "user") for c in conversations]
     phrases = [{tuple(words[i : i + _PHRASE]) for i in range(len(words) - _PHRASE + 1)} for words in said]
@@ -115,8 +124,8 @@ def group_alike(conversations: Sequence[Conversation]) -> list[Conversation]:
     first: dict[tuple[str, ...], int] = {}
     for index, (words, own) in enumerate(zip(said, phrases, strict=True)):
         shared = Counter(other for phrase in own for other in holders[phrase])
-        alike = [i for i, n in shared.items() if n >= _ALIKE * min(len(own), len(phrases[i]))]
-        for other in (*alike, first.setdefault(tuple(words[:_OPENING_WORDS]), index)):
+        similar = [i for i, n in shared.items() if n >= _SIMILAR * min(len(own), len(phrases[i]))]
+        for other in (*similar, first.setdefault(tuple(words[:_OPENING_WORDS]), index)):
             parent[root(index)] = root(other)
         for phrase in own:
             holders[phrase].append(index)
@@ -127,12 +136,12 @@ def _words(texts: Iterable[str]) -> list[str]:
     return re.findall(r"\w+", " ".join(texts).lower())
 
 
-def split(
-    conversations: Sequence[Conversation], seed: int = 0, shares: Mapping[Part, float] = SHARES
-) -> list[Conversation]:
-    """Put each group into train, validation or test, so that every class has about its share there.
+def split_conversations(
+    conversations: Sequence[LabelledConversation], seed: int = 0, shares: Mapping[Part, float] = SHARES
+) -> list[LabelledConversation]:
+    """Put each group into train, validation or test, so that every part gets about its share of every class.
 
-    The largest groups choose first; a group goes where its classes lack most.
+    Groups are assigned from the largest on, each to the part that lacks most of its classes.
     """
     totals = Counter(c.label for c in conversations)
     groups: dict[str, Counter[str]] = defaultdict(Counter)
@@ -148,13 +157,15 @@ def split(
 
 
 def _lack(group: Mapping[str, int], totals: Mapping[str, int], filled: Mapping[str, int], share: float) -> float:
-    """How far a part with a group in it would be from its share of the group's classes, relative to that share."""
+    """Compute how far a part with a group in it would be below its share of the group's classes, relative to it."""
     return sum(n * (1 - (filled.get(label, 0) + n) / (share * totals[label])) for label, n in group.items())
 
 
-def sample(conversations: Sequence[Conversation], per_class: int, seed: int = 0) -> list[Conversation]:
-    """Draw `per_class` of each class, each part by its share; more of them are those and others."""
-    chosen: list[Conversation] = []
+def sample_conversations(
+    conversations: Sequence[LabelledConversation], per_class: int, seed: int = 0
+) -> list[LabelledConversation]:
+    """Draw `per_class` conversations of each class, divided among the parts; a larger sample contains a smaller one."""
+    chosen: list[LabelledConversation] = []
     taken: Counter[tuple[str, str]] = Counter()
     for c in sorted(conversations, key=lambda c: _draw(c.id, seed)):
         if taken[c.part, c.label] < round(per_class * SHARES[c.part]):
@@ -163,19 +174,19 @@ def sample(conversations: Sequence[Conversation], per_class: int, seed: int = 0)
     return chosen
 
 
-def cuts(
-    conversation: Conversation, max_tokens: int, count: Callable[[Dialogue], int], seed: int = 0
+def choose_beginnings(
+    conversation: LabelledConversation, max_tokens: int, count: Callable[[Dialogue], int], seed: int = 0
 ) -> list[Dialogue]:
-    """The beginnings at which a conversation is read: the last turn of the user's that fits, and an earlier one.
+    """Choose where a conversation is read: at the user's last turn that fits, and at an earlier one.
 
     Args:
-        conversation: with at least one turn of the user's.
-        max_tokens: of the beginning. The first turn is read however long it is.
-        count: how many tokens a beginning has.
-        seed: draws the earlier one.
+        conversation: with at least one turn of the user.
+        max_tokens: length of a beginning at most. The first turn is always read.
+        count: counts the tokens of a beginning.
+        seed: draws the earlier turn.
 
     Returns:
-        One or two beginnings, each with the user's words last; the longer one is the last.
+        One or two beginnings of the dialogue, each ending with a turn of the user; the last is the longest.
     """
     ends = [i + 1 for i, message in enumerate(conversation.dialogue) if message.role == "user"]
     fitting = ends[:1]
@@ -189,5 +200,5 @@ def cuts(
 
 
 def _draw(name: str, seed: int) -> int:
-    """A number drawn for a name: it stays as it is whatever else is drawn."""
+    """Draw a number for a name, independently of all other draws."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:6], "big")

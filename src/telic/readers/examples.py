@@ -1,4 +1,4 @@
-"""What readers are trained and tested on: conversations of users, and dialogues in which the assistant is somebody."""
+"""Examples for training and testing readers: users' conversations, and dialogues with a persona as the assistant."""
 
 from __future__ import annotations
 
@@ -15,70 +15,83 @@ import numpy as np
 
 from telic.dialogue import Dialogue
 from telic.errors import ModelError
+from telic.files import write_atomically
 from telic.models.local import LocalModel
 from telic.models.request import Request, Sampling
 from telic.readers.attributes import SUBJECTS, Attribute, Subject, find_attribute
-from telic.readers.config import TrainConfig
-from telic.readers.conversations import Conversation, Part, cuts, group_alike, read_talktuner, sample, split
-from telic.readers.probe import Labels
-from telic.readers.recording import ActivationCache, Floats, example_key, record
+from telic.readers.config import ReaderTrainingConfig
+from telic.readers.conversations import (
+    LabelledConversation,
+    Part,
+    choose_beginnings,
+    group_similar,
+    read_talktuner,
+    sample_conversations,
+    split_conversations,
+)
+from telic.readers.linear_probe import Labels
+from telic.readers.recording import ActivationCache, Floats, example_key, record_activations
 
 __all__ = [
-    "Example",
     "OnProgress",
-    "Recorded",
+    "ReaderExample",
+    "RecordedExamples",
     "persona_examples",
-    "prefixes",
     "record_examples",
-    "third_person",
+    "recorded_prefixes",
+    "third_person_examples",
     "user_examples",
 ]
 
 OnProgress = Callable[[int, int], None]
-"""Told how many dialogues are recorded, and of how many."""
+"""Called with the number of dialogues recorded, and of all dialogues."""
 
 PERSONA_SHARES: dict[Part, float] = {"train": 0.5, "validation": 0.25, "test": 0.25}
-"""There are few personas, and a fifth of them would be one."""
+"""Larger than `SHARES` for validation and test, since there are few personas: a fifth of them would be one."""
 BATCH = 12
-"""Conversations that are recorded side by side, and kept in one file."""
+"""Conversations that are recorded in one batch, and kept in one file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A dialogue that is read, and what is true of it."""
+class ReaderExample:
+    """A dialogue to read, and the true class."""
 
     attribute: str
     subject: Subject
-    """Who has the attribute."""
+    """Whose attribute it is."""
     label: int
     """Index of the class."""
     dialogue: Dialogue
-    """Ends with the user's words."""
+    """Ends with a turn of the user."""
     conversation: str
-    """Which conversation it is a beginning of."""
+    """The conversation that it is the beginning of."""
     group: str
     part: str
-    """Of the split; for pairs of sentences `own` (the user is meant) or `mentioned` (somebody else is)."""
+    """Part of the split; for pairs of sentences `own` (about the user) or `mentioned` (about somebody else)."""
     last: bool = True
-    """Whether it is all that is read of the conversation; False for an earlier turn."""
+    """Whether it is the longest beginning of the conversation; False for an earlier turn."""
 
     @property
     def text(self) -> str:
-        """All that is said in it."""
+        """All messages, joined."""
         return "\n".join(message.content for message in self.dialogue)
 
 
-def user_examples(model: LocalModel, folder: Path, attribute: Attribute, config: TrainConfig) -> list[Example]:
-    """Beginnings of TalkTuner's conversations.
+def user_examples(
+    model: LocalModel, folder: Path, attribute: Attribute, config: ReaderTrainingConfig
+) -> list[ReaderExample]:
+    """Make examples of TalkTuner's conversations.
 
     Raises:
         DataError: the attribute's file is not in the folder, or is wrong.
     """
-    every = split(group_alike(read_talktuner(folder / attribute.file, attribute)), config.seed)
+    every = split_conversations(group_similar(read_talktuner(folder / attribute.file, attribute)), config.seed)
     return [
         example
-        for c in sample(every, config.per_class, config.seed)
-        for example in _beginnings(c, cuts(c, config.max_tokens, _counter(model), config.seed), attribute, "user")
+        for c in sample_conversations(every, config.per_class, config.seed)
+        for example in _examples_of(
+            c, choose_beginnings(c, config.max_tokens, _counter(model), config.seed), attribute, "user"
+        )
     ]
 
 
@@ -86,44 +99,44 @@ def _counter(model: LocalModel) -> Callable[[Dialogue], int]:
     return lambda dialogue: len(model.render(dialogue).token_ids)
 
 
-def _beginnings(
-    c: Conversation, dialogues: Sequence[Dialogue], attribute: Attribute, subject: Subject
-) -> list[Example]:
+def _examples_of(
+    c: LabelledConversation, dialogues: Sequence[Dialogue], attribute: Attribute, subject: Subject
+) -> list[ReaderExample]:
     label, final = attribute.classes.index(c.label), len(dialogues) - 1
     return [
-        Example(attribute.name, subject, label, dialogue, c.id, c.group, c.part, index == final)
+        ReaderExample(attribute.name, subject, label, dialogue, c.id, c.group, c.part, index == final)
         for index, dialogue in enumerate(dialogues)
     ]
 
 
 def persona_examples(
-    model: LocalModel, attribute: Attribute, config: TrainConfig, folder: Path | None = None
-) -> list[Example]:
-    """Dialogues in which the assistant's system prompt makes it somebody, and the user shows nothing of themself.
+    model: LocalModel, attribute: Attribute, config: ReaderTrainingConfig, folder: Path | None = None
+) -> list[ReaderExample]:
+    """Make examples in which a system prompt gives the assistant a persona, and the user reveals no attribute.
 
     The replies are the model's own. A persona is a group.
 
     Args:
-        model: whose readers are trained.
-        attribute: what the personas differ in.
-        config: how.
-        folder: keeps the replies for the next time.
+        model: the model whose readers are trained.
+        attribute: the attribute in which the personas differ.
+        config: the settings.
+        folder: caches the replies; None to generate them each time.
     """
     data = _read_data("personas.toml")
-    told = [(label, persona) for label in attribute.classes for persona in data[attribute.name][label]]
-    wanted = round(config.per_class * len(attribute.classes) / len(told))
-    found: list[Conversation] = []
+    personas = [(label, persona) for label in attribute.classes for persona in data[attribute.name][label]]
+    wanted = round(config.per_class * len(attribute.classes) / len(personas))
+    found: list[LabelledConversation] = []
     for number in range(max(1, min(wanted, len(data["openers"])))):
-        openings = [Dialogue().with_system(persona).add("user", data["openers"][number]) for _, persona in told]
-        seeds = [config.seed + index * len(data["openers"]) + number for index in range(len(told))]
+        openings = [Dialogue().with_system(persona).add("user", data["openers"][number]) for _, persona in personas]
+        seeds = [config.seed + index * len(data["openers"]) + number for index in range(len(personas))]
         replies = _replies(model, openings, seeds, config.reply_tokens, folder)
-        for (label, persona), opening, reply in zip(told, openings, replies, strict=True):
+        for (label, persona), opening, reply in zip(personas, openings, replies, strict=True):
             dialogue = opening.add("assistant", reply).add("user", data["followers"][number])
-            found.append(Conversation(f"{attribute.name}/{label}/{persona}/{number}", label, dialogue, persona))
+            found.append(LabelledConversation(f"{attribute.name}/{label}/{persona}/{number}", label, dialogue, persona))
     return [
         example
-        for c in split(found, config.seed, PERSONA_SHARES)
-        for example in _beginnings(c, [c.dialogue[:2], c.dialogue], attribute, "self")
+        for c in split_conversations(found, config.seed, PERSONA_SHARES)
+        for example in _examples_of(c, [c.dialogue[:2], c.dialogue], attribute, "self")
     ]
 
 
@@ -131,8 +144,8 @@ def _replies(
     model: LocalModel, openings: Sequence[Dialogue], seeds: Sequence[int], tokens: int, folder: Path | None
 ) -> list[str]:
     drawn = [f"{tokens}/{seed}" for seed in seeds]
-    told = [message for opening in openings for message in opening]
-    path = folder / f"replies-{example_key(model.name, told, drawn)}.json" if folder else None
+    messages = [message for opening in openings for message in opening]
+    path = folder / f"replies-{example_key(model.name, messages, drawn)}.json" if folder else None
     if path is not None and path.exists():
         return list(json.loads(path.read_text(encoding="utf-8")))
     requests = [
@@ -146,20 +159,20 @@ def _replies(
     texts = [reply.text.strip() or "..." for reply in replies]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
+        write_atomically(path, json.dumps(texts, ensure_ascii=False))
     return texts
 
 
-def third_person(attribute: Attribute) -> list[Example]:
-    """Pairs of what users say of themselves (`own`), and the same of somebody else (`mentioned`)."""
-    found: list[Example] = []
+def third_person_examples(attribute: Attribute) -> list[ReaderExample]:
+    """Make pairs of sentences: one about the user (`own`), one about somebody else (`mentioned`)."""
+    found: list[ReaderExample] = []
     for label, pairs in _read_data("third_person.toml")[attribute.name].items():
         for number, texts in enumerate(pairs):
             pair = f"{attribute.name}/{label}/{number}"
             for text, part in zip(texts, ("own", "mentioned"), strict=True):
                 dialogue = Dialogue().add("user", text)
                 found.append(
-                    Example(attribute.name, "user", attribute.classes.index(label), dialogue, pair, pair, part)
+                    ReaderExample(attribute.name, "user", attribute.classes.index(label), dialogue, pair, pair, part)
                 )
     return found
 
@@ -170,20 +183,20 @@ def _read_data(name: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def prefixes(attribute: Attribute) -> tuple[str, ...]:
-    """Where each dialogue is recorded: at the prompt's last token, and after the words on the user and on itself."""
+def recorded_prefixes(attribute: Attribute) -> tuple[str, ...]:
+    """List the prefixes of a reply after which a dialogue is recorded: none, and the suffix of each subject."""
     return ("", *(attribute.suffix(subject) for subject in SUBJECTS))
 
 
 def record_examples(
-    model: LocalModel, examples: Sequence[Example], cache: ActivationCache, on_progress: OnProgress | None = None
+    model: LocalModel, examples: Sequence[ReaderExample], cache: ActivationCache, on_progress: OnProgress | None = None
 ) -> None:
-    """Record what the cache does not have yet, at all layers; the beginnings of a conversation one after another.
+    """Record the examples that the cache lacks, at all layers; the beginnings of a conversation one after another.
 
     Raises:
         ModelError: a dialogue does not fit in the context.
     """
-    by_conversation: dict[tuple[str, str], list[Example]] = {}
+    by_conversation: dict[tuple[str, str], list[ReaderExample]] = {}
     for example in examples:
         by_conversation.setdefault((example.attribute, example.conversation), []).append(example)
     waiting = [own for own in by_conversation.values() if any(_key(model, example) not in cache for example in own)]
@@ -193,55 +206,57 @@ def record_examples(
         name = waiting[0][0].attribute
         batch = [own for own in waiting[:BATCH] if own[0].attribute == name]
         waiting = waiting[len(batch) :]
-        cache.add(_record_batch(model, batch, prefixes(find_attribute(name))))
+        cache.add(_record_batch(model, batch, recorded_prefixes(find_attribute(name))))
         done += len(batch)
         if on_progress is not None:
             on_progress(done, len(by_conversation))
 
 
-def _record_batch(model: LocalModel, batch: Sequence[Sequence[Example]], where: Sequence[str]) -> dict[str, Floats]:
+def _record_batch(
+    model: LocalModel, batch: Sequence[Sequence[ReaderExample]], prefixes: Sequence[str]
+) -> dict[str, Floats]:
     sessions = [model.session() for _ in batch]
     found: dict[str, Floats] = {}
     for turn in range(max(map(len, batch))):
         reading = [(session, own[turn]) for session, own in zip(sessions, batch, strict=True) if turn < len(own)]
         for session, example in reading:
             session.dialogue = example.dialogue
-        read = record([session for session, _ in reading], where, range(model.layers))
+        read = record_activations([session for session, _ in reading], prefixes, range(model.layers))
         found.update({_key(model, example): values for (_, example), values in zip(reading, read, strict=True)})
     return found
 
 
-def _key(model: LocalModel, example: Example) -> str:
-    return example_key(model.name, example.dialogue, prefixes(find_attribute(example.attribute)))
+def _key(model: LocalModel, example: ReaderExample) -> str:
+    return example_key(model.name, example.dialogue, recorded_prefixes(find_attribute(example.attribute)))
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """Examples of one attribute, and what was recorded of them."""
+class RecordedExamples:
+    """Examples of one attribute, and their recorded activations."""
 
-    examples: Sequence[Example]
+    examples: Sequence[ReaderExample]
     states_N_P_L_D: Floats
-    """At each of the `prefixes`, after each layer."""
+    """After each of the `recorded_prefixes` (P) and each layer (L)."""
 
     @classmethod
-    def of(cls, model: LocalModel, examples: Sequence[Example], cache: ActivationCache) -> Recorded:
-        """Take them out of the cache."""
+    def of(cls, model: LocalModel, examples: Sequence[ReaderExample], cache: ActivationCache) -> RecordedExamples:
+        """Load the examples' activations from the cache."""
         return cls(examples, cache.load([_key(model, example) for example in examples]))
 
-    def select(self, **wanted: object) -> Recorded:
-        """Those whose fields have these values."""
+    def select(self, **wanted: object) -> RecordedExamples:
+        """Select the examples whose fields have these values."""
         at = [i for i, e in enumerate(self.examples) if all(getattr(e, k) == v for k, v in wanted.items())]
-        return Recorded([self.examples[i] for i in at], self.states_N_P_L_D[at])
+        return RecordedExamples([self.examples[i] for i in at], self.states_N_P_L_D[at])
 
     @property
     def labels(self) -> Labels:
-        """Index of the class of each."""
+        """Index of each example's class, [N]."""
         return np.array([example.label for example in self.examples], dtype=np.intp)
 
     def prompts(self, layer: int) -> Floats:
-        """[N, hidden], at the prompt's last token."""
+        """Return the activations at the prompt's last token, [N, hidden]."""
         return self.states_N_P_L_D[:, 0, layer]
 
     def beliefs(self, subject: Subject, layer: int) -> Floats:
-        """[N, hidden], after the words on a subject."""
+        """Return the activations after the suffix of a subject, [N, hidden]."""
         return self.states_N_P_L_D[:, 1 + SUBJECTS.index(subject), layer]

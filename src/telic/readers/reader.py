@@ -1,4 +1,4 @@
-"""Readers: what a model believes, read off its hidden state by a linear probe; and sets of them, in a folder."""
+"""Readers: linear probes that read a model's beliefs off its hidden states; and sets of them, in a folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from telic.errors import ConfigError, MissingExtraError
+from telic.errors import ConfigError, MissingExtraError, RunError
+from telic.files import read_arrays, write_arrays, write_atomically
 from telic.models.base import Model
 from telic.readers.attributes import Subject
-from telic.readers.probe import Fit, Floats
+from telic.readers.linear_probe import Floats, LinearProbe
 from telic.registry import suggest
 from telic.steering.saving import Origin
 
-__all__ = ["Reader", "ReaderSet", "Reading", "shipped"]
+__all__ = ["Reader", "ReaderSet", "Reading", "shipped_readers"]
 
 CONFIG, TENSORS, CARD = "readers.json", "readers.safetensors", "card.json"
 FORMAT = 1
@@ -29,14 +30,14 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the model takes somebody to be."""
+    """What the model believes about one attribute of the user, or of itself."""
 
     reader: str
     """Name of the reader, such as `user_age`."""
     probabilities: Mapping[str, float]
-    """Of each class."""
+    """Probability of each class."""
     threshold: float
-    """Confidence below which it is unknown."""
+    """Confidence below which the answer is unknown."""
 
     @property
     def confidence(self) -> float:
@@ -45,12 +46,12 @@ class Reading:
 
     @property
     def likeliest(self) -> str:
-        """The most likely class, however unlikely that is."""
+        """The most likely class, whatever the confidence."""
         return max(self.probabilities, key=self.probabilities.__getitem__)
 
     @property
     def answer(self) -> str | None:
-        """The class; None is unknown: there is too little to tell."""
+        """The most likely class; None (unknown) if the confidence is below the threshold."""
         return self.likeliest if self.confidence >= self.threshold else None
 
     def __str__(self) -> str:
@@ -59,20 +60,20 @@ class Reading:
 
 @dataclass(frozen=True)
 class Reader:
-    """A linear probe on the residual stream at the last token of a few words that are put into the model's mouth.
+    """A linear probe on the residual stream at the last token of a suffix, with which the reply is made to begin.
 
-    Of the state `h` after a layer, the probabilities are `softmax((W h + b) / temperature)`.
+    With the state `h` after a layer, the probabilities are `softmax((W h + b) / temperature)`.
     """
 
     attribute: str
     subject: Subject
     classes: tuple[str, ...]
     suffix: str
-    """The words, with which the model's reply starts."""
+    """The words with which the model's reply is made to begin."""
     layer: int
-    """After which the state is read; 0 is the first block's output."""
-    probe: Fit = field(repr=False)
-    """[classes, hidden], on states as they come."""
+    """The layer after which the state is read; 0 is the first block's output."""
+    linear_probe: LinearProbe = field(repr=False)
+    """Takes states that are not standardised."""
     temperature: float = 1.0
     threshold: float = 0.0
     """Confidence below which the answer is unknown."""
@@ -83,14 +84,15 @@ class Reader:
         return f"{self.subject}_{self.attribute}"
 
     def logits(self, states_N_D: Floats) -> Floats:
-        """[N, classes], before the temperature."""
-        return self.probe.logits(states_N_D)
+        """Compute the logits before the temperature, [N, classes]."""
+        return self.linear_probe.logits(states_N_D)
 
     def read(self, states_N_D: Floats) -> list[Reading]:
-        """One reading for each state."""
-        rows = softmax(self.logits(states_N_D) / self.temperature, axis=1)
+        """Make a reading of each state."""
+        probabilities_N_C = softmax(self.logits(states_N_D) / self.temperature, axis=1)
         return [
-            Reading(self.name, dict(zip(self.classes, map(float, row), strict=True)), self.threshold) for row in rows
+            Reading(self.name, dict(zip(self.classes, map(float, values_C), strict=True)), self.threshold)
+            for values_C in probabilities_N_C
         ]
 
 
@@ -102,7 +104,7 @@ class ReaderSet:
     origin: Origin
     """The model that they were trained on."""
     card: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """How good they are, as measured when they were trained."""
+    """How good they are, as measured in training."""
     path: str | None = None
     """Where they were loaded from."""
 
@@ -122,33 +124,33 @@ class ReaderSet:
         return self._by_name[name]
 
     def only(self, names: Iterable[str]) -> ReaderSet:
-        """Some of them.
+        """Select readers by name.
 
         Raises:
-            ConfigError: there is none of a name.
+            ConfigError: a name is unknown.
         """
         return replace(self, readers=tuple(self[name] for name in names))
 
     @property
     def layers(self) -> list[int]:
-        """All layers that they read, ascending."""
+        """All layers that are read, ascending."""
         return sorted({reader.layer for reader in self.readers})
 
     @property
     def suffixes(self) -> list[str]:
-        """All words that they put into the model's mouth."""
+        """All suffixes, without repetitions."""
         return list(dict.fromkeys(reader.suffix for reader in self.readers))
 
     def check(self, model: Model) -> None:
-        """Refuse a model that they were not trained on.
+        """Refuse a model that the readers were not trained on.
 
         Raises:
-            ConfigError: it is another model.
+            ConfigError: they were trained on another model.
         """
         self.origin.check(model, "this set of readers")
 
     def save(self, folder: str | Path) -> Path:
-        """Write them: `readers.json`, `readers.safetensors` and `card.json`.
+        """Write `readers.json`, `readers.safetensors` and `card.json`.
 
         Raises:
             ConfigError: the folder cannot be written.
@@ -163,14 +165,14 @@ class ReaderSet:
         tensors = {
             f"{reader.name}/{part}": np.ascontiguousarray(values, dtype=np.float32)
             for reader in self.readers
-            for part, values in (("weight", reader.probe.weight_C_D), ("bias", reader.probe.bias_C))
+            for part, values in (("weight", reader.linear_probe.weight_C_D), ("bias", reader.linear_probe.bias_C))
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _safetensors().save_file(tensors, folder / TENSORS)
+            write_arrays(folder / TENSORS, tensors)
             _write_json(folder / CONFIG, config)
             _write_json(folder / CARD, self.card)
-        except OSError as error:
+        except (OSError, RunError) as error:
             raise ConfigError(f"cannot write readers to {str(folder)!r}: {error}") from error
         return folder
 
@@ -189,29 +191,29 @@ class ReaderSet:
                     f"{str(folder / CONFIG)!r} is of format {config['format']!r}, but this telic {version('telic')} "
                     f"reads {FORMAT}: install a newer one"
                 )
-            tensors = _safetensors().load_file(folder / TENSORS)
+            tensors = read_arrays(folder / TENSORS)
             readers = tuple(_restored(entry, tensors) for entry in config["readers"])
             card = json.loads((folder / CARD).read_text(encoding="utf-8")) if (folder / CARD).exists() else {}
             return cls(readers, Origin(**config["model"]), card, str(source))
-        except ConfigError:
+        except (ConfigError, MissingExtraError):
             raise
-        except Exception as error:  # of the file system, of JSON, of safetensors, of what is in them
-            raise ConfigError(f"{str(folder)!r} holds no readers that can be read: {error!r}") from error
+        except Exception as error:  # of the file system, JSON, safetensors, or of the contents
+            raise ConfigError(f"{str(folder)!r} holds no readers that can be loaded: {error!r}") from error
 
 
-def shipped() -> Path:
-    """The folder of the sets that ship with Telic, one for each model."""
+def shipped_readers() -> Path:
+    """Return the folder with the sets that ship with Telic, one per model."""
     return Path(str(resources.files("telic"))) / "readers" / "data"
 
 
 def _folder(source: str) -> Path:
-    for folder in (Path(source), shipped() / source):
+    for folder in (Path(source), shipped_readers() / source):
         if (folder / CONFIG).is_file():
             return folder
-    names = sorted(path.parent.name for path in shipped().glob(f"*/{CONFIG}"))
+    names = sorted(path.parent.name for path in shipped_readers().glob(f"*/{CONFIG}"))
     raise ConfigError(
-        f"there are no readers {source!r}; expected a folder written by `telic readers train`, or one of those that "
-        f"ship with Telic ({', '.join(names) or 'none'})"
+        f"there are no readers {source!r}; expected a folder that `telic readers train` wrote, or one of those "
+        f"that ship with Telic ({', '.join(names) or 'none'})"
     )
 
 
@@ -222,19 +224,13 @@ def _described(reader: Reader) -> dict[str, Any]:
 
 def _restored(entry: Mapping[str, Any], tensors: Mapping[str, Any]) -> Reader:
     name = f"{entry['subject']}_{entry['attribute']}"
-    probe = Fit(tensors[f"{name}/weight"], tensors[f"{name}/bias"])
-    if probe.weight_C_D.shape[0] != len(entry["classes"]):
-        raise ConfigError(f"reader {name!r} has {len(entry['classes'])} classes and weights of another number")
-    return Reader(**{**entry, "classes": tuple(entry["classes"])}, probe=probe)
+    linear_probe = LinearProbe(tensors[f"{name}/weight"], tensors[f"{name}/bias"])
+    if linear_probe.weight_C_D.shape[0] != len(entry["classes"]):
+        raise ConfigError(
+            f"reader {name!r} has {len(entry['classes'])} classes, but weights of {len(linear_probe.weight_C_D)}"
+        )
+    return Reader(**{**entry, "classes": tuple(entry["classes"])}, linear_probe=linear_probe)
 
 
 def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _safetensors() -> Any:
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise MissingExtraError("a set of readers", "local") from None
-    return safetensors.numpy
+    write_atomically(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Reading: what a model believes at a turn, read on a fork, all readers in one batch."""
+"""Reading a model's beliefs at a turn: on a fork of the session, with all readers in one batch."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from telic.models.base import Model
 from telic.models.control import Control
 from telic.models.session import Session
 from telic.readers.reader import ReaderSet, Reading
-from telic.readers.recording import Floats, record, require_hidden_states
+from telic.readers.recording import Floats, record_activations, require_hidden_states
 
-__all__ = ["Beliefs", "read", "read_turns"]
+__all__ = ["Beliefs", "read_beliefs", "read_turns"]
 
 Beliefs = dict[str, Reading]
-"""By reader, such as `user_age`: what it reads."""
+"""Readings by the reader's name, such as `user_age`."""
 
 
-def read(
+def read_beliefs(
     model: Model,
     dialogues: Sequence[Session | Sequence[Message]],
     readers: ReaderSet,
     controls: Sequence[Control] = (),
 ) -> list[Beliefs]:
-    """Read what a model believes at the user's last words in each dialogue; nothing is added to any of them.
+    """Read what a model believes at the user's last turn in each dialogue; the dialogues stay unchanged.
 
-    What the assistant says after those words is left out. Of a session only what it has not read yet is computed.
+    A reply of the assistant after that turn is ignored. Tokens that a session has in its cache are not read again.
 
     Args:
-        model: one that runs locally, on which the readers were trained.
+        model: the model that the readers were trained on; it must run locally.
         dialogues: sessions of that model, or plain messages.
-        readers: what is read.
-        controls: what bends the model meanwhile, such as the pins under which a session talks.
+        readers: the readers to use.
+        controls: act on the model meanwhile; pass those that the session is used with.
 
     Returns:
-        One for each dialogue.
+        The beliefs in each dialogue.
 
     Raises:
         UnsupportedControlError: the model shows no hidden states.
-        ConfigError: the readers are another model's, or nothing is said in a dialogue.
+        ConfigError: the readers were trained on another model, or a dialogue has no turn of the user.
         ModelError: a dialogue does not fit in the context.
     """
     require_hidden_states(model)
@@ -53,13 +53,13 @@ def read(
 def read_turns(
     model: Model, dialogue: Sequence[Message], readers: ReaderSet, controls: Sequence[Control] = ()
 ) -> list[tuple[int, Beliefs]]:
-    """Read a dialogue at each of the user's turns; no token is read twice.
+    """Read a model's beliefs at each of the user's turns; no token is read twice.
 
     Returns:
-        The index of each message of the user's, and what the model believes there.
+        The index of each message of the user, and the beliefs there.
 
     Raises:
-        UnsupportedControlError, ConfigError, ModelError: as `read`.
+        UnsupportedControlError, ConfigError, ModelError: as `read_beliefs`.
     """
     require_hidden_states(model)
     readers.check(model)
@@ -79,13 +79,13 @@ def _fork(model: Model, dialogue: Session | Sequence[Message]) -> Session:
     while fork.dialogue and fork.dialogue[-1].role == "assistant":
         fork.dialogue = fork.dialogue[:-1]
     if not fork.dialogue:
-        raise ConfigError("there is nothing to read in a dialogue in which only the assistant speaks")
+        raise ConfigError("cannot read a dialogue in which only the assistant speaks; add a turn of the user")
     return fork
 
 
 def _read(sessions: Sequence[Session], readers: ReaderSet, controls: Sequence[Control]) -> list[Beliefs]:
     layers, suffixes = readers.layers, readers.suffixes
-    states_N_P_L_D = record(sessions, suffixes, layers, controls)
+    states_N_P_L_D = record_activations(sessions, suffixes, layers, controls)
     found: list[Beliefs] = [{} for _ in sessions]
     for reader in readers:
         states_N_D: Floats = states_N_P_L_D[:, suffixes.index(reader.suffix), layers.index(reader.layer)]

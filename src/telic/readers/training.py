@@ -1,4 +1,4 @@
-"""Training a set of readers: record, fit, keep the layer that validation likes best, write the card."""
+"""Training a set of readers: record activations, fit on each layer, choose the best in validation, write the card."""
 
 from __future__ import annotations
 
@@ -13,32 +13,38 @@ from telic.errors import ConfigError
 from telic.models.base import Model
 from telic.models.local import LocalModel
 from telic.readers.attributes import Attribute, Subject, find_attribute, opposite
-from telic.readers.card import measure
-from telic.readers.config import TrainConfig
+from telic.readers.card import reader_card
+from telic.readers.config import ReaderTrainingConfig
 from telic.readers.examples import (
     OnProgress,
-    Recorded,
+    RecordedExamples,
     persona_examples,
     record_examples,
-    third_person,
+    third_person_examples,
     user_examples,
 )
-from telic.readers.probe import UNKNOWN, choose_penalty, choose_temperature, choose_threshold, fit
+from telic.readers.linear_probe import (
+    UNKNOWN,
+    choose_penalty,
+    choose_temperature,
+    choose_threshold,
+    fit_linear_probe,
+)
 from telic.readers.reader import Reader, ReaderSet
 from telic.readers.recording import ActivationCache, require_hidden_states
 from telic.steering.belief import Belief
 from telic.steering.directions import from_reader
 from telic.steering.saving import Origin, save_pretrained
 
-__all__ = ["Trained", "train", "train_pins", "train_reader"]
+__all__ = ["TrainedReaders", "fit_pins", "fit_reader", "train_readers"]
 
 PIN_PENALTY = 0.3
-"""Of the control probes, whose weights serve as directions."""
+"""Penalty of the probes whose weights serve as directions."""
 
 
 @dataclass(frozen=True)
-class Trained:
-    """Readers, and the control that pins their classes."""
+class TrainedReaders:
+    """Trained readers, and the control that pins their classes."""
 
     readers: ReaderSet
     pins: Belief
@@ -53,37 +59,37 @@ class Trained:
         return self.readers.save(folder)
 
 
-def train(
+def train_readers(
     model: Model,
     data: str | Path,
     *,
-    config: TrainConfig | None = None,
+    config: ReaderTrainingConfig | None = None,
     cache: Path | None = None,
     on_progress: OnProgress | None = None,
-) -> Trained:
+) -> TrainedReaders:
     """Train readers of a model's beliefs on conversations in TalkTuner's format (arXiv 2406.07882).
 
     Args:
-        model: one that runs locally.
+        model: a model that runs locally.
         data: the folder with `age.jsonl`, `gender.jsonl`, `education.jsonl` and `socioeco.jsonl`.
-        config: how.
-        cache: a folder for what is recorded, from which an interrupted training goes on.
-        on_progress: told how many dialogues are recorded.
+        config: the settings.
+        cache: a folder for the recorded activations; an interrupted training continues from it.
+        on_progress: called with the number of dialogues recorded, and of all dialogues.
 
     Raises:
-        UnsupportedControlError: the model shows no hidden states.
+        UnsupportedControlError: the model gives no access to its hidden states.
         DataError: the conversations cannot be read.
         ConfigError: an attribute is unknown, or a class has too few conversations.
     """
     require_hidden_states(model)
     assert isinstance(model, LocalModel)
-    config = config or TrainConfig()
+    config = config or ReaderTrainingConfig()
     attributes = [find_attribute(name) for name in config.attributes]
     examples = {
         a.name: user_examples(model, Path(data), a, config) + persona_examples(model, a, config, cache)
         for a in attributes
     }
-    pairs = {a.name: third_person(a) for a in attributes}
+    pairs = {a.name: third_person_examples(a) for a in attributes}
     activations = ActivationCache(cache)
     every = [example for found in (examples, pairs) for own in found.values() for example in own]
     record_examples(model, every, activations, on_progress)
@@ -91,28 +97,30 @@ def train(
     cards: dict[str, object] = {}
     directions: dict[str, Mapping[int, torch.Tensor]] = {}
     for attribute in attributes:
-        recorded = Recorded.of(model, examples[attribute.name], activations)
-        mentions = Recorded.of(model, pairs[attribute.name], activations)
+        recorded = RecordedExamples.of(model, examples[attribute.name], activations)
+        mentions = RecordedExamples.of(model, pairs[attribute.name], activations)
         for subject in config.subjects:
-            reader, penalty = train_reader(recorded, attribute, subject, config.precision)
+            reader, penalty = fit_reader(recorded, attribute, subject, config.precision)
             readers.append(reader)
-            cards[reader.name] = measure(reader, penalty, recorded, mentions, config)
-            directions |= train_pins(recorded, attribute, subject)
+            cards[reader.name] = reader_card(reader, penalty, recorded, mentions, config)
+            directions |= fit_pins(recorded, attribute, subject)
     origin = Origin.of(model)
     card = {"config": config.model_dump(mode="json"), "readers": cards}
-    return Trained(ReaderSet(tuple(readers), origin, card), Belief(directions, origin=origin))
+    return TrainedReaders(ReaderSet(tuple(readers), origin, card), Belief(directions, origin=origin))
 
 
-def train_reader(recorded: Recorded, attribute: Attribute, subject: Subject, precision: float) -> tuple[Reader, float]:
-    """Fit after every layer but the first third; choose layer, penalty, temperature and threshold in validation only.
+def fit_reader(
+    recorded: RecordedExamples, attribute: Attribute, subject: Subject, precision: float
+) -> tuple[Reader, float]:
+    """Fit on every layer after the first third; choose layer, penalty, temperature and threshold in validation only.
 
-    The first layers tell the words apart as well as later ones do, yet not what they mean: of sentences in another
-    style (`own` on the card) they can tell little.
+    The first third is left out because it encodes words rather than their meaning: probes on it are as accurate on
+    similar conversations, but not on sentences in another style (`own` on the card).
 
-    The threshold is chosen with the other subject's dialogues among the others: of those every answer is wrong.
+    The threshold is chosen on the other subject's dialogues too, where every answer is wrong.
 
     Returns:
-        The reader, and the penalty that was chosen.
+        The reader, and the chosen penalty.
 
     Raises:
         ConfigError: a class has no example to train on, or none to validate on.
@@ -122,34 +130,38 @@ def train_reader(recorded: Recorded, attribute: Attribute, subject: Subject, pre
     for part, own in (("train", training), ("validation", checking)):
         if len(set(own.labels.tolist())) < classes:
             raise ConfigError(
-                f"of the {classes} classes of {attribute.name}, some have no conversation to {part} on; use more of "
-                "them (--per-class), or look for conversations that are all alike"
+                f"some of the {classes} classes of {attribute.name} have no conversation to {part} on; use more "
+                "(--per-class), or check whether all conversations of a class are in one group of similar ones"
             )
     tried = []
     depth = recorded.states_N_P_L_D.shape[2]
     for layer in range(depth // 3, depth):
         parts = [(own.beliefs(subject, layer), own.labels) for own in (training, checking)]
         tried.append((*choose_penalty(parts[0], parts[1], classes), layer))
-    _, penalty, probe, layer = min(tried, key=lambda one: one[0])
-    logits_N_C = probe.logits(checking.beliefs(subject, layer))
+    _, penalty, linear_probe, layer = min(tried, key=lambda one: one[0])
+    logits_N_C = linear_probe.logits(checking.beliefs(subject, layer))
     temperature = choose_temperature(logits_N_C, checking.labels)
     other = recorded.select(subject=opposite(subject), part="validation")
     threshold = choose_threshold(
-        np.concatenate([logits_N_C, probe.logits(other.beliefs(subject, layer))]),
+        np.concatenate([logits_N_C, linear_probe.logits(other.beliefs(subject, layer))]),
         np.concatenate([checking.labels, np.full(len(other.examples), UNKNOWN)]),
         temperature,
         precision,
     )
     suffix = attribute.suffix(subject)
-    return Reader(attribute.name, subject, attribute.classes, suffix, layer, probe, temperature, threshold), penalty
+    return Reader(
+        attribute.name, subject, attribute.classes, suffix, layer, linear_probe, temperature, threshold
+    ), penalty
 
 
-def train_pins(recorded: Recorded, attribute: Attribute, subject: Subject) -> dict[str, Mapping[int, torch.Tensor]]:
-    """Directions that make the model take somebody to be of a class: weights of probes on the prompt's last token.
+def fit_pins(
+    recorded: RecordedExamples, attribute: Attribute, subject: Subject
+) -> dict[str, Mapping[int, torch.Tensor]]:
+    """Fit directions that move the model's belief towards a class: weights of probes on the prompt's last token.
 
     Returns:
-        By `reader/class`, at the middle layers (0.4 to 0.7 of the depth), each as long as the states' standard
-        deviation along it.
+        Directions by `reader/class` and layer, at the middle layers (0.4 to 0.7 of the depth), each as long as the
+        states' standard deviation along it.
     """
     training = recorded.select(subject=subject, part="train")
     depth = recorded.states_N_P_L_D.shape[2]
@@ -157,7 +169,7 @@ def train_pins(recorded: Recorded, attribute: Attribute, subject: Subject) -> di
     found: list[dict[int, torch.Tensor]] = [{} for _ in attribute.classes]
     for layer in range(first, max(int(0.7 * depth), first + 1)):
         states_N_D = training.prompts(layer)
-        probe = fit(states_N_D, training.labels, len(attribute.classes), PIN_PENALTY)
-        for own, weight_D in zip(found, probe.weight_C_D, strict=True):
+        linear_probe = fit_linear_probe(states_N_D, training.labels, len(attribute.classes), PIN_PENALTY)
+        for own, weight_D in zip(found, linear_probe.weight_C_D, strict=True):
             own |= from_reader({layer: torch.from_numpy(weight_D)}, {layer: torch.from_numpy(states_N_D)})
     return {f"{subject}_{attribute.name}/{label}": own for label, own in zip(attribute.classes, found, strict=True)}

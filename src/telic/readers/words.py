@@ -1,4 +1,4 @@
-"""A probe on words: what can be told from a text without any model."""
+"""A classifier of texts by their words: how much can be told without any model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import softmax
 
-from telic.readers.probe import Floats, Labels, choose_penalty, choose_temperature
+from telic.readers.linear_probe import Floats, Labels, choose_penalty, choose_temperature
 
 __all__ = ["BagOfWords"]
 
@@ -20,11 +20,11 @@ Labelled = tuple[Sequence[str], Labels]
 
 
 class BagOfWords:
-    """Tells the class of a text by which words occur in it.
+    """A linear classifier of texts by the words that occur in them.
 
     Args:
-        training: texts and labels to fit on; words that occur in one text only are left out.
-        validation: to choose penalty and temperature on.
+        training: texts and labels to fit on; words that occur in one text only are ignored.
+        validation: texts and labels to choose the penalty and the temperature on.
         classes: number of classes.
     """
 
@@ -37,15 +37,15 @@ class BagOfWords:
         self._temperature = choose_temperature(self._probe.logits(parts[1][0]), validation[1])
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
-        """[texts, classes]."""
+        """Compute the classes' probabilities, [texts, classes]."""
         found: Floats = softmax(self._probe.logits(self._presence(texts)) / self._temperature, axis=1)
         return found
 
     def _presence(self, texts: Sequence[str]) -> Floats:
-        rows = np.zeros((len(texts), len(self._places)))
-        for row, text in zip(rows, texts, strict=True):
-            row[[self._places[word] for word in _words(text) if word in self._places]] = 1.0
-        return rows
+        presence_N_W = np.zeros((len(texts), len(self._places)))
+        for presence_W, text in zip(presence_N_W, texts, strict=True):
+            presence_W[[self._places[word] for word in _words(text) if word in self._places]] = 1.0
+        return presence_N_W
 
 
 def _words(text: str) -> set[str]:

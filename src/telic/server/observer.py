@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from telic.dialogue import Dialogue, Message
 from telic.episodes import Answer, Branch
 from telic.errors import ConfigError, TelicError
-from telic.judges import Score, build
-from telic.judges.base import judge_all
+from telic.judges import Score, build_judge
+from telic.judges.base import judge_all, prepare_judge
 from telic.models import Control, Reply, Request, Session
 from telic.server.pins import Pins
 from telic.server.problems import ApiError
@@ -57,10 +57,10 @@ class Observer:
             self.why_not = "Beliefs are read off hidden states, which this model does not show. Run one locally."
             return
         from telic.readers import ReaderSet
-        from telic.readers.reader import shipped
+        from telic.readers.reader import shipped_readers
 
         # A name may be anything, a path or a Hub id: only that of a folder right there is a set that ships.
-        names = [folder.name for folder in shipped().iterdir() if folder.is_dir()]
+        names = [folder.name for folder in shipped_readers().iterdir() if folder.is_dir()]
         if named is None and model.name not in names:
             self.why_not = f"There are no readers for {model.name}. `telic readers train` makes some."
             return
@@ -127,7 +127,7 @@ class Observer:
         Raises:
             ApiError: it cannot be read.
         """
-        from telic.readers import read
+        from telic.readers import read_beliefs
 
         if self.readers is None:
             raise ApiError(400, self.why_not)
@@ -135,7 +135,7 @@ class Observer:
         bent = tuple(control for control in controls if not control.prefix_from_state)
         try:
             # In a thread: the engine's own waits for it meanwhile, but what is under way advances with every pass.
-            [found] = await asyncio.to_thread(read, self._service.model, [session], self.readers, bent)
+            [found] = await asyncio.to_thread(read_beliefs, self._service.model, [session], self.readers, bent)
         except TelicError as error:
             raise ApiError(502, f"beliefs could not be read: {error}") from None
         return {
@@ -203,10 +203,8 @@ class Observer:
         ]
 
     def _answers(self, probe: Probe, replies: Sequence[Reply]) -> list[Answer]:
-        judge = build(probe.judge)
-        prepare = getattr(judge, "prepare", None)
-        if prepare is not None:  # a judge that asks the model that is here already loads no second one
-            prepare(self._service.model)
+        judge = build_judge(probe.judge)
+        prepare_judge(judge, self._service.model)  # a judge that asks the served model loads no second one
         said = [reply for reply in replies if not _fault(reply)]
         scores = iter(judge_all(judge, [(reply.text, probe.ask) for reply in said]))
         scored = [Score.missing(fault) if (fault := _fault(reply)) else next(scores) for reply in replies]

@@ -13,7 +13,7 @@ from typing import Any, overload
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telic.errors import ConfigError, DataError, JudgeError
-from telic.judges import Judge, build
+from telic.judges import Judge, build_judge
 from telic.registry import suggest
 
 __all__ = ["FAMILIES", "Bank", "Triplet", "openers"]
@@ -51,7 +51,7 @@ class Triplet(BaseModel):
             ConfigError: no judge has this name.
             JudgeError: the judge does not take these arguments.
         """
-        return build(self.judge)
+        return build_judge(self.judge)
 
     def misjudged(self) -> list[str]:
         """Return the example answers that the judge scores wrongly; none if the triplet is sound."""

@@ -9,9 +9,8 @@ from telic.episodes import Answer
 from telic.errors import TelicError
 from telic.judges import Judge, Score
 from telic.judges.base import judge_all
-from telic.models import Model
 
-__all__ = ["DeferredAnswer", "judge_answers", "judge_deferred", "model_judges", "prepare_judges"]
+__all__ = ["DeferredAnswer", "judge_answers", "judge_deferred"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +45,3 @@ def judge_deferred(deferred: Iterable[DeferredAnswer]) -> None:
         scores = judge_answers(items[0].judge, [(item.answer.text, item.question) for item in items])
         for item, score in zip(items, scores, strict=True):
             item.answer.score, item.answer.reason = score.value, score.reason
-
-
-def prepare_judges(judges: Iterable[Judge], player: Model) -> None:
-    """Load the models of judges; a judge that names the player's model uses the player.
-
-    Raises:
-        ModelError: a model cannot be loaded.
-    """
-    for judge in judges:
-        for asking in model_judges(judge):
-            if hasattr(asking, "prepare"):
-                asking.prepare(player)
-
-
-def model_judges(judge: Judge) -> list[Judge]:
-    """Return the judge if it asks a model, or those of the judges that it combines that do."""
-    parts = [*getattr(judge, "judges", ()), *([judge.inner] if hasattr(judge, "inner") else [])]
-    if parts:
-        return [asking for part in parts for asking in model_judges(part)]
-    return [judge] if hasattr(judge, "judge_all") else []

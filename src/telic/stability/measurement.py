@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from telic.episodes import Episode
+from telic.judges import prepare_judge
 from telic.models import Control, Model, Reply, Request, Sampling
 from telic.models.compatibility import refuse_unsupported
 from telic.purpose import Purpose
@@ -17,7 +18,6 @@ from telic.stability.analysis import Stability, analyse
 from telic.stability.bank import Bank
 from telic.stability.config import MeasureConfig
 from telic.stability.curves import CurvePoint
-from telic.stability.judging import prepare_judges
 from telic.stability.plan import DialoguePlan, plan_dialogues, protocol_of, replies_to_come
 from telic.stability.record import RunRecord
 from telic.stability.selfchat import play_dialogues
@@ -136,7 +136,8 @@ def _sampling_of(sampling: Sampling | None) -> dict[str, Any]:
 def _refuse_early(model: Model, plans: Sequence[DialoguePlan]) -> None:
     """Load judges' models and check the controls before a run folder is made."""
     judges = {id(probe.judge): probe.judge for plan in plans for probe in (*plan.a.probes, *plan.b.probes)}
-    prepare_judges(judges.values(), model)
+    for judge in judges.values():
+        prepare_judge(judge, model)
     requests = [Request((), controls=side.controls) for plan in plans for side in (plan.a, plan.b)]
     refuse_unsupported(model, requests)
 

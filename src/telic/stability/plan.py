@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 
 from telic.agents.agent import controls_of
 from telic.errors import ConfigError
-from telic.judges import Judge, build
+from telic.judges import Judge, build_judge, model_judges
 from telic.models import Control, Model, Sampling
 from telic.purpose import Purpose
 from telic.stability.bank import Bank, Triplet, openers
 from telic.stability.config import MeasureConfig
-from telic.stability.judging import model_judges
 
 __all__ = [
     "DialoguePlan",
@@ -171,9 +170,9 @@ def _triplet_side(
 
 
 def _purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Control] | None = None) -> Side:
-    purpose.check(build)
+    purpose.check(build_judge)
     probes = tuple(
-        JudgedProbe(probe.name, probe.family, probe.ask, build(probe.judge), probe.every_reply)
+        JudgedProbe(probe.name, probe.family, probe.ask, build_judge(probe.judge), probe.every_reply)
         for probe in purpose.probes
     )
     used = controls_of(purpose) if controls is None else tuple(controls)

@@ -1,6 +1,6 @@
-"""Controls: what bends a model towards its purpose.
+"""Controls: interventions that keep a model to its purpose while it generates.
 
-They are imported when they are first used, since those that act inside the model need torch, and a remote one does not.
+Each is imported when it is first used: controls that act inside the model need torch, those for endpoints do not.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from telic.steering.attention_hold import AttentionHold
     from telic.steering.belief import Belief
     from telic.steering.guidance import Guidance
+    from telic.steering.loading import from_pretrained
     from telic.steering.prompt import Prompt
     from telic.steering.refresh import Refresh
     from telic.steering.reminder import Reminder
-    from telic.steering.saving import from_pretrained, save_pretrained
+    from telic.steering.saving import save_pretrained
     from telic.steering.split_softmax import SplitSoftmax
     from telic.steering.vector import Vector
 
@@ -49,7 +50,7 @@ __getattr__ = imports(
         "Reminder": "telic.steering.reminder",
         "SplitSoftmax": "telic.steering.split_softmax",
         "Vector": "telic.steering.vector",
-        "from_pretrained": "telic.steering.saving",
+        "from_pretrained": "telic.steering.loading",
         "save_pretrained": "telic.steering.saving",
     },
 )

@@ -1,4 +1,4 @@
-"""Hold: the closed loop. Attention to the system prompt is kept at the level that it had in the first reply."""
+"""Attention hold: a closed loop that keeps attention to the system prompt at the level of the first reply."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["AttentionHold"]
 
 @dataclass(frozen=True)
 class AttentionHold(Control):
-    """Split-softmax whose exponent follows from what has drifted.
+    """Split-softmax with an exponent that follows the drift.
 
     Over the dialogue's first reply it measures the mean log of the attention mass on the system prompt, `log pi*`.
-    From then on each layer (or head) and token has the exponent
-    `k = clip(1 + gain (log(level pi*) / log pi - 1), k_min, 1)`. With a gain of 1 the mass is back at `level pi*`;
-    while it has not fallen below, nothing is changed.
+    After that reply each layer (or head) and token has the exponent
+    `k = clip(1 + gain (log(level pi*) / log pi - 1), k_min, 1)`. With a gain of 1 the mass returns to `level pi*`;
+    while it is above that, nothing is changed.
 
-    The measurement is a function of the first reply's tokens, so that a cached and a fresh reading agree.
+    The measurement is a function of the first reply's tokens, so it is the same whether they were cached or are read
+    again.
     """
 
     gain: float = 1.0
-    """0 does nothing; 1 makes up for what was lost; more makes up for more than that: the more was lost, the further
-    the mass is pushed above the level."""
+    """0 changes nothing, 1 restores the level, more overshoots it: the more was lost, the further."""
     level: float = 1.0
-    """What is held, in multiples of the first reply's mass."""
+    """The level to hold, in multiples of the first reply's mass."""
     k_min: float = 0.2
-    """Smallest exponent: bounds how far attention is bent."""
+    """Smallest exponent: limits how far attention is changed."""
     per: Literal["layer", "head"] = "layer"
     """Whether a layer's heads share one level and exponent, or each has its own."""
     span: Literal["turn", "content"] = "content"
@@ -53,28 +53,28 @@ class AttentionHold(Control):
                 raise ConfigError(f"control 'attention_hold': {field} is {getattr(self, field)!r}; expected {expected}")
 
     def attention(self, batch: ControlBatch, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
-        """Measure the first reply's tokens, raise those after it."""
+        """Measure the attention mass of the first reply's tokens, and raise that of the tokens after it."""
         if not self.gain:
             return log_mass_R_H_Q
-        where: _FirstReply | None = batch.memo.get("where")
-        if where is None:
-            where = batch.memo["where"] = _FirstReply(batch, log_mass_R_H_Q.shape[2])
+        tokens: _FirstReplyTokens | None = batch.memo.get("tokens")
+        if tokens is None:
+            tokens = batch.memo["tokens"] = _FirstReplyTokens(batch, log_mass_R_H_Q.shape[2])
         level_R_H_Q = log_mass_R_H_Q
         if self.per == "layer":
             level_R_H_Q = log_mass_R_H_Q.exp().mean(1, keepdim=True).log()
-        where.measure(layer, level_R_H_Q)
-        if not where.any_later:
+        tokens.measure(layer, level_R_H_Q)
+        if not tokens.any_later:
             return log_mass_R_H_Q
-        first_R_H = where.first(layer, level_R_H_Q)
+        first_R_H = tokens.first(layer, level_R_H_Q)
         held_R_H = first_R_H + math.log(self.level)
         k = 1 + self.gain * (held_R_H[..., None] / level_R_H_Q - 1)
-        # Also where the level is not a number: there was no first reply to measure.
-        act = where.later_R_Q[:, None] & (k < 1)
+        # A NaN level, where there was no first reply to measure, fails the comparison.
+        act = tokens.later_R_Q[:, None] & (k < 1)
         return torch.where(act, k.clamp_min(self.k_min) * log_mass_R_H_Q, log_mass_R_H_Q)
 
 
-class _FirstReply:
-    """Which tokens of a pass are of the first reply, and which come after it."""
+class _FirstReplyTokens:
+    """The tokens of a pass that belong to the first reply, those after it, and the measured levels."""
 
     def __init__(self, batch: ControlBatch, queries: int) -> None:
         self.contexts = batch.contexts
@@ -93,7 +93,7 @@ class _FirstReply:
         self._levels: torch.Tensor | None = None
 
     def measure(self, layer: int, level_R_H_Q: torch.Tensor) -> None:
-        """Note the levels of the first reply's tokens, each at its place: reading them again changes nothing."""
+        """Note the level of each token of the first reply at its index, so that reading it again changes nothing."""
         for r, queries, places in self._measured:
             levels = _levels_of(self.contexts[r]).setdefault(layer, level_R_H_Q.new_zeros(0, level_R_H_Q.shape[1]))
             if len(levels) < places.stop:
@@ -103,8 +103,8 @@ class _FirstReply:
             _levels_of(self.contexts[r])[layer] = levels
 
     def first(self, layer: int, level_R_H_Q: torch.Tensor) -> torch.Tensor:
-        """Mean level over the first reply, [R, H or 1]; not a number for rows without one."""
-        if self._measured:  # still being read
+        """Compute the mean level over the first reply, [R, H or 1]; NaN for sequences without one."""
+        if self._measured:  # the first reply is still being read
             return torch.stack([_mean(context, layer, level_R_H_Q) for context in self.contexts])
         if self._levels is None:
             layers = max((max(_levels_of(context), default=0) for context in self.contexts), default=0) + 1
@@ -115,7 +115,7 @@ class _FirstReply:
 
 
 def _levels_of(context: ControlContext) -> dict[int, torch.Tensor]:
-    """Per layer: the levels of the first reply's tokens, [tokens, H or 1]."""
+    """Return the levels of the first reply's tokens by layer, each [tokens, H or 1]."""
     levels: dict[int, torch.Tensor] = context.control_state.setdefault("attention_hold", {})
     return levels
 

@@ -1,4 +1,4 @@
-"""Belief: pin what the model takes the user, or itself, to be."""
+"""Belief: pins what the model believes about the user, or about itself."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import torch
 
 from telic.errors import ConfigError
 from telic.models.control import ControlBatch, ControlPoint, NamedModel
 from telic.registry import suggest
-from telic.steering.saving import CONFIG, Origin, Stored, from_pretrained
+from telic.steering.loading import build_saved, read_saved
+from telic.steering.saving import CONFIG, SavedControl, StoredControl
 from telic.steering.vector import Vector, orthogonal
+from telic.steering.vector_options import keep_layers
 
 __all__ = ["Belief", "Combine", "belief"]
 
 Combine = Literal["orthogonal", "sum"]
-"""How several pins are put together."""
+"""How several pins are combined."""
 
 _OPTIONS = ("towards", "away", "strength", "combine")
 
 
 @dataclass(frozen=True, eq=False)
-class Belief(Stored):
-    """Moves the residual stream to where a class is believed in, or away from there, while replies are spoken.
+class Belief(StoredControl):
+    """Moves the residual stream towards states in which the model believes in a class, or away from them.
 
     With one pin it adds `strength * d` after each layer, from the prompt's last token on (arXiv 2406.07882). The
-    directions of several overlap, and together push further than the language stands. So with k pins those of a layer
-    are made orthogonal, each without what the ones before it cover, and each keeps `1 / sqrt(k)` of its length: the
-    push is about as long as that of one. `combine = "sum"` adds them up as they are.
+    directions of several pins overlap, and their sum is long enough to break the language. So the directions of k pins
+    are made orthogonal within a layer, in their order, and each keeps `1 / sqrt(k)` of its length: together they are
+    about as long as one. `combine = "sum"` adds them up as they are.
 
-    A direction is the weights of a linear probe on the prompt's last token, as long as the states' standard deviation
-    along it: strength is in standard deviations. Without pins it does nothing.
+    A direction is the weights of a linear probe on the prompt's last token, scaled to the states' standard
+    deviation along it: strength is in standard deviations. Without pins the control changes nothing.
 
     Raises:
-        ConfigError: a pin or an option is wrong; the message says which there are.
+        ConfigError: a pin or an option is wrong; the message lists the known ones.
     """
 
     directions: Mapping[str, Mapping[int, torch.Tensor]]
@@ -48,9 +50,9 @@ class Belief(Stored):
     away: Mapping[str, str] | None = None
     """By reader, the class that is pinned as most unlikely."""
     strength: float = 1.0
-    """How far, in standard deviations; 0 does nothing."""
+    """How far, in standard deviations; 0 changes nothing."""
     combine: Combine = "orthogonal"
-    """How several pins are put together."""
+    """How several pins are combined."""
     _vector: Vector | None = field(init=False, repr=False)
 
     name: ClassVar[str] = "belief"
@@ -59,31 +61,50 @@ class Belief(Stored):
 
     def __post_init__(self) -> None:
         if self.combine not in get_args(Combine):
-            raise _wrong(f"combine is {self.combine!r}; expected 'orthogonal' or 'sum'")
+            raise _error(f"combine is {self.combine!r}; expected 'orthogonal' or 'sum'")
         number = isinstance(self.strength, int | float) and not isinstance(self.strength, bool)
         if not number or not math.isfinite(self.strength):
-            raise _wrong(f"strength is {self.strength!r}; expected a number")
-        whole = Vector(self.directions)  # which checks them, and keeps them from being changed
-        object.__setattr__(self, "directions", whole.directions)
+            raise _error(f"strength is {self.strength!r}; expected a number")
+        # A vector checks the directions, and copies them.
+        object.__setattr__(self, "directions", Vector(self.directions).directions)
         pins = self._pins()
         acts = bool(pins and self.strength)
         object.__setattr__(self, "_vector", Vector(_composed(pins, self.strength, self.combine)) if acts else None)
 
+    @classmethod
+    def from_saved(cls, saved: SavedControl, options: Mapping[str, Any]) -> Self:
+        """Build it from saved directions; besides `Belief`'s options, `layers` lists those to act at."""
+        for option in options:
+            if option not in (*_OPTIONS, "layers"):
+                raise _error(f"unknown option {option!r}{suggest(option, [*_OPTIONS, 'path', 'layers'])}")
+        own = dict(options)
+        layers = own.pop("layers", None)
+        directions: dict[str, dict[int, torch.Tensor]] = {}
+        for entry, direction_D in saved.tensors.items():
+            name, _, layer = entry.rpartition("/")
+            if "/" not in name or not layer.isdecimal():
+                raise _error(
+                    f"tensor {entry!r} in {saved.source!r} is not a direction; expected a reader, a class and a layer"
+                )
+            directions.setdefault(name, {})[int(layer)] = direction_D
+        kept = directions if layers is None else keep_layers(directions, layers)
+        return cls(kept, **own, origin=saved.origin, path=saved.source)
+
     def _pins(self) -> list[dict[int, torch.Tensor]]:
-        """The direction of each pin, by layer; one that leads away is turned round."""
+        """Find the direction of each pin, by layer; that of a pin in `away` is negated."""
         found = []
         for option, sign in (("towards", 1.0), ("away", -1.0)):
             given = getattr(self, option) or {}
             if not isinstance(given, Mapping):
-                raise _wrong(f'{option} is {given!r}; expected a class for each reader, such as {{user_age = "child"}}')
+                raise _error(f'{option} is {given!r}; expected a class for each reader, such as {{user_age = "child"}}')
             for reader, label in given.items():
                 own = self.directions.get(f"{reader}/{label}")
                 if own is None:
-                    raise _wrong(f"{option} is {{{reader} = {label!r}}}; {self._known(reader, str(label))}")
+                    raise _error(f"{option} is {{{reader} = {label!r}}}; {self._known(reader, str(label))}")
                 found.append({layer: sign * direction_D for layer, direction_D in own.items()})
         both = set((self.towards or {}).items()) & set((self.away or {}).items())
         if both:
-            raise _wrong(f"{sorted(both)[0]} is pinned both towards and away; choose one")
+            raise _error(f"{sorted(both)[0]} is pinned both towards and away; remove one of them")
         return found
 
     def _known(self, reader: str, label: str) -> str:
@@ -108,32 +129,32 @@ class Belief(Stored):
         return {f"{name}/{at}": direction_D for name, own in self.directions.items() for at, direction_D in own.items()}
 
     def random_twin(self, seed: int) -> Vector:
-        """The baseline: random directions of the same lengths at the same layers.
+        """Return the baseline: random directions of the same lengths at the same layers.
 
         Raises:
-            ConfigError: it does nothing, so that there is nothing to compare with.
+            ConfigError: the control changes nothing, so there is nothing to compare with.
         """
         if self._vector is None:
-            raise _wrong("without a pin, or at strength 0, it has no random twin")
+            raise _error("it has no random twin without a pin, or at strength 0; add a pin")
         return self._vector.random_twin(seed)
 
     def check(self, model: NamedModel) -> None:
         """Refuse a model that it was not made for.
 
         Raises:
-            ConfigError: it is another model, or has another hidden size, or lacks a layer.
+            ConfigError: it was made for another model, or the model has another hidden size or lacks a layer.
         """
         super().check(model)
         if self._vector is not None:
             self._vector.check(model)
 
     def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
-        """Move the tokens of the replies, and those from which they start."""
+        """Move the tokens of the replies, and the token from which each starts."""
         return hidden_N_D if self._vector is None else self._vector.residual(batch, layer, hidden_N_D)
 
 
 def _composed(pins: list[dict[int, torch.Tensor]], strength: float, combine: Combine) -> dict[int, torch.Tensor]:
-    """What is added after each layer."""
+    """Compute what is added after each layer."""
     composed = {}
     for layer in sorted({layer for own in pins for layer in own}):
         own = {str(index): pin[layer] for index, pin in enumerate(pins) if layer in pin}
@@ -147,45 +168,26 @@ def _composed(pins: list[dict[int, torch.Tensor]], strength: float, combine: Com
 def belief(
     path: str = "smollm2",
     *,
-    tensors: Mapping[str, torch.Tensor] | None = None,
-    origin: Origin | None = None,
     layers: Iterable[int] | None = None,
     sha256: str = "",
     force: bool = False,
     **options: Any,
 ) -> Belief:
-    """The factory: pins from the directions that were found with a set of readers.
+    """Load the directions that belong to a set of readers, and pin classes with them.
 
     Args:
         path: a folder that `telic readers train` wrote, or the name of a set that ships with Telic.
-        tensors: the directions, as `Belief.tensors` gives them, instead of loading them.
-        origin: the model that they were made for.
         layers: those to act at; by default all.
-        sha256: as in the control's `spec`: refuse directions that are not those.
+        sha256: as in the control's `spec`: refuse directions with another hash.
         force: use it also on a model that goes by another name.
         **options: of `Belief`.
 
     Raises:
         ConfigError: there are no such directions, or an option is wrong.
     """
-    for option in options:
-        if option not in _OPTIONS:
-            raise _wrong(f"unknown option {option!r}{suggest(option, [*_OPTIONS, 'path', 'layers'])}")
-    if tensors is None:
-        given = options if layers is None else {**options, "layers": list(layers)}
-        loaded = from_pretrained(_pins_folder(path), force=force, sha256=sha256, **given)
-        if not isinstance(loaded, Belief):
-            raise _wrong(f"{path!r} holds a control of kind {loaded.name!r}, not beliefs")
-        return replace(loaded, path=path)
-    directions: dict[str, dict[int, torch.Tensor]] = {}
-    for entry, direction_D in tensors.items():
-        name, _, layer = entry.rpartition("/")
-        if "/" not in name or not layer.isdecimal():
-            raise _wrong(f"tensor {entry!r} in {path!r} is no direction; expected a reader, a class and a layer")
-        directions.setdefault(name, {})[int(layer)] = direction_D
-    if layers is not None:
-        directions = dict(Vector(directions).only(layers).directions)  # type: ignore[arg-type]
-    return Belief(directions, **options, origin=origin, path=path or None)
+    given = options if layers is None else {**options, "layers": list(layers)}
+    saved = replace(read_saved(_pins_folder(path), force=force), source=path)
+    return build_saved(saved, Belief, sha256=sha256, **given)
 
 
 def _pins_folder(path: str) -> Path:
@@ -193,11 +195,11 @@ def _pins_folder(path: str) -> Path:
     for folder in (Path(path) / "pins", Path(path), shipped):
         if (folder / CONFIG).is_file():
             return folder
-    raise _wrong(
+    raise _error(
         f"there are no pins at {path!r}; expected a folder that `telic readers train` wrote, or the name of a set of "
         "readers that ships with Telic, such as 'smollm2'"
     )
 
 
-def _wrong(message: str) -> ConfigError:
+def _error(message: str) -> ConfigError:
     return ConfigError(f"control 'belief': {message}")

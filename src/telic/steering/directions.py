@@ -1,4 +1,4 @@
-"""Where steering vectors come from: activations recorded by the engine itself, and the directions found in them."""
+"""Directions for steering vectors, found in activations that the engine records."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
 from telic.models.control import Control, ControlBatch, ControlPoint
 from telic.models.local import LocalModel
-from telic.models.request import Request, Sampling
+from telic.models.request import Reply, Request, Sampling
 from telic.steering.saving import Origin
 from telic.steering.vector import Vector
 
 __all__ = [
     "Activations",
-    "Recorder",
-    "collect",
+    "MeanRecorder",
+    "collect_activations",
     "from_reader",
     "mean_difference",
     "principal_component",
@@ -31,13 +31,13 @@ Activations = dict[int, torch.Tensor]
 At = Literal["replies", "start"]
 
 
-class Recorder(Control):
-    """Sums up the residual stream of one row over some of its tokens, and changes nothing.
+class MeanRecorder(Control):
+    """Sums the residual stream of one sequence over some of its tokens, and changes nothing.
 
-    Listed after other controls, it sees what they did.
+    If it is listed after other controls, it records their changes.
     """
 
-    name: ClassVar[str] = "recorder"
+    name: ClassVar[str] = "mean_recorder"
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"residual"})
 
     def __init__(self, layers: Iterable[int], at: At) -> None:
@@ -52,7 +52,7 @@ class Recorder(Control):
         return self._layers
 
     def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
-        """Add up the tokens wanted: those of the replies in the prompt, or the one from which the next would start."""
+        """Add up the tokens of the prompt's replies, or the token from which the next reply would start."""
         wanted_N = batch.memo.get("wanted")
         if wanted_N is None:
             start = batch.contexts[0].prompt_length - 1
@@ -66,11 +66,11 @@ class Recorder(Control):
         return hidden_N_D
 
     def mean(self, layer: int) -> torch.Tensor | None:
-        """float32 [hidden], on the CPU; None if no token was wanted."""
+        """Compute the mean, float32 [hidden], on the CPU; None if no token was recorded."""
         return (self.sums[layer] / self.counts[layer]).cpu() if layer in self.sums else None
 
 
-def collect(
+def collect_activations(
     model: LocalModel,
     dialogues: Sequence[Sequence[Message]],
     layers: Iterable[int],
@@ -81,29 +81,24 @@ def collect(
 
     Args:
         model: a model that runs in this process.
-        dialogues: what it reads.
-        layers: after which layers; 0 is the first block's output.
+        dialogues: the dialogues to read.
+        layers: layers to record; 0 is the first block's output.
         at: `replies` is the mean over the tokens of all replies in a dialogue, each with the token from which it starts
-            (those on which a `Vector` acts by default); `start` is the last token of the prompt, from which the next
-            reply would start.
-        controls: what bends the model meanwhile.
+            (the tokens on which a `Vector` acts by default); `start` is the last token of the prompt, from which the
+            next reply would start.
+        controls: act on the model meanwhile.
 
     Returns:
         Per layer: float32 [dialogues, hidden].
 
     Raises:
-        ConfigError: a layer is not there, there are no dialogues, or one has no reply.
-        ModelError: a dialogue cannot be read; it may exceed the context.
+        ConfigError: the model lacks a layer, there are no dialogues, or one has no reply.
+        ModelError: a dialogue cannot be read, for example because it exceeds the context.
     """
     wanted = sorted(set(layers))
-    if at not in get_args(At):
-        raise ConfigError(f"cannot record at {at!r}; expected 'replies' or 'start'")
-    if not wanted or wanted[0] < 0 or wanted[-1] >= model.layers:
-        raise ConfigError(f"cannot record layers {wanted}: model {model.name!r} has layers 0 to {model.layers - 1}")
-    if not dialogues:
-        raise ConfigError("cannot record activations: there are no dialogues")
-    # One recorder for each: rows with the same prompt would otherwise read it once between them.
-    recorders = [Recorder(wanted, at) for _ in dialogues]
+    _check_recording(model, dialogues, wanted, at)
+    # A recorder for each dialogue: sequences with one prompt and one control would share its reading.
+    recorders = [MeanRecorder(wanted, at) for _ in dialogues]
     once = Sampling(max_new_tokens=1, temperature=0.0, seed=0)
     replies = model.generate(
         [
@@ -114,22 +109,36 @@ def collect(
     means: dict[int, list[torch.Tensor]] = {layer: [] for layer in wanted}
     for index, (reply, recorder) in enumerate(zip(replies, recorders, strict=True)):
         if not reply.new_tokens:
-            reason = f"its {reply.prompt_tokens} tokens exceed the context of {model.context}"
-            if reply.failure is not None and reply.failure.kind != "context_full":
-                reason = reply.failure.detail
-            raise ModelError(f"cannot record dialogue {index}: {reason}")
+            raise ModelError(f"cannot record dialogue {index}: {_reason(model, reply)}")
         for layer in wanted:
             mean_D = recorder.mean(layer)
             if mean_D is None:
-                raise ConfigError(f"cannot record dialogue {index}: nothing is said in it by the assistant")
+                raise ConfigError(f"cannot record dialogue {index}: the assistant says nothing in it")
             means[layer].append(mean_D)
-    return {layer: torch.stack(rows) for layer, rows in means.items()}
+    return {layer: torch.stack(means_D) for layer, means_D in means.items()}
+
+
+def _check_recording(model: LocalModel, dialogues: Sequence[Sequence[Message]], layers: Sequence[int], at: str) -> None:
+    if at not in get_args(At):
+        raise ConfigError(f"cannot record at {at!r}; expected 'replies' or 'start'")
+    if not layers or layers[0] < 0 or layers[-1] >= model.layers:
+        raise ConfigError(f"cannot record layers {layers}: model {model.name!r} has layers 0 to {model.layers - 1}")
+    if not dialogues:
+        raise ConfigError("cannot record activations: there are no dialogues")
+
+
+def _reason(model: LocalModel, reply: Reply) -> str:
+    if reply.failure is not None and reply.failure.kind != "context_full":
+        return reply.failure.detail
+    return f"its {reply.prompt_tokens} tokens exceed the context of {model.context}"
 
 
 def mean_difference(
     positive: Mapping[int, torch.Tensor], negative: Mapping[int, torch.Tensor]
 ) -> dict[int, torch.Tensor]:
-    """Mean of the positive activations minus mean of the negative ones (arXiv 2312.06681), per layer [hidden].
+    """Compute the mean of the positive activations minus that of the negative ones, per layer [hidden].
+
+    The method is contrastive activation addition (arXiv 2312.06681).
 
     Raises:
         ConfigError: the two were recorded at different layers.
@@ -141,9 +150,9 @@ def mean_difference(
 def principal_component(
     positive: Mapping[int, torch.Tensor], negative: Mapping[int, torch.Tensor]
 ) -> dict[int, torch.Tensor]:
-    """First principal component of pairs, each around its own middle (arXiv 2310.01405), per layer [hidden].
+    """Compute the first principal component of pairs, each centred on its mean (arXiv 2310.01405), per layer [hidden].
 
-    That is the direction that explains most of the paired differences, their mean not taken away. It points to the
+    It is the direction that explains most of the paired differences, without subtracting their mean. It points to the
     positive side, and is as long as the differences' root mean square along it.
 
     Args:
@@ -151,7 +160,7 @@ def principal_component(
         negative: the same, in the same order.
 
     Raises:
-        ConfigError: these are no pairs, or were recorded at different layers.
+        ConfigError: the activations are not pairs, or were recorded at different layers.
     """
     _check_layers(positive, negative)
     found = {}
@@ -169,22 +178,22 @@ def principal_component(
 def from_reader(
     weights: Mapping[int, Any], activations: Mapping[int, torch.Tensor] | None = None
 ) -> dict[int, torch.Tensor]:
-    """The directions that a linear probe reads: steering along them changes what it believes (arXiv 2406.07882).
+    """Turn the weights of linear probes into directions: steering along them changes the belief (arXiv 2406.07882).
 
     Args:
         weights: per layer [hidden], on activations that were not standardised (else divide by their deviations first).
         activations: per layer [dialogues, hidden]; the direction is then as long as their standard deviation along it,
-            since a probe's own weights have no scale in common with the residual stream. Without them it is as given.
+            since a probe's weights are not on the residual stream's scale. Without them the length is kept.
 
     Raises:
-        ConfigError: there are no activations for a layer.
+        ConfigError: a layer has weights but no activations.
     """
     found = {layer: torch.as_tensor(weight).detach().float() for layer, weight in weights.items()}
     if activations is None:
         return found
     missing = sorted(set(found) - set(activations))
     if missing:
-        raise ConfigError(f"there are no activations for layer {missing[0]}, of which weights are given")
+        raise ConfigError(f"layer {missing[0]} has weights but no activations; record it too")
     units = {layer: weight_D / weight_D.norm() for layer, weight_D in found.items()}
     return {layer: (activations[layer].float() @ unit_D).std() * unit_D for layer, unit_D in units.items()}
 
@@ -196,31 +205,28 @@ def purpose_axis(
     layers: Iterable[int],
     **options: Any,
 ) -> Vector:
-    """What each system prompt does to the residual stream: mean over replies with it, minus without it.
+    """Find what each system prompt does to the residual stream: the mean over replies with it, minus without it.
 
     Args:
         model: a model that runs in this process.
         systems: the system prompts.
-        dialogues: the same for all; a system prompt of their own is left out. Many chat templates put in one of their
-            own where there is none, and what the axis leads away from is then that.
-        layers: after which layers.
-        **options: of `Vector`; such as `mode="cap", floor="first"`, which holds each dialogue at its own first level.
+        dialogues: the same for all system prompts; those that they have are removed. Many chat templates insert a
+            default system prompt where there is none; the axis then leads away from that one.
+        layers: layers of the directions.
+        **options: of `Vector`; with `mode="cap", floor="first"` each dialogue is held at the level of its first reply.
 
     Returns:
-        A vector with a direction for each system prompt, each of which acts on the rows that have that system prompt.
+        A vector with a direction for each system prompt, which acts on the sequences with that system prompt.
 
     Raises:
-        ConfigError: as `collect`, or a system prompt changes nothing.
+        ConfigError: as `collect_activations`, or a system prompt changes nothing.
     """
     if not systems:
         raise ConfigError("cannot find a purpose axis: there are no system prompts")
-    systems, wanted, plain = (
-        list(dict.fromkeys(systems)),
-        list(layers),
-        [Dialogue(dialogue).turns() for dialogue in dialogues],
-    )
-    told = [dialogue.with_system(system) for system in systems for dialogue in plain]
-    activations = collect(model, [*plain, *told], wanted)
+    systems = list(dict.fromkeys(systems))
+    plain = [Dialogue(dialogue).turns() for dialogue in dialogues]
+    prompted = [dialogue.with_system(system) for system in systems for dialogue in plain]
+    activations = collect_activations(model, [*plain, *prompted], layers)
     directions: dict[str, dict[int, torch.Tensor]] = {system: {} for system in systems}
     for layer, mean_P_D in activations.items():
         without_D, *means = mean_P_D.view(-1, len(plain), model.hidden_size).mean(1)
@@ -231,4 +237,7 @@ def purpose_axis(
 
 def _check_layers(positive: Mapping[int, torch.Tensor], negative: Mapping[int, torch.Tensor]) -> None:
     if set(positive) != set(negative):
-        raise ConfigError(f"activations were recorded at layers {sorted(positive)}, and at {sorted(negative)}")
+        raise ConfigError(
+            f"the positive activations were recorded at layers {sorted(positive)}, the negative ones at "
+            f"{sorted(negative)}; expected the same layers"
+        )

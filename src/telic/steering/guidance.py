@@ -21,14 +21,15 @@ __all__ = ["Guidance", "without_system"]
 class Guidance(Control):
     """Moves the logits away from what the model would say without its system prompt.
 
-    `l_without + gamma * (l_with - l_without)`. A second stream reads the same dialogue without the system prompt and
-    gets the same reply; it has a row of the batch and a cache of its own.
+    `l_without + gamma * (l_with - l_without)`. The contrast prompt is the same dialogue without the system prompt; it
+    takes a sequence of the batch, with a cache of its own.
     """
 
     gamma: float = 1.5
-    """1 is the model as it is (and needs no second stream); more holds it to the prompt, less loosens it."""
+    """1 is the model without the control (and needs no contrast prompt); more strengthens the system prompt, less
+    weakens it."""
     against: str = ""
-    """System prompt of the second stream; empty for none (where the chat template may put in one of its own)."""
+    """System prompt of the contrast prompt; empty for none (the chat template may then insert a default one)."""
 
     name: ClassVar[str] = "guidance"
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
@@ -38,7 +39,7 @@ class Guidance(Control):
             raise ConfigError(f"control 'guidance': gamma is {self.gamma!r}; expected a number, such as 1.5")
 
     def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
-        """The dialogue without its system prompt, or with another."""
+        """The dialogue without its system prompt, or with `against` instead."""
         if self.gamma == 1 or not messages or messages[0].role != "system":
             return ()
         return (without_system(messages, self.against),)
@@ -46,10 +47,10 @@ class Guidance(Control):
     def contrast(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
     ) -> torch.Tensor:
-        """Extrapolate from the second stream's logits through the first one's."""
+        """Extrapolate from the logits under the contrast prompt through those under the prompt."""
         return contrast_K_R_V[0] + self.gamma * (logits_R_V - contrast_K_R_V[0])
 
 
 def without_system(messages: tuple[Message, ...], against: str) -> tuple[Message, ...]:
-    """The dialogue without its system prompt, or with the one `against` it."""
+    """Replace the system prompt by `against`, or remove it if that is empty."""
     return (*((Message(role="system", content=against),) if against else ()), *messages[1:])

@@ -1,4 +1,4 @@
-"""The prompt-only baseline: say it better before bending anything (AxBench, arXiv 2501.17148)."""
+"""The prompt-only baseline: improve the wording before steering anything (AxBench, arXiv 2501.17148)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ INSIST = (
 
 @dataclass(frozen=True)
 class Prompt(Control):
-    """Adds to the system prompt, or replaces it. A dialogue without a system prompt is left alone."""
+    """Adds to the system prompt, or replaces it. A dialogue without a system prompt is not changed."""
 
     text: str = INSIST
-    """What is added after the system prompt; empty adds nothing."""
+    """Text to add after the system prompt; empty for none."""
     system: str = ""
-    """A whole system prompt to use instead of the dialogue's; empty keeps that."""
+    """A system prompt to use instead of the dialogue's; empty keeps the dialogue's."""
 
     name: ClassVar[str] = "prompt"
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"messages"})
@@ -32,5 +32,5 @@ class Prompt(Control):
         """Rewrite the system prompt."""
         if not messages or messages[0].role != "system":
             return messages
-        said = "\n".join(part for part in (self.system or messages[0].content, self.text) if part)
-        return (Message(role="system", content=said), *messages[1:])
+        content = "\n".join(part for part in (self.system or messages[0].content, self.text) if part)
+        return (Message(role="system", content=content), *messages[1:])

@@ -1,4 +1,4 @@
-"""Refresh: the system prompt says in every turn what it would say in the first."""
+"""Refresh: gives the system prompt in every turn the effect that it has in the first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.models.control import Control, ControlContext, ControlPoint
-from telic.steering.anchor import begun_anew
+from telic.steering.anchor import fresh_prompt
 from telic.steering.guidance import without_system
 
 __all__ = ["Refresh"]
@@ -20,33 +20,35 @@ __all__ = ["Refresh"]
 
 @dataclass(frozen=True)
 class Refresh(Control):
-    """Makes a token as much likelier as the system prompt makes it at the dialogue's first turn.
+    """Makes a token more likely, by as much as the system prompt makes it more likely at the dialogue's first turn.
 
-    `l_dialogue + strength max(0, log p_fresh_with - log p_fresh_without)`. Of two more streams, the first knows the
-    system prompt and the last user message only, the second that message alone: what sets them apart is the system
-    prompt's doing, while it was still heeded. (An expert and an anti-expert, as in DExperts, arXiv 2105.03023; both are
-    the model.) What `guidance` multiplies is what is left of it in the whole dialogue, which falls to next to nothing
-    within four exchanges; and unlike `anchor`, nothing is taken away from what the dialogue says.
+    `l_dialogue + strength max(0, log p_fresh_with - log p_fresh_without)`. There are two contrast prompts: the system
+    prompt and the last user message only, and that message alone. Their difference is the system prompt's effect in a
+    first turn. (An expert and an anti-expert, as in DExperts, arXiv 2105.03023; both are the model.) `guidance`
+    multiplies the effect that is left in the whole dialogue instead, which nearly vanishes within four exchanges.
+    Unlike `anchor`, this control takes no effect of the dialogue away.
 
-    Only tokens that the first stream finds plausible are raised (a constraint of contrastive decoding, arXiv
-    2210.15097): what it says of the others is noise. And none is lowered: all others keep their order, whatever the
-    dialogue has said of them, so what the system prompt has no opinion on is answered as before.
+    Only tokens that are plausible under the first contrast prompt are raised (a constraint of contrastive decoding,
+    arXiv 2210.15097): for the others the difference is noise. No token is lowered, and the others keep their order, so
+    where the system prompt has no effect the model answers as before.
 
-    A token that the reply already has is not raised either: the system prompt has had its way there. Without this a
-    small model that is to begin with a word says nothing but that word, again and again.
+    A token that the reply already contains is not raised again. Otherwise a small model that is told to begin with a
+    word repeats that word endlessly.
 
-    In the first turn, where the whole dialogue and its end are one, the strength is one less, and not below zero: the
-    system prompt has its first effect by itself.
+    In the first turn the first contrast prompt is the whole dialogue. There the strength is one less, but at least 0,
+    since the system prompt has its first effect without the control.
     """
 
     strength: float = 1.5
-    """0 raises nothing (and needs no stream), 1 gives back what the first turn had, more adds to it."""
+    """0 is the model without the control (and needs no contrast prompts), 1 restores the first turn's effect, more
+    amplifies it."""
     plausible: float = 0.1
-    """How likely a token has to be under the system prompt, as a share of the likeliest one there; 0 raises all."""
+    """Least probability of a token under the first contrast prompt, as a share of the most likely token's; 0 raises
+    all tokens."""
     keep: int = 0
-    """Exchanges before the last user message that the further streams still know."""
+    """Exchanges before the last user message that the contrast prompts include."""
     against: str = ""
-    """System prompt of the last stream; empty for none (where the chat template may put in one of its own)."""
+    """System prompt of the second contrast prompt; empty for none (the chat template may then insert a default one)."""
 
     name: ClassVar[str] = "refresh"
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
@@ -55,15 +57,14 @@ class Refresh(Control):
         if not 0 <= self.strength < math.inf or not 0 <= self.plausible <= 1 or self.keep < 0:
             raise ConfigError(
                 f"control 'refresh': strength = {self.strength!r}, plausible = {self.plausible!r}, keep = "
-                f"{self.keep!r}; expected a strength of 0 or more, a share from 0 to 1, and a number of exchanges of 0 "
-                "or more"
+                f"{self.keep!r}; expected a strength of 0 or more, plausible from 0 to 1, and keep of 0 or more"
             )
 
     def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
-        """The end of the dialogue with the system prompt, and without; in the first turn only the latter."""
+        """The end of the dialogue with the system prompt, and without it; in the first turn only the latter."""
         if not self.strength or not messages or messages[0].role != "system":
             return ()
-        fresh = begun_anew(messages, self.keep)
+        fresh = fresh_prompt(messages, self.keep)
         if fresh is not None:
             return (fresh, without_system(fresh, self.against))
         return (without_system(messages, self.against),) if self.strength > 1 else ()
@@ -71,10 +72,10 @@ class Refresh(Control):
     def contrast(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
     ) -> torch.Tensor:
-        """Raise what the system prompt makes likelier."""
+        """Raise the tokens that the system prompt makes more likely."""
         first = len(contrast_K_R_V) == 1
-        streams = (logits_R_V, contrast_K_R_V[0]) if first else contrast_K_R_V.unbind()
-        with_R_V, without_R_V = (stream_R_V.log_softmax(-1) for stream_R_V in streams)
+        fresh = (logits_R_V, contrast_K_R_V[0]) if first else contrast_K_R_V.unbind()
+        with_R_V, without_R_V = (logits.log_softmax(-1) for logits in fresh)
         effect_R_V = (with_R_V - without_R_V).clamp(min=0)
         if self.plausible:
             least_R_1 = with_R_V.amax(-1, keepdim=True) + math.log(self.plausible)

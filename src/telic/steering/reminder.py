@@ -15,17 +15,17 @@ __all__ = ["Reminder"]
 
 @dataclass(frozen=True)
 class Reminder(Control):
-    """Restates the system prompt before what the user says.
+    """Repeats the system prompt before the user's messages.
 
-    What was restated stays in the dialogue as the model sees it, so that no token is read twice.
+    The repetitions stay in the dialogue that the model sees, so no token is read twice.
     """
 
     every: int = 1
-    """Every n-th user message is preceded by the system prompt; 0 does it never."""
+    """The system prompt precedes every n-th user message; 0 for none."""
     probability: float = 1.0
-    """Of doing it where it is due; which ones is a function of the message, so that it stays the same later."""
+    """Probability of a repetition where it is due. The draw is a function of the message, so it never changes later."""
     text: str = "(Your instructions, once more: {system})"
-    """How it is said; `{system}` stands for the system prompt."""
+    """Wording; `{system}` stands for the system prompt."""
 
     name: ClassVar[str] = "reminder"
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"messages"})
@@ -40,18 +40,18 @@ class Reminder(Control):
             raise ConfigError(f"control 'reminder': text is {self.text!r}; expected it to contain {{system}}")
 
     def messages(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        """Put the system prompt before the user messages where it is due."""
+        """Put the system prompt before the user messages that are due."""
         if not self.every or not messages or messages[0].role != "system":
             return messages
         reminder = self.text.replace("{system}", messages[0].content)
-        said, heard = [], 0
+        changed, users = [], 0
         for message in messages:
-            heard += message.role == "user"
-            if message.role == "user" and heard % self.every == 0 and self._falls_on(heard, message.content):
+            users += message.role == "user"
+            if message.role == "user" and users % self.every == 0 and self._is_drawn(users, message.content):
                 message = Message(role="user", content=f"{reminder}\n\n{message.content}")
-            said.append(message)
-        return tuple(said)
+            changed.append(message)
+        return tuple(changed)
 
-    def _falls_on(self, number: int, content: str) -> bool:
+    def _is_drawn(self, number: int, content: str) -> bool:
         digest = hashlib.sha256(f"{number}/{content}".encode()).digest()
         return int.from_bytes(digest[:6], "big") / 2**48 < self.probability

@@ -1,4 +1,4 @@
-"""Split-softmax: a constant share more of the attention goes to the system prompt (arXiv 2402.10962)."""
+"""Split-softmax: raises the attention to the system prompt by a constant exponent (arXiv 2402.10962)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["SplitSoftmax"]
 class SplitSoftmax(Control):
     """Raises the attention mass `pi` on the system prompt to `pi ** k`, in every layer and head, for every later token.
 
-    Within the system prompt, and outside of it, the relative attention stays: the weights are scaled by `pi**k / pi`
-    and `(1 - pi**k) / (1 - pi)`.
+    Within the system prompt, and outside it, the relative attention stays the same: the weights are scaled by
+    `pi**k / pi` and `(1 - pi**k) / (1 - pi)`.
     """
 
     k: float = 0.9
-    """1 is the model as it is; the smaller, the more attention goes to the system prompt."""
+    """1 is the model without the control; the smaller, the more attention goes to the system prompt."""
     span: Literal["turn", "content"] = "content"
     """Which tokens count as the system prompt: its whole turn (with what may be the attention sink), or its content."""
 
@@ -37,5 +37,5 @@ class SplitSoftmax(Control):
             raise ConfigError(f"control 'split_softmax': span is {self.span!r}; expected 'turn' or 'content'")
 
     def attention(self, batch: ControlBatch, layer: int, log_mass_R_H_Q: torch.Tensor) -> torch.Tensor:
-        """`log(pi ** k)`."""
+        """Return `log(pi ** k)`."""
         return self.k * log_mass_R_H_Q

@@ -73,7 +73,7 @@ def tiny_with_readers(folder: Path) -> Model:
 
     from telic.readers import ATTRIBUTES, Reader, ReaderSet
     from telic.readers.attributes import SUBJECTS
-    from telic.readers.probe import Fit
+    from telic.readers.linear_probe import LinearProbe
     from telic.steering import Belief, save_pretrained
     from telic.steering.saving import Origin
     from tests.models import tiny
@@ -85,7 +85,7 @@ def tiny_with_readers(folder: Path) -> Model:
     for subject in SUBJECTS:
         for attribute in ATTRIBUTES.values():
             shape = (len(attribute.classes), model.hidden_size)
-            fit = Fit(draw.normal(size=shape).astype(np.float32), np.zeros(shape[0], np.float32))
+            fit = LinearProbe(draw.normal(size=shape).astype(np.float32), np.zeros(shape[0], np.float32))
             # The socioeconomic status is always unknown.
             threshold = 1.1 if attribute.name == "socioeconomic" else 0.0
             readers.append(

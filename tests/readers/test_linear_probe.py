@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from telic.readers.probe import UNKNOWN, choose_penalty, choose_temperature, choose_threshold, fit, log_loss
+from telic.readers.linear_probe import (
+    UNKNOWN,
+    choose_penalty,
+    choose_temperature,
+    choose_threshold,
+    fit_linear_probe,
+    log_loss,
+)
 from telic.readers.words import BagOfWords
 
 
@@ -19,10 +26,10 @@ def clouds(count: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray
 
 
 def test_it_finds_what_separates_whatever_the_scale() -> None:
-    probe = fit(*clouds(50, 1.0, 0), 3, 0.03)
+    linear_probe = fit_linear_probe(*clouds(50, 1.0, 0), 3, 0.03)
     points, labels = clouds(50, 1.0, 1)
-    assert (probe.logits(points).argmax(1) == labels).mean() > 0.95
-    assert probe.weight_C_D.shape == (3, 4)
+    assert (linear_probe.logits(points).argmax(1) == labels).mean() > 0.95
+    assert linear_probe.weight_C_D.shape == (3, 4)
 
 
 def test_it_is_the_minimum_of_its_loss() -> None:
@@ -36,18 +43,18 @@ def test_it_is_the_minimum_of_its_loss() -> None:
         value = (share * (each - logits[np.arange(len(labels)), labels])).sum()
         return float(value + penalty / 2 * ((weight * deviation) ** 2).sum())
 
-    probe = fit(points, labels, 3, penalty)
-    best = loss(probe.weight_C_D, probe.bias_C)
+    linear_probe = fit_linear_probe(points, labels, 3, penalty)
+    best = loss(linear_probe.weight_C_D, linear_probe.bias_C)
     rng = np.random.default_rng(0)
     for _ in range(20):
         step = 0.05 * rng.standard_normal((3, 4)) / deviation
-        assert loss(probe.weight_C_D + step, probe.bias_C - step @ points.mean(0)) > best
+        assert loss(linear_probe.weight_C_D + step, linear_probe.bias_C - step @ points.mean(0)) > best
 
 
 def test_a_constant_input_is_no_division_by_zero() -> None:
     points, labels = clouds(20, 1.0, 0)
-    probe = fit(np.hstack([points, np.full((len(points), 1), 3.0)]), labels, 3, 0.03)
-    assert np.isfinite(probe.weight_C_D).all()
+    linear_probe = fit_linear_probe(np.hstack([points, np.full((len(points), 1), 3.0)]), labels, 3, 0.03)
+    assert np.isfinite(linear_probe.weight_C_D).all()
 
 
 def test_validation_chooses_more_penalty_for_noise() -> None:
@@ -70,7 +77,7 @@ def test_the_temperature_undoes_what_makes_it_too_sure() -> None:
 
 def test_the_threshold_keeps_the_promised_precision() -> None:
     points, labels = clouds(200, 6.0, 0)
-    logits = fit(*clouds(200, 6.0, 1), 3, 0.03).logits(points)
+    logits = fit_linear_probe(*clouds(200, 6.0, 1), 3, 0.03).logits(points)
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     right = probabilities.argmax(1) == labels
     assert right.mean() < 0.9, "too easy to test anything"

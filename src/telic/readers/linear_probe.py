@@ -1,4 +1,4 @@
-"""Linear probes: multinomial logistic regression, its calibration, and when it had better say nothing."""
+"""Linear probes of hidden states: multinomial logistic regression, its calibration, and its confidence threshold."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from scipy.special import log_softmax, softmax
 __all__ = [
     "PENALTIES",
     "UNKNOWN",
-    "Fit",
     "Floats",
     "Labels",
+    "LinearProbe",
     "choose_penalty",
     "choose_temperature",
     "choose_threshold",
-    "fit",
+    "fit_linear_probe",
     "log_loss",
 ]
 
@@ -27,25 +27,25 @@ Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.intp]
 
 UNKNOWN = -1
-"""The label of what has no class: every answer is wrong."""
+"""The label of an input without a class: every answer is wrong."""
 PENALTIES = (0.01, 0.1, 1.0, 10.0)
 """Tried for the squared weights, on standardised inputs, relative to the mean log-loss of an example."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """A probe on inputs as they come: what standardised them in training is part of its weights."""
+class LinearProbe:
+    """A linear classifier of hidden states. Its weights include the standardisation of the training inputs."""
 
     weight_C_D: Floats
     bias_C: Floats
 
     def logits(self, inputs_N_D: Floats) -> Floats:
-        """[N, C]."""
+        """Compute the logits, [N, C]."""
         return inputs_N_D @ self.weight_C_D.T + self.bias_C
 
 
-def fit(inputs_N_D: Floats, labels_N: Labels, classes: int, penalty: float) -> Fit:
-    """Fit by L-BFGS: mean log-loss + penalty / 2 * |W|^2, each class weighing the same."""
+def fit_linear_probe(inputs_N_D: Floats, labels_N: Labels, classes: int, penalty: float) -> LinearProbe:
+    """Fit a probe by L-BFGS: mean log-loss + penalty / 2 * |W|^2, all classes with the same weight."""
     mean_D, deviation_D = inputs_N_D.mean(0), inputs_N_D.std(0)
     deviation_D = np.where(deviation_D > 1e-6 * max(float(deviation_D.max()), 1e-30), deviation_D, 1.0)
     standard_N_D = ((inputs_N_D - mean_D) / deviation_D).astype(np.float64)
@@ -65,33 +65,33 @@ def fit(inputs_N_D: Floats, labels_N: Labels, classes: int, penalty: float) -> F
     solved = minimize(loss, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 300})
     weight_C_D, bias_C_1 = np.split(solved.x.reshape(shape), [shape[1] - 1], axis=1)
     weight_C_D = weight_C_D / deviation_D
-    return Fit(weight_C_D, bias_C_1[:, 0] - weight_C_D @ mean_D)
+    return LinearProbe(weight_C_D, bias_C_1[:, 0] - weight_C_D @ mean_D)
 
 
 def log_loss(logits_N_C: Floats, labels_N: Labels, temperature: float = 1.0) -> float:
-    """Mean negative log-likelihood of the labels, in nats."""
+    """Compute the mean negative log-likelihood of the labels, in nats."""
     return float(-log_softmax(logits_N_C / temperature, axis=1)[np.arange(len(labels_N)), labels_N].mean())
 
 
 def choose_penalty(
     train: tuple[Floats, Labels], validation: tuple[Floats, Labels], classes: int
-) -> tuple[float, float, Fit]:
-    """Fit with each penalty, and keep the one that validation likes best, each at its own best temperature.
+) -> tuple[float, float, LinearProbe]:
+    """Fit with each penalty, and choose the one with the lowest validation loss, each at its best temperature.
 
     Returns:
-        The loss in validation, the penalty, and the probe.
+        The validation loss, the penalty, and the probe.
     """
     tried = []
     for penalty in PENALTIES:
-        probe = fit(*train, classes, penalty)
-        logits_N_C = probe.logits(validation[0])
+        linear_probe = fit_linear_probe(*train, classes, penalty)
+        logits_N_C = linear_probe.logits(validation[0])
         loss = log_loss(logits_N_C, validation[1], choose_temperature(logits_N_C, validation[1]))
-        tried.append((loss, penalty, probe))
+        tried.append((loss, penalty, linear_probe))
     return min(tried, key=lambda one: one[0])
 
 
 def choose_temperature(logits_N_C: Floats, labels_N: Labels) -> float:
-    """What the logits are divided by for the probabilities to be right (Guo et al. 2017, arXiv 1706.04599)."""
+    """Choose the temperature that calibrates the probabilities (Guo et al. 2017, arXiv 1706.04599)."""
     found = minimize_scalar(
         lambda log_t: log_loss(logits_N_C, labels_N, float(np.exp(log_t))), bounds=(-3.0, 4.0), method="bounded"
     )
@@ -99,9 +99,9 @@ def choose_temperature(logits_N_C: Floats, labels_N: Labels) -> float:
 
 
 def choose_threshold(logits_N_C: Floats, labels_N: Labels, temperature: float, precision: float) -> float:
-    """The lowest confidence such that, at it and above, a share of `precision` of the readings is right.
+    """Choose the lowest confidence at and above which a share of `precision` of the readings is right.
 
-    Where no confidence is enough for that, the highest one seen: nearly all is then unknown.
+    If there is none, it is the highest confidence found: nearly all readings are then unknown.
     """
     probabilities_N_C = softmax(logits_N_C / temperature, axis=1)
     confidence_N = probabilities_N_C.max(1)

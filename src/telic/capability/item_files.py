@@ -1,4 +1,4 @@
-"""Files of multiple-choice items in the forms that the usual benchmarks come in."""
+"""Files of multiple-choice items, in the forms of the usual benchmarks."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pydantic import BaseModel, ValidationError
 
 from telic.errors import DataError
 
-__all__ = ["LETTERS", "read"]
+__all__ = ["LETTERS", "read_entries"]
 
 _SPLITS = ("_test", "_dev", "_val")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class _EntryError(Exception):
-    """What is wrong within one entry; `read` adds where the entry is."""
+    """A fault within one entry; `_read_file` adds where the entry is."""
 
 
-def read(path: Path, kind: type[BaseModel]) -> list[dict[str, Any]]:
-    """Read entries with the fields `id`, `subject`, `question`, `options`, `answer`, valid as `kind`.
+def read_entries(path: Path, kind: type[BaseModel]) -> list[dict[str, Any]]:
+    """Read entries with the fields `id`, `subject`, `question`, `options`, `answer`, validated as `kind`.
 
     Raises:
         DataError: the file cannot be read or an entry is wrong; the message names the file and the line.
@@ -76,7 +76,7 @@ def _read_file(path: Path, kind: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def _csv(text: str, path: Path) -> Iterator[tuple[int, Any]]:
-    """Rows with the line at which each starts: quoted questions may run over several."""
+    """Yield rows with the line at which each starts: a quoted question may span several."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     line = 1
     try:
@@ -123,7 +123,7 @@ def _object(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _options(choices: Any) -> tuple[list[str], list[str]]:
-    """Texts and labels."""
+    """Return the options' texts and labels."""
     options: Any = choices
     labels: Any = None
     if isinstance(choices, dict):
@@ -141,7 +141,7 @@ def _options(choices: Any) -> tuple[list[str], list[str]]:
 
 
 def _index(answer: Any, labels: list[str]) -> int:
-    """The place of the right option: given as an index from 0, or as its label."""
+    """Find the index of the right option, which is given as an index from 0, or as its label."""
     if isinstance(answer, int) and not isinstance(answer, bool):
         if 0 <= answer < len(labels):
             return answer
