@@ -32,12 +32,12 @@ def travel(tmp_path: Path) -> Path:
     [
         (("--model", "fake"), 1, "does not run in this process"),
         (("--acts", "nowhere.toml"), 1, "expected a TOML file, or one of general"),
-        (("--episodes", "1"), 2, "episodes"),
-        (("--mapping", "guessed"), 2, "guessed"),
+        (("--episodes", "1"), 2, "--episodes is 1"),
+        (("--mapping", "guessed"), 2, "invalid choice 'guessed'"),
         (("--resume", "no-such-run"), 1, "no-such-run"),
     ],
 )
-def test_mistakes_are_said_before_anything_is_played(
+def test_mistakes_are_reported_before_anything_is_played(
     run: Run, travel: Path, arguments: tuple[str, ...], status: int, said: str
 ) -> None:
     outcome = run("train", str(travel), "--runs", str(travel.parent / "runs"), *arguments)
