@@ -230,7 +230,7 @@ def test_the_commented_examples_of_the_template_are_valid() -> None:
     unset = Purpose.model_fields.keys() - purpose.model_fields_set
     assert unset == set(), "the template has an example of every field"
     assert purpose.game is not None
-    assert games.build(purpose.game).name == purpose.game["name"]
+    assert games.build_game(purpose.game).name == purpose.game["name"]
     assert [steering.build(spec).name for spec in purpose.controls] == [spec["name"] for spec in purpose.controls]
 
 

@@ -1,4 +1,4 @@
-"""`telic play`: any two, a purpose with a game, a person at a terminal; and the report."""
+"""`telic play`: two agents, a purpose with a game, a person at a terminal; and the report."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_controls_bend_the_agent_in_place_of_its_purposes_own(run: Run, travel: 
         (("redteam", "--agent", "oracle"), 1, "no scripted player 'oracle'; known: eliza"),
         (("elicitation", "--set", "rounds"), 2, "--set: expected KEY=VALUE, got 'rounds'"),
         (("elicitation", "--set", "rounds=-1"), 1, "rounds is -1"),
-        (("elicitation", "--workers", "2"), 2, "--workers goes with --ray"),
+        (("elicitation", "--workers", "2"), 2, "--workers needs --ray"),
         (("elicitation", "--model", "fake", "--batch", "0"), 2, "--batch is 0; expected 1 or more"),
         (
             ("elicitation", "--model", "fake", "--controls", "attention_hold"),
@@ -165,10 +165,10 @@ def test_a_person_plays_at_a_terminal(tmp_path: Path) -> None:
     assert "1 of 1" in shown
 
 
-def test_a_person_who_leaves_is_told_that_nothing_came_of_it(tmp_path: Path) -> None:
+def test_a_person_who_leaves_gets_an_error_without_results(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "telic.cli.main", "play", "elicitation", "--agent", "human"],
         input="", capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "no episode came to a valid end: player: the person who played 'agent' left" in done.stderr
+    assert "no valid episode: player: the person who played 'agent' left" in done.stderr

@@ -12,7 +12,7 @@ import torch
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
-from telic.games.base import build
+from telic.games.base import build_game
 from telic.games.elicitation_domain import load_domain
 from telic.models.local import LocalModel
 from telic.models.request import Request, Sampling
@@ -273,11 +273,11 @@ def test_the_acts_for_any_trade_have_dialogues() -> None:
 
 @pytest.mark.parametrize("domain", ["travel", "support", "intake"])
 def test_acts_of_a_domain_are_understood_there(domain: str) -> None:
-    reader = load_domain(domain).reader
+    parser = load_domain(domain).question_parser
     asked: set[str] = set()
     for act in load_acts(domain).acts:
         for text in act.says:
-            heard = reader.read(text)
+            heard = parser.parse(text)
             asked.update(heard.slots)
             if act.name == "ask an open question":
                 assert heard.open or heard.slots, text
@@ -289,9 +289,9 @@ def test_acts_of_a_domain_are_understood_there(domain: str) -> None:
 
 
 def test_a_game_has_the_acts_of_its_domain_or_its_own() -> None:
-    assert acts_for(build({"name": "elicitation", "domain": "support"})) == "support"
-    assert acts_for(build({"name": "redteam"})) == "redteam"
-    assert acts_for(build({"name": "negotiation"})) == "general"
+    assert acts_for(build_game({"name": "elicitation", "domain": "support"})) == "support"
+    assert acts_for(build_game({"name": "redteam"})) == "redteam"
+    assert acts_for(build_game({"name": "negotiation"})) == "general"
 
 
 def test_a_reciter_says_every_act_word_for_word() -> None:

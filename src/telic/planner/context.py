@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any
 
 from telic.agents.agent import controls_of
-from telic.agents.player import ModelPlayer, Player
+from telic.agents.model_player import ModelPlayer
+from telic.agents.player import Player
 from telic.agents.scripted import TalkingPlayer
 from telic.dialogue import Dialogue, Message
 from telic.episodes import Episode
-from telic.games.base import Game, build
+from telic.games.base import build_game
 from telic.models import Control, Reply
 from telic.models.local import LocalModel
 from telic.planner.cloning import CloneConfig, clone
@@ -27,7 +28,7 @@ from telic.planner.planner import Planner
 from telic.planner.saving import from_pretrained, save_pretrained
 from telic.purpose import Purpose
 from telic.rollouts.play import play
-from telic.rollouts.record import agent_role, by_rules
+from telic.rollouts.record import agent_role
 from telic.runs import RunFolder
 from telic.statistics import mean
 
@@ -87,18 +88,17 @@ class TrainingContext:
 
     def spec_of(self, part: str) -> dict[str, Any]:
         """The game's table for a part: a game with a split of its own keeps held-out scenarios apart by that too."""
-        game: Game = build(self.game)
-        if "split" not in self.game and hasattr(game, "split"):
+        if "split" not in self.game and build_game(self.game).has_held_out:
             return {**self.game, "split": "test" if part == "held-out" else "train"}
         return self.game
 
     def episodes(self, what: str, part: str, player: Player, n: int, shift: int = 0) -> list[Episode]:
         """Play, or read what was played; the seed follows from the part alone, so that arms play the same."""
         spec, home = self.spec_of(part), self.folder / "episodes" / what
-        game = build(spec)
+        game = build_game(spec)
         agent = agent_role(game)
         players = {"agent": player}
-        if any(not by_rules(game, role) for role in game.roles if role != agent):
+        if any(not game.played_by_rules(role) for role in game.roles if role != agent):
             players["partner"] = ModelPlayer(self.model, name="partner")
         begun = next(iter(sorted(home.glob("play-*"))), None)
         seed = (self.config.seed * len(PARTS) + PARTS[part]) * SHIFTS + shift
