@@ -14,7 +14,6 @@ SOURCE = Path(__file__).parent.parent / "src"
 LONGEST_MODULE = 400
 
 SHARED_NAMES: dict[str, str] = {
-    "build": "each registry has one: a control, a judge or a game from its table",
     "upgrade": "Alembic calls it in every migration",
     "downgrade": "Alembic calls it in every migration",
     "from_pretrained": "the name in transformers, for a control and for a planner",
