@@ -231,7 +231,9 @@ def test_the_commented_examples_of_the_template_are_valid() -> None:
     assert unset == set(), "the template has an example of every field"
     assert purpose.game is not None
     assert games.build_game(purpose.game).name == purpose.game["name"]
-    assert [steering.build(spec).name for spec in purpose.controls] == [spec["name"] for spec in purpose.controls]
+    assert [steering.build_control(spec).name for spec in purpose.controls] == [
+        spec["name"] for spec in purpose.controls
+    ]
 
 
 # Text whose encodings differ between TOML libraries is of no interest here.

@@ -25,7 +25,6 @@ HASATTR_USES: dict[str, str] = {
     "telic.models.local.checkpoints": "attributes that depend on the versions of torch and transformers",
     "telic.rollouts.record": "an array of numpy or torch, without importing either",
     "telic.runs": "an array of numpy or torch, without importing either",
-    "telic.server.exchange": "an array of numpy or torch, without importing either",
 }
 """Modules that may call `hasattr`, and why. Elsewhere `isinstance` with a Protocol says what is expected."""
 

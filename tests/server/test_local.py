@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 from telic.dialogue import Message
 from telic.models import LocalModel, Reply, Request, Sampling
-from telic.models.control import build
+from telic.models.control import build_control
 from telic.server.local_worker import LocalWorker
 from telic.server.submission import ReplyDelta, ReplyEvent
 from tests.models import tiny
@@ -160,7 +160,7 @@ def held(served: Served, count: int = 3) -> list[list[str]]:
 def test_replies_are_the_same_with_the_cache_without_it_and_after_it_was_dropped(
     start: Start, controls: tuple[str, ...]
 ) -> None:
-    made = tuple(build({"name": name}) for name in controls)
+    made = tuple(build_control({"name": name}) for name in controls)
     with_cache = start(tiny.local("llama"), controls=made)
     kept = held(with_cache)
     without = start(tiny.local("llama"), controls=made, store=str(start.folder / "b.db"), max_conversations=0)

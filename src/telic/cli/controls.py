@@ -24,7 +24,7 @@ def parse_controls(texts: Sequence[str]) -> tuple[Control, ...] | None:
     Raises:
         UsageError: a text does not name a control, or has wrong settings.
     """
-    from telic.steering import build
+    from telic.steering import build_control
 
     if not texts:
         return None
@@ -33,7 +33,7 @@ def parse_controls(texts: Sequence[str]) -> tuple[Control, ...] | None:
     made = []
     for text in texts:
         try:
-            made.append(build(parse_spec(text)))
+            made.append(build_control(parse_spec(text)))
         except ConfigError as error:
             raise UsageError(f"--controls {text!r}: {error}. A control is written as in split_softmax:k=0.8") from None
     return tuple(made)

@@ -18,7 +18,7 @@ from telic.stability.analysis import Stability
 from telic.stability.curves import ALPHA
 from telic.stability.utterances import UtteranceStability
 from telic.statistics import Interval, PairedDifference
-from telic.steering import build
+from telic.steering import build_control
 
 __all__ = ["ArmDifference", "ArmResult", "ComparisonRun", "TuningTrial", "read_comparison"]
 
@@ -137,7 +137,7 @@ class ComparisonRun:
     @property
     def best(self) -> Control | None:
         """The winner, ready for use."""
-        return build(self.winner.spec) if self.winner and self.winner.spec else None
+        return build_control(self.winner.spec) if self.winner and self.winner.spec else None
 
     @property
     def left_out(self) -> list[str]:
