@@ -1,18 +1,18 @@
-"""TD3+BC updates, and collection of a planner's buffer, against other ways to do the same work.
+"""Speed of TD3+BC updates and of collecting a planner's buffer, against other implementations.
 
     python -m benchmarks.planner [--state 576] [--action 64] [--batch 256] [--blocks 8] [--no-d3rlpy] [--collection]
 
-Updates per second of `telic.planner.td3bc` against (plain) the published networks in a loop as published: twin critics
-one after the other, torch's default Adam, targets moved tensor by tensor, every gradient that autograd finds; and
-(d3rlpy) its TD3+BC with layers of these sizes. Episodes of three rounds, so that a third of the transitions is
-terminal; each arm draws its batches itself. The arms take turns within each block; a ratio is that of a block's times,
-its interval is over blocks. `plain_agrees` is the largest difference between our weights and those of (plain) after
-ten updates on the same batches and noise. Ours is also measured with products in bfloat16 (`ratio_plain_bfloat16`).
-Targets: `ratio_plain` and `ratio_d3rlpy` 1.5.
+Measures the updates per second of `telic.planner.td3bc` against two others. (plain) is the published loop with the
+published networks: twin critics one after the other, torch's default Adam, targets moved tensor by tensor, all
+gradients that autograd computes. (d3rlpy) is its TD3+BC with layers of these sizes. Episodes have three rounds, so a
+third of the transitions are terminal. Each arm draws its own batches. The arms take turns within each block; a ratio is
+that of the times of a block, and its interval is over blocks. `plain_agrees` is the largest difference between Telic's
+weights and those of (plain) after ten updates on the same batches and noise. Telic is also measured with matrix
+products in bfloat16 (`ratio_plain_bfloat16`). Targets: `ratio_plain` and `ratio_d3rlpy` 1.5.
 
-`--collection` instead: transitions per second in elicitation, three rounds, utterances of 48 tokens: many episodes at
-once on the engine, against the published way, one episode at a time, its whole history read twice for each utterance
-(for the state, and to speak). Target: `ratio_collection` 15. The last line is JSON.
+`--collection` measures transitions per second in elicitation instead, with three rounds and utterances of 48 tokens:
+many episodes at once on the engine, against the published way, one episode at a time, which reads the whole history
+twice for each utterance (for the state, and to reply). Target: `ratio_collection` 15. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ CRITIC_HIDDEN, TOKENS = 256, 48
 
 @dataclass
 class Settings:
-    """What is measured."""
+    """Settings of the benchmark."""
 
     state: int = 576
-    """Size of the state: 576 for the bundled model, 2048 for one of 1.7B."""
+    """Size of the state: 576 for the bundled model, 2048 for a model of 1.7B parameters."""
     action: int = 64
     batch: int = 256
     transitions: int = 6000
@@ -58,13 +58,13 @@ class Settings:
     """Updates per block and arm."""
     blocks: int = 8
     d3rlpy: bool = True
-    """Also measure d3rlpy, which must be installed."""
+    """Also measure d3rlpy, which is in the dev group."""
     collection: bool = False
-    """Measure the collection of the buffer, not the updates."""
+    """Measure the collection of the buffer instead of the updates."""
     episodes: int = 64
-    """Of a block of the collection, played at once."""
+    """Episodes of a block of the collection, played at once."""
     alone: int = 2
-    """Of them, as many are also played one at a time."""
+    """Episodes of a block that are played one at a time."""
 
 
 def random_buffer(settings: Settings) -> Transitions:
@@ -78,7 +78,7 @@ def random_buffer(settings: Settings) -> Transitions:
     states, clones = normal(n, settings.state), normal(n, settings.action)
     actions = clones + 0.25 * normal(n, settings.action)
     terminals = torch.arange(n) % 3 == 2
-    return Transitions.of(states, actions, normal(n), states.roll(-1, 0), terminals, clones=clones)
+    return Transitions.from_arrays(states, actions, normal(n), states.roll(-1, 0), terminals, clones=clones)
 
 
 class PlainActor(nn.Module):
@@ -119,7 +119,7 @@ class PlainCritic(nn.Module):
 
 
 class Plain:
-    """The published loop, with the residual planner; starts with the weights of a learner."""
+    """The published loop with the residual planner; it starts with the weights of a learner."""
 
     def __init__(self, learner: TD3BC) -> None:
         self.config, self.step = learner.config, 0
@@ -141,7 +141,7 @@ class Plain:
         return data.batch(torch.from_numpy(draw.integers(0, len(data), self.config.batch)))
 
     def update(self, batch: Batch, noise: torch.Tensor) -> None:
-        """One step."""
+        """Do one update."""
         config = self.config
         with torch.no_grad():
             smoothing = (noise * config.noise).clamp(-config.noise_clip, config.noise_clip)
@@ -168,14 +168,14 @@ class Plain:
 
     @torch.no_grad()
     def difference(self, learner: TD3BC) -> float:
-        """Largest difference between the weights of the two."""
+        """Compute the largest difference between the weights of the two."""
         ours = [*learner.actor.parameters(), *(p[m] for m in range(2) for p in interleaved(learner))]
         own = [p for network in (self.actor, *self.critics) for p in network.parameters()]
         return max(float((a - b).abs().max()) for a, b in zip(ours, own, strict=True))
 
 
 def interleaved(learner: TD3BC) -> list[torch.Tensor]:
-    """The critics' stacked parameters in the order of a plain module: weight and bias of each layer."""
+    """List the critics' stacked parameters in the order of a plain module: weight and bias of each layer."""
     return [p for pair in zip(learner.critics.weights, learner.critics.biases, strict=True) for p in pair]
 
 
@@ -186,7 +186,7 @@ def _copy(source: Any, module: nn.Module) -> None:
 
 
 def d3rlpy_arm(settings: Settings, data: Transitions) -> Callable[[int], None]:
-    """Updates of d3rlpy's TD3+BC, on batches of its own drawing."""
+    """Make a function that runs updates of d3rlpy's TD3+BC, on batches that it draws itself."""
     d3rlpy: Any = import_module("d3rlpy")
     d3rlpy.logging.set_log_context()
     std, mean = (moment.numpy() for moment in torch.std_mean(data.states, dim=0))
@@ -246,7 +246,7 @@ def updates(settings: Settings) -> dict[str, Any]:
         for name in np.random.default_rng(block).permutation(list(arms)):
             start = time.perf_counter()
             arms[name](settings.updates)
-            if block:  # the first is for warming up
+            if block:  # the first warms up
                 seconds[name].append((time.perf_counter() - start) / settings.updates)
     for name, found in seconds.items():
         result[f"updates_per_second_{name}"] = round(1 / statistics.median(found), 1)
@@ -258,7 +258,7 @@ def updates(settings: Settings) -> dict[str, Any]:
 
 
 def ratio(name: str, values: Sequence[float]) -> dict[str, Any]:
-    """A ratio with its interval over blocks."""
+    """Report a ratio with its interval over blocks."""
     interval = bootstrap_mean(values)
     ends = [None if end is None else round(end, 2) for end in (interval.low, interval.high)]
     return {name: round(statistics.median(values), 2), f"{name}_interval": ends}
@@ -267,12 +267,12 @@ def ratio(name: str, values: Sequence[float]) -> dict[str, Any]:
 class Published(LocalModel):
     """A model that answers one request at a time, as published.
 
-    `generate` reads the whole history, after one more pass over it for the state.
+    `generate` reads the whole history twice: once for the state, and once to reply.
     """
 
     @classmethod
     def like(cls, model: LocalModel) -> Published:
-        """The bundled checkpoint in the same precision, as `transformers` gives it: nothing packed, its attention."""
+        """Load the bundled checkpoint in the same precision as `transformers` does, without packed weights."""
         place = CATALOG["smollm2"].bundled()
         assert place is not None
         weights, tokenizer = load_checkpoint(place, dtype=model.model.dtype)
@@ -301,7 +301,7 @@ class Published(LocalModel):
 
 
 def transitions_per_second(model: LocalModel, episodes: int, seed: int, concurrency: int) -> float:
-    """Play with utterances of a fixed length, and count those of the agent."""
+    """Play with utterances of a fixed length, and measure the agent's turns per second."""
     game = {"name": "elicitation", "domain": "travel", "rounds": 3}
     player = ModelPlayer(model, one_line=False, max_new_tokens=TOKENS, ignore_eos=True)
     start = time.perf_counter()
@@ -313,7 +313,7 @@ def transitions_per_second(model: LocalModel, episodes: int, seed: int, concurre
 
 
 def collection(settings: Settings) -> dict[str, Any]:
-    """Time both ways to collect in turns; the slow one on a sample of the episodes."""
+    """Time both ways to collect in turns, the slow one on fewer episodes."""
     model = load("smollm2", max_batch=settings.episodes)
     assert isinstance(model, LocalModel)
     published = Published.like(model)
@@ -328,7 +328,7 @@ def collection(settings: Settings) -> dict[str, Any]:
 
 
 def main(settings: Settings) -> None:
-    """Measure and print."""
+    """Run the benchmark, and print the result."""
     result = collection(settings) if settings.collection else updates(settings)
     about = {"state": settings.state, "action": settings.action, "batch": settings.batch, "blocks": settings.blocks}
     print(json.dumps({**about, **result, "threads": torch.get_num_threads()}))

@@ -1,4 +1,4 @@
-"""A planner for a travel agent: a frozen model learns which dialogue act to play when, and asks instead of chatting.
+"""Train a planner for a travel agent: it learns which dialogue act a frozen model should play when.
 
 python examples/103_train.py                      # about 40 minutes on a laptop
 python examples/103_train.py --episodes 64 --held-out 40 --act-epochs 6   # a rough one, in ten
@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 import telic
+from telic.planner import PlannerControl
 
 PURPOSE = """
 name = "travel"
@@ -25,9 +26,9 @@ rounds = 3
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a planner, and talk to the model that it steers.")
     parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--episodes", type=int, default=256, help="of each collection")
-    parser.add_argument("--held-out", type=int, default=100, help="episodes to judge it on")
-    parser.add_argument("--act-epochs", type=int, default=12, help="in which the acts are distilled")
+    parser.add_argument("--episodes", type=int, default=256, help="episodes of each collection")
+    parser.add_argument("--held-out", type=int, default=100, help="episodes of the evaluation")
+    parser.add_argument("--act-epochs", type=int, default=12, help="epochs in which the acts are distilled")
     parser.add_argument("--acts", help="a TOML file of your own acts")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     asked = parser.parse_args()
@@ -49,8 +50,8 @@ def main() -> None:
     )
     print(run.headline)
 
-    # The planner is a control like any other: it steers wherever the model speaks.
-    for name, controls in (("unsteered", []), ("planner", [run.planner.control()])):
+    # A planner acts as a control, wherever the model speaks.
+    for name, controls in (("baseline", []), ("planner", [PlannerControl(planner=run.planner)])):
         agent = telic.Agent(model, purpose, controls=controls, temperature=0.0, max_new_tokens=40)
         print(f"{name}:", agent.reply("Hello! I would like to get away for a while."))
     print(f"Saved in {run.path}")

@@ -130,7 +130,8 @@ class ControlContract:
                 agree(reply, again)
             fork = session.fork().user(SHORT)
             request = fork.request(temperature=0.0, max_new_tokens=6, logprobs=True, controls=(control,))
-            agree(model.generate([request])[0], self._again(fork, control))
+            again = self._again(fork, control)
+            agree(model.generate([request])[0], again)
             # Without the control, what was cached under it must not be used, unless the control does not change it.
             plain = session.user(SHORT).request(temperature=0.0, max_new_tokens=6, logprobs=True)
             again = model.generate([_anew(session, plain)])[0]

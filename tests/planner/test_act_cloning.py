@@ -11,9 +11,10 @@ import torch
 from telic.errors import ConfigError
 from telic.planner.act_cloning import clone_acts
 from telic.planner.buffer import Transitions
+from telic.planner.control import PlannerControl
 from telic.planner.planner import Planner
 from telic.planner.td3bc import TD3BC, TD3BCConfig
-from telic.planner.upmapping import shares
+from telic.planner.upmapping import act_shares
 from tests.models import tiny
 from tests.models.tiny import SHORT, ask
 
@@ -34,7 +35,7 @@ def tried(size: int, *, matters: bool, n: int = 900, seed: int = 0) -> Transitio
     right_N = (states_N_D[:, 0] > 3).long() if matters else torch.ones(n, dtype=torch.long)
     rewards_N = (played_N == right_N).float()
     ends_N = torch.ones(n, dtype=torch.bool)
-    return Transitions.of(states_N_D, torch.eye(3)[played_N], rewards_N, states_N_D, ends_N)
+    return Transitions.from_arrays(states_N_D, torch.eye(3)[played_N], rewards_N, states_N_D, ends_N)
 
 
 def test_the_act_that_pays_in_a_state_is_learnt() -> None:
@@ -53,7 +54,7 @@ def test_where_the_state_says_nothing_it_is_left_out() -> None:
     clone_acts(learner, tried(learner.shape.hidden_size, matters=False, n=240), beta=0.5)
     fresh = tried(learner.shape.hidden_size, matters=False, n=300, seed=1)
     with torch.no_grad():
-        shares_N_A = shares(learner.policy(fresh.states))
+        shares_N_A = act_shares(learner.policy(fresh.states))
     assert float(shares_N_A.mean(0)[1]) > 0.6
     assert float((shares_N_A.argmax(1) == 1).float().mean()) > 0.95
 
@@ -67,7 +68,7 @@ def test_td3bc_finds_the_act_and_not_a_mixture() -> None:
     for _ in learner.learn(800):
         pass
     fresh = tried(8, matters=True, n=300, seed=1)
-    shares_N_A = shares(learner.act(fresh.states))
+    shares_N_A = act_shares(learner.act(fresh.states))
     right_N = (fresh.states[:, 0] > 3).long()
     assert float((shares_N_A.argmax(1) == right_N).float().mean()) > 0.85
     assert float(shares_N_A.amax(1).mean()) > 0.8
@@ -80,7 +81,7 @@ def test_an_act_is_drawn_by_its_share_or_tried_like_any_other() -> None:
     bias.data = torch.tensor([0.3, 0.3, -9.0])
 
     def played(**how: Any) -> Counter[str]:
-        control = drawing.control(**how)
+        control = PlannerControl(planner=drawing, **how)
         requests = [ask(SHORT, controls=(control,), max_new_tokens=1, seed=seed) for seed in range(60)]
         return Counter(reply.chosen["act"] for reply in model.generate(requests))
 
@@ -101,9 +102,9 @@ def test_what_has_no_acts_is_refused() -> None:
     with pytest.raises(ConfigError, match="the planner of"):
         clone_acts(planner(), tried(7, matters=True))
     with pytest.raises(ConfigError, match="explore with sigma"):
-        learned.control(epsilon=0.5)
+        PlannerControl(planner=learned, epsilon=0.5)
     with pytest.raises(ConfigError, match="from 0 to 1"):
-        planner().control(epsilon=2)
+        PlannerControl(planner=planner(), epsilon=2)
     with pytest.raises(ConfigError, match="no acts to play"):
         Planner.new(tiny.local("llama"), action_size=4, plays="drawn")
 
@@ -119,11 +120,11 @@ def test_an_act_that_was_played_is_not_played_again_if_that_never_pays() -> None
     counts_N_A = torch.where(first_N[:, None], 0, torch.eye(3)[played_N.roll(1)])
     states_N_D = torch.cat((torch.randn(n, model.hidden_size, generator=drawn), counts_N_A), dim=1)
     rewards_N = (counts_N_A[torch.arange(n), played_N] == 0).float()
-    data = Transitions.of(states_N_D, torch.eye(3)[played_N], rewards_N, states_N_D.roll(-1, 0), ~first_N)
+    data = Transitions.from_arrays(states_N_D, torch.eye(3)[played_N], rewards_N, states_N_D.roll(-1, 0), ~first_N)
     clone_acts(learner, data, beta=0.5)
     assert float(dict(learner.policy.clone.named_parameters())["again"].detach()) < -0.1
 
-    session, control = model.session(system="You are Mia."), learner.playing("largest").control()
+    session, control = model.session(system="You are Mia."), PlannerControl(planner=learner.playing("largest"))
     acts = []
     for turn in range(3):
         acts.append(session.user(f"Turn {turn}.").reply(max_new_tokens=2, controls=[control]).chosen["act"])

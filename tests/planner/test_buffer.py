@@ -27,7 +27,7 @@ def buffer(lengths: tuple[int, ...] = (3, 2), name: str = "e", **over: Any) -> T
         "terminals": np.isin(np.arange(n), ends),
         "episodes": [f"{name}{e}" for e, length in enumerate(lengths) for _ in range(length)],
     }
-    return Transitions.of(**{**fields, **over})
+    return Transitions.from_arrays(**{**fields, **over})
 
 
 def same(a: Transitions, b: Transitions) -> bool:
@@ -47,7 +47,7 @@ def test_the_clones_next_action_is_that_of_the_next_transition() -> None:
     data = buffer(clones=clones)
     live = ~data.terminals
     assert torch.equal(data.next_clones[live], data.clones[1:][live[:-1]])
-    with pytest.raises(DataError, match="'e1' breaks off"):
+    with pytest.raises(DataError, match="'e1' ends without a terminal transition"):
         buffer(clones=clones, terminals=np.array([0, 0, 1, 0, 0]))
 
 
@@ -61,10 +61,10 @@ def test_the_clones_next_action_is_that_of_the_next_transition() -> None:
         ({"next_states": np.zeros((5, 3))}, r"next_states have the shape \[5, 3\]"),
         ({"clones": np.zeros((5, 3))}, r"clones have the shape \[5, 3\]"),
         ({"states": np.zeros(5)}, r"states have the shape \[5\]"),
-        ({"states": [["a"]] * 5}, "states are no numbers"),
-        ({"episodes": ["a", "b", "a", "b", "b"]}, "episode 'a' are not together"),
+        ({"states": [["a"]] * 5}, "states are not numbers"),
+        ({"episodes": ["a", "b", "a", "b", "b"]}, "episode 'a' are not consecutive"),
         ({"episodes": ["a"] * 4}, "4 episode ids for 5 transitions"),
-        ({"terminals": [1, 0, 1, 0, 1]}, "transition 0 is terminal, but its episode goes on"),
+        ({"terminals": [1, 0, 1, 0, 1]}, "transition 0 is terminal, but its episode continues"),
         ({"weights": [1, 1, -1, 1, 1]}, "a weight is below 0"),
     ],
 )
@@ -164,7 +164,7 @@ def test_wrong_episodes_are_named() -> None:
     with pytest.raises(DataError, match="'odd': states or actions of its turns differ in length"):
         Transitions.from_episodes([odd])
     odd.turns[2].readings["state"] = "words"
-    with pytest.raises(DataError, match="is no list of numbers"):
+    with pytest.raises(DataError, match="is not a list of numbers"):
         Transitions.from_episodes([odd])
 
 
@@ -175,7 +175,7 @@ def test_some_turns_without_a_clones_action_are_refused() -> None:
         Transitions.from_episodes([episode])
 
 
-def test_a_folder_grows_and_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_folder_grows_and_is_continued(tmp_path: Path) -> None:
     store = TransitionStore(tmp_path / "buffer", {"model": "smollm2", "noise": 0.25})
     store.append(buffer(name="a"))
     again = TransitionStore(tmp_path / "buffer", {"noise": 0.25, "model": "smollm2"})

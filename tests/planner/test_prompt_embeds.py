@@ -20,7 +20,7 @@ from telic.steering import AttentionHold, Reminder
 from tests.models import tiny
 from tests.models.test_controls import Prefix
 from tests.models.tiny import LONG, MIDDLE, ask
-from tests.planner.test_steer import planner_of
+from tests.planner.planners import control_of
 
 
 def decode(text: str) -> torch.Tensor:
@@ -36,7 +36,7 @@ def decode(text: str) -> torch.Tensor:
 @pytest.mark.parametrize("placement", ["end", "mid", "start"])
 def test_the_reply_to_the_embeddings_is_the_engines_own(architecture: str, placement: str) -> None:
     case = tiny.case(architecture)
-    control = planner_of(case.model, placement=placement).control(sigma=0.2)
+    control = control_of(case.model, placement=placement, sigma=0.2)
     request = ask(MIDDLE, controls=(Reminder(), control), max_new_tokens=6, seed=3)
     reply = case.one(request)
     embedded = decode(encode(prompt_embeddings(case.model, request)))
@@ -63,16 +63,18 @@ def test_other_prefixes_and_a_given_beginning_are_in_it() -> None:
 
 def test_they_are_in_the_models_own_precision() -> None:
     model = tiny.local("llama", dtype=torch.bfloat16)
-    request = ask(MIDDLE, controls=(planner_of(model).control(),))
+    request = ask(MIDDLE, controls=(control_of(model),))
     assert decode(encode(prompt_embeddings(model, request))).dtype == torch.bfloat16
 
 
-def test_what_no_prompt_can_carry_is_refused() -> None:
+def test_a_control_that_prompt_embeddings_cannot_carry_is_refused() -> None:
     model = tiny.local("llama")
-    with pytest.raises(UnsupportedControlError, match="'attention_hold' acts on attention, which does not travel"):
+    with pytest.raises(
+        UnsupportedControlError, match="'attention_hold' acts on attention, which prompt embeddings cannot carry"
+    ):
         prompt_embeddings(model, ask(MIDDLE, controls=(AttentionHold(),)))
     with pytest.raises(ConfigError, match="made for model 'tiny-llama'"):
-        prompt_embeddings(tiny.local("gpt2"), ask(MIDDLE, controls=(planner_of(model).control(),)))
+        prompt_embeddings(tiny.local("gpt2"), ask(MIDDLE, controls=(control_of(model),)))
 
 
 class Server(HTTPServer):
@@ -123,7 +125,7 @@ def server() -> Iterator[Server]:
 
 def test_a_server_is_sent_the_embeddings(server: Server) -> None:
     model = tiny.local("llama")
-    embedded = prompt_embeddings(model, ask(LONG, controls=(planner_of(model).control(),)))
+    embedded = prompt_embeddings(model, ask(LONG, controls=(control_of(model),)))
     sampling = Sampling(max_new_tokens=8, temperature=0.5, top_k=3, seed=7, stop=("\n",), ignore_eos=True)
     reply = complete(embedded, "smollm2", server.url, sampling)
     assert (reply.text, reply.finish, reply.prompt_tokens, reply.new_tokens) == (" In May?", "stop", 9, 4)

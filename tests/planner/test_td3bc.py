@@ -28,7 +28,7 @@ def noise_buffer(n: int = 90, *, clone: bool = True) -> Transitions:
     rewards, weights = torch.randn(n, generator=drawn), torch.rand(n, generator=drawn)
     clones = torch.randn(n, 2, generator=drawn) if clone else None
     ends = torch.arange(n) % 3 == 2
-    return Transitions.of(states, actions, rewards, states.roll(-1, 0), ends, clones=clones, weights=weights)
+    return Transitions.from_arrays(states, actions, rewards, states.roll(-1, 0), ends, clones=clones, weights=weights)
 
 
 def values_of(critics: TwinCritics, member: int, states: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:

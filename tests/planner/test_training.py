@@ -15,7 +15,8 @@ from telic.games.base import Act, Game, Outcome, registry
 from telic.models import FakeModel
 from telic.planner import from_pretrained
 from telic.planner.context import Stage
-from telic.planner.experience import Experience, utterances
+from telic.planner.control import PlannerControl
+from telic.planner.experience import Experience, utterance_examples
 from telic.planner.planner import Planner
 from telic.planner.report import write_train_report
 from telic.planner.training import train
@@ -69,7 +70,7 @@ def purpose() -> Purpose:
     return Purpose.from_text(TEXT, "vowels.toml")
 
 
-COURSES: dict[str, tuple[dict[str, Any], set[str]]] = {
+CURRICULA: dict[str, tuple[dict[str, Any], set[str]]] = {
     "acts": ({}, {"acts", "episodes/explored-1", "advantage-1", "episodes/explored-2", "advantage-2"}),
     "utterances": ({"mapping": "learned"}, {"advantage-1", "episodes/advantage-1", "advantage-2", "episodes/explored"}),
 }
@@ -86,24 +87,24 @@ def acts(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("course", COURSES)
-def test_a_planner_is_trained_chosen_judged_and_saved(course: str, acts: str, tmp_path: Path) -> None:
-    settings, expected = COURSES[course]
+@pytest.mark.parametrize("curriculum", CURRICULA)
+def test_a_planner_is_trained_chosen_judged_and_saved(curriculum: str, acts: str, tmp_path: Path) -> None:
+    settings, expected = CURRICULA[curriculum]
     model, stages = tiny.local("llama"), list[Stage]()
     run = train(model, purpose(), folder=tmp_path / "runs", on_stage=stages.append, acts=acts, **QUICK, **settings)
     names = [stage.name for stage in stages]
     assert names[:2] == ["episodes/natural", "self-clone"]
     assert {"td3bc", "constant", *expected} <= set(names)
-    rivals = ["self-clone", "constant prefix", *(["acts recited"] if course == "acts" else [])]
-    assert [arm.name for arm in run.judged] == ["unsteered", "planner", *rivals]
-    assert all(arm.returns.n == 6 for arm in run.judged)
+    rivals = ["self-clone", "constant prefix", *(["acts recited"] if curriculum == "acts" else [])]
+    assert [arm.label for arm in run.arms] == ["baseline", "planner", *rivals]
+    assert all(arm.returns.n == 6 for arm in run.arms)
     assert run.stage == max((s for s in run.validation if s != "self-clone"), key=lambda s: run.validation[s])
-    constant = next(arm for arm in run.judged if arm.name == "constant prefix")
+    constant = next(arm for arm in run.arms if arm.name == "constant prefix")
     assert constant.behaviour.turning is not None
     assert constant.behaviour.turning.value == pytest.approx(1.0)
     saved = from_pretrained(run.path, model=model)
     assert saved.plain_shape() == run.planner.plain_shape()
-    assert "unsteered" in (run.path / "README.md").read_text()
+    assert "baseline" in (run.path / "README.md").read_text()
     assert run.headline.startswith(f"The planner ({run.stage}) returns")
     page = write_train_report(RunFolder.open(run.folder)).read_text()
     for part in (
@@ -114,13 +115,13 @@ def test_a_planner_is_trained_chosen_judged_and_saved(course: str, acts: str, tm
         run.headline[:40],
     ):
         assert part in page
-    assert ("What the planner does" in page) == (course == "acts")
+    assert ("What the planner does" in page) == (curriculum == "acts")
     assert (run.folder / "returns.png").is_file()
 
 
-@pytest.mark.parametrize("course", COURSES)
-def test_a_resumed_run_ends_as_one_that_was_not_interrupted(course: str, acts: str, tmp_path: Path) -> None:
-    model, settings = tiny.local("llama"), {"acts": acts, **QUICK, **COURSES[course][0]}
+@pytest.mark.parametrize("curriculum", CURRICULA)
+def test_a_resumed_run_ends_as_one_that_was_not_interrupted(curriculum: str, acts: str, tmp_path: Path) -> None:
+    model, settings = tiny.local("llama"), {"acts": acts, **QUICK, **CURRICULA[curriculum][0]}
     whole = train(model, purpose(), folder=tmp_path / "whole", **settings)
 
     def stop(stage: Stage) -> None:
@@ -131,28 +132,28 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(course: str, acts: s
         train(model, purpose(), folder=tmp_path / "cut", on_stage=stop, **settings)
     [folder] = (tmp_path / "cut").iterdir()
     again = train(model, purpose(), resume=folder, **settings)
-    assert (again.stage, again.validation, again.judged) == (whole.stage, whole.validation, whole.judged)
+    assert (again.stage, again.validation, again.arms) == (whole.stage, whole.validation, whole.arms)
     with pytest.raises(ConfigError, match="episodes"):
         train(model, purpose(), resume=folder, **{**settings, "episodes": 13})
 
 
-def test_what_was_said_is_told_again_from_the_record() -> None:
+def test_examples_are_replayed_from_the_record() -> None:
     model = tiny.local("llama")
-    control = Planner.new(model, tokens=0, action_size=1).control()
+    control = PlannerControl(planner=Planner.new(model, tokens=0, action_size=1))
     player = ModelPlayer(model, purpose(), [control], max_new_tokens=6)
     episodes = play({"name": "vowels"}, {"agent": player}, 3, references=False).episodes
     found = Experience.of(episodes, {"name": "vowels"}, player)
     assert len(found.examples) == len(found.transitions) == 9
     said = [turn.text for episode in episodes for turn in episode.turns]
     assert [example.text for example in found.examples] == said
-    first = next(iter(utterances(episodes[0], {"name": "vowels"}, player)))
+    first = next(iter(utterance_examples(episodes[0], {"name": "vowels"}, player)))
     assert first.messages[0].content == f"You are Mia.\n\nSay something about {episodes[0].seed}."
-    better, weights = found.weighed(1.0, 0.5)
+    better, weights = found.advantage_weighted(1.0, 0.5)
     assert 0 < len(better) < 9
     assert (weights > 0).all()
 
 
-def test_what_cannot_be_trained_is_refused() -> None:
+def test_a_wrong_training_is_refused() -> None:
     with pytest.raises(ConfigError, match="no game"):
         train(tiny.local("llama"), Purpose.from_text('name = "a"\nsystem = "b"'))
     with pytest.raises(ConfigError, match="does not run in this process"):

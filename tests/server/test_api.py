@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 import openai
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -56,6 +56,7 @@ def test_a_stream_has_no_usage_unless_asked_and_ends_with_done(start: Start) -> 
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
     assert events[-1] == "[DONE]"
+    assert len(events) > 2
     assert all("usage" not in json.loads(event) or not json.loads(event)["usage"] for event in events[:-1])
 
 
@@ -261,21 +262,13 @@ def test_settings_of_a_purpose(start: Start) -> None:
     assert ServeConfig.of_purpose(Purpose.from_text(text), store="x.db").max_choices == 2
     with pytest.raises(ConfigError, match=r"a.toml, line 3: serve: unknown setting 'max_choice'; did you mean"):
         ServeConfig.of_purpose(Purpose.from_text(text.replace("choices", "choice"), "a.toml"))
-    with pytest.raises(ConfigError, match="max_choices is 0; expected greater than or equal to 1"):
+    with pytest.raises(ConfigError, match="max_choices is 0; expected a number greater than or equal to 1"):
         ServeConfig.of_purpose(Purpose.from_text(text.replace("2", "0")))
 
 
 def test_a_slow_body_times_out(start: Start) -> None:
     served = start(body_seconds=0.2)
-    with served.http() as http:
-
-        def slowly() -> Any:
-            yield b'{"messages": '
-            time.sleep(1)
-            yield b"[]}"
-
-        try:
-            answer = http.post("/v1/chat/completions", content=slowly())
-        except httpx.HTTPError:  # the server has hung up before the client was done
-            return
-    assert answer.status_code == 408
+    address = urlsplit(served.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as client:
+        client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+        assert client.recv(1000).startswith(b"HTTP/1.1 408 ")  # the other 99 bytes never come

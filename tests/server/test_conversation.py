@@ -222,12 +222,12 @@ def test_readers_come_from_the_settings_or_are_bundled(tmp_path: Path) -> None:
 
 def test_pins_act_beside_the_controls_of_the_conversation_or_of_all_conversations(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from telic.models.control import build
+    from telic.models.control import build_control
     from tests.server.dashboard.server import PURPOSE as SHORT
     from tests.server.dashboard.server import Talkative, tiny_with_readers
 
     model = tiny_with_readers(tmp_path / "mine")
-    reminder, hold = build({"name": "reminder"}), build({"name": "attention_hold"})
+    reminder, hold = build_control({"name": "reminder"}), build_control({"name": "attention_hold"})
     assert reminder is not None
     assert hold is not None
 

@@ -263,7 +263,7 @@ def test_a_shutdown_times_out_and_stores_the_text_so_far(start: Start) -> None:
 
 
 def test_listeners_get_stored_turns_and_controls_change_from_the_next_turn(start: Start) -> None:
-    from telic.models.control import build
+    from telic.models.control import build_control
 
     model = FakeModel()
     served = start(model)
@@ -272,7 +272,7 @@ def test_listeners_get_stored_turns_and_controls_change_from_the_next_turn(start
     with served.client() as client:
         chat, other = Chat(client), Chat(client)
         chat.say("Hello")
-        served.service.controls.set([build({"name": "prompt", "text": "Be kind."})], chat.id)
+        served.service.controls.set([build_control({"name": "prompt", "text": "Be kind."})], chat.id)
         chat.say("Why?")
         assert "Be kind." in model.seen[-1][0].content
         other.say("Hello there")

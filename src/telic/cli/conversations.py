@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from telic.cli.output import note, print_json, print_table
+from telic.cli.output import print_json, print_notice, print_table
 from telic.cli.serve import require_server
 from telic.cli.usage import UsageError
 
@@ -66,11 +66,11 @@ class Conversations:
         if self.out and self.json:
             print_json({"exported": count, "file": str(self.out)})
         elif self.out:
-            note(f"{count} conversations in {self.out}.")
+            print_notice(f"{count} conversations in {self.out}.")
 
     def _delete(self, store: ConversationStore, user: str) -> None:
         count = len(store.delete(user))
         if self.json:
             print_json({"deleted": count})
         else:
-            note(f"{count} conversations of {user} deleted.")
+            print_notice(f"{count} conversations of {user} deleted.")

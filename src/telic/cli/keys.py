@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from telic.cli.output import note, print_json, say
+from telic.cli.output import print_json, print_line, print_notice
 
 __all__ = ["NewKey"]
 
@@ -31,5 +31,5 @@ class NewKey:
         if self.json:
             print_json({"name": self.name, "key": key, "file": str(self.file)})
         else:
-            say(key)
-            note(f"Its hash is in {self.file}; the key is not shown again.", style="dim")
+            print_line(key)
+            print_notice(f"Its hash is in {self.file}; the key is not shown again.", style="dim")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.controls import parse_controls
-from telic.cli.output import load_model, note, print_json, say
+from telic.cli.output import load_model, print_json, print_line, print_notice
 from telic.cli.usage import UsageError
 from telic.errors import ConfigError, MissingExtraError
 
@@ -102,10 +102,10 @@ class Serve:
             dashboard = {"dashboard": f"{root}{PATH}/"} if self.dashboard else {}
             print_json({"url": f"{root}/v1", **dashboard, "store": service.store.location})
         else:
-            say(f"{service.purpose.name} on {service.runner.model.name}: {root}/v1")
+            print_line(f"{service.purpose.name} on {service.runner.model.name}: {root}/v1")
             if self.dashboard:
-                say(f"Dashboard: {root}{PATH}/")
-            note(f"Conversations are stored in {service.store.location}. Press Ctrl-C to stop.", style="dim")
+                print_line(f"Dashboard: {root}{PATH}/")
+            print_notice(f"Conversations are stored in {service.store.location}. Press Ctrl-C to stop.", style="dim")
         sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""`telic train`: a planner that pursues the purpose's goal."""
+"""`telic train`: train a planner for the game of a purpose."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from telic.cli.output import load_model, note, print_json, print_table, progress, say
-from telic.cli.usage import Checked, Interrupted, how_to_resume
-from telic.planner.config import TrainConfig
+from telic.cli.output import load_model, print_json, print_line, print_notice, print_table, progress
+from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
+from telic.planner.config import PlannerTrainingConfig
 
 if TYPE_CHECKING:
     from telic.planner.training import Stage, TrainRun
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["Train"]
 
 
-class TrainSettings(Checked, TrainConfig):
-    """How the planner is trained and judged."""
+class PlannerTrainingSettings(CheckedOptions, PlannerTrainingConfig):
+    """Settings of the training and the evaluation."""
 
 
 @dataclass
 class Train:
-    """Train a planner of dialogue action tokens for the purpose's game, and judge it on scenarios that it never saw.
+    """Train a planner of dialogue action tokens for the purpose's game, and evaluate it on held-out scenarios.
 
-    One that plays better than the unsteered model beyond doubt is put beside the purpose file and named in it, so that
-    `chat`, `play`, `measure` and `serve` use it.
+    If it plays significantly better than the baseline, the same model without a planner, it is saved beside the purpose
+    file and named in it. Then `chat`, `play`, `measure` and `serve` use it.
     """
 
     purpose: tyro.conf.Positional[str]
@@ -37,17 +37,17 @@ class Train:
     model: str | None = None
     """Model to use instead of the purpose's."""
     runs: Path = Path("runs")
-    """Where run folders are made."""
+    """Folder of the run folders."""
     resume: Path | None = None
-    """A run folder to go on with; give the same settings."""
+    """Run folder of an interrupted run to continue; pass the same settings."""
     write: bool = True
-    """Put a better planner into planners/, and name it in the purpose file."""
+    """Save a significantly better planner to planners/ beside the purpose file, and name it in the file."""
     json: bool = False
-    """Print the result as JSON, and no progress."""
-    settings: tyro.conf.OmitArgPrefixes[TrainSettings] = field(default_factory=TrainSettings)
+    """Print the result as JSON, without progress."""
+    settings: tyro.conf.OmitArgPrefixes[PlannerTrainingSettings] = field(default_factory=PlannerTrainingSettings)
 
     def run(self) -> None:
-        """Train, judge, write, print."""
+        """Train and evaluate the planner, save it, and print the result."""
         from telic.planner.report import write_train_report
         from telic.planner.training import train
         from telic.purpose import Purpose
@@ -61,10 +61,10 @@ class Train:
             nonlocal folder
             folder = path
             if not self.json:
-                note(f"Run folder {path} (after an interruption, go on with --resume {path})", style="dim")
+                print_notice(f"Run folder {path} (after an interruption, continue with --resume {path})", style="dim")
 
         try:
-            with progress(quiet=self.json) as ticker:
+            with progress(quiet=self.json) as bar:
                 run = train(
                     model,
                     purpose,
@@ -72,15 +72,15 @@ class Train:
                     resume=self.resume,
                     on_start=begun,
                     on_stage=self._announce,
-                    on_reply=ticker.hear,
+                    on_reply=bar.count_tokens,
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(how_to_resume(folder)) from None
+            raise Interrupted(resume_hint(folder)) from None
         report = write_train_report(RunFolder.open(run.folder))
         written = self._write(run, purpose.name)
         if self.json:
-            judged = [arm.model_dump(mode="json") for arm in run.judged]
+            judged = [arm.model_dump(mode="json") for arm in run.arms]
             document = {
                 "folder": str(run.folder),
                 "report": str(report),
@@ -91,17 +91,17 @@ class Train:
             print_json({**document, "written": written, "validation": run.validation, "judged": judged})
             return
         _print(run)
-        say(f"Report: {report}")
+        print_line(f"Report: {report}")
         if written:
-            say(f"Written to {self.purpose}: [planner] path = {written!r}")
+            print_line(f"Written to {self.purpose}: [planner] path = {written!r}")
 
     def _announce(self, stage: Stage) -> None:
         if not self.json:
             figures = ", ".join(f"{name} {value:.4g}" for name, value in stage.figures.items())
-            note(f"{stage.name}: {figures} ({stage.seconds:.0f} s)")
+            print_notice(f"{stage.name}: {figures} ({stage.seconds:.0f} s)")
 
     def _write(self, run: TrainRun, name: str) -> str | None:
-        """Put a planner that is better beyond doubt beside the purpose file, and name it there."""
+        """Save a significantly better planner beside the purpose file, and name it there; returns its path."""
         from telic.purpose import update_file
 
         file = Path(self.purpose)
@@ -114,14 +114,14 @@ class Train:
 
 def _print(run: TrainRun) -> None:
     rows = []
-    for arm in run.judged:
-        how = arm.behaviour
-        shown = (arm.returns, arm.gain, how.perplexity, how.distinct2, how.turning)
-        rows.append((arm.name, *map(_shown, shown)))
-    print_table(("", "return", "gain over unsteered", "perplexity", "distinct pairs", "cosine of actions"), rows)
-    say()
-    say(run.headline)
-    say(f"Planner: {run.path}")
+    for arm in run.arms:
+        behaviour = arm.behaviour
+        shown = (arm.returns, arm.gain, behaviour.perplexity, behaviour.distinct2, behaviour.turning)
+        rows.append((arm.label, *map(_shown, shown)))
+    print_table(("", "return", "gain over the baseline", "perplexity", "distinct pairs", "cosine of actions"), rows)
+    print_line()
+    print_line(run.headline)
+    print_line(f"Planner: {run.path}")
 
 
 def _shown(found: Interval | None) -> str:

@@ -1,6 +1,6 @@
-"""Planners: what pursues a goal over a dialogue, by prefix tokens that steer a frozen model turn by turn.
+"""Planners: networks that pursue a goal over a dialogue, by prefix tokens for a frozen model in every turn.
 
-They are imported when they are first used: a name alone needs no torch.
+Names are imported when they are first used, so that importing the package loads no torch.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 from telic.lazy import imports
 
 if TYPE_CHECKING:
-    from telic.planner.cloning import CloneConfig, clone
+    from telic.planner.cloning import CloneConfig, clone_utterances
     from telic.planner.control import PlannerControl
-    from telic.planner.dialogue_acts import distil, load_acts
-    from telic.planner.gradient import Example
+    from telic.planner.dialogue_acts import distil_acts, load_acts
+    from telic.planner.gradient import UtteranceExample
     from telic.planner.planner import Planner, PlannerShape
     from telic.planner.saving import from_pretrained, save_pretrained
     from telic.planner.training import TrainRun, train
 
 __all__ = [
     "CloneConfig",
-    "Example",
     "Planner",
     "PlannerControl",
     "PlannerShape",
     "TrainRun",
-    "clone",
-    "distil",
+    "UtteranceExample",
+    "clone_utterances",
+    "distil_acts",
     "from_pretrained",
     "load_acts",
     "save_pretrained",
@@ -37,13 +37,13 @@ __getattr__ = imports(
     __name__,
     {
         "CloneConfig": "telic.planner.cloning",
-        "Example": "telic.planner.gradient",
         "Planner": "telic.planner.planner",
-        "PlannerShape": "telic.planner.planner",
         "PlannerControl": "telic.planner.control",
+        "PlannerShape": "telic.planner.planner",
         "TrainRun": "telic.planner.training",
-        "clone": "telic.planner.cloning",
-        "distil": "telic.planner.dialogue_acts",
+        "UtteranceExample": "telic.planner.gradient",
+        "clone_utterances": "telic.planner.cloning",
+        "distil_acts": "telic.planner.dialogue_acts",
         "from_pretrained": "telic.planner.saving",
         "load_acts": "telic.planner.dialogue_acts",
         "save_pretrained": "telic.planner.saving",

@@ -1,6 +1,6 @@
-"""What a planner learns from: the transitions of played episodes. `store` keeps them in a folder.
+"""The replay buffer: transitions of played episodes. `store` keeps them in a folder.
 
-Shapes: N transitions, B batch, D state, A action. Transitions of one episode stand together, in the order of play.
+Shapes: N transitions, B batch, D state, A action. Transitions of an episode are consecutive, in order of play.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ from telic.errors import ConfigError, DataError
 __all__ = ["TENSORS", "Batch", "Transitions"]
 
 BLOCK = 4096
-"""States that a clone is asked about at once."""
+"""States that a clone reads at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Transitions without their episodes: what one update reads. All tensors are float32 if not said otherwise."""
+    """A batch of transitions for one update. Tensors are float32 unless stated otherwise."""
 
     states: torch.Tensor
     """[B, D]: the last hidden state of the history, before the utterance."""
     actions: torch.Tensor
-    """[B, A]: the action that was played."""
+    """[B, A]: the action that was taken."""
     rewards: torch.Tensor
-    """[B]: what was earned until the next state."""
+    """[B]: the reward until the next state."""
     next_states: torch.Tensor
-    """[B, D]; not looked at where the transition is terminal."""
+    """[B, D]; ignored where the transition is terminal."""
     terminals: torch.Tensor
-    """bool [B]: the episode ended with it."""
+    """bool [B]: whether the episode ended with the transition."""
     clones: torch.Tensor
-    """[B, A]: what the frozen clone does in the state; 0 without a clone."""
+    """[B, A]: the action of the frozen clone in the state; 0 without a clone."""
     next_clones: torch.Tensor
-    """[B, A]: what it does in the next state."""
+    """[B, A]: the action of the clone in the next state."""
     weights: torch.Tensor
-    """[B]: of the critic's errors."""
+    """[B]: weights of the critic's errors."""
     steps: torch.Tensor
-    """[B]: rounds from the state to the next; 1 unless made by `Transitions.n_step`."""
+    """[B]: rounds from the state to the next state; above 1 only after `Transitions.n_step`."""
 
     def __len__(self) -> int:
         return len(self.rewards)
 
 
 TENSORS = tuple(f.name for f in fields(Batch))
-"""Names of a batch's tensors."""
+"""Names of the tensors of a batch."""
 _PER_STATE, _PER_ACTION = frozenset({"states", "next_states"}), frozenset({"actions", "clones", "next_clones"})
 
 
 @dataclass(frozen=True, slots=True)
 class Transitions(Batch):
-    """The whole buffer, checked.
+    """All transitions of a buffer, validated.
 
     Raises:
-        DataError: shapes do not fit each other, a number is not finite, or the transitions of an episode are not
-            together, its terminal one last.
+        DataError: shapes do not fit each other, a number is not finite, the transitions of an episode are not
+            consecutive, or one before the last is terminal.
     """
 
     episodes: tuple[str, ...]
-    """N ids: the episode of each transition."""
+    """The id of the episode of each transition, N in all."""
 
     def __post_init__(self) -> None:
         if self.states.ndim != 2 or self.actions.ndim != 2 or not len(self.states):
@@ -88,20 +88,22 @@ class Transitions(Batch):
 
     def _check_episodes(self) -> None:
         if len(self.episodes) != len(self):
-            raise DataError(f"there are {len(self.episodes)} episode ids for {len(self)} transitions; give one each")
+            raise DataError(
+                f"there are {len(self.episodes)} episode ids for {len(self)} transitions; expected one for each"
+            )
         runs = [name for name, _ in groupby(self.episodes)]
         if len(runs) > len(set(runs)):
             torn = next(name for name in runs if runs.count(name) > 1)
-            raise DataError(f"the transitions of episode {torn!r} are not together; sort them by episode and round")
+            raise DataError(f"the transitions of episode {torn!r} are not consecutive; sort them by episode and round")
         if (self.weights < 0).any() or (self.steps < 1).any():
-            raise DataError("a weight is below 0, or steps are below 1")
+            raise DataError("a weight is below 0, or a number of steps is below 1")
         first, last = torch.arange(len(self), device=self.steps.device), self._last()
         early = (self.terminals & (first + self.steps.long() <= last)).nonzero()
         if len(early):
-            raise DataError(f"transition {int(early[0])} is terminal, but its episode goes on after it")
+            raise DataError(f"transition {int(early[0])} is terminal, but its episode continues after it")
 
     @classmethod
-    def of(
+    def from_arrays(
         cls,
         states: Any,
         actions: Any,
@@ -115,13 +117,13 @@ class Transitions(Batch):
         steps: Any = None,
         episodes: Sequence[str] | None = None,
     ) -> Transitions:
-        """Make it from arrays (anything that numpy or torch takes).
+        """Make a buffer from arrays (anything that numpy or torch takes).
 
-        Left out: no clone (zeros), weights and steps of 1, episodes that end with each terminal transition. The
-        clone's next action, left out, is that in the next transition of the same episode.
+        Defaults: no clone (zeros), weights and steps of 1, and a new episode after each terminal transition. By default
+        `next_clones` is the clone's action in the next transition of the same episode.
 
         Raises:
-            DataError: see the class; or an episode breaks off and the clone's next action is not known.
+            DataError: see the class; or an episode ends without a terminal transition and `next_clones` is missing.
         """
         given = {"states": states, "actions": actions, "rewards": rewards, "next_states": next_states}
         given |= {"clones": clones, "next_clones": next_clones, "weights": weights, "steps": steps}
@@ -139,8 +141,8 @@ class Transitions(Batch):
         broken = data._ends() & ~data.terminals
         if derived and clones is not None and broken.any():
             raise DataError(
-                f"episode {data.episodes[int(broken.nonzero()[0])]!r} breaks off with no terminal transition, so that "
-                "the clone's action in its last next state is not known; give next_clones"
+                f"episode {data.episodes[int(broken.nonzero()[0])]!r} ends without a terminal transition, so the "
+                "clone's action in its last next state is unknown; pass next_clones"
             )
         return data
 
@@ -148,31 +150,33 @@ class Transitions(Batch):
     def from_episodes(
         cls, episodes: Iterable[Episode], *, role: str | None = None, final: Callable[[Episode], float] | None = None
     ) -> Transitions:
-        """Make it from played episodes whose turns carry what the planner saw and did.
+        """Make a buffer from played episodes whose turns carry the planner's state and action.
 
-        A turn of the role counts if its `readings` have `state` and `action` (and perhaps `clone`). Its reward is what
-        the role earned from it on until its next such turn. Episodes with an error, and those without such a turn, are
-        left out; all others are taken to have ended with their last turn.
+        A turn of the role counts if its `readings` have `state` and `action` (and optionally `clone`). Its reward is
+        what the role earned from this turn until its next one that counts. Failed episodes and episodes without such a
+        turn are left out. All others count as terminated after their last turn.
 
         Args:
-            episodes: as played.
-            role: whose turns; by default the role under test.
-            final: what an episode's end is worth, added to its last reward (a judge's score, say).
+            episodes: the episodes.
+            role: the role whose turns count; by default the role under test.
+            final: computes a reward for the end of an episode, such as a judge's score, which is added to the last one.
 
         Raises:
             DataError: no episode is left, or a turn does not fit the others; the message names it.
         """
         parts = [part for e in episodes if e.failure is None and (part := _of_episode(e, role, final)) is not None]
         if not parts:
-            raise DataError("no episode has a turn with a state and an action in its readings: nothing to learn from")
+            raise DataError(
+                "no episode has a turn with a state and an action in its readings, so there is nothing to learn from"
+            )
         return cls.concat(parts)
 
     @classmethod
     def concat(cls, parts: Sequence[Transitions]) -> Transitions:
-        """Put buffers together.
+        """Concatenate buffers.
 
         Raises:
-            DataError: they are of different sizes, or have an episode in common.
+            DataError: their sizes differ, or they share an episode.
         """
         for part in parts[1:]:
             if part.sizes != parts[0].sizes:
@@ -189,52 +193,52 @@ class Transitions(Batch):
         return self.states.shape[1], self.actions.shape[1]
 
     def batch(self, index_B: torch.Tensor) -> Batch:
-        """The transitions at these places."""
+        """Select the transitions at these indices."""
         return Batch(*(getattr(self, name)[index_B] for name in TENSORS))
 
     def sample(self, size: int, generator: torch.Generator) -> Batch:
-        """Draw transitions, each as likely as any other, with replacement."""
+        """Draw transitions uniformly, with replacement."""
         return self.batch(torch.randint(len(self), (size,), generator=generator, device=generator.device))
 
     def to(self, device: str | torch.device) -> Transitions:
-        """The same on another device."""
+        """Copy the buffer to another device."""
         return replace(self, **{name: getattr(self, name).to(device) for name in TENSORS})
 
     def with_clone(self, clone: Callable[[torch.Tensor], torch.Tensor]) -> Transitions:
-        """Ask a clone once what it does in every state; being frozen, it need not be asked again.
+        """Store the actions of a frozen clone in every state.
 
         Args:
-            clone: states [B, D] to actions [B, A].
+            clone: maps states [B, D] to actions [B, A].
         """
 
         @torch.no_grad()
-        def asked(states_N_D: torch.Tensor) -> torch.Tensor:
+        def actions_of(states_N_D: torch.Tensor) -> torch.Tensor:
             return torch.cat([clone(block_B_D).float() for block_B_D in torch.split(states_N_D, BLOCK)])
 
-        return replace(self, clones=asked(self.states), next_clones=asked(self.next_states))
+        return replace(self, clones=actions_of(self.states), next_clones=actions_of(self.next_states))
 
     def return_to_go(self, gamma: float) -> torch.Tensor:
-        """What was earned from each transition to the end of its episode, discounted: float32 [N].
+        """Compute the discounted return from each transition to the end of its episode: float32 [N].
 
         Raises:
-            ConfigError: the rewards are already sums over several steps.
+            ConfigError: the transitions are n-step transitions.
         """
         if (self.steps != 1).any():
-            raise ConfigError("these are n-step transitions, whose rewards overlap; take the returns before n_step")
+            raise ConfigError("these are n-step transitions, whose rewards overlap; compute the returns before n_step")
         returns, ends = self.rewards.double().tolist(), self._ends().tolist()
         for i in range(len(returns) - 2, -1, -1):
             returns[i] += 0.0 if ends[i] else gamma * returns[i + 1]
         return torch.tensor(returns, dtype=torch.float32, device=self.rewards.device)
 
     def advantages(self, gamma: float) -> torch.Tensor:
-        """Return to go, less its mean over all transitions at the same place in their episodes: float32 [N]."""
+        """Compute the return to go minus its mean over all transitions of the same round: float32 [N]."""
         returns_N, place_N = self.return_to_go(gamma), self._places()
         count = torch.bincount(place_N)
         mean = torch.zeros(len(count), device=returns_N.device).index_add(0, place_N, returns_N) / count
         return returns_N - mean[place_N]
 
     def n_step(self, n: int, gamma: float) -> Transitions:
-        """Transitions over up to n rounds: what was earned in them, discounted, and the state after them."""
+        """Make transitions over up to n rounds, with their discounted reward and the state after them."""
         if n < 1:
             raise ConfigError(f"n is {n!r}; expected 1 or more")
         if (self.steps != 1).any():
@@ -250,7 +254,7 @@ class Transitions(Batch):
 
     @property
     def fingerprint(self) -> str:
-        """First 16 digits of a hash of all of it."""
+        """The first 16 digits of a hash of all tensors and episode ids."""
         digest = hashlib.sha256(json.dumps(self.episodes).encode())
         for name in TENSORS:
             tensor = getattr(self, name).cpu().contiguous()
@@ -258,22 +262,23 @@ class Transitions(Batch):
         return digest.hexdigest()[:16]
 
     def _ends(self) -> torch.Tensor:
-        """Whether it is the last of its episode: bool [N]."""
+        """Whether each transition is the last of its episode: bool [N]."""
         ends = [a != b for a, b in pairwise(self.episodes)]
         return torch.tensor([*ends, True], device=self.rewards.device)
 
     def _last(self) -> torch.Tensor:
-        """Where its episode ends: int64 [N]."""
+        """Index of the last transition of each transition's episode: int64 [N]."""
         ends = self._ends().nonzero().squeeze(1)
         return ends[torch.searchsorted(ends, torch.arange(len(self), device=ends.device))]
 
     def _places(self) -> torch.Tensor:
-        """Its place in its episode, from 0: int64 [N]."""
+        """Index of each transition within its episode, from 0: int64 [N]."""
         places = [place for _, run in groupby(self.episodes) for place, _ in enumerate(run)]
         return torch.tensor(places, device=self.rewards.device)
 
 
 def _of_episode(episode: Episode, role: str | None, final: Callable[[Episode], float] | None) -> Transitions | None:
+    """Make the transitions of one episode; None if no turn counts."""
     role = role or str(episode.metadata.get("agent", next(iter(episode.roles), "")))
     rows: dict[str, list[Any]] = {"state": [], "action": [], "clone": []}
     rewards: list[float] = []
@@ -290,7 +295,7 @@ def _of_episode(episode: Episode, role: str | None, final: Callable[[Episode], f
     if final is not None:
         rewards[-1] += final(episode)
     if 0 < len(rows["clone"]) < len(rewards):
-        raise DataError(f"episode {episode.id!r}: some turns have a clone's action and some have none")
+        raise DataError(f"episode {episode.id!r}: some turns have a clone's action and others do not")
     try:
         states, actions = np.stack(rows["state"]), np.stack(rows["action"])
         clones = np.stack(rows["clone"]) if rows["clone"] else None
@@ -298,7 +303,7 @@ def _of_episode(episode: Episode, role: str | None, final: Callable[[Episode], f
         raise DataError(f"episode {episode.id!r}: states or actions of its turns differ in length") from None
     terminals = np.arange(len(rewards)) == len(rewards) - 1
     next_states = np.roll(states, -1, axis=0)
-    return Transitions.of(
+    return Transitions.from_arrays(
         states, actions, rewards, next_states, terminals, clones=clones, episodes=[episode.id] * len(rewards)
     )
 
@@ -307,7 +312,7 @@ def _vector(value: Any, what: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     try:
         vector = np.asarray(value, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise DataError(f"the {what} is no list of numbers: {error}") from None
+        raise DataError(f"the {what} is not a list of numbers: {error}") from None
     if vector.ndim != 1 or not np.isfinite(vector).all():
         raise DataError(f"the {what} has the shape {list(vector.shape)} or is not finite; expected a finite vector")
     return vector
@@ -317,7 +322,7 @@ def _float(value: Any, name: str) -> torch.Tensor:
     try:
         return torch.as_tensor(value).to(torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{name} are no numbers: {error}") from None
+        raise DataError(f"{name} are not numbers: {error}") from None
 
 
 def _shape(tensor: torch.Tensor) -> list[int]:

@@ -8,81 +8,81 @@ from pydantic import Field
 
 from telic.settings import Settings
 
-__all__ = ["ACT_EPOCHS", "ACT_TOKENS", "PROMPTS", "TrainConfig"]
+__all__ = ["ACT_EPOCHS", "ACT_TOKENS", "PROMPTS", "PlannerTrainingConfig"]
 
 ACT_TOKENS = 6
-"""Prefix tokens of a dialogue act; two say little."""
+"""Prefix tokens of a dialogue act. Two are too few to make the model say it."""
 ACT_EPOCHS = 12
-"""In which they are distilled."""
+"""Epochs in which the prefixes of dialogue acts are distilled."""
 
 PROMPTS = {
     "elicitation": "In each turn, ask one short question about something that you have not been told yet. "
     "Do not greet, do not suggest anything, and never ask the same question twice."
 }
-"""By game: what a better system prompt says. The planner has to beat it."""
+"""A better system prompt for each game, which the planner has to beat."""
 
 
-class TrainConfig(Settings):
-    """How a planner is trained, and on what it is judged."""
+class PlannerTrainingConfig(Settings):
+    """Settings of the training of a planner and of its evaluation."""
 
     episodes: int = Field(default=384, ge=4)
     """Episodes of each collection, on the game's training part."""
     rounds_of_cloning: int = Field(default=2, ge=1, le=32)
-    """Times that episodes are collected and what paid off in them is cloned; from the second time on the episodes are
-    the planner's own."""
+    """Rounds of collecting episodes and cloning what paid off in them. From the second round on, the planner plays the
+    episodes."""
     validation: int = Field(default=128, ge=2)
-    """Episodes of the training part on which the stages are compared, to choose among them."""
+    """Episodes of the training part on which the best stage is chosen."""
     held_out: int = Field(default=400, ge=2)
-    """Episodes of the held-out part on which the choice and the baselines are judged."""
+    """Episodes of the held-out part on which the chosen planner and its rivals are evaluated."""
     mapping: Literal["acts", "learned"] = "acts"
-    """How an action becomes prefix tokens: a mixture of written dialogue acts, which are tried out; or learned, with
-    the policy, from what the unsteered model said well."""
+    """How an action becomes prefix tokens: `acts` mixes written dialogue acts, which the planner tries out; `learned`
+    trains the up-mapping together with the policy on what the baseline model said well."""
     acts: str | None = None
-    """TOML file of the acts, or the name of some that come with Telic; by default those for the game or its domain,
-    or for any trade."""
+    """TOML file of dialogue acts, or the name of a set that Telic ships. By default the set of the game or its domain,
+    else the general one."""
     tokens: int | None = Field(default=None, ge=1)
-    """Prefix tokens; by default 6 for acts, and 2 if the mapping is learned."""
+    """Prefix tokens; by default 6 for acts and 2 for a learned mapping."""
     action_size: int = Field(default=64, ge=1)
-    """Numbers of an action, if the mapping is learned."""
+    """Size of an action, for a learned mapping."""
     width: int | None = Field(default=128, ge=1)
-    """Of the layers of the networks over acts, and of TD3+BC's; none for the size of the state."""
+    """Width of the layers of the networks over acts and of TD3+BC's networks; None for the size of the state."""
     sigma: float = Field(default=0.25, ge=0, allow_inf_nan=False)
-    """Noise on the actions of the episodes that TD3+BC learns from, if the mapping is learned."""
+    """Standard deviation of the exploration noise on actions in the episodes for TD3+BC, for a learned mapping."""
     beta: float = Field(default=0.15, gt=0, allow_inf_nan=False)
-    """Temperature of advantage-weighted cloning: the smaller, the more only the best counts."""
+    """Temperature of advantage-weighted cloning; a smaller one puts more weight on the best examples."""
     cut_after_question: bool = False
-    """Learn utterances up to their last question mark, and none without one."""
+    """Cut utterances after their last question mark, and leave out those without one."""
     act_epochs: int = Field(default=ACT_EPOCHS, ge=1)
-    """Epochs in which the acts' prefixes are distilled."""
+    """Epochs in which the prefixes of the acts are distilled."""
     clone_epochs: int = Field(default=4, ge=1)
-    """Epochs of each cloning."""
+    """Epochs of each cloning of utterances."""
     clone_lr: float = Field(default=5e-3, gt=0, allow_inf_nan=False)
-    """Learning rate of the up-mapping and of prefix tokens."""
+    """Learning rate of the up-mapping and of prefix tokens, in cloning."""
     rl_steps: int = Field(default=2000, ge=0)
-    """Updates of TD3+BC; 0 leaves it out."""
+    """Updates of TD3+BC; 0 leaves the stage out."""
     alpha: float = Field(default=2.5, ge=0, allow_inf_nan=False)
-    """TD3+BC: weight of the value against staying near the data."""
+    """TD3+BC: weight of the value relative to staying near the data."""
     bound: float | None = Field(default=0.15, gt=0, allow_inf_nan=False)
-    """TD3+BC: what is added to each number of the action stays within this of zero; none for no bound. A bound of 1
-    has it overrule what was cloned, over acts."""
+    """TD3+BC: bound on the absolute value of what it adds to each component of the action; None for no bound. With
+    acts, a bound of 1 would let it overrule the clone."""
     gamma: float = Field(default=0.99, ge=0, le=1)
     """Discount per round."""
     prompt: str | None = None
-    """The better system prompt to compare with, added to the purpose's; by default one for the game, if known."""
+    """A better system prompt to compare with, added to the purpose's; by default the game's, if there is one."""
     baselines: bool = True
-    """Also judge the self-clone, a constant prefix and the better prompt."""
+    """Also evaluate the self-clone, a constant prefix, the better prompt and, with acts, the acts recited at random."""
     max_new_tokens: int = Field(default=48, ge=1)
-    """New tokens of an utterance, at most."""
+    """Maximum of new tokens in an utterance."""
     temperature: float = Field(default=0.7, ge=0, allow_inf_nan=False)
-    """Of all utterances."""
+    """Sampling temperature of all utterances."""
     concurrency: int = Field(default=64, ge=1)
-    """Episodes under way at once."""
+    """Episodes that are played at once."""
     seed: int = 0
-    """Draws the episodes, the first weights and all that follows."""
+    """Seed of the episodes, the initial weights and all other draws."""
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap resamples behind every interval."""
 
     @property
     def prefix_tokens(self) -> int:
-        """Prefix tokens, those by default told apart."""
+        """Number of prefix tokens, with the default of the mapping filled in."""
         return self.tokens or {"acts": ACT_TOKENS, "learned": 2}[self.mapping]

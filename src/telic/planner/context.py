@@ -1,4 +1,4 @@
-"""What the stages of a training share: episodes to learn from, cloning that is not done twice, a word on each stage."""
+"""What the stages of a training share: playing, collecting experience, loading what is done, and reporting."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from telic.episodes import Episode
 from telic.games.base import build_game
 from telic.models import Control, Reply
 from telic.models.local import LocalModel
-from telic.planner.cloning import CloneConfig, clone
-from telic.planner.config import TrainConfig
+from telic.planner.cloning import CloneConfig, clone_utterances
+from telic.planner.config import PlannerTrainingConfig
 from telic.planner.control import PlannerControl
-from telic.planner.dialogue_acts import ActSet, Reciter
+from telic.planner.dialogue_acts import DialogueActSet, RandomActTalker
 from telic.planner.evaluation import returns_by_task
-from telic.planner.experience import Experience, utterances
-from telic.planner.gradient import Example
+from telic.planner.experience import Experience, utterance_examples
+from telic.planner.gradient import UtteranceExample
 from telic.planner.planner import Planner
 from telic.planner.saving import from_pretrained, save_pretrained
 from telic.purpose import Purpose
@@ -34,15 +34,15 @@ from telic.statistics import mean
 
 __all__ = ["Stage", "TrainingContext"]
 
-SHIFTS = 64
-"""Collections of one part that have scenarios of their own."""
-PARTS = {"train": 0, "validation": 1, "held-out": 2}
-"""Seeds of the parts, beside the user's: no two parts share a scenario, whether or not the game has a split."""
+COLLECTIONS = 64
+"""Number of collections of a part that have scenarios of their own."""
+PART_SEEDS = {"train": 0, "validation": 1, "held-out": 2}
+"""Seed offset of each part, so that parts never share a scenario, even in a game without a split."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What has just been done."""
+    """A completed stage of the training."""
 
     name: str
     seconds: float
@@ -53,19 +53,19 @@ class TrainingContext:
     """A model, a purpose with a game, and a run folder.
 
     Args:
-        model: frozen.
-        purpose: with a game; its own planner, if it has one, does not act.
+        model: the frozen model.
+        purpose: a purpose with a game. Its own planner, if it has one, does not act.
         config: settings.
-        run: where everything is kept.
-        on_stage: is told of every stage as it ends.
-        on_reply: hears of every reply.
+        run: the run folder.
+        on_stage: called with every completed stage.
+        on_reply: called with every reply.
     """
 
     def __init__(
         self,
         model: LocalModel,
         purpose: Purpose,
-        config: TrainConfig,
+        config: PlannerTrainingConfig,
         run: RunFolder,
         on_stage: Callable[[Stage], None] | None,
         on_reply: Callable[[Reply], None] | None,
@@ -73,103 +73,125 @@ class TrainingContext:
         self.model, self.config, self.folder, self.run = model, config, run.path, run
         self.purpose = purpose.model_copy(update={"planner": None})
         self.game = dict(purpose.game or {})
-        self._tell: Callable[[Stage], None] = on_stage or (lambda _: None)
+        self._on_stage: Callable[[Stage], None] = on_stage or (lambda _: None)
         self._on_reply = on_reply
 
     @property
-    def unsteered(self) -> PlannerControl:
-        """Changes nothing; but the states are kept."""
-        return Planner.new(self.model, tokens=0, action_size=1, seed=self.config.seed).control()
+    def baseline_control(self) -> PlannerControl:
+        """A planner without prefix tokens: it changes nothing, but records the states."""
+        return PlannerControl(planner=Planner.new(self.model, tokens=0, action_size=1, seed=self.config.seed))
 
     def player(self, controls: Sequence[Control], name: str) -> ModelPlayer:
-        """Who plays the role under test, with these controls beside the purpose's own."""
-        drawn: dict[str, Any] = {"max_new_tokens": self.config.max_new_tokens, "temperature": self.config.temperature}
-        return ModelPlayer(self.model, self.purpose, [*controls_of(self.purpose), *controls], name=name, **drawn)
+        """Make the player of the role under test, with these controls beside the purpose's own."""
+        sampling: dict[str, Any] = {
+            "max_new_tokens": self.config.max_new_tokens,
+            "temperature": self.config.temperature,
+        }
+        return ModelPlayer(self.model, self.purpose, [*controls_of(self.purpose), *controls], name=name, **sampling)
 
-    def spec_of(self, part: str) -> dict[str, Any]:
-        """The game's table for a part: a game with a split of its own keeps held-out scenarios apart by that too."""
+    def act_player(self, acts: DialogueActSet) -> TalkingPlayer:
+        """Make a player of the role under test that recites random acts."""
+        return TalkingPlayer("reciter", partial(RandomActTalker, acts))
+
+    def game_spec(self, part: str) -> dict[str, Any]:
+        """Make the game's table for a part. Of a game with a split, the held-out part has the test split."""
         if "split" not in self.game and build_game(self.game).has_held_out:
             return {**self.game, "split": "test" if part == "held-out" else "train"}
         return self.game
 
-    def episodes(self, what: str, part: str, player: Player, n: int, shift: int = 0) -> list[Episode]:
-        """Play, or read what was played; the seed follows from the part alone, so that arms play the same."""
-        spec, home = self.spec_of(part), self.folder / "episodes" / what
+    def play(self, name: str, part: str, player: Player, n: int, collection: int = 0) -> list[Episode]:
+        """Play episodes, or load those that were played before.
+
+        Args:
+            name: folder of the episodes.
+            part: `train`, `validation` or `held-out`. The seed depends on the part and the collection only, so that all
+                arms play the same scenarios.
+            player: the player of the role under test.
+            n: number of episodes.
+            collection: number of the collection; each has other scenarios.
+        """
+        spec, folder = self.game_spec(part), self.folder / "episodes" / name
         game = build_game(spec)
         agent = agent_role(game)
         players = {"agent": player}
         if any(not game.played_by_rules(role) for role in game.roles if role != agent):
             players["partner"] = ModelPlayer(self.model, name="partner")
-        begun = next(iter(sorted(home.glob("play-*"))), None)
-        seed = (self.config.seed * len(PARTS) + PARTS[part]) * SHIFTS + shift
-        where: dict[str, Any] = {"folder": home} if begun is None else {"resume": begun}
+        started = next(iter(sorted(folder.glob("play-*"))), None)
+        seed = (self.config.seed * len(PART_SEEDS) + PART_SEEDS[part]) * COLLECTIONS + collection
+        where: dict[str, Any] = {"folder": folder} if started is None else {"resume": started}
         run = play(
             spec, players, n, seed, references=False, concurrency=self.config.concurrency, on_reply=self._on_reply,
             **where,
         )  # fmt: skip
         return run.episodes
 
-    def experience(self, what: str, control: Control, n: int, *, shift: int = 0) -> Experience:
-        """Play the training part; every shift has other scenarios of it."""
-        begun, player = time.monotonic(), self.player([control], what)
-        episodes = self.episodes(what, "train", player, n, shift)
-        found = Experience.of(episodes, self.spec_of("train"), player)
-        self.done(f"episodes/{what}", begun, {"return": mean(returns_by_task(episodes).values()) or 0.0})
-        # Collections number their episodes alike, and are put together to learn from.
-        names = tuple(f"{what}/{name}" for name in found.transitions.episodes)
+    def collect(self, name: str, control: Control, n: int, *, collection: int = 0) -> Experience:
+        """Play episodes of the training part under a control, and make training data of them."""
+        start, player = time.monotonic(), self.player([control], name)
+        episodes = self.play(name, "train", player, n, collection)
+        found = Experience.of(episodes, self.game_spec("train"), player)
+        self._finish_episodes(name, start, episodes)
+        # Every collection numbers its episodes from zero, and several are concatenated to learn from.
+        names = tuple(f"{name}/{episode}" for episode in found.transitions.episodes)
         return replace(found, transitions=replace(found.transitions, episodes=names))
 
-    def reciter(self, acts: ActSet) -> TalkingPlayer:
-        """Who says the acts as they are written, by chance."""
-        return TalkingPlayer("reciter", partial(Reciter, acts))
+    def act_dialogues(self, acts: DialogueActSet, n: int) -> list[tuple[Message, ...]]:
+        """Play episodes in which acts are recited, and return the messages that the model reads before each turn.
 
-    def rehearsal(self, acts: ActSet, n: int) -> list[tuple[Message, ...]]:
-        """What the model is told before each turn of episodes in which the acts are recited.
-
-        Every other time without the game's instructions: as `chat` and `serve` tell it, the purpose alone.
+        Every other one goes without the game's instructions: `chat` and `serve` show the model the purpose alone.
         """
-        what, begun = "rehearsal", time.monotonic()
-        episodes = self.episodes(what, "train", self.reciter(acts), n)
-        self.done(f"episodes/{what}", begun, {"return": mean(returns_by_task(episodes).values()) or 0.0})
-        spec, player = self.spec_of("train"), self.player([], what)
-        told = [said.messages for episode in episodes for said in utterances(episode, spec, player)]
+        name, start = "rehearsal", time.monotonic()
+        episodes = self.play(name, "train", self.act_player(acts), n)
+        self._finish_episodes(name, start, episodes)
+        spec, player = self.game_spec("train"), self.player([], name)
+        histories = [example.messages for e in episodes for example in utterance_examples(e, spec, player)]
         own = self.purpose.system_prompt or None
         return [
-            tuple(Dialogue(messages[1:]).with_system(own)) if place % 2 and messages[0].role == "system" else messages
-            for place, messages in enumerate(told)
+            tuple(Dialogue(messages[1:]).with_system(own)) if number % 2 and messages[0].role == "system" else messages
+            for number, messages in enumerate(histories)
         ]
 
-    def clone(
-        self, name: str, planner: Planner, examples: Sequence[Example], weights: Any = None, *, soft: bool = False
+    def clone_utterances(
+        self,
+        name: str,
+        planner: Planner,
+        examples: Sequence[UtteranceExample],
+        weights: Any = None,
+        *,
+        soft: bool = False,
     ) -> Planner:
-        """Clone utterances into a planner; softly, it is to leave the model as it is."""
+        """Clone utterances into a planner, as a stage of this name; `soft` to leave the model unchanged."""
 
-        def learn() -> tuple[Planner, dict[str, float]]:
+        def train() -> tuple[Planner, dict[str, float]]:
             config = self.config
-            how = CloneConfig(epochs=config.clone_epochs, lr=config.clone_lr, soft=soft, seed=config.seed)
-            found = clone(planner, self.model, examples, weights, how, folder=self.folder / name / "state")
+            settings = CloneConfig(epochs=config.clone_epochs, lr=config.clone_lr, soft=soft, seed=config.seed)
+            folder = self.folder / name / "state"
+            found = clone_utterances(planner, self.model, examples, weights, settings, folder=folder)
             losses = {"first": found.losses[0], "last": found.losses[-1]}
             return planner, {"examples": found.examples, "steps": found.steps, **losses}
 
-        return self.once(name, learn)
+        return self.load_or_train(name, train)
 
-    def once(self, name: str, learn: Callable[[], tuple[Planner, dict[str, float]]]) -> Planner:
-        """Make a planner and save it, or take the one that was saved when that was done before.
+    def load_or_train(self, name: str, train: Callable[[], tuple[Planner, dict[str, float]]]) -> Planner:
+        """Load the planner of a stage, or train and save it.
 
         Args:
-            name: of the stage, and of its folder.
-            learn: returns the planner, and figures to tell.
+            name: name of the stage, and of its folder.
+            train: returns the planner, and figures to report.
         """
-        home, begun = self.folder / name, time.monotonic()
-        if (home / "config.json").is_file():
-            return from_pretrained(home, model=self.model)
-        planner, figures = learn()
-        save_pretrained(planner, home, model=self.model)
-        self.done(name, begun, figures)
+        folder, start = self.folder / name, time.monotonic()
+        if (folder / "config.json").is_file():
+            return from_pretrained(folder, model=self.model)
+        planner, figures = train()
+        save_pretrained(planner, folder, model=self.model)
+        self.finish_stage(name, start, figures)
         return planner
 
-    def done(self, name: str, begun: float, figures: dict[str, float]) -> None:
-        """Write down and tell what a stage came to; `begun` is when, in monotonic seconds."""
-        stage = Stage(name, time.monotonic() - begun, dict(figures))
+    def finish_stage(self, name: str, start: float, figures: dict[str, float]) -> None:
+        """Record and report a completed stage that started at `start`, in monotonic seconds."""
+        stage = Stage(name, time.monotonic() - start, dict(figures))
         self.run.metrics({"stage": stage.name, "seconds": stage.seconds, "figures": stage.figures})
-        self._tell(stage)
+        self._on_stage(stage)
+
+    def _finish_episodes(self, name: str, start: float, episodes: Sequence[Episode]) -> None:
+        self.finish_stage(f"episodes/{name}", start, {"return": mean(returns_by_task(episodes).values()) or 0.0})

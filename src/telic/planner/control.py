@@ -1,4 +1,4 @@
-"""The planner as a control: once the prompt is read, it decides on the prefix tokens before the reply."""
+"""The planner as a control: it reads the state of the prompt and puts prefix tokens before the reply."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 from telic.errors import ConfigError
 from telic.models.control import ControlContext, ControlPoint, Insertion, NamedModel
 from telic.planner.planner import Planner, PlannerShape
-from telic.planner.upmapping import shares
+from telic.planner.upmapping import act_shares
 from telic.registry import suggest
 from telic.steering.loading import build_saved, read_saved
 from telic.steering.saving import SavedControl, StoredControl
@@ -20,35 +20,34 @@ from telic.steering.saving import SavedControl, StoredControl
 __all__ = ["PlannerControl", "planner_control"]
 
 PLAYED = "acts played"
-"""Where a session keeps count."""
+"""Key of the control state under which a session counts the acts."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PlannerControl(StoredControl):
-    """Reads the state that the prompt leaves the model in, and puts the planner's prefix tokens before the reply.
+    """A control that chooses prefix tokens for each reply from the last hidden state of the prompt.
 
-    A planner that remembers is also told how often it played each act; a session keeps count, so that one that starts
-    afresh in the middle of a dialogue has played none.
+    If the planner remembers, the session counts how often it played each act. The counts start at zero with the
+    session, even in the middle of a dialogue.
 
-    With the reply comes what was decided (`Reply.chosen`): the `state` and the `action`, float32 arrays; `clone`, the
-    action of the clone alone, where the planner has more than that; and `act`, the largest dialogue act, where the
-    action is a mixture of those.
+    `Reply.chosen` records the decision: `state` and `action`, float32 arrays; `clone`, the action of the clone alone,
+    if the planner has a residual network; and `act`, the name of the largest act, if the action is a mixture of acts.
 
-    The prefix is never part of the history: the next turn reads what was said without it. So a state is a function of
-    the dialogue's text, whatever steered it, and `end` leaves the session's cache of the prompt as it was; the reply
-    is read again with the next turn, since it was written with the prefix before it.
+    The prefix never becomes part of the history: the next turn reads the dialogue without it. So a state depends on
+    the text of the dialogue only, and with the placement `end` the session's cache of the prompt stays valid. The
+    reply is read again in the next turn, since it was generated after the prefix.
 
     Raises:
         ConfigError: an option is wrong.
     """
 
     planner: Planner
-    """What decides."""
+    """The planner that chooses the action. Its origin is the control's, if that is not given."""
     sigma: float = 0.0
-    """Standard deviation of the noise on its actions, drawn with each request's seed; 0 is greedy."""
+    """Standard deviation of the exploration noise on actions, drawn with the seed of each request; 0 is greedy."""
     epsilon: float = 0.0
-    """How often one dialogue act, drawn alike from all, is played instead of the planner's action. Noise turns a
-    mixture of acts hardly; this tries every act in every kind of state."""
+    """Probability of playing a dialogue act drawn uniformly instead of the planner's action. It tries every act in
+    every kind of state, where noise hardly changes a mixture of acts."""
 
     name: ClassVar[str] = "planner"
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"embeddings"})
@@ -57,6 +56,8 @@ class PlannerControl(StoredControl):
     file: ClassVar[str] = "planner.safetensors"
 
     def __post_init__(self) -> None:
+        if self.origin is None:
+            object.__setattr__(self, "origin", self.planner.origin)
         if (
             isinstance(self.sigma, bool)
             or not isinstance(self.sigma, int | float)
@@ -67,8 +68,8 @@ class PlannerControl(StoredControl):
             raise ConfigError(f"control 'planner': epsilon is {self.epsilon!r}; expected a number from 0 to 1")
         if self.epsilon and self.planner.shape.mapping != "acts":
             raise ConfigError(
-                f"control 'planner': epsilon is {self.epsilon!r}, but the planner's actions are no mixture of dialogue "
-                "acts; explore with sigma"
+                f"control 'planner': epsilon is {self.epsilon!r}, but the planner's actions are not mixtures of "
+                "dialogue acts; explore with sigma"
             )
 
     @classmethod
@@ -85,66 +86,66 @@ class PlannerControl(StoredControl):
         return cls(planner=planner, **exploring, origin=saved.origin, path=saved.source)
 
     def options(self, *, all_of_them: bool = False) -> dict[str, Any]:
-        """The planner's shape, and the control's own options."""
+        """Dump the planner's shape and the control's own options."""
         return {**self.planner.plain_shape(), **super().options(all_of_them=all_of_them)}
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The planner's parameters and buffers."""
+        """Collect the planner's parameters and buffers."""
         return {name: tensor.cpu().contiguous() for name, tensor in self.planner.state_dict().items()}
 
     def check(self, model: NamedModel) -> None:
-        """Refuse a model that it was not made for.
+        """Refuse a model that the planner was not made for.
 
         Raises:
-            ConfigError: it is another model, or has another hidden size.
+            ConfigError: the model is another one, or has another hidden size.
         """
         self.planner.check(model)
 
     def steering_prefix(self, context: ControlContext, state_D: torch.Tensor) -> Sequence[Insertion]:
-        """The prefix tokens that the state calls for."""
+        """Choose the prefix tokens for the state."""
         planner = self.planner
         played: list[int] = []
         if planner.shape.remembers:
             played = context.control_state.setdefault(PLAYED, [0] * planner.shape.remembered)
             state_D = torch.cat((state_D.float(), torch.tensor(played, dtype=torch.float32)))
-        action_A = self._played(planner.act(state_D), context.seed)
+        action_A = self._action_to_play(planner.act(state_D), context.seed)
         if played:
             played[int(action_A.argmax())] += 1
         context.chosen |= {"state": state_D.numpy(), "action": action_A.numpy()}
         if planner.policy.residual is not None:
             context.chosen["clone"] = planner.policy.clone(state_D[None])[0].detach().numpy()
-        if said := planner.describe(action_A):
-            context.chosen["act"] = said[0][0]
+        if acts := planner.describe(action_A):
+            context.chosen["act"] = acts[0][0]
         if not planner.shape.tokens:
             return ()
-        return [Insertion(self._place(context), planner.prefix(action_A))]
+        return [Insertion(self._position(context), planner.prefix(action_A))]
 
-    def _played(self, action_A: torch.Tensor, seed: int) -> torch.Tensor:
-        """What is played of what the planner would do."""
+    def _action_to_play(self, action_A: torch.Tensor, seed: int) -> torch.Tensor:
+        """Choose the action to play, given the planner's."""
         drawn, plays = torch.Generator().manual_seed(seed), self.planner.shape.plays
         if self.epsilon and float(torch.rand((), generator=drawn)) < self.epsilon:
             return _drawn_act(torch.ones_like(action_A), drawn)
         if plays == "drawn":
-            return _drawn_act(shares(action_A), drawn)
+            return _drawn_act(act_shares(action_A), drawn)
         if plays == "largest":
             return one_hot(action_A.argmax(), len(action_A)).float()
         if self.sigma:
             return action_A + self.sigma * torch.randn(len(action_A), generator=drawn)
         return action_A
 
-    def _place(self, context: ControlContext) -> int:
-        """Before which token of the prompt the prefix goes."""
+    def _position(self, context: ControlContext) -> int:
+        """Find the position in the prompt before which the prefix goes."""
         opening = self.planner.shape.opening
-        places = {
+        positions = {
             "end": len(context.rendering.token_ids),
             "mid": max(context.rendering.system_turn.end, opening),
             "start": opening,
         }
-        return places[self.planner.shape.placement]
+        return positions[self.planner.shape.placement]
 
 
 def _drawn_act(chance_A: torch.Tensor, drawn: torch.Generator) -> torch.Tensor:
-    """The action of playing one act alone, drawn."""
+    """Draw one act, and make the action that plays it alone."""
     return one_hot(torch.multinomial(chance_A, 1, generator=drawn)[0], len(chance_A)).float()
 
 

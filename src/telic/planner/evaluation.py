@@ -1,8 +1,8 @@
-"""How good a planner is: its return on held-out scenarios beside its rivals', and what it did to the language.
+"""Evaluation of a planner: its return on held-out scenarios beside its rivals', and its effect on the language.
 
-What to watch, after Li et al. (arXiv 2406.11978): a self-clone should play like the unsteered model; a planner whose
-actions hardly turn from round to round is a constant prefix; an utterance that the unsteered model finds unlikely, or
-that repeats itself, was bought too dear.
+What to look for, after Li et al. (arXiv 2406.11978): a self-clone should play like the baseline. A planner whose
+actions hardly change from round to round is a constant prefix. Where utterances become unlikely under the baseline
+model or repeat themselves, the planner pays for its return with the quality of the language.
 """
 
 from __future__ import annotations
@@ -22,51 +22,66 @@ from telic.capability.language import distinct
 from telic.episodes import Episode
 from telic.models.local import LocalModel
 from telic.models.request import Continuation
-from telic.planner.experience import utterances
-from telic.statistics import Comparison, Interval, bootstrap_mean, paired_difference
+from telic.planner.experience import utterance_examples
+from telic.statistics import Interval, PairedDifference, bootstrap_mean, paired_difference
 
-__all__ = ["Behaviour", "Judged", "behaviour", "judge_arms", "returns_by_task"]
+__all__ = [
+    "BASELINE",
+    "ArmBehaviour",
+    "PlannerArmResult",
+    "compare_returns",
+    "evaluate_planner_arms",
+    "measure_behaviour",
+    "returns_by_task",
+]
 
+BASELINE = "unsteered"
+"""The arm without a planner, as run folders name it; reports call it the baseline."""
 SCORED = 120
-"""Utterances whose likelihood is looked at."""
+"""Maximum number of utterances whose likelihood is computed."""
 
 
 class _Result(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Behaviour(_Result):
-    """How an arm speaks and acts."""
+class ArmBehaviour(_Result):
+    """Statistics of what an arm said, and of its actions."""
 
     perplexity: Interval
-    """Of its utterances under the unsteered model: geometric mean."""
+    """Perplexity of its utterances under the baseline model: geometric mean."""
     distinct2: Interval
-    """Share of an episode's pairs of neighbouring words that are different ones."""
+    """Share of distinct pairs of neighbouring words in an episode (distinct-2)."""
     length: Interval
-    """Tokens of an utterance."""
+    """Tokens per utterance."""
     turning: Interval | None = None
-    """Cosine of the actions of neighbouring rounds: near 1, the planner is a constant prefix. None without actions."""
+    """Cosine of the actions of neighbouring rounds; near 1 for a constant prefix. None without actions."""
     norm: Interval | None = None
-    """Length of the actions."""
+    """Euclidean norm of the actions. None without actions."""
     acts: list[dict[str, float]] = []
-    """By round: how often each dialogue act was the largest, where actions are mixtures of those."""
+    """For each round, the share of turns in which each dialogue act was the largest in a mixture of acts."""
 
 
-class Judged(_Result):
-    """An arm on the held-out scenarios."""
+class PlannerArmResult(_Result):
+    """Result of an arm on the held-out scenarios."""
 
     name: str
     returns: Interval
     """Mean return of an episode."""
     gain: Interval | None
-    """Over the unsteered model, paired by scenario; None for that itself."""
+    """Difference to the baseline's return, paired by scenario; None for the baseline itself."""
     p: float | None
-    """Of the gain: sign-flip test."""
-    behaviour: Behaviour
+    """p-value of the gain, by a sign-flip test."""
+    behaviour: ArmBehaviour
+
+    @property
+    def label(self) -> str:
+        """Name of the arm in reports."""
+        return "baseline" if self.name == BASELINE else self.name
 
 
 def returns_by_task(episodes: Sequence[Episode]) -> dict[int, float]:
-    """What the role under test earned in each task; an episode that broke off is left out."""
+    """Sum the rewards of the role under test in each task. Failed episodes are left out."""
     found = {}
     for episode in episodes:
         if episode.failure is None:
@@ -75,48 +90,50 @@ def returns_by_task(episodes: Sequence[Episode]) -> dict[int, float]:
     return found
 
 
-def compare(one: Sequence[Episode], other: Sequence[Episode], *, resamples: int = 2000, seed: int = 0) -> Comparison:
-    """Difference of the returns, `one - other`, paired by task."""
+def compare_returns(
+    one: Sequence[Episode], other: Sequence[Episode], *, resamples: int = 2000, seed: int = 0
+) -> PairedDifference:
+    """Compute the difference of the returns, `one - other`, paired by task."""
     a, b = returns_by_task(one), returns_by_task(other)
     both = sorted(a.keys() & b.keys())
     return paired_difference([a[task] for task in both], [b[task] for task in both], resamples=resamples, seed=seed)
 
 
-def judge_arms(
+def evaluate_planner_arms(
     model: LocalModel,
     played: Mapping[str, tuple[ModelPlayer, Sequence[Episode]]],
     spec: Mapping[str, Any],
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> list[Judged]:
-    """Judge arms that played the same tasks.
+) -> list[PlannerArmResult]:
+    """Evaluate arms that played the same tasks.
 
     Args:
         model: the frozen model.
-        played: by name, who played and the episodes; the first is the unsteered model.
+        played: for each arm, its player and its episodes; the first is the baseline.
         spec: the game's table.
         resamples: bootstrap resamples.
-        seed: of the resampling.
+        seed: seed of the resampling.
     """
     base = next(iter(played.values()))[1]
-    judged = []
+    results = []
     for name, (player, episodes) in played.items():
-        found = None if episodes is base else compare(episodes, base, resamples=resamples, seed=seed)
+        found = None if episodes is base else compare_returns(episodes, base, resamples=resamples, seed=seed)
         returns = list(returns_by_task(episodes).values())
-        judged.append(
-            Judged(
+        results.append(
+            PlannerArmResult(
                 name=name,
                 returns=bootstrap_mean(returns, resamples=resamples, seed=seed),
                 gain=None if found is None else found.difference,
                 p=None if found is None else found.p,
-                behaviour=behaviour(model, episodes, spec, player, resamples=resamples, seed=seed),
+                behaviour=measure_behaviour(model, episodes, spec, player, resamples=resamples, seed=seed),
             )
         )
-    return judged
+    return results
 
 
-def behaviour(
+def measure_behaviour(
     model: LocalModel,
     episodes: Sequence[Episode],
     spec: Mapping[str, Any],
@@ -124,17 +141,17 @@ def behaviour(
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> Behaviour:
-    """How an arm spoke and acted in its episodes."""
+) -> ArmBehaviour:
+    """Compute the statistics of what an arm said in its episodes, and of its actions."""
     whole = [episode for episode in episodes if episode.failure is None]
 
     def estimate(values: Sequence[float | None]) -> Interval:
         return bootstrap_mean(values, resamples=resamples, seed=seed)
 
     turning, norms, acts = _actions(whole)
-    return Behaviour(
-        perplexity=_exp(estimate(_surprise(model, whole, spec, player))),
-        distinct2=estimate([distinct(" ".join(_said(episode)), 2) for episode in whole]),
+    return ArmBehaviour(
+        perplexity=_exp(estimate(_losses(model, whole, spec, player))),
+        distinct2=estimate([distinct(" ".join(_utterances(episode)), 2) for episode in whole]),
         length=estimate([float(turn.tokens) for e in whole for turn in e.turns if turn.tokens]),
         turning=estimate(turning) if turning else None,
         norm=estimate(norms) if norms else None,
@@ -147,24 +164,24 @@ def _exp(found: Interval) -> Interval:
     return replace(found, value=value, low=low, high=high)
 
 
-def _surprise(
+def _losses(
     model: LocalModel, episodes: Sequence[Episode], spec: Mapping[str, Any], player: ModelPlayer
 ) -> list[float | None]:
-    """Negative log-likelihood a token of utterances under the unsteered model, each in its own dialogue."""
-    said = itertools.chain.from_iterable(utterances(episode, spec, player) for episode in episodes)
+    """Compute the negative log-likelihood per token of utterances under the baseline model, each in its dialogue."""
+    examples = itertools.chain.from_iterable(utterance_examples(episode, spec, player) for episode in episodes)
     scored = [
-        Continuation(example.messages, example.text) for example in itertools.islice(said, SCORED) if example.text
+        Continuation(example.messages, example.text) for example in itertools.islice(examples, SCORED) if example.text
     ]
     return [-score.logprob / score.tokens for score in model.score(scored)] if scored else []
 
 
-def _said(episode: Episode) -> list[str]:
+def _utterances(episode: Episode) -> list[str]:
     role = episode.metadata["agent"]
     return [turn.text for turn in episode.turns if turn.role == role and turn.finish != "given"]
 
 
 def _actions(episodes: Sequence[Episode]) -> tuple[list[float], list[float], list[dict[str, float]]]:
-    """Cosines of neighbouring actions (mean of each episode), lengths, and the shares of acts by round."""
+    """Collect the mean cosine of neighbouring actions in each episode, the norms, and the shares of acts by round."""
     turning, norms = [], []
     named: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for episode in episodes:

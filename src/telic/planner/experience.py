@@ -1,7 +1,7 @@
-"""What a planner learns from: utterances that were said in a game, with the dialogue before them and what they earned.
+"""Training data from played episodes: utterances with the dialogue before them, and transitions with their rewards.
 
-The record of an episode says what was done; the game, being a pure function of its seed and the acts, says again what
-the speaker knew at each turn. So no prompt is ever stored.
+An episode records what was said. The game is a pure function of its seed and the acts, so replaying it gives what the
+speaker knew at each turn, and no prompt needs to be stored.
 """
 
 from __future__ import annotations
@@ -18,46 +18,50 @@ from telic.errors import DataError
 from telic.games.base import Act, build_game
 from telic.planner.buffer import Transitions
 from telic.planner.cloning import advantage_weights
-from telic.planner.gradient import Example, cut_after_question
+from telic.planner.gradient import UtteranceExample, cut_after_question
 from telic.rollouts.record import agent_role
 
-__all__ = ["Experience", "utterances"]
+__all__ = ["Experience", "utterance_examples"]
 
 
 @dataclass(frozen=True)
 class Experience:
-    """Played episodes, as cloning and TD3+BC take them. The examples are those of the transitions, in their order."""
+    """Played episodes as examples and as transitions, one of each for every turn, in the same order."""
 
-    examples: tuple[Example, ...]
+    examples: tuple[UtteranceExample, ...]
     transitions: Transitions
 
     @classmethod
     def of(cls, episodes: Sequence[Episode], spec: Mapping[str, Any], player: ModelPlayer) -> Experience:
-        """Read the episodes of one game.
+        """Make the training data from the episodes of one game.
 
         Args:
-            episodes: whose turns carry the planner's state and action.
-            spec: the game's table, as they were played with.
-            player: who played, for how it is told what it knows.
+            episodes: episodes whose turns carry the planner's state and action.
+            spec: the table of the game that was played.
+            player: the player, which knows how the game is described to the model.
 
         Raises:
-            DataError: no episode has such turns, or one does not follow from its game.
+            DataError: no episode has such turns, or the game refuses a turn of an episode.
         """
         usable = [e for e in episodes if e.failure is None]
-        examples = [example for episode in usable for example in utterances(episode, spec, player, steered=True)]
+        examples = [
+            example for episode in usable for example in utterance_examples(episode, spec, player, with_action=True)
+        ]
         return cls(tuple(examples), Transitions.from_episodes(usable))
 
-    def weighed(self, gamma: float, beta: float, *, cut: bool = False) -> tuple[list[Example], torch.Tensor]:
-        """The utterances that did better than is usual in their round, and their weights.
+    def advantage_weighted(
+        self, gamma: float, beta: float, *, cut: bool = False
+    ) -> tuple[list[UtteranceExample], torch.Tensor]:
+        """Select the examples that earned more than is usual in their round, and compute their weights.
 
         Args:
             gamma: discount.
             beta: temperature; see `advantage_weights`.
-            cut: cut after the last question mark; utterances without one are left out.
+            cut: cut utterances after the last question mark, and leave out those without one.
         """
         advantages_N = self.transitions.advantages(gamma)
         weights_N = advantage_weights(advantages_N, baseline=0.0, beta=beta)
-        kept: list[Example] = []
+        kept: list[UtteranceExample] = []
         weights: list[float] = []
         for example, advantage, weight in zip(self.examples, advantages_N.tolist(), weights_N.tolist(), strict=True):
             shown = cut_after_question(example) if cut else example
@@ -67,19 +71,19 @@ class Experience:
         return kept, torch.tensor(weights)
 
 
-def utterances(
-    episode: Episode, spec: Mapping[str, Any], player: ModelPlayer, *, steered: bool = False
-) -> Iterable[Example]:
-    """What the role under test said in an episode, and to what.
+def utterance_examples(
+    episode: Episode, spec: Mapping[str, Any], player: ModelPlayer, *, with_action: bool = False
+) -> Iterable[UtteranceExample]:
+    """Replay an episode, and yield the utterances of the role under test with the dialogues before them.
 
     Args:
-        episode: as played.
-        spec: the game's table.
-        player: who played it.
-        steered: only turns before which a planner has chosen.
+        episode: the episode.
+        spec: the table of the game that was played.
+        player: the player.
+        with_action: only yield turns for which a planner chose an action.
 
     Raises:
-        DataError: the episode does not follow from the game: it was played with other settings.
+        DataError: the game refuses a turn, because the episode was played with other settings.
     """
     game = build_game(spec)
     game.reset(episode.seed)
@@ -87,10 +91,12 @@ def utterances(
     participant = player.join(game, role, 0)
     for number, turn in enumerate(episode.turns):
         if turn.finish == "given":
-            continue  # the game says it again by itself
+            continue  # the game produces it itself
         act = Act(turn.act, turn.text)
-        if turn.role == role and (not steered or "action" in turn.readings):
+        if turn.role == role and (not with_action or "action" in turn.readings):
             messages, text = participant.messages_before(game.observe(role), act)
-            yield Example(messages, text, ends=turn.finish == "stop")
+            yield UtteranceExample(messages, text, ends=turn.finish == "stop")
         if not game.step(turn.role, str(act)).accepted:
-            raise DataError(f"episode {episode.id!r}, turn {number}: the game refuses it now; it was another game")
+            raise DataError(
+                f"episode {episode.id!r}, turn {number}: the game refuses this turn; it was played with other settings"
+            )

@@ -1,6 +1,6 @@
-"""The planner's networks: an actor, and twin critics that are computed together.
+"""Networks of a planner: an actor, and twin critics that are computed together.
 
-Small beside the language model that they steer. Shapes: B batch, D state, A action, H hidden. The sizes follow Li et
+Shapes: B batch, D state, A action, H hidden. The sizes follow Li et
 al., arXiv 2406.11978: actor D -> D -> D -> A, critic (D + A) -> D -> 256 -> 1, with SiLU between the layers.
 """
 
@@ -22,11 +22,12 @@ class Actor(nn.Module):
         state_size: D.
         action_size: A.
         hidden: H; by default D.
-        zero_last: start with the last layer at zero, so that a residual planner starts as the one that it is added to.
-        bound: keep every component of the action within this of zero, by `bound * tanh`. None for no bound.
-        remembered: the last so many numbers of the state say how often each act was played. One weight more, the same
-            for all acts, says what that does to the wish to play one again: a thing that is learnt from all of them.
-        generator: draws the weights; by default torch's global one.
+        zero_last: start with the last layer at zero, so that the policy starts as the clone that it is added to.
+        bound: bound on the absolute value of each component of the action, by `bound * tanh`. None for no bound.
+        remembered: number of features at the end of the state that count how often each act was played. One more
+            weight, `again`, is multiplied with these counts and added to the action. All acts share it, so it is
+            learnt from all of them.
+        generator: draws the weights; by default torch's global generator.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Actor(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, states_B_D: torch.Tensor) -> torch.Tensor:
-        """Actions [B, A]."""
+        """Compute actions [B, A] from states [B, D]."""
         actions_B_A: torch.Tensor = self.layers(states_B_D)
         if self.remembered:
             actions_B_A = actions_B_A + self.again * states_B_D[:, -self.remembered :]
@@ -65,14 +66,14 @@ class Actor(nn.Module):
 
 
 class TwinCritics(nn.Module):
-    """Two critics of one shape, whose weights are stacked so that each layer of both is one product.
+    """Two critics of the same shape. Their weights are stacked, so that each layer of both is one matrix product.
 
     Args:
         state_size: D.
         action_size: A.
         hidden: width of the first layer; by default D.
-        narrow: width of the second.
-        generator: draws the weights; by default torch's global one.
+        narrow: width of the second layer.
+        generator: draws the weights; by default torch's global generator.
     """
 
     def __init__(
@@ -96,19 +97,19 @@ class TwinCritics(nn.Module):
             self.biases.append(_drawn((2, fan_out), fan_in, generator))
 
     def forward(self, states_B_D: torch.Tensor, actions_B_A: torch.Tensor) -> torch.Tensor:
-        """Values of both critics, [2, B]."""
+        """Compute the values of both critics, [2, B]."""
         inputs_B_I = torch.cat((states_B_D, actions_B_A), dim=1)
-        # Both read the same input, so that their first layers are one wide product.
+        # Both critics read the same input, so their first layers are one wide product.
         first_B_H = functional.linear(inputs_B_I, self.weights[0].flatten(0, 1), self.biases[0].flatten())
         hidden = functional.silu(first_B_H.view(len(inputs_B_I), *self.biases[0].shape).transpose(0, 1))
         hidden = functional.silu(torch.baddbmm(self.biases[1].unsqueeze(1), hidden, self.weights[1].mT))
         return torch.baddbmm(self.biases[2].unsqueeze(1), hidden, self.weights[2].mT).squeeze(-1)
 
     def first(self, states_B_D: torch.Tensor, actions_B_A: torch.Tensor) -> torch.Tensor:
-        """Values of the first critic, [B], as the actor's loss needs them: only the actions get a gradient.
+        """Compute the values of the first critic, [B], for the actor's loss: only the actions get a gradient.
 
-        Left to autograd, the same loss would compute the gradients of the states and of all the critic's weights, too,
-        and nobody would use them.
+        Autograd alone would also compute the gradients of the states and of all the critic's weights, which nothing
+        uses.
         """
         weights = [weight[0].detach() for weight in self.weights]
         biases = [bias[0].detach() for bias in self.biases]
@@ -119,13 +120,13 @@ class TwinCritics(nn.Module):
 
 
 def _linear(fan_in: int, fan_out: int, generator: torch.Generator | None) -> nn.Linear:
-    layer = nn.Linear(fan_in, fan_out, device="meta")  # its own start would draw from the global generator
+    layer = nn.Linear(fan_in, fan_out, device="meta")  # its own initialisation would draw from the global generator
     layer.weight = _drawn((fan_out, fan_in), fan_in, generator)
     layer.bias = _drawn((fan_out,), fan_in, generator)
     return layer
 
 
 def _drawn(shape: tuple[int, ...], fan_in: int, generator: torch.Generator | None) -> nn.Parameter:
-    """Torch's own start of a linear layer: weights and biases within `1 / sqrt(fan_in)` of zero, uniformly."""
+    """Draw weights as torch initialises a linear layer: uniformly within `1 / sqrt(fan_in)` of zero."""
     bound = fan_in**-0.5
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator))

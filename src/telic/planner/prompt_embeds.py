@@ -1,8 +1,8 @@
-"""Steering at scale: the prompt's embeddings, prefix tokens included, for a vLLM server that decodes the reply.
+"""A planner at scale: prompt embeddings with prefix tokens, for a vLLM server that generates the reply.
 
-The model's own weights are needed here as well, to read the state from which the planner decides; but this machine then
-only reads prompts. The server is started with `--enable-prompt-embeds`, which its authors advise for trusted users
-only, and takes the embeddings at its completions endpoint as base64 of what `torch.save` writes.
+This process needs the model's weights too, because the planner decides from the hidden state of the prompt; but it only
+reads prompts. Start the server with `--enable-prompt-embeds`, which vLLM recommends for trusted users only. Its
+completions endpoint takes the embeddings as base64 of what `torch.save` writes.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from telic.models.request import Reply, Request, Sampling
 
 __all__ = ["complete", "encode", "prompt_embeddings"]
 
-_WITHIN_REACH = frozenset({"messages", "embeddings"})
+_SUPPORTED = frozenset({"messages", "embeddings"})
 
 
 @torch.no_grad()
 def prompt_embeddings(model: LocalModel, request: Request) -> torch.Tensor:
-    """The prompt as the model's first layer would see it, with what the request's controls insert.
+    """Build the embeddings of a prompt, with the prefix tokens of the request's controls.
 
     Args:
-        model: the same weights as the server's.
-        request: its controls act on messages and embeddings only; its seed decides on a planner's noise.
+        model: a model with the same weights as the server's.
+        request: its controls may act on messages and embeddings only; its seed draws a planner's noise.
 
     Returns:
-        [prompt tokens, hidden], in the model's own precision.
+        Embeddings [prompt tokens, hidden] in the model's precision, on the CPU.
 
     Raises:
-        UnsupportedControlError: a control acts elsewhere, which no prompt can carry.
+        UnsupportedControlError: a control acts at another point, which embeddings cannot carry.
         ModelError: the prompt does not fit into the context.
     """
     refuse_unsupported(model, [request])
     for control in request.controls:
-        if not control.points <= _WITHIN_REACH:
-            beyond = ", ".join(sorted(control.points - _WITHIN_REACH))
+        if not control.points <= _SUPPORTED:
+            beyond = ", ".join(sorted(control.points - _SUPPORTED))
             raise UnsupportedControlError(
-                f"control {control.name!r} acts on {beyond}, which does not travel with a prompt's embeddings; "
-                "drop it, or let the local model reply"
+                f"control {control.name!r} acts on {beyond}, which prompt embeddings cannot carry; drop the control, "
+                "or generate the reply with the local model"
             )
     rendering = model.render(controlled_messages(request))
     seed = random_seed() if request.sampling.seed is None else request.sampling.seed
@@ -75,9 +75,11 @@ def prompt_embeddings(model: LocalModel, request: Request) -> torch.Tensor:
 
 
 def encode(embeddings_P_D: torch.Tensor) -> str:
-    """Embeddings in vLLM's wire format."""
+    """Encode embeddings [P, D] in vLLM's wire format."""
     buffer = io.BytesIO()
-    torch.save(embeddings_P_D.detach().cpu().contiguous(), buffer)  # what the server reads; nothing here reads any
+    torch.save(
+        embeddings_P_D.detach().cpu().contiguous(), buffer
+    )  # the format that the server reads; Telic never loads such data
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
@@ -91,19 +93,19 @@ def complete(
     retries: int = 4,
     timeout: float = 60.0,
 ) -> Reply:
-    """Let a vLLM server reply to a prompt of embeddings.
+    """Generate a reply to prompt embeddings with a vLLM server.
 
     Args:
         embeddings_P_D: see `prompt_embeddings`.
         model: name of the model at the server.
-        base_url: where its API is, "/v1" included.
-        sampling: how the reply is drawn.
-        api_key: else the environment's OPENAI_API_KEY, if the server wants one.
+        base_url: URL of its API, "/v1" included.
+        sampling: sampling parameters of the reply.
+        api_key: key of the server, if it needs one; by default the environment's OPENAI_API_KEY.
         retries: times that a failed request is sent again.
-        timeout: seconds of silence after which it counts as failed.
+        timeout: seconds without an answer after which a request counts as failed.
 
     Returns:
-        The reply; `finish` is "error" if the server gave none.
+        The reply. If the server gave none, its `finish` is "error" and its `failure` says why.
     """
     from openai import OpenAI
 
@@ -130,7 +132,7 @@ def _options(embeddings_P_D: torch.Tensor, model: str, sampling: Sampling) -> di
         extra["ignore_eos"] = True
     options: dict[str, Any] = {
         "model": model,
-        "prompt": "",  # the client insists on one; the server puts the embeddings first
+        "prompt": "",  # the client requires one; the server puts the embeddings before it
         "max_tokens": sampling.max_new_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -144,11 +146,15 @@ def _options(embeddings_P_D: torch.Tensor, model: str, sampling: Sampling) -> di
 
 
 def _state(model: LocalModel, request: Request) -> torch.Tensor:
-    """The state that the prompt leaves the model in, before any control decides on it."""
+    """Read the last hidden state of the prompt, without the controls that decide from it."""
     others = tuple(control for control in request.controls if not control.prefix_from_state)
-    once = replace(request.sampling, max_new_tokens=1)
-    asked = replace(request, controls=others, sampling=once, readings=frozenset({"state"}), prefix="", keep=False)
+    sampling = replace(request.sampling, max_new_tokens=1)
+    asked = replace(request, controls=others, sampling=sampling, readings=frozenset({"state"}), prefix="", keep=False)
     reply = model.generate([asked])[0]
     if reply.state is None:
-        raise ModelError(f"the prompt of {reply.prompt_tokens} tokens cannot be read: {reply.failure or reply.finish}")
+        failure = reply.failure
+        raise ModelError(
+            f"the prompt of {reply.prompt_tokens} tokens cannot be read: {failure.detail if failure else reply.finish}",
+            failure.kind if failure else "exception",
+        )
     return torch.from_numpy(reply.state)

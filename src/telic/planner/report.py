@@ -1,4 +1,4 @@
-"""The report of a training: how the planner was judged, what each stage added, what it does in which round."""
+"""The report of a training: the evaluation of the planner, the stages, and what the planner does in each round."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from telic.episodes import Episode
 from telic.errors import RunError
-from telic.planner.evaluation import Judged
+from telic.planner.evaluation import BASELINE, PlannerArmResult
 from telic.reports import (
     COLORS,
     Html,
@@ -31,14 +31,14 @@ from telic.runs import RunFolder
 __all__ = ["write_train_report"]
 
 SHOWN = 6
-"""Scenarios of which the dialogues are shown, without the planner and with it."""
-WIDTH = 5.4  # inches: its text stays readable on a phone
+"""Number of scenarios whose dialogues are shown, without and with the planner."""
+WIDTH = 5.4  # inches; the text of figures stays readable on a phone
 LANGUAGE = (
-    "Perplexity is that of what was said, under the unsteered model and in its own dialogue; distinct pairs are the "
-    "share of different word pairs in an episode; length is in tokens. Where the actions of neighbouring rounds have a "
+    "Perplexity is that of the utterances under the baseline model, each in its own dialogue. Distinct pairs is the "
+    "share of distinct word pairs in an episode. Length is in tokens. Where the actions of neighbouring rounds have a "
     "cosine near 1, the planner is hardly more than a constant prefix."
 )
-STAGES = "Mean return on the validation episodes, on which the stage was chosen: the best looks a little too good here."
+STAGES = "Mean return on the validation episodes. The stage was chosen on them, so its own return is a little too high."
 
 
 def write_train_report(run: RunFolder) -> Path:
@@ -48,14 +48,14 @@ def write_train_report(run: RunFolder) -> Path:
         The path of the page.
 
     Raises:
-        RunError: the run has not been judged yet.
+        RunError: the run is not complete.
     """
     records = list(run.read_metrics())
-    verdict = next((record for record in reversed(records) if "judged" in record), None)
-    if verdict is None:
-        raise RunError(f"{run.path} was not brought to its end: nothing is judged; go on with --resume")
-    judged = [Judged.model_validate(arm) for arm in verdict["judged"]]
-    rows = [(arm.name, arm.returns) for arm in reversed(judged)]
+    evaluation = next((record for record in reversed(records) if "judged" in record), None)
+    if evaluation is None:
+        raise RunError(f"run {str(run.path)!r} is not complete: it has no evaluation yet; continue it with --resume")
+    arms = [PlannerArmResult.model_validate(arm) for arm in evaluation["judged"]]
+    rows = [(arm.label, arm.returns) for arm in reversed(arms)]
     returns = intervals_figure(rows, [name for name, _ in rows].index("planner"), "mean return of an episode", WIDTH)
     curves = _td3bc([record["td3bc"] for record in records if "td3bc" in record])
     save_png(returns, run.path / "returns.png")
@@ -63,16 +63,17 @@ def write_train_report(run: RunFolder) -> Path:
         section(
             "Held-out scenarios",
             element(
-                "p", "No scenario was trained or chosen on. Gains are over the unsteered model, paired by scenario."
+                "p",
+                "No stage was trained or chosen on these scenarios. Gains are over the baseline, paired by scenario.",
             ),
-            _overview(judged),
+            _overview(arms),
             figure_svg(returns, "Mean return of an episode, with 95 % intervals"),
-            _arms(judged),
+            _arms(arms),
         ),
-        section("Language", element("p", LANGUAGE), _language(judged)),
-        section("What each stage adds", element("p", STAGES), _stages(records, verdict)),
+        section("Language", element("p", LANGUAGE), _language(arms)),
+        section("What each stage adds", element("p", STAGES), _stages(records, evaluation)),
     ]
-    planner = next(arm for arm in judged if arm.name == "planner")
+    planner = next(arm for arm in arms if arm.name == "planner")
     if planner.behaviour.acts:
         sections.append(section("What the planner does", _acts(planner)))
     if curves is not None:
@@ -82,17 +83,17 @@ def write_train_report(run: RunFolder) -> Path:
     sections.append(config_section(run.document))
     path = run.path / "report.html"
     title = f"A planner for {run.document.get('name', 'a purpose')}"
-    path.write_text(page(title, verdict["headline"], *sections), encoding="utf-8")
+    path.write_text(page(title, evaluation["headline"], *sections), encoding="utf-8")
     return path
 
 
-def _overview(judged: Sequence[Judged]) -> Html:
-    arms = {arm.name: arm for arm in judged}
-    base, own = arms["unsteered"], arms["planner"]
+def _overview(arms: Sequence[PlannerArmResult]) -> Html:
+    by_name = {arm.name: arm for arm in arms}
+    base, own = by_name[BASELINE], by_name["planner"]
     assert own.gain is not None
     return tiles(
         [
-            ("unsteered", interval(base.returns)),
+            ("baseline", interval(base.returns)),
             ("planner", interval(own.returns)),
             ("gain", interval(own.gain, sign=True)),
             ("scenarios", str(own.returns.n)),
@@ -100,64 +101,66 @@ def _overview(judged: Sequence[Judged]) -> Html:
     )
 
 
-def _arms(judged: Sequence[Judged]) -> Html:
+def _arms(arms: Sequence[PlannerArmResult]) -> Html:
     rows = [
         (
-            arm.name,
+            arm.label,
             interval(arm.returns),
             "–" if arm.gain is None else interval(arm.gain, sign=True),
             p_value(arm.p),
             str(arm.returns.n),
         )
-        for arm in judged
+        for arm in arms
     ]
     return table(("", "return", "gain", "p", "n"), rows)
 
 
-def _language(judged: Sequence[Judged]) -> Html:
+def _language(arms: Sequence[PlannerArmResult]) -> Html:
     rows = []
-    for arm in judged:
-        how = arm.behaviour
-        turning = "–" if how.turning is None else interval(how.turning)
-        norm = "–" if how.norm is None else interval(how.norm)
-        rows.append((arm.name, *map(interval, (how.perplexity, how.distinct2, how.length)), turning, norm))
+    for arm in arms:
+        behaviour = arm.behaviour
+        cosine = "–" if behaviour.turning is None else interval(behaviour.turning)
+        norm = "–" if behaviour.norm is None else interval(behaviour.norm)
+        rows.append(
+            (arm.label, *map(interval, (behaviour.perplexity, behaviour.distinct2, behaviour.length)), cosine, norm)
+        )
     return table(("", "perplexity", "distinct pairs", "length", "cosine of actions", "length of actions"), rows)
 
 
-def _stages(records: Sequence[dict[str, Any]], verdict: dict[str, Any]) -> Html:
+def _stages(records: Sequence[dict[str, Any]], evaluation: dict[str, Any]) -> Html:
     took: dict[str, dict[str, Any]] = {}
     for record in records:
         if "stage" in record:
-            took.setdefault(record["stage"], record)  # a resumed run tells again of what it only read
+            took.setdefault(record["stage"], record)  # a resumed run reports again the episodes that it loaded
     rows = []
-    for name in [*took, *(name for name in verdict["validation"] if name not in took)]:
-        mark = " (chosen)" if name == verdict["chosen"] else ""
+    for name in [*took, *(name for name in evaluation["validation"] if name not in took)]:
+        mark = " (chosen)" if name == evaluation["chosen"] else ""
         done = took.get(name, {})
         figures = ", ".join(f"{key} {figure:.4g}" for key, figure in done.get("figures", {}).items())
         minutes = f"{done['seconds'] / 60:.1f}" if done else "–"
-        rows.append((name + mark, number(verdict["validation"].get(name)), figures, minutes))
+        rows.append((name + mark, number(evaluation["validation"].get(name)), figures, minutes))
     return table(("stage", "validation", "", "minutes"), rows)
 
 
-def _acts(planner: Judged) -> Html:
+def _acts(planner: PlannerArmResult) -> Html:
     rounds = planner.behaviour.acts
     names = sorted(
         {name for shares in rounds for name in shares}, key=lambda name: -sum(r.get(name, 0) for r in rounds)
     )
     rows = [(name, *(f"{100 * shares.get(name, 0.0):.0f} %" for shares in rounds)) for name in names]
     header = ("dialogue act", *(f"round {number}" for number in range(1, len(rounds) + 1)))
-    return table(header, rows, "How often each act was the largest in the planner's action.")
+    return table(header, rows, "Share of turns in which each act was the largest in the planner's action.")
 
 
-def _td3bc(told: Sequence[dict[str, float]]) -> Figure | None:
-    if len(told) < 2:
+def _td3bc(metrics: Sequence[dict[str, float]]) -> Figure | None:
+    if len(metrics) < 2:
         return None
     drawn = figure(WIDTH, 2.6)
     left, right = drawn.subplots(1, 2)
-    steps = [record["step"] for record in told]
+    steps = [record["step"] for record in metrics]
     for axes, names in ((left, ("critic_loss", "bc")), (right, ("q", "policy_q", "target"))):
         for color, name in zip(COLORS, names, strict=False):
-            points = [(step, record[name]) for step, record in zip(steps, told, strict=True) if name in record]
+            points = [(step, record[name]) for step, record in zip(steps, metrics, strict=True) if name in record]
             axes.plot(*zip(*points, strict=True), color=color, label=name.replace("_", " "))
         axes.set_xlabel("updates")
         axes.legend(frameon=False, fontsize=8)
@@ -166,13 +169,13 @@ def _td3bc(told: Sequence[dict[str, float]]) -> Figure | None:
 
 
 def _dialogues(folder: Path) -> list[Html]:
-    """The first scenarios as they went without the planner and with it."""
-    without, with_it = (_played(folder, arm) for arm in ("unsteered", "planner"))
+    """Show the first scenarios without and with the planner, side by side."""
+    without, with_it = (_played(folder, arm) for arm in (BASELINE, "planner"))
     shown = []
     for task in sorted(without.keys() & with_it.keys())[:SHOWN]:
         columns = (
             element("div", element("h3", title), *_turns(played[task]))
-            for title, played in (("unsteered", without), ("planner", with_it))
+            for title, played in (("baseline", without), ("planner", with_it))
         )
         shown.append(details(f"Scenario {task}", element("div", *columns, class_="columns")))
     return shown

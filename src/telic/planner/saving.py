@@ -39,7 +39,7 @@ def save_pretrained(
         ConfigError: the folder cannot be written.
     """
     folder = Path(folder)
-    control = planner.control()
+    control = PlannerControl(planner=planner)
     card = folder / saving.CARD
     if figures or note or not card.exists():
         try:
@@ -108,9 +108,9 @@ path = "this folder, or its Hub id"
 In Python:
 
 ```python
-from telic.planner import from_pretrained
+from telic.planner import PlannerControl, from_pretrained
 
 planner = from_pretrained("this folder, or its Hub id")
-session.reply(controls=[planner.control()])
+session.reply(controls=[PlannerControl(planner=planner)])
 ```
 """

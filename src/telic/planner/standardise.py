@@ -1,4 +1,4 @@
-"""Standardised states: what a network reads has mean 0 and standard deviation 1 over the buffer."""
+"""Standardisation of states to mean 0 and standard deviation 1 over the buffer."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch import nn
 __all__ = ["Standardise"]
 
 FLAT = 1e-6
-"""A feature whose standard deviation is below this share of its size is constant up to rounding."""
+"""A feature whose standard deviation is below this fraction of its largest value is constant up to rounding."""
 
 
 class Standardise(nn.Module):
-    """`(s - mean) / std` per feature; its two tensors are saved with the planner that reads through it.
+    """`(s - mean) / std` per feature. Its two tensors are saved with the planner.
 
     Args:
-        mean_D: per feature.
-        std_D: per feature, above zero.
+        mean_D: mean of each feature.
+        std_D: standard deviation of each feature, above zero.
     """
 
     mean: torch.Tensor
@@ -29,11 +29,11 @@ class Standardise(nn.Module):
 
     @classmethod
     def fit(cls, states_N_D: torch.Tensor, keep: int = 0) -> Standardise:
-        """Take mean and standard deviation from states. A constant feature becomes 0 and is not blown up.
+        """Estimate mean and standard deviation from states. A constant feature is only centred, not scaled.
 
         Args:
             states_N_D: the states.
-            keep: the last so many features, counts, stay as they are.
+            keep: number of features at the end (counts of acts) that stay unchanged.
         """
         variance_D, mean_D = torch.var_mean(states_N_D, dim=0, correction=0)
         std_D = variance_D.sqrt()
@@ -45,9 +45,9 @@ class Standardise(nn.Module):
 
     @classmethod
     def identity(cls, size: int) -> Standardise:
-        """Leave states of `size` features as they are."""
+        """Make a standardisation that leaves states of `size` features unchanged."""
         return cls(torch.zeros(size), torch.ones(size))
 
     def forward(self, states_B_D: torch.Tensor) -> torch.Tensor:
-        """The standardised states, [B, D]."""
+        """Standardise states [B, D]."""
         return (states_B_D - self.mean) / self.std

@@ -1,4 +1,4 @@
-r"""TD3+BC for a residual planner: learn from a buffer of episodes what to add to the actions of a frozen clone.
+r"""TD3+BC for a residual network: learn from a buffer of episodes what to add to the actions of a frozen clone.
 
 Twin Delayed DDPG (Fujimoto et al., arXiv 1802.09477) with a behaviour cloning term (Fujimoto & Gu, arXiv 2106.06860),
 trained as in Dialogue Action Tokens (Li et al., arXiv 2406.11978). For a transition (s, a, r, s', d) and n its steps:
@@ -8,12 +8,12 @@ trained as in Dialogue Action Tokens (Li et al., arXiv 2406.11978). For a transi
     critics     L_Q = sum_i mean w (Q_i(s, a) - y)^2
     actor       L_pi = -lambda mean Q_1(s, pi(s)) + mean (pi(s) - a)^2,           lambda = alpha / mean |Q_1(s, pi(s))|
 
-f is the actor, whose last layer starts at zero. f and the targets Q', f' (which follow at rate tau) change on every
-`policy_every`-th step only. Without a clone (zeros in the buffer) this is TD3+BC itself.
+f is the actor, whose last layer starts at zero. f and the targets Q', f' (which follow at rate tau) are updated on
+every `policy_every`-th step only. Without a clone (zeros in the buffer) this is TD3+BC itself.
 
-What makes it quick, without changing a result: the critics' layers are stacked; the actor's loss computes the gradient
-of its action alone; targets are computed for transitions that are not terminal (two thirds, in a game of three
-rounds); Adam is one fused kernel. What is left is products: `precision` halves their time, and does round.
+Four things save time without changing a result: the layers of the critics are stacked; the actor's loss computes the
+gradient of its action alone; targets are only computed for transitions that are not terminal (two thirds, in a game of
+three rounds); Adam is one fused kernel. Matrix products remain. `precision` halves their time at the cost of rounding.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ from telic.files import read_json, read_tensors, write_json, write_tensors
 from telic.planner.buffer import Batch, Transitions
 from telic.planner.networks import Actor, TwinCritics
 from telic.planner.standardise import Standardise
-from telic.planner.upmapping import shares
+from telic.planner.upmapping import act_shares
 from telic.settings import Settings
 
 __all__ = ["TD3BC", "TD3BCConfig"]
 
 _DESCRIPTION, _STATE = "td3bc.json", "td3bc.safetensors"
 TINY = 1e-8
-"""Least mean |Q| to divide by: with no reward at all in the buffer, the values come close to 0."""
+"""Minimum of the mean |Q| that lambda divides by: without any reward in the buffer, the values come close to 0."""
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 
 class TD3BCConfig(Settings):
-    """How the planner learns from its buffer."""
+    """Settings of TD3+BC."""
 
     alpha: float = Field(default=2.5, ge=0, allow_inf_nan=False)
-    """Weight of the value against staying near the data; 0 only clones the buffer's actions."""
+    """Weight of the value relative to staying near the data; 0 only clones the buffer's actions."""
     gamma: float = Field(default=0.99, ge=0, le=1)
     """Discount per round."""
     tau: float = Field(default=0.005, gt=0, le=1)
-    """Rate at which the target networks follow."""
+    """Rate at which the target networks follow the networks."""
     noise: float = Field(default=0.2, ge=0, allow_inf_nan=False)
     """Standard deviation of the noise on target actions, in units of the action."""
     noise_clip: float = Field(default=0.5, ge=0, allow_inf_nan=False)
-    """That noise is clipped at this."""
+    """Bound at which that noise is clipped."""
     policy_every: int = Field(default=2, ge=1)
-    """The policy and the targets are updated on every so many steps."""
+    """Steps between updates of the policy and the targets."""
     bound: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """What is added to the clone's action is kept within this of zero, per component, by tanh. None: no bound."""
+    """Bound on the absolute value of each component that is added to the clone's action, by tanh; None for no bound."""
     batch: int = Field(default=256, ge=1)
     """Transitions per update."""
     actor_lr: float = Field(default=3e-4, gt=0, allow_inf_nan=False)
@@ -71,29 +71,29 @@ class TD3BCConfig(Settings):
     critic_hidden: int = Field(default=256, ge=1)
     """Width of the critics' second layer."""
     zero_start: bool = True
-    """The actor starts at zero, so that the policy starts as the clone."""
+    """Start the actor at zero, so that the policy starts as the clone."""
     mixtures: bool = False
-    """Actions are mixtures of dialogue acts: critics read, and the behaviour term compares, the acts' shares, which are
-    what reaches the model. All acts alike preferred is no action at all, whatever its length."""
+    """Actions are mixtures of dialogue acts. Critics read the shares of the acts, and the behaviour cloning term
+    compares them, because only the shares reach the model: a constant added to all components changes nothing."""
     remembered: int = Field(default=0, ge=0)
-    """For mixtures: the last so many numbers of the state say how often each act was played. Critics are told by one
-    number how much of an action was played before."""
+    """For mixtures: number of features at the end of the state that count how often each act was played. Critics get
+    one more input: how much of an action was played before."""
     standardise: bool = True
-    """The networks read states with mean 0 and standard deviation 1 over the buffer."""
+    """Standardise the states that the networks read to mean 0 and standard deviation 1 over the buffer."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the products: bfloat16 takes half the time where the hardware has it, and rounds values to three digits.
-    Weights, losses and targets are float32 either way."""
+    """Precision of matrix products: bfloat16 takes half the time on hardware that supports it, and rounds values to
+    three digits. Weights, losses and targets are float32 in both cases."""
     seed: int = 0
-    """Draws the first weights, the batches and the noise; nothing else does."""
+    """Seed of the initial weights, the batches and the noise."""
 
 
 class TD3BC:
-    """Learns a planner from a buffer.
+    """A learner of a residual network from a buffer.
 
     Args:
-        data: the buffer. With a frozen clone, `Transitions.with_clone` has put its actions in.
+        data: the buffer. With a frozen clone, it holds the clone's actions (`Transitions.with_clone`).
         config: see `TD3BCConfig`.
-        device: where to compute; the buffer is moved there.
+        device: device of the computation; the buffer is moved there.
     """
 
     def __init__(
@@ -113,8 +113,8 @@ class TD3BC:
             )  # fmt: skip
 
         def critics() -> TwinCritics:
-            told = sizes[1] + bool(config.remembered)
-            return TwinCritics(sizes[0], told, config.hidden, config.critic_hidden, generator=drawn)
+            inputs = sizes[1] + bool(config.remembered)
+            return TwinCritics(sizes[0], inputs, config.hidden, config.critic_hidden, generator=drawn)
 
         self.standardise = (
             Standardise.fit(data.states, config.remembered) if config.standardise else Standardise.identity(sizes[0])
@@ -138,87 +138,93 @@ class TD3BC:
         }
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         self.step = 0
-        """Updates so far."""
+        """Number of updates so far."""
 
     @torch.no_grad()
     def act(self, states_B_D: torch.Tensor, clones_B_A: torch.Tensor | float = 0.0) -> torch.Tensor:
-        """The policy's actions [B, A], given what the clone does in these states."""
+        """Compute the policy's actions [B, A] in states [B, D], given the actions of the clone."""
         actions_B_A: torch.Tensor = clones_B_A + self.actor(self.standardise(states_B_D))
         return actions_B_A
 
     def learn(self, steps: int, every: int = 100) -> Iterator[dict[str, float]]:
-        """Update on batches drawn from the buffer, and tell how it goes. What happens does not depend on `every`.
+        """Update on batches drawn from the buffer. The updates do not depend on `every`.
+
+        Args:
+            steps: number of updates.
+            every: updates between metrics.
 
         Yields:
-            After every so many steps and after the last: `step`, and means since the last time of `critic_loss`, `q`
-            (of the first critic, on the data), `target`, `actor_loss`, `policy_q`, `bc` (the behaviour cloning term),
-            `action_norm` (of what is added to the clone's action) and `lambda`.
+            After `every` updates and after the last: `step`, and means since the last time of `critic_loss`, `q` (of
+            the first critic, on the data), `target`, `actor_loss`, `policy_q`, `bc` (the behaviour cloning term),
+            `action_norm` (of the residual) and `lambda`.
 
         Raises:
-            ConfigError: steps are below 0, or every below 1.
+            ConfigError: `steps` is below 0, or `every` below 1.
         """
         if steps < 0 or every < 1:
-            raise ConfigError(f"steps are {steps!r} and every is {every!r}; expected 0 or more, and 1 or more")
-        told: dict[str, list[torch.Tensor]] = {}
+            raise ConfigError(f"steps is {steps!r} and every is {every!r}; expected 0 or more and 1 or more")
+        metrics: dict[str, list[torch.Tensor]] = {}
         for number in range(1, steps + 1):
             for name, value in self.update(self.data.sample(self.config.batch, self.generator)).items():
-                told.setdefault(name, []).append(value)
+                metrics.setdefault(name, []).append(value)
             if number % every == 0 or number == steps:
-                yield {"step": self.step, **{name: float(torch.stack(told[name]).mean()) for name in told}}
-                told = {}
+                yield {"step": self.step, **{name: float(torch.stack(metrics[name]).mean()) for name in metrics}}
+                metrics = {}
 
     def update(self, batch: Batch, noise_B_A: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-        """One step, on a given batch.
+        """Do one update on a given batch.
 
         Args:
             batch: some transitions.
-            noise_B_A: standard normal noise for the target actions; drawn if left out.
+            noise_B_A: standard normal noise for the target actions; drawn by default.
 
         Returns:
-            Scalars, see `learn`; those of the actor on every `policy_every`-th step only.
+            The metrics of `learn` as scalars; those of the actor on every `policy_every`-th step only.
         """
         if noise_B_A is None:
             noise_B_A = torch.randn(batch.actions.shape, generator=self.generator, device=self.device)
         states_B_D = self.standardise(batch.states)
-        told = self._update_critics(states_B_D, batch, self._targets(batch, noise_B_A))
+        metrics = self._update_critics(states_B_D, batch, self._targets(batch, noise_B_A))
         self.step += 1
         if self.step % self.config.policy_every == 0:
-            told |= self._update_actor(states_B_D, batch)
-            self._follow()
-        return told
+            metrics |= self._update_actor(states_B_D, batch)
+            self._update_targets()
+        return metrics
 
     @torch.no_grad()
     def _targets(self, batch: Batch, noise_B_A: torch.Tensor) -> torch.Tensor:
-        """`y` [B]. Where the episode ended, it is the reward, and no network is asked."""
+        """Compute `y` [B]. Where the episode ended, it is the reward, and no network is evaluated."""
         config = self.config
         live_L = (~batch.terminals).nonzero().squeeze(1)
         next_states_L_D = self.standardise(batch.next_states[live_L])
         smoothing_L_A = (config.noise * noise_B_A[live_L]).clamp_(-config.noise_clip, config.noise_clip)
-        with self._products():
+        with self._autocast():
             added_L_A = self.target_actor(next_states_L_D).float() + smoothing_L_A
             if config.bound is not None:
                 added_L_A.clamp_(-config.bound, config.bound)
-            played_L_A = self._played(batch.next_clones[live_L] + added_L_A)
-            values_2_L = self.target_critics(next_states_L_D, self._told(next_states_L_D, played_L_A)).float()
+            effective_L_A = self._effective(batch.next_clones[live_L] + added_L_A)
+            values_2_L = self.target_critics(
+                next_states_L_D, self._critic_input(next_states_L_D, effective_L_A)
+            ).float()
         discounted_L = config.gamma ** batch.steps[live_L] * values_2_L.amin(0)
         return batch.rewards.index_add(0, live_L, discounted_L)
 
     def _update_critics(self, states_B_D: torch.Tensor, batch: Batch, y_B: torch.Tensor) -> dict[str, torch.Tensor]:
-        with self._products():
-            q_2_B = self.critics(states_B_D, self._told(states_B_D, self._played(batch.actions))).float()
+        with self._autocast():
+            q_2_B = self.critics(states_B_D, self._critic_input(states_B_D, self._effective(batch.actions))).float()
         loss = (batch.weights * (q_2_B - y_B).square()).mean(1).sum()
-        self._descend("critics", loss)
+        self._step_optimiser("critics", loss)
         return {"critic_loss": loss.detach(), "q": q_2_B[0].detach().mean(), "target": y_B.mean()}
 
     def _update_actor(self, states_B_D: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
-        with self._products():
+        with self._autocast():
             added_B_A = self.actor(states_B_D).float()
-            policy_B_A = self._played(batch.clones + added_B_A)
-            q_B = self.critics.first(states_B_D, self._told(states_B_D, policy_B_A)).float()
+            policy_B_A = self._effective(batch.clones + added_B_A)
+            q_B = self.critics.first(states_B_D, self._critic_input(states_B_D, policy_B_A)).float()
         weight = self.config.alpha / q_B.detach().abs().mean().clamp_min(TINY)
-        bc = functional.mse_loss(policy_B_A, self._played(batch.actions))
+        bc = functional.mse_loss(policy_B_A, self._effective(batch.actions))
         loss = bc - weight * q_B.mean()
-        self._descend("actor", loss)
+        self._step_optimiser("actor", loss)
         return {
             "actor_loss": loss.detach(),
             "policy_q": q_B.detach().mean(),
@@ -227,35 +233,35 @@ class TD3BC:
             "lambda": weight,
         }
 
-    def _played(self, actions_B_A: torch.Tensor) -> torch.Tensor:
-        """What reaches the model."""
-        return shares(actions_B_A) if self.config.mixtures else actions_B_A
+    def _effective(self, actions_B_A: torch.Tensor) -> torch.Tensor:
+        """Convert actions [B, A] to what reaches the model: the shares of acts, or the actions themselves."""
+        return act_shares(actions_B_A) if self.config.mixtures else actions_B_A
 
-    def _told(self, states_B_D: torch.Tensor, played_B_A: torch.Tensor) -> torch.Tensor:
-        """What critics are told of an action: with a memory, also how much of it was played before."""
+    def _critic_input(self, states_B_D: torch.Tensor, effective_B_A: torch.Tensor) -> torch.Tensor:
+        """Make the critics' action input: the effective action and, with memory, how much of it was played before."""
         if not self.config.remembered:
-            return played_B_A
+            return effective_B_A
         before_B_A = states_B_D[:, -self.config.remembered :]
-        return torch.cat((played_B_A, (before_B_A * played_B_A).sum(1, keepdim=True)), dim=1)
+        return torch.cat((effective_B_A, (before_B_A * effective_B_A).sum(1, keepdim=True)), dim=1)
 
-    def _products(self) -> torch.autocast:
-        """Inside, products have the precision that was asked for."""
+    def _autocast(self) -> torch.autocast:
+        """Make the context in which matrix products have the configured precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
-    def _descend(self, name: str, loss: torch.Tensor) -> None:
+    def _step_optimiser(self, name: str, loss: torch.Tensor) -> None:
         optimiser = self.optimisers[name]
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the targets towards the networks."""
+    def _update_targets(self) -> None:
+        """Move the target networks towards the networks."""
         for target, source in ((self.target_actor, self.actor), (self.target_critics, self.critics)):
             torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), self.config.tau)
 
     def save(self, folder: str | Path) -> None:
-        """Write all that going on needs: networks, optimisers, generator, step. An earlier save is replaced whole.
+        """Save the networks, the optimisers, the generator and the step. An earlier save is replaced.
 
         Raises:
             RunError: the folder cannot be written.
@@ -271,24 +277,24 @@ class TD3BC:
 
     @classmethod
     def load(cls, folder: str | Path, data: Transitions, device: str | torch.device = "cpu") -> Self:
-        """Go on from a save: on the same machine the further updates are the same, bit for bit, as without the break.
+        """Load a saved learner. On the same machine, its updates are bit for bit those of an uninterrupted one.
 
         Raises:
-            ConfigError: it learnt from another buffer.
-            DataError: there is no save in the folder, or it is damaged.
+            ConfigError: the saved learner learnt from another buffer.
+            DataError: the folder holds no saved learner, or it is damaged.
         """
         folder = Path(folder)
         description = read_json(folder / _DESCRIPTION)
         learner = cls(data, TD3BCConfig.of(**description.get("config", {})), device)
         if description.get("data") != learner.fingerprint:
             raise ConfigError(
-                f"what was saved in {str(folder)!r} learnt from another buffer (fingerprint {description.get('data')}) "
-                f"than this ({learner.fingerprint}); give the same buffer, or start anew"
+                f"the learner in {str(folder)!r} learnt from another buffer (fingerprint {description.get('data')}) "
+                f"than this one ({learner.fingerprint}); pass the same buffer, or start again"
             )
         try:
             learner._restore(read_tensors(folder / _STATE))
         except (KeyError, RuntimeError, ValueError) as error:
-            raise DataError(f"{str(folder / _STATE)!r} is not the state of this learner: {error}") from None
+            raise DataError(f"{str(folder / _STATE)!r} does not hold the state of this learner: {error}") from None
         return learner
 
     def _restore(self, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""From an action to prefix embeddings: learned, along principal components, or as a mixture of dialogue acts.
+"""Up-mappings from an action to prefix embeddings: learned, along principal components, or a mixture of acts.
 
 Shapes: B batch, A action, L prefix tokens, D hidden, C components, K acts.
 """
@@ -14,36 +14,44 @@ from torch import nn
 from telic.errors import ConfigError
 from telic.models.local import LocalModel
 
-__all__ = ["Acts", "Embeddings", "Learned", "Principal", "UpMapping", "embeddings_of", "shares"]
+__all__ = [
+    "ActMapping",
+    "Embeddings",
+    "LearnedMapping",
+    "PrincipalMapping",
+    "UpMapping",
+    "act_shares",
+    "embeddings_of",
+]
 
 ROWS = 8192
-"""Embeddings looked at together: all of a large vocabulary would take gigabytes."""
+"""Embeddings that are processed at once; those of a whole large vocabulary would take gigabytes."""
 SHARPNESS = 6.0
-"""Of a mixture of acts: an act whose number is 1 above all others' has nearly the whole (96 % among sixteen)."""
+"""Factor on the action before the softmax over acts. An act that is 1 above all others gets 96 % among sixteen acts."""
 SPREAD = 0.1
-"""How far a learned mapping's first prefixes lie from the mean embedding, in standard deviations of embeddings."""
+"""Initial distance of a learned mapping's prefixes from the mean embedding, in standard deviations of embeddings."""
 
 
 class Embeddings(NamedTuple):
-    """What a model's input embeddings are like, at the scale at which they enter the model."""
+    """Mean and covariance of a model's input embeddings, at the scale at which they enter the model."""
 
     mean_D: torch.Tensor
     covariance_D_D: torch.Tensor
 
     @property
     def deviation(self) -> float:
-        """Standard deviation, over features and tokens."""
+        """Standard deviation over features and tokens."""
         return float(self.covariance_D_D.diagonal().mean().sqrt())
 
     def components(self, count: int) -> torch.Tensor:
-        """The leading principal components, unit vectors, float32 [count, D]."""
+        """Compute the leading principal components, unit vectors, float32 [count, D]."""
         vectors_D_D: torch.Tensor = torch.linalg.eigh(self.covariance_D_D).eigenvectors
         return vectors_D_D.flip(1)[:, :count].T.float().contiguous()
 
 
 @torch.no_grad()
 def embeddings_of(model: LocalModel) -> Embeddings:
-    """Take mean and covariance over the vocabulary."""
+    """Compute mean and covariance of the input embeddings over the vocabulary."""
     embed = model.model.get_input_embeddings()
     count, size = len(embed.weight), model.hidden_size
     total_D = torch.zeros(size, dtype=torch.float64)
@@ -57,7 +65,7 @@ def embeddings_of(model: LocalModel) -> Embeddings:
 
 
 class UpMapping(nn.Module):
-    """Base of all mappings.
+    """Base class of the up-mappings.
 
     Args:
         action_size: A.
@@ -70,12 +78,12 @@ class UpMapping(nn.Module):
         self.action_size, self.tokens, self.hidden_size = action_size, tokens, hidden_size
 
     def forward(self, actions_B_A: torch.Tensor) -> torch.Tensor:
-        """Prefix embeddings [B, L, D]."""
+        """Map actions [B, A] to prefix embeddings [B, L, D]."""
         raise NotImplementedError
 
 
-class Learned(UpMapping):
-    """`W a + b`, with `b` the mean embedding at first, and `W` so small that prefixes start close to it."""
+class LearnedMapping(UpMapping):
+    """`W a + b`. Initially `b` is the mean embedding, and `W` is so small that prefixes start close to it."""
 
     def __init__(
         self,
@@ -93,19 +101,19 @@ class Learned(UpMapping):
         self.bias = nn.Parameter(start_D.repeat(tokens))
 
     def forward(self, actions_B_A: torch.Tensor) -> torch.Tensor:
-        """Prefix embeddings [B, L, D]."""
+        """Map actions [B, A] to prefix embeddings [B, L, D]."""
         flat_B_LD = nn.functional.linear(actions_B_A, self.weight, self.bias)
         return flat_B_LD.view(len(actions_B_A), self.tokens, self.hidden_size)
 
 
-class Principal(UpMapping):
+class PrincipalMapping(UpMapping):
     """The mean embedding plus a step of fixed length along the embeddings' leading principal components.
 
-    Nothing is trained. Each prefix token has its own share `A / L` of the action; the whole action is brought to the
-    length `act_norm`, except that no action stays none.
+    Nothing is trained. Each prefix token reads `A / L` numbers of the action. The whole action is scaled to the length
+    `act_norm`; an action of zeros stays zero.
 
     Raises:
-        ConfigError: the action cannot be shared out evenly, or its length is no positive number.
+        ConfigError: the action cannot be divided evenly among the tokens, or `act_norm` is not positive.
     """
 
     mean: torch.Tensor
@@ -123,8 +131,8 @@ class Principal(UpMapping):
         share = action_size // tokens if tokens else 0
         if share * tokens != action_size or share > hidden_size:
             raise ConfigError(
-                f"the action has {action_size} numbers for {tokens} prefix tokens of {hidden_size}; the principal "
-                "components need as many for each token, and no more than it has"
+                f"action_size is {action_size} with {tokens} prefix tokens; the mapping 'principal' expects a multiple "
+                f"of the tokens, at most {hidden_size} for each"
             )
         if not act_norm > 0:
             raise ConfigError(f"act_norm is {act_norm!r}; expected a number above 0")
@@ -135,23 +143,23 @@ class Principal(UpMapping):
         )
 
     def forward(self, actions_B_A: torch.Tensor) -> torch.Tensor:
-        """Prefix embeddings [B, L, D]."""
+        """Map actions [B, A] to prefix embeddings [B, L, D]."""
         steps_B_A = self.act_norm * nn.functional.normalize(actions_B_A, dim=-1)
         steps_B_L_C = steps_B_A.view(len(actions_B_A), self.tokens, -1)
         return self.mean + steps_B_L_C @ self.components
 
 
-class Acts(UpMapping):
-    """A mixture of the prefixes of dialogue acts (`telic.planner.dialogue_acts`), each with its share in the action.
+class ActMapping(UpMapping):
+    """A mixture of the prefixes of dialogue acts (`telic.planner.dialogue_acts`).
 
-    The shares are the softmax of `SHARPNESS` times the action, so that the numbers of an action are of the order of 1,
-    like those of the other mappings and the noise on them.
+    The share of each act is the softmax of `SHARPNESS` times the action. So the components of an action are of the
+    order of 1, as with the other mappings, and the same exploration noise suits them.
 
     Args:
-        names: K acts; the action has a number for each.
+        names: names of the K acts; the action has one number for each.
         tokens: L.
         hidden_size: D.
-        prefixes_K_L_D: their distilled prefixes.
+        prefixes_K_L_D: the distilled prefixes of the acts; by default zeros, to be loaded.
     """
 
     prefixes: torch.Tensor
@@ -165,15 +173,15 @@ class Acts(UpMapping):
         self.register_buffer("prefixes", zeros_K_L_D if prefixes_K_L_D is None else prefixes_K_L_D.detach().clone())
 
     def forward(self, actions_B_A: torch.Tensor) -> torch.Tensor:
-        """Prefix embeddings [B, L, D]."""
-        return torch.einsum("bk,kld->bld", shares(actions_B_A), self.prefixes)
+        """Map actions [B, A] to prefix embeddings [B, L, D]."""
+        return torch.einsum("bk,kld->bld", act_shares(actions_B_A), self.prefixes)
 
     def describe(self, action_A: torch.Tensor) -> list[tuple[str, float]]:
-        """The acts with their shares, the largest first."""
-        found = shares(torch.as_tensor(action_A).float()).tolist()
+        """List the acts with their shares, the largest first."""
+        found = act_shares(torch.as_tensor(action_A).float()).tolist()
         return sorted(zip(self.names, found, strict=True), key=lambda item: -item[1])
 
 
-def shares(actions_B_A: torch.Tensor) -> torch.Tensor:
-    """The share of each act in mixtures: [B, A], each above 0, 1 in all."""
+def act_shares(actions_B_A: torch.Tensor) -> torch.Tensor:
+    """Compute the share of each act in actions [B, A]: [B, A], each above 0, with a sum of 1."""
     return (SHARPNESS * actions_B_A).softmax(-1)

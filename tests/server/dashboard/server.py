@@ -107,10 +107,11 @@ def planner_of(model: Model) -> Control:
     import torch
 
     from telic.models import LocalModel
-    from telic.planner import Planner
+    from telic.planner import Planner, PlannerControl
 
     assert isinstance(model, LocalModel)
-    return Planner.new(model, acts={name: torch.randn(2, model.hidden_size) for name in ("ask", "tell")}).control()
+    acts = {name: torch.randn(2, model.hidden_size) for name in ("ask", "tell")}
+    return PlannerControl(planner=Planner.new(model, acts=acts))
 
 
 def main(kind: str, folder: Path) -> None:

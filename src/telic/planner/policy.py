@@ -1,4 +1,4 @@
-"""What the planner does in a state: a frozen clone of the model's own ways, and what was learnt to add to it.
+"""The policy of a planner: a cloned network, and a residual network that was trained from reward on top of it.
 
 Shapes: B batch, D state, A action.
 """
@@ -11,18 +11,18 @@ from torch import nn
 from telic.planner.networks import Actor
 from telic.planner.standardise import Standardise
 
-__all__ = ["Constant", "Policy"]
+__all__ = ["ConstantPolicy", "Policy"]
 
 
-class Constant(nn.Module):
-    """The same action in every state, learnt as such: the baseline that a policy has to beat."""
+class ConstantPolicy(nn.Module):
+    """The same trained action in every state: a rival that a policy which reads the state has to beat."""
 
     def __init__(self, action_size: int) -> None:
         super().__init__()
         self.action = nn.Parameter(torch.zeros(action_size))
 
     def forward(self, states_B_D: torch.Tensor) -> torch.Tensor:
-        """Actions [B, A]."""
+        """Compute actions [B, A] from states [B, D]."""
         return self.action.expand(len(states_B_D), -1)
 
 
@@ -30,19 +30,19 @@ class Policy(nn.Module):
     """`a = clone(s) + residual((s - mu) / sigma)` (Li et al., arXiv 2406.11978, section 3.3).
 
     Args:
-        clone: trained first, to say what the unsteered model says, or what was worth saying.
-        residual: trained on top of it, from reward; None for none (yet).
-        standardise: how the residual's states are brought to mean 0 and deviation 1.
+        clone: trained first, on what the baseline model said or on what paid off.
+        residual: trained on top of the clone, from reward; None before that.
+        standardise: brings the states of the residual to mean 0 and standard deviation 1.
     """
 
     def __init__(
-        self, clone: Actor | Constant, residual: Actor | None = None, standardise: Standardise | None = None
+        self, clone: Actor | ConstantPolicy, residual: Actor | None = None, standardise: Standardise | None = None
     ) -> None:
         super().__init__()
         self.clone, self.residual, self.standardise = clone, residual, standardise
 
     def forward(self, states_B_D: torch.Tensor) -> torch.Tensor:
-        """Actions [B, A]."""
+        """Compute actions [B, A] from states [B, D]."""
         actions_B_A: torch.Tensor = self.clone(states_B_D)
         if self.residual is None:
             return actions_B_A

@@ -1,108 +1,27 @@
-"""The planner as a control: what every control keeps to, and what it does to a reply."""
+"""The planner as a control: what it does to a reply."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
 
 from telic.dialogue import Dialogue
-from telic.errors import ConfigError, UnsupportedControlError
-from telic.models import FakeModel
-from telic.models.control import Control
-from telic.models.local import LocalModel
+from telic.errors import ConfigError
 from telic.models.request import Continuation, Reply, Request
 from telic.planner.control import PlannerControl
 from telic.planner.planner import Planner
 from telic.steering import AttentionHold, Guidance
 from telic.steering.vector import Vector
-from tests.contracts.control_contract import ControlContract
 from tests.models import tiny
 from tests.models.test_controls import Bias, Prefix
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, Case, ask
+from tests.planner.planners import control_of, planner_of
 
 GREEDY: dict[str, Any] = {"max_new_tokens": 6, "temperature": 0.0, "logprobs": True}
-
-
-def planner_of(model: LocalModel, **options: Any) -> Planner:
-    return Planner.new(model, **{"action_size": 4, "seed": 1, **options})
-
-
-def acts_of(model: LocalModel) -> dict[str, torch.Tensor]:
-    drawn = torch.randn(3, 2, model.hidden_size, generator=torch.Generator().manual_seed(5))
-    return dict(zip(("ask", "offer", "close"), drawn, strict=True))
-
-
-class TestLearned(ControlContract):
-    architectures: ClassVar[Sequence[str]] = ("llama", "mistral", "gemma3", "gpt2")
-
-    def make(self, model: LocalModel) -> Control:
-        return planner_of(model).control()
-
-    def make_idle(self, model: LocalModel) -> Control:
-        return planner_of(model, tokens=0).control()
-
-
-class TestAfterTheSystemPrompt(ControlContract):
-    architectures: ClassVar[Sequence[str]] = ("llama", "mistral")
-
-    def make(self, model: LocalModel) -> Control:
-        return planner_of(model, placement="mid", tokens=3).control()
-
-    def make_idle(self, model: LocalModel) -> Control:
-        return planner_of(model, placement="mid", tokens=0).control()
-
-
-class TestAtTheStart(ControlContract):
-    architectures: ClassVar[Sequence[str]] = ("llama", "gpt2")
-
-    def make(self, model: LocalModel) -> Control:
-        return planner_of(model, placement="start").control()
-
-    def make_idle(self, model: LocalModel) -> Control:
-        return planner_of(model, placement="start", tokens=0).control()
-
-
-class TestPrincipal(ControlContract):
-    architectures: ClassVar[Sequence[str]] = ("llama",)
-
-    def make(self, model: LocalModel) -> Control:
-        return planner_of(model, mapping="principal").control()
-
-    def make_idle(self, model: LocalModel) -> Control | None:
-        return None
-
-
-class TestActs(ControlContract):
-    architectures: ClassVar[Sequence[str]] = ("llama",)
-
-    def make(self, model: LocalModel) -> Control:
-        return planner_of(model, acts=acts_of(model)).control()
-
-    def make_idle(self, model: LocalModel) -> Control | None:
-        return None
-
-
-class TestExploring(ControlContract):
-    """With noise, each request of which has a seed of its own; the contract's requests without one are made equal."""
-
-    architectures: ClassVar[Sequence[str]] = ("llama",)
-
-    def ask(self, user: str, system: str | None = SYSTEM, **options: Any) -> Request:
-        return super().ask(user, system, **{"seed": 4, **options})
-
-    @staticmethod
-    def _again(session: Any, control: Control) -> Reply:
-        pytest.skip("each turn draws its own noise")
-
-    def make(self, model: LocalModel) -> Control:
-        return planner_of(model).control(sigma=0.5)
-
-    def make_idle(self, model: LocalModel) -> Control | None:
-        return None
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen3", "mistral", "gemma3", "gpt2"])
@@ -135,7 +54,7 @@ def spoken(case: Case, tokens: Sequence[int], at: int, prefix_L_D: torch.Tensor,
 @pytest.mark.parametrize("placement", ["end", "mid", "start"])
 def test_the_prefix_follows_from_the_state_of_the_plain_prompt(case: Case, placement: str) -> None:
     planner = planner_of(case.model, placement=placement)
-    request = ask(MIDDLE, controls=(planner.control(),), **GREEDY)
+    request = ask(MIDDLE, controls=(PlannerControl(planner=planner),), **GREEDY)
     reply = case.one(request)
     state_D = state_of(case, request)
     assert reply.chosen["state"] == pytest.approx(state_D.numpy(), abs=10 * case.tolerance)
@@ -151,7 +70,7 @@ def test_the_prefix_follows_from_the_state_of_the_plain_prompt(case: Case, place
 
 def test_what_a_planner_says_is_what_its_vectors_say_as_a_plain_prefix(case: Case) -> None:
     planner = planner_of(case.model)
-    steered = case.one(ask(LONG, controls=(planner.control(),), **GREEDY))
+    steered = case.one(ask(LONG, controls=(PlannerControl(planner=planner),), **GREEDY))
     vectors = planner.prefix(torch.from_numpy(steered.chosen["action"]))
     plain = case.one(ask(LONG, controls=(Prefix(vectors, "end"),), **GREEDY))
     assert plain.token_ids == steered.token_ids
@@ -159,7 +78,7 @@ def test_what_a_planner_says_is_what_its_vectors_say_as_a_plain_prefix(case: Cas
 
 
 def test_at_the_end_it_costs_its_own_tokens(llama: Case) -> None:
-    model, control = llama.model, planner_of(llama.model, tokens=3).control()
+    model, control = llama.model, control_of(llama.model, tokens=3)
     with llama.counting() as plain:
         one = llama.one(ask(LONG, max_new_tokens=4, ignore_eos=True))
     with llama.counting() as steered:
@@ -177,7 +96,7 @@ def test_at_the_end_it_costs_its_own_tokens(llama: Case) -> None:
 
 def test_the_sessions_cache_holds_the_prompt_alone_and_serves_everyone(llama: Case) -> None:
     session = llama.model.session(SYSTEM).user(LONG)
-    control = planner_of(llama.model).control()
+    control = control_of(llama.model)
     session.reply(controls=(control,), **GREEDY)
     prompt = llama.model.render(tuple(session)[:-1]).token_ids
     assert session.cache.key_values.tokens == prompt[:-1]
@@ -189,7 +108,7 @@ def test_the_sessions_cache_holds_the_prompt_alone_and_serves_everyone(llama: Ca
 
 
 def test_several_samples_of_one_prompt_read_it_once(llama: Case) -> None:
-    control = planner_of(llama.model).control(sigma=0.3)
+    control = control_of(llama.model, sigma=0.3)
     options: dict[str, Any] = {"max_new_tokens": 2, "temperature": 1.0, "ignore_eos": True, "controls": (control,)}
     requests = [ask(LONG, seed=seed, **options) for seed in range(5)] + [ask(LONG, seed=0, max_new_tokens=2)]
     with llama.counting() as counts:
@@ -205,7 +124,7 @@ def test_noise_follows_from_the_seed(llama: Case) -> None:
     planner = planner_of(llama.model)
     calm, one, again, other = llama.model.generate(
         [
-            ask(SHORT, controls=(planner.control(sigma),), seed=seed)
+            ask(SHORT, controls=(PlannerControl(planner=planner, sigma=sigma),), seed=seed)
             for sigma, seed in ((0.0, 1), (0.5, 1), (0.5, 1), (0.5, 2))
         ]
     )
@@ -216,32 +135,10 @@ def test_noise_follows_from_the_seed(llama: Case) -> None:
     assert noise == pytest.approx(expected, abs=1e-4)
 
 
-def test_with_the_reply_comes_what_was_decided(llama: Case) -> None:
-    planner = planner_of(llama.model, acts=acts_of(llama.model))
-    plain, steered = llama.model.generate([ask(SHORT), ask(SHORT, controls=(planner.control(),))])
-    assert plain.chosen == {}
-    assert set(steered.chosen) == {"state", "action", "act"}
-    said = planner.describe(steered.chosen["action"])
-    assert said[0][0] == steered.chosen["act"]
-    assert sum(share for _, share in said) == pytest.approx(1)
-    assert [share for _, share in said] == sorted((share for _, share in said), reverse=True)
-
-
-def test_the_state_is_a_function_of_what_was_said_whatever_steered_it(llama: Case) -> None:
-    states = []
-    for sigma in (0.0, 3.0):
-        session = llama.model.session(SYSTEM).user(LONG)
-        control = planner_of(llama.model).control(sigma)
-        session.reply(controls=(control,), seed=1, **GREEDY)
-        session.dialogue = session.dialogue[:-1].add("assistant", "In May.").add("user", SHORT)
-        states.append(session.reply(controls=(control,), seed=2, **GREEDY).chosen["state"])
-    assert states[0] == pytest.approx(states[1], abs=1e-4)
-
-
 @pytest.mark.parametrize("placement", ["end", "start"])
 def test_a_given_beginning_comes_after_the_prefix(llama: Case, placement: str) -> None:
     planner = planner_of(llama.model, placement=placement)
-    request = ask(MIDDLE, controls=(planner.control(),), **GREEDY)
+    request = ask(MIDDLE, controls=(PlannerControl(planner=planner),), **GREEDY)
     request.prefix = "In May"
     reply = llama.one(request)
     begun = llama.model.tokenizer("In May", add_special_tokens=False)["input_ids"]
@@ -254,7 +151,7 @@ def test_a_given_beginning_comes_after_the_prefix(llama: Case, placement: str) -
 
 def test_choices_and_scores_are_under_the_planner(llama: Case) -> None:
     planner = planner_of(llama.model)
-    control, text = planner.control(), "In May, with whom?"
+    control, text = PlannerControl(planner=planner), "In May, with whom?"
     messages = tuple(Dialogue().with_system(SYSTEM).add("user", MIDDLE))
     scored = llama.model.score([Continuation(messages, text)], controls=(control,))[0]
     ids = llama.model.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -264,7 +161,7 @@ def test_choices_and_scores_are_under_the_planner(llama: Case) -> None:
         llama, prompt, len(prompt), prefix_L_D, Reply(text, "stop", new_tokens=len(ids), token_ids=tuple(ids))
     )
     assert scored.logprob == pytest.approx(sum(expected), abs=1e-3)
-    request = ask(MIDDLE, controls=(planner.control(sigma=1.0),), temperature=0.0)
+    request = ask(MIDDLE, controls=(PlannerControl(planner=planner, sigma=1.0),), temperature=0.0)
     request.choices = ("In May.", "With whom?", "Never.")
     reply = llama.one(request)
     assert reply.text in request.choices
@@ -272,7 +169,7 @@ def test_choices_and_scores_are_under_the_planner(llama: Case) -> None:
 
 
 def test_a_stream_is_steered_as_well(llama: Case) -> None:
-    request = ask(MIDDLE, controls=(planner_of(llama.model).control(),), **GREEDY)
+    request = ask(MIDDLE, controls=(control_of(llama.model),), **GREEDY)
     *pieces, last = llama.model.stream(request)
     reply = llama.one(request)
     assert "".join(map(str, pieces)) == reply.text
@@ -285,7 +182,10 @@ def test_a_stream_is_steered_as_well(llama: Case) -> None:
 
 def test_guidance_compares_two_streams_with_the_same_prefix(llama: Case) -> None:
     planner = planner_of(llama.model)
-    for controls in ((planner.control(), Guidance(1.5)), (Guidance(1.5), planner.control(sigma=0.4))):
+    for controls in (
+        (PlannerControl(planner=planner), Guidance(1.5)),
+        (Guidance(1.5), PlannerControl(planner=planner, sigma=0.4)),
+    ):
         request = ask(MIDDLE, controls=controls, seed=3, **GREEDY)
         reply = llama.one(request)
         prefix_L_D = planner.prefix(torch.from_numpy(reply.chosen["action"]))
@@ -306,7 +206,7 @@ def test_guidance_compares_two_streams_with_the_same_prefix(llama: Case) -> None
 def test_beside_controls_with_a_memory_a_session_answers_as_if_it_read_everything_again(placement: str) -> None:
     model = tiny.local("llama")
     direction = torch.randn(32, generator=torch.Generator().manual_seed(0))
-    control = planner_of(model, placement=placement).control()
+    control = control_of(model, placement=placement)
     capped = Vector({1: direction}, mode="cap", floor="first")
     for others in (
         (AttentionHold(),),
@@ -331,7 +231,7 @@ def test_beside_controls_with_a_memory_a_session_answers_as_if_it_read_everythin
 
 
 def test_a_prefix_that_does_not_fit_is_never_cut(llama: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = ask(LONG, controls=(planner_of(llama.model).control(),), max_new_tokens=4, ignore_eos=True)
+    request = ask(LONG, controls=(control_of(llama.model),), max_new_tokens=4, ignore_eos=True)
     length = len(llama.prompt(request))
     monkeypatch.setattr(llama.model.engine, "context", length + 2)
     full, other = llama.model.generate([request, ask(SHORT, max_new_tokens=2)])
@@ -342,27 +242,19 @@ def test_a_prefix_that_does_not_fit_is_never_cut(llama: Case, monkeypatch: pytes
     assert llama.model.engine.idle
 
 
-def test_a_model_that_is_another_one_is_refused(llama: Case) -> None:
-    control = planner_of(llama.model).control()
-    with pytest.raises(ConfigError, match=r"'tiny-llama' .* not for 'tiny-gpt2'"):
-        tiny.local("gpt2").generate([ask(SHORT, controls=(control,))])
-    with pytest.raises(UnsupportedControlError, match="'planner' acts on embeddings"):
-        FakeModel().generate([ask(SHORT, controls=(control,))])
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"placement": "middle"}, "placement is 'middle'; did you mean 'mid'"),
         ({"mapping": "pca"}, "mapping is 'pca'"),
         ({"token": 2}, "unknown option 'token'; did you mean 'tokens'"),
-        ({"tokens": -1}, "-1 prefix tokens"),
-        ({"mapping": "principal", "action_size": 5}, "5 numbers for 2 prefix tokens"),
+        ({"tokens": -1}, "tokens is -1"),
+        ({"mapping": "principal", "action_size": 5}, "action_size is 5 with 2 prefix tokens"),
         ({"mapping": "principal", "act_norm": 0.0}, "act_norm is 0.0"),
         ({"mapping": "acts"}, "for 0 acts"),
     ],
 )
-def test_options_that_do_not_make_a_planner(llama: Case, options: dict[str, Any], said: str) -> None:
+def test_wrong_options_are_refused(llama: Case, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Planner.new(llama.model, **options)
 
@@ -370,4 +262,4 @@ def test_options_that_do_not_make_a_planner(llama: Case, options: dict[str, Any]
 @pytest.mark.parametrize("sigma", [-0.1, float("nan"), float("inf"), True, "loud"])
 def test_noise_is_a_number_of_0_or_more(llama: Case, sigma: Any) -> None:
     with pytest.raises(ConfigError, match="sigma is"):
-        PlannerControl(planner=planner_of(llama.model), sigma=sigma)
+        control_of(llama.model, sigma=sigma)
