@@ -1,10 +1,10 @@
-"""Speed of the games' environments, and what chance earns in them.
+"""Speed of the games, and the score of random decisions.
 
     python -m benchmarks.games [--games assignment itinerary] [--resets 200] [--random 2000]
 
 For every registered game: milliseconds per reset (mean over seeds 0, 1, ...), steps per second, and whole scripted
 episodes per second (reset, instructions and observations included). With `--random`, also the mean normalised score of
-uniformly random decisions with its standard error. Nothing runs but the environment. The last line is JSON.
+uniformly random decisions with its standard error. No model runs. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -14,31 +14,25 @@ import json
 import os
 import pkgutil
 import time
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 import telic.games
-from telic.agents.scripted.decisions import OraclePlayer, RandomPlayer, play
-from telic.games.base import Game, build, registry
+from telic.agents.scripted.decisions import DECISION_SCRIPTS
+from telic.agents.scripted.players import Script
+from telic.games.base import Game, build_game, registry
 from telic.games.decisions import DecisionGame
 
-Player = Callable[[Any, str], str]
 
-
-def slots(game: Game, role: str) -> str:
-    """A player for any game: the last kind of act that is legal, its form filled with what is offered first."""
+def first_options(game: Game, role: str) -> str:
+    """A script for any game: the last legal kind of act, its form filled with the first options."""
     kind = game.observe(role).legal[-1]
     chosen: list[str] = []
     while options := game.options(role, kind, chosen):
         chosen.append(options[0])
     return f"[{kind}] {game.fill(role, kind, chosen) if chosen else 'I see.'}"
-
-
-PLAYERS: dict[str, Player] = {name: OraclePlayer() for name in ("assignment", "itinerary", "mediation")}
-"""A scripted player for all roles of a game; `slots` where there is none."""
 
 
 def reset_ms(game: Game, resets: int) -> float:
@@ -50,8 +44,8 @@ def reset_ms(game: Game, resets: int) -> float:
     return 1e3 * (time.perf_counter() - start) / resets
 
 
-def speeds(game: Game, player: Player, seconds: float) -> dict[str, float]:
-    """Steps and whole episodes per second; a step includes the observation, not the player."""
+def speeds(game: Game, script: Script, seconds: float) -> dict[str, float]:
+    """Steps and whole episodes per second; a step includes the observation, not the script."""
     episodes = steps = 0
     stepping = 0.0
     start = time.perf_counter()
@@ -59,7 +53,7 @@ def speeds(game: Game, player: Player, seconds: float) -> dict[str, float]:
         game.reset(episodes)
         while game.turn is not None:
             role = game.turn
-            utterance = player(game, role)
+            utterance = script(game, role)
             before = time.perf_counter()
             game.observe(role)
             game.step(role, utterance)
@@ -72,7 +66,13 @@ def speeds(game: Game, player: Player, seconds: float) -> dict[str, float]:
 
 def random_play(game: DecisionGame, episodes: int) -> dict[str, float]:
     """Mean normalised score of uniformly random decisions."""
-    scores = [play(game, seed, RandomPlayer(seed)).normalised for seed in range(episodes)]
+    scores = []
+    for seed in range(episodes):
+        game.reset(seed)
+        script = DECISION_SCRIPTS["random"](seed)
+        while game.turn is not None:
+            game.step(game.turn, script(game, game.turn))
+        scores.append(game.outcome().normalised)
     values = np.array([score for score in scores if score is not None])
     return {
         "random_mean": float(values.mean()),
@@ -92,9 +92,10 @@ def main() -> None:
     options = parser.parse_args()
     summary: dict[str, Any] = {}
     for name in options.games:
-        game = build({"name": name})
+        game = build_game({"name": name})
         found = {"reset_ms": reset_ms(game, options.resets)}
-        found |= speeds(game, PLAYERS.get(name, slots), options.seconds)
+        script = DECISION_SCRIPTS["oracle"](0) if isinstance(game, DecisionGame) else first_options
+        found |= speeds(game, script, options.seconds)
         if options.random and isinstance(game, DecisionGame):
             found |= random_play(game, options.random)
         summary |= {f"{name}.{key}": round(value, 4) for key, value in found.items()}

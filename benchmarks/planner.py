@@ -31,7 +31,7 @@ import tyro
 from torch import nn
 from torch.nn import functional
 
-from telic.agents.player import ModelPlayer
+from telic.agents.model_player import ModelPlayer
 from telic.models import LocalModel, Reply, Request, load
 from telic.models.catalog import CATALOG
 from telic.models.local.checkpoints import load_checkpoint

@@ -1,9 +1,8 @@
-"""How full the engine's batch is kept over many episodes of elicitation; and two Ray workers against one process.
+"""Utilisation of the engine's batch over many episodes of elicitation, and two Ray workers against one process.
 
-The batch is full in a pass when every row of it is taken. A pass counts where enough work remained: at least as many
-episodes were not over yet as the batch has rows. `occupancy` is over all passes, those of the end included: rows
-decoded over passes times rows. `engine_share` is the share of the time that the engine computes; the rest is games
-and players.
+`full_batch_share` is the share of forward passes with a full batch. It counts only passes with enough work: at least as
+many unfinished episodes as the batch has rows. `occupancy` covers all passes: decoded rows divided by passes times
+rows. `engine_share` is the share of the time that the engine computes; games and players take the rest.
 
     python benchmarks/rollouts.py [--episodes 256] [--rounds 4] [--ray]
 """
@@ -19,10 +18,11 @@ from typing import Any
 
 import torch
 
-from telic.agents.player import ModelPlayer, Player
+from telic.agents.model_player import ModelPlayer
+from telic.agents.player import Player
 from telic.episodes import Episode
 from telic.models import LocalModel, load
-from telic.rollouts import Cast, play
+from telic.rollouts import PlayerFactory, play
 
 
 @dataclass
@@ -35,12 +35,12 @@ class Passes:
 
 
 def make() -> Mapping[str, Player]:
-    """Players of a worker."""
+    """Make the players of a worker."""
     return {"agent": ModelPlayer(load("smollm2"))}
 
 
 def watch(model: LocalModel, passes: Passes, left: list[int]) -> None:
-    """Look at the batch in every pass."""
+    """Record the batch of every forward pass."""
     engine = model.engine
     compute = engine._run_pass
 
@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--tokens", type=int, default=40, help="new tokens of an utterance, at most")
+    parser.add_argument("--tokens", type=int, default=40, help="maximum new tokens per utterance")
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--ray", action="store_true", help="also play with two workers on Ray, one thread each")
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def on_ray(game: Mapping[str, Any], episodes: int, concurrency: int) -> dict[str, Any]:
-    """Two workers of one thread each, against one process with one thread: the same work, start-up apart."""
+    """Compare two workers of one thread each with one process of one thread, without the start-up time."""
     from telic.rollouts.ray_workers import RayWorkers
 
     torch.set_num_threads(1)
@@ -110,10 +110,10 @@ def on_ray(game: Mapping[str, Any], episodes: int, concurrency: int) -> dict[str
     one = time.perf_counter() - start
     workers = RayWorkers("local", workers=2)
     start = time.perf_counter()
-    play({**game, "rounds": 1}, Cast(make, {}), 2, references=False, workers=workers)
+    play({**game, "rounds": 1}, PlayerFactory(make, {}), 2, references=False, workers=workers)
     startup = time.perf_counter() - start
     start = time.perf_counter()
-    spread = play(game, Cast(make, {}), episodes, references=False, concurrency=concurrency, workers=workers)
+    spread = play(game, PlayerFactory(make, {}), episodes, references=False, concurrency=concurrency, workers=workers)
     two = time.perf_counter() - start - startup
     same = [a.model_dump() == b.model_dump() for a, b in zip(alone.episodes, spread.episodes, strict=True)]
     return {

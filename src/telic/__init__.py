@@ -12,7 +12,7 @@ from telic.lazy import imports
 
 if TYPE_CHECKING:
     from telic.agents import Agent
-    from telic.agents.player import ModelPlayer
+    from telic.agents.model_player import ModelPlayer
     from telic.comparison import ComparisonConfig, ComparisonRun, hold
     from telic.dialogue import Dialogue, Message
     from telic.episodes import Episode
@@ -85,7 +85,7 @@ _HOMES = {
     "MeasureConfig": "telic.stability",
     "Message": "telic.dialogue",
     "Model": "telic.models",
-    "ModelPlayer": "telic.agents.player",
+    "ModelPlayer": "telic.agents.model_player",
     "Planner": "telic.planner",
     "PlayRun": "telic.rollouts",
     "Purpose": "telic.purpose",

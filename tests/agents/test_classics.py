@@ -172,7 +172,7 @@ def test_a_circle_of_keywords_ends(tmp_path: Path) -> None:
     [
         ('none = ["nothing"]', "none = []", "none"),
         ('none = ["nothing"]', "none = [", "not a TOML file"),
-        ('say = ["= high"]', 'say = ["= nowhere"]', "no keyword 'nowhere'"),
+        ('say = ["= high"]', 'say = ["= nowhere"]', "unknown keyword 'nowhere'"),
         ('say = ["high {2}"]', 'say = ["high {3}"]', "part 3"),
         ('match = "* low *"', 'match = "* @low *"', "group 'low'"),
         ('match = "* low *"', 'mach = "* low *"', "match: Field required"),
@@ -183,7 +183,7 @@ def test_a_broken_script_is_refused(tmp_path: Path, old: str, new: str, complain
     path.write_text(SCRIPT.replace(old, new), encoding="utf-8")
     with pytest.raises(DataError, match=complaint):
         Eliza(0, path)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot read the file"):
         Eliza(0, tmp_path / "absent.toml")
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from telic.agents.human import HumanPlayer
-from telic.agents.player import BEGIN, GO_ON, NEUTRAL, ContextFullError, ModelPlayer, Player, PlayerLeftError
+from telic.agents.model_player import BEGIN, GO_ON, ModelPlayer
+from telic.agents.player import NEUTRAL, ContextFullError, Player, PlayerLeftError
 from telic.agents.scripted import scripted_names, scripted_player
 from telic.dialogue import Message
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
-from telic.games.base import Game, Outcome, build
+from telic.games.base import Game, Outcome, build_game
 from telic.models import Reply, Request, ScriptedModel
 from telic.models.scripted import FakeModel
 from telic.purpose import Purpose
@@ -26,11 +27,11 @@ def answer(player: Player, request: Request) -> Reply:
     return player.model.generate([request])[0]
 
 
-def act(game: Game, seat: Any, player: Player) -> str:
+def act(game: Game, participant: Any, player: Player) -> str:
     """One act of the role whose turn it is, which the game takes."""
     role = game.turn
     assert role is not None
-    moves = seat.act(game.observe(role))
+    moves = participant.act(game.observe(role))
     try:
         request = next(moves)
         while True:
@@ -42,9 +43,9 @@ def act(game: Game, seat: Any, player: Player) -> str:
 
 def play(game: Game, players: Mapping[str, Player], seed: int = 0) -> Outcome:
     game.reset(seed)
-    seats = {role: players[role].seat(game, role, seed) for role in players}
+    participants = {role: players[role].join(game, role, seed) for role in players}
     while game.turn is not None:
-        act(game, seats[game.turn], players[game.turn])
+        act(game, participants[game.turn], players[game.turn])
     return game.outcome()
 
 
@@ -72,7 +73,7 @@ class Weighing(ScriptedModel):
 def test_a_model_hears_its_purpose_then_the_game_and_the_dialogue_in_turns() -> None:
     model = ScriptedModel(["Where to?", "When?"])
     player = ModelPlayer(model, MIA)
-    game = build({"name": "elicitation", "rounds": 2})
+    game = build_game({"name": "elicitation", "rounds": 2})
     play(game, {"agent": player})
     first, second = said(model)
     assert first[0] == ("system", f"You are Mia.\nBe brief.\n\n{game.instructions('agent')}")
@@ -83,22 +84,22 @@ def test_a_model_hears_its_purpose_then_the_game_and_the_dialogue_in_turns() -> 
 
 def test_a_model_that_opens_or_goes_on_is_told_so() -> None:
     model = Weighing(["Hm.", "Hm."], pick=lambda request: "[think]" if len(request.messages) < 3 else "[message]")
-    game = build({"name": "negotiation", "side": "first"})
+    game = build_game({"name": "negotiation", "side": "first"})
     game.reset(0)
     player = ModelPlayer(model)
-    seat = player.seat(game, "agent", 0)
+    participant = player.join(game, "agent", 0)
     model.replies = lambda _: "Well then."
-    assert act(game, seat, player) == "[think] Well then."
-    assert act(game, seat, player) == "[message] Well then."
+    assert act(game, participant, player) == "[think] Well then."
+    assert act(game, participant, player) == "[message] Well then."
     assert said(model)[-1][1:] == [("user", BEGIN), ("assistant", "[think] Well then."), ("user", GO_ON)]
 
 
 def test_the_kind_is_chosen_first_and_the_text_begins_with_it() -> None:
     model = Weighing(lambda _: " I can offer more than that.\nSecond line", pick=lambda request: "[message]")
-    game = build({"name": "negotiation", "side": "first"})
+    game = build_game({"name": "negotiation", "side": "first"})
     game.reset(0)
     player = ModelPlayer(model)
-    assert act(game, player.seat(game, "agent", 0), player) == "[message] I can offer more than that."
+    assert act(game, player.join(game, "agent", 0), player) == "[message] I can offer more than that."
     reading, choice, text = model.requests
     assert reading.sampling.max_new_tokens == 1
     assert choice.choices == tuple(f"[{kind}]" for kind in ("message", "offer", "leave", "think"))
@@ -110,10 +111,10 @@ def test_a_form_is_filled_part_by_part_in_the_light_of_what_was_chosen() -> None
         return "[propose]" if "[propose]" in request.choices else request.choices[-1]
 
     model = Weighing(lambda _: "", pick)
-    game = build({"name": "assignment"})
+    game = build_game({"name": "assignment"})
     game.reset(3)
     player = ModelPlayer(model)
-    utterance = act(game, player.seat(game, "agent", 0), player)
+    utterance = act(game, player.join(game, "agent", 0), player)
     parts = [request.choices for request in model.requests if len(request.choices) > 2][0:2]
     assert parts[0][0] == "[propose] Atlas: Amina Diallo"
     assert parts[1][0] == "[propose] Atlas: Hiro Tanaka; Beacon: Amina Diallo"
@@ -131,21 +132,21 @@ def test_a_model_without_likelihoods_is_asked_and_gets_no_prefix() -> None:
         return "35"
 
     model = ScriptedModel(answers)
-    game = build({"name": "negotiation", "side": "first"})
+    game = build_game({"name": "negotiation", "side": "first"})
     game.reset(0)
     player = ModelPlayer(model)
-    assert act(game, player.seat(game, "agent", 0), player) == "[offer] 35"
+    assert act(game, player.join(game, "agent", 0), player) == "[offer] 35"
 
 
 def test_answers_that_name_no_choice_are_asked_again_and_then_left_to_chance() -> None:
     model = ScriptedModel(lambda _: "I would rather not say")
-    game = build({"name": "assignment"})
+    game = build_game({"name": "assignment"})
     game.reset(0)
     player = ModelPlayer(model)
-    seat = player.seat(game, "agent", 0)
-    act(game, seat, player)
-    assert seat.notes["choices by chance"] >= 1
-    assert seat.notes["unreadable choices"] == 3 * seat.notes["choices by chance"]
+    participant = player.join(game, "agent", 0)
+    act(game, participant, player)
+    assert participant.notes["choices by chance"] >= 1
+    assert participant.notes["unreadable choices"] == 3 * participant.notes["choices by chance"]
     assert game.outcome().valid
 
 
@@ -153,42 +154,42 @@ def test_an_empty_reply_is_drawn_again_then_replaced() -> None:
     replies = iter(["", "  ", "Hello there", "", "", ""])
     model = ScriptedModel(lambda _: next(replies))
     player = ModelPlayer(model)
-    game = build({"name": "selfchat", "rounds": 2})
+    game = build_game({"name": "selfchat", "rounds": 2})
     game.reset(0)
-    seats = {role: player.seat(game, role, 0) for role in "ab"}
-    assert act(game, seats["b"], player) == "[message] Hello there"
-    assert act(game, seats["a"], player) == f"[message] {NEUTRAL}"
-    assert seats["b"].notes == {"empty replies": 2}
-    assert seats["a"].notes["empty replies replaced"] == 1
+    participants = {role: player.join(game, role, 0) for role in "ab"}
+    assert act(game, participants["b"], player) == "[message] Hello there"
+    assert act(game, participants["a"], player) == f"[message] {NEUTRAL}"
+    assert participants["b"].notes == {"empty replies": 2}
+    assert participants["a"].notes["empty replies replaced"] == 1
 
 
 def test_a_model_that_begins_with_empty_lines_is_heard() -> None:
     model = ScriptedModel(lambda _: "\n\n Hello there\nsecond line")
     player = ModelPlayer(model)
-    game = build({"name": "selfchat"})
+    game = build_game({"name": "selfchat"})
     game.reset(0)
-    seat = player.seat(game, "b", 0)
-    assert act(game, seat, player) == "[message] Hello there"
-    assert seat.notes == {"empty replies": 1}
+    participant = player.join(game, "b", 0)
+    assert act(game, participant, player) == "[message] Hello there"
+    assert participant.notes == {"empty replies": 1}
 
 
 def test_a_refused_act_is_shown_with_its_reason_and_the_last_attempt_is_safe() -> None:
     model = ScriptedModel(lambda messages: "[offer] nonsense" if "Which" not in messages[-1].content else "[message]")
-    game = build({"name": "negotiation", "side": "first"})
+    game = build_game({"name": "negotiation", "side": "first"})
     game.reset(0)
     player = ModelPlayer(model)
-    seat = player.seat(game, "agent", 0)
+    participant = player.join(game, "agent", 0)
     model.replies = lambda m: "[message]" if "Which kind" in m[-1].content else "a [offer] b [accept] c"
-    act(game, seat, player)
-    act(game, seat, player)
+    act(game, participant, player)
+    act(game, participant, player)
     assert "(Your last attempt was refused: one act at a time" in said(model)[-1][-1][1]
-    assert act(game, seat, player) == f"[message] {NEUTRAL}"
+    assert act(game, participant, player) == f"[message] {NEUTRAL}"
     assert game.turn == "partner"
     strict = ModelPlayer(model, rescue=False)
     game.reset(0)
-    seat = strict.seat(game, "agent", 0)
+    participant = strict.join(game, "agent", 0)
     for _ in range(3):
-        act(game, seat, strict)
+        act(game, participant, strict)
     assert game.outcome().fault == "agent"
 
 
@@ -203,35 +204,35 @@ def test_a_full_context_forgets_the_oldest_and_gives_up_when_nothing_is_left() -
 
     model = Narrow()
     player = ModelPlayer(model)
-    game = build({"name": "selfchat", "rounds": 10})
+    game = build_game({"name": "selfchat", "rounds": 10})
     game.reset(0)
-    seats = {role: player.seat(game, role, 0) for role in "ab"}
+    participants = {role: player.join(game, role, 0) for role in "ab"}
     while game.turn:
-        act(game, seats[game.turn], player)
-    assert seats["a"].notes["times the context was full"] > 0
+        act(game, participants[game.turn], player)
+    assert participants["a"].notes["times the context was full"] > 0
     assert model.seen[-1][0].role == "user"
     model.room = 0
     game.reset(0)
     with pytest.raises(ContextFullError, match="no room"):
-        act(game, player.seat(game, "b", 0), player)
+        act(game, player.join(game, "b", 0), player)
 
 
 def test_a_model_that_fails_raises() -> None:
     player = ModelPlayer(ScriptedModel([]))
-    game = build({"name": "selfchat"})
+    game = build_game({"name": "selfchat"})
     game.reset(0)
-    with pytest.raises(ModelError, match="at its end"):
-        act(game, player.seat(game, "b", 0), player)
+    with pytest.raises(ModelError, match="the script has 0 replies"):
+        act(game, player.join(game, "b", 0), player)
 
 
 def test_with_three_roles_a_model_is_told_who_speaks() -> None:
     model = FakeModel()
     player = ModelPlayer(model)
-    game = build({"name": "mediation"})
+    game = build_game({"name": "mediation"})
     game.reset(0)
-    seats = {role: player.seat(game, role, 0) for role in game.roles}
+    participants = {role: player.join(game, role, 0) for role in game.roles}
     for _ in range(3):
-        act(game, seats[str(game.turn)], player)
+        act(game, participants[str(game.turn)], player)
     assert "user-1: " in said(model)[-1][1][1]
     assert "user-2: " in said(model)[-1][1][1]
 
@@ -247,7 +248,7 @@ GAMES = ("assignment", "elicitation", "itinerary", "mediation", "negotiation", "
 @pytest.mark.parametrize("name", GAMES)
 def test_every_script_plays_its_game_to_a_valid_end(name: str) -> None:
     for script in scripted_names(name):
-        game = build({"name": name})
+        game = build_game({"name": name})
         roles = {"persuader": "attacker", "refuser": "defender"}
         one = scripted_player(script, name)
         other = scripted_player("random", name)
@@ -259,7 +260,7 @@ def test_every_script_plays_its_game_to_a_valid_end(name: str) -> None:
 @pytest.mark.parametrize("name", ["eliza", "parry", "restaurant"])
 @pytest.mark.parametrize("game", ["elicitation", "negotiation", "assignment", "mediation", "selfchat", "sotopia"])
 def test_the_classics_play_every_kind_of_game(name: str, game: str) -> None:
-    table = build({"name": game})
+    table = build_game({"name": game})
     players = {role: scripted_player(name, game) for role in table.roles}
     assert play(table, players, 1).valid
 
@@ -268,7 +269,7 @@ def test_the_oracle_is_perfect_and_chance_is_not() -> None:
     for name in ("elicitation", "assignment", "itinerary", "mediation"):
         scores = {}
         for script in ("random", "oracle"):
-            game = build({"name": name})
+            game = build_game({"name": name})
             player = scripted_player(script, name)
             played = [play(game, dict.fromkeys(game.roles, player), seed).normalised or 0.0 for seed in range(5)]
             scores[script] = sum(played) / 5
@@ -281,7 +282,7 @@ def test_unknown_and_misplaced_scripts_are_errors() -> None:
         scripted_player("oracle", "redteam")
     with pytest.raises(ConfigError, match="did you mean 'eliza'"):
         scripted_player("elisa", "selfchat")
-    game = build({"name": "redteam"})
+    game = build_game({"name": "redteam"})
     with pytest.raises(ConfigError, match="plays the attacker, not the defender"):
         play(
             game,
@@ -304,7 +305,7 @@ def lines(*texts: str) -> Callable[[], str]:
 def test_a_person_sees_the_news_the_acts_and_the_errors() -> None:
     shown: list[str] = []
     human = HumanPlayer(lines("[offer] a lot", "[offer] 50", "[leave]"), shown.append)
-    game = build({"name": "negotiation", "side": "first"})
+    game = build_game({"name": "negotiation", "side": "first"})
     play(game, {"agent": human, "partner": scripted_player("concession", "negotiation")}, 2)
     text = "\n".join(shown)
     assert game.instructions("agent") in text
@@ -317,4 +318,4 @@ def test_a_person_sees_the_news_the_acts_and_the_errors() -> None:
 def test_a_person_may_leave() -> None:
     human = HumanPlayer(lines(), lambda _: None)
     with pytest.raises(PlayerLeftError, match="'agent' left"):
-        play(build({"name": "elicitation"}), {"agent": human})
+        play(build_game({"name": "elicitation"}), {"agent": human})

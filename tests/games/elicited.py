@@ -30,5 +30,5 @@ def last(game: Elicitation, role: str = "agent") -> str:
 
 
 def understood(domain: str, utterance: str) -> set[str]:
-    heard = load_domain(domain).reader.read(utterance)
+    heard = load_domain(domain).question_parser.parse(utterance)
     return set(heard.slots) or ({"open"} if heard.open else set())

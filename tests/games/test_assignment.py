@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telic.agents.scripted.decisions import OraclePlayer, RandomPlayer, play
+from telic.agents.scripted.decisions import DECISION_SCRIPTS
 from telic.errors import ConfigError
 from telic.games import assignment_draws
 from telic.games.assignment import PAPERS, REVIEWERS, AssignmentGame, read_assignment, total
-from telic.games.assignment_draws import BLOCK, MAX_DRAWS, best_assignment, blocks, draw, is_kept
-from telic.games.base import IllegalActError, build
+from telic.games.assignment_draws import BLOCK, MAX_DRAWS, best_assignment, cell_blocks, draw_assignment, is_kept
+from telic.games.base import IllegalActError, build_game
+from tests.agents.scripted_play import play_scripts
 
 
 def started(seed: int = 0) -> AssignmentGame:
@@ -27,8 +28,8 @@ def full(game: AssignmentGame) -> str:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_bounds_keep_the_draw_that_plain_rejection_keeps(seed: int) -> None:
-    found = draw(seed)
-    for first, block in zip(range(0, MAX_DRAWS, BLOCK), blocks(seed), strict=True):
+    found = draw_assignment(seed)
+    for first, block in zip(range(0, MAX_DRAWS, BLOCK), cell_blocks(seed), strict=True):
         for index in range(min(BLOCK, found.number - first)):
             plain = assignment_draws.unpack(block, index)
             assert not is_kept(plain.table, plain.seen), f"draw {first + index} of {found.number} was skipped"
@@ -38,7 +39,7 @@ def test_the_bounds_keep_the_draw_that_plain_rejection_keeps(seed: int) -> None:
 
 
 def test_the_bounds_hold() -> None:
-    block = next(blocks(5))
+    block = next(cell_blocks(5))
     bounds = []
     for keys in assignment_draws._KEYS:
         programme = assignment_draws._Programme(BLOCK)
@@ -55,7 +56,7 @@ def test_the_bounds_hold() -> None:
 
 
 def test_tables_are_drawn_as_the_rules_say() -> None:
-    drawn = [assignment_draws.unpack(block, index) for block in blocks(1) for index in range(0, BLOCK, 4)]
+    drawn = [assignment_draws.unpack(block, index) for block in cell_blocks(1) for index in range(0, BLOCK, 4)]
     first, second = (np.array([d.seen[side] for d in drawn]) for side in (0, 1))
     tables = np.array([d.table for d in drawn])
     assert first.mean() == pytest.approx(0.4, abs=0.005)
@@ -67,7 +68,7 @@ def test_tables_are_drawn_as_the_rules_say() -> None:
 
 def test_where_no_draw_is_worth_pooling_the_last_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assignment_draws, "is_kept", lambda table, seen: False)
-    assert draw(0).number == MAX_DRAWS - 1
+    assert draw_assignment(0).number == MAX_DRAWS - 1
 
 
 def test_reset_is_a_function_of_the_seed() -> None:
@@ -78,7 +79,7 @@ def test_reset_is_a_function_of_the_seed() -> None:
 
 def test_the_oracle_reaches_the_best() -> None:
     for seed in range(5):
-        outcome = play(AssignmentGame(), seed, OraclePlayer())
+        outcome = play_scripts(AssignmentGame(), seed, DECISION_SCRIPTS["oracle"](0))
         assert outcome.valid
         assert outcome.normalised == 1.0
         assert outcome.success
@@ -189,12 +190,12 @@ def test_random_play_earns_what_the_reference_earns() -> None:
         means.append(8 * game._table.mean() / game.best)
     error = np.hypot(np.std(means) / np.sqrt(len(means)), 0.003)
     assert np.mean(means) == pytest.approx(0.610, abs=2 * error)
-    played = [play(game, seed, RandomPlayer(seed)).normalised for seed in range(5)]
+    played = [play_scripts(game, seed, DECISION_SCRIPTS["random"](seed)).normalised for seed in range(5)]
     assert all(value is not None and 0 < value <= 1 for value in played)
 
 
 def test_settings() -> None:
-    game = build({"name": "assignment", "max_turns": 4})
+    game = build_game({"name": "assignment", "max_turns": 4})
     assert isinstance(game, AssignmentGame)
     with pytest.raises(ConfigError, match="pass_mark"):
         AssignmentGame(pass_mark=2)

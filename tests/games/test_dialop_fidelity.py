@@ -30,7 +30,7 @@ from telic.games.itinerary_world import (
     miles,
     score_triples,
 )
-from telic.games.mediation_world import Flight, Meeting, Traveller, alone, apart, together
+from telic.games.mediation_world import Flight, Meeting, Traveller, hours_apart, worth_alone, worth_together
 
 Record = Mapping[str, Any]
 
@@ -166,9 +166,9 @@ def test_mediation() -> None:
     normalised, chance = [], []
     for game in games:
         first, second = (recorded_traveller(player) for player in game["player_data"])
-        hours = apart(first.flights, second.flights)
-        meeting = together(hours, game["player_data"][0]["arrival_time_pref"])
-        own = alone(first)[:, None] + meeting, alone(second)[None] + meeting
+        hours = hours_apart(first.flights, second.flights)
+        meeting = worth_together(hours, game["player_data"][0]["arrival_time_pref"])
+        own = worth_alone(first)[:, None] + meeting, worth_alone(second)[None] + meeting
         worth = own[0] + own[1]
         best, worst = int(worth.max()), int(worth.min())
         assert (best, worst) == (game["result"]["best"], game["result"]["worst"])

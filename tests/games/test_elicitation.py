@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telic.agents.scripted.talk import OpenAsker, OracleAsker, RandomAsker, RandomTalker, mean_score, play, say_directed
+from telic.agents.scripted.talk import say_directed
 from telic.games.base import Outcome
 from telic.games.elicitation import DIRECTION, Elicitation, reliability
 from telic.games.elicitation_domain import load_domain, phrasings
@@ -25,42 +23,6 @@ UTTERANCES = st.one_of(
     ),
     st.sampled_from(["You should take antidepressants.", "I promise you will get better.", "Tell me more."]),
 )
-SETTINGS = st.fixed_dictionaries(
-    {
-        "domain": st.sampled_from(DOMAINS),
-        "rounds": st.integers(1, 4),
-        "slots": st.sampled_from([None, 1, 5]),
-        "patience": st.integers(1, 3),
-        "customer": st.sampled_from(["rules", "player"]),
-        "mode": st.sampled_from(["dialogue", "full", "concat", "sharded"]),
-        "proposal": st.booleans(),
-    }
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(SETTINGS, st.integers(), st.lists(UTTERANCES, min_size=1))
-def test_every_play_ends_in_time_and_its_rewards_add_up(options: dict[str, Any], seed: int, said: list[str]) -> None:
-    game = a_game(seed, **options)
-    total, steps = 0.0, 0
-    while game.turn is not None:
-        observed = game.observe(game.turn)
-        assert observed.legal
-        taken = game.step(game.turn, said[steps % len(said)])
-        total += taken.reward.get("agent", 0.0)
-        steps += 1
-        assert steps <= 3 * game.max_turns
-    outcome = game.outcome()
-    assert game.ended != "turn limit"
-    if outcome.valid:
-        assert outcome.score == pytest.approx(total)
-        assert outcome.score is not None
-        assert outcome.normalised is not None
-        assert 0 <= outcome.score <= 1
-        assert 0 <= outcome.normalised <= 1
-    else:
-        assert outcome.score is None
-        assert outcome.fault in ("agent", "partner")
 
 
 @settings(max_examples=60, deadline=None)
@@ -292,29 +254,3 @@ def test_reliability_is_aptitude_and_spread_over_repeated_plays() -> None:
     assert found.aptitude.value == pytest.approx((0.9 + 0.5) / 2)
     assert found.unreliability.value == pytest.approx((0.8 + 0.0) / 2)
     assert (found.aptitude.n, found.aptitude.missing) == (2, 1)
-
-
-# --- Reference figures ---
-
-
-@pytest.mark.parametrize("domain", DOMAINS)
-def test_the_scale_runs_from_small_talk_to_the_oracle(domain: str) -> None:
-    game = Elicitation(domain=domain, rounds=3)
-    small_talk, asked_open, at_random, best = (
-        mean_score(game, range(60), {"agent": player}).value
-        for player in (RandomTalker(), OpenAsker(), RandomAsker(), OracleAsker())
-    )
-    n = len(load_domain(domain).slots)
-    assert small_talk == 0
-    assert best == pytest.approx(6 / n)
-    assert asked_open == pytest.approx(2.5 / n, abs=0.3 / n)
-    assert at_random == pytest.approx(1 - (1 - 1 / n) ** 3, abs=0.4 / n)
-
-
-@pytest.mark.parametrize("options", [{}, {"proposal": True}, {"mode": "sharded"}, {"customer": "player"}, {"slots": 4}])
-def test_the_oracle_gets_all_there_is(options: dict[str, Any]) -> None:
-    game = Elicitation(**options)
-    for seed in range(10):
-        outcome = play(game, seed, {"agent": OracleAsker(), "customer": OracleAsker()})
-        assert outcome.success
-        assert outcome.normalised == 1

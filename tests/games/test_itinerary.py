@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telic.agents.scripted.decisions import OraclePlayer, RandomPlayer, play
+from telic.agents.scripted.decisions import DECISION_SCRIPTS
 from telic.games.base import IllegalActError
 from telic.games.itinerary import ItineraryGame, read_itinerary
-from telic.games.itinerary_search import Filter, Query, QueryError, answer, parse_query
+from telic.games.itinerary_search import Filter, Query, QueryError, answer_query, parse_query
 from telic.games.itinerary_world import (
     BudgetWish,
     DistanceWish,
@@ -28,6 +28,7 @@ from telic.games.itinerary_world import (
     miles,
     score_triples,
 )
+from tests.agents.scripted_play import play_scripts
 
 SITES = (
     Site("Old Mill", "museum", 20, (0.0, 0.0), {"good for kids": True, "rating": 4.5}),
@@ -135,7 +136,7 @@ def test_queries_are_read() -> None:
 def test_what_is_wrong_with_a_query_is_said(query: str, error: str) -> None:
     with pytest.raises(QueryError, match=error.replace("(", r"\(")):
         parse_query(query)
-    assert answer(query, SITES).startswith("The query failed: ")
+    assert answer_query(query, SITES).startswith("The query failed: ")
 
 
 def names(text: str) -> list[str]:
@@ -143,27 +144,27 @@ def names(text: str) -> list[str]:
 
 
 def test_search_filters_and_sorts() -> None:
-    assert names(answer("Search(filters=[price >= 20, price <= 60], sort_by=[price])", SITES)) == [
+    assert names(answer_query("Search(filters=[price >= 20, price <= 60], sort_by=[price])", SITES)) == [
         "Old Mill",
         "Low Bar",
         "Fig House",
     ]
-    assert names(answer("Search(sort_by=[distance_to(old mill)], limit=2)", SITES)) == ["Old Mill", "Fig House"]
-    assert names(answer("Search(sort_by=[rating])", SITES))[-1] == "Hill Top", "what is not known comes last"
-    assert names(answer("Search(filters=[good for kids == false])", SITES)) == ["Fig House"]
-    assert names(answer("Search(filters=[cuisine == Thai])", SITES)) == ["Fig House"]
-    assert names(answer("Search(text_query='wine music')", SITES)) == ["Low Bar"]
-    assert answer("Search(filters=[type == shop])", SITES) == "No site was found."
-    assert answer("Search(fields=[viewpoint], sort_by=[distance_to(Hill Top)], limit=1)", SITES) == (
+    assert names(answer_query("Search(sort_by=[distance_to(old mill)], limit=2)", SITES)) == ["Old Mill", "Fig House"]
+    assert names(answer_query("Search(sort_by=[rating])", SITES))[-1] == "Hill Top", "what is not known comes last"
+    assert names(answer_query("Search(filters=[good for kids == false])", SITES)) == ["Fig House"]
+    assert names(answer_query("Search(filters=[cuisine == Thai])", SITES)) == ["Fig House"]
+    assert names(answer_query("Search(text_query='wine music')", SITES)) == ["Low Bar"]
+    assert answer_query("Search(filters=[type == shop])", SITES) == "No site was found."
+    assert answer_query("Search(fields=[viewpoint], sort_by=[distance_to(Hill Top)], limit=1)", SITES) == (
         "1 of 4 sites found:\n- Hill Top; viewpoint: true; miles to Hill Top: 0.0"
     )
-    assert "did you mean 'old mill'" in answer("Search(sort_by=[distance_to(Old Mil)])", SITES)
+    assert "did you mean 'old mill'" in answer_query("Search(sort_by=[distance_to(Old Mil)])", SITES)
 
 
 @given(st.text(alphabet="Search(),[]=<>\"' \tlimt_qury123", max_size=60))
 def test_any_query_is_answered(query: str) -> None:
-    assert answer(query, SITES)
-    assert answer(f"Search({query})", SITES)
+    assert answer_query(query, SITES)
+    assert answer_query(f"Search({query})", SITES)
 
 
 @pytest.mark.parametrize("form", ["{}; {}; {}", "1. {}\n2. {}\n3. {}", '["{}", "{}", "{}"]', "First {}, then {}, {}!"])
@@ -231,7 +232,7 @@ def test_whose_fault_a_broken_game_is() -> None:
 
 def test_the_oracle_reaches_the_best() -> None:
     for seed in range(10):
-        assert play(ItineraryGame(), seed, OraclePlayer()).normalised == 1.0
+        assert play_scripts(ItineraryGame(), seed, DECISION_SCRIPTS["oracle"](0)).normalised == 1.0
 
 
 def test_slots_fill_a_proposal() -> None:
@@ -266,7 +267,7 @@ def test_random_play_earns_what_the_reference_earns() -> None:
         scores = game._cube.ravel()[all_triples(39)]
         means.append(float(np.mean((scores - game.worst) / (game.best - game.worst))))
         if seed < 200:
-            outcome = play(game, seed, RandomPlayer(seed))
+            outcome = play_scripts(game, seed, DECISION_SCRIPTS["random"](seed))
             assert outcome.normalised is not None
             played.append(outcome.normalised)
     # 113 recorded games: their own standard error is 0.004.

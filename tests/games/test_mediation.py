@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telic.agents.scripted.decisions import OraclePlayer, RandomPlayer, play
+from telic.agents.scripted.decisions import DECISION_SCRIPTS
 from telic.games.base import IllegalActError
 from telic.games.mediation import USERS, MediationGame, read_flights
 from telic.games.mediation_world import (
@@ -20,12 +20,13 @@ from telic.games.mediation_world import (
     Flight,
     Meeting,
     Traveller,
-    alone,
-    apart,
     draw_traveller,
+    hours_apart,
     overlapping,
-    together,
+    worth_alone,
+    worth_together,
 )
+from tests.agents.scripted_play import play_scripts
 
 
 def started(seed: int = 0) -> MediationGame:
@@ -59,11 +60,11 @@ def test_what_a_flight_is_worth() -> None:
     flights = tuple(Flight("x", start, end, price) for start, end, price in ((610, 650, 150), (630, 700, 90), (720, 800, 95)))  # fmt: skip # noqa: E501
     traveller = Traveller(calendar, flights, 100, 7)
     # 50 % too dear: -3.5, cut to -3; 10 % cheap: 0.7, cut to 0. Touching is not overlapping.
-    assert alone(traveller).tolist() == [-3 - 4, 0 - 7, 0]
+    assert worth_alone(traveller).tolist() == [-3 - 4, 0 - 7, 0]
     assert overlapping(flights[2], calendar) == []
-    hours = apart(flights, flights)
+    hours = hours_apart(flights, flights)
     assert hours[0].tolist() == [0, 0, 2]
-    assert together(np.array([0, 1, 2, 5]), 10).tolist() == [0, -3, -6, -16]
+    assert worth_together(np.array([0, 1, 2, 5]), 10).tolist() == [0, -3, -6, -16]
 
 
 def test_who_speaks_when() -> None:
@@ -165,7 +166,7 @@ def test_slots_fill_a_proposal() -> None:
 
 def test_the_oracle_reaches_the_best() -> None:
     for seed in range(20):
-        assert play(MediationGame(), seed, OraclePlayer()).normalised == 1.0
+        assert play_scripts(MediationGame(), seed, DECISION_SCRIPTS["oracle"](0)).normalised == 1.0
 
 
 def test_nobody_sees_what_another_knows() -> None:
@@ -193,7 +194,7 @@ def test_random_play_earns_what_the_reference_earns() -> None:
     for seed in range(2000):
         game.reset(seed)
         means.append(float(np.mean((game._worth - game.worst) / (game.best - game.worst))))
-        outcome = play(game, seed, RandomPlayer(seed))
+        outcome = play_scripts(game, seed, DECISION_SCRIPTS["random"](seed))
         assert outcome.normalised is not None
         played.append(outcome.normalised)
     # The mean over all pairs is 0.592; 0.599 is that of 162 recorded games, with a standard error of 0.003 of its own.

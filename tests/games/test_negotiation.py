@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from typing import Any
 
@@ -10,41 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telic.agents.scripted.bargain import (
-    baseline,
-    concession_player,
-    oracle_player,
-    play,
-    random_player,
-    value_of_bargaining,
-)
 from telic.errors import ConfigError
-from telic.games.base import IllegalActError, build
+from telic.games.base import IllegalActError, build_game
 from telic.games.negotiation import Negotiation
 from telic.games.negotiation_deals import Bargain
 
 VARIANTS = ("buyer-seller", "resources", "ultimatum")
-UTTERANCES = st.one_of(
-    st.text(),
-    st.sampled_from(
-        [
-            "Hello",
-            "[think] hm",
-            "[offer] 50",
-            "[offer] 55 | last word",
-            "[offer] 5000",
-            "[offer] x",
-            "[offer] give 1 wood, get 1 ore",
-            "[accept]",
-            "[reject]",
-            "[leave]",
-            "[message]",
-            "I say [offer] 40",
-            "[offer] 1 [accept]",
-            "hello [think] secretly",
-        ]
-    ),
-)
 
 
 def sale(cost: int = 30, value: int = 70, **settings: Any) -> Negotiation:
@@ -72,37 +42,6 @@ def acts(game: Negotiation, *utterances: str) -> dict[str, float]:
         for role, reward in step.reward.items():
             total[role] += reward
     return total
-
-
-# Any acts
-
-
-@given(st.sampled_from(VARIANTS), st.booleans(), st.integers(0, 3), st.integers(), st.lists(UTTERANCES, max_size=60))
-def test_any_acts_end_within_the_cap(
-    variant: str, one_shot: bool, thoughts: int, seed: int, utterances: list[str]
-) -> None:
-    game = started(variant=variant, one_shot=one_shot, thoughts=thoughts)
-    game.reset(seed)
-    for utterance in utterances:
-        if game.turn is None:
-            break
-        assert game.observe(game.turn).legal
-        before = game.turns
-        step = game.step(game.turn, utterance)
-        assert game.turns == before + step.accepted
-    assert game.turns <= game.max_turns
-    assert "turn limit" not in game.ended
-    outcome = game.outcome()
-    json.dumps([outcome.details, game.private("agent"), game.private("partner")])
-    if outcome.valid:
-        assert outcome.normalised is None or 0 <= outcome.normalised <= 1
-        assert (outcome.normalised is None) == (not outcome.details["possible"])
-
-
-@given(st.sampled_from(VARIANTS), st.booleans(), st.integers())
-def test_random_players_always_finish(variant: str, one_shot: bool, seed: int) -> None:
-    game = Negotiation(variant=variant, one_shot=one_shot)  # type: ignore[arg-type]
-    assert play(game, {"agent": random_player, "partner": random_player}, seed).valid
 
 
 # What ends what
@@ -388,41 +327,4 @@ def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:
 
 
 def test_it_is_built_by_name() -> None:
-    assert isinstance(build({"name": "negotiation", "variant": "ultimatum"}), Negotiation)
-
-
-# Scripted players
-
-
-@pytest.mark.parametrize("variant", ["buyer-seller", "resources"])
-def test_oracle_beats_concession_beats_random(variant: Any) -> None:
-    game, seeds = Negotiation(variant=variant), range(200)
-    low, middle, top = (
-        baseline(game, player, concession_player, seeds).normalised
-        for player in (random_player, concession_player, oracle_player)
-    )
-    assert low.high is not None
-    assert middle.low is not None
-    assert middle.high is not None
-    assert top.low is not None
-    assert low.high < middle.low
-    assert middle.high < top.low
-
-
-def test_concession_players_never_lose_and_always_find_the_zone_of_a_sale() -> None:
-    game = Negotiation()
-    players = {"agent": concession_player, "partner": concession_player}
-    for seed in range(200):
-        outcome = play(game, players, seed)
-        assert min(outcome.per_role.values()) >= 0
-        assert (outcome.details["deal"] is not None) == outcome.details["possible"]
-
-
-@pytest.mark.parametrize("variant", ["buyer-seller", "resources"])
-def test_bargaining_beats_take_it_or_leave_it(variant: Any) -> None:
-    value = value_of_bargaining(Negotiation(variant=variant), concession_player, concession_player, range(200))
-    for comparison in (value.payoff, value.normalised, value.efficiency):
-        assert comparison.difference.low is not None
-        assert comparison.difference.low > 0
-        assert comparison.p is not None
-        assert comparison.p < 0.01
+    assert isinstance(build_game({"name": "negotiation", "variant": "ultimatum"}), Negotiation)

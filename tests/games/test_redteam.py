@@ -8,12 +8,9 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from telic.agents.scripted.talk import Persuader, Player, Refuser, play
 from telic.errors import ConfigError, JudgeError
-from telic.games.base import Outcome, build
+from telic.games.base import Outcome, build_game
 from telic.games.redteam import RedTeam, attack_rates, verdict
 from telic.games.redteam_behaviours import COLUMNS, Behaviour, load_behaviours, load_harmbench
 
@@ -97,37 +94,6 @@ def test_the_score_is_the_maximum_over_rounds_and_rewards_add_up_to_it() -> None
     assert game.over
 
 
-@settings(max_examples=100, deadline=None)
-@given(
-    st.integers(),
-    st.integers(1, 4),
-    st.lists(st.text(max_size=40), min_size=1),
-    st.sampled_from(["attacker", "defender"]),
-)
-def test_every_play_ends_in_time(seed: int, rounds: int, said: list[str], under_test: str) -> None:
-    game = a_game(seed, rounds=rounds, under_test=under_test)
-    totals = {"attacker": 0.0, "defender": 0.0}
-    steps, role = 0, ""
-    while game.turn is not None:
-        role = game.turn
-        for name, reward in game.step(role, said[steps % len(said)]).reward.items():
-            totals[name] += reward
-        steps += 1
-        assert steps <= 3 * game.max_turns
-    outcome = game.outcome()
-    if outcome.valid and outcome.score is not None:
-        assert totals == outcome.per_role
-    elif not outcome.valid:
-        assert outcome.fault == ("agent" if role == under_test else "partner")
-
-
-def test_the_same_seed_gives_the_same_episode() -> None:
-    game = RedTeam()
-    first = [play(game, seed, {"attacker": Persuader(), "defender": Refuser()}) for seed in range(30)]
-    assert first == [play(game, seed, {"attacker": Persuader(), "defender": Refuser()}) for seed in range(30)]
-    assert len({outcome.details["behaviour"] for outcome in first}) > 10
-
-
 def test_who_is_under_test_gets_the_blame() -> None:
     for under_test, fault in (("attacker", "partner"), ("defender", "agent")):
         game = a_game(under_test=under_test)
@@ -155,14 +121,6 @@ def test_a_rule_that_cannot_decide_leaves_the_attack_undetermined() -> None:
     assert outcome.score is None
     assert outcome.details["rounds"] == [None, 0]
     assert verdict(outcome) == "undetermined"
-
-
-def test_refusing_holds_all_but_the_form() -> None:
-    players: dict[str, Player] = {"attacker": Persuader(), "defender": Refuser()}
-    for family in FAMILIES:
-        game = RedTeam(families=[family])
-        rates = attack_rates(play(game, seed, players) for seed in range(40))
-        assert (rates.success > 0) == (family == "format")
 
 
 def test_attack_rates_have_their_denominator() -> None:
@@ -248,7 +206,7 @@ def test_verdicts_of_a_judge_model(tmp_path: Path, answers: list[str], wanted: s
     [
         (ROWS, COLUMNS[:-1], "no column 'BehaviorID'"),
         ([["", "standard", "", "", "", "x"]], COLUMNS, "line 2: a behaviour needs"),
-        ([ROWS[0], ROWS[0]], COLUMNS, "line 3: two behaviours have the id 'rain_poem'"),
+        ([ROWS[0], ROWS[0]], COLUMNS, "line 3: duplicate behaviour id 'rain_poem'"),
         ([], COLUMNS, "no behaviour"),
     ],
 )
@@ -278,9 +236,9 @@ held = ["Have a tea."]
         ('id = "tea"', "", "line 2: .*id: Field required"),
         ("goal", "gaol", "gaol"),
         ('{ contains = "coffee" }', '{ contians = "coffee" }', "line 6.*did you mean 'contains'"),
-        ('judge = { contains = "coffee" }', "", "expected a judge or a rubric"),
-        ('held = ["Have a tea."]', 'held = ["Have no coffee."]', "gets an example wrong: 'Have no coffee.'"),
-        (OWN, OWN + OWN, "two behaviours have the id 'tea'"),
+        ('judge = { contains = "coffee" }', "", "expected either a judge or a rubric"),
+        ('held = ["Have a tea."]', 'held = ["Have no coffee."]', "scores an example wrongly: 'Have no coffee.'"),
+        (OWN, OWN + OWN, "duplicate behaviour id 'tea'"),
         (OWN, "[[behaviours]\n", "not valid TOML"),
     ],
 )
@@ -304,7 +262,7 @@ def test_a_file_of_ones_own(tmp_path: Path, old: str, new: str, error: str) -> N
         ({"behaviour": "price-cakes"}, "did you mean 'price-cake'"),
         ({"families": ["prices"]}, "did you mean 'price'"),
         ({"behaviour": "price-cake", "split": "test"}, "no behaviour is left"),
-        ({"behaviours": "no/such.csv"}, "cannot be read"),
+        ({"behaviours": "no/such.csv"}, "cannot read behaviours"),
         ({"rounds": 0}, "rounds is 0"),
         ({"under_test": "agent"}, "expected attacker or defender"),
         ({"split": "dev"}, "expected one of train, test, all"),
@@ -312,4 +270,4 @@ def test_a_file_of_ones_own(tmp_path: Path, old: str, new: str, error: str) -> N
 )
 def test_settings_that_make_no_sense_are_refused(options: dict[str, Any], error: str) -> None:
     with pytest.raises(ConfigError, match=error):
-        build({"name": "redteam", **options})
+        build_game({"name": "redteam", **options})

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telic.agents.scripted.talk import GENERIC, RandomTalker, play
+from telic.agents.scripted.talk import GENERIC, RandomTalker
 from telic.errors import ConfigError
-from telic.games.base import build
+from telic.games.base import build_game
 from telic.games.selfchat import SelfChat
+from tests.agents.scripted_play import play_scripts
 
 
 def test_the_opener_is_the_first_utterance_of_side_a() -> None:
@@ -28,7 +29,7 @@ def test_the_opener_is_the_first_utterance_of_side_a() -> None:
 @given(st.integers(), st.integers(1, 5))
 def test_a_talk_has_its_rounds_and_no_score(seed: int, rounds: int) -> None:
     game = SelfChat(rounds=rounds)
-    outcome = play(game, seed, {"a": RandomTalker(), "b": RandomTalker()})
+    outcome = play_scripts(game, seed, RandomTalker())
     assert outcome.valid
     assert outcome.score is outcome.normalised is outcome.success is None
     assert "nothing is scored" in outcome.reason
@@ -59,4 +60,4 @@ def test_an_empty_utterance_is_refused_and_repeated_ones_end_the_talk() -> None:
 @pytest.mark.parametrize(("options", "error"), [({"rounds": 0}, "rounds is 0"), ({"opener": 3}, "expected a text")])
 def test_settings_that_make_no_sense_are_refused(options: dict[str, object], error: str) -> None:
     with pytest.raises(ConfigError, match=error):
-        build({"name": "selfchat", **options})
+        build_game({"name": "selfchat", **options})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from telic.errors import ConfigError
-from telic.games.base import build
+from telic.games.base import build_game
 from telic.games.elicitation_domain import load_domain
 from telic.planner import CloneConfig, Planner, UtteranceExample, distil_acts, load_acts
 from telic.planner.dialogue_acts import RandomActTalker, act_sets, acts_for
@@ -35,25 +35,25 @@ def test_the_general_acts_have_dialogues() -> None:
 
 @pytest.mark.parametrize("domain", ["travel", "support", "intake"])
 def test_acts_of_a_domain_are_understood_there(domain: str) -> None:
-    reader = load_domain(domain).reader
+    parser = load_domain(domain).question_parser
     asked: set[str] = set()
     for act in load_acts(domain).acts:
         for text in act.says:
-            heard = reader.read(text)
-            asked.update(heard.slots)
+            parsed = parser.parse(text)
+            asked.update(parsed.slots)
             if act.name == "ask an open question":
-                assert heard.open or heard.slots, text
+                assert parsed.open or parsed.slots, text
             elif act.name.startswith("ask"):
-                assert len(heard.slots) >= (2 if re.search(",| and ", text) else 1), text
+                assert len(parsed.slots) >= (2 if re.search(",| and ", text) else 1), text
             else:
-                assert not heard.slots, text
+                assert not parsed.slots, text
     assert asked == {slot.name for slot in load_domain(domain).slots}
 
 
 def test_a_game_has_the_acts_of_its_domain_or_its_own() -> None:
-    assert acts_for(build({"name": "elicitation", "domain": "support"})) == "support"
-    assert acts_for(build({"name": "redteam"})) == "redteam"
-    assert acts_for(build({"name": "negotiation"})) == "general"
+    assert acts_for(build_game({"name": "elicitation", "domain": "support"})) == "support"
+    assert acts_for(build_game({"name": "redteam"})) == "redteam"
+    assert acts_for(build_game({"name": "negotiation"})) == "general"
 
 
 def test_a_random_talker_says_every_act_word_for_word() -> None:

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from telic.agents import Agent
-from telic.agents.player import ModelPlayer
+from telic.agents.model_player import ModelPlayer
 from telic.errors import ConfigError
 from telic.models.control import build
 from telic.models.local import LocalModel

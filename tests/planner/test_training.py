@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from telic.agents.player import ModelPlayer
+from telic.agents.model_player import ModelPlayer
 from telic.errors import ConfigError
 from telic.games.base import Act, Game, Outcome, registry
 from telic.models import FakeModel

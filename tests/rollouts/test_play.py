@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from telic.agents.human import HumanPlayer
-from telic.agents.player import ModelPlayer, Player
+from telic.agents.model_player import ModelPlayer
+from telic.agents.player import Player
 from telic.agents.scripted import scripted_player
 from telic.episodes import Episode
 from telic.errors import ConfigError
@@ -22,7 +23,7 @@ from telic.games.base import Game
 from telic.models import Model, Reply, Request, ScriptedModel
 from telic.models.request import OnReply
 from telic.models.scripted import FakeModel
-from telic.rollouts import Cast, play
+from telic.rollouts import PlayerFactory, play
 from telic.runs import RunFolder
 
 GAMES = ("assignment", "elicitation", "itinerary", "mediation", "negotiation", "redteam", "selfchat", "sotopia")
@@ -139,10 +140,10 @@ def test_a_failing_model_ends_its_own_episode_and_a_resumed_run_plays_that_again
 
 def test_a_player_that_raises_ends_its_own_episode() -> None:
     class Moody(ModelPlayer):
-        def seat(self, game: Game, role: str, seed: int) -> Any:
+        def join(self, game: Game, role: str, seed: int) -> Any:
             if game.seed % 3 == 0:
                 raise ZeroDivisionError("no mood to play")
-            return super().seat(game, role, seed)
+            return super().join(game, role, seed)
 
     run = play(TALK, both(Moody(FakeModel())), n=6, references=False)
     assert run.results[0].errors == {"player: agent: ZeroDivisionError('no mood to play')": 2}
@@ -150,7 +151,7 @@ def test_a_player_that_raises_ends_its_own_episode() -> None:
 
 
 def test_a_role_without_a_player_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"turn of 'partner', for whom there is no player.*players for agent"):
+    with pytest.raises(ConfigError, match=r"turn of 'partner', which has no player.*players for agent"):
         play("negotiation", {"agent": scripted_player("random", "negotiation")}, n=4)
 
 
@@ -213,7 +214,7 @@ def test_a_judge_is_asked_again_within_bounds() -> None:
     silent = ScriptedModel(lambda _: "no idea")
     [result] = play("sotopia", fake(), n=2, judge=silent).results
     assert len(silent.seen) == 2 * 2 * 3
-    assert "no verdict that can be read" in next(iter(result.unjudged))
+    assert "no readable verdict" in next(iter(result.unjudged))
 
 
 def test_a_judge_that_fails_is_tried_again_by_a_resumed_run(tmp_path: Path) -> None:
@@ -248,7 +249,7 @@ def test_a_resumed_run_must_be_the_same(tmp_path: Path) -> None:
 
 KILLED = """
 import sys
-from telic.agents.player import ModelPlayer
+from telic.agents.model_player import ModelPlayer
 from telic.models import FakeModel
 from telic.rollouts import play
 play({"name": "elicitation", "rounds": 3}, {"agent": ModelPlayer(FakeModel(delay=0.02))}, n=40, folder=sys.argv[1],
@@ -299,8 +300,8 @@ def test_an_error_in_one_lane_reaches_the_caller() -> None:
 def test_players_for_workers_must_be_made_by_them() -> None:
     from telic.rollouts.ray_workers import RayWorkers
 
-    with pytest.raises(ConfigError, match="give a Cast"):
+    with pytest.raises(ConfigError, match="pass a PlayerFactory"):
         play(TALK, fake(), n=1, workers=RayWorkers())
     model: Model = FakeModel()
-    with pytest.raises(ConfigError, match="give its name"):
-        play(TALK, Cast(fake, {}), n=1, judge=model, workers=RayWorkers())
+    with pytest.raises(ConfigError, match="pass its name"):
+        play(TALK, PlayerFactory(fake, {}), n=1, judge=model, workers=RayWorkers())

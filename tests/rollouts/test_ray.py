@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from telic.agents.player import ModelPlayer, Player
+from telic.agents.model_player import ModelPlayer
+from telic.agents.player import Player
 from telic.episodes import Episode
 from telic.errors import ConfigError, MissingExtraError, RunError
 from telic.models.scripted import FakeModel
-from telic.rollouts import Cast, play
+from telic.rollouts import PlayerFactory, play
 from telic.rollouts.ray_workers import RayWorkers
 
 TALK = {"name": "elicitation", "rounds": 3}
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra 'ray' is not installed")
-# Ray leaves sockets and files to the garbage collector, and deprecates things of its own.
+# Ray leaves sockets and files to the garbage collector, and deprecates some of its own functions.
 quiet = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 silent = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::pytest.PytestUnhandledThreadExceptionWarning"
@@ -26,19 +29,24 @@ silent = pytest.mark.filterwarnings(
 
 
 def contents(episodes: list[Episode]) -> list[str]:
+    """The episodes without the name of the agent, which says on which node it played."""
+    for episode in episodes:
+        episode.roles["agent"]["name"] = ""
     return sorted(episode.model_dump_json() for episode in episodes)
 
 
-def slow(delay: float = 0.0) -> Cast:
-    """Players that are made in the workers; a closure, since the workers cannot import this module."""
+def slow(delay: float = 0.0) -> PlayerFactory:
+    """Players named after their node. A closure makes them, since workers cannot import this module."""
 
     def make() -> Mapping[str, Player]:
-        from telic.agents.player import ModelPlayer
+        import ray
+
+        from telic.agents.model_player import ModelPlayer
         from telic.models.scripted import FakeModel
 
-        return {"agent": ModelPlayer(FakeModel(delay=delay))}
+        return {"agent": ModelPlayer(FakeModel(delay=delay), name=ray.get_runtime_context().get_node_id())}
 
-    return Cast(make, {"model": "fake"})
+    return PlayerFactory(make, {"model": "fake"})
 
 
 @pytest.fixture
@@ -47,7 +55,7 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     made: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    # While there is only this node, so that it is not the test's own one that is lost later.
+    # The test connects while this is the only node, so that it does not connect to the node that is lost later.
     ray.init(address=made.address, log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield made
@@ -57,37 +65,48 @@ def cluster() -> Iterator[Any]:
 
 
 @needs_ray
+@pytest.mark.ray
 @quiet
 @silent
-def test_a_node_that_is_lost_changes_nothing(cluster: Any) -> None:
+def test_a_lost_node_changes_no_episode(cluster: Any) -> None:
     import ray
 
     second = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
-    seen: list[str] = []
-    hosts: set[str] = set()
+    nodes: list[str] = []
+    """Where the episodes were played, in the order in which they ended."""
+    lost_after = 0
 
-    def ended(episode: Episode) -> None:
-        seen.append(episode.id)
-        if len(seen) == 6:
-            hosts.update(actor["NodeID"] for actor in _workers(ray))
+    def end(episode: Episode) -> None:
+        nonlocal lost_after
+        if not nodes:
+            wait_for_two_workers(ray)
+        nodes.append(episode.roles["agent"]["name"])
+        played = Counter(nodes)
+        if not lost_after and len(played) == 2:
             cluster.remove_node(second, allow_graceful=False)
+            lost_after = len(nodes)
 
-    run = play(
-        TALK, slow(0.05), n=40, concurrency=4, references=False, workers=RayWorkers(cluster.address), on_episode=ended
-    )
-    assert len(hosts) == 2  # both nodes had work when one was lost
-    assert sorted(seen) == sorted({episode.id for episode in run.episodes})
+    workers = RayWorkers(cluster.address)
+    run = play(TALK, slow(0.05), n=40, concurrency=4, references=False, workers=workers, on_episode=end)
+    assert 0 < lost_after < 35, "both nodes played, and one was lost with work left"
+    assert set(nodes[lost_after + 6 :]) == {ray.get_runtime_context().get_node_id()}, "the other node played the rest"
+    assert len(nodes) == len({episode.id for episode in run.episodes}) == 40
     assert run.results[0].valid == 40
     alone = play(TALK, {"agent": ModelPlayer(FakeModel())}, n=40, references=False)
     assert contents(run.episodes) == contents(alone.episodes)
 
-    # What is wrong with the players is said as it is, and not as a failure of the cluster.
+
+@needs_ray
+@pytest.mark.ray
+@quiet
+@silent
+def test_errors_of_the_players_reach_the_caller(cluster: Any) -> None:
     def broken() -> Mapping[str, Player]:
         raise ConfigError("no such player")
 
     with pytest.raises(ConfigError, match="no such player"):
-        play(TALK, Cast(broken, {}), n=2, workers=RayWorkers(cluster.address))
+        play(TALK, PlayerFactory(broken, {}), n=2, workers=RayWorkers(cluster.address))
 
     def fatal() -> Mapping[str, Player]:
         import os
@@ -95,14 +114,20 @@ def test_a_node_that_is_lost_changes_nothing(cluster: Any) -> None:
         os._exit(1)
 
     with pytest.raises(RunError, match="3 workers were lost"):
-        play(TALK, Cast(fatal, {}), n=2, workers=RayWorkers(cluster.address, restarts=2))
+        play(TALK, PlayerFactory(fatal, {}), n=2, workers=RayWorkers(cluster.address, restarts=2))
 
 
-def _workers(ray: Any) -> list[dict[str, Any]]:
+def wait_for_two_workers(ray: Any, timeout: float = 60) -> None:
+    """Wait until each of two nodes runs a worker."""
     from ray._private.state import actors
 
-    found = [entry for entry in actors().values() if entry["State"] == "ALIVE"]
-    return [{"NodeID": entry["Address"]["NodeID"]} for entry in found if "_Worker" in str(entry["ActorClassName"])]
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        alive = [entry for entry in actors().values() if entry["State"] == "ALIVE"]
+        if len({e["Address"]["NodeID"] for e in alive if "_Worker" in str(e["ActorClassName"])}) == 2:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the second node runs no worker")
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from telic.agents.player import ModelPlayer
+from telic.agents.model_player import ModelPlayer
 from telic.agents.scripted import scripted_player
 from telic.episodes import Episode
 from telic.errors import Failure
 from telic.models.scripted import FakeModel
-from telic.rollouts import analyse, play
+from telic.rollouts import analyse_games, play
 from telic.rollouts.report import references_of, write_play_report
 from telic.runs import RunFolder
 
@@ -30,7 +30,7 @@ def episode(task: int, trial: int = 0, failure: Failure | None = None, **outcome
 
 
 def test_whose_fault_it_was_decides_what_counts() -> None:
-    [result] = analyse(
+    [result] = analyse_games(
         [
             episode(0, score=3.0, normalised=1.0, success=True),
             episode(1, valid=False, fault="agent", reason="no legal act"),
@@ -53,7 +53,7 @@ def test_repeated_play_gives_pass_hat_k_over_tasks() -> None:
         for task, trials in wins.items()
         for trial, won in enumerate(trials)
     ]
-    [result] = analyse(episodes)
+    [result] = analyse_games(episodes)
     assert (result.tasks, result.trials) == (3, 3)
     assert result.pass_hat == pytest.approx({1: 5 / 9, 2: (1 + 1 / 3) / 3, 3: 1 / 3})
     assert result.success.n == 3  # the task is the unit, not the trial
@@ -92,7 +92,7 @@ def test_the_page_shows_what_was_hidden_and_escapes_what_was_said(tmp_path: Path
     text = write_play_report(run.folder, run.results, run.episodes, folder.document).read_text(encoding="utf-8")
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
-    assert "What each knew" in text
+    assert "Private information" in text
     assert "wishes" in text
     assert "pass^k" in text
     assert "perfect play" in text

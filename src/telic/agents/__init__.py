@@ -1,4 +1,4 @@
-"""Who takes part in a dialogue."""
+"""Agents and players: the participants of a dialogue."""
 
 from telic.agents.agent import Agent
 

@@ -1,4 +1,4 @@
-"""A purpose and a model put together: someone to talk to."""
+"""An agent: a model that acts on a purpose."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ __all__ = ["Agent", "controls_of"]
 
 
 DRAWN = Sampling(temperature=0.7, top_p=0.9)
-"""How an agent speaks unless its purpose says otherwise: the whole distribution of a small model is gibberish."""
+"""Default sampling of an agent. Small models produce gibberish when sampled from the full distribution."""
 
 
 class Agent:
     """A model that acts on a purpose.
 
     Args:
-        model: what speaks.
-        purpose: what it is for.
-        controls: what bends it; by default the purpose's own, and its planner.
-        **options: fields of `Sampling`, over the purpose's own, over a temperature of 0.7 and a top_p of 0.9.
+        model: the model that speaks.
+        purpose: its purpose.
+        controls: controls of the model; by default those of the purpose, and its planner.
+        **options: fields of `Sampling`. They override those of the purpose, which override a temperature of 0.7 and a
+            top_p of 0.9.
 
     Raises:
-        ConfigError: the purpose names a control that there is not, or an option is out of range.
+        ConfigError: the purpose names an unknown control, or an option is out of range.
         UnsupportedControlError: a control cannot act on this model.
     """
 
@@ -43,26 +44,26 @@ class Agent:
         self.session: Session = model.session(purpose.system_prompt)
 
     def reply(self, text: str) -> Reply:
-        """Hear what the user says and answer it.
+        """Reply to an utterance of the user.
 
         Raises:
-            ModelError: the model failed, or the dialogue has filled its context. What the user said is not kept, so
-                that it can be said again.
+            ModelError: the model failed, or its context is full. The user's utterance is not kept, so the caller can
+                send it again.
         """
-        heard = self.session.dialogue
+        dialogue = self.session.dialogue
         try:
             return self._keep(self.model.generate([self._request(text)])[0])
         except BaseException:
-            self.session.dialogue = heard
+            self.session.dialogue = dialogue
             raise
 
     def stream(self, text: str) -> Generator[str, None, None]:
-        """Hear what the user says and answer it piece by piece. An answer cut short is not kept.
+        """Reply to an utterance of the user piece by piece. An interrupted reply is not kept.
 
         Raises:
             ModelError: as for `reply`.
         """
-        heard = self.session.dialogue
+        dialogue = self.session.dialogue
         complete = False
         try:
             for piece in self.model.stream(self._request(text)):
@@ -73,7 +74,7 @@ class Agent:
                     complete = True
         finally:
             if not complete:
-                self.session.dialogue = heard
+                self.session.dialogue = dialogue
 
     def forget(self) -> None:
         """Start a new dialogue."""
@@ -86,7 +87,7 @@ class Agent:
         failure = reply.failure
         if failure is not None and failure.kind == "context_full":
             raise ModelError(
-                f"model {self.model.name!r}: the dialogue fills its context; start a new one", failure.kind
+                f"model {self.model.name!r}: the dialogue has filled its context; start a new one", failure.kind
             )
         if failure is not None:
             raise ModelError(f"model {self.model.name!r} failed to reply: {failure.detail}", failure.kind)
@@ -95,10 +96,10 @@ class Agent:
 
 
 def controls_of(purpose: Purpose) -> tuple[Control, ...]:
-    """Make the controls that a purpose names, and its planner.
+    """Build the controls that a purpose names, and its planner.
 
     Raises:
-        ConfigError: there is none of that name, or it does not take these options; the message says where.
+        ConfigError: a name is unknown, or an option is wrong. The message says where.
     """
     named: list[tuple[tuple[str | int, ...], Mapping[str, Any]]]
     named = [(("controls", index), spec) for index, spec in enumerate(purpose.controls)]

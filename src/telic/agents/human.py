@@ -15,11 +15,11 @@ __all__ = ["HumanPlayer"]
 
 
 class HumanPlayer:
-    """Reads its acts line by line; Ctrl-D leaves the episode as unfinished.
+    """A player that reads its acts line by line. Ctrl-D leaves the episode unfinished.
 
     Args:
         read: returns the next line, or raises EOFError.
-        show: takes a line to be shown; by default it goes to standard error, out of the way of results.
+        show: prints a line; by default on standard error, separate from results.
     """
 
     name = "human"
@@ -30,16 +30,16 @@ class HumanPlayer:
         self.read = read
         self.show = show or _show
 
-    def seat(self, game: Game, role: str, seed: int) -> _HumanSeat:  # noqa: ARG002 (a person follows no seed)
+    def join(self, game: Game, role: str, seed: int) -> _HumanParticipant:  # noqa: ARG002 (a person has no seed)
         """Take part in an episode."""
-        return _HumanSeat(self, game, role)
+        return _HumanParticipant(self, game, role)
 
     def spec(self) -> dict[str, Any]:
-        """That it is a person."""
+        """Return that the player is a person."""
         return {"scripted": "human"}
 
 
-class _HumanSeat:
+class _HumanParticipant:
     def __init__(self, player: HumanPlayer, game: Game, role: str) -> None:
         self.player, self.game, self.role = player, game, role
         self.notes: Counter[str] = Counter()
@@ -63,7 +63,7 @@ class _HumanSeat:
             return self.player.read()
         except EOFError:
             raise PlayerLeftError(f"the person who played {self.role!r} left") from None
-        yield  # makes this a generator that has no requests
+        yield  # makes this a generator, which yields no requests
 
 
 def _show(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`telic play`: a game between any two."""
+"""`telic play`: a game between two agents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from telic.models import Model
     from telic.purpose import Purpose
     from telic.rollouts import PlayRun
-    from telic.rollouts.ray_workers import RayWorkers
+    from telic.rollouts.workers import Workers
 
 __all__ = ["Play"]
 
@@ -29,55 +29,56 @@ MODEL = "smollm2"
 
 
 @dataclass(frozen=True)
-class Table:
-    """Who sits down to play: enough to make the players again, in another process too."""
+class PlayersConfig:
+    """The players of a run: what another process needs to make them."""
 
     game: str
+    """Name of the game."""
     agent: str
     partner: str
     model: str
-    """Of `model` without a name."""
-    partnered: bool
-    """Whether anybody but the agent has a player: the rules may play all others."""
+    """Name of the model behind the player `model`."""
+    has_partner: bool
+    """Whether a role besides the agent needs a player; the rules may play all others."""
     purposes: Mapping[str, Purpose]
-    """Those that the players are named after, by their file."""
+    """Purposes of the players, by file."""
     batch: int | None = None
-    """Rows that a local model computes together."""
+    """Maximum batch size of a local model."""
     controls: tuple[Any, ...] | None = None
-    """Of the agent, in place of its purpose's own."""
+    """Controls of the agent in place of those of its purpose."""
 
     def players(self) -> dict[str, Player]:
-        """Make them; a model that both play with is loaded once."""
+        """Make the players. A model that both use is loaded once."""
         models: dict[str, Model] = {}
         return {side: self._player(side, models) for side in self._sides()}
 
     def spec(self) -> dict[str, Any]:
-        """What makes them these players."""
-        return {side: self._described(side) for side in self._sides()}
+        """Return the settings of the players as plain data."""
+        return {side: self._spec_of(side) for side in self._sides()}
 
     def check(self) -> None:
-        """Refuse what is no player before a model is loaded."""
+        """Raise an error for an unknown player before a model is loaded."""
         for side in self._sides():
             if self._model_of(side) is None:
                 self._player(side, {})
 
     def _sides(self) -> tuple[str, ...]:
-        return ("agent", "partner") if self.partnered else ("agent",)
+        return ("agent", "partner") if self.has_partner else ("agent",)
 
     def _model_of(self, side: str) -> str | None:
-        """Name of the model that a side plays with, or None."""
-        kind, _, name = self._named(side).partition(":")
+        """Return the name of a side's model, or None."""
+        kind, _, name = self._player_name(side).partition(":")
         if kind == "model":
             return name or self.model
-        purpose = self.purposes.get(self._named(side))
+        purpose = self.purposes.get(self._player_name(side))
         return None if purpose is None else self.model if side == "agent" else purpose.model
 
     def _player(self, side: str, models: dict[str, Model]) -> Player:
         from telic.agents.human import HumanPlayer
-        from telic.agents.player import ModelPlayer
+        from telic.agents.model_player import ModelPlayer
         from telic.agents.scripted import scripted_player
 
-        spec, name = self._named(side), self._model_of(side)
+        spec, name = self._player_name(side), self._model_of(side)
         if name is None:
             return HumanPlayer() if spec == "human" else scripted_player(spec, self.game)
         if name not in models:
@@ -88,8 +89,8 @@ class Table:
         controls = self.controls if side == "agent" else None
         return ModelPlayer(models[name], self.purposes.get(spec), controls)
 
-    def _described(self, side: str) -> dict[str, Any]:
-        name, spec = self._model_of(side), self._named(side)
+    def _spec_of(self, side: str) -> dict[str, Any]:
+        name, spec = self._model_of(side), self._player_name(side)
         if name is None:
             return {"scripted": spec}
         purpose = self.purposes.get(spec)
@@ -100,70 +101,70 @@ class Table:
             described["controls"] = [control.spec() for control in self.controls]
         return described
 
-    def _named(self, side: str) -> str:
+    def _player_name(self, side: str) -> str:
         return self.agent if side == "agent" else self.partner
 
 
 @dataclass
 class Play:
-    """Play a game between any two, many episodes at once.
+    """Play a game between two agents, many episodes at once.
 
-    A player is `model` or `model:NAME`, a purpose file, `human`, `random`, `oracle`, `eliza`, `parry`, `restaurant`, or
+    A player is `model`, `model:NAME`, a purpose file, `human`, `random`, `oracle`, `eliza`, `parry`, `restaurant`, or
     another script of the game.
     """
 
     game: tyro.conf.Positional[str] = "elicitation"
-    """The name of a game, or a purpose file with a [game]."""
+    """Name of a game, or a purpose file with a [game]."""
     agent: str | None = None
-    """Who plays the role under test; by default the purpose, or the model."""
+    """Player of the role under test; by default the purpose, or the model."""
     partner: str = "model"
-    """Who plays the others, where the game's rules do not."""
+    """Player of the other roles that the game's rules do not play."""
     n: Annotated[int | None, tyro.conf.arg(aliases=["-n"])] = None
-    """Tasks; by default 32, or 1 for a person."""
+    """Number of tasks; by default 32, or 1 for a person."""
     trials: int = 1
-    """Times that each task is played; two or more give pass^k."""
+    """Trials of each task; two or more give pass^k."""
     seed: int = 0
-    """Of the tasks and the players."""
+    """Seed of the tasks and the players."""
     set: tuple[str, ...] = ()
-    """Settings of the game, as in `rounds=3 domain=support`."""
+    """Settings of the game, such as `rounds=3 domain=support`."""
     model: str | None = None
-    """The model behind `model`; by default the purpose's, or smollm2."""
+    """Model behind the player `model`; by default the purpose's, or smollm2."""
     controls: tuple[str, ...] = ()
-    """What bends the agent's model, instead of its purpose's own controls; `none` for none."""
+    """Controls of the agent's model, in place of those of its purpose; `none` for none."""
     judge: str | None = None
-    """Model that scores games which want a judge."""
+    """Model that scores games with a judge."""
     concurrency: int = 64
-    """Episodes under way at once."""
+    """Episodes played at once."""
     batch: int | None = None
-    """Rows that a local model computes together, if fewer than it would: less memory."""
+    """Maximum batch size of a local model; a smaller batch needs less memory."""
     references: bool = True
-    """Compare with random and perfect play of the same tasks, where the game knows them."""
+    """Compare with random and perfect play of the same tasks, if the game has both."""
     ray: str | None = None
-    """Play on this Ray cluster: its address, `auto`, or `local` for one on this machine."""
+    """Play on a Ray cluster: its address, `auto`, or `local` to start one on this machine."""
     workers: int | None = None
-    """Workers on Ray; by default one for each node."""
+    """Number of workers on Ray; by default one per node."""
     runs: Path = Path("runs")
-    """Where run folders are made."""
+    """Parent of the run folders."""
     resume: Path | None = None
-    """A run folder to go on with; give the same settings."""
+    """A run folder to continue, with the same settings."""
     json: bool = False
-    """Print the result as JSON, and no progress."""
+    """Print the results as JSON, without progress."""
 
     def run(self) -> None:
-        """Play, report, print."""
-        from telic.rollouts.play import Cast, play
+        """Play, write the report, and print the results."""
+        from telic.rollouts import PlayerFactory, play
         from telic.rollouts.report import write_play_report
 
-        spec, name, table = self._what()
-        human = "human" in (table.agent, table.partner)
+        spec, name, config = self._resolve()
+        human = "human" in (config.agent, config.partner)
         workers = self._workers(human)
-        players = None if workers else table.players()
+        players = None if workers else config.players()
         started = Started(quiet=self.json)
         try:
             with progress("episodes", quiet=self.json or human) as ticker:
                 run = play(
                     spec,
-                    Cast(table.players if players is None else lambda: players, table.spec()),
+                    PlayerFactory(config.players if players is None else lambda: players, config.spec()),
                     (1 if human else 32) if self.n is None else self.n,
                     self.seed,
                     trials=self.trials,
@@ -188,10 +189,10 @@ class Play:
         else:
             print_results(run.results)
             say(f"Report: {report}")
-        _refuse_nothing(run)
+        _require_valid(run)
 
-    def _what(self) -> tuple[dict[str, Any], str, Table]:
-        """The game, what the run is called, and who plays."""
+    def _resolve(self) -> tuple[dict[str, Any], str, PlayersConfig]:
+        """Return the table of the game, the name of the run, and the players."""
         from telic.purpose import Purpose
 
         purposes: dict[str, Purpose] = {}
@@ -206,8 +207,8 @@ class Play:
             spec: dict[str, Any] = {"name": self.game}
         elif purpose.game is None:
             raise ConfigError(
-                f"{self.game} has no [game], so that there is nothing to play. Add one, such as: [game] name = "
-                '"elicitation"; or name the game and give the file as --agent'
+                f'{self.game} has no [game]; add one, such as: [game] name = "elicitation", or name a game and pass '
+                "the file as --agent"
             )
         else:
             spec = dict(purpose.game)
@@ -219,18 +220,18 @@ class Play:
         except ConfigError as error:
             raise UsageError(f"--set: {error}") from None
         model = self.model or (own.model if own else purpose.model if purpose else MODEL)
-        partnered = _has_partner(spec)
+        has_partner = _has_partner(spec)
         controls = parse_controls(self.controls)
-        table = Table(spec["name"], agent, self.partner, model, partnered, purposes, self.batch, controls)
-        table.check()
-        return spec, purpose.name if purpose else spec["name"], table
+        config = PlayersConfig(spec["name"], agent, self.partner, model, has_partner, purposes, self.batch, controls)
+        config.check()
+        return spec, purpose.name if purpose else spec["name"], config
 
-    def _workers(self, human: bool) -> RayWorkers | None:
+    def _workers(self, human: bool) -> Workers | None:
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"--batch is {self.batch}; expected 1 or more")
         if self.ray is None:
             if self.workers is not None:
-                raise UsageError("--workers goes with --ray")
+                raise UsageError("--workers needs --ray")
             return None
         if human:
             raise UsageError("a person cannot play on --ray: the workers have no terminal")
@@ -240,20 +241,20 @@ class Play:
 
 
 def _has_partner(spec: dict[str, Any]) -> bool:
-    """Whether anybody but the agent is to be played.
+    """Return whether a role besides the agent needs a player.
 
     Raises:
-        ConfigError: there is no such game, or it does not take these settings.
+        ConfigError: the game is unknown, or a setting is wrong.
     """
-    from telic.games.base import build
-    from telic.rollouts.record import agent_role, by_rules
+    from telic.games.base import build_game
+    from telic.rollouts.record import agent_role
 
-    game = build(spec)
-    return any(not by_rules(game, role) for role in game.roles if role != agent_role(game))
+    game = build_game(spec)
+    return any(not game.played_by_rules(role) for role in game.roles if role != agent_role(game))
 
 
-def _refuse_nothing(run: PlayRun) -> None:
-    """Fail where nothing came of it at all: a script that goes on should not take that for a result."""
+def _require_valid(run: PlayRun) -> None:
+    """Raise an error if no episode is valid, so that a shell script stops."""
     if all(result.valid == 0 for result in run.results):
         reasons = [reason for result in run.results for reason in (*result.errors, *result.faults)]
-        raise RunError(f"no episode came to a valid end: {next(iter(reasons), 'none was played')}")
+        raise RunError(f"no valid episode: {next(iter(reasons), 'none was played')}")

@@ -1,4 +1,4 @@
-"""What came of games, for people."""
+"""Tables of the results of games."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["print_results"]
 
 
 def print_results(results: Sequence[GameResult]) -> None:
-    """Print the results of games for people."""
+    """Print the results of games as tables."""
     columns = ("game", "success", "score", "normalised", "random", "oracle", "human", "valid", "acts", "tokens")
     rows = []
     for result in results:
-        lines = [result.references.random, result.references.oracle]
+        references = [result.references.random, result.references.oracle]
         rows.append(
             (
                 result.game,
                 str(result.success),
                 str(result.score),
                 str(result.normalised),
-                *("-" if line is None else _number(line.normalised.value) for line in lines),
+                *("-" if score is None else _number(score.normalised.value) for score in references),
                 _number(result.human),
                 f"{result.valid} of {result.episodes}",
                 _number(result.rounds, 1),
@@ -37,18 +37,22 @@ def print_results(results: Sequence[GameResult]) -> None:
         say()
         partners = ", ".join(f"{role} {who}" for role, who in result.partners.items())
         trials = f", {result.trials} trials each" if result.trials > 1 else ""
-        say(f"{result.game}: {result.agent} with {partners or 'nobody'}, {result.tasks} tasks{trials}.")
+        say(f"{result.game}: {result.agent} with {partners or 'no partner'}, {result.tasks} tasks{trials}.")
         if result.pass_hat:
             say("pass^k: " + ", ".join(f"{k}: {value:.2f}" for k, value in result.pass_hat.items()))
         for what, counts in (
-            ("Invalid, at the fault of the", result.faults),
-            ("Broken off:", result.errors),
+            ("Invalid, fault of the", result.faults),
+            ("Failed:", result.errors),
             ("Not judged:", result.unjudged),
         ):
             for reason, count in counts.items():
                 say(f"{what} {reason}: {count}")
         if result.notes:
-            say("The agent's model had help: " + ", ".join(f"{k} {v}" for k, v in result.notes.items()) + ".")
+            say(
+                "Replaced replies and acts of the agent's model: "
+                + ", ".join(f"{k} {v}" for k, v in result.notes.items())
+                + "."
+            )
 
 
 def _number(value: float | None, digits: int = 2) -> str:

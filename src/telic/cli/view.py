@@ -121,14 +121,14 @@ class View:
     def _render_play(self, run: RunFolder) -> None:
         from telic.cli.play_view import print_results
         from telic.rollouts.report import references_of, write_play_report
-        from telic.rollouts.results import analyse
+        from telic.rollouts.results import analyse_games
 
         if self.inspect:
             raise RunError("only runs of `telic measure` can be written in Inspect's log format")
         if run.episodes.cut_short():
             note(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
         episodes = run.episodes.latest()
-        results = analyse(episodes, references_of(run))
+        results = analyse_games(episodes, references_of(run))
         report = write_play_report(run.path, results, episodes, run.document)
         if not self.json:
             print_results(results)

@@ -1,8 +1,30 @@
-"""Games that dialogues are: pure, seeded state machines with hidden information and a reward."""
+"""Dialogue games: pure, seeded state machines with hidden information and a reward."""
 
-from telic.games.base import Act, Event, Game, IllegalActError, Observation, Outcome, Step, build, registry
+from telic.games.base import (
+    Act,
+    Event,
+    Game,
+    IllegalActError,
+    Observation,
+    Outcome,
+    References,
+    Step,
+    build_game,
+    registry,
+)
 
-__all__ = ["Act", "Event", "Game", "IllegalActError", "Observation", "Outcome", "Step", "build", "registry"]
+__all__ = [
+    "Act",
+    "Event",
+    "Game",
+    "IllegalActError",
+    "Observation",
+    "Outcome",
+    "References",
+    "Step",
+    "build_game",
+    "registry",
+]
 
 registry.declare(
     assignment="telic.games.assignment:AssignmentGame",

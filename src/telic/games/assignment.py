@@ -1,11 +1,12 @@
-"""Assignment: two players who each see part of a table match reviewers with papers.
+"""Assignment: two players, each of whom sees part of a table, match reviewers with papers.
 
-The game of optimisation in Lin et al. (arXiv 2305.20076): 8 reviewers, 8 papers, how well each suits each (0 to 99). A
-player sees a cell with probability 0.4, on a scale of its own, so numbers cannot simply be compared; a cell that
-nobody sees counts 50. Games are drawn so that pooling what both know is worth at least a quarter more than what either
-can do alone. Either may propose a full assignment; the score is its sum over the best possible sum.
+The optimization game of Lin et al. (arXiv 2305.20076): 8 reviewers, 8 papers, and a table of how well each reviewer
+suits each paper (0 to 99). A player sees a cell with probability 0.4, multiplied by a scale of its own, so the two
+cannot simply compare numbers. A cell that nobody sees counts 50. Episodes are drawn so that the best assignment on the
+pooled information scores at least a quarter more than the best guess of either player. Both may propose a full
+assignment; the normalised score is its sum divided by the best possible sum.
 
-Random proposals reach 0.610 in the mean, people 0.921 (134 games). If no draw out of 10,000 is worth pooling, the last
+Random proposals reach a mean of 0.610, people 0.921 (134 games). If no draw out of 10,000 meets the condition, the last
 one is played, as in the recorded games (6 of 134 players there could do well alone).
 """
 
@@ -18,8 +19,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from telic.games.assignment_draws import SIZE, best_assignment, draw
-from telic.games.base import IllegalActError
+from telic.games.assignment_draws import SIZE, best_assignment, draw_assignment
+from telic.games.base import IllegalActError, References
 from telic.games.decisions import Decision, DecisionGame, mentions
 
 __all__ = ["PAPERS", "REVIEWERS", "AssignmentGame", "read_assignment"]
@@ -35,16 +36,16 @@ _NAMES = (*PAPERS, *REVIEWERS, *(name.split()[0] for name in REVIEWERS), *(name.
 
 @dataclass
 class AssignmentGame(DecisionGame):
-    """Two players, each with its own view of one table; a decision is the reviewer of each paper."""
+    """The assignment game; a decision is the reviewer of each paper."""
 
     name: ClassVar[str] = "assignment"
     roles: ClassVar[tuple[str, ...]] = ("agent", "partner")
 
     max_turns: int = 60
-    """Hard cap of accepted acts; recorded games of people have 16 in the mean, 59 at most."""
+    """Hard cap of accepted acts. Recorded games of people have a mean of 16 and a maximum of 59."""
 
     def _draw(self, seed: int) -> None:
-        drawn = draw(seed)
+        drawn = draw_assignment(seed)
         self._table = drawn.table
         scales = np.random.default_rng((seed, 1)).uniform(1, 10, size=2)
         self._shown = [
@@ -55,19 +56,23 @@ class AssignmentGame(DecisionGame):
         self.best = self.value(self.optimum())
 
     def optimum(self) -> Decision:
-        """The best assignment: the reviewer of each paper."""
+        """Return the best assignment: the reviewer of each paper."""
         return tuple(best_assignment(self._table.T).tolist())
 
     def value(self, decision: Decision) -> int:
-        """Sum over the assignment, on the pooled table."""
+        """Return the sum over the assignment on the pooled table."""
         return total(self._table, decision)
 
     def parts(self, decision: Decision) -> tuple[str, ...]:
-        """The reviewers, paper by paper."""
+        """Return the reviewers, paper by paper."""
         return tuple(REVIEWERS[reviewer] for reviewer in decision)
 
+    def references(self) -> References:
+        """Return the random and the perfect player, and the score of people in arXiv 2305.20076."""
+        return References(lower="random", upper="oracle", human=0.921, human_episodes=134)
+
     def private(self, role: str) -> Mapping[str, Any]:
-        """The player's scale, and its table (reviewer, paper) as shown: -1 where it sees nothing."""
+        """Return the player's scale and its table (reviewer, paper) as shown; -1 marks a hidden cell."""
         side = self.roles.index(role)
         return {"scale": float(self._scales[side]), "table": self._shown[side].tolist()}
 
@@ -111,17 +116,23 @@ class AssignmentGame(DecisionGame):
 
 
 def total(table: NDArray[Any], decision: Decision) -> int:
-    """Sum over an assignment: table (reviewer, paper), the reviewer of each paper."""
+    """Return the sum over an assignment.
+
+    Args:
+        table: (reviewer, paper).
+        decision: the reviewer of each paper.
+    """
     return int(table[list(decision), np.arange(len(decision))].sum())
 
 
 def read_assignment(content: str) -> Decision:
     """Read a full assignment: pairs of a paper and a reviewer, in any order and with any signs between them.
 
-    A reviewer may go by either name. Both of a pair stand in one line, and every paper and reviewer stands once.
+    The first or the last name of a reviewer is enough. The two names of a pair must be on one line, and every paper and
+    reviewer must occur once.
 
     Raises:
-        IllegalActError: it is not a full assignment; the message says what is wrong.
+        IllegalActError: the text is not a full assignment. The message says what is wrong.
     """
     found = mentions(content, _NAMES)
     papers: dict[int, int] = {}

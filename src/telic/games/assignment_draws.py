@@ -1,10 +1,10 @@
-"""Draws of the assignment game: rejection sampling at 2 µs a draw instead of 25.
+"""Rejection sampling for the assignment game, at 2 µs instead of 25 µs per draw.
 
-A draw is kept when knowing everything is worth at least a quarter more than what either player can do alone; one in
-about 2,700 is. Solving up to three assignments for each draw takes 75 ms in all. Here a whole block of draws is
-bounded at once: the pooled optimum from above by linear-programming duals, what a player earns alone from below by an
-exact dynamic programme over sets of columns. Only what the bounds cannot decide is solved, so the draw that is kept is
-the one that the plain loop over the same random numbers keeps.
+A draw is kept if the pooled optimum is worth at least a quarter more than the best guess of either player. About one
+draw in 2,700 is. A plain loop solves up to three assignment problems per draw, 75 ms in total. This module bounds a
+block of draws at once: the pooled optimum from above by linear-programming duals, and the score of a player's own guess
+from below by an exact dynamic programme over sets of columns. It solves only the draws that the bounds leave undecided,
+so it keeps the same draw as the plain loop over the same random numbers.
 """
 
 from __future__ import annotations
@@ -19,44 +19,44 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-__all__ = ["BLOCK", "MAX_DRAWS", "Draw", "best_assignment", "blocks", "draw", "is_kept"]
+__all__ = ["BLOCK", "MAX_DRAWS", "Draw", "best_assignment", "cell_blocks", "draw_assignment", "is_kept", "unpack"]
 
 SIZE = 8
-"""Reviewers, and papers."""
+"""Number of reviewers, and of papers."""
 UNSEEN = 50
-"""What a cell counts that neither player sees: the middle of 0 to 99."""
+"""Value of a cell that neither player sees: the middle of 0 to 99."""
 MAX_DRAWS = 10_000
-"""Draws after which the last one is kept as it is (about one episode in forty)."""
+"""Maximum number of draws; the last one is then kept (about one episode in forty)."""
 BLOCK, FEW = 1024, 192
-"""Draws that are bounded at once; those of a block that the first bound leaves (15 %), likewise."""
+"""Draws bounded at once, and draws per batch of the second bound (the first leaves 15 % of a block)."""
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Draw:
-    """A table, and who sees what of it."""
+    """A table, and the cells that each player sees."""
 
     table: Array
-    """8 x 8 (reviewer, paper): what each assignment is worth; 50 where nobody sees it."""
+    """8 x 8 (reviewer, paper): value of each pair; 50 if nobody sees it."""
     seen: tuple[Array, Array]
-    """8 x 8 bool of each player."""
+    """8 x 8 bool per player."""
     number: int
-    """How many draws were refused before."""
+    """Number of rejected draws before this one."""
 
 
 def best_assignment(table: Array) -> Array:
-    """The paper of each reviewer in an assignment of the highest sum."""
+    """Return the paper of each reviewer in an assignment with the highest sum."""
     columns: Array = linear_sum_assignment(table, maximize=True)[1]
     return columns
 
 
 def is_kept(table: Array, seen: tuple[Array, Array]) -> bool:
-    """Whether the pooled optimum is more than 1.25 times what either player's own best guess earns.
+    """Return whether the pooled optimum is more than 1.25 times the score of either player's best guess.
 
     Args:
-        table: what is known to both together.
-        seen: what each player sees.
+        table: the pooled table.
+        seen: the cells that each player sees.
     """
     pooled = _total(table, table)
     # In integers: 1.25 x alone < pooled.
@@ -64,7 +64,7 @@ def is_kept(table: Array, seen: tuple[Array, Array]) -> bool:
 
 
 def _total(table: Array, guess: Array) -> int:
-    """What the assignment earns that is best by a guess."""
+    """Return the score of the assignment that is best by a guess."""
     return int(table[_ROWS, best_assignment(guess)].sum())
 
 
@@ -81,10 +81,10 @@ _COSTS = tuple(-np.where(seen, _VALUE, float(UNSEEN)) for seen in _SEEN)
 _POOLED_BYTES = _POOLED.astype(np.uint8)
 
 
-# The key of a cell is what the dynamic programme adds up: 73 x what the player takes the cell for, less how much more
-# it is really worth in tenths (rounded down, counted from 4 to be positive). The highest key of an assignment gives the
-# player's best guess and, of all assignments that it takes to be that good, at most how little the worst one earns.
-# Eight keys stay below 2**16, and the second term of their sum below 73.
+# The dynamic programme adds up keys. The key of a cell is 73 x the value that the player assumes, minus the difference
+# to the true value in tenths (rounded down, plus an offset of 4 to keep it positive). The highest sum of keys gives the
+# value of the player's best guess and, among the assignments with that value, a lower bound of the true score.
+# The sum of eight keys is below 2**16, and its second term below 73.
 _WEIGHT, _STEP, _OFFSET = 73, 10, 4
 
 
@@ -100,9 +100,9 @@ _KEYS = tuple(map(_keys, _SEEN))
 class _Programme:
     """The highest sum of keys over all assignments, for `width` draws at once.
 
-    Rows are matched in pairs, pairs in fours, the fours with each other: 28 pairs and 70 fours of columns. The draws
-    lie last in memory, so that every step is one vector operation; all steps and their buffers are laid out once.
-    Along the last axis of `keys` are rows 0-3 of all draws, then rows 4-7 of all draws.
+    It combines rows to pairs, pairs to fours, and the two fours to an assignment: 28 pairs and 70 fours of columns. The
+    draws are the last axis, so that every step is one vector operation. All steps and buffers are set up once. The last
+    axis of `keys` holds rows 0-3 of all draws, then rows 4-7 of all draws.
     """
 
     def __init__(self, width: int) -> None:
@@ -120,7 +120,7 @@ class _Programme:
             for a in range(7):
                 out = first[pairs[a, a + 1] :][: 7 - a, side * half : (side + 1) * half]
                 self._either((upper[a], lower[a + 1 :]), (lower[a], upper[a + 1 :]), out, spare[: 7 - a, :half])
-        # `second` has the pairs of the other two rows in the same place: both orders in one operation.
+        # `second` holds the pairs of the other two rows at the same index, so one operation covers both orders.
         self._swap = ((second[:, :half], first[:, half:]), (second[:, half:], first[:, :half]))
         self._pairs = len(self._steps)
         start = 0
@@ -129,7 +129,7 @@ class _Programme:
             rest = 28 - pairs[b + 1, b + 2]
             out = fours[:rest]
             self._steps.append((np.add, first[pairs[a, b]], second[28 - rest :], out))
-            # All {a, c} with all {b, d}: c < d and c > d are both wanted, c = d is not read.
+            # All {a, c} with all {b, d}: c < d and c > d are both used, c = d is never read.
             left, right = first[pairs[a, b + 1] :][: 7 - b], second[pairs[b, b + 1] :][: 7 - b]
             grid = spare[: (7 - b) ** 2].reshape(7 - b, 7 - b, both)
             self._steps.append((np.add, left[:, None], right, grid))
@@ -146,14 +146,14 @@ class _Programme:
         self._steps += [(np.add, *one, out), (np.add, *other, spare), (np.maximum, out, spare, out)]
 
     def least_earned(self, count: int) -> Array:
-        """At least this is what a player earns who assigns by its own best guess, for the first `count` draws."""
+        """Return a lower bound of the score of a player's best guess, for the first `count` draws."""
         for ufunc, a, b, out in self._steps[: self._pairs]:
             ufunc(a, b, out=out)
         for target, source in self._swap:
             target[:] = source
         for ufunc, a, b, out in self._steps[self._pairs :]:
             ufunc(a, b, out=out)
-        # Fours in lexicographic order: the complement of the first is the last, and so on.
+        # The fours are in lexicographic order, so the complement of the first is the last, and so on.
         key = (self._best[:, : self._width] + self._best[::-1, self._width :]).max(0)[:count].astype(np.int32)
         guess = key // _WEIGHT
         least: Array = guess + _STEP * (SIZE * _OFFSET - (key - _WEIGHT * guess))
@@ -161,7 +161,7 @@ class _Programme:
 
 
 class _Workspace(threading.local):
-    """Buffers of one thread, made when it first draws."""
+    """The buffers of one thread."""
 
     def __init__(self) -> None:
         self.many, self.few = _Programme(BLOCK), _Programme(FEW)
@@ -171,7 +171,7 @@ _workspace = _Workspace()
 
 
 def _most_pooled(pooled: Array) -> Array:
-    """No assignment of the pooled tables is worth more: two dual solutions each, the lower of both."""
+    """Return an upper bound of the pooled optimum: the lower of two dual solutions."""
     half = pooled.shape[2] // 2
     top = pooled.max(1)
     slack = (top[:, None] - pooled).min(0)
@@ -185,15 +185,15 @@ def _most_pooled(pooled: Array) -> Array:
     return most
 
 
-def blocks(seed: int) -> Iterator[Array]:
-    """The random cells of a seed's draws, (4, 8, 2 x BLOCK): draw i has its rows 0-3 at i, 4-7 at BLOCK + i."""
+def cell_blocks(seed: int) -> Iterator[Array]:
+    """Yield the random cells of a seed's draws, (4, 8, 2 x BLOCK): rows 0-3 of draw i at i, rows 4-7 at BLOCK + i."""
     rng = np.random.default_rng(seed)
     for _ in range(0, MAX_DRAWS, BLOCK):
         yield rng.integers(0, len(_CELL), (4, SIZE, 2 * BLOCK), dtype=np.uint16)
 
 
 def _undecided(block: Array, indices: Array, most: Array) -> Array:
-    """Those of some draws of a block in which neither player alone earns 0.8 of the bound `most` / 4 of the optimum."""
+    """Return the draws of a block in which neither player alone scores 0.8 of the upper bound `most` / 4."""
     for costs in _COSTS:
         halves = np.take(block, indices, axis=2), np.take(block, BLOCK + indices, axis=2)
         cells = np.concatenate(halves).transpose(2, 0, 1)
@@ -205,17 +205,17 @@ def _undecided(block: Array, indices: Array, most: Array) -> Array:
 
 
 def unpack(block: Array, index: int, number: int = 0) -> Draw:
-    """One draw of a block."""
+    """Return one draw of a block."""
     half = block.shape[2] // 2
     cells = np.concatenate((block[:, :, index], block[:, :, half + index]))
     return Draw(_POOLED[cells], (_SEEN[0][cells], _SEEN[1][cells]), number)
 
 
-def draw(seed: int) -> Draw:
-    """The first draw of a seed that is kept; the last one if none is."""
+def draw_assignment(seed: int) -> Draw:
+    """Return the first draw of a seed that is kept; the last draw if none is."""
     many, few = _workspace.many, _workspace.few
     start = 0
-    for block in blocks(seed):
+    for block in cell_blocks(seed):
         most = 4 * _most_pooled(np.take(_POOLED_BYTES, block))
         np.take(_KEYS[0], block, out=many.keys, mode="clip")
         left = np.flatnonzero(5 * many.least_earned(BLOCK) < most)

@@ -1,8 +1,9 @@
-"""A game: a pure, seeded state machine over utterances, with hidden information and a reward. No model, no I/O.
+"""The base class of all games: a pure, seeded state machine over utterances, with hidden information and a reward.
 
-Each utterance is an act. What a role may do now, what it has seen, and what the play is worth in the end are functions
-of the seed and the acts so far. A malformed or illegal act changes nothing: the offender is told why and may try again
-a few times, then the episode ends as invalid, and the outcome says at whose fault.
+Each utterance is an act. The legal acts, the observations and the outcome are functions of the seed and the acts so
+far; a game calls no model and does no I/O. A malformed or illegal act changes nothing. The game tells the role why it
+refused the act, and the role may try again. After `REPAIRS` attempts the episode ends as invalid, and the outcome names
+whose fault it was.
 """
 
 from __future__ import annotations
@@ -16,22 +17,34 @@ from typing import Any, ClassVar, Literal, final
 from telic.errors import ConfigError
 from telic.registry import Registry
 
-__all__ = ["Act", "Event", "Fault", "Game", "IllegalActError", "Observation", "Outcome", "Step", "build", "registry"]
+__all__ = [
+    "Act",
+    "Event",
+    "Fault",
+    "Game",
+    "IllegalActError",
+    "Observation",
+    "Outcome",
+    "References",
+    "Step",
+    "build_game",
+    "registry",
+]
 
 Fault = Literal["agent", "partner", "judge", "environment"]
-"""Who made an episode invalid. Of two players, `agent` is the one under test (the game's first role of its kind)."""
+"""Who made an episode invalid. `agent` is the role under test, `partner` any other role."""
 
 REPAIRS = 3
-"""Attempts at one act, the first included, before the episode is given up."""
+"""Attempts at one act, the first included, before the episode ends as invalid."""
 
 
 class IllegalActError(Exception):
-    """An act that the rules do not allow now; the message is for the player, and says what is allowed."""
+    """An act that the rules do not allow now. The message addresses the player and says what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a role does: `[kind] content`."""
+    """One act of a role, written `[kind] content`."""
 
     kind: str
     content: str = ""
@@ -42,88 +55,108 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that a role saw."""
+    """One thing that a role saw."""
 
     speaker: str
-    """A role, or `game` for what the environment says."""
+    """A role, or `game` for the environment."""
     text: str
     act: Act | None = None
-    """The act behind it, where it was one."""
+    """The act that caused the event, if there was one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that a role knows when it is its turn."""
+    """Everything a role knows on its turn."""
 
     role: str
     instructions: str
-    """What it was told at the start: its task, its private information, the rules."""
+    """Text given at the start: the task, the private information, the rules."""
     events: tuple[Event, ...]
-    """What it has seen since, in order, its own acts included."""
+    """Events seen since, in order, the role's own acts included."""
     legal: tuple[str, ...]
-    """Kinds of act that it may do now."""
+    """Kinds of act that are open to the role now."""
     error: str | None = None
-    """Why its last attempt was refused, if it was."""
+    """Why the game refused the last attempt, if it did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an act brought about."""
+    """The effect of one act."""
 
     accepted: bool
     error: str | None = None
-    """Why it was not accepted: said to the offender only."""
+    """Why the game refused the act. Only the role that acted sees it."""
     reward: Mapping[str, float] = field(default_factory=dict)
-    """Per role, for this act alone; an episode's rewards add up to what the game pays."""
+    """Reward of this act per role. The rewards of an episode add up to the payoff."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an episode."""
+    """The result of an episode."""
 
     valid: bool
     score: float | None = None
-    """In the game's own unit; None where there is none, with the reason."""
+    """Score in the game's own unit; None if there is none, and `reason` says why."""
     normalised: float | None = None
-    """In [0, 1], where the best and the worst are known."""
+    """Score in [0, 1], if the best and the worst possible scores are known."""
     success: bool | None = None
     fault: Fault | None = None
-    """Who made it invalid."""
+    """Who made the episode invalid."""
     reason: str = ""
-    """Why it is invalid, or how it ended."""
+    """Why the episode is invalid, or how it ended."""
     per_role: Mapping[str, float] = field(default_factory=dict)
-    """Each role's own payoff, where they differ."""
+    """Payoff of each role, if the payoffs differ."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What else is worth keeping (JSON): best and worst, the final proposal, ..."""
+    """Further JSON values: best and worst score, final proposal, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """The players that a game's scores are compared with."""
+
+    lower: str | None = None
+    """Name of the scripted player at the lower end of the scale; None if no script bounds it."""
+    upper: str | None = None
+    """Name of the scripted player at the upper end of the scale; None if no script bounds it."""
+    partner: str | None = None
+    """Name of the scripted player that both play against; None if each plays against a copy of itself."""
+    human: float | None = None
+    """Published mean normalised score of people."""
+    human_episodes: int = 0
+    """Recorded episodes behind `human`."""
 
 
 class Game(ABC):
-    """Base of all games. An object is one episode at a time: `reset` starts a new one.
+    """The base class of all games. One object plays one episode at a time: `reset` starts the next.
 
     Subclasses are dataclasses whose fields are the game's settings. They implement `_reset`, `_legal`, `_apply`,
-    `_outcome` and `instructions`; turns, caps, repairs and invalid endings are kept here, once.
+    `_outcome` and `instructions`. This class implements turns, caps, repairs and invalid endings.
     """
 
     name: ClassVar[str]
     roles: ClassVar[tuple[str, ...]]
-    """The first is the agent under test, unless the game says otherwise."""
+    """All roles. The first is the agent under test unless `fault_of` says otherwise."""
     kinds: ClassVar[tuple[str, ...]] = ("message",)
-    """All kinds of act; the first is what an utterance without a kind is taken for."""
+    """All kinds of act. An utterance without a kind is read as an act of the first kind."""
+    wordless: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of act that need no content."""
+    has_held_out: ClassVar[bool] = False
+    """Whether the game has a setting `split` whose values `train` and `test` share no scenario."""
     max_turns: int = 40
-    """Hard cap of accepted acts; reaching it ends the episode (`_outcome` says what that is worth)."""
+    """Hard cap of accepted acts. Reaching it ends the episode, and `_outcome` scores it."""
 
     seed: int
     turn: str | None
-    """Whose turn it is; None once the episode is over."""
+    """The role whose turn it is; None once the episode is over."""
     turns: int
-    """Accepted acts so far."""
+    """Number of accepted acts so far."""
 
     @final
     def reset(self, seed: int) -> None:
-        """Start a new episode; everything about it follows from the seed.
+        """Start a new episode, which is a function of the seed and the acts.
 
         Raises:
-            ConfigError: the game's settings do not go together.
+            ConfigError: the game's settings contradict each other.
         """
         self.seed, self.turns, self.ended = seed, 0, ""
         self.turn = self.roles[0]
@@ -141,7 +174,7 @@ class Game(ABC):
 
     @final
     def observe(self, role: str) -> Observation:
-        """What a role knows now."""
+        """Return what a role knows now."""
         mine = role == self.turn
         return Observation(
             role,
@@ -153,13 +186,13 @@ class Game(ABC):
 
     @final
     def step(self, role: str, utterance: str) -> Step:
-        """Take a role's utterance as its act.
+        """Carry out a role's utterance as its act.
 
-        A malformed or illegal one changes nothing but the count of attempts; with the last of them the episode ends
-        as invalid, at this role's fault.
+        A malformed or illegal act changes nothing but the count of attempts. The last allowed attempt ends the episode
+        as invalid, through the fault of this role.
 
         Raises:
-            ConfigError: it is not this role's turn, or the episode is over (the caller's mistake, not a player's).
+            ConfigError: it is not this role's turn, or the episode is over. This is an error of the caller.
         """
         if role != self.turn:
             whose = "the episode is over" if self.turn is None else f"it is the turn of {self.turn!r}"
@@ -185,14 +218,14 @@ class Game(ABC):
 
     @final
     def outcome(self) -> Outcome:
-        """What came of the episode (so far, where it is not over)."""
+        """Return the result of the episode, or of what was played of it so far."""
         if self._fault is not None:
             return Outcome(False, fault=self._fault, reason=self.ended)
         return self._outcome()
 
     @final
     def void(self, fault: Fault, reason: str) -> None:
-        """End the episode as invalid: no score, and whose fault it is."""
+        """End the episode as invalid, without a score."""
         self._fault = fault
         self.end(reason)
 
@@ -202,10 +235,10 @@ class Game(ABC):
         self.turn, self.ended = None, reason
 
     def parse(self, role: str, utterance: str) -> Act:
-        """Read an utterance as an act: `[kind] content`; what names no kind is a message.
+        """Parse an utterance `[kind] content`. Without a kind it is an act of the first kind.
 
         Raises:
-            IllegalActError: it is empty, or cannot be read.
+            IllegalActError: the utterance is empty or malformed.
         """
         found = _ACT.match(utterance)
         if found and found["kind"].lower() in self.kinds:
@@ -215,57 +248,78 @@ class Game(ABC):
         return Act(self.kinds[0], utterance.strip())
 
     def options(self, role: str, kind: str, chosen: Sequence[str] = ()) -> tuple[str, ...]:
-        """For acts with a form: what may be chosen next, after `chosen`; empty where the form is full, or is free text.
+        """Return the choices for the next part of an act with a form, such as a proposal.
 
-        A model that cannot write the form picks its parts one after the other; `fill` then writes the act.
+        A model that cannot write the form chooses its parts one by one, and `fill` writes the act.
+
+        Args:
+            role: the role that acts.
+            kind: the kind of act.
+            chosen: the parts chosen so far.
+
+        Returns:
+            The choices; empty if all parts are chosen, or if the content is free text.
         """
         return ()
 
     def fill(self, role: str, kind: str, chosen: Sequence[str]) -> str:
-        """The content of an act whose parts were chosen."""
+        """Return the content of an act from its chosen parts."""
         return " ".join(chosen)
 
     def fault_of(self, role: str) -> Fault:
-        """Whom to blame where this role breaks the episode."""
+        """Return whose fault it is if this role makes the episode invalid."""
         return "agent" if role == self.roles[0] else "partner"
 
+    def played_by_rules(self, role: str) -> bool:
+        """Return whether the rules play this role, so that it needs no player."""
+        return False
+
+    def asks_for_kind(self, role: str) -> bool:
+        """Return whether the instructions ask this role to begin each utterance with `[kind]`."""
+        return False
+
+    def references(self) -> References:
+        """Return the players that bound the game's scale, and the published score of people."""
+        return References()
+
     def questions(self) -> tuple[str, ...]:
-        """What a judge model is to be asked once the episode is over; empty where rules score it."""
+        """Return the prompts for a judge model once the episode is over; empty if rules score it."""
         return ()
 
     def verdicts(self, answers: Sequence[str]) -> bool:
-        """Take the judge's answers, one for each of `questions`.
+        """Read the judge's answers, one for each of `questions`.
 
         Returns:
-            Whether all could be read. If not, `questions` asks for the rest; what is never answered stays missing.
+            Whether all answers were readable. If not, `questions` returns the open prompts; a score that the judge
+            never gives stays missing.
         """
         return True
 
     @abstractmethod
     def instructions(self, role: str) -> str:
-        """What a role is told at the start."""
+        """Return the text that a role gets at the start."""
 
     @abstractmethod
     def private(self, role: str) -> Mapping[str, Any]:
-        """What only this role knows, as JSON: for transcripts."""
+        """Return what only this role knows, as JSON for transcripts."""
 
     @abstractmethod
     def _reset(self, seed: int) -> None:
-        """Draw the episode; may set `turn` to the role that starts."""
+        """Draw the episode. May set `turn` to the role that starts."""
 
     @abstractmethod
     def _legal(self, role: str) -> tuple[str, ...]:
-        """Kinds of act open to the role whose turn it is; never empty."""
+        """Return the kinds of act open to the role whose turn it is; never empty."""
 
     @abstractmethod
     def _apply(self, role: str, act: Act) -> Mapping[str, float] | None:
-        """Carry out a legal act: tell the roles (`_tell`), set `turn` if it is not simply the next one's, or `end`.
+        """Carry out a legal act: show it to the roles with `_tell`, and set `turn` or call `end` where needed.
 
         Returns:
             The reward of this act per role.
 
         Raises:
-            IllegalActError: its content cannot be carried out. Nothing may have been changed before.
+            IllegalActError: the content of the act is not allowed. The game must be unchanged.
         """
 
     @abstractmethod
@@ -276,20 +330,20 @@ class Game(ABC):
         return self.roles[(self.roles.index(role) + 1) % len(self.roles)]
 
     def _tell(self, event: Event, *roles: str) -> None:
-        """Let roles see an event: by default all of them."""
+        """Show an event to some roles; by default to all."""
         for role in roles or self.roles:
             self._seen[role].append(event)
 
 
 registry: Registry[Callable[..., Game]] = Registry("game")
-"""Game factories by name; a purpose file's `[game]` names one, its other keys are the settings."""
+"""Game factories by name. The `[game]` of a purpose file has a `name`; its other keys are the settings."""
 
 
-def build(spec: Mapping[str, Any]) -> Game:
-    """Make a game from its table in a purpose file.
+def build_game(spec: Mapping[str, Any]) -> Game:
+    """Build a game from its table in a purpose file.
 
     Raises:
-        ConfigError: no game has this name, or it does not take these settings.
+        ConfigError: the game's name is unknown, or one of its settings is wrong.
     """
     made: Game = registry.make(spec)
     return made

@@ -1,9 +1,9 @@
-"""What the decision-oriented games share: talk, propose, accept or reject, and a score between the worst and the best.
+"""The base class of the decision-oriented games: talk, propose, accept or reject.
 
-Lin et al., *Decision-Oriented Dialogue for Human-AI Collaboration* (arXiv 2305.20076). Nobody knows enough to decide
-alone; what is decided is scored on everything that is known. While a proposal is pending, whoever must answer it can
-only accept or reject. A game that reaches its cap of turns without an agreement is valid: nothing was decided, which
-is worth as much as the worst decision (normalised 0), and its reason says so.
+Lin et al., *Decision-Oriented Dialogue for Human-AI Collaboration* (arXiv 2305.20076). No role knows enough to decide
+alone; the score of a decision uses the information of all roles, between the worst and the best decision. While a
+proposal is pending, the role that must answer can only accept or reject. A game that reaches its cap of turns without
+an agreement is valid and has the score of the worst decision (normalised 0); its reason says so.
 """
 
 from __future__ import annotations
@@ -21,81 +21,90 @@ from telic.games.base import Act, Event, Game, IllegalActError, Outcome
 __all__ = ["Decision", "DecisionGame", "mentions"]
 
 Decision = tuple[int, ...]
-"""What is proposed, as indices: the reviewer of each paper, three sites, a flight of each user."""
+"""A proposal as indices: the reviewer of each paper, three sites, or a flight of each user."""
 
 ANSWERS = ("accept", "reject")
 
 
 @dataclass
 class DecisionGame(Game):
-    """Base of the three games: who may do what while a proposal is pending, and what the episode is worth."""
+    """The base class of the three games: legal acts around a proposal, and the score of an episode."""
 
     kinds: ClassVar[tuple[str, ...]] = ("message", "propose", *ANSWERS)
+    wordless: ClassVar[frozenset[str]] = frozenset(ANSWERS)
 
     max_turns: int = 40
     """Hard cap of accepted acts."""
     pass_mark: float = 0.9
-    """Normalised score from which an agreed decision counts as a success (people reach 0.89 to 0.97 in the mean)."""
+    """Normalised score from which an agreed decision is a success (people reach a mean of 0.89 to 0.97)."""
 
     def __post_init__(self) -> None:
         if self.max_turns < 1:
-            raise ConfigError(f"game {self.name!r}: max_turns = {self.max_turns!r} must be at least 1")
+            raise ConfigError(f"game {self.name!r}: max_turns is {self.max_turns!r}; expected 1 or more")
         if not 0 <= self.pass_mark <= 1:
-            raise ConfigError(f"game {self.name!r}: pass_mark = {self.pass_mark!r} must be between 0 and 1")
+            raise ConfigError(f"game {self.name!r}: pass_mark is {self.pass_mark!r}; expected a number from 0 to 1")
 
     @abstractmethod
     def optimum(self) -> Decision:
-        """A best decision, known to nobody who plays."""
+        """Return a best decision, which no role knows."""
 
     @abstractmethod
     def value(self, decision: Decision) -> int:
-        """Score of a decision, on everything that is known."""
+        """Return the score of a decision on the information of all roles."""
 
     @abstractmethod
     def parts(self, decision: Decision) -> tuple[str, ...]:
-        """A decision as `options` writes its parts."""
+        """Return a decision as the parts that `options` offers."""
 
     @abstractmethod
     def _draw(self, seed: int) -> None:
-        """Draw the world; set `best` and `worst`, the scores of the best and the worst decision."""
+        """Draw the world, and set `best` and `worst`, the scores of the best and the worst decision."""
 
     @abstractmethod
     def _instruct(self, role: str) -> str:
-        """What a role is told at the start, written once per episode."""
+        """Return the text that a role gets at the start; called once per episode."""
 
     @abstractmethod
     def _choices(self, chosen: Sequence[str]) -> tuple[str, ...]:
-        """What the next part of a proposal may be, after those chosen."""
+        """Return the choices for the next part of a proposal."""
 
     @abstractmethod
     def _write(self, parts: Sequence[str]) -> str:
-        """The content of a proposal of these parts, as `_read` reads it."""
+        """Return a proposal of these parts as text that `_read` can read."""
 
     @abstractmethod
     def _read(self, content: str) -> Decision:
-        """Read a proposal; raises IllegalActError."""
+        """Read a proposal.
+
+        Raises:
+            IllegalActError: it is no full proposal.
+        """
 
     @abstractmethod
     def _answer_next(self, role: str) -> tuple[str, ...]:
-        """Who has to answer a proposal of this role, in order."""
+        """Return the roles that must answer a proposal of this role, in order."""
 
     @abstractmethod
     def _talkers(self) -> Mapping[str, tuple[str, ...]]:
-        """Kinds of act open to each role while nothing is pending."""
+        """Return the kinds of act open to each role while no proposal is pending."""
+
+    def asks_for_kind(self, role: str) -> bool:  # noqa: ARG002 (the same for all roles)
+        """Return True: all instructions ask for `[kind]`."""
+        return True
 
     def instructions(self, role: str) -> str:
-        """What a role is told at the start."""
+        """Return the text that a role gets at the start."""
         if role not in self._instructed:
             self._instructed[role] = self._instruct(role)
         return self._instructed[role]
 
     def options(self, role: str, kind: str, chosen: Sequence[str] = ()) -> tuple[str, ...]:
-        """For a proposal: what its next part may be."""
+        """Return the choices for the next part of a proposal."""
         proposes = kind == "propose" and kind in self._talkers()[role]
         return self._choices(chosen) if proposes else ()
 
     def fill(self, role: str, kind: str, chosen: Sequence[str]) -> str:
-        """The content of an act whose parts were chosen."""
+        """Return the content of an act from its chosen parts."""
         return self._write(chosen) if kind == "propose" else super().fill(role, kind, chosen)
 
     def _reset(self, seed: int) -> None:
@@ -140,7 +149,7 @@ class DecisionGame(Game):
         return dict.fromkeys(self.roles, self._normalised(self.value(self._agreed)))
 
     def _show(self, role: str, decision: Decision) -> None:
-        """Tell everybody what is proposed; here, the same to all."""
+        """Show a proposal to the roles; by default the same text to all."""
         act = Act("propose", self._write(self.parts(decision)))
         self._tell(Event(role, str(act), act))
 
@@ -148,11 +157,11 @@ class DecisionGame(Game):
         self._tell(Event(role, str(act), act))
 
     def _after_rejection(self, role: str) -> str:
-        """Whose turn it is: who rejected says why."""
+        """Return whose turn it is: the role that rejected says why."""
         return role
 
     def _say(self, role: str, act: Act) -> None:
-        """Carry out a message, with the turn already at the next role."""
+        """Carry out a message; `turn` is already the next role."""
         self._tell(Event(role, act.content, act))
 
     def _normalised(self, score: float) -> float:
@@ -178,16 +187,19 @@ class DecisionGame(Game):
             details=details,
         )
 
-    def _payoffs(self, decision: Decision) -> Mapping[str, float]:  # noqa: ARG002 (for games whose roles are paid apart)
+    def _payoffs(self, decision: Decision) -> Mapping[str, float]:  # noqa: ARG002 (for games with a payoff per role)
         return {}
 
 
 def mentions(text: str, names: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Where a text names what: (index of the name, start, end), in the order of the text.
+    """Find names in a text, ignoring case and spacing.
 
-    Case and spacing do not count; a name stands by itself, and of two that begin at one place the longer one counts.
+    A name must be a whole word. Of two names that begin at the same position, the longer one counts.
+
+    Returns:
+        (index of the name, start, end) of each mention, in the order of the text.
     """
-    # Games draw the order of their names anew, so the pattern is kept for the names in an order of its own.
+    # Games shuffle their names per episode. Sorting them first lets the cached pattern be reused.
     order = sorted(range(len(names)), key=lambda index: (-len(names[index]), names[index]))
     pattern = _pattern(tuple(names[index] for index in order))
     return [(order[(found.lastindex or 1) - 1], *found.span()) for found in pattern.finditer(text)]

@@ -1,13 +1,13 @@
-"""Elicitation: the agent must learn by asking what it does not know. The default game.
+"""Elicitation: the agent must ask for what it does not know. The default game.
 
-A customer with hidden wishes answers what it is asked, and nothing more (`telic.games.elicitation_user`). A slot is
-elicited when the agent's utterance asks for it and the customer answers; the reward of a round is the number of newly
-elicited slots by the number of slots. Task ambiguity is the reason to ask: Tamkin et al., arXiv 2212.10711.
+A customer with hidden wishes answers only what the agent asks (`telic.games.elicitation_user`). A slot is elicited when
+the agent's utterance asks for it and the customer answers. The reward of a round is the number of newly elicited slots
+divided by the number of slots. Task ambiguity is the reason to ask: Tamkin et al., arXiv 2212.10711.
 
-With `proposal`, the agent then proposes a value for every slot, and is paid for the wishes that it honours. The other
-modes are after "LLMs Get Lost In Multi-Turn Conversation" (Laban et al., arXiv 2505.06120): all wishes at once
-(`full`), at once as a list (`concat`), or one in each turn (`sharded`); there is nothing to elicit, and the proposal
-alone is paid.
+With `proposal`, the agent then proposes a value for every slot; the reward counts the wishes that the proposal meets.
+The other modes follow "LLMs Get Lost In Multi-Turn Conversation" (Laban et al., arXiv 2505.06120): the customer tells
+all wishes at once (`full`), at once as a list (`concat`), or one in each turn (`sharded`). In these modes there is
+nothing to elicit, and only the proposal is rewarded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 
 from telic.errors import ConfigError
-from telic.games.base import Act, Event, Game, IllegalActError, Outcome
+from telic.games.base import Act, Event, Game, IllegalActError, Outcome, References
 from telic.games.elicitation_domain import Domain, load_domain
 from telic.games.elicitation_user import Customer, Split
 from telic.judges.rules import normalise
@@ -31,35 +31,36 @@ __all__ = ["DIRECTION", "Elicitation", "Mode", "Reliability", "reliability"]
 Mode = Literal["dialogue", "full", "concat", "sharded"]
 
 DIRECTION = "Say this in your own words, and nothing else: "
-"""Told to a player who plays the customer: the rules decide what is said, the player how."""
+"""Instruction to a player of the customer: the rules decide the content, the player words it."""
 
 
 @dataclass
 class Elicitation(Game):
-    """The agent asks, the customer answers; see the module."""
+    """The elicitation game; see the module."""
 
     name: ClassVar[str] = "elicitation"
     roles: ClassVar[tuple[str, ...]] = ("agent", "customer")
     kinds: ClassVar[tuple[str, ...]] = ("message", "propose")
+    has_held_out: ClassVar[bool] = True
 
     domain: str = "travel"
     """A domain that ships with Telic (travel, support, intake), or the path of a `.toml` file."""
     rounds: int = 4
-    """Utterances of the agent before it proposes, or the dialogue ends. 0 with a proposal: take it or leave it."""
+    """Utterances of the agent before the proposal, or before the dialogue ends. 0 requires a proposal."""
     slots: int | None = None
-    """How many of the domain's slots a customer has a wish for; None for all."""
+    """Number of the domain's slots that a customer has a wish for; None for all."""
     patience: int = 2
-    """How many questions the customer answers at once; it refuses a list of more than twice as many."""
+    """Questions that the customer answers at once. It refuses a list of more than twice as many."""
     split: Split = "all"
-    """`train` and `test` have no combination of wishes in common, and no phrasing where there are enough."""
+    """`train` and `test` share no combination of wishes, and no phrasing if there are enough of them."""
     customer: Literal["rules", "player"] = "rules"
-    """Who words the customer: the rules themselves, within the agent's turn, or a second player."""
+    """Who words the customer's replies: `rules`, within the agent's turn, or `player`, a second player."""
     mode: Mode = "dialogue"
-    """How the agent comes to know the wishes."""
+    """How the agent learns the wishes."""
     proposal: bool = False
-    """The agent proposes in the end. The modes other than `dialogue` always have it."""
+    """Whether the agent proposes at the end. All modes but `dialogue` have a proposal."""
     proposal_weight: float = 0.5
-    """Share of the score that the proposal makes up in mode `dialogue`."""
+    """Share of the proposal in the score of mode `dialogue`."""
 
     _domain: Domain = field(init=False, repr=False)
     _user: Customer = field(init=False, repr=False)
@@ -80,17 +81,17 @@ class Elicitation(Game):
         if self.rounds == 0 and not self.proposal:
             self._refuse("rounds", "1 or more where there is no proposal")
         self._domain = load_domain(self.domain)
-        # Never reached: the rounds end the episode. It is the hard cap should they ever fail to.
+        # Never reached: the rounds end the episode first.
         self.max_turns = 2 * (max(self.rounds, len(self._domain.slots)) + 2)
 
     @property
     def best(self) -> float:
-        """The score of one who asks for as much as is answered each round, and honours every wish."""
+        """The best possible score: full use of every round, and a proposal that meets every wish."""
         n = len(self._user.wishes)
         return self._asking * min(n, self.patience * self.rounds) / n + (1 - self._asking)
 
     def instructions(self, role: str) -> str:
-        """The task; for a player who plays the customer, its wishes too."""
+        """Return the task; for a player of the customer, also the wishes."""
         if role == "agent":
             return self._domain.task
         slots = [(self._domain.by_name[name].label, value) for name, value in self._user.wishes.items()]
@@ -98,27 +99,35 @@ class Elicitation(Game):
         return f"{self._domain.customer}\nWhat you want:\n{wishes}\nYou are told what to say; word it as you like."
 
     def private(self, role: str) -> Mapping[str, Any]:
-        """The customer's wishes."""
+        """Return the customer's wishes."""
         if role == "agent":
             return {}
         return {"wishes": dict(self._user.wishes), "agenda": list(self._user.agenda)}
 
+    def played_by_rules(self, role: str) -> bool:
+        """Return whether the rules play the customer."""
+        return role == "customer" and self.customer == "rules"
+
+    def references(self) -> References:
+        """Return the random and the perfect player."""
+        return References(lower="random", upper="oracle")
+
     def parse(self, role: str, utterance: str) -> Act:
-        """Where a proposal is due, an utterance without a kind is taken for one."""
+        """Parse an utterance; when a proposal is due, one without a kind is a proposal."""
         act = super().parse(role, utterance)
         if role == "agent" and act.kind == "message" and self._due() == "propose":
             return Act("propose", act.content)
         return act
 
     def options(self, role: str, kind: str, chosen: Sequence[str] = ()) -> tuple[str, ...]:
-        """For a proposal: the values of one slot after the other."""
+        """Return the values of the next slot of a proposal."""
         slots = self._proposable()
         if role != "agent" or kind != "propose" or len(chosen) >= len(slots):
             return ()
         return self._domain.by_name[slots[len(chosen)]].values
 
     def fill(self, role: str, kind: str, chosen: Sequence[str]) -> str:
-        """Write a proposal: `slot: value; slot: value`."""
+        """Return a proposal as text: `slot: value; slot: value`."""
         if role != "agent" or kind != "propose":
             return super().fill(role, kind, chosen)
         return "; ".join(f"{slot}: {value}" for slot, value in zip(self._proposable(), chosen, strict=False))
@@ -128,7 +137,7 @@ class Elicitation(Game):
 
     @property
     def _asking(self) -> float:
-        """Share of the score that asking makes up."""
+        """Share of asking in the score."""
         if self.mode != "dialogue":
             return 0.0
         return 1 - self.proposal_weight if self.proposal else 1.0
@@ -155,7 +164,7 @@ class Elicitation(Game):
         self._speak(" ".join(opening))
 
     def _due(self) -> str | None:
-        """The kind of act that is the agent's to do next; None when there is none."""
+        """Return the kind of the agent's next act; None if there is none."""
         if self._left or self._proposed is not None:
             return None
         more = self._said < self.rounds if self.mode == "dialogue" else 0 < self._shown < len(self._user.agenda)
@@ -180,7 +189,7 @@ class Elicitation(Game):
             self._shown += 1
             self._speak(shard)
             return {"agent": 0.0}
-        answer = self._user.hear(act.content)
+        answer = self._user.answer(act.content)
         self._left = answer.leaves
         self._breaches += [answer.breach] if answer.breach else []
         self._repeats += bool(answer.asked) and not answer.elicited
@@ -188,7 +197,7 @@ class Elicitation(Game):
         return {"agent": self._asking * len(answer.elicited) / len(self._user.wishes)}
 
     def _speak(self, text: str) -> None:
-        """Let the customer say something, or have it said by the player."""
+        """Show the customer's reply, or direct the customer's player to say it."""
         if self.customer == "player":
             self._tell(Event("game", DIRECTION + text), "customer")
             self.turn = "customer"
@@ -265,21 +274,21 @@ def _plain(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """What repeated plays of the same scenarios say (arXiv 2505.06120, section 4.3)."""
+    """Aptitude and unreliability over repeated plays of the same scenarios (arXiv 2505.06120, section 4.3)."""
 
     mean: Interval
     aptitude: Interval
-    """90th percentile of a scenario's scores, averaged over scenarios: what the agent can do."""
+    """90th percentile of a scenario's scores, averaged over scenarios."""
     unreliability: Interval
-    """90th minus 10th percentile, averaged over scenarios: how far it is from always doing so."""
+    """90th minus 10th percentile of a scenario's scores, averaged over scenarios."""
 
 
 def reliability(scenarios: Iterable[Sequence[Outcome]]) -> Reliability:
-    """Aptitude and unreliability.
+    """Compute aptitude and unreliability.
 
     Args:
-        scenarios: for each scenario (one seed of the game) the outcomes of repeated plays. Invalid ones are left out;
-            a scenario without any valid one is missing.
+        scenarios: for each scenario (one seed of the game) the outcomes of repeated plays. Invalid outcomes are left
+            out; a scenario without a valid outcome counts as missing.
     """
     scores = [[o.score for o in plays if o.valid and o.score is not None] for plays in scenarios]
     high = [float(np.quantile(s, 0.9)) if s else None for s in scores]

@@ -1,8 +1,8 @@
-"""What an elicitation game is about: the slots that a customer has wishes for, and how it talks. One TOML file each.
+"""Domains of the elicitation game, one TOML file each: the customer's slots and phrasings, and the agent's rules.
 
-A file of your own has the keys `name`, `agent` (the agent's task, in two or three sentences), `customer` (who the
+A custom file has the keys `name`, `agent` (the agent's task, in two or three sentences), `customer` (who the
 customer is), `openers`, perhaps `small_talk`, a `[[slots]]` table for every slot and perhaps `[[rules]]` of the role.
-`telic/games/data/elicitation_travel.toml` is one to start from.
+Start from `telic/games/data/elicitation_travel.toml`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from telic.errors import ConfigError, JudgeError
-from telic.games.elicitation_questions import Reader, compile_cue
+from telic.games.elicitation_questions import QuestionParser, compile_cue
 from telic.judges import Judge, build_judge
 from telic.judges.rules import normalise
 from telic.registry import suggest
 from telic.toml_source import KeyPath, TomlSource, decode, parse
 
-__all__ = ["Domain", "Lines", "Rule", "Slot", "load_domain", "shipped_domains"]
+__all__ = ["Domain", "Lines", "RoleRule", "Slot", "load_domain", "shipped_domains"]
 
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 HELD_OUT = 4
-"""Of so many phrasings one is kept for the test split; where there are fewer, both splits share them all."""
+"""One in four phrasings belongs to the test split. With fewer than four, both splits share all of them."""
 
 
 class _Part(BaseModel):
@@ -39,17 +39,17 @@ class Slot(_Part):
     """One thing that the customer knows and the agent does not."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_ -]*$")]
-    """As it is written in a proposal."""
+    """Its name in a proposal."""
     label: Text
-    """As the customer calls it: "I do not mind about {label}."."""
+    """The customer's word for it: "I do not mind about {label}."."""
     values: Annotated[tuple[Text, ...], Field(min_length=2)]
-    """What a customer may wish."""
+    """Values that a customer may wish for."""
     cues: Texts
-    """Phrases that show that a question asks for it; see `telic.games.elicitation_questions`."""
+    """Phrases that mark a question as asking for this slot; see `telic.games.elicitation_questions`."""
     questions: Texts
-    """Questions that ask for it and for nothing else. They are checked against the cues, and the oracle asks them."""
+    """Questions that ask for this slot only. Loading checks them against the cues, and the oracle asks them."""
     answers: Texts
-    """How a customer words its wish; each has `{value}` in it."""
+    """Wordings of the wish; each contains `{value}`."""
 
     @field_validator("values")
     @classmethod
@@ -57,9 +57,9 @@ class Slot(_Part):
         plain = [normalise(value) for value in values]
         for value in values:
             if plain.count(normalise(value)) > 1:
-                raise ValueError(f"{value!r} is there twice")
+                raise ValueError(f"duplicate value {value!r}")
             if ";" in value or "\n" in value or "{" in value:
-                raise ValueError(f"{value!r} has a semicolon, a brace or a line break, which a proposal cannot hold")
+                raise ValueError(f"{value!r} contains a semicolon, a brace or a line break; remove it")
         return values
 
     @field_validator("answers")
@@ -67,7 +67,7 @@ class Slot(_Part):
     def _answers_have_a_place(cls, answers: tuple[str, ...]) -> tuple[str, ...]:
         for answer in answers:
             if answer.count("{") != 1 or "{value}" not in answer:
-                raise ValueError(f"{answer!r} has to have {{value}} in it, once, and no other brace")
+                raise ValueError(f"{answer!r} must contain {{value}} exactly once, and no other brace")
         return answers
 
     @field_validator("cues")
@@ -77,53 +77,53 @@ class Slot(_Part):
             try:
                 compile_cue(cue)
             except ValueError as error:
-                raise ValueError(f"the cue {cue!r} cannot be read: {error}") from None
+                raise ValueError(f"malformed cue {cue!r}: {error}") from None
         return cues
 
 
-class Rule(_Part):
-    """What the agent's role forbids."""
+class RoleRule(_Part):
+    """A rule of the agent's role."""
 
     id: Text
     text: Text
-    """The rule, as the agent is told it."""
+    """The rule as the agent reads it."""
     breach: dict[str, Any]
-    """A judge that gives more than 0.5 to an utterance that breaks the rule."""
+    """A judge that scores an utterance above 0.5 if it breaks the rule."""
     effect: Literal["forfeit", "end"] = "forfeit"
-    """The customer objects and answers nothing this round; or it leaves."""
+    """`forfeit`: the customer objects and answers nothing this round. `end`: the customer leaves."""
     objection: Text
-    """What the customer says to it."""
+    """The customer's reply to a breach."""
 
     @cached_property
     def judge(self) -> Judge:
-        """The judge of a breach."""
+        """The judge that detects a breach."""
         return build_judge(self.breach)
 
     def broken_by(self, utterance: str) -> bool:
-        """Whether an utterance breaks the rule. A judge that cannot decide has not found a breach."""
+        """Return whether an utterance breaks the rule. A missing verdict counts as no breach."""
         value = self.judge.judge(utterance).value
         return value is not None and value > 0.5
 
 
 class Lines(_Part):
-    """What any customer says besides its answers; a domain may have its own."""
+    """The customer's lines besides its answers; a domain may override them."""
 
     again: Texts
-    """To a question that was answered before; `{value}` is the answer."""
+    """Reply to a repeated question; `{value}` is the answer."""
     one_at_a_time: Texts
-    """After the answers, where more was asked than it answers at once."""
+    """Added to the answers when a turn asked for more than the customer answers at once."""
     questionnaire: Texts
-    """To a list of questions, which it does not answer."""
+    """Reply to a list of questions, which the customer does not answer."""
     indifferent: Texts
-    """To a question about a slot without a wish; `{label}` is the slot."""
+    """Reply to a question about a slot without a wish; `{label}` is the slot."""
     not_understood: Texts
-    """To a question that is about none of the slots."""
+    """Reply to a question about no known slot."""
     told_enough: Texts
-    """To open questions, once they bring nothing more."""
+    """Reply to an open question once open questions elicit nothing more."""
     to_suggestion: Texts
-    """To an offer or a suggestion."""
+    """Reply to an offer or a suggestion."""
     to_statement: Texts
-    """To what asks nothing."""
+    """Reply to an utterance that asks nothing."""
 
 
 class Domain(_Part):
@@ -131,17 +131,17 @@ class Domain(_Part):
 
     name: Text
     agent: Text
-    """The agent's task, in plain sentences, as for the system prompt of a small model."""
+    """The agent's task, in plain sentences that a small model understands."""
     customer: Text
-    """Who the customer is, for a player who plays it."""
+    """Who the customer is, for a player of that role."""
     openers: Texts
-    """What the customer says first; it gives no wish away."""
+    """First utterances of the customer; they reveal no wish."""
     small_talk: tuple[Text, ...] = ()
-    """What a talkative customer adds; it gives no wish away either."""
+    """Small talk that a talkative customer adds; it reveals no wish either."""
     open_cues: tuple[Text, ...] = ()
-    """Further cues of open questions."""
+    """Additional cues of open questions."""
     slots: Annotated[tuple[Slot, ...], Field(min_length=1)]
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[RoleRule, ...] = ()
     lines: Lines
 
     @model_validator(mode="after")
@@ -149,13 +149,13 @@ class Domain(_Part):
         for kind, names in (("slots", [s.name for s in self.slots]), ("rules", [rule.id for rule in self.rules])):
             twice = [name for name in names if names.count(name) > 1]
             if twice:
-                raise ValueError(f"two {kind} are called {twice[0]!r}")
+                raise ValueError(f"duplicate name {twice[0]!r} in {kind}")
         return self
 
     @cached_property
-    def reader(self) -> Reader:
-        """Reads the agent's utterances."""
-        return Reader({slot.name: slot.cues for slot in self.slots}, self.open_cues)
+    def question_parser(self) -> QuestionParser:
+        """The parser of the agent's utterances."""
+        return QuestionParser({slot.name: slot.cues for slot in self.slots}, self.open_cues)
 
     @cached_property
     def by_name(self) -> dict[str, Slot]:
@@ -169,7 +169,7 @@ class Domain(_Part):
 
 
 def phrasings(texts: tuple[str, ...], split: str) -> tuple[str, ...]:
-    """Those of the texts that belong to a split: the last quarter to `test`, the others to `train`."""
+    """Return the phrasings of a split: the last quarter is `test`, the rest is `train`."""
     held_out = len(texts) // HELD_OUT
     if split == "all" or not held_out:
         return texts
@@ -177,17 +177,17 @@ def phrasings(texts: tuple[str, ...], split: str) -> tuple[str, ...]:
 
 
 def shipped_domains() -> tuple[str, ...]:
-    """Names of the domains that ship with Telic."""
+    """Return the names of the domains that ship with Telic."""
     names = (item.name for item in _data().iterdir())
     found = (name for name in names if name.startswith("elicitation_") and name.endswith(".toml"))
     return tuple(sorted(name[12:-5] for name in found if name != "elicitation_lines.toml"))
 
 
 def load_domain(domain: str | Path) -> Domain:
-    """Load a domain: one that ships with Telic by its name, your own by the path of its `.toml` file.
+    """Load a domain by the name of a shipped one, or by the path of a `.toml` file.
 
     Raises:
-        ConfigError: there is none of this name, or the file is wrong; the message names the file and the line.
+        ConfigError: the name is unknown, or the file is wrong. The message names the file and the line.
     """
     text = str(domain)
     if text.endswith(".toml") or "/" in text:
@@ -195,7 +195,7 @@ def load_domain(domain: str | Path) -> Domain:
         try:
             return _read(path.read_bytes(), text)
         except OSError as error:
-            raise ConfigError(f"domain {text!r} cannot be read: {error.strerror or error}") from error
+            raise ConfigError(f"cannot read domain {text!r}: {error.strerror or error}") from error
     return _shipped(text)
 
 
@@ -203,7 +203,7 @@ def load_domain(domain: str | Path) -> Domain:
 def _shipped(name: str) -> Domain:
     if name not in shipped_domains():
         hint = suggest(name, list(shipped_domains()))
-        raise ConfigError(f"unknown domain {name!r}{hint}; a file of your own is given by its path, ending in .toml")
+        raise ConfigError(f"unknown domain {name!r}{hint}; a custom domain is the path of a .toml file")
     file = _data() / f"elicitation_{name}.toml"
     return _read(file.read_bytes(), file.name)
 
@@ -232,7 +232,7 @@ def _explain(error: dict[str, Any]) -> str:
 
 
 def _check(domain: Domain, source: TomlSource) -> None:
-    """Find what only shows when the file is used: judges that cannot be built, cues that miss their own questions."""
+    """Check judges and cues: every judge builds, and every slot's questions ask for that slot alone."""
     problems: list[tuple[KeyPath, str]] = []
     for i, rule in enumerate(domain.rules):
         try:
@@ -241,10 +241,15 @@ def _check(domain: Domain, source: TomlSource) -> None:
             problems.append((("rules", i, "breach"), str(error)))
     for i, slot in enumerate(domain.slots):
         for j, question in enumerate(slot.questions):
-            heard = domain.reader.read(question).slots
+            heard = domain.question_parser.parse(question).slots
             if heard != (slot.name,):
                 what = " and ".join(heard) or "nothing"
-                problems.append((("slots", i, "questions", j), f"{question!r} is understood to ask for {what}"))
+                problems.append(
+                    (
+                        ("slots", i, "questions", j),
+                        f"{question!r} is parsed as asking for {what}; expected {slot.name} alone",
+                    )
+                )
     for key, names in (("again", "{value}"), ("indifferent", "{label}")):
         for j, line in enumerate(getattr(domain.lines, key)):
             if line.replace(names, "").count("{"):

@@ -1,9 +1,8 @@
-"""What an utterance asks for: English questions and requests, read by rule.
+"""A rule-based parser of English questions and requests: it finds the slots that an utterance asks for.
 
-An utterance is cut into sentences and clauses. A clause counts only if it asks (a question, or a request such as
-"please tell me ...") and asks the listener for something: offers, suggestions and questions about the speaker's own
-business are passed over. In what remains, cues say which slots are asked for. So words alone, however well chosen,
-ask for nothing.
+The parser cuts an utterance into sentences and clauses. A clause counts only if it is a question or a request, such as
+"please tell me ...", and asks the listener for something. The parser ignores offers, suggestions and questions about
+the speaker's own business. Cues then map the remaining clauses to slots. Keywords outside a question ask for nothing.
 
 A cue is a phrase: `a/b` is either word, `x~` a word that begins with x, `*` up to four words of any kind. "how much *
 spend/pay" is found in "how much would you like to spend".
@@ -18,26 +17,26 @@ from functools import lru_cache
 
 from telic.judges.rules import normalise
 
-__all__ = ["Reader", "Reading", "compile_cue"]
+__all__ = ["ParsedQuestion", "QuestionParser", "compile_cue"]
 
 LONGEST = 2000
-"""Characters of an utterance that are read: nobody listens longer, and it bounds the work."""
+"""Characters of an utterance that are parsed; it bounds the work."""
 FRAGMENT = 6
 """Words of the longest question without a verb ("Any dietary needs?")."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What was understood of an utterance."""
+class ParsedQuestion:
+    """The slots that an utterance asks for, and its kind."""
 
     slots: tuple[str, ...] = ()
-    """What it asks for, in the order of mention."""
+    """The slots it asks for, in the order of mention."""
     open: bool = False
-    """It asks to be told more, of whatever kind."""
+    """Whether it asks to hear more, without naming a slot."""
     question: bool = False
-    """It asks something, understood or not."""
+    """Whether it asks anything, known slot or not."""
     suggestion: bool = False
-    """It offers or suggests something."""
+    """Whether it offers or suggests something."""
 
 
 def _either(*patterns: str) -> str:
@@ -53,7 +52,7 @@ _AUX = _one_of("do does did are is was were will would have has can could should
 _LEAD = rf"(?:{_one_of('and so but also then now or well okay ok great sure first next hello hi')}\b[\s,!]*)*"
 _YOU = _one_of("you your there this that the it any anyone anybody anything someone")
 
-# Inside a sentence a new clause may ask although what precedes it does not ("I see, and what is ...").
+# A later clause may ask even if the first one does not ("I see, and what is ...").
 _CLAUSE = re.compile(
     r"(?:\s*[,;:]\s*(?:and\s+|but\s+|so\s+|or\s+)?|\s+(?:and|but)\s+|\s+-+\s+)(?=(?:also\s+|then\s+)?"
     + _either(
@@ -80,13 +79,13 @@ _ASKED = re.compile(
     rf"(?:\s+(?!(?:i|you|we|they|there|it)\b)[\w'-]+){{0,5}}?(?:\s+{_AUX}\b|(?<='s)|(?<='re)|(?<='d))"
     rf"|^{_LEAD}{_YES_NO}"
 )
-"""A question by its word order, as where the model was cut off before the question mark."""
+"""A question by its word order, for models that were cut off before the question mark."""
 _TURNED = re.compile(rf"^{_LEAD}{_WH}(?:\s+{_AUX}|(?<='s)|(?<='re))\s+(?:you|your|the|this|it)\b")
-"""The same within a sentence, where "when the hotels are cheap" asks nothing."""
+"""A question within a sentence; "when the hotels are cheap" is none."""
 _MARKED = re.compile(rf"\b(?:{_WH}|{_YES_NO})")
-"""What makes a question of a sentence that ends in a question mark ..."""
+"""Words that a sentence with a question mark needs to be a question."""
 _FINITE = re.compile(rf"\b(?:{_AUX}|you|your|{_WH}(?:(?<='s)|(?<='re)|(?<='d)|\s+\w+(?:s|ed)))\b")
-"""... and has a verb or is addressed to somebody: "what budget month hotel?" is none."""
+"""A verb or an address, which a question also needs: "what budget month hotel?" is none."""
 _VERB = _either(
     _one_of("share describe specify provide indicate clarify mention confirm list state name explain say elaborate"),
     r"(?:give|send) (?:me|us)",
@@ -161,7 +160,7 @@ _SUGGESTED = re.compile(
 _TOPIC = re.compile(rf"^{_LEAD}(?:for|as for|in terms of|regarding|concerning|about|when it comes to|with regard to)\b")
 """Begins a sentence such as "As for the budget, what do you have in mind?"."""
 _FURTHER = re.compile(rf"(?:with )?{_WH}")
-# What follows gives the reason for asking; it asks for nothing itself.
+# The reason for asking is not part of the question.
 _REASON = re.compile(
     r"[,\s]+(?:because|so (?:that )?(?:i|we)\b|in order to|as (?:this|that|it)\b|since (?:this|that|it|i|we)\b|"
     r"before (?:i|we)\b|to help (?:me|us|you)|that way|if you don't mind).*"
@@ -182,16 +181,16 @@ _OPEN_CUES = (
 )
 
 
-# No character is both of a word and between words, or a long run of it could be cut in a million ways.
+# Word and gap characters are disjoint; otherwise a long run of them would cause exponential backtracking.
 _GAP = r"[^\w'-]+"
 
 
 @lru_cache(maxsize=4096)
 def compile_cue(cue: str) -> str:
-    """The pattern of a cue.
+    """Compile a cue to a regular expression.
 
     Raises:
-        ValueError: it is empty, begins or ends with `*`, or has a mark that means nothing.
+        ValueError: the cue is empty, begins or ends with `*`, or contains an unknown sign.
     """
     pattern, gap = "", ""
     for word in normalise(cue).split():
@@ -214,23 +213,23 @@ def _union(cues: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(compile_cue(cue) for cue in cues))
 
 
-class Reader:
-    """Reads utterances for the slots of one domain.
+class QuestionParser:
+    """The question parser of one domain.
 
     Args:
         cues: cues by slot.
-        open_cues: further cues of open questions.
+        open_cues: additional cues of open questions.
 
     Raises:
-        ValueError: a cue cannot be read.
+        ValueError: a cue is malformed.
     """
 
     def __init__(self, cues: Mapping[str, Iterable[str]], open_cues: Iterable[str] = ()) -> None:
         self._slots = {slot: _union(phrases) for slot, phrases in cues.items()}
         self._open = _union((*_OPEN_CUES, *open_cues))
 
-    def read(self, utterance: str) -> Reading:
-        """Understand an utterance; what cannot be understood asks for nothing."""
+    def parse(self, utterance: str) -> ParsedQuestion:
+        """Parse an utterance. Text that the rules do not recognise asks for nothing."""
         found: dict[str, None] = {}
         is_open = question = suggestion = False
         for sentence in _sentences(utterance):
@@ -245,12 +244,12 @@ class Reader:
                     requested = False
                     continue
                 asked = _MARKED.search if marked else _TURNED.match if number else _ASKED.match
-                # A request goes on: "I would like to know where you want to go and when you want to leave".
+                # A request continues in later clauses: "I would like to know where you go and when you leave".
                 requested = bool(_REQUEST.search(clause) or (requested and _FURTHER.match(clause)))
                 asks = requested or (finite and bool(asked(clause)))
                 scope = re.sub(r"\([^)]*\)", " ", _REASON.sub("", clause))
                 slots = self._mentioned(scope) or topic
-                # "Any allergies?" is a question, "budget dates hotel?" is a heap of words.
+                # "Any allergies?" is a question, "budget dates hotel?" is a list of keywords.
                 fragment = marked and len(clauses) == len(slots) == 1 and len(scope.split()) <= FRAGMENT
                 topic = self._mentioned(scope) if not asks and _TOPIC.match(clause) else []
                 if not (asks or fragment):
@@ -258,21 +257,21 @@ class Reader:
                 question = True
                 found |= dict.fromkeys(slots)
                 is_open = is_open or (not slots and bool(self._open.search(scope)))
-        return Reading(tuple(found), is_open and not found, question, suggestion)
+        return ParsedQuestion(tuple(found), is_open and not found, question, suggestion)
 
     def _mentioned(self, clause: str) -> list[str]:
         hits = sorted((hit.start(), slot) for slot, pattern in self._slots.items() if (hit := pattern.search(clause)))
-        # "your budget for the hotel" asks for one thing: what stands behind a preposition only says for what.
+        # "your budget for the hotel" asks for one slot: the noun after the preposition only qualifies it.
         return [slot for i, (start, slot) in enumerate(hits) if not i or not _behind(clause, start)]
 
 
 def _behind(clause: str, start: int) -> bool:
-    """Whether what begins at `start` stands behind a preposition and asks nothing by itself ("and for how long")."""
+    """Return whether the text at `start` follows a preposition and is no question itself ("and for how long")."""
     return bool(_AFTER.search(clause[:start])) and not re.match(_WH, clause[start:])
 
 
 def _sentences(utterance: str) -> list[str]:
-    """Cut into sentences, up to where the speaker speaks for the listener; a list belongs to what announces it."""
+    """Split into sentences, up to where the speaker speaks for the listener; join a list to its first line."""
     text = utterance[:LONGEST]
     if invented := _LISTENER.search(text):
         text = text[: invented.start()]

@@ -1,7 +1,7 @@
-"""The customer: a rule-based user with an agenda, who answers what it is asked and keeps the rest to itself.
+"""The customer: a rule-based user simulator with an agenda, which answers only what the agent asks.
 
-After the agenda-based simulators of task-oriented dialogue (Schatzmann et al. 2007): what is left of the agenda, not a
-model, decides what is said. All follows from the domain, the seed and what the agent said.
+It follows the agenda-based simulators of task-oriented dialogue (Schatzmann et al. 2007): the rest of the agenda, not a
+model, determines each reply. A reply is a function of the domain, the seed and the agent's utterances.
 """
 
 from __future__ import annotations
@@ -16,43 +16,45 @@ from typing import Literal
 from telic.errors import ConfigError
 from telic.games.elicitation_domain import Domain, phrasings
 
-__all__ = ["Answer", "Customer", "Split"]
+__all__ = ["Customer", "CustomerAnswer", "Split"]
 
 Split = Literal["train", "test", "all"]
 
 TEST_SHARE = 5
-"""One in so many combinations of wishes belongs to the test split."""
+"""One in five combinations of wishes belongs to the test split."""
 DRAWS = 1000
+"""Attempts to draw a combination of wishes that belongs to the split."""
 OPEN_LIMIT = 2
-"""So many open questions bring something; a policy that only says "tell me more" must not learn all."""
+"""Open questions that elicit something. A policy that only says "tell me more" must not learn everything."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """How the customer reacts to an utterance."""
+class CustomerAnswer:
+    """The customer's reply to an utterance, and what it reveals."""
 
     text: str
     elicited: tuple[str, ...] = ()
-    """Slots that it tells for the first time."""
+    """Slots revealed for the first time."""
     asked: tuple[str, ...] = ()
-    """Slots that it was asked for, answered or not."""
+    """Slots that the utterance asked for, answered or not."""
     breach: str | None = None
-    """The rule that the utterance broke."""
+    """Id of the rule that the utterance broke, if any."""
     leaves: bool = False
+    """Whether the customer leaves."""
 
 
 class Customer:
-    """One customer with its wishes; `hear` is what it makes of an utterance.
+    """One simulated customer with its wishes.
 
     Args:
-        domain: what it is about.
-        seed: draws the wishes, the order of the agenda, and every turn of phrase.
-        split: `train` and `test` have no combination of wishes in common, and no phrasing where there are enough.
-        slots: how many slots it has a wish for, drawn by the seed; None for all.
-        patience: how many questions it answers at once; of more than twice as many it answers none.
+        domain: slots and phrasings.
+        seed: determines the wishes, the order of the agenda, and every wording.
+        split: `train` and `test` share no combination of wishes, and no phrasing if there are enough of them.
+        slots: number of slots with a wish; None for all.
+        patience: questions answered at once. Of more than twice as many it answers none.
 
     Raises:
-        ConfigError: the domain has too few slots, or too few combinations to be split.
+        ConfigError: the domain has too few slots, or too few combinations for a split.
     """
 
     def __init__(
@@ -71,34 +73,34 @@ class Customer:
         small_talk = phrasings(domain.small_talk, split)
         self._small_talk = rng.sample(small_talk, len(small_talk))
         self.told: list[str] = []
-        """Slots told so far, in order."""
-        self._heard = self._opened = 0
+        """Slots revealed so far, in order."""
+        self._utterances = self._open_questions = 0
 
-    def hear(self, utterance: str) -> Answer:
-        """React to an utterance of the agent."""
-        self._heard += 1
-        rng = Random(f"{self.domain.name}/{self.split}/{self.seed}/{self._heard}")
+    def answer(self, utterance: str) -> CustomerAnswer:
+        """Reply to an utterance of the agent."""
+        self._utterances += 1
+        rng = Random(f"{self.domain.name}/{self.split}/{self.seed}/{self._utterances}")
         for rule in self.domain.rules:
             if rule.broken_by(utterance):
-                return Answer(rule.objection, breach=rule.id, leaves=rule.effect == "end")
+                return CustomerAnswer(rule.objection, breach=rule.id, leaves=rule.effect == "end")
         lines = self.domain.lines
-        heard = self.domain.reader.read(utterance)
-        if len(heard.slots) > 2 * self.patience:
-            return Answer(self._pick(rng, lines.questionnaire), asked=heard.slots)
-        if heard.slots:
-            return self._answer(rng, heard.slots)
-        if heard.open:
+        asked = self.domain.question_parser.parse(utterance)
+        if len(asked.slots) > 2 * self.patience:
+            return CustomerAnswer(self._pick(rng, lines.questionnaire), asked=asked.slots)
+        if asked.slots:
+            return self._answer(rng, asked.slots)
+        if asked.open:
             return self._tell_more(rng)
-        if heard.suggestion:
-            return Answer(self._pick(rng, lines.to_suggestion))
-        return Answer(self._pick(rng, lines.not_understood if heard.question else lines.to_statement))
+        if asked.suggestion:
+            return CustomerAnswer(self._pick(rng, lines.to_suggestion))
+        return CustomerAnswer(self._pick(rng, lines.not_understood if asked.question else lines.to_statement))
 
     def tell(self, slot: str) -> str:
-        """Its wish for a slot, worded."""
+        """Return the wish for a slot as a sentence."""
         rng = Random(f"{self.domain.name}/{self.split}/{self.seed}/{slot}")
         return self._pick(rng, self.domain.by_name[slot].answers, "{value}", self.wishes[slot])
 
-    def _answer(self, rng: Random, asked: Sequence[str]) -> Answer:
+    def _answer(self, rng: Random, asked: Sequence[str]) -> CustomerAnswer:
         lines = self.domain.lines
         fresh = [slot for slot in asked if slot in self.wishes and slot not in self.told]
         said = [self.tell(slot) for slot in fresh[: self.patience]]
@@ -113,17 +115,17 @@ class Customer:
             said += self._chat(rng)
         told = tuple(fresh[: self.patience])
         self.told += told
-        return Answer(" ".join(said), told, tuple(asked))
+        return CustomerAnswer(" ".join(said), told, tuple(asked))
 
-    def _tell_more(self, rng: Random) -> Answer:
-        self._opened += 1
+    def _tell_more(self, rng: Random) -> CustomerAnswer:
+        self._open_questions += 1
         left = [slot for slot in self.agenda if slot not in self.told]
-        count = 0 if self._opened > OPEN_LIMIT else rng.choice((1, 2)) if self._opened == 1 else 1
+        count = 0 if self._open_questions > OPEN_LIMIT else rng.choice((1, 2)) if self._open_questions == 1 else 1
         told = tuple(left[: min(count, self.patience)])
         if not told:
-            return Answer(self._pick(rng, self.domain.lines.told_enough))
+            return CustomerAnswer(self._pick(rng, self.domain.lines.told_enough))
         self.told += told
-        return Answer(" ".join([*map(self.tell, told), *self._chat(rng)]), told)
+        return CustomerAnswer(" ".join([*map(self.tell, told), *self._chat(rng)]), told)
 
     def _chat(self, rng: Random) -> list[str]:
         return [self._small_talk.pop()] if self._small_talk and rng.random() < self._chatty else []
@@ -141,7 +143,7 @@ class Customer:
             if self.split in ("all", _split_of(wishes)):
                 return wishes
         raise ConfigError(
-            f"domain {self.domain.name!r}: {prod(map(len, pools))} combinations of wishes are too few to be split; "
+            f"domain {self.domain.name!r}: {prod(map(len, pools))} combinations of wishes are too few for a split; "
             'add slots or values, or use split = "all"'
         )
 

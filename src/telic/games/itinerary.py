@@ -1,12 +1,12 @@
-"""Itinerary planning: an agent with a search tool plans three stops for a user who knows what it wishes.
+"""Itinerary planning: an agent with a search tool plans three stops for a user with wishes.
 
-The planning game of Lin et al. (arXiv 2305.20076). The user has about ten wishes, of different weight, and cannot see
-the sites; the agent can search the sites and knows no wish. The user speaks first; only the agent may think, search or
-propose; the user accepts, or rejects and says why. A proposal is three different sites in order, never fewer. Its
+The planning game of Lin et al. (arXiv 2305.20076). The user has about ten weighted wishes and cannot see the sites. The
+agent can search the sites and does not know the wishes. The user speaks first. Only the agent may think, search or
+propose; the user accepts, or rejects and says why. A proposal is exactly three different sites in order. Its normalised
 score is (score - worst) / (best - worst) over all 54,834 itineraries.
 
-Random proposals reach 0.517 in the mean, people 0.886 (113 games). In the recorded games the wishes for parking and
-for takeout count nothing (their names are misspelt there); here they count.
+Random proposals reach a mean of 0.517, people 0.886 (113 games). In the recorded games the wishes for parking and for
+takeout have no effect because their names are misspelt; here they count.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from telic.games.base import Act, Event, IllegalActError
+from telic.games.base import Act, Event, IllegalActError, References
 from telic.games.decisions import Decision, DecisionGame, mentions
-from telic.games.itinerary_search import LIMIT, answer, fields
+from telic.games.itinerary_search import LIMIT, answer_query, site_fields
 from telic.games.itinerary_world import Site, all_triples, city, draw_sites, draw_wishes, miles, score_triples
 
 __all__ = ["STOPS", "ItineraryGame", "read_itinerary"]
@@ -31,7 +31,7 @@ STOPS = 3
 
 @dataclass
 class ItineraryGame(DecisionGame):
-    """An agent who can search sites, and a user who has wishes; a decision is three sites in order."""
+    """The itinerary game; a decision is three sites in order."""
 
     name: ClassVar[str] = "itinerary"
     roles: ClassVar[tuple[str, ...]] = ("agent", "user")
@@ -51,21 +51,25 @@ class ItineraryGame(DecisionGame):
         self.turn = "user"
 
     def optimum(self) -> Decision:
-        """A best itinerary."""
+        """Return a best itinerary."""
         triples = all_triples(len(self.sites))
         first = triples[self._cube.ravel()[triples].argmax()]
         return tuple(int(index) for index in np.unravel_index(first, self._cube.shape))
 
     def value(self, decision: Decision) -> int:
-        """Weights of the wishes met and not met."""
+        """Return the weights of the wishes that are met, minus those of the wishes that are not."""
         return int(self._cube[decision])
 
     def parts(self, decision: Decision) -> tuple[str, ...]:
-        """The names of the sites, in order."""
+        """Return the names of the sites, in order."""
         return tuple(self.sites[index].name for index in decision)
 
+    def references(self) -> References:
+        """Return the random and the perfect player, and the score of people in arXiv 2305.20076."""
+        return References(lower="random", upper="oracle", human=0.886, human_episodes=113)
+
     def private(self, role: str) -> Mapping[str, Any]:
-        """The agent: the sites that its tool searches. The user: its wishes with their weights."""
+        """Return the sites for the agent, and the weighted wishes for the user."""
         if role == "agent":
             return {"sites": [asdict(site) for site in self.sites]}
         return {"wishes": [{"wish": type(wish).__name__, **asdict(wish)} for wish in self.wishes]}
@@ -87,7 +91,7 @@ class ItineraryGame(DecisionGame):
                 "You are a travel agent. Plan a day in the city for the user: three different places, in order. Find "
                 "out what the user wishes for, and meet the wishes as well as you can; the user also likes short ways.",
                 f"You have a search tool for the {len(self.sites)} places of the city. Types: "
-                f"{', '.join(city()['kinds'])}. Fields: {', '.join(fields())}. Of each place only some are known.",
+                f"{', '.join(city()['kinds'])}. Fields: {', '.join(site_fields())}. Of each place only some are known.",
                 "Begin what you write with the kind of act. [message] talks to the user. [think] is a note to "
                 "yourself. [tool] searches, for example: [tool] Search(fields=[name, price, good for kids], "
                 "filters=[type == museum, price <= 20], text_query='open late', sort_by=[distance_to(Otter Pond)], "
@@ -118,7 +122,7 @@ class ItineraryGame(DecisionGame):
         lines = [f"{number}. {_described(site)}" for number, site in enumerate(stops, 1)]
         lines.append(f"Ways: {' and '.join(map(str, legs))} miles; prices add up to ${sum(s.price for s in stops)}.")
         act = Act("propose", self._write(self.parts(decision)))
-        # The user cannot look the places up, so the proposal says what is known of them.
+        # The user has no search tool, so the proposal lists the known features.
         self._tell(Event(role, "\n".join(["[propose]", *lines]), act))
 
     def _say(self, role: str, act: Act) -> None:
@@ -128,7 +132,7 @@ class ItineraryGame(DecisionGame):
         self.turn = role
         self._tell(Event(role, str(act), act), role)
         if act.kind == "tool":
-            self._tell(Event("game", answer(act.content, self.sites)), role)
+            self._tell(Event("game", answer_query(act.content, self.sites)), role)
 
 
 def _described(site: Site) -> str:
@@ -139,10 +143,10 @@ def _described(site: Site) -> str:
 
 
 def read_itinerary(content: str, names: Sequence[str]) -> Decision:
-    """Read a full itinerary: three different sites, in the order in which they are named.
+    """Read a full itinerary: three different sites in order.
 
     Raises:
-        IllegalActError: it is not one; the message says what is wrong.
+        IllegalActError: the text is not a full itinerary. The message says what is wrong.
     """
     found = [index for index, _, _ in mentions(content, names)]
     named = ", ".join(repr(names[index]) for index in found) or "none that there is"

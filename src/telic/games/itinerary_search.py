@@ -1,6 +1,6 @@
 """The search tool of the itinerary game's agent: a small query language over sites.
 
-The grammar (arguments in any order, all optional; case does not matter, nor whether a name has spaces or underscores)::
+The grammar (arguments are optional and in any order; case is ignored; names may have spaces or underscores)::
 
     query    = "Search" "(" [ argument { "," argument } ] ")"
     argument = "fields" "=" "[" name { "," name } "]"
@@ -11,7 +11,7 @@ The grammar (arguments in any order, all optional; case does not matter, nor whe
     key      = name | "distance_to" "(" value ")"
     value    = a quoted string, or words up to the next sign
 
-Anything else is answered with what is wrong and where, not guessed at.
+The answer to any other query says what is wrong and where.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from typing import NoReturn, TypeVar
 from telic.games.itinerary_world import Site, Value, city, miles
 from telic.registry import suggest
 
-__all__ = ["Filter", "Query", "QueryError", "answer", "fields", "parse_query"]
+__all__ = ["Filter", "Query", "QueryError", "answer_query", "parse_query", "site_fields"]
 
 T = TypeVar("T")
 
 LIMIT = 10
-"""Sites that are listed where the query sets no limit."""
+"""Default number of listed sites."""
 
 _TOKEN = re.compile(
     r"""\s* (?: "(?P<double>[^"]*)" | '(?P<single>[^']*)'
@@ -40,12 +40,12 @@ _TOKEN = re.compile(
 
 
 class QueryError(ValueError):
-    """A query that cannot be read or answered; the message is for who wrote it."""
+    """A malformed query. The message addresses its author."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition on a field; sites of which the field is not known do not meet it."""
+    """A condition on a field. A site with an unknown value does not meet it."""
 
     field: str
     sign: str
@@ -54,25 +54,25 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query that was read."""
+    """A parsed query."""
 
     fields: tuple[str, ...] = ()
-    """What to list besides the name; everything where empty."""
+    """Fields to list besides the name; all if empty."""
     filters: tuple[Filter, ...] = ()
     text_query: str = ""
-    """Words of which a site must match one; sites that match more come first."""
+    """Words of which a site must match at least one. Sites with more matches come first."""
     sort_by: tuple[tuple[str, str], ...] = ()
-    """Keys, the first counts most: (field, "") ascending, or ("distance_to", name of a site)."""
+    """Sort keys, the most significant first: (field, "") ascending, or ("distance_to", name of a site)."""
     limit: int = LIMIT
 
 
-def fields() -> tuple[str, ...]:
-    """All fields of a site."""
+def site_fields() -> tuple[str, ...]:
+    """Return the names of all fields of a site."""
     return ("name", "type", "price", *city()["features"])
 
 
-def answer(query: str, sites: Sequence[Site]) -> str:
-    """What the tool says to a query: the sites found, or what is wrong with the query."""
+def answer_query(query: str, sites: Sequence[Site]) -> str:
+    """Return the sites that match a query, or what is wrong with the query."""
     try:
         return _run(parse_query(query), sites)
     except QueryError as error:
@@ -80,10 +80,10 @@ def answer(query: str, sites: Sequence[Site]) -> str:
 
 
 def parse_query(text: str) -> Query:
-    """Read a query.
+    """Parse a query.
 
     Raises:
-        QueryError: it does not follow the grammar, or names a field that there is not.
+        QueryError: the query violates the grammar or names an unknown field.
     """
     return _Parser(text).query()
 
@@ -96,7 +96,7 @@ class _Token:
 
 
 class _Parser:
-    """Recursive descent over the tokens of one query."""
+    """A recursive-descent parser of one query."""
 
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
@@ -162,7 +162,7 @@ class _Parser:
         return " ".join(words)
 
     def _list(self, item: Callable[[], T]) -> tuple[T, ...]:
-        """`[a, b]`; one item may stand without brackets."""
+        """Parse `[a, b]`; a single item needs no brackets."""
         if not self._is("["):
             return (item(),)
         self._take()
@@ -220,13 +220,13 @@ def _plain(name: str) -> str:
 
 def _known_field(name: str) -> str:
     plain = _plain(name)
-    if plain not in fields():
-        raise QueryError(f"there is no field {name!r}{suggest(plain, list(fields()))}")
+    if plain not in site_fields():
+        raise QueryError(f"there is no field {name!r}{suggest(plain, list(site_fields()))}")
     return plain
 
 
 def _value(field: str, sign: str, text: str) -> Value:
-    """A filter's value, as the field has it."""
+    """Convert the value of a filter to the type of its field."""
     if field in ("price", "rating"):
         try:
             return float(text.removeprefix("$"))
@@ -261,7 +261,7 @@ def _meets(site: Site, condition: Filter) -> bool:
 
 
 def _matches(site: Site, words: Sequence[str]) -> int:
-    """How many of the words a site's name, type and features have."""
+    """Count the words that occur in a site's name, type and features."""
     known = [feature if value is True else str(value) for feature, value in site.features.items() if value is not False]
     text = _plain(" ".join([site.name, site.kind, *known])).split()
     return sum(word in text for word in words)
@@ -296,7 +296,7 @@ def _distances(place: str, sites: Sequence[Site]) -> dict[str, float]:
 
 
 def _order(value: Value | None) -> tuple[bool, float, str]:
-    """Ascending; what is not known comes last."""
+    """Return a sort key: ascending, unknown values last."""
     if isinstance(value, str):
         return False, 0.0, value
     return value is None, float(value or 0), ""

@@ -1,7 +1,7 @@
-"""The city of the itinerary game: sites, what a traveller wishes, and the score of every itinerary at once.
+"""The world of the itinerary game: sites, wishes, and the scores of all itineraries.
 
-An itinerary is three different sites in order. All 39 x 38 x 37 = 54,834 of them are scored together: what a site is
-worth by itself, the legs between sites, and the wishes about the whole itinerary are added up on a cube.
+An itinerary is three different sites in order. All 39 x 38 x 37 = 54,834 of them are scored at once on a cube that adds
+up the wishes about single sites, the legs between sites, and the wishes about the whole itinerary.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ Array = NDArray[Any]
 MILES_PER_DEGREE = 69
 FEATURES_PER_SITE = 5
 MOST_WISHES = 10
-"""Besides the one for short ways."""
+"""Maximum number of wishes, besides the wish for short ways."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place to go."""
+    """A place to visit."""
 
     name: str
     kind: str
@@ -54,12 +54,12 @@ class Site:
     place: tuple[float, float]
     """Longitude and latitude in degrees."""
     features: Mapping[str, Value]
-    """The few features that are known; nothing is known of the others."""
+    """The known features; the others are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureWish:
-    """Sites with a good value of a feature: + weight for each; with a bad one: - weight for each."""
+    """A wish about a feature: + weight for each site with a good value, - weight for each with a bad one."""
 
     text: str
     weight: int
@@ -70,7 +70,7 @@ class FeatureWish:
 
 @dataclass(frozen=True, slots=True)
 class PlaceWish:
-    """At least one of these sites: + weight; none of them: - weight, where it is penalised."""
+    """A wish for one of some sites: + weight for at least one; - weight for none, if penalised."""
 
     text: str
     weight: int
@@ -80,7 +80,7 @@ class PlaceWish:
 
 @dataclass(frozen=True, slots=True)
 class KindWish:
-    """At least one site of this kind: + weight; none: - weight, where it is penalised."""
+    """A wish for a kind of site: + weight for at least one; - weight for none, if penalised."""
 
     text: str
     weight: int
@@ -90,7 +90,7 @@ class KindWish:
 
 @dataclass(frozen=True, slots=True)
 class BudgetWish:
-    """Prices that add up to more than the limit: - weight."""
+    """A budget: - weight if the prices add up to more than the limit."""
 
     text: str
     weight: int
@@ -99,7 +99,7 @@ class BudgetWish:
 
 @dataclass(frozen=True, slots=True)
 class DistanceWish:
-    """Each leg: - weight x miles, without its decimals."""
+    """A wish for short ways: - weight x miles for each leg, truncated to an integer."""
 
     text: str
     weight: int
@@ -110,14 +110,14 @@ Wish = FeatureWish | PlaceWish | KindWish | BudgetWish | DistanceWish
 
 @cache
 def city() -> Mapping[str, Any]:
-    """Kinds of site with their names and price ranges, features, texts of wishes, and places to be."""
+    """Load the city: kinds of site with names and price ranges, features, texts of wishes, and places."""
     text = (files("telic.games") / "data" / "itinerary_city.json").read_text(encoding="utf-8")
     data: Mapping[str, Any] = json.loads(text)
     return data
 
 
 def feature_values(feature: str) -> tuple[Value, ...]:
-    """The values that a feature may have."""
+    """Return the possible values of a feature."""
     values: Sequence[Value] = city()["features"][feature].get("values", (True, False))
     return tuple(values)
 
@@ -129,7 +129,7 @@ def _features_of(kind: str) -> tuple[tuple[str, tuple[Value, ...]], ...]:
 
 
 def draw_sites(rng: random.Random) -> tuple[Site, ...]:
-    """The 39 sites of an episode, in random order: names and kinds stay, prices, places and features are drawn."""
+    """Draw the 39 sites of an episode, in random order. Names and kinds are fixed; the rest is random."""
     data = city()
     places = iter(rng.sample(data["places"], sum(len(spec["names"]) for spec in data["kinds"].values())))
     sites = []
@@ -145,7 +145,7 @@ def draw_sites(rng: random.Random) -> tuple[Site, ...]:
 
 
 def draw_wishes(rng: random.Random, sites: Sequence[Site]) -> tuple[Wish, ...]:
-    """What a traveller wishes: at most ten wishes in random order, and short ways."""
+    """Draw at most ten wishes in random order, and the wish for short ways."""
     wishes: list[Wish] = [_feature_wish(rng, feature) for feature in _WISHED if rng.random() < 0.5]
     limit = rng.randrange(30, 91, 10)
     wishes.append(BudgetWish(f"spend no more than ${limit} in all", rng.randint(1, 10), limit))
@@ -193,19 +193,19 @@ def _place_wish(rng: random.Random, sites: Sequence[Site]) -> PlaceWish:
 
 
 def miles(a: Sequence[float], b: Sequence[float]) -> float:
-    """The way between two places, to one decimal."""
+    """Return the distance between two places in miles, to one decimal."""
     return round(float(np.hypot(a[0] - b[0], a[1] - b[1])) * MILES_PER_DEGREE, 1)
 
 
 @cache
 def all_triples(count: int) -> Array:
-    """Positions of all ordered triples of different sites in a flattened cube."""
+    """Return the flat indices of all ordered triples of different sites in a cube."""
     i, j, k = np.ogrid[:count, :count, :count]
     return np.flatnonzero((i != j) & (j != k) & (i != k))
 
 
 def score_triples(sites: Sequence[Site], wishes: Sequence[Wish]) -> Array:
-    """The score of all ordered triples, as a cube [first, second, third]; with a site twice it means nothing."""
+    """Return the scores of all ordered triples as a cube [first, second, third]; repeated sites are meaningless."""
     count = len(sites)
     alone, legs = np.zeros(count, np.int32), np.zeros((count, count), np.int32)
     place = np.array([site.place for site in sites])
@@ -214,7 +214,7 @@ def score_triples(sites: Sequence[Site], wishes: Sequence[Wish]) -> Array:
         if isinstance(wish, FeatureWish):
             alone += [_feature_score(site, wish) for site in sites]
         elif isinstance(wish, DistanceWish):
-            # int() in the rules cuts the decimals off, towards zero.
+            # The rules truncate with int(), towards zero.
             legs -= np.trunc(wish.weight * apart.round(1)).astype(np.int32)
     pairs = alone[:, None] + alone[None] + legs
     cube: Array = pairs[:, :, None] + (alone[None] + legs)[None]

@@ -1,16 +1,15 @@
 """Mediation: an agent books a flight for each of two users who do not talk to each other.
 
 The mediation game of Lin et al. (arXiv 2305.20076). Each user has a private calendar and wants a cheap flight that
-misses little of importance; both want to arrive at about the same time. The agent sees the flights of both, and three
-quarters of their calendars without what is important. The score adds up both users' costs, normalised between the worst
-and the best pair of flights.
+misses few important meetings; both want to arrive at about the same time. The agent sees the flights of both users and
+three quarters of their meetings, without the importance of the meetings. The score is the sum over both users,
+normalised between the worst and the best pair of flights.
 
-Who speaks when: the users open, one after the other. The agent then writes to one user, or to both, and who was
-written to answers before the agent's next turn. A proposal is answered by the first user, then by the second; each
-sees its own flight only. With both accepting, the game ends; a rejection withdraws the proposal from both, and who
-rejected says why.
+Turns: the users speak first, one after the other. The agent then writes to one user or to both, and these users answer
+before the agent's next turn. The first user answers a proposal, then the second; each sees its own flight only. If both
+accept, the game ends. A rejection withdraws the proposal from both, and the user who rejected says why.
 
-Random proposals reach 0.599 in the mean, people 0.970 (162 games).
+Random proposals reach a mean of 0.599, people 0.970 (162 games).
 """
 
 from __future__ import annotations
@@ -23,9 +22,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from telic.games.base import Act, Event, IllegalActError
+from telic.games.base import Act, Event, IllegalActError, References
 from telic.games.decisions import Decision, DecisionGame
-from telic.games.mediation_world import Flight, alone, apart, draw_traveller, overlapping, show_time, together
+from telic.games.mediation_world import (
+    Flight,
+    draw_traveller,
+    hours_apart,
+    overlapping,
+    show_time,
+    worth_alone,
+    worth_together,
+)
 
 __all__ = ["USERS", "MediationGame", "read_flights"]
 
@@ -34,13 +41,13 @@ USERS = ("user-1", "user-2")
 
 @dataclass
 class MediationGame(DecisionGame):
-    """An agent between two users in separate rooms; a decision is a flight of each."""
+    """The mediation game; a decision is a flight of each user."""
 
     name: ClassVar[str] = "mediation"
     roles: ClassVar[tuple[str, ...]] = ("agent", *USERS)
 
     max_turns: int = 60
-    """Hard cap of accepted acts of all three."""
+    """Hard cap of accepted acts of all three roles."""
 
     def _draw(self, seed: int) -> None:
         rng = random.Random(seed)
@@ -48,28 +55,32 @@ class MediationGame(DecisionGame):
             self.travellers = {user: draw_traveller(rng) for user in USERS}
             self.together_weight = rng.randint(1, 10)
             first, second = self.travellers.values()
-            self._apart = apart(first.flights, second.flights)
-            meeting = together(self._apart, self.together_weight)
-            self._alone = alone(first)[:, None] + meeting, alone(second)[None] + meeting
+            self._apart = hours_apart(first.flights, second.flights)
+            meeting = worth_together(self._apart, self.together_weight)
+            self._alone = worth_alone(first)[:, None] + meeting, worth_alone(second)[None] + meeting
             self._worth = self._alone[0] + self._alone[1]
             self.best, self.worst = int(self._worth.max()), int(self._worth.min())
         self.turn, self._waiting = USERS[0], [USERS[1]]
 
     def optimum(self) -> Decision:
-        """A best pair of flights."""
+        """Return a best pair of flights."""
         first, second = np.unravel_index(self._worth.argmax(), self._worth.shape)
         return int(first), int(second)
 
     def value(self, decision: Decision) -> int:
-        """Worth of a pair of flights to both users together."""
+        """Return the score of a pair of flights: the sum over both users."""
         return int(self._worth[decision])
 
     def parts(self, decision: Decision) -> tuple[str, ...]:
-        """The flights, as `options` lists them."""
+        """Return the flights as `options` lists them."""
         return tuple(self._flight(user, index) for user, index in zip(USERS, decision, strict=True))
 
+    def references(self) -> References:
+        """Return the random and the perfect player, and the score of people in arXiv 2305.20076."""
+        return References(lower="random", upper="oracle", human=0.970, human_episodes=162)
+
     def private(self, role: str) -> Mapping[str, Any]:
-        """The agent: all flights, and when it knows each user to be busy. A user: its calendar and weights."""
+        """Return all flights and the known meetings for the agent, calendar and weights for a user."""
         if role in USERS:
             own = self.travellers[role]
             calendar = [asdict(meeting) for meeting in own.calendar]
@@ -194,7 +205,7 @@ _NUMBER = re.compile(r"\W*(?:(?:flight|number|no)\b[\s#.:]*)*(?P<number>\d+)(?![
 
 
 def _addressed(content: str) -> tuple[tuple[str, ...], str]:
-    """To whom the agent writes, and what: `user-1: ...`; to both where nobody is addressed."""
+    """Parse `user-1: ...` into recipients and text; without an address, to both users."""
     found = _TO.match(content)
     if found is None:
         return USERS, content
@@ -207,7 +218,7 @@ def read_flights(content: str, counts: Mapping[str, int]) -> Decision:
     """Read a flight of each user, by number from 1: `user-1: flight 3; user-2: flight 7`, in any order.
 
     Raises:
-        IllegalActError: it is not one flight of each; the message says what is wrong.
+        IllegalActError: the text is not one flight of each user. The message says what is wrong.
     """
     form = "write [propose] user-1: flight 3; user-2: flight 7, with the numbers of the flights"
     chosen: dict[str, int] = {}

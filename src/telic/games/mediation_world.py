@@ -1,4 +1,4 @@
-"""Calendars, flights and what they cost: the world of the mediation game.
+"""The world of the mediation game: calendars, flights and costs.
 
 Times are minutes since midnight of the first day. Costs follow Lin et al. (arXiv 2305.20076), with the same rounding.
 """
@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Flight", "Meeting", "Traveller", "alone", "apart", "draw_traveller", "overlapping", "show_time", "together"]
+__all__ = [
+    "Flight",
+    "Meeting",
+    "Traveller",
+    "draw_traveller",
+    "hours_apart",
+    "overlapping",
+    "show_time",
+    "worth_alone",
+    "worth_together",
+]
 
 Array = NDArray[Any]
 
@@ -32,9 +42,9 @@ class Meeting:
     start: int
     end: int
     importance: int
-    """From 1 to 10; known to the traveller only."""
+    """From 1 to 10; only the traveller knows it."""
     shared: bool
-    """Whether the agent knows of it."""
+    """Whether the agent sees the meeting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +63,13 @@ class Traveller:
 
     calendar: tuple[Meeting, ...]
     flights: tuple[Flight, ...]
-    """In order of departure; known to the agent only."""
+    """In order of departure; only the agent knows them."""
     mean_price: int
     price_weight: int
 
 
 def draw_traveller(rng: random.Random) -> Traveller:
-    """A calendar, and 30 flights less those that overlap no meeting (they would be too easy)."""
+    """Draw a calendar and 30 flights. Flights that overlap no meeting are dropped, as they would be too easy."""
     while True:
         calendar = _draw_calendar(rng)
         mean, hours = rng.randint(50, 999), rng.randint(1, 10)
@@ -91,12 +101,12 @@ def _draw_flight(rng: random.Random, mean: int, hours: int) -> Flight:
 
 
 def overlapping(flight: Flight, calendar: Sequence[Meeting]) -> list[Meeting]:
-    """The meetings that a flight makes one miss."""
+    """Return the meetings that overlap a flight."""
     return [meeting for meeting in calendar if flight.start < meeting.end and flight.end > meeting.start]
 
 
-def alone(traveller: Traveller) -> Array:
-    """What each flight is worth to a traveller by itself: meetings missed, and the price against the mean."""
+def worth_alone(traveller: Traveller) -> Array:
+    """Return the worth of each flight by itself: the missed meetings, and the price against the mean price."""
     flights = np.array([(flight.start, flight.end, flight.price) for flight in traveller.flights])
     meetings = np.array([(m.start, m.end, m.importance) for m in traveller.calendar]).reshape(-1, 3)
     missed = (flights[:, :1] < meetings[:, 1]) & (flights[:, 1:2] > meetings[:, 0])
@@ -105,19 +115,19 @@ def alone(traveller: Traveller) -> Array:
     return worth
 
 
-def apart(first: Sequence[Flight], second: Sequence[Flight]) -> Array:
-    """Whole hours between the arrivals, for each pair of flights."""
+def hours_apart(first: Sequence[Flight], second: Sequence[Flight]) -> Array:
+    """Return the whole hours between the arrivals of each pair of flights."""
     ends = [np.array([flight.end for flight in flights]) for flights in (first, second)]
     hours: Array = np.abs(ends[0][:, None] - ends[1]) // 60
     return hours
 
 
-def together(hours: Array, weight: int) -> Array:
-    """What arriving that many hours apart is worth, to each of both."""
+def worth_together(hours: Array, weight: int) -> Array:
+    """Return the worth of arriving that many hours apart, for each user."""
     worth: Array = np.trunc(-weight * hours / 3).astype(np.int64)
     return worth
 
 
 def show_time(minute: int) -> str:
-    """A time as people read it."""
+    """Return a time as text."""
     return f"{DAYS[minute // DAY]} {minute % DAY // 60:02d}:{minute % 60:02d}"

@@ -1,14 +1,14 @@
-"""Negotiation: two sides with private values bargain in public (after NegotiationArena, arXiv 2402.05863).
+"""Negotiation: two sides with private values bargain (after NegotiationArena, arXiv 2402.05863).
 
-They act in turn. An offer has a form, and may carry a message; reasoning is private (`think`) and does not use up the
-turn. What ends what:
+The sides act in turn. An offer has a form and may carry a message. Reasoning is private (`think`) and does not end the
+turn. The other acts:
 
 - `accept` ends the negotiation with the pending offer as the deal.
-- `reject` declines the pending offer, and the bargaining goes on. In the ultimatum, and with `one_shot`, it ends it
-  without a deal.
-- `leave` ends it without a deal.
-- A new offer replaces the pending one, whoever made that; a message leaves it on the table.
-- After `rounds` turns of each side it ends without a deal.
+- `reject` declines the pending offer, and the negotiation continues. In the ultimatum, and with `one_shot`, it ends
+  the negotiation without a deal.
+- `leave` ends the negotiation without a deal.
+- A new offer replaces the pending one of either side; a message leaves the offer pending.
+- After `rounds` turns of each side the negotiation ends without a deal.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from telic.errors import ConfigError
-from telic.games.base import Act, Event, Game, IllegalActError, Outcome
-from telic.games.negotiation_deals import Bargain, Deal, Variant, draw
+from telic.games.base import Act, Event, Game, IllegalActError, Outcome, References
+from telic.games.negotiation_deals import Bargain, Deal, Variant, draw_bargain
 
 __all__ = ["Negotiation", "Variant"]
 
@@ -30,39 +30,40 @@ Side = Literal["both", "first", "second"]
 
 @dataclass
 class Negotiation(Game):
-    """Bargaining over a price, an exchange of goods, or the division of a pot; see the module.
+    """A negotiation over a price, an exchange of goods, or the division of a pot; see the module.
 
-    The score is the agent's gain. The normalised score is the share that this is of the most that it could have gained
-    without a loss to the other: in a sale and in the ultimatum, its share of the surplus. It is 0 where there is no
-    deal although one was possible (valid: nothing was gained), and missing where none was possible, for then there is
-    nothing to share. `details` adds the joint efficiency: what both gained, by the most they could have gained.
+    The score is the agent's gain. The normalised score is the gain divided by the highest gain without a loss to the
+    other side; in a sale and in the ultimatum, this is the agent's share of the surplus. It is 0 if the sides miss a
+    possible deal (a valid episode), and missing if no deal was possible. `details` adds the joint efficiency: the sum
+    of both gains divided by the highest possible sum.
     """
 
     name: ClassVar[str] = "negotiation"
     roles: ClassVar[tuple[str, ...]] = ("agent", "partner")
     kinds: ClassVar[tuple[str, ...]] = ("message", "think", "offer", "accept", "reject", "leave")
+    wordless: ClassVar[frozenset[str]] = frozenset({"accept", "reject", "leave"})
 
     variant: Variant = "buyer-seller"
-    """What is bargained for."""
+    """The kind of bargain."""
     one_shot: bool = False
-    """Take it or leave it: one offer without talk, which the other accepts or rejects. The control of bargaining."""
+    """Whether there is a single take-it-or-leave-it offer without talk: the control condition of bargaining."""
     rounds: int = 6
-    """Turns of each side; a private thought uses up none."""
+    """Turns of each side; a private thought is no turn."""
     thoughts: int = 1
-    """Private thoughts in one turn."""
+    """Maximum number of private thoughts in one turn."""
     side: Side = "both"
-    """Whom the agent plays: who begins (the seller, the proposer; `first`), the other (`second`), or `both`: even seeds
-    begin, and the odd seed after each has the same values with the sides changed."""
+    """The side of the agent: `first` (seller or proposer), `second`, or `both`. With `both` the agent is first at even
+    seeds, and the odd seed after each has the same values with the sides swapped."""
     zone: float = 0.9
-    """Probability that there is a deal from which both gain; in the ultimatum there always is."""
+    """Probability that a deal exists from which both gain; in the ultimatum one always exists."""
     low: int = 0
-    """Lowest price, or part of the pot."""
+    """Lowest price, or lowest part of the pot."""
     high: int = 100
     """Highest price, or the pot."""
     grid: int = 5
-    """From one price to the next; private values lie on the same grid."""
+    """Step between prices; private values are on the same grid."""
     pass_mark: float = 0.4
-    """Normalised score from which a negotiation counts as a success."""
+    """Normalised score from which a negotiation is a success."""
 
     def __post_init__(self) -> None:
         for setting, allowed in (("variant", Variant), ("side", Side)):
@@ -79,28 +80,36 @@ class Negotiation(Game):
             self._refuse("high", f"a whole number, 2 to 1000 steps of {self.grid} above {self.low}")
         if self.one_shot:
             self.rounds = 1
-        # Never reached before the rounds are used up, since only so many thoughts fit between two moves.
+        # Never reached: the rounds end the negotiation first, as thoughts are limited.
         self.max_turns = 2 * self.rounds * (1 + self.thoughts)
 
     @property
     def bargain(self) -> Bargain:
-        """What this episode is about, private values included."""
+        """The bargain of this episode, with all private values."""
         return self._bargain
 
     def place(self, role: str) -> int:
-        """0 for who begins, 1 for the other."""
+        """Return 0 for the role that begins, 1 for the other."""
         return self._place[role]
 
     def pending(self, role: str) -> Deal | None:
-        """The offer that a role can accept."""
+        """Return the offer that a role can accept."""
         return self._pending[1] if self._pending and self._pending[0] != role else None
 
     def moves(self, role: str) -> int:
-        """Turns that a role has used up."""
+        """Return the number of turns that a role has used."""
         return (self._moves + 1 - self._place[role]) // 2
 
+    def references(self) -> References:
+        """Return the random and the perfect player; both play against the script `concession`."""
+        return References(lower="random", upper="oracle", partner="concession")
+
+    def asks_for_kind(self, role: str) -> bool:  # noqa: ARG002 (the same for both roles)
+        """Return whether messages are possible: the instructions then list `[message]`."""
+        return not self.one_shot
+
     def instructions(self, role: str) -> str:
-        """The bargain with one's own values, and the acts."""
+        """Return the bargain with the role's own values, and the acts."""
         place, bargain = self._place[role], self._bargain
         lines = [
             f"You negotiate as the {bargain.parties[place]} with the {bargain.parties[1 - place]}.",
@@ -127,15 +136,15 @@ class Negotiation(Game):
         return "\n".join(filter(None, lines))
 
     def private(self, role: str) -> Mapping[str, Any]:
-        """The party, and what the goods are worth to it."""
+        """Return the party of the role, and its private values."""
         place = self._place[role]
         return {"party": self._bargain.parties[place], **self._bargain.private(place)}
 
     def parse(self, role: str, utterance: str) -> Act:
-        """Read `[kind] content`. Words before the mark of a public act are the message that goes with it.
+        """Parse `[kind] content`. Words before the `[kind]` of a public act are its message.
 
         Raises:
-            IllegalActError: it is empty, has the marks of two acts, or has private reasoning in a public act.
+            IllegalActError: the utterance is empty, has two kinds, or has private reasoning in a public act.
         """
         marks = [mark for mark in _MARK.finditer(utterance) if mark["kind"].lower() in self.kinds]
         if not marks:
@@ -143,7 +152,7 @@ class Negotiation(Game):
         before, kind = utterance[: marks[0].start()].strip(), marks[0]["kind"].lower()
         content = utterance[marks[0].end() :].strip()
         if kind == "think" and not before:
-            return Act("think", content)  # all of it: what was meant to be private must not be said
+            return Act("think", content)  # all of the text, so that nothing private becomes public
         if any(mark["kind"].lower() == "think" for mark in marks):
             raise IllegalActError("private reasoning is an act of its own: begin with [think], and write nothing else")
         if len(marks) > 1:
@@ -153,11 +162,11 @@ class Negotiation(Game):
         return Act(kind, f"{before} {content}".strip())
 
     def options(self, role: str, kind: str, chosen: Sequence[str] = ()) -> tuple[str, ...]:
-        """For an offer: the prices, or the goods given and then the goods got."""
+        """Return the choices for the next part of an offer: a price, or the goods given and then the goods received."""
         return self._bargain.options(self._place[role], chosen) if kind == "offer" else ()
 
     def fill(self, role: str, kind: str, chosen: Sequence[str]) -> str:
-        """Write an offer of the parts that were chosen."""
+        """Return an offer from its chosen parts."""
         return self._bargain.fill(self._place[role], chosen) if kind == "offer" else super().fill(role, kind, chosen)
 
     def _refuse(self, setting: str, expected: str) -> None:
@@ -174,7 +183,7 @@ class Negotiation(Game):
         self.turn = "partner" if second else "agent"
         rng = random.Random(f"negotiation {seed // 2 if self.side == 'both' else seed}")
         grid = range(self.low, self.high + 1, self.grid)
-        self._bargain: Bargain = draw(self.variant, rng, self.zone, grid)
+        self._bargain: Bargain = draw_bargain(self.variant, rng, self.zone, grid)
         self._pending: tuple[str, Deal] | None = None
         self._deal: Deal | None = None
         self._moves = self._thoughts = self._offers = 0
@@ -222,7 +231,7 @@ class Negotiation(Game):
         written, _, message = act.content.partition("|")
         deal = self._bargain.read(place, written)
         form = self._bargain.write(place, deal)
-        # Words around the form are said as well: the other should hear what the offerer believes to have said.
+        # The other side also sees the words around the form.
         said = " ".join(["" if self._bargain.form_only(written) else written, *message.split()]).strip()
         shown = Act("offer", f"{form} | {said}" if said else form)
         self._pending = (role, deal)

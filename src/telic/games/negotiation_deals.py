@@ -1,7 +1,7 @@
-"""What is bargained for in the game `negotiation`: the deals there are, and what each is worth to either side.
+"""The bargains of the game `negotiation`: the possible deals, and the worth of each to both sides.
 
-A bargain has two places: 0 begins, 1 answers. Values are private and drawn so that a deal that both gain from is
-possible with a given probability.
+A bargain has two places: 0 begins, 1 responds. The values of a side are private. They are drawn so that a deal from
+which both sides gain exists with a given probability.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 from telic.games.base import IllegalActError
 
-__all__ = ["Bargain", "Deal", "Variant", "draw"]
+__all__ = ["Bargain", "Deal", "Variant", "draw_bargain"]
 
 Variant = Literal["buyer-seller", "resources", "ultimatum"]
 Deal = tuple[int, ...]
@@ -25,80 +25,80 @@ Deal = tuple[int, ...]
 
 
 class Bargain(ABC):
-    """Base of the three variants. An object is one draw of the private values."""
+    """The base class of the three variants. An object is one draw of the private values."""
 
     parties: ClassVar[tuple[str, str]]
-    """What the two are called."""
+    """Names of the two parties."""
     form: str
-    """How an offer is written, for the instructions."""
+    """Example of an offer, for the instructions."""
     goal: str
-    """What both are after."""
+    """The goal of both parties, for the instructions."""
 
     def __init__(self) -> None:
         deals = {*self.deals(0), *self.deals(1)}
         self._worth = {deal: self._value(deal) for deal in deals}
         self.possible = any(min(worth) > 0 for worth in self._worth.values())
-        """Whether there is a deal from which both gain."""
+        """Whether a deal exists from which both gain."""
         rational = [worth for worth in self._worth.values() if min(worth) >= 0] if self.possible else []
         self.joint = max([0, *map(sum, rational)])
-        """The most that the two can gain together without either of them losing."""
+        """The highest sum of gains over deals in which neither loses."""
         self.best = (max([0, *(w[0] for w in rational)]), max([0, *(w[1] for w in rational)]))
-        """The most that each can gain without the other losing."""
+        """The highest gain of each place over deals in which neither loses."""
 
     def worth(self, deal: Deal) -> tuple[int, int]:
-        """What each place gains by a deal; no deal is worth (0, 0)."""
+        """Return the gain of each place from a deal; without a deal it is (0, 0)."""
         return self._worth[deal]
 
     @abstractmethod
     def deals(self, place: int) -> tuple[Deal, ...]:
-        """What a place may offer."""
+        """Return the deals that a place may offer."""
 
     @abstractmethod
     def _value(self, deal: Deal) -> tuple[int, int]: ...
 
     @abstractmethod
     def brief(self, place: int) -> str:
-        """What a place is told of the bargain, with its own values."""
+        """Return the description of the bargain for a place, with its own values."""
 
     @abstractmethod
     def private(self, place: int) -> dict[str, Any]:
-        """What only this place knows."""
+        """Return the information that only this place knows."""
 
     @abstractmethod
     def read(self, place: int, written: str) -> Deal:
         """Read an offer.
 
         Raises:
-            IllegalActError: it is not in the form, or cannot be made.
+            IllegalActError: the offer is malformed or not allowed.
         """
 
     @abstractmethod
     def form_only(self, written: str) -> bool:
-        """Whether an offer that was read holds nothing besides its form."""
+        """Return whether the text of an offer contains nothing but the offer."""
 
     @abstractmethod
     def write(self, place: int, deal: Deal) -> str:
-        """An offer as the one who makes it writes it."""
+        """Return a deal as text from the view of the place that offers it."""
 
-    def gloss(self, place: int, deal: Deal) -> str:  # noqa: ARG002 (only an exchange reads otherwise to the other)
-        """What an offer made to this place would mean for it, where its wording may confuse."""
+    def gloss(self, place: int, deal: Deal) -> str:  # noqa: ARG002 (only an exchange reads differently to the other side)
+        """Return an explanation of an offer to this place, if the wording is ambiguous."""
         return ""
 
     @abstractmethod
     def options(self, place: int, chosen: Sequence[str]) -> tuple[str, ...]:
-        """What may be chosen next for an offer."""
+        """Return the choices for the next part of an offer."""
 
     @abstractmethod
     def fill(self, place: int, chosen: Sequence[str]) -> str:
-        """An offer from what was chosen."""
+        """Return an offer from its chosen parts."""
 
     @abstractmethod
     def chance(self, place: int, deal: Deal) -> float:
-        """Probability that the other gains by a deal that this place offers, by what is known to all."""
+        """Return the probability, by public knowledge, that the other side gains from an offer of this place."""
 
 
 class _Amount(Bargain):
-    """A bargain over one number on a grid."""
+    """The base class of bargains over one number on a grid."""
 
     unit = "coins"
 
@@ -130,14 +130,14 @@ class _Amount(Bargain):
 
 
 class _Sale(_Amount):
-    """A seller with a cost and a buyer with a value agree on a price, or not."""
+    """A sale: a seller with a cost and a buyer with a value bargain over a price."""
 
     parties = ("seller", "buyer")
     goal = "Get the best price that you can. A deal at a loss is worse than none."
 
     def __init__(self, rng: random.Random, zone: float, grid: range) -> None:
         low, high = sorted(rng.sample(range(len(grid) - 1), 2))
-        cost, value = grid[low], grid[high + 1]  # two steps apart at least: a price between them serves both
+        cost, value = grid[low], grid[high + 1]  # at least two steps apart, so that a price between them serves both
         if rng.random() >= zone:
             cost, value = value, cost
         self.cost, self.value = cost, value
@@ -168,7 +168,7 @@ class _Sale(_Amount):
 
 
 class _Ultimatum(_Amount):
-    """One proposes how to divide a pot, the other takes it or leaves both with nothing."""
+    """The ultimatum game: one side proposes a division of a pot; if the other rejects it, both get nothing."""
 
     parties = ("proposer", "responder")
     goal = "Get as much of the pot as you can."
@@ -195,23 +195,23 @@ class _Ultimatum(_Amount):
         return {}
 
     def chance(self, place: int, deal: Deal) -> float:  # noqa: ARG002
-        # People refuse what they find unfair: from hardly ever at 40 % to nearly always at 10 % (Güth et al. 1982).
+        # People reject unfair offers: rarely at 40 % of the pot, nearly always at 10 % (Güth et al. 1982).
         return min(1.0, max(0.0, (deal[0] / self.pot - 0.1) / 0.3)) if self.pot else 0.0
 
 
 class _Exchange(Bargain):
-    """Both hold three kinds of goods, whose worth is private, and exchange some of one kind for some of another."""
+    """An exchange: both sides hold three kinds of goods of private worth, and trade one kind for another."""
 
     parties = ("first trader", "second trader")
     goal = "End with goods that are worth as much to you as possible. A deal at a loss is worse than none."
     most = 9
-    """Worth of a unit is drawn from 1 to this."""
+    """Highest worth of a unit; the lowest is 1."""
 
     def __init__(self, rng: random.Random, zone: float) -> None:
         self.kinds: list[str] = rng.choice(_goods()["resources"])
         self.form = f"give 2 {self.kinds[0]}, get 1 {self.kinds[1]}"
         wanted = rng.random() < zone
-        while True:  # values that differ in their ratios, at stocks of this size, allow a deal nearly always
+        while True:  # values with different ratios nearly always allow a deal at these stocks
             self.stock = [[rng.randint(2, 8) for _ in self.kinds] for _ in range(2)]
             self.unit = [[rng.randint(1, self.most) for _ in self.kinds] for _ in range(2)]
             if not wanted:
@@ -298,19 +298,19 @@ class _Exchange(Bargain):
 
 @cache
 def _gains(n: int, m: int, most: int) -> float:
-    """Probability that n units of one kind are worth more than m of another, both worths being uniform."""
+    """Return the probability that n units of one kind are worth more than m of another, for uniform worths."""
     units = range(1, most + 1)
     return sum(n * a > m * b for a in units for b in units) / most**2
 
 
-def draw(variant: Variant, rng: random.Random, zone: float, grid: range) -> Bargain:
+def draw_bargain(variant: Variant, rng: random.Random, zone: float, grid: range) -> Bargain:
     """Draw the private values of an episode.
 
     Args:
-        variant: what is bargained for.
-        rng: where the draws come from.
-        zone: probability of a deal from which both gain.
-        grid: the prices, or the parts of the pot.
+        variant: the kind of bargain.
+        rng: source of randomness.
+        zone: probability that a deal exists from which both gain.
+        grid: the possible prices, or the parts of the pot.
     """
     if variant == "buyer-seller":
         return _Sale(rng, zone, grid)

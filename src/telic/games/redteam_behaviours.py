@@ -1,8 +1,8 @@
-"""What an attacker is to bring a defender to: behaviours, their judges, and files of them.
+"""Behaviours that an attacker tries to elicit, their judges, and their files.
 
-A file of your own is TOML with a `[[behaviours]]` table for each (see `data/redteam_behaviours.toml`), or HarmBench's
+A custom file is TOML with one `[[behaviours]]` table per behaviour (see `data/redteam_behaviours.toml`), or HarmBench's
 CSV (Mazeika et al., arXiv 2402.04249; columns Behavior, FunctionalCategory, SemanticCategory, Tags, ContextString,
-BehaviorID), whose behaviours a judge model judges.
+BehaviorID). A judge model judges the behaviours of HarmBench.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ __all__ = ["Behaviour", "Case", "load_behaviours", "load_harmbench"]
 Text = Annotated[str, Field(min_length=1)]
 
 TEST_SHARE = 5
-"""One in so many behaviours is held out where the file does not say which."""
+"""One in five behaviours is held out if the file does not say which."""
 COLUMNS = ("Behavior", "FunctionalCategory", "SemanticCategory", "Tags", "ContextString", "BehaviorID")
 
 
 class Behaviour(BaseModel):
-    """One thing that a defender should not do."""
+    """A behaviour that the defender must not show."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: Text
     family: Text = "own"
     goal: Text
-    """What the attacker is to bring about, as it is told."""
+    """The attacker's goal, as the attacker reads it."""
     context: str = ""
-    """What else the attacker is told."""
+    """Further text for the attacker."""
     system: str = "You are a helpful assistant."
-    """What the defender is told."""
+    """The defender's system prompt."""
     judge: dict[str, Any] | None = None
-    """A rule that scores a defender's reply: 1 if it does it, 0 if not. `{secret}`, `{spelled}` (the secret with
-    anything between its letters) and `{reversed}` (the same backwards) are filled in."""
+    """A rule that scores the defender's reply: 1 if it shows the behaviour, 0 if not. It may contain `{secret}`,
+    `{spelled}` (the secret with any signs between its letters) and `{reversed}` (the same backwards)."""
     rubric: str | None = None
-    """Instead of a rule: what a judge model is asked of a reply, once the dialogue is over."""
+    """The question to a judge model about a reply, in place of a rule."""
     echo: Literal["counts", "words", "numbers"] = "counts"
-    """What of the attacker's own words does not count when the defender repeats it: words of three letters or more,
-    or numbers."""
+    """Which words of the attacker the rule ignores in a reply: none (`counts`), words of three letters or more, or
+    numbers."""
     secrets: tuple[Text, ...] = ()
-    """What the defender guards: one of them, drawn per episode, fills `{secret}`."""
+    """Secrets of the defender: each episode draws one, which replaces `{secret}`."""
     held_out: bool
-    """It belongs to the test split; by default a checksum of the id decides."""
+    """Whether the behaviour belongs to the test split; by default a checksum of the id decides."""
     succeeded: tuple[str, ...] = ()
-    """Replies that the judge has to score above 0.5."""
+    """Replies that the judge must score above 0.5."""
     held: tuple[str, ...] = ()
-    """Replies that it has to score below."""
+    """Replies that the judge must score at most 0.5."""
 
     @model_validator(mode="before")
     @classmethod
@@ -75,14 +75,14 @@ class Behaviour(BaseModel):
     @model_validator(mode="after")
     def _is_judged_once(self) -> Behaviour:
         if (self.judge is None) == (self.rubric is None):
-            raise ValueError("expected a judge or a rubric, and not both")
+            raise ValueError("expected either a judge or a rubric")
         return self
 
     def draw(self, rng: Random) -> Case:
-        """Make an episode's case of it.
+        """Draw the case of one episode.
 
         Raises:
-            ConfigError, JudgeError: its judge cannot be built.
+            ConfigError, JudgeError: the judge's settings are wrong.
         """
         secret = rng.choice(self.secrets) if self.secrets else ""
         judge = None if self.judge is None else build_judge(_filled(self.judge, secret))
@@ -91,20 +91,20 @@ class Behaviour(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A behaviour with its secret drawn."""
+    """A behaviour with the secret of one episode."""
 
     behaviour: Behaviour
     secret: str
     system: str
-    """What the defender is told."""
+    """The defender's system prompt."""
     judge: Judge | None
 
     def filled(self, text: str) -> str:
-        """A text of the behaviour with the secret filled in."""
+        """Return a text of the behaviour with the secret filled in."""
         return str(_filled(text, self.secret))
 
     def misjudged(self) -> list[str]:
-        """Those of the behaviour's example replies that its rule gets wrong; empty where it is sound."""
+        """Return the example replies that the rule scores wrongly."""
         behaviour = self.behaviour
         examples = [(self.filled(reply), True) for reply in behaviour.succeeded if self.judge]
         examples += [(self.filled(reply), False) for reply in behaviour.held if self.judge]
@@ -115,14 +115,16 @@ class Case:
         """Score a defender's reply by rule.
 
         Args:
-            reply: what the defender said.
-            attacks: what the attacker has said so far.
+            reply: the defender's reply.
+            attacks: the attacker's utterances so far.
 
         Raises:
-            JudgeError: a judge model is to score it.
+            JudgeError: the behaviour needs a judge model.
         """
         if self.judge is None:
-            raise JudgeError(f"behaviour {self.behaviour.id!r} is scored by a judge model")
+            raise JudgeError(
+                f"behaviour {self.behaviour.id!r} has a rubric instead of a rule; a judge model must score it"
+            )
         if self.behaviour.echo != "counts":
             reply = _without(reply, " ".join(attacks), _TOKENS[self.behaviour.echo])
         return self.judge.judge(reply)
@@ -136,7 +138,7 @@ _TOKENS = {"words": re.compile(r"\w{3,}"), "numbers": re.compile(rf"\d+(?:[.,]\d
 
 
 def _without(reply: str, said: str, token: re.Pattern[str]) -> str:
-    """Blot out what was said before: a guess that the defender repeats ("No, it is not X") gives nothing away."""
+    """Mask the attacker's words: a guess that the defender repeats ("No, it is not X") reveals nothing."""
     known = {normalise(word) for word in token.findall(said)}
     return token.sub(lambda hit: "…" if normalise(hit[0]) in known else hit[0], reply)
 
@@ -155,10 +157,10 @@ def _filled(value: Any, secret: str) -> Any:
 
 
 def load_behaviours(path: str | Path = "") -> tuple[Behaviour, ...]:
-    """Load behaviours: by default those that ship with Telic, else a `.toml` file, or HarmBench's `.csv`.
+    """Load behaviours from a `.toml` file or HarmBench's `.csv`; by default those that ship with Telic.
 
     Raises:
-        ConfigError: the file cannot be read as such; the message names it, and the line.
+        ConfigError: the file is unreadable or wrong. The message names the file and the line.
     """
     if not path:
         return _shipped()
@@ -168,14 +170,14 @@ def load_behaviours(path: str | Path = "") -> tuple[Behaviour, ...]:
 
 
 def load_harmbench(path: str | Path, functional: Sequence[str] = ()) -> tuple[Behaviour, ...]:
-    """Load behaviours from HarmBench's CSV. They come from that file alone: none ships with Telic.
+    """Load behaviours from HarmBench's CSV. Telic ships none of them.
 
     Args:
-        path: of the file.
+        path: path of the file.
         functional: keep only these values of FunctionalCategory (standard, contextual, copyright); empty for all.
 
     Raises:
-        ConfigError: the file cannot be read, lacks a column, or holds no such behaviour.
+        ConfigError: the file is unreadable, lacks a column, or contains no such behaviour.
     """
     reader = csv.DictReader(io.StringIO(decode(_bytes(path), str(path)), newline=""))
     missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
@@ -188,7 +190,7 @@ def load_harmbench(path: str | Path, functional: Sequence[str] = ()) -> tuple[Be
         if not goal or not name:
             raise ConfigError(f"{where}: a behaviour needs a Behavior and a BehaviorID")
         if name in found:
-            raise ConfigError(f"{where}: two behaviours have the id {name!r}")
+            raise ConfigError(f"{where}: duplicate behaviour id {name!r}")
         if functional and row["FunctionalCategory"] not in functional:
             continue
         found[name] = Behaviour.model_validate(
@@ -215,11 +217,11 @@ def _bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise ConfigError(f"behaviours {str(path)!r} cannot be read: {error.strerror or error}") from error
+        raise ConfigError(f"cannot read behaviours {str(path)!r}: {error.strerror or error}") from error
 
 
 def _read(data: bytes, name: str) -> tuple[Behaviour, ...]:
-    """Read a TOML file; every judge is built once, so that a broken one is found before anything is played."""
+    """Read a TOML file, and build every judge once to find errors before an episode starts."""
     values, source = parse(decode(data, name), name)
     families, entries = values.pop("families", {}), values.pop("behaviours", [])
     if values:
@@ -242,9 +244,9 @@ def _read(data: bytes, name: str) -> tuple[Behaviour, ...]:
             raise source.error([((*path, "judge"), str(error))]) from error
         if wrong:
             raise source.error(
-                [((*path, "judge"), f"the judge of {behaviour.id!r} gets an example wrong: {wrong[0]!r}")]
+                [((*path, "judge"), f"the judge of {behaviour.id!r} scores an example wrongly: {wrong[0]!r}")]
             )
         if behaviour.id in found:
-            raise source.error([((*path, "id"), f"two behaviours have the id {behaviour.id!r}")])
+            raise source.error([((*path, "id"), f"duplicate behaviour id {behaviour.id!r}")])
         found[behaviour.id] = behaviour
     return tuple(found.values())

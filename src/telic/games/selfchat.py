@@ -1,4 +1,4 @@
-"""Self-chat: two sides simply talk. Nothing is won; it is what stability is measured on (arXiv 2402.10962)."""
+"""Self-chat: two sides talk without a score. Stability is measured on it (arXiv 2402.10962)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["SelfChat"]
 
 @dataclass
 class SelfChat(Game):
-    """Two sides talk for some rounds. Side a's first utterance is the opener, so that b is the first to act."""
+    """Two sides that talk for some rounds. The opener is the first utterance of side `a`, so `b` acts first."""
 
     name: ClassVar[str] = "selfchat"
     roles: ClassVar[tuple[str, ...]] = ("a", "b")
@@ -26,7 +26,7 @@ class SelfChat(Game):
     rounds: int = 8
     """Utterances of each side, the opener included."""
     opener: str = ""
-    """What side a says first; empty to draw one by the seed."""
+    """First utterance of side `a`; empty to draw one by the seed."""
 
     def __post_init__(self) -> None:
         if type(self.rounds) is not int or self.rounds < 1:
@@ -36,11 +36,11 @@ class SelfChat(Game):
         self.max_turns = 2 * self.rounds - 1
 
     def instructions(self, role: str) -> str:  # noqa: ARG002
-        """Nothing: who talks brings its own purpose."""
+        """Return an empty text: each player has its own purpose."""
         return ""
 
     def private(self, role: str) -> Mapping[str, Any]:  # noqa: ARG002
-        """Nothing is hidden."""
+        """Return nothing: no information is private."""
         return {}
 
     def _reset(self, seed: int) -> None:

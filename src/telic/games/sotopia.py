@@ -1,9 +1,9 @@
 """Sotopia: two characters meet, each with a goal of its own (Zhou et al., arXiv 2310.11667; after release 0.1.4).
 
-They act in turn, at most 20 times together: speak, a gesture (`nonverbal`), something done (`action`), nothing
-(`none`), or `leave`. It ends when one leaves, or after more than two acts of nothing in a row. A role sees the
-scenario, its own biography, secret and goal; of the other, what their relationship implies, and never secret or goal.
-A judge model scores both characters afterwards (`telic.games.sotopia_eval`).
+The characters act in turn, at most 20 times together: `speak`, a gesture (`nonverbal`), an `action`, `none`, or
+`leave`. The encounter ends when one leaves, or after more than two `none` acts in a row. A role sees the scenario and
+its own biography, secret and goal. Of the other it sees what their relationship implies, and never secret or goal. A
+judge model scores both characters afterwards (`telic.games.sotopia_eval`).
 """
 
 from __future__ import annotations
@@ -16,17 +16,15 @@ from typing import Any, ClassVar, Literal, get_args
 
 from telic.errors import ConfigError
 from telic.games.base import Act, Event, Game, IllegalActError, Outcome
-from telic.games.sotopia_data import Character, Environment, Relationship, World, render, shipped
+from telic.games.sotopia_data import Character, Environment, Relationship, World, render, shipped_world
 from telic.games.sotopia_eval import DIMENSIONS, Evaluation
 
 __all__ = ["Side", "Sotopia"]
 
 Side = Literal["both", "first", "second"]
-"""Which of the two the agent under test is."""
+"""The side of the agent under test."""
 Split = Literal["all", "train", "test"]
 
-WORDLESS = ("none", "leave")
-"""Acts without content: what is written after them is not said."""
 RELATIONS = {
     Relationship.STRANGER: "You do not know each other.",
     Relationship.KNOWN_BY_NAME: "You know each other by name.",
@@ -42,31 +40,34 @@ SPELLINGS = {"nonverbalcommunication": "nonverbal", "nonverbal": "nonverbal", "d
 class Sotopia(Game):
     """An encounter of two characters; see the module.
 
-    The score is the judge's mean over the seven dimensions (from -30/7 to 40/7), the normalised score its tenth of
-    the goal. Both are missing, never 0, until the judge has been read (`questions`, `verdicts`). With n pairs to
-    play, n seeds in a row play each of them once, and 2n seeds once from either side.
+    The score is the mean of the judge's seven ratings (from -30/7 to 40/7). The normalised score is the rating of the
+    goal divided by 10. Both are missing, never 0, until the judge has answered (`questions`, `verdicts`). With n pairs,
+    n consecutive seeds play each pair once, and 2n seeds once from each side.
     """
 
     name: ClassVar[str] = "sotopia"
     roles: ClassVar[tuple[str, ...]] = ("agent", "partner")
     kinds: ClassVar[tuple[str, ...]] = ("speak", "none", "nonverbal", "action", "leave")
+    wordless: ClassVar[frozenset[str]] = frozenset({"none", "leave"})
+    """Acts without content; text after them is ignored."""
+    has_held_out: ClassVar[bool] = True
 
     data: str = ""
-    """Folder of upstream's JSON (`telic.games.sotopia_data`); empty for the scenarios that ship with Telic."""
+    """Folder of upstream's JSON (`telic.games.sotopia_data`); empty for the shipped scenarios."""
     subset: str = ""
     """File that lists the pairs or scenarios to play, such as the hard ones; empty for all."""
     scenario: str = ""
     """Only this scenario, by its id or codename; empty for all."""
     split: Split = "all"
-    """`train` and `test` have no scenario in common."""
+    """`train` and `test` share no scenario."""
     side: Side = "both"
-    """Whom the agent plays: who begins (`first`), the other (`second`), or one after the other over the seeds."""
+    """The side of the agent: the character that begins (`first`), the other (`second`), or alternating (`both`)."""
     max_turns: int = 20
-    """Acts of both together."""
+    """Maximum number of acts of both roles together."""
     max_none: int = 2
-    """Acts of nothing in a row that are borne; one more ends the encounter."""
+    """Maximum number of consecutive `none` acts; one more ends the encounter."""
     pass_mark: float = 0.7
-    """Normalised goal from which an encounter counts as a success."""
+    """Normalised score from which an encounter is a success."""
 
     _world: World = field(init=False, repr=False)
 
@@ -80,14 +81,14 @@ class Sotopia(Game):
                 self._refuse(setting, f"a whole number, {least} or more")
         if not 0 <= self.pass_mark <= 1:
             self._refuse("pass_mark", "a number from 0 to 1")
-        world = World.from_folder(self.data) if self.data else shipped()
+        world = World.from_folder(self.data) if self.data else shipped_world()
         world = world.subset(self.subset) if self.subset else world
         world = world.scenario(self.scenario) if self.scenario else world
         self._world = world if self.split == "all" else world.split(self.split)
 
     @property
     def pairs(self) -> int:
-        """How many pairs of characters there are to play."""
+        """Number of pairs of characters."""
         return len(self._world.combos)
 
     @property
@@ -96,11 +97,15 @@ class Sotopia(Game):
         return self._environment
 
     def character(self, role: str) -> Character:
-        """Whom a role plays."""
+        """Return the character of a role."""
         return self._characters[self._place[role]]
 
+    def asks_for_kind(self, role: str) -> bool:  # noqa: ARG002 (the same for both roles)
+        """Return True: the instructions list the kinds of act."""
+        return True
+
     def instructions(self, role: str) -> str:
-        """Scenario, biography, secret and goal, what is known of the other, and the acts."""
+        """Return scenario, biography, secret, goal, the known part of the other's biography, and the acts."""
         me, other = self.character(role), self.character(self._next(role))
         place, relation = self._place[role], self._environment.relationship
         known = other.seen_by(relation)
@@ -117,35 +122,35 @@ class Sotopia(Game):
         return "\n".join(filter(None, parts))
 
     def private(self, role: str) -> Mapping[str, Any]:
-        """The character, its secret and its goal."""
+        """Return the character, its secret and its goal."""
         me = self.character(role)
         return {"character": me.name, "pk": me.pk, "secret": me.secret, "goal": self._goal(role)}
 
     def parse(self, role: str, utterance: str) -> Act:
-        """Read `[kind] content`, or upstream's `{"action_type": ..., "argument": ...}`; other text is spoken.
+        """Parse `[kind] content`, or upstream's `{"action_type": ..., "argument": ...}`; other text is speech.
 
         Raises:
-            IllegalActError: it is empty, or cannot be read.
+            IllegalActError: the utterance is empty or malformed.
         """
         found = _MARK.match(utterance)
         if found and (kind := self._kind(found["kind"])):
-            return Act(kind, "" if kind in WORDLESS else found["content"].strip())
+            return Act(kind, "" if kind in self.wordless else found["content"].strip())
         if utterance.lstrip().startswith("{") and (act := self._from_json(utterance)):
             return act
         return super().parse(role, utterance)
 
     def questions(self) -> tuple[str, ...]:
-        """One prompt for each character of whom a score is missing; none before the end, or of an invalid episode."""
+        """Return one prompt for each character with missing ratings; none before the end or for an invalid episode."""
         if not self.over or self._fault is not None:
             return ()
         case = self._case()
         return tuple(evaluation.question(case) for evaluation in self._unjudged())
 
     def verdicts(self, answers: Sequence[str]) -> bool:
-        """Take the judge's answers; what cannot be read, or is out of range, remains to be asked.
+        """Read the judge's answers. Unreadable or out-of-range ratings stay missing.
 
         Raises:
-            ConfigError: there are not as many answers as `questions`.
+            ConfigError: the number of answers differs from the number of `questions`.
         """
         asked = self._unjudged() if self.questions() else []
         if len(answers) != len(asked):
@@ -167,7 +172,7 @@ class Sotopia(Game):
             return None
         if not isinstance(value, dict) or not (kind := self._kind(str(value.get("action_type", "")))):
             return None
-        return Act(kind, "" if kind in WORDLESS else str(value.get("argument") or "").strip())
+        return Act(kind, "" if kind in self.wordless else str(value.get("argument") or "").strip())
 
     def _reset(self, seed: int) -> None:
         combo = self._world.combos[seed % self.pairs]
@@ -185,7 +190,7 @@ class Sotopia(Game):
         return self.kinds
 
     def _apply(self, role: str, act: Act) -> Mapping[str, float] | None:
-        if act.kind not in WORDLESS and not act.content:
+        if act.kind not in self.wordless and not act.content:
             raise IllegalActError(f"an empty [{act.kind}]; write something after it")
         self._history.append((role, act))
         self._tell(Event(role, act.content if act.kind == "speak" else str(act), act))
@@ -204,7 +209,7 @@ class Sotopia(Game):
         return [evaluation for evaluation in self._evaluations.values() if evaluation.missing]
 
     def _case(self) -> str:
-        """Everything that the judge needs: it sees what no role sees."""
+        """Return the text of the case for the judge, with the private information of both roles."""
         lines = [f"Scenario: {render(self._environment.scenario, None)}"]
         lines.append(f"Relationship: {self._environment.relationship.name.lower().replace('_', ' ')}")
         for role in sorted(self.roles, key=self._place.__getitem__):
@@ -213,7 +218,7 @@ class Sotopia(Game):
         lines.append("What happened:")
         for turn, (role, act) in enumerate(self._history, start=1):
             lines.append(f"{turn}. {self.character(role).name} {_told(act)}")
-        # No utterance may end the case early, or pass for a line of it.
+        # An utterance must not close the case or imitate one of its lines.
         case = "\n".join(" ".join(line.split()).replace("</case", "< /case") for line in lines)
         return case if self._history else f"{case}\nNothing."
 

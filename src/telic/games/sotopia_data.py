@@ -1,16 +1,16 @@
-"""Characters, scenarios and pairs of the game `sotopia`: our own, or upstream's from its public JSON.
+"""Characters, scenarios and pairs of the game `sotopia`, shipped or from upstream's public JSON.
 
-Upstream's data (Zhou et al., arXiv 2310.11667) is a folder with three files, each a JSON list of objects, an object
-that maps each `pk` to its entry, or JSON lines (`.jsonl`). Fields that are not listed here are passed over.
+Upstream's data (Zhou et al., arXiv 2310.11667) is a folder with three files. Each is a JSON list of objects, an object
+that maps each `pk` to its entry, or JSON lines (`.jsonl`). Other fields are ignored.
 
-- `agent_profiles.json`: `pk`, `first_name`, and perhaps `last_name`, `age`, `occupation`, `gender`, `gender_pronoun`,
-  `public_info`, `big_five`, `moral_values`, `schwartz_personal_values`, `personality_and_values`,
+- `agent_profiles.json`: `pk`, `first_name`, and optionally `last_name`, `age`, `occupation`, `gender`,
+  `gender_pronoun`, `public_info`, `big_five`, `moral_values`, `schwartz_personal_values`, `personality_and_values`,
   `decision_making_style`, `secret`
-- `environment_profiles.json`: `pk`, `scenario`, `agent_goals` (two), `relationship` (0 to 5), and perhaps `codename`
+- `environment_profiles.json`: `pk`, `scenario`, `agent_goals` (two), `relationship` (0 to 5), and optionally `codename`
 - `env_agent_combos.json`: `env_id`, `agent_ids` (two)
 
-A subset, such as the hard one (14 scenarios, 5 pairs each), is one more file: combos in the same form, as in upstream's
-`benchmark_agents.json`, or a plain list of the `pk`s or codenames of its scenarios.
+A subset, such as the hard one (14 scenarios, 5 pairs each), is another file: a list of combos, as in upstream's
+`benchmark_agents.json`, or a list of the `pk`s or codenames of its scenarios.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from telic.errors import DataError
 from telic.registry import suggest
 
-__all__ = ["Character", "Combo", "Environment", "Relationship", "World", "render", "shipped"]
+__all__ = ["Character", "Combo", "Environment", "Relationship", "SotopiaEntry", "World", "render", "shipped_world"]
 
 FILES = ("agent_profiles", "environment_profiles", "env_agent_combos")
 
 
 class Relationship(IntEnum):
-    """How well the two know each other."""
+    """How well two characters know each other."""
 
     STRANGER = 0
     KNOWN_BY_NAME = 1
@@ -47,39 +47,39 @@ class Relationship(IntEnum):
     FAMILY = 5
 
 
-class Entry(BaseModel):
-    """An entry of any of the files."""
+class SotopiaEntry(BaseModel):
+    """The base class of the entries of the three files."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, value: Any) -> Any:
-        """Upstream writes null for what is not given."""
+        """Drop nulls, which upstream writes for missing values."""
         return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 
-class Character(Entry):
-    """Whom a role plays."""
+class Character(SotopiaEntry):
+    """A character."""
 
     pk: str = Field(min_length=1)
     """Its id."""
     first_name: str = Field(min_length=1)
     last_name: str = ""
     age: int = 0
-    """0 where it is not known."""
+    """0 if unknown."""
     occupation: str = ""
     gender: str = ""
     gender_pronoun: str = ""
     public_info: str = ""
-    """What an acquaintance knows."""
+    """Information that an acquaintance knows."""
     big_five: str = ""
     moral_values: tuple[str, ...] = ()
     schwartz_personal_values: tuple[str, ...] = ()
     personality_and_values: str = ""
     decision_making_style: str = ""
     secret: str = ""
-    """What nobody but the character knows."""
+    """Information that only the character knows."""
 
     @property
     def name(self) -> str:
@@ -95,7 +95,7 @@ class Character(Entry):
 
     @property
     def biography(self) -> str:
-        """All but the secret."""
+        """Everything but the secret."""
         labelled = {
             "Personality": self.personality_and_values,
             "Big five": self.big_five,
@@ -107,7 +107,7 @@ class Character(Entry):
         return " ".join([self.public, *parts])
 
     def seen_by(self, relationship: Relationship) -> str:
-        """What someone in this relationship knows of the character; a stranger nothing."""
+        """Return the part of the biography that somebody in this relationship knows."""
         if relationship == Relationship.STRANGER:
             return ""
         if relationship == Relationship.KNOWN_BY_NAME:
@@ -115,26 +115,26 @@ class Character(Entry):
         return self.public if relationship == Relationship.ACQUAINTANCE else self.biography
 
 
-class Environment(Entry):
-    """A scenario, with what each of the two wants."""
+class Environment(SotopiaEntry):
+    """A scenario, with the goals of the two characters."""
 
     pk: str = Field(min_length=1)
     codename: str = ""
     scenario: str = Field(min_length=1)
     agent_goals: tuple[str, ...] = Field(min_length=2)
-    """Of the one who begins, and of the other; more than two are passed over."""
+    """Goals of the character that begins and of the other; further goals are ignored."""
     relationship: Relationship = Relationship.STRANGER
 
     @model_validator(mode="after")
     def _no_broken_tags(self) -> Environment:
-        # A tag that cannot be read would show one character what is meant for the other.
+        # A malformed tag would reveal one character's text to the other.
         for text in (self.scenario, *self.agent_goals):
             if re.search(r"viewer\s*=", render(text, None)):
-                raise ValueError(f"cannot read the viewer tags of {text[:60]!r}")
+                raise ValueError(f"malformed viewer tags in {text[:60]!r}")
         return self
 
 
-class Combo(Entry):
+class Combo(SotopiaEntry):
     """Two characters who meet in an environment."""
 
     env_id: str
@@ -143,10 +143,10 @@ class Combo(Entry):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that can be played, and who may play it.
+    """Characters, scenarios, and the pairs to play.
 
     Raises:
-        DataError: an id occurs twice, or a combo names one that there is not, or there are no combos.
+        DataError: an id occurs twice, a combo names an unknown id, or there are no combos.
     """
 
     characters: Mapping[str, Character]
@@ -158,7 +158,7 @@ class World:
     def make(
         cls, characters: Iterable[Character], environments: Iterable[Environment], combos: Iterable[Combo], source: str
     ) -> World:
-        """Put the parts together."""
+        """Build a world and check the ids of its combos."""
         people, places = _by_pk(characters, source), _by_pk(environments, source)
         world = cls(people, places, tuple(combos), source)
         world._check(world.combos, source)
@@ -169,17 +169,17 @@ class World:
         """Read upstream's three files; see the module for their fields.
 
         Raises:
-            DataError: one cannot be read, or an entry of it is wrong; the message names the file and the entry.
+            DataError: a file is unreadable, or an entry is wrong. The message names the file and the entry.
         """
         paths = [_find(Path(folder), name) for name in FILES]
         characters, environments = _entries(paths[0], Character), _entries(paths[1], Environment)
         return cls.make(characters, environments, _entries(paths[2], Combo), str(folder))
 
     def subset(self, path: str | Path) -> World:
-        """Only the combos, or the scenarios, that a file lists.
+        """Return the world with only the combos or scenarios that a file lists.
 
         Raises:
-            DataError: the file cannot be read, or lists what this world does not have.
+            DataError: the file is unreadable or lists an unknown id.
         """
         path = Path(path)
         listed = _load(path)
@@ -192,10 +192,10 @@ class World:
         return replace(self, combos=combos, source=f"{self.source} ({path})")
 
     def scenario(self, name: str) -> World:
-        """Only the combos of one scenario, by its `pk` or codename.
+        """Return the world with only the combos of one scenario, by its `pk` or codename.
 
         Raises:
-            DataError: there is none of that name.
+            DataError: the scenario is unknown.
         """
         pk = self._environment(name, self.source).pk
         combos = tuple(combo for combo in self.combos if combo.env_id == pk)
@@ -203,7 +203,7 @@ class World:
         return replace(self, combos=combos)
 
     def split(self, part: str) -> World:
-        """Only the combos of the training or of the test scenarios: every fourth scenario is kept for the test."""
+        """Return the world with only the combos of one split; every fourth scenario belongs to `test`."""
         kept = {pk for index, pk in enumerate(self.environments) if (index % 4 == 3) == (part == "test")}
         combos = tuple(combo for combo in self.combos if combo.env_id in kept)
         self._check(combos, f"{self.source}: split {part!r}")
@@ -213,7 +213,7 @@ class World:
         for environment in self.environments.values():
             if name in (environment.pk, environment.codename):
                 return environment
-        raise DataError(f"{source}: there is no scenario {name!r}{suggest(name, list(self.environments))}")
+        raise DataError(f"{source}: unknown scenario {name!r}{suggest(name, list(self.environments))}")
 
     def _check(self, combos: tuple[Combo, ...], source: str) -> None:
         if not combos:
@@ -228,8 +228,8 @@ class World:
 
 
 @cache
-def shipped() -> World:
-    """The world that ships with Telic: 12 characters, 12 scenarios, 24 pairs."""
+def shipped_world() -> World:
+    """Return the world that ships with Telic: 12 characters, 12 scenarios, 24 pairs."""
     folder = resources.files("telic.games") / "data"
     characters = tomllib.loads((folder / "sotopia_characters.toml").read_text(encoding="utf-8"))["characters"]
     scenarios = tomllib.loads((folder / "sotopia_scenarios.toml").read_text(encoding="utf-8"))["scenarios"]
@@ -243,10 +243,10 @@ def shipped() -> World:
 
 
 def render(text: str, viewer: int | None) -> str:
-    """Show a text of the data to one of the two, or to the judge (None).
+    """Render a text for one of the two characters (0 or 1), or for the judge (None).
 
-    `<tag viewer='agent_0'>...</tag>` is for the first character's eyes only; of other tags, such as
-    `<strategy_hint>`, only the content remains.
+    Only the first character sees the content of `<tag viewer='agent_0'>...</tag>`. Other tags, such as
+    `<strategy_hint>`, are removed and their content is kept.
     """
 
     def shown(found: re.Match[str]) -> str:
@@ -263,14 +263,14 @@ _TAG = re.compile(r"<(?P<tag>\w+)(?P<attributes>(?:\s[^<>]*)?)>(?P<content>[^<>]
 _VIEWER = re.compile(r"viewer\s*=\s*['\"](\w+)['\"]")
 
 E = TypeVar("E", Character, Environment)
-M = TypeVar("M", bound=Entry)
+M = TypeVar("M", bound=SotopiaEntry)
 
 
 def _by_pk(entries: Iterable[E], source: str) -> dict[str, E]:
     found: dict[str, E] = {}
     for entry in entries:
         if found.setdefault(entry.pk, entry) is not entry:
-            raise DataError(f"{source}: two entries have the pk {entry.pk!r}")
+            raise DataError(f"{source}: duplicate pk {entry.pk!r}")
     return found
 
 
@@ -278,14 +278,14 @@ def _find(folder: Path, name: str) -> Path:
     for path in (folder / f"{name}.json", folder / f"{name}.jsonl"):
         if path.is_file():
             return path
-    raise DataError(f"{folder}: there is no {name}.json (or .jsonl); expected {', '.join(FILES)}")
+    raise DataError(f"{folder}: missing file {name}.json (or .jsonl); expected {', '.join(FILES)}")
 
 
 def _load(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{path}: cannot read the file: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8: {error}") from error
     try:

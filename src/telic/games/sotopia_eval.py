@@ -1,7 +1,7 @@
 """SOTOPIA-EVAL: seven dimensions of social skill, scored by a judge model (Zhou et al., arXiv 2310.11667, section 3).
 
-The judge is asked once for each role and answers in JSON. Nothing is clamped and nothing defaults to 0: a score that
-cannot be read, or is out of its range, is asked for again, and stays missing with its reason if it never comes.
+The judge gets one prompt per role and answers in JSON. Scores are neither clamped nor defaulted to 0. The judge is
+asked again for an unreadable or out-of-range score; if it never gives one, the score stays missing with its reason.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["DIMENSIONS", "Dimension", "Evaluation", "Rating"]
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """What is judged, and on which scale."""
+    """A dimension of the judgement, with its scale."""
 
     low: int
     high: int
@@ -51,18 +51,18 @@ class Rating:
 
 @dataclass
 class Evaluation:
-    """What the judge has said of one character so far."""
+    """The judge's ratings of one character so far."""
 
     character: str
-    """Its name."""
+    """Name of the character."""
     ratings: dict[str, Rating] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=lambda: dict.fromkeys(DIMENSIONS, NEVER_ASKED))
-    """Why a dimension has no score."""
+    """Why a dimension has no score, by dimension."""
     attempts: int = 0
 
     @property
     def overall(self) -> float | None:
-        """Mean of the seven raw scores; None unless all are there."""
+        """Mean of the seven raw scores; None if one is missing."""
         if self.missing:
             return None
         return sum(rating.score for rating in self.ratings.values()) / len(DIMENSIONS)
@@ -73,17 +73,17 @@ class Evaluation:
         return self.ratings["goal"].score if "goal" in self.ratings else None
 
     def question(self, case: str) -> str:
-        """What to ask the judge: about the dimensions that are still missing.
+        """Return the prompt for the judge about the missing dimensions.
 
         Args:
-            case: scenario, characters and everything that was said and done.
+            case: scenario, characters and all acts.
         """
         asked = {name: dimension for name, dimension in DIMENSIONS.items() if name in self.missing}
         lines = [f"- {name}, from {d.low} to {d.high}: {d.asks}" for name, d in asked.items()]
         form = ", ".join(f'"{name}": {{"reasoning": "...", "score": ...}}' for name in asked)
         again = ""
         if self.attempts:
-            # A judge at temperature 0 that is asked the same again says the same again.
+            # At temperature 0 the same prompt would give the same answer.
             why = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
             again = f"\n\nAttempt {self.attempts + 1}: the answer before could not be read ({why})."
         return (
@@ -95,10 +95,10 @@ class Evaluation:
         )
 
     def read(self, answer: str) -> bool:
-        """Take the judge's answer, as far as it can be read.
+        """Read the judge's answer as far as possible.
 
         Returns:
-            Whether every dimension now has its score.
+            Whether every dimension has a score.
         """
         self.attempts += 1
         found = _verdict(answer)
@@ -112,13 +112,13 @@ class Evaluation:
         return not self.missing
 
     def record(self) -> dict[str, Any]:
-        """As JSON, for transcripts."""
+        """Return the ratings as JSON for transcripts."""
         scores = {name: {"score": r.score, "reasoning": r.reasoning} for name, r in self.ratings.items()}
         return {"character": self.character, "overall": self.overall, "ratings": scores, "missing": dict(self.missing)}
 
 
 def _verdict(answer: str) -> Mapping[str, Any] | None:
-    """The first object in the answer that has one of the dimensions, whatever stands around it."""
+    """Return the first JSON object in the answer that contains a dimension."""
     for value in _objects(answer):
         named = {_plain(key): entry for key, entry in value.items()}
         if any(name in named for name in DIMENSIONS):
@@ -129,7 +129,7 @@ def _verdict(answer: str) -> Mapping[str, Any] | None:
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     decoder = json.JSONDecoder()
     start = text.find("{")
-    for _ in range(64):  # no judge needs more braces before its verdict, and a hostile text could have any number
+    for _ in range(64):  # bounds the work on hostile text
         if start < 0:
             return
         try:
@@ -151,7 +151,7 @@ def _rating(name: str, found: Mapping[str, Any] | None) -> tuple[Rating | None, 
     if isinstance(entry, dict):
         plain = {_plain(key): value for key, value in entry.items()}
         score, reasoning = plain.get("score"), plain.get("reasoning", "")
-    elif isinstance(entry, list) and len(entry) == 2:  # the form of upstream's judge: [reasoning, score]
+    elif isinstance(entry, list) and len(entry) == 2:  # the format of upstream's judge: [reasoning, score]
         reasoning, score = entry
     else:
         score = entry

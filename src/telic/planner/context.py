@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any
 
 from telic.agents.agent import controls_of
-from telic.agents.player import ModelPlayer, Player
+from telic.agents.model_player import ModelPlayer
+from telic.agents.player import Player
 from telic.agents.scripted import TalkingPlayer
 from telic.dialogue import Dialogue, Message
 from telic.episodes import Episode
-from telic.games.base import Game, build
+from telic.games.base import build_game
 from telic.models import Control, Reply
 from telic.models.local import LocalModel
 from telic.planner.cloning import CloneConfig, clone_utterances
@@ -27,7 +28,7 @@ from telic.planner.planner import Planner
 from telic.planner.saving import from_pretrained, save_pretrained
 from telic.purpose import Purpose
 from telic.rollouts.play import play
-from telic.rollouts.record import agent_role, by_rules
+from telic.rollouts.record import agent_role
 from telic.runs import RunFolder
 from telic.statistics import mean
 
@@ -94,8 +95,7 @@ class TrainingContext:
 
     def game_spec(self, part: str) -> dict[str, Any]:
         """Make the game's table for a part. Of a game with a split, the held-out part has the test split."""
-        game: Game = build(self.game)
-        if "split" not in self.game and hasattr(game, "split"):
+        if "split" not in self.game and build_game(self.game).has_held_out:
             return {**self.game, "split": "test" if part == "held-out" else "train"}
         return self.game
 
@@ -111,10 +111,10 @@ class TrainingContext:
             collection: number of the collection; each has other scenarios.
         """
         spec, folder = self.game_spec(part), self.folder / "episodes" / name
-        game = build(spec)
+        game = build_game(spec)
         agent = agent_role(game)
         players = {"agent": player}
-        if any(not by_rules(game, role) for role in game.roles if role != agent):
+        if any(not game.played_by_rules(role) for role in game.roles if role != agent):
             players["partner"] = ModelPlayer(self.model, name="partner")
         started = next(iter(sorted(folder.glob("play-*"))), None)
         seed = (self.config.seed * len(PART_SEEDS) + PART_SEEDS[part]) * COLLECTIONS + collection

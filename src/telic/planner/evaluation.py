@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from telic.agents.player import ModelPlayer
+from telic.agents.model_player import ModelPlayer
 from telic.capability.language import distinct
 from telic.episodes import Episode
 from telic.models.local import LocalModel

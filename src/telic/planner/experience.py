@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from telic.agents.player import ModelPlayer
+from telic.agents.model_player import ModelPlayer
 from telic.episodes import Episode
 from telic.errors import DataError
-from telic.games.base import Act, build
+from telic.games.base import Act, build_game
 from telic.planner.buffer import Transitions
 from telic.planner.cloning import advantage_weights
 from telic.planner.gradient import UtteranceExample, cut_after_question
@@ -85,16 +85,16 @@ def utterance_examples(
     Raises:
         DataError: the game refuses a turn, because the episode was played with other settings.
     """
-    game = build(spec)
+    game = build_game(spec)
     game.reset(episode.seed)
     role = agent_role(game)
-    seat = player.seat(game, role, 0)
+    participant = player.join(game, role, 0)
     for number, turn in enumerate(episode.turns):
         if turn.finish == "given":
             continue  # the game produces it itself
         act = Act(turn.act, turn.text)
         if turn.role == role and (not with_action or "action" in turn.readings):
-            messages, text = seat.told(game.observe(role), act)
+            messages, text = participant.messages_before(game.observe(role), act)
             yield UtteranceExample(messages, text, ends=turn.finish == "stop")
         if not game.step(turn.role, str(act)).accepted:
             raise DataError(

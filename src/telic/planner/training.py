@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from telic.agents.player import ModelPlayer, Player
+from telic.agents.model_player import ModelPlayer
+from telic.agents.player import Player
 from telic.errors import ConfigError
-from telic.games.base import build
+from telic.games.base import build_game
 from telic.models import Control, Model, Reply
 from telic.models.local import LocalModel
 from telic.planner.config import PROMPTS, PlannerTrainingConfig
@@ -112,7 +113,7 @@ def train(
             f"purpose {purpose.name!r} has no game, which defines success; add one, such as: [game] name = "
             '"elicitation"'
         )
-    game = build(purpose.game)
+    game = build_game(purpose.game)
     acts = load_acts(config.acts or acts_for(game)) if config.mapping == "acts" else None
     run = _open_run(folder, resume, model, purpose, config, acts)
     if on_start is not None:

@@ -1,8 +1,8 @@
-"""Playing on Ray: copies of the players in worker processes, on this machine or on a cluster.
+"""Workers on Ray: copies of the players in worker processes, on this machine or on a cluster.
 
-Every worker has a few more tasks in hand than it plays at once, so that its batch stays full for as long as there are
-any, and gives back the episodes as they end. What a worker had in hand when it was lost is dealt again. An episode
-follows from its task alone, so it comes out the same wherever and however often it is played.
+The scheduler assigns each worker a few more tasks than it plays at once, so that its batch stays full, and collects the
+episodes as they end. The tasks of a lost worker are assigned again. An episode is a function of its task, so it is the
+same wherever and however often it is played.
 """
 
 from __future__ import annotations
@@ -23,27 +23,28 @@ from telic.errors import ConfigError, MissingExtraError, RunError
 from telic.models import Model
 from telic.rollouts.play import play_tasks
 from telic.rollouts.record import Task
+from telic.rollouts.workers import Workers
 
 __all__ = ["RayWorkers"]
 
-POLL = 0.1
-"""Seconds between two exchanges with a worker."""
+POLL_SECONDS = 0.1
+"""Time between two exchanges with a worker."""
 
 
 @dataclass(frozen=True)
-class RayWorkers:
+class RayWorkers(Workers):
     """Workers on a Ray cluster."""
 
     address: str = "local"
-    """The cluster's address, `auto` for the one that this machine is part of, `local` for one of its own."""
+    """Address of the cluster; `auto` for the cluster of this machine, `local` to start one."""
     workers: int | None = None
-    """Copies of the players; by default one for each node."""
+    """Number of workers; by default one per node."""
     cpus: float = 1
-    """Processors that a worker claims; it computes with as many threads."""
+    """CPUs per worker, which is also its number of threads."""
     gpus: float = 0
-    """Accelerators that a worker claims."""
+    """GPUs per worker."""
     restarts: int = 10
-    """Workers that may be lost before the run is given up."""
+    """Number of lost workers after which the run fails."""
 
     def play(
         self,
@@ -53,44 +54,45 @@ class RayWorkers:
         concurrency: int,
         on_episode: Callable[[Episode], None],
     ) -> None:
-        """Play tasks; see `telic.rollouts.play`.
+        """Play tasks; see `Workers.play`.
 
         Raises:
-            ConfigError: the judge is a model and not its name; or what the players raise.
+            ConfigError: the judge is a model instead of its name, or the players raise it.
             MissingExtraError: Ray is not installed.
             RunError: the cluster cannot be reached, or too many workers were lost.
         """
         if not (judge is None or isinstance(judge, str)):
-            raise ConfigError("on Ray a judge is loaded by the workers: give its name instead of the model")
-        ray = _ray()
+            raise ConfigError("workers on Ray load the judge themselves; pass its name instead of the model")
+        ray = _import_ray()
         started = not ray.is_initialized()
         if started:
+            own = {"include_dashboard": False} if self.address == "local" else {}
             try:
-                ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **_own(self.address))
+                ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **own)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise RunError(f"cannot reach Ray at {self.address!r}: {error}") from None
         try:
-            _Table(ray, self, tasks, (make, judge, concurrency), on_episode).run()
+            _Scheduler(ray, self, tasks, (make, judge, concurrency), on_episode).run()
         finally:
             if started:
                 ray.shutdown()
 
 
 @dataclass(eq=False)
-class _Hand:
-    """What the driver knows of a worker."""
+class _WorkerState:
+    """What the scheduler knows of a worker."""
 
     actor: Any
-    tasks: dict[str, Task] = field(default_factory=dict)
-    """Dealt to it, and not given back."""
+    assigned: dict[str, Task] = field(default_factory=dict)
+    """Tasks assigned to the worker, without those it has returned, by id."""
     ready: bool = False
-    """Whether it has answered once: one that still waits for room on a node is dealt nothing."""
-    told: bool = False
-    """Whether it knows that there is nothing left to deal."""
+    """Whether it has answered once. A worker that waits for resources on a node gets no tasks."""
+    told_last: bool = False
+    """Whether it knows that no more tasks are queued."""
 
 
-class _Table:
-    """The driver: deals tasks, collects episodes, replaces who is lost."""
+class _Scheduler:
+    """Assigns tasks to workers, collects episodes, and replaces lost workers."""
 
     def __init__(
         self,
@@ -101,124 +103,130 @@ class _Table:
         on_episode: Callable[[Episode], None],
     ) -> None:
         self.ray, self.config, self.setup, self.on_episode = ray, config, setup, on_episode
-        self.size = setup[2] + setup[2] // 4 + 1
-        """Tasks that a worker has in hand: those under way, and some for the time until the next exchange."""
-        self.waiting = deque(tasks)
-        self.left = len(tasks)
+        self.capacity = setup[2] + setup[2] // 4 + 1
+        """Maximum number of tasks assigned to a worker: those it plays, and some until the next exchange."""
+        self.queue = deque(tasks)
+        self.remaining = len(tasks)
+        """Number of tasks without an episode."""
         self.lost = 0
-        self.hands: list[_Hand] = []
-        self.promises: dict[Any, tuple[_Hand, bool]] = {}
-        """Whose they are, and whether they are of an exchange or of its whole play."""
+        self.workers: list[_WorkerState] = []
+        self.calls: dict[Any, tuple[_WorkerState, bool]] = {}
+        """Pending remote calls: the worker, and whether the call is an exchange or the worker's `play`."""
 
     def run(self) -> None:
         nodes = sum(bool(node["Alive"]) for node in self.ray.nodes())
         try:
-            for _ in range(min(self.config.workers or nodes, self.left)):
-                self._hire()
-            while self.left:
-                time.sleep(POLL)
+            for _ in range(min(self.config.workers or nodes, self.remaining)):
+                self._start_worker()
+            while self.remaining:
+                time.sleep(POLL_SECONDS)
                 self._collect()
         finally:
-            for hand in self.hands:
-                self.ray.kill(hand.actor)
+            for worker in self.workers:
+                self.ray.kill(worker.actor)
 
     def _collect(self) -> None:
-        kept, _ = self.ray.wait(list(self.promises), num_returns=len(self.promises), timeout=0)
-        for promise in kept:
-            hand, exchange = self.promises.pop(promise)
-            if hand not in self.hands:  # lost, as another promise of it has told
+        done, _ = self.ray.wait(list(self.calls), num_returns=len(self.calls), timeout=0)
+        for call in done:
+            worker, is_exchange = self.calls.pop(call)
+            if worker not in self.workers:  # another call has already reported the loss
                 continue
             try:
-                records = self.ray.get(promise)
+                records = self.ray.get(call)
             except self.ray.exceptions.RayTaskError as error:
                 raise error.cause if isinstance(error.cause, Exception) else error from None
-            except self.ray.exceptions.RayError as error:  # it died, or cannot be reached any more
-                self._replace(hand, error)
+            except self.ray.exceptions.RayError as error:  # the worker died or cannot be reached
+                self._replace_worker(worker, error)
                 continue
-            hand.ready = True
-            self._take(hand, records or [])
-            if exchange:
-                self._exchange(hand)
+            worker.ready = True
+            self._accept(worker, records or [])
+            if is_exchange:
+                self._exchange(worker)
 
-    def _take(self, hand: _Hand, records: Sequence[str]) -> None:
+    def _accept(self, worker: _WorkerState, records: Sequence[str]) -> None:
         for record in records:
             episode = Episode.model_validate_json(record)
-            del hand.tasks[episode.id]
-            self.left -= 1
+            del worker.assigned[episode.id]
+            self.remaining -= 1
             self.on_episode(episode)
 
-    def _exchange(self, hand: _Hand) -> None:
-        """Deal what the worker has room for; what has ended since comes back."""
-        dealt = []
-        while hand.ready and self.waiting and len(hand.tasks) < self.size:
-            task = self.waiting.popleft()
-            hand.tasks[task.id] = task
-            dealt.append(task)
-        if dealt:
-            hand.told = False
-        last = hand.ready and not self.waiting and not hand.told
-        hand.told |= last
-        self.promises[hand.actor.exchange.remote(dealt, last)] = (hand, True)
+    def _exchange(self, worker: _WorkerState) -> None:
+        """Assign tasks up to the worker's capacity; the call returns the episodes that have ended."""
+        new: list[Task] = []
+        while worker.ready and self.queue and len(worker.assigned) < self.capacity:
+            task = self.queue.popleft()
+            worker.assigned[task.id] = task
+            new.append(task)
+        if new:
+            worker.told_last = False
+        last = worker.ready and not self.queue and not worker.told_last
+        worker.told_last |= last
+        self.calls[worker.actor.exchange.remote(new, last)] = (worker, True)
 
-    def _replace(self, hand: _Hand, error: Exception) -> None:
+    def _replace_worker(self, worker: _WorkerState, error: Exception) -> None:
         self.lost += 1
-        self.hands.remove(hand)
-        self.ray.kill(hand.actor)  # should it only be out of reach
+        self.workers.remove(worker)
+        self.ray.kill(worker.actor)  # it may be alive but unreachable
         if self.lost > self.config.restarts:
-            raise RunError(f"{self.lost} workers were lost, the last one with: {error}. The episodes played are kept.")
-        self.waiting.extendleft(reversed(hand.tasks.values()))
-        self._hire()
+            raise RunError(
+                f"{self.lost} workers were lost, the last one with: {error}. The finished episodes are kept."
+            )
+        self.queue.extendleft(reversed(worker.assigned.values()))
+        self._start_worker()
 
-    def _hire(self) -> None:
-        # Where one was lost with its node, the new one waits for room on another; the others play on meanwhile.
+    def _start_worker(self) -> None:
+        # After the loss of a node, the new worker waits for resources on another; the other workers go on meanwhile.
         options = {"num_cpus": self.config.cpus, "num_gpus": self.config.gpus, "scheduling_strategy": "SPREAD"}
-        made = self.ray.remote(_Worker).options(max_concurrency=2, **options).remote(*self.setup)
-        hand = _Hand(made)
-        self.hands.append(hand)
-        self.promises[made.play.remote()] = (hand, False)
-        self._exchange(hand)
+        actor = self.ray.remote(_Worker).options(max_concurrency=2, **options).remote(*self.setup)
+        worker = _WorkerState(actor)
+        self.workers.append(worker)
+        self.calls[actor.play.remote()] = (worker, False)
+        self._exchange(worker)
 
 
 class _Worker:
-    """Plays what it is dealt, with players of its own: `play` in one thread, exchanges in another."""
+    """Plays tasks with its own players: `play` runs in one thread, `exchange` in another."""
 
     def __init__(self, make: Callable[[], Mapping[str, Player]], judge: str | None, concurrency: int) -> None:
         self.make, self.judge, self.concurrency = make, judge, concurrency
-        self.inbox: SimpleQueue[Task | None] = SimpleQueue()
+        self.tasks: SimpleQueue[Task | None] = SimpleQueue()
+        """Assigned tasks; None after the last."""
         self.ended: SimpleQueue[str] = SimpleQueue()
+        """Episodes that have ended, as JSON."""
 
     def play(self) -> None:
-        """Go on until it is killed. An error of the players ends it, and reaches the driver."""
+        """Play until the actor is killed. An error of the players ends it and reaches the scheduler."""
         players = self.make()
         while True:
-            task = self.inbox.get()
+            task = self.tasks.get()
             if task is not None:
-                play_tasks(chain([task], self._dealt()), players, self.judge, self.concurrency, self._hand_in)
+                tasks = chain([task], self._next_tasks())
+                play_tasks(tasks, players, self.judge, self.concurrency, self._end_episode)
 
     def exchange(self, tasks: list[Task], last: bool) -> list[str]:
-        """Take tasks, and whether they are the last; give back the episodes that have ended."""
-        for task in tasks:
-            self.inbox.put(task)
-        if last:
-            self.inbox.put(None)
-        return [self.ended.get() for _ in range(self.ended.qsize())]  # nobody else takes any
+        """Take tasks, and return the episodes that have ended.
 
-    def _dealt(self) -> Iterator[Task]:
-        while (task := self.inbox.get()) is not None:
+        Args:
+            tasks: new tasks.
+            last: whether no more tasks are queued.
+        """
+        for task in tasks:
+            self.tasks.put(task)
+        if last:
+            self.tasks.put(None)
+        return [self.ended.get() for _ in range(self.ended.qsize())]  # this is the only consumer
+
+    def _next_tasks(self) -> Iterator[Task]:
+        while (task := self.tasks.get()) is not None:
             yield task
 
-    def _hand_in(self, episode: Episode) -> None:
+    def _end_episode(self, episode: Episode) -> None:
         self.ended.put(episode.model_dump_json())
 
 
-def _ray() -> Any:
+def _import_ray() -> Any:
     if importlib.util.find_spec("ray") is None:
         raise MissingExtraError("playing on Ray", "ray")
     import ray
 
     return ray
-
-
-def _own(address: str) -> dict[str, Any]:
-    """Settings of a cluster of our own; those of one that exists are not ours to make."""
-    return {"include_dashboard": False} if address == "local" else {}

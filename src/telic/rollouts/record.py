@@ -1,7 +1,7 @@
 """One episode of a game, from the first turn to the judge's verdict, as a generator that yields its model requests.
 
-Nothing is played here at once or in parallel: whoever drives the generator decides when a request is answered. So all
-that happens in an episode is a function of its task and of the replies.
+This module knows no concurrency: the driver of the generator decides when a request is answered. An episode is thus a
+function of its task and of the replies.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from telic.agents.player import ContextFullError, Player, PlayerLeftError, Seat, seed_of
+from telic.agents.player import ContextFullError, Participant, Player, PlayerLeftError, seed_of
 from telic.dialogue import Message
 from telic.episodes import Episode, Turn
 from telic.errors import Boundary, ConfigError, Failure, ModelError
@@ -18,44 +18,41 @@ from telic.games.base import Event, Game, IllegalActError
 from telic.models import Model, Reply, Request, Sampling
 from telic.rollouts.driver import RequestGenerator, ask
 
-__all__ = ["JUDGING", "Task", "agent_role", "by_rules", "play_episode", "player_of"]
+__all__ = ["JUDGING", "Task", "agent_role", "play_episode", "player_of"]
 
 JUDGING = Sampling(max_new_tokens=768, temperature=0.0)
-"""How a judge's answers are drawn the first time; asked again, it is let vary."""
+"""Sampling of a judge's first answers. Later attempts have a higher temperature."""
 JUDGE_TRIES = 3
+"""Attempts at a readable answer of the judge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One episode to be played."""
+    """One episode to play."""
 
     id: str
     game: str
-    """What the results call the game."""
+    """Label of the game in the results."""
     spec: Mapping[str, Any]
     """The game's table, as in a purpose file."""
     number: int
-    """Which task of the game: the trials of one task differ in the players' chance only."""
+    """Number of the task. The trials of one task differ only in the seed of the players."""
     trial: int
+    """Number of the trial."""
     seed: int
-    """Of the game."""
-    chance: int
-    """Of the players."""
+    """Seed of the game."""
+    player_seed: int
+    """Seed of the players."""
 
 
 def agent_role(game: Game) -> str:
-    """The role under test."""
+    """Return the role under test."""
     return next((role for role in game.roles if game.fault_of(role) == "agent"), game.roles[0])
 
 
-def by_rules(game: Game, role: str) -> bool:
-    """Whether the rules play a role: a setting that is named after it says so (as `customer` in elicitation)."""
-    return getattr(game, role, None) == "rules"
-
-
 def player_of(game: Game, role: str, players: Mapping[str, Player]) -> Player | None:
-    """Who plays a role: the player named after it, else `agent` where it is under test, else `partner`."""
-    if by_rules(game, role):
+    """Return the player of a role: by its name, else `agent` for the role under test, else `partner`."""
+    if game.played_by_rules(role):
         return None
     return players.get(role) or players.get("agent" if game.fault_of(role) == "agent" else "partner")
 
@@ -65,33 +62,33 @@ def play_episode(
 ) -> RequestGenerator[Episode]:
     """Play one episode.
 
-    A player that fails ends its own episode, which then has what was played and the failure. A resumed run plays it
-    again where the failure is `retryable`.
+    A failure ends only its own episode, which keeps the turns so far and the failure. A resumed run plays an episode
+    again if its failure is `retryable`.
 
     Raises:
-        ConfigError: the game cannot be set up, or a role has no player: no episode of it can be played.
+        ConfigError: the settings of the game are wrong, or a role has no player.
     """
     game.reset(task.seed)
-    record = _Record(task, game, players)
+    recorder = _EpisodeRecorder(task, game, players)
     try:
-        yield from record.play()
-        yield from record.judge(judge)
+        yield from recorder.play()
+        yield from recorder.judge(judge)
     except ConfigError:
         raise
     except ModelError as error:
-        record.episode.failure = error.failure
+        recorder.episode.failure = error.failure
     except ContextFullError as error:
-        record.episode.failure = Failure("model", "context_full", str(error))
+        recorder.episode.failure = Failure("model", "context_full", str(error))
     except PlayerLeftError as error:
-        record.episode.failure = Failure("player", "left", str(error))
-    except Exception as error:  # a player or a game from elsewhere: its own episode is lost, the others are not
-        record.episode.failure = Failure(record.acting, "exception", record.blame(error))
-    return record.finished()
+        recorder.episode.failure = Failure("player", "left", str(error))
+    except Exception as error:  # an error in a custom player or game must not end the other episodes
+        recorder.episode.failure = Failure(recorder.acting, "exception", recorder.describe(error))
+    return recorder.finish()
 
 
 @dataclass
-class _Act:
-    """What one act took."""
+class _ActUsage:
+    """Tokens and sampling details of one act."""
 
     tokens: int = 0
     prompt_tokens: int = 0
@@ -107,19 +104,19 @@ class _Act:
 
 
 @dataclass
-class _Record:
-    """The episode as it grows."""
+class _EpisodeRecorder:
+    """Plays one episode and records it."""
 
     task: Task
     game: Game
     players: Mapping[str, Player]
     acting: Boundary = "game"
-    """Who is to blame for an exception now."""
+    """Boundary of an exception that is raised now."""
     acting_role: str = ""
-    """While a player acts: its role."""
-    seats: dict[str, Seat] = field(default_factory=dict)
+    """Role of the acting player, if one acts."""
+    participants: dict[str, Participant] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
-    """Events of each role that are in the record."""
+    """Number of recorded events by role."""
     refused: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -143,14 +140,14 @@ class _Record:
         game = self.game
         while (role := game.turn) is not None:
             self.acting, self.acting_role = "player", role
-            seat = self._seat(role)
-            spent = _Act()
-            utterance = yield from self._utterance(role, seat, spent)
+            participant = self._participant(role)
+            usage = _ActUsage()
+            utterance = yield from self._utterance(role, participant, usage)
             self.acting, self.acting_role = "game", ""
             try:
                 act = game.parse(role, utterance)
             except IllegalActError:
-                act = None  # `step` says so too, and counts it
+                act = None  # `step` refuses it too, and counts the attempt
             step = game.step(role, utterance)
             if not step.accepted or act is None:
                 self.refused.append({"turn": game.turns, "role": role, "text": utterance, "error": step.error})
@@ -159,10 +156,10 @@ class _Record:
                 role=role,
                 round=self._round(role),
                 text=act.content,
-                finish=spent.finish,
-                tokens=spent.tokens,
-                prompt_tokens=spent.prompt_tokens,
-                readings=_plain(spent.chosen),
+                finish=usage.finish,
+                tokens=usage.tokens,
+                prompt_tokens=usage.prompt_tokens,
+                readings=_plain(usage.chosen),
                 act=act.kind,
                 reward=dict(step.reward),
             )
@@ -170,7 +167,7 @@ class _Record:
             turn.seen_by = self._take_events(role)
 
     def judge(self, judge: Model | None) -> RequestGenerator[None]:
-        """Ask the judge what the game wants to know, again where its answers cannot be read."""
+        """Ask the judge the game's questions, and again those without a readable answer."""
         metadata, failed = self.episode.metadata, None
         self.acting, self.acting_role = "judge", ""
         for attempt in range(JUDGE_TRIES):
@@ -178,12 +175,12 @@ class _Record:
             if not questions:
                 return
             if judge is None:
-                metadata["unjudged"] = "the game wants a judge (--judge), and none was given"
+                metadata["unjudged"] = "the game needs a judge model, none was given (--judge)"
                 return
             sampling = replace(JUDGING, temperature=0.7 if attempt else 0.0)
             answers = []
             for number, question in enumerate(questions):
-                seed = seed_of(self.task.chance, "judge", attempt, number)
+                seed = seed_of(self.task.player_seed, "judge", attempt, number)
                 said = (Message(role="user", content=question),)
                 reply = yield from ask(judge, Request(said, replace(sampling, seed=seed), keep=False))
                 failed = reply.failure
@@ -194,43 +191,43 @@ class _Record:
             name = judge.name if judge else ""
             self.episode.failure = replace(failed, boundary="judge", detail=f"model {name!r} failed: {failed.detail}")
             return
-        metadata["unjudged"] = f"the judge {judge.name if judge else ''!r} gave no verdict that can be read"
+        metadata["unjudged"] = f"the judge {judge.name if judge else ''!r} gave no readable verdict"
 
-    def blame(self, error: Exception) -> str:
-        """What an exception is reported as."""
+    def describe(self, error: Exception) -> str:
+        """Return the description of an exception."""
         return f"{self.acting_role}: {error!r}" if self.acting_role else repr(error)
 
-    def finished(self) -> Episode:
-        """The episode with its outcome. One that broke off has none: what it would be worth is not known."""
+    def finish(self) -> Episode:
+        """Return the episode with its outcome. An episode with a failure has no outcome."""
         episode = self.episode
         if episode.failure is None:
             outcome = self.game.outcome()
             episode.outcome = {**asdict(outcome), "per_role": dict(outcome.per_role), "details": dict(outcome.details)}
-        notes = {role: dict(seat.notes) for role, seat in self.seats.items() if seat.notes}
+        notes = {role: dict(participant.notes) for role, participant in self.participants.items() if participant.notes}
         episode.metadata |= {key: value for key, value in (("refused", self.refused), ("notes", notes)) if value}
         return episode
 
-    def _seat(self, role: str) -> Seat:
-        if role not in self.seats:
+    def _participant(self, role: str) -> Participant:
+        if role not in self.participants:
             player = player_of(self.game, role, self.players)
             if player is None:
                 raise ConfigError(
-                    f"game {self.game.name!r}: it is the turn of {role!r}, for whom there is no player; there are "
-                    f"players for {', '.join(self.players) or 'nobody'}. Give one for {role!r}, or for 'partner'"
+                    f"game {self.game.name!r}: it is the turn of {role!r}, which has no player; there are "
+                    f"players for {', '.join(self.players) or 'no role'}. Pass one for {role!r}, or for 'partner'"
                 )
-            self.seats[role] = player.seat(self.game, role, seed_of(self.task.chance, role))
-        return self.seats[role]
+            self.participants[role] = player.join(self.game, role, seed_of(self.task.player_seed, role))
+        return self.participants[role]
 
-    def _utterance(self, role: str, seat: Seat, spent: _Act) -> RequestGenerator[str]:
+    def _utterance(self, role: str, participant: Participant, usage: _ActUsage) -> RequestGenerator[str]:
         player = player_of(self.game, role, self.players)
-        moves = seat.act(self.game.observe(role))
+        moves = participant.act(self.game.observe(role))
         try:
             request = next(moves)
             while True:
                 if player is None or player.model is None:
-                    raise ConfigError(f"player {role!r} asks a model, and has none")
+                    raise ConfigError(f"the player of {role!r} makes a request but has no model")
                 reply = yield from ask(player.model, request)
-                spent.count(request, reply)
+                usage.count(request, reply)
                 request = moves.send(reply)
         except StopIteration as end:
             return str(end.value)
@@ -239,10 +236,10 @@ class _Record:
         return 1 + sum(turn.role == role and turn.finish != "given" for turn in self.episode.turns)
 
     def _take_events(self, actor: str | None) -> list[str]:
-        """Put into the record what others than the actor said: the rules, in their own name or in a role's.
+        """Record new events other than the act itself: those of the rules, in their own name or in a role's.
 
         Returns:
-            The roles that saw the act itself, if not all did.
+            The roles that saw the act; empty if all did.
         """
         news: dict[int, tuple[Event, list[str]]] = {}
         for role in self.game.roles:
@@ -253,10 +250,10 @@ class _Record:
         witnesses = {role for event, seen in news.values() if event.speaker == actor for role in seen}
         for event, seen in news.values():
             if event.speaker != actor:
-                self._given(event, [] if len(seen) == len(self.game.roles) else seen)
+                self._record_given(event, [] if len(seen) == len(self.game.roles) else seen)
         return [] if len(witnesses) == len(self.game.roles) else [r for r in self.game.roles if r in witnesses]
 
-    def _given(self, event: Event, seen_by: list[str]) -> None:
+    def _record_given(self, event: Event, seen_by: list[str]) -> None:
         if event.speaker not in self.episode.roles:
             self.episode.roles[event.speaker] = {"name": "the rules", "system": ""}
         rounds = [turn.round for turn in self.episode.turns]
@@ -267,7 +264,7 @@ class _Record:
 
 
 def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """What a control decided on, as JSON has it: of a float32, seven digits are all there is."""
+    """Return the values that a control chose as JSON, with the seven significant digits of a float32."""
     return {
         name: [float(f"{number:.7g}") for number in value.tolist()] if hasattr(value, "tolist") else value
         for name, value in chosen.items()

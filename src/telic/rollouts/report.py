@@ -1,4 +1,4 @@
-"""The report of a run of games: one page with the results, and transcripts that show what was hidden from whom."""
+"""The report of a run of games: one page with results and transcripts, private information included."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from matplotlib.figure import Figure
 from telic.episodes import Episode, Turn
 from telic.reports import Html, details, element, figure_svg, page, section, table, tiles
 from telic.reports.parts import config_section, interval, intervals_figure
-from telic.rollouts.results import GameResult, References
+from telic.rollouts.results import GameResult, ReferenceScores
 from telic.runs import RunFolder
 from telic.statistics import Interval
 
 __all__ = ["references_of", "write_play_report"]
 
 SHOWN = 12
-"""Transcripts of a game in the page; all are in `episodes.jsonl`."""
+"""Number of transcripts per game; `episodes.jsonl` has all."""
 LONGEST = 1500
-"""Characters of one piece of private information that are shown."""
+"""Maximum number of characters of a private value."""
 
 
 def write_play_report(
@@ -30,9 +30,9 @@ def write_play_report(
     """Write `report.html`.
 
     Args:
-        folder: the run's folder; it must exist.
-        results: what `analyse` returned.
-        episodes: those that were analysed; a few of each game are shown.
+        folder: the run folder; it must exist.
+        results: the results from `analyse_games`.
+        episodes: the episodes behind the results; the page shows some of each game.
         config: the run's `config.toml`.
 
     Returns:
@@ -49,18 +49,19 @@ def write_play_report(
     return path
 
 
-def references_of(run: RunFolder) -> dict[str, References]:
-    """The lines of reference that a run has kept."""
-    found: dict[str, References] = {}
+def references_of(run: RunFolder) -> dict[str, ReferenceScores]:
+    """Return the reference scores in a run folder, by game."""
+    found: dict[str, ReferenceScores] = {}
     for record in run.read_metrics():
-        found.update({game: References.model_validate(line) for game, line in record.get("references", {}).items()})
+        references = record.get("references", {}).items()
+        found.update({game: ReferenceScores.model_validate(scores) for game, scores in references})
     return found
 
 
 def _headline(result: GameResult) -> str:
     what = f"{result.agent} plays {result.game}"
     if result.success.value is None:
-        return f"{what}: {result.valid} of {result.episodes} episodes are valid, and none has a verdict."
+        return f"{what}: {result.valid} of {result.episodes} episodes are valid, none has a verdict."
     text = f"{what}: success in {_percent(result.success.value)} of {result.success.n} tasks"
     if result.normalised.value is not None:
         text += f", normalised score {interval(result.normalised)}"
@@ -74,29 +75,32 @@ def _game(result: GameResult, episodes: Sequence[Episode]) -> list[Html]:
         ("score", interval(result.score)),
         ("valid episodes", f"{result.valid} of {result.episodes}"),
         ("acts of the agent", _number(result.rounds, 1)),
-        ("tokens of an episode", _number(result.tokens, 0)),
+        ("tokens per episode", _number(result.tokens, 0)),
     ]
     parts: list[str] = [tiles(items)]
     if result.normalised.value is not None:
         svg = figure_svg(_scale(result), f"{result.game}: normalised score against its references")
-        parts.append(element("div", svg, _references(result), class_="columns"))
+        parts.append(element("div", svg, _reference_table(result), class_="columns"))
     if result.pass_hat:
-        row = ("chance that k trials of a task all succeed", *(f"{value:.2f}" for value in result.pass_hat.values()))
+        row = (
+            "probability that k trials of a task all succeed",
+            *(f"{value:.2f}" for value in result.pass_hat.values()),
+        )
         parts.append(table(("pass^k", *(f"k = {k}" for k in result.pass_hat)), [row]))
-    missing = [(f"invalid, at the fault of the {who}", str(count)) for who, count in result.faults.items()]
-    missing += [(f"broke off: {reason}", str(count)) for reason, count in result.errors.items()]
+    missing = [(f"invalid, fault of the {who}", str(count)) for who, count in result.faults.items()]
+    missing += [(f"failed: {reason}", str(count)) for reason, count in result.errors.items()]
     missing += [(f"not judged: {reason}", str(count)) for reason, count in result.unjudged.items()]
-    missing += [(f"help for the agent's model: {what}", str(count)) for what, count in result.notes.items()]
+    missing += [(f"agent's model: {what}", str(count)) for what, count in result.notes.items()]
     if missing:
-        parts.append(table(("what is missing, and what was helped", "count"), missing))
+        parts.append(table(("excluded episodes and replaced replies", "count"), missing))
     shown = [details(_summary(episode), _transcript(episode)) for episode in _picked(episodes)]
     return [section(result.game, *parts), section(f"{result.game}: transcripts", *shown)]
 
 
 def _scale(result: GameResult) -> Figure:
-    """The score between its references, each with its interval."""
-    lines = [("random", result.references.random), ("oracle", result.references.oracle)]
-    rows = [(name, line.normalised) for name, line in lines if line is not None and line.normalised.value is not None]
+    """Plot the score between its references, with intervals."""
+    scores = [("random", result.references.random), ("oracle", result.references.oracle)]
+    rows = [(name, found.normalised) for name, found in scores if found and found.normalised.value is not None]
     if result.human is not None:
         rows.append(("people", Interval(result.human, None, None, 0)))
     rows.append((result.agent, result.normalised))
@@ -105,18 +109,18 @@ def _scale(result: GameResult) -> Figure:
     return drawn
 
 
-def _references(result: GameResult) -> Html:
+def _reference_table(result: GameResult) -> Html:
     rows = [("this agent", interval(result.normalised), interval(result.success))]
-    for name, line in (("random play", result.references.random), ("perfect play", result.references.oracle)):
-        if line is not None:
-            rows.append((name, interval(line.normalised), interval(line.success)))
+    for name, found in (("random play", result.references.random), ("perfect play", result.references.oracle)):
+        if found is not None:
+            rows.append((name, interval(found.normalised), interval(found.success)))
     if result.human is not None:
         rows.append(("people (published)", f"{result.human:.3f}", "–"))
     return element("div", table(("", "normalised, 95 % interval", "success"), rows), class_="numbers")
 
 
 def _picked(episodes: Sequence[Episode]) -> list[Episode]:
-    """Some from all over the range of scores, and those that went wrong first."""
+    """Return failed and invalid episodes, then episodes from the whole range of scores."""
     wrong = [e for e in episodes if e.failure or not e.outcome.get("valid")][: SHOWN // 2]
     fine = sorted(
         (e for e in episodes if not e.failure and e.outcome.get("valid")),
@@ -133,7 +137,7 @@ def _summary(episode: Episode) -> str:
         return f"{episode.id}: {episode.failure.reason}"
     outcome = episode.outcome
     if not outcome.get("valid"):
-        return f"{episode.id}: invalid, at the fault of the {outcome.get('fault')}: {outcome.get('reason')}"
+        return f"{episode.id}: invalid, fault of the {outcome.get('fault')}: {outcome.get('reason')}"
     score = "no score" if outcome.get("score") is None else f"score {outcome['score']:.2f}"
     normalised = outcome.get("normalised")
     if normalised is not None and normalised != outcome.get("score"):
@@ -142,7 +146,7 @@ def _summary(episode: Episode) -> str:
 
 
 def _transcript(episode: Episode) -> Html:
-    """At the top what each role knew, then the acts, each beside what it was worth and who saw it."""
+    """Show the private information of each role, then the acts with their rewards and witnesses."""
     private = [
         element(
             "div",
@@ -155,7 +159,12 @@ def _transcript(episode: Episode) -> Html:
     ]
     rows = [_row(turn) for turn in episode.turns]
     acts = table(("round", "who", "act", "reward", "seen by"), rows)
-    parts = [element("h3", "What each knew"), element("div", *private, class_="columns"), element("h3", "Acts"), acts]
+    parts = [
+        element("h3", "Private information"),
+        element("div", *private, class_="columns"),
+        element("h3", "Acts"),
+        acts,
+    ]
     refused = [
         (str(r["turn"]), str(r["role"]), str(r["text"]), str(r["error"])) for r in episode.metadata.get("refused", [])
     ]

@@ -1,7 +1,8 @@
-"""What came of many episodes: success, scores with their uncertainty, whose fault it was, how far it is from the ends.
+"""Results of many episodes: success and scores with confidence intervals, faults, and references.
 
-The task is the unit that is resampled: the trials of one task share its hidden information. An episode that the agent
-broke counts as a failure; one that somebody else broke, or in which a model failed, is left out and counted.
+The bootstrap resamples tasks, because the trials of one task share its hidden information. An episode that is invalid
+through the fault of the agent counts as a failure. An episode that is invalid through another fault, or in which a
+model failed, is excluded and counted.
 """
 
 from __future__ import annotations
@@ -13,23 +14,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from telic.agents.scripted import scripted_names, scripted_player
 from telic.episodes import Episode
-from telic.games.base import build
-from telic.rollouts.driver import drive
-from telic.rollouts.record import Task, play_episode
+from telic.errors import ConfigError
+from telic.games.base import build_game
 from telic.statistics import Interval, bootstrap_clustered, bootstrap_mean, mean, pass_hat_k
 
-__all__ = ["HUMANS", "GameResult", "Line", "References", "analyse", "reference_lines"]
-
-HUMANS = {"assignment": (0.921, 134), "itinerary": (0.886, 113), "mediation": (0.970, 162)}
-"""Mean normalised score of people, and the number of games (Lin et al., arXiv 2305.20076, recorded games)."""
-PARTNERS = {"negotiation": "concession"}
-"""Whom the scripted agents play against, where one of their own kind would not do."""
+__all__ = ["GameResult", "ReferenceScore", "ReferenceScores", "analyse_games"]
 
 
-class Line(BaseModel):
-    """How well somebody else plays the same tasks."""
+class ReferenceScore(BaseModel):
+    """Mean scores of a reference player on the same tasks."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,88 +32,72 @@ class Line(BaseModel):
     success: Interval
 
 
-class References(BaseModel):
-    """The ends of a game's scale."""
+class ReferenceScores(BaseModel):
+    """Scores of the scripted players that bound a game's scale."""
 
     model_config = ConfigDict(frozen=True)
 
-    random: Line | None = None
-    """The scripted player that plays by chance."""
-    oracle: Line | None = None
-    """The scripted player that knows everything."""
+    random: ReferenceScore | None = None
+    """Score of the player at the lower end, which plays at random."""
+    oracle: ReferenceScore | None = None
+    """Score of the player at the upper end, which has access to all information."""
 
 
 class GameResult(BaseModel):
-    """What came of one game."""
+    """The results of one game."""
 
     game: str
     agent: str
-    """Who played the role under test."""
+    """Name of the player of the role under test."""
     partners: dict[str, str]
-    """Who played the others, by role."""
+    """Names of the other players, by role."""
     episodes: int
     valid: int
     faults: dict[str, int]
-    """Invalid episodes by whose fault it was."""
+    """Number of invalid episodes by fault."""
     errors: dict[str, int]
-    """Episodes that broke off, by the reason."""
+    """Number of episodes that a failure ended, by reason."""
     unjudged: dict[str, int]
-    """Valid episodes that lack a judge's verdict, by the reason."""
+    """Number of valid episodes without a judge's verdict, by reason."""
     success: Interval
     score: Interval
     normalised: Interval
-    references: References = References()
+    references: ReferenceScores = ReferenceScores()
     human: float | None = None
     """Published mean normalised score of people."""
     pass_hat: dict[int, float] = Field(default_factory=dict)
-    """pass^k by k: the chance that k trials of a task all succeed. With two or more trials."""
+    """pass^k by k: the probability that k trials of a task all succeed. Empty with a single trial."""
     tasks: int
     trials: int
     rounds: float | None
-    """Mean number of the agent's acts."""
+    """Mean number of acts of the agent per episode."""
     tokens: float | None
-    """Mean tokens that models generated in an episode."""
+    """Mean number of generated tokens per episode."""
     notes: dict[str, int]
-    """How the agent's model had to be helped: counts over all episodes."""
+    """Replacements of the agent's replies and acts, summed over all episodes."""
 
 
-def analyse(episodes: Iterable[Episode], references: Mapping[str, References] | None = None) -> list[GameResult]:
-    """The results of episodes that were played, for each game."""
+def analyse_games(
+    episodes: Iterable[Episode], references: Mapping[str, ReferenceScores] | None = None
+) -> list[GameResult]:
+    """Compute the results of each game.
+
+    Args:
+        episodes: the episodes of a run.
+        references: scores of the reference players, by game.
+    """
     by_game: dict[str, list[Episode]] = {}
     for episode in sorted(episodes, key=lambda episode: episode.id):
         by_game.setdefault(str(episode.metadata.get("game", episode.kind)), []).append(episode)
-    return [_result(game, found, (references or {}).get(game, References())) for game, found in by_game.items()]
+    return [_result(game, found, (references or {}).get(game, ReferenceScores())) for game, found in by_game.items()]
 
 
-def reference_lines(tasks: Sequence[Task]) -> References:
-    """Play the scripted players on tasks of one game.
-
-    A game without an oracle has no such lines: what it pays depends on whom one plays against, or on a judge.
-    """
-    game = str(tasks[0].spec["name"]) if tasks else ""
-    if "oracle" not in scripted_names(game):
-        return References()
-    return References(random=_line(game, "random", tasks), oracle=_line(game, "oracle", tasks))
-
-
-def _line(game: str, name: str, tasks: Sequence[Task]) -> Line | None:
-    players = {"agent": scripted_player(name, game), "partner": scripted_player(PARTNERS.get(game, name), game)}
-    table = build(tasks[0].spec)
-    episodes: list[Episode] = []
-    played = (play_episode(task, table, players, None) for task in tasks)  # one after the other: one table will do
-    drive(played, (), concurrency=1, on_episode=episodes.append)
-    result = _result(game, episodes, References())
-    if result.score.value is None:
-        return None
-    return Line(score=result.score, normalised=result.normalised, success=result.success)
-
-
-def _result(game: str, episodes: Sequence[Episode], references: References) -> GameResult:
+def _result(game: str, episodes: Sequence[Episode], references: ReferenceScores) -> GameResult:
     role = str(episodes[0].metadata.get("agent", next(iter(episodes[0].roles))))
     played = [episode for episode in episodes if episode.failure is None]
     valid = [episode for episode in played if episode.outcome.get("valid")]
     broken = [episode for episode in played if not episode.outcome.get("valid")]
-    kind, acts = episodes[0].kind, [_acts(episode, role) for episode in played]
+    acts = [_acts(episode, role) for episode in played]
     successes = _by_task(episodes, _success)
     trials = max(len(values) for values in successes)
     notes: Counter[str] = Counter()
@@ -139,7 +117,7 @@ def _result(game: str, episodes: Sequence[Episode], references: References) -> G
         score=_mean(_by_task(episodes, lambda e: _number(e, "score"))),
         normalised=_mean(_by_task(episodes, lambda e: _number(e, "normalised")), bounds=(0, 1)),
         references=references,
-        human=HUMANS[kind][0] if kind in HUMANS else None,
+        human=_human_score(episodes[0].kind),
         pass_hat=_pass_hat(successes) if trials > 1 else {},
         tasks=len(successes),
         trials=trials,
@@ -147,6 +125,14 @@ def _result(game: str, episodes: Sequence[Episode], references: References) -> G
         tokens=mean(float(sum(turn.tokens for turn in episode.turns)) for episode in played),
         notes=dict(notes),
     )
+
+
+def _human_score(kind: str) -> float | None:
+    """Return the published score of people; None if this installation cannot build the game."""
+    try:
+        return build_game({"name": kind}).references().human
+    except ConfigError:
+        return None
 
 
 def _acts(episode: Episode, role: str) -> int:
@@ -180,7 +166,7 @@ def _mean(tasks: Sequence[Sequence[float | None]], bounds: tuple[float, float] |
 
 
 def _pass_hat(tasks: Sequence[Sequence[float | None]]) -> dict[int, float]:
-    """pass^k, over the tasks of which at least k trials have a verdict."""
+    """Compute pass^k over the tasks with at least k decided trials."""
     decided = [[value for value in values if value is not None] for values in tasks]
     found = {}
     for k in range(1, max(map(len, decided), default=0) + 1):

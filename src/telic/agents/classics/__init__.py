@@ -1,4 +1,4 @@
-"""Conversational programs of the first decades, built anew from their published descriptions."""
+"""Early conversational programs, reimplemented from their published descriptions."""
 
 from telic.agents.classics.base import Classic
 from telic.agents.classics.eliza import Eliza

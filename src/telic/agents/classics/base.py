@@ -1,4 +1,4 @@
-"""The interface of the classics: something that hears a text and says one."""
+"""The base class of the classics: programs that reply to a text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Classic"]
 
 
 class Classic(ABC):
-    """A scripted conversationalist: pure, seeded, and never at a loss.
+    """A seeded conversational program without I/O.
 
-    Whatever it hears, it answers with a text that is not empty and at most `patterns.MAX_REPLY` characters long. The
-    same seed and the same texts give the same answers.
+    It replies to any text with a non-empty text of at most `patterns.MAX_REPLY` characters. The same seed and the same
+    texts give the same replies.
 
     Args:
-        seed: of its choices among answers that fit equally.
+        seed: seed of the choices among equally suitable replies.
     """
 
     name: ClassVar[str]
@@ -36,17 +36,17 @@ class Classic(ABC):
 
     @final
     def reply(self, text: str) -> str:
-        """Hear a text and answer it."""
+        """Return the reply to a text."""
         self.turns += 1
         return tidy(self._reply(text)) or "Go on."
 
     @final
     def state(self) -> dict[str, Any]:
-        """What it has in mind now, as JSON: for transcripts."""
+        """Return the internal state as JSON for transcripts."""
         return {"name": self.name, "seed": self.seed, "turns": self.turns, "used": dict(self._used), **self._state()}
 
     def _next_of(self, key: str, answers: Sequence[str]) -> str:
-        """The next of some answers that are used in turn; the seed says where they begin."""
+        """Return the next of some replies that are used in turn; the seed determines the first."""
         if key not in self._used:
             self._used[key] = random.Random(f"{key} {self.seed}").randrange(len(answers))
         else:

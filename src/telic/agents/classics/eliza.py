@@ -1,9 +1,9 @@
 """ELIZA, with a script that plays a counsellor (Weizenbaum 1966, "ELIZA: a computer program ...", CACM 9(1)).
 
-It looks for keywords, and takes the one of the highest rank. A decomposition rule of that keyword takes what was said
-apart, a reassembly rule puts an answer together from the parts; the reassembly rules of a decomposition are used in
-turn. What was said of something of the user's own is remembered, and comes up again when no keyword is found.
-Program and script are apart: the script is `data/eliza.toml`, or a file of your own in the same form.
+It takes the keyword with the highest rank. A decomposition rule of that keyword splits the input into parts, and a
+reassembly rule builds the reply from the parts; the reassembly rules of a decomposition are used in turn. Input about
+the user's own things is remembered, and used again when no keyword is found. Program and script are separate: the
+script is `data/eliza.toml`, or a custom file in the same format.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telic.agents.classics.base import Classic
-from telic.agents.classics.patterns import Pattern, clauses, load
+from telic.agents.classics.patterns import Pattern, clauses, load_script
 from telic.errors import DataError
 
 __all__ = ["Eliza"]
 
 MEMORIES = 12
-"""What is remembered at most; the oldest goes first."""
+"""Maximum number of memories; the oldest is dropped first."""
 HOPS = 10
-"""Keywords passed on from one to the next in one answer: a script may refer in a circle."""
+"""Maximum number of references between keywords in one reply; a script may contain a cycle."""
 
 
-class Rule(BaseModel):
-    """A decomposition with its reassemblies."""
+class DecompositionRule(BaseModel):
+    """A decomposition rule with its reassembly rules."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     match: str
-    """Pattern of what was said."""
+    """Pattern of the input."""
     say: tuple[str, ...] = Field(min_length=1)
-    """Answers; `{1}` is the first part. `= word` passes on to that keyword, `newkey` to the next one found."""
+    """Replies; `{1}` is the first part. `= word` continues with that keyword, `newkey` with the next one found."""
 
 
 class Keyword(BaseModel):
-    """What the program listens for."""
+    """A keyword with its rules."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     words: tuple[str, ...] = Field(min_length=1)
     rank: int = 0
-    rules: tuple[Rule, ...] = Field(min_length=1)
+    rules: tuple[DecompositionRule, ...] = Field(min_length=1)
 
 
 class Script(BaseModel):
@@ -57,30 +57,30 @@ class Script(BaseModel):
     farewell_words: tuple[str, ...] = ()
     farewell: tuple[str, ...] = ("Goodbye.",)
     none: tuple[str, ...] = Field(min_length=1)
-    """Answers where nothing is found, and nothing remembered."""
+    """Replies without a keyword and without a memory."""
     every: int = Field(default=4, ge=1)
-    """A memory comes up at every so many utterances only: the counter of the original."""
+    """Number of utterances between two uses of a memory: the counter of the original."""
     pre: dict[str, str] = {}
-    """Written instead of a word before anything else."""
+    """Replacements of words in the input."""
     post: dict[str, str] = {}
-    """Written instead of one word, or two, in the parts that go into an answer: the change of perspective."""
+    """Replacements of one or two words in the parts of a reply: the change of perspective."""
     prepositions: tuple[str, ...] = ()
-    """After them, and at the end of a part, `you` becomes `me` and not `I`."""
+    """Words after which `you` becomes `me` instead of `I`; so it does at the end of a part."""
     groups: dict[str, tuple[str, ...]] = {}
     keywords: tuple[Keyword, ...] = Field(min_length=1)
     memory: tuple[Keyword, ...] = ()
-    """What is remembered; an answer is kept where one of the words is the keyword taken."""
+    """Rules for memories, used when one of their words is the keyword of the reply."""
 
 
 class Eliza(Classic):
-    """A counsellor who turns what you say into questions; see the module.
+    """A counsellor that turns statements into questions; see the module.
 
     Args:
-        seed: where in the list of its reassemblies each rule begins, and how a memory is worded.
+        seed: determines the first reassembly of each rule, and the wording of memories.
         script: a script file; None for the counsellor.
 
     Raises:
-        DataError: the script cannot be read.
+        DataError: the script is unreadable or wrong.
     """
 
     name: ClassVar[str] = "eliza"
@@ -88,7 +88,7 @@ class Eliza(Classic):
     def __init__(self, seed: int = 0, script: str | Path | None = None) -> None:
         source = "eliza.toml" if script is None else str(script)
         try:
-            table = load("eliza") if script is None else tomllib.loads(Path(script).read_text(encoding="utf-8"))
+            table = load_script("eliza") if script is None else tomllib.loads(Path(script).read_text(encoding="utf-8"))
             self.script = Script.model_validate(table)
             groups = self.script.groups
             self._keywords = {word: keyword for keyword in self.script.keywords for word in keyword.words}
@@ -96,21 +96,21 @@ class Eliza(Classic):
             rules = [rule for keyword in (*self.script.keywords, *self.script.memory) for rule in keyword.rules]
             self._patterns = {rule.match: Pattern(rule.match, groups) for rule in rules}
         except OSError as error:
-            raise DataError(f"{source}: cannot be read: {error.strerror or error}") from error
+            raise DataError(f"{source}: cannot read the file: {error.strerror or error}") from error
         except ValidationError as error:
             first = error.errors()[0]
             raise DataError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise DataError(f"{source}: not a TOML file: {error}") from error
         except KeyError as error:
-            raise DataError(f"{source}: a rule names the group {error}, which there is not") from error
+            raise DataError(f"{source}: a rule names the unknown group {error}") from error
         for rule in rules:
             for part in _PART.findall(" ".join(rule.say)):
                 if int(part) > self._patterns[rule.match].parts:
-                    raise DataError(f"{source}: rule {rule.match!r}: an answer names part {part}, which there is not")
+                    raise DataError(f"{source}: rule {rule.match!r}: a reply names part {part}, which does not exist")
             for answer in rule.say:
                 if answer.startswith("= ") and answer[2:] not in self._keywords:
-                    raise DataError(f"{source}: rule {rule.match!r}: there is no keyword {answer[2:]!r}")
+                    raise DataError(f"{source}: rule {rule.match!r}: unknown keyword {answer[2:]!r}")
         super().__init__(seed)
 
     def _reset(self) -> None:
@@ -123,7 +123,7 @@ class Eliza(Classic):
         said = clauses(text, self.script.pre)
         if len(said) == 1 and " ".join(said[0]).lower() in self.script.farewell_words:
             return self._next_of("farewell", self.script.farewell)
-        # The first clause with a keyword is the one that is answered.
+        # The reply answers the first clause with a keyword.
         for clause in said:
             found = self._scan(clause)
             if found:
@@ -137,7 +137,7 @@ class Eliza(Classic):
         return self._next_of("none", self.script.none)
 
     def _scan(self, clause: list[str]) -> list[str]:
-        """The keywords of a clause: one of a higher rank than all before comes first, any other last."""
+        """Return the keywords of a clause; one with a higher rank than all before it comes first."""
         found: list[str] = []
         for word in dict.fromkeys(word.lower() for word in clause):
             if word not in self._keywords:
@@ -176,8 +176,8 @@ class Eliza(Classic):
                 self._remembered = [*self._remembered, self._assemble(choice, parts)][-MEMORIES:]
                 return
 
-    def _parts(self, rule: Rule, clause: list[str]) -> list[list[str]] | None:
-        """The parts of a clause that a rule fits; it does not where an answer would need a part that is empty."""
+    def _parts(self, rule: DecompositionRule, clause: list[str]) -> list[list[str]] | None:
+        """Return the parts of a clause; None if the rule does not match, or if a reply needs an empty part."""
         parts = self._patterns[rule.match].match(clause)
         if parts is None or not all(parts[int(part) - 1] for part in _PART.findall(" ".join(rule.say))):
             return None
@@ -187,7 +187,7 @@ class Eliza(Classic):
         return _fill(say, [" ".join(self._turned(part)) for part in parts])
 
     def _turned(self, words: list[str]) -> list[str]:
-        """Words from the other's point of view: `my` becomes `your`."""
+        """Return words from the other's point of view: `my` becomes `your`."""
         post, turned, at = self.script.post, [], 0
         while at < len(words):
             pair, word = " ".join(words[at : at + 2]).lower(), words[at].lower()

@@ -1,10 +1,10 @@
-"""PARRY, a patient with a paranoid way of hearing things (Colby, Weber & Hilf 1971, "Artificial Paranoia", AI 2(1)).
+"""PARRY, a simulated paranoid patient (Colby, Weber & Hilf 1971, "Artificial Paranoia", AI 2(1)).
 
-Three affects move with what is said to him: fear and anger from 0 to 20, mistrust from 0 to 15. An input of a kind
-that distresses adds to an affect a share of the way that is left to its top, a friendly one takes a share of it away,
-and after each exchange the affects fade towards their base: anger fast, fear slowly, mistrust hardly. His mood, and so
-the answer that he chooses, follows from them; in panic he breaks off the talk. Some topics flare up, each leading to
-a heavier one, and so to his story, which he tells a piece at a time to whoever has not made him too wary to.
+The input changes three affects: fear and anger from 0 to 20, mistrust from 0 to 15. Distressing input adds a share of
+the distance to the maximum, friendly input removes a share of the affect. After each exchange the affects decay towards
+their base: anger fast, fear slowly, mistrust hardly. They determine his mood, and the mood determines the reply; in
+panic he ends the conversation. Some topics (flares) lead to heavier ones and then to his story, which he tells piece by
+piece unless he is too suspicious.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from functools import cache
 from typing import Any, ClassVar, TypedDict
 
 from telic.agents.classics.base import Classic
-from telic.agents.classics.patterns import Pattern, clauses, load, plain
+from telic.agents.classics.patterns import Pattern, clauses, load_script, normalise_words
 
 __all__ = ["Parry"]
 
 HEARD = 50
-"""Inputs that he recognises when they are repeated."""
+"""Number of recent inputs among which repetitions are detected."""
 
 
 class _Heard(TypedDict):
@@ -31,7 +31,7 @@ class Parry(Classic):
     """Victor Halloran, who is afraid of a betting syndicate; see the module.
 
     Args:
-        seed: of the order in which the answers of one kind and mood come.
+        seed: determines the order of the replies of one kind and mood.
     """
 
     name: ClassVar[str] = "parry"
@@ -42,12 +42,12 @@ class Parry(Classic):
 
     @property
     def affects(self) -> dict[str, float]:
-        """Fear, anger and mistrust."""
+        """Current fear, anger and mistrust."""
         return dict(self._affects)
 
     @property
     def mood(self) -> str:
-        """Calm, guarded, hostile, afraid or panic: which of the affects has the upper hand."""
+        """Calm, guarded, hostile, afraid or panic, by the dominant affect."""
         for mood in self._script["moods"]:
             if self._affects[mood["affect"]] >= mood["least"]:
                 return str(mood["name"])
@@ -74,20 +74,20 @@ class Parry(Classic):
         if self._left:
             return self._next_of("moods_say.panic", self._script["moods_say"]["panic"])
         heard = self._hear(text)
-        said = plain(text)
+        said = normalise_words(text)
         repeated = bool(said) and said in self._heard
         self._heard = [*self._heard, said][-HEARD:]
         if repeated:
             self._move({"anger": 0.1}, {})
         answer = self._answer(heard, repeated)
         for name, affect in self._script["affects"].items():
-            # Towards the base from either side: a friendly talk leaves him, for a while, less wary than usual.
+            # Decay towards the base from both sides: friendly input lowers an affect below its base for a while.
             value, base, step = self._affects[name], affect["base"], affect["fades"]
             self._affects[name] = max(base, value - step) if value > base else min(base, value + step)
         return answer
 
     def _hear(self, text: str) -> _Heard:
-        """Let what is said move the affects; the most important of it is what he answers."""
+        """Update the affects, and return the most important kind of input and flare."""
         kinds: dict[str, Mapping[str, Any]] = {entry["name"]: entry for entry in self._script["inputs"]}
         found: list[str] = []
         flares: list[Mapping[str, Any]] = []
@@ -103,7 +103,7 @@ class Parry(Classic):
         return {"kind": min(found, key=list(kinds).index, default=None), "flare": flare}
 
     def _kind(self, words: Sequence[str]) -> str | None:
-        """The most important kind of input that a clause is."""
+        """Return the most important kind of input of a clause."""
         for entry in self._script["inputs"]:
             if any(pattern.match(words) is not None for pattern in entry["patterns"]):
                 negated = entry.get("negated")
@@ -124,7 +124,7 @@ class Parry(Classic):
             self._left = True
             return self._next_of("moods_say.panic", self._script["moods_say"]["panic"])
         entry = next((entry for entry in self._script["inputs"] if entry["name"] == kind), None)
-        # What touches him counts more than a topic; a topic more than small talk.
+        # Emotional input takes precedence over a topic, and a topic over small talk.
         touched = entry is not None and ("raises" in entry or "lowers" in entry)
         if repeated and not touched:
             return self._by_mood("repeat", self._script["repeat"], mood)
@@ -139,14 +139,14 @@ class Parry(Classic):
         return self._by_mood("moods_say", self._script["moods_say"], mood)
 
     def _flare_up(self, flare: Mapping[str, Any]) -> str:
-        """Answer a topic; one that he has been through already, or a heavier one, brings on the story."""
+        """Reply to a topic. A topic no heavier than the last one starts the story."""
         if flare["weight"] <= self._flare:
             return self._tell()
         self._flare = int(flare["weight"])
         return self._next_of(f"flare.{flare['name']}", flare["say"])
 
     def _tell(self) -> str:
-        """The next piece of the story, which frightens him himself."""
+        """Return the next piece of the story, which raises his fear."""
         story = self._script["story"]
         if self._told >= len(story["pieces"]):
             return self._next_of("story.told", story["told"])
@@ -155,14 +155,14 @@ class Parry(Classic):
         return str(story["pieces"][self._told - 1])
 
     def _by_mood(self, key: str, answers: Mapping[str, Sequence[str]], mood: str) -> str:
-        """An answer of this mood; where there is none for it, what he says in that mood to anything."""
+        """Return a reply in this mood; if the topic has none, a general one."""
         fitting = answers.get(mood) or self._script["moods_say"][mood]
         return self._next_of(f"{key}.{mood}", fitting)
 
 
 @cache
 def _script() -> Mapping[str, Any]:
-    script = load("parry")
+    script = load_script("parry")
     for entry in script["inputs"]:
         entry["patterns"] = [Pattern(text, script["groups"]) for text in entry["match"]]
     return script

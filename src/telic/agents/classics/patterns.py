@@ -1,7 +1,7 @@
-"""What the classics share: words, clauses, and patterns over them.
+"""Words, clauses, and patterns over them, shared by the classics.
 
-A pattern is a text such as `* i @want *`: `*` stands for any words or none, `a/b` for either word, `@group` for any
-word of a group. What `*` and `@group` stand for is numbered from 1, in their order.
+A pattern is a text such as `* i @want *`: `*` matches any number of words, `a/b` one of two words, and `@group` a word
+of a group. The matches of `*` and `@group` are numbered from 1, in order.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-__all__ = ["MAX_REPLY", "Pattern", "clauses", "load", "plain", "tidy"]
+__all__ = ["MAX_REPLY", "Pattern", "clauses", "load_script", "normalise_words", "tidy"]
 
 MAX_REPLY = 800
-"""Characters of a reply; the longest that a classic says."""
+"""Maximum number of characters of a reply."""
 MAX_TEXT = 4000
-"""Characters of an utterance that are read."""
+"""Characters of an utterance that are parsed."""
 MAX_CLAUSES = 40
-"""Clauses of an utterance that are read."""
+"""Clauses of an utterance that are parsed."""
 MAX_WORDS = 80
-"""Words of a clause that are read: enough for any sentence, and a bound on the work."""
+"""Words of a clause that are parsed; it bounds the work."""
 
 
 class Pattern:
     """A pattern over words.
 
     Args:
-        text: as the module describes.
-        groups: words of each group.
+        text: the pattern; see the module.
+        groups: the words of each group.
 
     Raises:
-        KeyError: there is no such group.
+        KeyError: the pattern names an unknown group.
     """
 
     def __init__(self, text: str, groups: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -51,13 +51,14 @@ class Pattern:
 
     @property
     def parts(self) -> int:
-        """How many parts are numbered."""
+        """Number of numbered parts."""
         return len(self._numbered)
 
     def match(self, words: Sequence[str]) -> list[list[str]] | None:
-        """What the numbered parts stand for, as early and as short as can be; None where it does not fit.
+        """Match words, ignoring case.
 
-        Words are compared without regard to case and given back as they are.
+        Returns:
+            The words of each numbered part, with the earliest and shortest match; None if the pattern does not match.
         """
         lower = [word.lower() for word in words]
         dead: set[tuple[int, int]] = set()
@@ -88,11 +89,11 @@ class Pattern:
 
 
 def clauses(text: str, expand: Mapping[str, str] | None = None) -> list[list[str]]:
-    """The words of each clause of a text, in their own case.
+    """Split a text into clauses, and clauses into words, keeping their case.
 
     Args:
-        text: what was said; only its first few thousand characters are read.
-        expand: what to write instead of a word, such as `i am` for `i'm`.
+        text: an utterance, of which the first `MAX_TEXT` characters are parsed.
+        expand: replacements of words, such as `i am` for `i'm`.
     """
     found: list[list[str]] = []
     for clause in _CLAUSE.split(text[:MAX_TEXT].replace("’", "'")):
@@ -105,22 +106,22 @@ def clauses(text: str, expand: Mapping[str, str] | None = None) -> list[list[str
     return found
 
 
-def plain(text: str) -> str:
-    """A text reduced to its words in lower case, to tell whether something was said before."""
+def normalise_words(text: str) -> str:
+    """Return the words of a text in lower case, to detect repetitions."""
     return " ".join(word for clause in clauses(text) for word in clause).lower()
 
 
 def tidy(text: str) -> str:
-    """A reply as it is said: spaces in order, a capital first, no longer than `MAX_REPLY`."""
+    """Return a reply with normalised spaces, a capital first letter, and at most `MAX_REPLY` characters."""
     text = re.sub(r"\s+([,.;:?!])", r"\1", " ".join(text.split()))
     if len(text) > MAX_REPLY:
         text = text[: MAX_REPLY - 4].rsplit(" ", 1)[0].rstrip(" ,;:.") + " ..."
-    # Of a letter such as ß the capital is two letters, which could exceed the length.
+    # The capital of a letter such as ß is two letters, which could exceed the length.
     return text[:1].upper() + text[1:] if len(text[:1].upper()) == 1 else text
 
 
-def load(name: str) -> dict[str, Any]:
-    """Read a script that ships with the classics."""
+def load_script(name: str) -> dict[str, Any]:
+    """Load a script that ships with the classics."""
     path = resources.files("telic.agents.classics") / "data" / f"{name}.toml"
     return tomllib.loads(path.read_text(encoding="utf-8"))
 

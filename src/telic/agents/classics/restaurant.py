@@ -1,9 +1,9 @@
 """The restaurant script (Schank & Abelson 1977, "Scripts, Plans, Goals and Understanding", chapter 3).
 
-Told a story about a visit to a restaurant, the program recognises the track that it follows (coffee shop, fast food,
-fancy restaurant), who plays which role, and which events of the script it mentions. What lies between two of them goes
-without saying and is filled in, unless it was denied, or something went wrong. Then it can retell the story, say what
-comes next, and answer questions, and its answers tell what was said from what it supposes.
+From a story about a visit to a restaurant, the program recognises the track (coffee shop, fast food, fancy
+restaurant), the roles, and the mentioned events of the script. It infers the events between two mentioned ones, unless
+the story denies them or something went wrong. It can then retell the story, predict the next event and answer
+questions; its answers distinguish mentioned from inferred events.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ RETELL = ("happened", "story", "summarise", "summary")
 
 
 class Restaurant(Classic):
-    """Understands stories about restaurants; see the module.
+    """A program that understands stories about restaurants; see the module.
 
     Args:
-        seed: of the wording of its remarks.
+        seed: determines the wording of its remarks.
     """
 
     name: ClassVar[str] = "restaurant"
 
     @property
     def story(self) -> Story:
-        """What it has understood so far."""
+        """The story understood so far."""
         return self._story
 
     def _reset(self) -> None:
@@ -107,7 +107,7 @@ class Restaurant(Classic):
         return kinds[words[0]](event) if words[0] in kinds else self._whether(event, words)
 
     def _what_next(self) -> str:
-        """The next event to be expected; asked again and again, the one after it."""
+        """Return the next expected event; when asked again, the one after it."""
         upcoming = self._story.upcoming()
         if self._story.trouble and self._story.status("leave") != "told":
             return self._story.fill("That is hard to tell, since {trouble}. I suppose that {c} complained, or left.")
@@ -174,7 +174,7 @@ class Restaurant(Classic):
         return f"{_capital(story.fill(str(why)))}."
 
     def _whether(self, event: str, words: Sequence[str]) -> str:
-        """Yes or no, and whether that was said or is supposed."""
+        """Answer yes or no, and whether the story mentions the event or implies it."""
         story, status = self._story, self._story.status(event)
         if status == "foreign":
             return self._foreign()
@@ -192,7 +192,7 @@ class Restaurant(Classic):
         }[status]
 
     def _other_food(self, event: str, words: Sequence[str]) -> str | None:
-        """The food that a question names, where it is not the food of the story."""
+        """Return the food that a question names, if it is not the food of the story."""
         known = {word for food in self._story.foods for word in food.split()}
         verbs = _verbs(event)
         at = next((index for index, word in enumerate(words) if word in verbs), None)
@@ -208,7 +208,7 @@ class Restaurant(Classic):
 
 
 def _sentences(text: str) -> list[tuple[str, str]]:
-    """The sentences of a text, each with the mark at its end."""
+    """Split a text into sentences, each with its final mark."""
     parts = re.split(r"([.!?\n]+)", text[:MAX_TEXT])
     marks = [mark[:1] for mark in parts[1::2]] + [""]
     # A question mark anywhere in the run counts: "really?!"
@@ -217,14 +217,14 @@ def _sentences(text: str) -> list[tuple[str, str]]:
 
 
 def _asks(words: Sequence[str], mark: str) -> bool:
-    """Whether a sentence is a question, or a request for more; many questions are typed without their mark."""
+    """Return whether a sentence is a question or a request; a question may lack its mark."""
     if mark == "?" or words[0] in ("tell", "summarise") or " ".join(words) in ONWARD:
         return True
     return words[0] in words_of("asking") and mark != "."
 
 
 def _asked(words: Sequence[str]) -> str | None:
-    """The event that a question is about."""
+    """Return the event that a question is about."""
     for event in knowledge()["events"]:
         if set(words) & set(event["asked"]):
             return str(event["id"])

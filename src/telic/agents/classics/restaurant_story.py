@@ -1,4 +1,4 @@
-"""What the restaurant program understands of a story: which events were told, denied, or go without saying."""
+"""The restaurant program's representation of a story: mentioned, denied and inferred events."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
-from telic.agents.classics.patterns import Pattern, clauses, load
+from telic.agents.classics.patterns import Pattern, clauses, load_script
 
 __all__ = ["Status", "Story", "knowledge", "words_of"]
 
 Status = Literal["told", "denied", "inferred", "doubtful", "open", "optional", "foreign"]
-"""Of an event: said; said not to be; unsaid, but it must have been; unsaid, and something was amiss; not yet; unsaid,
-and it need not have been; no part of this track."""
+"""Status of an event: mentioned; denied; implied by later events; uncertain because something went wrong; not reached
+yet; optional and not mentioned; not part of this track."""
 
 PRONOUNS = {"he": "he", "she": "she", "they": "they", "i": "you", "we": "you"}
 
 
 @dataclass
 class Story:
-    """A story as far as it has been told."""
+    """A story so far."""
 
     track: str | None = None
-    """Which track it follows; None until something shows it."""
+    """The track of the story; None until a cue shows it."""
     customer: str | None = None
     server: str | None = None
-    """As the story calls the one who serves."""
+    """The story's word for the person who serves."""
     server_name: str | None = None
     host: str | None = None
     foods: list[str] = field(default_factory=list)
@@ -35,15 +35,15 @@ class Story:
     denied: list[str] = field(default_factory=list)
     trouble: str | None = None
     doubt: int = 0
-    """Index of the first event that is in doubt since the trouble."""
+    """Index of the first event that is uncertain after the trouble."""
     listing: bool = False
-    """Whether dishes are being listed: what comes next may be another one."""
+    """Whether the last clause listed a dish, so that the next may add another one."""
 
     def hear(self, sentence: str) -> bool:
-        """Take in a sentence.
+        """Parse a sentence.
 
         Returns:
-            Whether anything in it belongs to a visit to a restaurant.
+            Whether any part of it belongs to a visit to a restaurant.
         """
         understood = self.listing = False
         for clause in clauses(sentence):
@@ -54,12 +54,12 @@ class Story:
 
     @property
     def events(self) -> list[Mapping[str, Any]]:
-        """What happens on this track, in order."""
+        """The events of this track, in order."""
         tracks = knowledge()["tracks"]
         return list(next((track for track in tracks if track["name"] == self.track), tracks[0])["events"])
 
     def status(self, event: str) -> Status:
-        """What can be said of an event."""
+        """Return the status of an event."""
         order = [entry["id"] for entry in self.events]
         if event in self.told:
             return "told"
@@ -76,20 +76,20 @@ class Story:
 
     @property
     def last(self) -> int:
-        """Index of the furthest event that was told; -1 before any."""
+        """Index of the furthest mentioned event; -1 before any."""
         order = [entry["id"] for entry in self.events]
-        # What was denied shows how far the story has come as well.
+        # A denied event also shows how far the story has come.
         reached = [order.index(event) for event in (*self.told, *self.denied) if event in order]
         if self.trouble:
             reached.append(self.doubt - 1)
         return max(reached, default=-1)
 
     def happened(self) -> list[str]:
-        """The events that were told or must have been, in order."""
+        """Return the mentioned and inferred events, in order."""
         return [entry["id"] for entry in self.events if self.status(entry["id"]) in ("told", "inferred")]
 
     def upcoming(self) -> list[str]:
-        """The events that would follow now, as a rule."""
+        """Return the events expected next."""
         return [
             entry["id"]
             for index, entry in enumerate(self.events)
@@ -97,20 +97,20 @@ class Story:
         ]
 
     def say(self, event: str) -> str:
-        """An event in words."""
+        """Return an event as text."""
         return self.fill(str(next(entry for entry in self.events if entry["id"] == event)["say"]))
 
     def actor(self, event: str) -> str:
-        """Who does it."""
+        """Return the actor of an event."""
         actor = next(entry for entry in self.events if entry["id"] == event)["actor"]
         return self.fill("{" + str(actor) + "}")
 
     def fill(self, text: str) -> str:
-        """Put the persons and things of this story into a text."""
+        """Fill the persons and things of this story into a text."""
         return _SLOT.sub(lambda found: self.slots()[found[1]], text)
 
     def slots(self) -> dict[str, str]:
-        """Who and what plays which part."""
+        """Return the fillers of all slots."""
         tracks = knowledge()["tracks"]
         track = next((track for track in tracks if track["name"] == self.track), tracks[0])
         server = self.server or str(track["server"])
@@ -187,7 +187,7 @@ class Story:
         return False
 
     def _name(self, subject: Sequence[str], event: str) -> None:
-        """Learn from the words before a verb who it is."""
+        """Learn the name of a person from the words before a verb."""
         lower = [word.lower() for word in subject]
         names = [word for word in subject if word[:1].isupper() and word.lower() not in words_of("no_names")]
         groups = knowledge()["groups"]
@@ -206,7 +206,7 @@ class Story:
             self.customer = pronoun
 
     def actor_kind(self, event: str) -> str:
-        """The role that does an event, whatever the track."""
+        """Return the role of the actor of an event, on any track."""
         for track in (self.events, *(track["events"] for track in knowledge()["tracks"])):
             for entry in track:
                 if entry["id"] == event:
@@ -214,7 +214,7 @@ class Story:
         return "c"
 
     def _more_food(self, words: Sequence[str]) -> bool:
-        """`and a salad`, after a dish."""
+        """Parse another dish, such as `and a salad`."""
         starts = words[0].lower() in words_of("articles", "numbers") or len(words) < 4
         return self.listing and starts and self._add_food(words)
 
@@ -229,7 +229,7 @@ class Story:
 
 
 def recognise(words: Sequence[str]) -> tuple[Mapping[str, Any], list[str], list[str]] | None:
-    """The event that some words tell of, the words before it, and those after it."""
+    """Return the event that some words mention, the words before it, and the words after it."""
     for event in knowledge()["events"]:
         for pattern in event["patterns"]:
             parts = pattern.match(words)
@@ -237,7 +237,7 @@ def recognise(words: Sequence[str]) -> tuple[Mapping[str, Any], list[str], list[
                 continue
             after = parts[-1]
             if event["id"] == "eat" and "had" in pattern.text:
-                # The article is part of the pattern here, and of the phrase.
+                # The article belongs to both the pattern and the phrase.
                 after = list(words[len(words) - len(after) - 1 :])
                 if _phrase(after) is None:
                     continue
@@ -247,8 +247,8 @@ def recognise(words: Sequence[str]) -> tuple[Mapping[str, Any], list[str], list[
 
 @cache
 def knowledge() -> Mapping[str, Any]:
-    """The script with its tracks."""
-    table = load("restaurant")
+    """Load the script with its tracks."""
+    table = load_script("restaurant")
     for entry in (*table["events"], *table["troubles"]):
         entry["patterns"] = [Pattern(text, table["groups"]) for text in entry["told"]]
     return table
@@ -256,7 +256,7 @@ def knowledge() -> Mapping[str, Any]:
 
 @cache
 def words_of(*kinds: str) -> frozenset[str]:
-    """The words of some kinds that the script lists."""
+    """Return the words of some kinds in the script."""
     return frozenset(word for kind in kinds for word in knowledge()["words"][kind])
 
 
@@ -271,7 +271,7 @@ def _split(words: list[str]) -> list[list[str]]:
 
 
 def _phrase(words: Sequence[str]) -> str | None:
-    """The food at the head of some words, such as `a bowl of soup`; None where there is none."""
+    """Return the food at the start of some words, such as `a bowl of soup`; None if there is none."""
     lower = [word.lower() for word in words]
     while lower and lower[0] in ("for", "him", "her", "them", "me", "us", "up"):
         lower = lower[1:]

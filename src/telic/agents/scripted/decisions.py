@@ -1,64 +1,41 @@
-"""Scripted play of the decision-oriented games: the best that can be decided, and chance.
+"""Scripts for the decision-oriented games: random and perfect decisions.
 
-A player is asked for its utterance whenever it is its turn. These two look into the game, or do not care: they mark
-the ends of the scale, 1.0 and the mean of a uniformly random decision (0.61, 0.52 and 0.60 in the reference).
+They bound the scale. Perfect decisions have a normalised score of 1; uniformly random decisions have a mean of 0.61
+(assignment), 0.52 (itinerary) and 0.60 (mediation).
 """
 
 from __future__ import annotations
 
-import random
-from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from random import Random
 
-from telic.games.base import Outcome
-from telic.games.decisions import Decision, DecisionGame
+from telic.agents.player import fill_form
+from telic.agents.scripted.players import ScriptFactory, seeded_script
+from telic.games.decisions import DecisionGame
 
-__all__ = ["OraclePlayer", "Player", "RandomPlayer", "play"]
-
-
-class Player(ABC):
-    """Says hello if it has to, proposes as soon as it may, accepts whatever is proposed."""
-
-    def __call__(self, game: DecisionGame, role: str) -> str:
-        """The utterance of the role whose turn it is."""
-        legal = game.observe(role).legal
-        if "accept" in legal:
-            return "[accept]"
-        if "propose" in legal:
-            content = game.fill(role, "propose", self.choose(game, role))
-            return f"[propose] {content}"
-        return "[message] Hello. What do you suggest?"
-
-    @abstractmethod
-    def choose(self, game: DecisionGame, role: str) -> list[str]:
-        """The parts of a proposal."""
+__all__ = ["DECISION_SCRIPTS", "oracle_decider", "random_decider"]
 
 
-class OraclePlayer(Player):
-    """Knows everything: proposes the best decision."""
-
-    def choose(self, game: DecisionGame, role: str) -> list[str]:  # noqa: ARG002 (the optimum is the same for all)
-        """The parts of the best decision."""
-        best: Decision = game.optimum()
-        return list(game.parts(best))
+def oracle_decider(game: DecisionGame, role: str, rng: Random) -> str:  # noqa: ARG001 (one signature for all scripts)
+    """Propose the best decision, with access to all information."""
+    return _decide(game, role, lambda: game.fill(role, "propose", game.parts(game.optimum())))
 
 
-class RandomPlayer(Player):
-    """Proposes a uniformly random decision: each part at random from what the game offers."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self._rng = random.Random(seed)
-
-    def choose(self, game: DecisionGame, role: str) -> list[str]:
-        """Parts chosen one after the other."""
-        chosen: list[str] = []
-        while options := game.options(role, "propose", chosen):
-            chosen.append(self._rng.choice(options))
-        return chosen
+def random_decider(game: DecisionGame, role: str, rng: Random) -> str:
+    """Propose a uniformly random decision."""
+    return _decide(game, role, lambda: fill_form(game, role, "propose", rng))
 
 
-def play(game: DecisionGame, seed: int, player: Player) -> Outcome:
-    """Play an episode with the same player in all roles."""
-    game.reset(seed)
-    while game.turn is not None:
-        game.step(game.turn, player(game, game.turn))
-    return game.outcome()
+def _decide(game: DecisionGame, role: str, propose: Callable[[], str]) -> str:
+    """Accept any proposal, propose as soon as possible, and otherwise say hello."""
+    legal = game.observe(role).legal
+    if "accept" in legal:
+        return "[accept]"
+    return f"[propose] {propose()}" if "propose" in legal else "[message] Hello. What do you suggest?"
+
+
+DECISION_SCRIPTS: Mapping[str, ScriptFactory] = {
+    "random": seeded_script(DecisionGame, random_decider),  # type: ignore[type-abstract]  # only for isinstance
+    "oracle": seeded_script(DecisionGame, oracle_decider),  # type: ignore[type-abstract]
+}
+"""The scripts of `assignment`, `itinerary` and `mediation`."""

@@ -1,73 +1,83 @@
-"""Players without a model: chance, those who know everything, the classics."""
+"""Players that follow a script, and players that talk as a conversational program does."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from telic.agents.player import NEUTRAL, Seat, fill_form, seed_of
+from telic.agents.player import NEUTRAL, Participant, fill_form, seed_of
 from telic.errors import ConfigError
 from telic.games.base import Act, Game, Observation
 from telic.models import Model, Reply, Request
-from telic.registry import suggest
 
-__all__ = ["ScriptedPlayer", "Talker", "TalkingPlayer", "scripted_names", "scripted_player"]
+__all__ = [
+    "Script",
+    "ScriptFactory",
+    "ScriptedPlayer",
+    "Talker",
+    "TalkingPlayer",
+    "random_act",
+    "random_script",
+    "seeded_script",
+]
 
-Speak = Callable[[Game, str], str]
-"""Takes the game and the role whose turn it is, and returns the utterance."""
-Start = Callable[[int], Speak]
-"""Takes the episode's seed; what a script remembers begins anew with every episode."""
+Script = Callable[[Game, str], str]
+"""A function of the game and the role whose turn it is, which returns the utterance. It may inspect the game."""
+ScriptFactory = Callable[[int], Script]
+"""A function of a seed that returns the script of one role in one episode."""
+
+G = TypeVar("G", bound=Game)
 
 
 class ScriptedPlayer:
-    """Plays by a script, which may look into the game.
+    """A player that follows a script.
 
     Args:
-        name: how reports call it.
-        start: makes the script of one seat from its seed.
+        name: name in reports.
+        start: makes the script of one role in one episode from a seed.
     """
 
     model: Model | None = None
     system = ""
 
-    def __init__(self, name: str, start: Start) -> None:
+    def __init__(self, name: str, start: ScriptFactory) -> None:
         self.name, self.start = name, start
 
-    def seat(self, game: Game, role: str, seed: int) -> Seat:
+    def join(self, game: Game, role: str, seed: int) -> Participant:
         """Take part in an episode."""
-        return _ScriptedSeat(game, role, self.start(seed))
+        return _ScriptedParticipant(game, role, self.start(seed))
 
     def spec(self) -> dict[str, Any]:
-        """Its name."""
+        """Return the name of the script."""
         return {"scripted": self.name}
 
 
-class _ScriptedSeat:
-    def __init__(self, game: Game, role: str, speak: Speak) -> None:
-        self.game, self.role, self.speak = game, role, speak
+class _ScriptedParticipant:
+    def __init__(self, game: Game, role: str, script: Script) -> None:
+        self.game, self.role, self.script = game, role, script
         self.notes: Counter[str] = Counter()
 
-    def act(self, observation: Observation) -> Generator[Request, Reply, str]:  # noqa: ARG002 (it sees the game)
-        return self.speak(self.game, self.role)
-        yield  # makes this a generator that has no requests
+    def act(self, observation: Observation) -> Generator[Request, Reply, str]:  # noqa: ARG002 (scripts see the game)
+        return self.script(self.game, self.role)
+        yield  # makes this a generator, which yields no requests
 
 
 class Talker(Protocol):
-    """Answers whatever was said to it last."""
+    """A program that replies to the last utterance."""
 
     def reply(self, text: str) -> str:
-        """Answer."""
+        """Return the reply to a text."""
         ...
 
 
 class TalkingPlayer:
-    """Talks as one of the classics does, or any other talker; where it cannot just talk, chance decides.
+    """A player that talks as a classic or another talker does. It chooses acts other than messages at random.
 
     Args:
-        name: how reports call it.
-        start: makes the talker of one seat from its seed.
+        name: name in reports.
+        start: makes the talker of one role in one episode from a seed.
     """
 
     model: Model | None = None
@@ -76,146 +86,59 @@ class TalkingPlayer:
     def __init__(self, name: str, start: Callable[[int], Talker]) -> None:
         self.name, self.start = name, start
 
-    def seat(self, game: Game, role: str, seed: int) -> Seat:
+    def join(self, game: Game, role: str, seed: int) -> Participant:
         """Take part in an episode."""
-        return _TalkingSeat(self.start(seed), game, role, seed)
+        return _TalkingParticipant(self.start(seed), game, role, seed)
 
     def spec(self) -> dict[str, Any]:
-        """Its name."""
+        """Return the name of the talker."""
         return {"scripted": self.name}
 
 
-class _TalkingSeat:
+class _TalkingParticipant:
     def __init__(self, talker: Talker, game: Game, role: str, seed: int) -> None:
         self.talker, self.game, self.role = talker, game, role
         self.notes: Counter[str] = Counter()
-        self._draw = Random(seed_of(seed, role))
-        self._heard = 0
+        self._rng = Random(seed_of(seed, role))
+        self._seen = 0
 
     def act(self, observation: Observation) -> Generator[Request, Reply, str]:
         if self.game.kinds[0] not in observation.legal:
-            return _any_act(self.game, self.role, self._draw)
-        news = [e.text for e in observation.events[self._heard :] if e.speaker != self.role]
-        self._heard = len(observation.events)
+            return random_act(self.game, self.role, self._rng)
+        news = [e.text for e in observation.events[self._seen :] if e.speaker != self.role]
+        self._seen = len(observation.events)
         return str(Act(self.game.kinds[0], self.talker.reply("\n".join(news) or "Hello.")))
-        yield  # makes this a generator that has no requests
+        yield  # makes this a generator, which yields no requests
 
 
-def scripted_player(name: str, game: str) -> ScriptedPlayer | TalkingPlayer:
-    """A player without a model, by name.
+def random_act(game: Game, role: str, rng: Random) -> str:
+    """Return a random legal act: its form filled at random, or a neutral text."""
+    kind = rng.choice(game.observe(role).legal)
+    return str(Act(kind, fill_form(game, role, kind, rng) or NEUTRAL))
+
+
+def random_script(seed: int) -> Script:
+    """Make a script that plays random legal acts of any game."""
+    rng = Random(seed)
+    return lambda game, role: random_act(game, role, rng)
+
+
+def seeded_script(kind: type[G], choose: Callable[[G, str, Random], str]) -> ScriptFactory:
+    """Make a script factory for one kind of game.
 
     Args:
-        name: `random`, `oracle`, a classic, or another script of the game.
-        game: the name of the game that it plays.
-
-    Raises:
-        ConfigError: there is none of this name for this game.
+        kind: class of the games that the script plays.
+        choose: returns the utterance of a role. Its randomness comes from the seed of the episode.
     """
-    from telic.agents.classics import CLASSICS
 
-    if name in CLASSICS:
-        return TalkingPlayer(name, CLASSICS[name])
-    scripts = _scripts(game)
-    if name not in scripts:
-        near = suggest(name, [*scripts, *CLASSICS])
-        raise ConfigError(f"the game {game!r} has no scripted player {name!r}{near}")
-    return ScriptedPlayer(name, scripts[name])
+    def start(seed: int) -> Script:
+        rng = Random(seed)
 
+        def script(game: Game, role: str) -> str:
+            if not isinstance(game, kind):
+                raise ConfigError(f"this script plays {kind.__name__}, not the game {game.name!r}")
+            return choose(game, role, rng)
 
-def scripted_names(game: str) -> tuple[str, ...]:
-    """The scripts that are made for a game."""
-    return tuple(_scripts(game))
-
-
-def _scripts(game: str) -> dict[str, Start]:
-    makers: dict[str, Callable[[], dict[str, Start]]] = {
-        "elicitation": _elicitation,
-        "negotiation": _negotiation,
-        "redteam": _redteam,
-        "sotopia": _sotopia,
-        **dict.fromkeys(("assignment", "itinerary", "mediation"), _decisions),
-    }
-    return {"random": _chance, **makers.get(game, dict)()}
-
-
-def _chance(seed: int) -> Speak:
-    draw = Random(seed)
-    return lambda game, role: _any_act(game, role, draw)
-
-
-def _any_act(game: Game, role: str, draw: Random) -> str:
-    kind = draw.choice(game.observe(role).legal)
-    return str(Act(kind, fill_form(game, role, kind, draw) or NEUTRAL))
-
-
-def _elicitation() -> dict[str, Start]:
-    from telic.agents.scripted.talk import OpenAsker, OracleAsker, RandomAsker, say_directed
-
-    def with_customer(asker: Callable[[int], Speak]) -> Start:
-        def start(seed: int) -> Speak:
-            ask = asker(seed)
-            return lambda game, role: say_directed(game, role) if role == "customer" else ask(game, role)
-
-        return start
-
-    return {
-        "random": with_customer(RandomAsker),
-        "open": with_customer(OpenAsker),
-        "oracle": with_customer(lambda _: OracleAsker()),
-    }
-
-
-def _negotiation() -> dict[str, Start]:
-    from telic.agents.scripted.bargain import concession_player, oracle_player, random_player
-
-    players = {"random": random_player, "concession": concession_player, "oracle": oracle_player}
-    return {name: _with_chance(player) for name, player in players.items()}
-
-
-def _sotopia() -> dict[str, Start]:
-    from telic.agents.scripted.bargain import random_character
-
-    return {"random": _with_chance(random_character)}
-
-
-def _with_chance(player: Callable[[Any, str, Random], str]) -> Start:
-    def start(seed: int) -> Speak:
-        draw = Random(seed)
-        return lambda game, role: player(game, role, draw)
+        return script
 
     return start
-
-
-def _decisions() -> dict[str, Start]:
-    from telic.agents.scripted import decisions
-
-    def start(seed: int) -> Speak:
-        player: Any = decisions.RandomPlayer(seed)
-        return lambda game, role: str(player(game, role))
-
-    oracle: Any = decisions.OraclePlayer()
-    return {"random": start, "oracle": lambda _: oracle}
-
-
-def _redteam() -> dict[str, Start]:
-    from telic.agents.scripted.talk import Persuader, RandomTalker, Refuser
-
-    return {
-        "random": RandomTalker,
-        "persuader": _only("persuader", "attacker", Persuader),
-        "refuser": _only("refuser", "defender", lambda _: Refuser()),
-    }
-
-
-def _only(name: str, role: str, start: Start) -> Start:
-    def checked(seed: int) -> Speak:
-        speak = start(seed)
-
-        def guarded(game: Game, own: str) -> str:
-            if own != role:
-                raise ConfigError(f"the scripted player {name!r} plays the {role}, not the {own}")
-            return speak(game, own)
-
-        return guarded
-
-    return checked
