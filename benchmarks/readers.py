@@ -34,7 +34,7 @@ from telic.models.request import Continuation
 from telic.readers import ATTRIBUTES, Attribute, ReaderSet
 from telic.readers.conversations import group_similar, read_talktuner, split_conversations
 from telic.readers.words import BagOfWords
-from telic.statistics import Comparison, Interval, bootstrap_mean, mean, paired_difference
+from telic.statistics import Interval, PairedDifference, bootstrap_mean, mean, paired_difference
 from telic.steering.belief import belief
 
 DATA = Path(os.environ.get("TELIC_TEST_DATA", "../shared/data")) / "talktuner"
@@ -360,7 +360,7 @@ def _plain(value: Any) -> Any:
     """Turn intervals and comparisons into rounded numbers."""
     if isinstance(value, Interval):
         return [None if x is None else round(x, 3) for x in (value.value, value.low, value.high)] + [value.n]
-    if isinstance(value, Comparison):
+    if isinstance(value, PairedDifference):
         return {"difference": value.difference, "p": value.p}
     raise TypeError(type(value).__name__)
 

@@ -1,4 +1,4 @@
-"""`telic serve` in a process of its own, to measure and to kill."""
+"""`telic serve` in a process of its own, for benchmarks."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ class ServerProcess:
 
     process: subprocess.Popen[str]
     url: str
-    """With `/v1`."""
+    """Address, with `/v1`."""
 
     @property
     def resident_megabytes(self) -> float:
-        """Memory that it holds (Linux)."""
+        """Resident memory of the process, in MiB (Linux)."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
-        raise ValueError("the system does not say how much memory a process holds")
+        raise ValueError(f"/proc/{self.process.pid}/status has no line VmRSS")
 
     def kill(self) -> None:
-        """End it at once, with no chance to write anything down."""
+        """Kill the process at once (SIGKILL)."""
         self.process.kill()
         self.process.wait()
 
 
 @contextmanager
 def serve(folder: Path, model: str, settings: Mapping[str, Any], port: int = 0) -> Iterator[ServerProcess]:
-    """Start `telic serve`; its store is in `folder`."""
+    """Run `telic serve` with its store in `folder`."""
     purpose = folder / "purpose.toml"
     purpose.write_text(dump({"name": "benchmark", "model": model, "system": SYSTEM, "serve": dict(settings)}))
     command = [sys.executable, "-m", "telic.cli.main", "serve", str(purpose), "--port", str(port), "--json",

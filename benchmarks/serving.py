@@ -1,16 +1,15 @@
-"""Serving: many chats at once through `telic serve`, and the same traffic through a llama.cpp server.
+"""Many chats at once through `telic serve`, and the same traffic through a llama.cpp server.
 
     python -m benchmarks.serving [--chats 16] [--turns 6] [--repeats 3]
 
-The traffic: every chat sends what its user says as soon as the answer before is complete, always with its whole
-history, over HTTP, streamed; every answer has 60 tokens (stop tokens are ignored). Both servers hold the same system
-prompt, have the same threads, a place in the batch for every chat, and keep their caches between turns; llama.cpp runs
-on the GGUF file that Telic's weights are converted from. The two take turns, `--repeats` times; a ratio is the median
-over the repeats.
+Every chat sends its next message as soon as the previous answer is complete, with its whole history, over HTTP, and
+receives a stream of 60 tokens (stop tokens are ignored). Both servers have the same system prompt, the same number of
+threads, a batch slot for every chat, and caches between turns; llama.cpp uses the GGUF file that Telic's weights are
+converted from. The two servers alternate, `--repeats` times; a ratio is the median over the repeats.
 
 Time to first token is from sending a request to the first text of its answer. `ttft_turn2_kept` and
-`ttft_turn2_fresh` are the second turn's, with the conversation's cache and on a server that keeps none. The last line
-is JSON.
+`ttft_turn2_fresh` are those of the second turn, with the conversation's cache and on a server without caches. The last
+line is JSON.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from benchmarks.served import SYSTEM, serve
 
 TOKENS = 60
 CONTEXT = 2048
-SAYINGS = (
+MESSAGES = (
     "Hello! I would like to get away in {month}, somewhere {kind}, for {days} days. Can you help me with that?",
     "We are {days} people, and two of us eat no meat. What else would you like to know before you suggest something?",
     "Our budget is small, and I would rather not fly. Does that leave much to choose from, or should I think again?",
@@ -46,28 +45,28 @@ KINDS = ("warm", "quiet", "by the sea", "in the mountains", "with good food")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """How one answer came."""
+class AnswerTiming:
+    """The timing of one answer."""
 
     turn: int
-    """From 1."""
-    first: float
+    """Number of the turn, from 1."""
+    first_text: float
     """Seconds to the first text."""
     tokens: int
 
 
-def saying(chat: int, turn: int) -> str:
-    """What a chat's user says: of the same length in all chats, and in no two the same."""
+def user_message(chat: int, turn: int) -> str:
+    """Make a user's message, of the same length in all chats, but different in each."""
     month, kind = MONTHS[chat % len(MONTHS)], KINDS[chat % len(KINDS)]
-    return SAYINGS[turn % len(SAYINGS)].format(month=month, kind=kind, days=3 + chat)
+    return MESSAGES[turn % len(MESSAGES)].format(month=month, kind=kind, days=3 + chat)
 
 
-async def hold_chat(client: httpx.AsyncClient, chat: int, turns: int, system: bool) -> list[Answer]:
-    """One chat, from its first turn to its last."""
+async def run_chat(client: httpx.AsyncClient, chat: int, turns: int, system: bool) -> list[AnswerTiming]:
+    """Run one chat, from its first turn to its last."""
     messages = [{"role": "system", "content": SYSTEM}] if system else []
     answers = []
     for turn in range(turns):
-        messages.append({"role": "user", "content": saying(chat, turn)})
+        messages.append({"role": "user", "content": user_message(chat, turn)})
         body = {
             "model": "smollm2", "messages": messages, "stream": True, "stream_options": {"include_usage": True},
             "max_tokens": TOKENS, "ignore_eos": True, "temperature": 1.0, "top_p": 0.9, "top_k": 0, "min_p": 0,
@@ -79,8 +78,8 @@ async def hold_chat(client: httpx.AsyncClient, chat: int, turns: int, system: bo
     return answers
 
 
-async def _ask(client: httpx.AsyncClient, body: dict[str, Any], turn: int) -> tuple[Answer, str]:
-    text, first, tokens = "", 0.0, 0
+async def _ask(client: httpx.AsyncClient, body: dict[str, Any], turn: int) -> tuple[AnswerTiming, str]:
+    text, first_text, tokens = "", 0.0, 0
     start = time.perf_counter()
     async with client.stream("POST", "chat/completions", json=body) as response:
         async for line in response.aiter_lines():
@@ -89,50 +88,50 @@ async def _ask(client: httpx.AsyncClient, body: dict[str, Any], turn: int) -> tu
             event = json.loads(line.removeprefix("data: "))
             piece = event["choices"][0]["delta"].get("content") if event.get("choices") else None
             if piece:
-                first = first or time.perf_counter() - start
+                first_text = first_text or time.perf_counter() - start
                 text += piece
             if event.get("usage"):
                 tokens = event["usage"]["completion_tokens"]
     if not tokens:
         raise RuntimeError(f"no complete answer in turn {turn}: status {response.status_code}, {text!r}")
-    return Answer(turn, first, tokens), text
+    return AnswerTiming(turn, first_text, tokens), text
 
 
-async def traffic(url: str, chats: int, turns: int, system: bool) -> dict[str, Any]:
-    """All chats at once; what came of them."""
-    # A connection for each request: llama.cpp closes idle ones, now and then just as the next request is on its way.
+async def run_traffic(url: str, chats: int, turns: int, system: bool) -> dict[str, Any]:
+    """Run all chats at once, and measure them."""
+    # A new connection for each request: llama.cpp closes idle ones, sometimes while the next request is being sent.
     limits = httpx.Limits(max_connections=chats, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=f"{url}/", timeout=600, limits=limits) as client:
-        await hold_chat(client, 999, 1, system)  # both have read the system prompt, and are warm
+        await run_chat(client, 999, 1, system)  # warm up: the server has read the system prompt
         start = time.perf_counter()
-        held = await asyncio.gather(*(hold_chat(client, chat, turns, system) for chat in range(chats)))
+        chat_answers = await asyncio.gather(*(run_chat(client, chat, turns, system) for chat in range(chats)))
         seconds = time.perf_counter() - start
-    answers = [answer for chat in held for answer in chat]
-    by_turn = [statistics.median(a.first for a in answers if a.turn == turn + 1) for turn in range(turns)]
-    late = [answer.first for answer in answers if answer.turn >= 3]
+    answers = [answer for chat in chat_answers for answer in chat]
+    by_turn = [statistics.median(a.first_text for a in answers if a.turn == turn + 1) for turn in range(turns)]
+    late = [answer.first_text for answer in answers if answer.turn >= 3]
     return {
         "tokens_per_second": sum(answer.tokens for answer in answers) / seconds,
-        "ttft": statistics.median(answer.first for answer in answers),
+        "ttft": statistics.median(answer.first_text for answer in answers),
         "ttft_by_turn": by_turn,
         "ttft_turn3": statistics.median(late) if late else None,
     }
 
 
-def ours(chats: int, turns: int, keep: bool = True) -> dict[str, Any]:
-    """Through Telic; without `keep`, nothing is kept of a conversation between turns."""
+def measure_telic(chats: int, turns: int, keep: bool = True) -> dict[str, Any]:
+    """Measure Telic; without `keep`, it has no caches between turns."""
     settings = {"max_batch": chats, "max_context": CONTEXT} | ({} if keep else {"max_conversations": 0})
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder), "smollm2", settings) as server:
-        return asyncio.run(traffic(server.url, chats, turns, system=False))
+        return asyncio.run(run_traffic(server.url, chats, turns, system=False))
 
 
-def theirs(chats: int, turns: int, threads: int) -> dict[str, Any]:
-    """Through llama.cpp."""
+def measure_llamacpp(chats: int, turns: int, threads: int) -> dict[str, Any]:
+    """Measure llama.cpp."""
     with llamacpp(chats, CONTEXT, threads) as address:
-        return asyncio.run(traffic(address, chats, turns, system=True))
+        return asyncio.run(run_traffic(address, chats, turns, system=True))
 
 
 def median_ratio(a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]], key: str) -> float:
-    """Median over the repeats of a figure of one over that of the other."""
+    """Compute the median over the repeats of the ratio of a figure."""
     return float(statistics.median(one[key] / other[key] for one, other in zip(a, b, strict=True)))
 
 
@@ -147,9 +146,9 @@ def main() -> None:
     chats, turns, threads = options.chats, options.turns, torch.get_num_threads()
     telic, llama, fresh = [], [], []
     for repeat in range(options.repeats):
-        telic.append(ours(chats, turns))
-        llama.append(theirs(chats, turns, threads))
-        fresh.append(ours(chats, 2, keep=False))
+        telic.append(measure_telic(chats, turns))
+        llama.append(measure_llamacpp(chats, turns, threads))
+        fresh.append(measure_telic(chats, 2, keep=False))
         print(json.dumps({"repeat": repeat, "telic": telic[-1], "llamacpp": llama[-1], "fresh": fresh[-1]}), flush=True)
     summary = {
         "ratio_throughput": round(median_ratio(telic, llama, "tokens_per_second"), 2),

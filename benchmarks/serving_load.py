@@ -1,18 +1,18 @@
-"""A server under load: hundreds of conversations, clients that leave, a kill in the middle.
+"""A server under load: hundreds of conversations, clients that disconnect, and a kill in the middle.
 
     python -m benchmarks.serving_load [--conversations 500] [--turns 4] [--model fake]
 
-Every conversation has a user of its own, sends whole histories, and goes on until it has all its turns. One turn in
-ten is left midway and asked again. When half of the turns are acknowledged, the server is killed (SIGKILL) and started
-again on the same store; clients try again until they are answered. At the end the store is compared with what the
-clients heard. Failures are counted:
+Every conversation has its own user, sends its whole history, and ends when it has all its turns. In one turn of ten,
+the client disconnects midway and asks again. When half of the turns are acknowledged, the server is killed (SIGKILL)
+and restarted on the same store; clients retry until they have an answer. At the end, the store is compared with what
+the clients sent and received. The summary counts failures:
 
-- `lost`: acknowledged turns that are not in their conversation;
-- `strayed`: answers that are another conversation's. On `fake`, an answer is a function of its history, which is
-  computed here once more and compared; on any model, no store holds what its client did not say or hear;
-- `unanswered`: turns given up on.
+- `lost`: acknowledged turns that are missing in their conversation;
+- `strayed`: answers that belong to another conversation. With the model `fake`, an answer is a function of its history,
+  which this script computes again. With any model, a conversation must contain only messages of its own user;
+- `unanswered`: turns without an answer.
 
-Memory is that of the server's process, at the start, when it was largest, and at the end. The last line is JSON.
+Memory is that of the server's process: at the start, at its largest, and at the end. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from telic.dialogue import Message
 from telic.models import Request, Sampling, load
 from telic.server import ConversationStore
 
-LEAVING = 0.1
-"""Share of the turns that are left midway the first time."""
-PATIENCE = 600.0
-"""Seconds after which a client gives up on a turn."""
+DISCONNECTS = 0.1
+"""Share of the turns in which the client disconnects the first time."""
+TURN_TIMEOUT = 600.0
+"""Seconds after which a client stops retrying a turn."""
 TOKENS = 40
 
 
 @dataclass
-class Talk:
-    """What one client has said and heard."""
+class ClientChat:
+    """One client's conversation."""
 
     number: int
     messages: list[dict[str, str]] = field(default_factory=list)
     conversations: list[str] = field(default_factory=list)
-    """The conversation that each acknowledged answer was said to be of."""
-    left: int = 0
+    """For each acknowledged answer: the id of its conversation, from the response's header."""
+    disconnects: int = 0
     unanswered: int = 0
 
     @property
@@ -63,12 +63,12 @@ class Talk:
         return len(self.conversations)
 
 
-class Load:
-    """The clients, and the server that is killed under them."""
+class LoadTest:
+    """The clients, and the server that is killed while they use it."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
-        self.talks = [Talk(number) for number in range(options.conversations)]
+        self.chats = [ClientChat(number) for number in range(options.conversations)]
         self.draw = random.Random(0)
         self.stack = ExitStack()
         self.server = self.start(0)
@@ -80,92 +80,94 @@ class Load:
         return self.stack.enter_context(serve(self.folder, self.options.model, settings, port))
 
     def kill(self) -> None:
-        """Kill the server, and start it again at the same address."""
+        """Kill the server, and restart it at the same address."""
         self.killed = True
         self.server.kill()
         self.server = self.start(urlsplit(self.server.url).port or 0)
 
     async def run(self) -> None:
-        """Hold all conversations, so many at a time."""
-        places = asyncio.Semaphore(self.options.clients)
+        """Run all conversations, `--clients` at a time."""
+        slots = asyncio.Semaphore(self.options.clients)
         limits = httpx.Limits(max_connections=self.options.clients)
         async with httpx.AsyncClient(timeout=300, limits=limits) as client:
             watch = asyncio.ensure_future(self.watch())
-            await asyncio.gather(*(self.hold(client, talk, places) for talk in self.talks))
+            await asyncio.gather(*(self.run_chat(client, chat, slots) for chat in self.chats))
             watch.cancel()
 
     async def watch(self) -> None:
-        """Note the server's memory; kill it when half of the work is done."""
+        """Record the server's memory; kill it when half of the turns are acknowledged."""
         half = self.options.conversations * self.options.turns // 2
         while True:
             await asyncio.sleep(0.2)
             self.megabytes.append(self.server.resident_megabytes)
-            if not self.killed and sum(talk.answers for talk in self.talks) >= half:
+            if not self.killed and sum(chat.answers for chat in self.chats) >= half:
                 await asyncio.to_thread(self.kill)
 
-    async def hold(self, client: httpx.AsyncClient, talk: Talk, places: asyncio.Semaphore) -> None:
+    async def run_chat(self, client: httpx.AsyncClient, chat: ClientChat, slots: asyncio.Semaphore) -> None:
         for turn in range(self.options.turns):
-            async with places:
-                said = {"role": "user", "content": f"Conversation {talk.number}, turn {turn}: what now?"}
-                leave = self.draw.random() < LEAVING
-                deadline = time.monotonic() + PATIENCE
+            async with slots:
+                message = {"role": "user", "content": f"Conversation {chat.number}, turn {turn}: what now?"}
+                disconnect = self.draw.random() < DISCONNECTS
+                deadline = time.monotonic() + TURN_TIMEOUT
                 while time.monotonic() < deadline:
                     try:
-                        answer, name = await self.ask(client, talk, said, leave)
-                    except (httpx.HTTPError, _NotYetError):
+                        answer, name = await self.ask(client, chat, message, disconnect)
+                    except (httpx.HTTPError, _RetryError):
                         await asyncio.sleep(0.2)
                         continue
-                    if leave:
-                        talk.left, leave = talk.left + 1, False
+                    if disconnect:
+                        chat.disconnects, disconnect = chat.disconnects + 1, False
                         continue
-                    talk.messages += [said, {"role": "assistant", "content": answer}]
-                    talk.conversations.append(name)
+                    chat.messages += [message, {"role": "assistant", "content": answer}]
+                    chat.conversations.append(name)
                     break
                 else:
-                    talk.unanswered += 1
+                    chat.unanswered += 1
 
-    async def ask(self, client: httpx.AsyncClient, talk: Talk, said: dict[str, str], leave: bool) -> tuple[str, str]:
-        """Ask, and hear the answer to its end, or leave when it has begun."""
+    async def ask(
+        self, client: httpx.AsyncClient, chat: ClientChat, message: dict[str, str], disconnect: bool
+    ) -> tuple[str, str]:
+        """Ask, and receive the answer to its end, or disconnect when it has begun."""
         body = {
-            "messages": [*talk.messages, said], "stream": True, "seed": talk.number, "max_tokens": TOKENS,
-            "temperature": 1.0, "user": talk.user,
+            "messages": [*chat.messages, message], "stream": True, "seed": chat.number, "max_tokens": TOKENS,
+            "temperature": 1.0, "user": chat.user,
         }  # fmt: skip
         text, done = "", False
         async with client.stream("POST", f"{self.server.url}/chat/completions", json=body) as response:
             if response.status_code != 200:
-                raise _NotYetError
+                raise _RetryError
             async for line in response.aiter_lines():
                 done = done or line == "data: [DONE]"
                 if line.startswith('data: {"id"'):
                     text += json.loads(line[6:])["choices"][0]["delta"].get("content") or ""
-                if leave and text:
+                if disconnect and text:
                     return text, ""
             if not done:
-                raise _NotYetError
+                raise _RetryError
             return text, response.headers["X-Telic-Conversation"]
 
 
-class _NotYetError(Exception):
-    """No complete answer: the server is busy, or gone."""
+class _RetryError(Exception):
+    """No complete answer: the server is busy or was killed."""
 
 
-def lost_and_strayed(talks: list[Talk], store: ConversationStore, model: str) -> tuple[int, int]:
-    """Compare what the clients heard with what is kept."""
-    kept = {episode.id: episode for episode in store.episodes()}
+def lost_and_strayed(chats: list[ClientChat], store: ConversationStore, model: str) -> tuple[int, int]:
+    """Compare what the clients received with what is stored."""
+    stored = {episode.id: episode for episode in store.episodes()}
     fake: Any = load("fake") if model == "fake" else None
     lost = strayed = 0
-    for talk in talks:
-        for number, name in enumerate(talk.conversations):
-            heard = [message["content"] for message in talk.messages[: 2 * number + 2]]
-            episode = kept.get(name)
+    for chat in chats:
+        for number, name in enumerate(chat.conversations):
+            received = [message["content"] for message in chat.messages[: 2 * number + 2]]
+            episode = stored.get(name)
             texts = [turn.text for turn in episode.turns] if episode else []
-            lost += texts[: len(heard)] != heard
-            strayed += episode is not None and episode.metadata["user"] != f"local/{talk.user}"
+            lost += texts[: len(received)] != received
+            strayed += episode is not None and episode.metadata["user"] != f"local/{chat.user}"
             if fake:
-                said = [Message(role="system", content=SYSTEM), *(Message.model_validate(m) for m in talk.messages)]
-                drawn = Sampling(TOKENS, 1.0, seed=talk.number)
-                strayed += fake.generate([Request(tuple(said[: 2 * number + 2]), drawn)])[0].text != heard[-1]
-    for episode in kept.values():
+                messages = [Message(role="system", content=SYSTEM), *(Message.model_validate(m) for m in chat.messages)]
+                drawn = Sampling(TOKENS, 1.0, seed=chat.number)
+                strayed += fake.generate([Request(tuple(messages[: 2 * number + 2]), drawn)])[0].text != received[-1]
+    for episode in stored.values():
         number = int(episode.metadata["user"].removeprefix("local/user"))
         own = f"Conversation {number}, "
         strayed += any(not turn.text.startswith(own) for turn in episode.turns if turn.role == "user")
@@ -180,21 +182,21 @@ def main() -> None:
     parser.add_argument("--model", default="fake")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        work = Load(options, Path(name))
+        work = LoadTest(options, Path(name))
         start = time.perf_counter()
         with work.stack:
             asyncio.run(work.run())
             seconds = time.perf_counter() - start
             megabytes = [*work.megabytes, work.server.resident_megabytes]
         with closing(ConversationStore(str(Path(name) / "telic.db"))) as store:
-            lost, strayed = lost_and_strayed(work.talks, store, options.model)
-    acknowledged = sum(talk.answers for talk in work.talks)
+            lost, strayed = lost_and_strayed(work.chats, store, options.model)
+    acknowledged = sum(chat.answers for chat in work.chats)
     summary = {
         "lost": lost,
         "strayed": strayed,
-        "unanswered": sum(talk.unanswered for talk in work.talks),
+        "unanswered": sum(chat.unanswered for chat in work.chats),
         "acknowledged": acknowledged,
-        "left": sum(talk.left for talk in work.talks),
+        "left": sum(chat.disconnects for chat in work.chats),
         "killed": work.killed,
         "turns_per_second": round(acknowledged / seconds, 1),
         "megabytes_start": round(megabytes[0]),

@@ -60,7 +60,7 @@ def test_slices_are_dialogues(talk: Dialogue, part: slice) -> None:
 
 @settings(deadline=None)
 @given(messages)
-def test_a_message_survives_openais_form(message: Message) -> None:
+def test_a_message_survives_openais_format(message: Message) -> None:
     assert Message.model_validate(message.as_dict()) == message
     assert ("name" in message.as_dict()) == (message.name is not None)
 

@@ -139,12 +139,16 @@ def test_bytes_that_are_not_utf8_are_named_with_their_line(tmp_path: Path) -> No
         list(found)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-    ],
-)
+def test_an_older_version_asks_for_a_new_run(tmp_path: Path) -> None:
+    found = store(tmp_path, "a")
+    older = episode("b").model_dump(exclude={"failure"}) | {"version": 1, "error": "model: the context was full"}
+    with found.path.open("a") as file:
+        file.write(json.dumps(older) + "\n" + json.dumps(older) + "\n")
+    with pytest.raises(DataError, match=r"line 2: schema version 1.*Start a new run\.$"):
+        list(found)
+
+
+@pytest.mark.parametrize("fields", [{}, {"mood": "cheerful"}], ids=["same fields", "a new field"])
 def test_a_newer_version_asks_for_an_update(tmp_path: Path, fields: dict[str, str]) -> None:
     found = store(tmp_path, "a")
     newer = episode("b").model_dump() | {"version": SCHEMA_VERSION + 1} | fields

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from telic.dialogue import Dialogue, Message
 from telic.episodes import Episode, Turn
 from telic.errors import DataError
-from telic.formats import read, views, write
+from telic.formats import dialogue_seen_by, read_dialogues, write_dialogues
 
 TALK = Dialogue().with_system("You are Mia.").add("user", "Hi!").add("assistant", "Hello.\nWhere to?")
 OPENAI = {"messages": [message.as_dict() for message in TALK]}
@@ -54,13 +54,13 @@ def file(tmp_path: Path, text: str) -> Path:
         json.dumps(OPENAI).replace('"Hi!"', '[{"type": "text", "text": "H"}, {"type": "text", "text": "i!"}]'),
     ],
 )
-def test_every_form_is_recognised(tmp_path: Path, text: str) -> None:
-    assert read(file(tmp_path, text)) == [TALK]
+def test_every_format_is_recognised(tmp_path: Path, text: str) -> None:
+    assert read_dialogues(file(tmp_path, text)) == [TALK]
 
 
 def test_a_plain_prompt_and_completion_is_a_round(tmp_path: Path) -> None:
     path = file(tmp_path, '{"prompt": "Hi!", "completion": "Hello."}')
-    assert read(path) == [Dialogue().add("user", "Hi!").add("assistant", "Hello.")]
+    assert read_dialogues(path) == [Dialogue().add("user", "Hi!").add("assistant", "Hello.")]
 
 
 @pytest.mark.parametrize(
@@ -108,22 +108,22 @@ def test_a_plain_prompt_and_completion_is_a_round(tmp_path: Path) -> None:
         ("[{}]\n[{}]", r", line 2: not JSON: expecting the end of the file at column 1"),
         (
             Episode(id="a", kind="k", seed=1, roles={}).model_dump_json(),
-            r", line 1: found an episode; telic\.formats\.views",
+            r", line 1: found an episode; telic\.formats\.dialogue_seen_by",
         ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(DataError, match=r"talk\.jsonl" + expected):
-        read(file(tmp_path, text))
+        read_dialogues(file(tmp_path, text))
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
-        read(tmp_path / "none.jsonl")
+        read_dialogues(tmp_path / "none.jsonl")
     path = tmp_path / "latin.jsonl"
     path.write_bytes(b'{"messages": []}\n"\xe4"')
     with pytest.raises(DataError, match="line 2: found the byte 0xe4, expected UTF-8"):
-        read(path)
+        read_dialogues(path)
 
 
 contents = st.text(st.characters(codec="utf-8"))
@@ -135,16 +135,16 @@ dialogues = st.lists(st.lists(messages, min_size=1, max_size=4).map(Dialogue), m
 @given(dialogues)
 def test_what_is_written_is_read_back(tmp_path: Path, talks: list[Dialogue]) -> None:
     path = tmp_path / "talk.jsonl"
-    assert write(path, talks) == len(talks)
-    assert read(path) == talks
+    assert write_dialogues(path, talks) == len(talks)
+    assert read_dialogues(path) == talks
     replied = [talk.add("user", "so?").add("assistant", "so.") for talk in talks]
-    write(path, replied, "prompt-completion")
-    assert read(path) == replied
+    write_dialogues(path, replied, "prompt-completion")
+    assert read_dialogues(path) == replied
 
 
 def test_prompt_and_completion_are_as_trl_expects(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    write(path, [TALK], "prompt-completion")
+    write_dialogues(path, [TALK], "prompt-completion")
     assert json.loads(path.read_text()) == {"prompt": OPENAI["messages"][:2], "completion": OPENAI["messages"][2:]}
 
 
@@ -153,7 +153,7 @@ def test_prompt_and_completion_are_as_trl_expects(tmp_path: Path) -> None:
     [
         ([TALK, Dialogue()], "messages", "dialogue 2 is empty"),
         ([TALK, TALK.add("user", "a")], "prompt-completion", "dialogue 2: found a last message of 'user'"),
-        ([TALK], "message", "unknown form 'message'; did you mean 'messages'?"),
+        ([TALK], "message", "unknown format 'message'; did you mean 'messages'?"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_the_old_file_stays(
@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_refused_and_the_old_file_stays(
     path = tmp_path / "out.jsonl"
     path.write_text("old")
     with pytest.raises(DataError) as caught:
-        write(path, talks, form)
+        write_dialogues(path, talks, form)
     assert expected in str(caught.value)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -172,7 +172,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "out.jsonl", tmp_path / "none" / "out.jsonl"):
         with pytest.raises(DataError, match="cannot write"):
-            write(path, [TALK])
+            write_dialogues(path, [TALK])
 
 
 def played(*roles: str) -> Episode:
@@ -184,10 +184,9 @@ def played(*roles: str) -> Episode:
 def test_each_side_sees_itself_as_the_assistant() -> None:
     episode = played("agent", "customer")
     episode.turns.append(Turn(role="agent", round=2, text="half", finish="error"))
-    assert views(episode, "agent") == Dialogue().with_system("You are agent.").add("assistant", "I am agent").add(
-        "user", "I am customer"
-    )
-    customer = views(episode, "customer")
+    expected = Dialogue().with_system("You are agent.").add("assistant", "I am agent").add("user", "I am customer")
+    assert dialogue_seen_by(episode, "agent") == expected
+    customer = dialogue_seen_by(episode, "customer")
     assert (customer.system, [message.role for message in customer.turns()]) == (
         "You are customer.",
         ["user", "assistant"],
@@ -195,15 +194,15 @@ def test_each_side_sees_itself_as_the_assistant() -> None:
 
 
 def test_with_more_than_two_sides_the_others_have_names() -> None:
-    assert [message.name for message in views(played("a", "b", "c"), "b")] == [None, "a", None, "c"]
+    assert [message.name for message in dialogue_seen_by(played("a", "b", "c"), "b")] == [None, "a", None, "c"]
 
 
 def test_a_role_that_nobody_had_is_refused() -> None:
     with pytest.raises(DataError, match="has no role 'agnet'; did you mean 'agent'"):
-        views(played("agent", "customer"), "agnet")
+        dialogue_seen_by(played("agent", "customer"), "agnet")
     episode = played("agent", "customer")
     episode.roles["agent"] = {}
-    assert views(episode, "agent").system is None
+    assert dialogue_seen_by(episode, "agent").system is None
 
 
 def test_a_side_does_not_see_what_was_not_for_it() -> None:
@@ -213,5 +212,5 @@ def test_a_side_does_not_see_what_was_not_for_it() -> None:
         Turn(role="b", round=1, text="Six?", seen_by=["a", "b"]),
     ]
     episode = Episode(id="0", kind="negotiation", seed=0, roles={"a": {}, "b": {}}, turns=turns)
-    assert [message.content for message in views(episode, "b")] == ["I ask for nine.", "Six?"]
-    assert len(views(episode, "a")) == 3
+    assert [message.content for message in dialogue_seen_by(episode, "b")] == ["I ask for nine.", "Six?"]
+    assert len(dialogue_seen_by(episode, "a")) == 3

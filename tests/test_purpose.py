@@ -12,10 +12,12 @@ import tomlkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telic import steering
 from telic.errors import ConfigError, JudgeError
+from telic.games import base as games
 from telic.judges import build_judge
-from telic.purpose import Probe, Purpose, SamplingDefaults, template, update_file
-from telic.toml_edit import dump, edit, plain
+from telic.purpose import Probe, Purpose, SamplingDefaults, purpose_template, update_file
+from telic.toml_edit import dump, edit, to_toml_types
 from telic.toml_source import KeyPath, parse
 
 GOOD = """\
@@ -215,11 +217,23 @@ def test_the_bundled_purposes_are_valid(tmp_path: Path, monkeypatch: pytest.Monk
     demo = Purpose.load("demo")
     assert "Mia" in demo.system_prompt
     assert 4 <= len(demo.probes) <= 6
-    for purpose in (demo, Purpose.from_text(template())):
+    for purpose in (demo, Purpose.from_text(purpose_template())):
         purpose.check(build_judge)
-    assert Purpose.from_text(template('an "odd" name\\')).name == 'an "odd" name\\'
+    assert Purpose.from_text(purpose_template('an "odd" name\\')).name == 'an "odd" name\\'
     (tmp_path / "demo").write_text(GOOD)
     assert Purpose.load("demo").name == "travel", "a file of that name comes first"
+
+
+def test_the_commented_examples_of_the_template_are_valid() -> None:
+    text = re.sub(r"^# (?=\[|\w+ = )", "", purpose_template(), flags=re.MULTILINE)
+    purpose = Purpose.from_text(text)
+    unset = Purpose.model_fields.keys() - purpose.model_fields_set
+    assert unset == set(), "the template has an example of every field"
+    assert purpose.game is not None
+    assert games.build_game(purpose.game).name == purpose.game["name"]
+    assert [steering.build_control(spec).name for spec in purpose.controls] == [
+        spec["name"] for spec in purpose.controls
+    ]
 
 
 # Text whose encodings differ between TOML libraries is of no interest here.
@@ -266,7 +280,7 @@ def paths(value: Any, path: KeyPath = ()) -> list[KeyPath]:
 def test_every_value_has_a_line_and_keys_stand_on_it(table: dict[str, Any], depth: int) -> None:
     text = dump(table, depth)
     document, source = parse(text, "x.toml")
-    assert document == plain(table)
+    assert document == to_toml_types(table)
     rows = text.split("\n")
     for path in paths(document):
         assert path in source.lines
@@ -391,5 +405,5 @@ def test_edits_keep_links_and_the_byte_order_mark(tmp_path: Path) -> None:
 
 def test_what_toml_cannot_hold_is_named() -> None:
     with pytest.raises(ConfigError, match=r"config\.a\[1\]\.b: found .* \(object\), which TOML cannot hold"):
-        plain({"a": [1, {"b": object()}]}, "config")
-    assert plain({"a": None, "b": (1, Path("x")), "c": [{"d": None}]}) == {"b": [1, "x"], "c": [{}]}
+        to_toml_types({"a": [1, {"b": object()}]}, "config")
+    assert to_toml_types({"a": None, "b": (1, Path("x")), "c": [{"d": None}]}) == {"b": [1, "x"], "c": [{}]}

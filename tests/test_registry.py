@@ -1,4 +1,4 @@
-"""Names to factories: what is found, what is suggested, and plug-ins."""
+"""Factories by name: what is found, what is suggested, and plug-ins."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from telic.dialogue import Message
 from telic.episodes import Episode
 from telic.errors import ConfigError, DataError, RunError
 from telic.runs import RunFolder, versions
-from telic.toml_edit import dump, plain
+from telic.toml_edit import dump, to_toml_types
 
 CONFIG: dict[str, Any] = {
     "rounds": 8,
@@ -38,7 +38,7 @@ def test_a_run_folder_records_what_was_asked_and_with_what(tmp_path: Path) -> No
         assert run.path.parent == tmp_path / "runs"
         assert run.path.name.startswith("measure-travel-agent-é-20")
     document = RunFolder.open(run.path).document
-    assert document["config"] == plain(CONFIG)
+    assert document["config"] == to_toml_types(CONFIG)
     assert "seed" not in document["config"], "TOML has no null"
     assert document["settings"] == {"batch": 16}
     assert document["versions"] == versions()
@@ -107,10 +107,10 @@ def test_resume_refuses_another_configuration_and_names_every_difference(tmp_pat
     with pytest.raises(ConfigError) as caught:
         RunFolder.resume(path, {**CONFIG, "rounds": 16, "seed": 3, "purpose": purpose})
     assert str(caught.value).split("\n")[1:-1] == [
-        "  purpose.probes[0].judge.contains: the run has 'Mia', asked for now 'Max'",
-        "  purpose.rules: the run has [], asked for now ['Be kind.']",
-        "  rounds: the run has 8, asked for now 16",
-        "  seed: the run has not set, asked for now 3",
+        "  purpose.probes[0].judge.contains: the run has 'Mia', this command 'Max'",
+        "  purpose.rules: the run has [], this command ['Be kind.']",
+        "  rounds: the run has 8, this command 16",
+        "  seed: the run has not set, this command 3",
     ]
     RunFolder.resume(path, CONFIG).close()  # the refusal has let go of the lock
 
@@ -161,7 +161,7 @@ def test_one_process_cannot_open_a_run_twice_for_writing(tmp_path: Path) -> None
 @pytest.mark.parametrize("below", ["file", "file/deeper"])
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=r"cannot make a run folder in '.*file.*': .*\. Choose another folder\."):
+    with pytest.raises(RunError, match=r"cannot create a run folder in '.*file.*': .*\. Choose another folder\."):
         RunFolder.create(tmp_path / below, "measure", "demo", {})
 
 
@@ -169,7 +169,7 @@ def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path, "measure", "demo", {}).path
     with pytest.raises(RunError, match=f"does not exist; did you mean '{run}'"):
         RunFolder.open(f"{run}x")
-    with pytest.raises(RunError, match=r"has no config\.toml: it is not the folder of a run"):
+    with pytest.raises(RunError, match=r"is not a run folder: it has no config\.toml"):
         RunFolder.open(tmp_path)
     with pytest.raises(RunError, match="is not a folder"):
         RunFolder.open(run / "config.toml")

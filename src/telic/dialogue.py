@@ -25,7 +25,7 @@ class Message(BaseModel):
     """The speaker's name, where a dialogue has several users or tools."""
 
     def as_dict(self) -> dict[str, str]:
-        """The message in OpenAI's form."""
+        """Return the message in OpenAI's format."""
         return self.model_dump(exclude_none=True)
 
 
@@ -69,15 +69,15 @@ class Dialogue(Sequence[Message]):
         return None
 
     def add(self, role: Role, content: str) -> Dialogue:
-        """The dialogue with one message more."""
+        """Return the dialogue with one more message."""
         return Dialogue((*self._messages, Message(role=role, content=content)))
 
     def with_system(self, content: str | None) -> Dialogue:
-        """The dialogue under another system prompt, or none."""
+        """Return the dialogue with another system prompt, or with none."""
         rest = self._messages[1:] if self.system is not None else self._messages
         head = () if content is None else (Message(role="system", content=content),)
         return Dialogue((*head, *rest))
 
     def turns(self) -> Dialogue:
-        """The dialogue without its system prompt."""
+        """Return the dialogue without its system prompt."""
         return self.with_system(None)

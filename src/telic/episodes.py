@@ -1,4 +1,4 @@
-"""The record of a dialogue played, and its store: one JSON line per episode, appended as it ends."""
+"""Episodes, the records of dialogues, and their store: one JSON line per episode, appended when the episode ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from telic.errors import DataError, Failure, RunError
 __all__ = ["SCHEMA_VERSION", "Answer", "Branch", "Episode", "EpisodeStore", "Turn"]
 
 SCHEMA_VERSION = 2
-"""2: `failure` (boundary, kind, detail) instead of a text `error`."""
+"""The version of the format. Version 2 has `failure` (boundary, kind, detail) instead of a text `error`."""
 
 
 class Turn(BaseModel):
@@ -26,27 +26,27 @@ class Turn(BaseModel):
     role: str
     """Who spoke: a key of the episode's `roles`."""
     round: int
-    """1 for the first round; one round is one utterance of each side."""
+    """1 for the first round. A round is one utterance of each side."""
     text: str
     finish: str = "stop"
     """Why the utterance ended: stop, length, context, error, or given (an opener); in a served conversation also left
-    (nobody listened any more) or edited (by a person)."""
+    (the client disconnected) or edited (by a person)."""
     tokens: int = 0
-    """Tokens generated."""
+    """Number of generated tokens."""
     prompt_tokens: int = 0
-    """Tokens of the speaker's view when it started to speak."""
+    """Number of tokens in the prompt of the utterance."""
     readings: dict[str, Any] = Field(default_factory=dict)
-    """What was read off the model, e.g. `attention`: mass on the system prompt per layer."""
+    """Readings taken while the model generated, e.g. `attention`: mass on the system prompt per layer."""
     scores: dict[str, float] = Field(default_factory=dict)
-    """In a self-chat: by name of a probe that binds every reply, how its judge scored the utterance."""
+    """In a self-chat: the judge's score of the utterance, by name of each probe that binds every reply."""
     act: str = ""
-    """In a game: the kind of act; `text` is its content. Empty for what the game itself says."""
+    """In a game: the kind of act; `text` is its content. Empty for utterances of the game itself."""
     reward: dict[str, float] = Field(default_factory=dict)
-    """In a game: what the act earned, per role."""
+    """In a game: the reward of the act, by role."""
     seen_by: list[str] = Field(default_factory=list)
-    """In a game: the roles that saw it, where not all did."""
+    """In a game: the roles that saw the utterance; empty if all did."""
     origin: dict[str, Any] = Field(default_factory=dict)
-    """In a served conversation: how the reply came about. `time` (seconds since 1970), `setup` (a key of the episode's
+    """In a served conversation: where the reply came from. `time` (seconds since 1970), `setup` (a key of the episode's
     `metadata["setups"]`: purpose, model, controls, planner), `logprob` (of the reply, in nats), `planner` (what it
     chose), `sampling`, `alternatives`, `cached_tokens`, `feedback` (thumbs, preferences and
     edits, each with its time)."""
@@ -60,67 +60,67 @@ class Answer(BaseModel):
     text: str
     finish: str
     score: float | None
-    """In [0, 1]; None with a reason where it could not be judged."""
+    """In [0, 1]; None, with a reason, if the answer could not be judged."""
     reason: str = ""
     readings: dict[str, Any] = Field(default_factory=dict)
 
 
 class Branch(BaseModel):
-    """A probe: asked of one side after `round` rounds, on a branch that the trunk never sees."""
+    """A probe that was asked of one side after `round` rounds, on a branch that the trunk never sees."""
 
     model_config = ConfigDict(extra="forbid")
 
     role: str
     round: int
-    """Rounds played before the probe; 0 is before the dialogue."""
+    """Number of rounds before the probe; 0 is before the dialogue."""
     probe: str
     """Name of the probe."""
     family: str
-    """Kind of instruction that is probed."""
+    """The kind of instruction that the probe tests."""
     question: str
     prompt_tokens: int
-    """Tokens that the side has seen when it answers."""
+    """Number of tokens in the prompt of the answers."""
     answers: list[Answer]
 
 
 class Episode(BaseModel):
-    """A dialogue played: who, what was said, what was asked aside, how it came out."""
+    """One dialogue: who took part, the utterances, the probes on branches, and the outcome."""
 
     model_config = ConfigDict(extra="forbid")
 
     version: int = Field(default=SCHEMA_VERSION, le=SCHEMA_VERSION)
     id: str
-    """Unique in its run; a resumed run skips the ids that it finds."""
+    """Unique in its run. A resumed run skips the ids that it finds."""
     kind: str
     """What was played, e.g. `selfchat`."""
     seed: int
     roles: dict[str, dict[str, Any]]
-    """By role: `system` (its system prompt) and whatever else identifies who played it."""
+    """By role: `system` (its system prompt), and whatever else identifies the player."""
     turns: list[Turn] = Field(default_factory=list)
     branches: list[Branch] = Field(default_factory=list)
     outcome: dict[str, Any] = Field(default_factory=dict)
-    """Result of a game: score, normalised score, who is at fault if it is invalid."""
+    """Result of a game: score, normalised score, and the role at fault if the game is invalid."""
     failure: Failure | None = None
     """Why the episode could not be completed."""
     metadata: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def worth_replaying(self) -> bool:
-        """Whether a resumed run plays it again: a model failed by no fault of the dialogue, or a player left."""
+        """Whether a resumed run plays the episode again; see `Failure.retryable`."""
         return self.failure is not None and self.failure.retryable
 
 
 class EpisodeStore:
-    """`episodes.jsonl`: appended per episode, flushed to disk, safe against a last line cut short by a kill."""
+    """The file `episodes.jsonl`. Each episode is flushed to disk; a last line that a kill cut short is recovered."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, episode: Episode) -> None:
-        """Write one episode and make sure that it is on disk.
+        """Append one episode and flush it to disk.
 
         Raises:
-            RunError: the file cannot be written, as when the disk is full.
+            RunError: the file cannot be written, for example because the disk is full.
         """
         try:
             with self.path.open("a", encoding="utf-8") as file:
@@ -131,14 +131,17 @@ class EpisodeStore:
             raise RunError(f"cannot write episode {episode.id!r} to {self.path}: {error.strerror}") from error
 
     def cut_short(self) -> bool:
-        """Whether the last line is not a whole episode, as after a kill."""
+        """Return whether the last line is not a complete episode, as after a kill."""
         data = self.path.read_bytes().rstrip() if self.path.exists() else b""
         return bool(data) and not _is_episode(data.rpartition(b"\n")[2])
 
     def recover(self) -> str | None:
-        """Move a last line that is not a whole episode into `episodes.jsonl.broken`; say so, or return None.
+        """Move a last line that is not a complete episode to `episodes.jsonl.broken`.
 
-        Only the end is looked at: damage elsewhere is not a kill's, and reading names it.
+        It checks only the end: a kill damages nothing else, and reading reports other damage.
+
+        Returns:
+            A message that says so, or None if the last line is complete.
         """
         if not self.path.exists():
             return None
@@ -160,7 +163,7 @@ class EpisodeStore:
         return f"{self.path}: the last line was cut short; it was moved to {broken.name} and is played again"
 
     def __iter__(self) -> Iterator[Episode]:
-        """Read all episodes; a last line that a kill cut short is left out (see `cut_short`).
+        """Read all episodes, without a last line that a kill cut short (see `cut_short`).
 
         Raises:
             RunError: there is no such file.
@@ -169,7 +172,7 @@ class EpisodeStore:
         if not self.path.exists():
             raise RunError(f"{self.path} does not exist: the run has no episodes yet")
         waiting: tuple[bytes, int] | None = None
-        with self.path.open("rb") as file:  # bytes: a line that is not UTF-8 is reported as any other
+        with self.path.open("rb") as file:  # as bytes, so that a line that is not UTF-8 is reported like any other
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     if waiting is not None:
@@ -179,7 +182,7 @@ class EpisodeStore:
             yield self._parse(*waiting)
 
     def latest(self) -> list[Episode]:
-        """All episodes in the order of their ids; of one that was played again, the last record counts."""
+        """Return all episodes in the order of their ids. If one was played again, its last record counts."""
         found = {episode.id: episode for episode in self}
         return [found[name] for name in sorted(found)]
 
@@ -192,6 +195,11 @@ class EpisodeStore:
                 raise DataError(
                     f"{self.path}, line {number}: schema version {version}, this Telic reads up to "
                     f"{SCHEMA_VERSION}. Update Telic to read it."
+                ) from None
+            if 0 < version < SCHEMA_VERSION:
+                raise DataError(
+                    f"{self.path}, line {number}: schema version {version}, which this Telic no longer reads; it reads "
+                    f"version {SCHEMA_VERSION}. Start a new run."
                 ) from None
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "line"

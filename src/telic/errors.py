@@ -1,8 +1,8 @@
 """One exception hierarchy, and failures as values.
 
 A user's mistake is a `TelicError`: the command line prints its message without a traceback. A reply or an episode that
-could not be completed carries a `Failure`, which says at which boundary it failed and how. It is decided where the
-failure arises, so that nobody has to read it out of a message, and a simulator's fault is never charged to the agent.
+could not be completed carries a `Failure`, which says at which boundary it failed and how. The code that fails sets
+both. So nobody has to parse a message, and a simulator's failure never counts against the agent.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FailureKind = Literal[
 ]
 """How it failed. `context_full`: no room for a reply in the model's context. `template_refusal`: the chat template does
 not take these messages. `left`: the player stopped playing. `exception`: the code of a model, a player or a game raised
-something that none of the others describes."""
+an exception of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Failure:
     boundary: Boundary
     kind: FailureKind
     detail: str
-    """For people. The first line is a reason that many episodes may share; further lines say where it struck."""
+    """Text for people. The first line is a reason that many episodes may share; further lines say where it happened."""
 
     @property
     def retryable(self) -> bool:
@@ -65,7 +65,7 @@ class Failure:
 
     @property
     def reason(self) -> str:
-        """The boundary and the first line of the detail: what failures are counted by."""
+        """The boundary and the first line of the detail; reports count failures by it."""
         return f"{self.boundary}: {(self.detail.strip().splitlines() or [self.kind])[0]}"
 
     def __str__(self) -> str:
@@ -98,7 +98,7 @@ class ModelError(TelicError, RuntimeError):
 
     @property
     def failure(self) -> Failure:
-        """The same as a value, for a reply or an episode."""
+        """The error as a value, for a reply or an episode."""
         return Failure("model", self.kind, str(self))
 
 

@@ -1,8 +1,8 @@
-"""Dialogues in the forms that other tools read and write, and episodes as dialogues.
+"""Reading and writing dialogues in the formats of other tools, and episodes as dialogues.
 
-Read: OpenAI messages (`{"messages": [...]}` per line), ShareGPT (`{"conversations": [{"from", "value"}]}`, per line
-or in one JSON list), prompt and completion. Written: messages, which is also TRL's conversational form, and TRL's
-conversational prompt and completion.
+It reads OpenAI messages (`{"messages": [...]}` per line), ShareGPT (`{"conversations": [{"from", "value"}]}`, per line
+or in one JSON list), and pairs of prompt and completion. It writes OpenAI messages, which is also TRL's conversational
+format, and TRL's conversational prompt and completion.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from telic.errors import DataError
 from telic.files import atomic_draft
 from telic.registry import suggest
 
-__all__ = ["Form", "read", "views", "write"]
+__all__ = ["Form", "dialogue_seen_by", "read_dialogues", "write_dialogues"]
 
 Form = Literal["messages", "prompt-completion"]
-"""`messages`: `{"messages": [...]}`, OpenAI's and TRL's. `prompt-completion`: TRL's, the last message apart."""
+"""`messages`: `{"messages": [...]}`, OpenAI's and TRL's. `prompt-completion`: TRL's, with the last message apart."""
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -40,15 +40,15 @@ _EXPECTED = "expected 'messages', 'conversations', or 'prompt' and 'completion'"
 
 
 class _RecordError(Exception):
-    """What is wrong within one record; `read` adds where the record is."""
+    """An error in one record, without its place; `read_dialogues` adds the file and the line."""
 
 
-def read(path: str | Path) -> list[Dialogue]:
-    """Read a file of dialogues; its form is found from what is in it.
+def read_dialogues(path: str | Path) -> list[Dialogue]:
+    """Read a file of dialogues. Its content determines its format.
 
     Raises:
-        DataError: the file cannot be read, holds no dialogue, or something in it is not one. The message names
-            the line, what was found and what was expected.
+        DataError: the file cannot be read, holds no dialogue, or holds a record that is no dialogue. The message
+            names the line, what was found and what was expected.
     """
     path = Path(path)
     dialogues = []
@@ -62,14 +62,17 @@ def read(path: str | Path) -> list[Dialogue]:
     return dialogues
 
 
-def write(path: str | Path, dialogues: Iterable[Dialogue], form: Form = "messages") -> int:
-    """Write dialogues, a JSON line each, and return how many. The file appears whole or not at all.
+def write_dialogues(path: str | Path, dialogues: Iterable[Dialogue], form: Form = "messages") -> int:
+    """Write each dialogue as a line of JSON. The file appears complete or not at all.
+
+    Returns:
+        The number of dialogues written.
 
     Raises:
-        DataError: the file cannot be written, or a dialogue does not fit the form.
+        DataError: the file cannot be written, or a dialogue does not fit the format.
     """
     if form not in get_args(Form):
-        raise DataError(f"unknown form {form!r}{suggest(form, list(get_args(Form)))}")
+        raise DataError(f"unknown format {form!r}{suggest(form, list(get_args(Form)))}")
     path = Path(path)
     number = 0
     try:
@@ -79,18 +82,18 @@ def write(path: str | Path, dialogues: Iterable[Dialogue], form: Form = "message
     except OSError as error:
         raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
     except UnicodeEncodeError:
-        raise DataError(f"dialogue {number} holds half of a surrogate pair, which is no text") from None
+        raise DataError(f"dialogue {number} holds half of a surrogate pair, which UTF-8 cannot encode") from None
     return number
 
 
-def views(episode: Episode, role: str) -> Dialogue:
-    """The episode as one side saw it: its system prompt, its own utterances as assistant's, the others' as user's.
+def dialogue_seen_by(episode: Episode, role: str) -> Dialogue:
+    """Return an episode as one role saw it: its own utterances as the assistant's, all others as the user's.
 
-    Utterances that failed were never said, and are left out, as is what this side did not see. With more than two
-    sides, the others go by name.
+    The role's system prompt comes first. Failed utterances, and those that the role did not see, are left out. With
+    more than two roles, each message of the others carries the speaker's name.
 
     Raises:
-        DataError: nobody had this role.
+        DataError: the episode has no such role.
     """
     if role not in episode.roles:
         known = suggest(role, list(episode.roles))
@@ -120,7 +123,7 @@ def _text(path: Path) -> str:
 
 
 def _records(text: str, path: Path) -> Iterator[tuple[int, Any]]:
-    """Every record of a JSON list, of JSON lines, or of one JSON object over several lines, with its line."""
+    """Yield each record with its line: of a JSON list, of JSON lines, or of one JSON object over several lines."""
     if text.lstrip().startswith("["):
         elements = list(_elements(text, path))
         if elements and all(isinstance(item, dict) and {"role", "from"} & item.keys() for _, item in elements):
@@ -183,7 +186,7 @@ def _dialogue(record: Any) -> Dialogue:
     if not isinstance(record, dict):
         raise _RecordError(f"found {_kind(record)}, expected an object with 'messages' or 'conversations'")
     if {"roles", "turns"} <= record.keys():
-        raise _RecordError("found an episode; telic.formats.views gives it as the dialogue that one role saw")
+        raise _RecordError("found an episode; telic.formats.dialogue_seen_by turns it into a dialogue")
     for key in ("messages", "conversations", "conversation"):
         if key in record:
             messages = _messages(record[key], key)
@@ -192,17 +195,17 @@ def _dialogue(record: Any) -> Dialogue:
         if not {"prompt", "completion"} <= record.keys():
             raise _RecordError(f"found the keys {', '.join(map(repr, record)) or 'none'}, {_EXPECTED}")
         messages = [
-            *_messages(_said("user", record["prompt"]), "prompt"),
-            *_messages(_said("assistant", record["completion"]), "completion"),
+            *_messages(_as_messages("user", record["prompt"]), "prompt"),
+            *_messages(_as_messages("assistant", record["completion"]), "completion"),
         ]
     dialogue = Dialogue(messages)
-    system = record.get("system")  # some writers of ShareGPT put it beside the conversation
+    system = record.get("system")  # some ShareGPT files have it beside the conversation
     if isinstance(system, str) and system.strip() and dialogue.system is None:
         dialogue = dialogue.with_system(system)
     return dialogue
 
 
-def _said(role: str, value: Any) -> Any:
+def _as_messages(role: str, value: Any) -> Any:
     return [{"role": role, "content": value}] if isinstance(value, str) else value
 
 
@@ -231,7 +234,7 @@ def _message(item: Any, where: str) -> Message:
 
 
 def _content(value: Any, where: str) -> str:
-    """The text of a message; OpenAI also has it in parts."""
+    """Return the text of a message. OpenAI also allows a list of parts."""
     if isinstance(value, str):
         try:
             value.encode()

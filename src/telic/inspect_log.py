@@ -1,8 +1,8 @@
 """Export to the log format of Inspect (UK AI Security Institute), which `inspect view` opens.
 
-One sample is one side of one dialogue, as that side saw it: the trunk is its messages, and there is one score per
-round, so that the columns of the sample list show the drift from left to right. What was asked aside and answered is
-the explanation of the round's score. (A sample per branch would repeat the trunk for every round and hide the drift.)
+One sample is one role of one dialogue. Its messages are the trunk as that role saw it. It has one score per round, so
+that the columns of the sample list show the drift from left to right. The probes and their answers are the explanation
+of the round's score. (A sample per branch would repeat the trunk for every round and hide the drift.)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from telic.errors import ConfigError, DataError, MissingExtraError
 from telic.statistics import bootstrap_clustered, mean
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalSample, EvalScore
+    from inspect_ai.log import EvalSample, EvalScore, EvalSpec
     from inspect_ai.scorer import Score
 
 __all__ = ["to_inspect"]
@@ -30,21 +30,24 @@ def to_inspect(episodes: Iterable[Episode], config: Mapping[str, Any], path: Pat
     """Write episodes as an Inspect log.
 
     Args:
-        episodes: any that were recorded; a role that was never probed gets no sample.
-        config: the run's configuration. `name` becomes the task, `model` the model; all of it is kept as metadata.
-        path: where to; the suffix decides on the format, `.eval` (compressed) or `.json`.
+        episodes: recorded episodes. A role that was never probed gets no sample.
+        config: the run's configuration. `name` becomes the task, `model` the model, and all of it the metadata.
+        path: the file to write. Its suffix sets the format: `.eval` (compressed) or `.json`.
+
+    Returns:
+        `path`.
 
     Raises:
         MissingExtraError: Inspect is not installed.
-        ConfigError: the suffix is another.
-        DataError: nothing was probed.
+        ConfigError: the path has another suffix.
+        DataError: no episode was probed.
     """
     try:
         from inspect_ai import log
     except ImportError as error:
         raise MissingExtraError("the export to Inspect", "inspect") from error
     if path.suffix not in {".eval", ".json"}:
-        raise ConfigError(f"an Inspect log is named *.eval or *.json, not {path.name!r}")
+        raise ConfigError(f"expected a file named *.eval or *.json for the Inspect log, got {path.name!r}")
     played = list(episodes)
     sides = [
         (episode, role)
@@ -56,19 +59,10 @@ def to_inspect(episodes: Iterable[Episode], config: Mapping[str, Any], path: Pat
         raise DataError("no episode was probed: there is nothing to export")
     rounds = sorted({branch.round for episode in played for branch in episode.branches})
     samples = [_sample(episode, role, rounds) for episode, role in sides]
-    name = str(config.get("name", "stability"))
     now = datetime.now(UTC).isoformat(timespec="seconds")
     written = log.EvalLog(
         status="success",
-        eval=log.EvalSpec(
-            created=now,
-            task=name,
-            dataset=log.EvalDataset(name=name, samples=len(samples), sample_ids=[sample.id for sample in samples]),
-            model=str(config.get("model", "unknown")),
-            config=log.EvalConfig(),
-            packages=_packages(),
-            metadata=dict(config),
-        ),
+        eval=_eval_spec(config, samples, now),
         results=log.EvalResults(
             total_samples=len(samples),
             completed_samples=sum(episode.failure is None for episode, _ in sides),
@@ -79,6 +73,22 @@ def to_inspect(episodes: Iterable[Episode], config: Mapping[str, Any], path: Pat
     )
     log.write_eval_log(written, str(path))
     return path
+
+
+def _eval_spec(config: Mapping[str, Any], samples: Sequence[EvalSample], created: str) -> EvalSpec:
+    """Describe the run as Inspect describes an evaluation."""
+    from inspect_ai.log import EvalConfig, EvalDataset, EvalSpec
+
+    name = str(config.get("name", "stability"))
+    return EvalSpec(
+        created=created,
+        task=name,
+        dataset=EvalDataset(name=name, samples=len(samples), sample_ids=[sample.id for sample in samples]),
+        model=str(config.get("model", "unknown")),
+        config=EvalConfig(),
+        packages=_packages(),
+        metadata=dict(config),
+    )
 
 
 def _sample(episode: Episode, role: str, rounds: Sequence[int]) -> EvalSample:
@@ -118,7 +128,7 @@ def _sample(episode: Episode, role: str, rounds: Sequence[int]) -> EvalSample:
 
 
 def _messages(episode: Episode, role: str) -> list[Any]:
-    """The dialogue as `role` sees it."""
+    """Return the dialogue as `role` sees it."""
     from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
     system = episode.roles[role].get("system")
@@ -136,7 +146,7 @@ def _column(round_: int) -> str:
 
 
 def _score(branches: Sequence[Branch]) -> Score:
-    """The side's score at a round. NaN is what Inspect takes for unscored."""
+    """Return a role's score at a round; a missing one is NaN, which Inspect shows as unscored."""
     from inspect_ai.scorer import Score
 
     value = mean(mean(answer.score for answer in branch.answers) for branch in branches)
@@ -161,7 +171,7 @@ def _explain(branch: Branch) -> str:
 
 
 def _total(episodes: Sequence[Episode], round_: int) -> EvalScore:
-    """The mean over dialogues at a round, with its interval."""
+    """Return the mean over dialogues at a round, with its interval."""
     from inspect_ai.log import EvalMetric, EvalScore
 
     found = bootstrap_clustered(

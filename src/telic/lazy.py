@@ -1,4 +1,4 @@
-"""Names that a package imports when they are first used: `import telic` loads neither torch nor anything heavy."""
+"""Lazy imports: a package imports a public name when it is first used, so that `import telic` stays fast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["imports"]
 
 
 def imports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Make a package's module-level `__getattr__`.
+    """Return a module-level `__getattr__` for a package.
 
     Args:
         package: its `__name__`.
@@ -22,7 +22,7 @@ def imports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(homes[name]), name)
-        setattr(sys.modules[package], name, value)  # the next time it is found without asking here
+        setattr(sys.modules[package], name, value)  # from now on the attribute is found without `__getattr__`
         return value
 
     return find

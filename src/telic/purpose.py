@@ -1,4 +1,4 @@
-"""The purpose file: what a chatbot is for, said once, in TOML. Every command takes it."""
+"""The purpose file: one TOML file that says what a chatbot is for. Every command takes it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from telic.errors import ConfigError, TelicError
 from telic.files import atomic_draft
 from telic.registry import suggest
+from telic.settings import expected_value
 from telic.toml_edit import dump, edit
 from telic.toml_source import KeyPath, TomlSource, decode, parse
 
-__all__ = ["Probe", "Purpose", "SamplingDefaults", "template", "update_file"]
+__all__ = ["Probe", "Purpose", "SamplingDefaults", "purpose_template", "update_file"]
 
 
 def _not_blank(text: str) -> str:
@@ -62,18 +63,18 @@ class _Part(BaseModel):
 
 
 class Probe(_Part):
-    """A question asked aside, on a branch that the dialogue never sees, and how its answer is judged."""
+    """A question, asked on a branch that the dialogue never sees, and the judge of its answer."""
 
     ask: Text
     """The question."""
     judge: JudgeSpec
-    """How an answer is scored: a judge's name and its argument, then options: `{ contains = "Mia" }`."""
+    """How an answer is scored: a judge's name with its argument, then options: `{ contains = "Mia" }`."""
     name: Text = ""
-    """What reports call the probe; by default the question itself. No two probes share a name."""
+    """The probe's name in reports; by default the question. No two probes share a name."""
     family: Text = "own"
-    """Kind of instruction that is probed. Results are also given per family."""
+    """The kind of instruction that the probe tests. Results are also given per family."""
     every_reply: bool = False
-    """Whether the instruction binds every reply, so that what is said in the dialogue is judged as well."""
+    """Whether the instruction binds every reply, so that the replies in the dialogue are judged too."""
 
     @model_validator(mode="before")
     @classmethod
@@ -85,52 +86,52 @@ class Probe(_Part):
 
 
 class SamplingDefaults(_Part):
-    """How replies are drawn unless a command says otherwise; what is left out is the command's default."""
+    """How replies are sampled, unless a command says otherwise. For None, the command's default applies."""
 
     max_new_tokens: Annotated[int | None, Field(ge=1)] = None
-    """Upper limit on the tokens of a reply."""
+    """Largest number of tokens of a reply."""
     temperature: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
     """0 always takes the most likely token."""
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    """Draw from the smallest set of tokens with at least this probability mass."""
+    """Sample from the smallest set of tokens with at least this probability mass."""
     top_k: Annotated[int | None, Field(ge=0)] = None
-    """Draw from the k most likely tokens; 0 from all."""
+    """Sample from the k most likely tokens; 0 means all."""
     stop: list[Annotated[str, Field(min_length=1)]] | None = None
     """Texts that end a reply."""
 
     def options(self) -> dict[str, Any]:
-        """What is set, as keyword arguments for `Sampling`."""
+        """Return the fields that are set, as keyword arguments for `Sampling`."""
         options = self.model_dump(exclude_none=True)
         return {**options, "stop": tuple(options["stop"])} if "stop" in options else options
 
 
 class Purpose(_Part):
-    """What a chatbot is for. Read it with `Purpose.from_file`, or make it in Python."""
+    """What a chatbot is for. `Purpose.from_file` reads one."""
 
     name: Text
-    """Short name; run folders are called after it."""
+    """Short name; run folders are named after it."""
     model: Text = "smollm2"
     """A catalog name, a Hub id, a local folder, a GGUF file, or an OpenAI-compatible endpoint's address."""
     system: Text
     """The system prompt."""
     rules: list[Text] = Field(default_factory=list)
-    """What must always hold, a sentence each. They are appended to the system prompt."""
+    """Instructions that must always hold, one sentence each. They are appended to the system prompt."""
     probes: list[Probe] = Field(default_factory=list)
-    """Questions that show whether the purpose still holds."""
+    """Questions that test whether the purpose still holds."""
     openers: list[Text] = Field(default_factory=list)
     """First messages of the other side, one for each dialogue of a measurement. Empty: the built-in ones."""
     partner: Text | None = None
-    """System prompt of the other side when the model talks to itself. None: one is drawn per dialogue."""
+    """System prompt of the other side when the model talks to itself. None: one is drawn for each dialogue."""
     sampling: SamplingDefaults = Field(default_factory=SamplingDefaults)
-    """How replies are drawn."""
+    """How replies are sampled."""
     game: NamedTable | None = None
-    """What success is: the game's `name`, and its settings."""
+    """The game that defines success: its `name`, and its settings."""
     controls: list[NamedTable] = Field(default_factory=list)
-    """What holds the model to its purpose: each control's `name`, and its settings."""
+    """The controls that hold the model to its purpose: the `name` of each, and its settings."""
     planner: dict[str, Any] | None = None
-    """What pursues the goal: the `path` of a trained planner, from the folder of this file."""
+    """The trained planner that pursues the goal: its `path`, relative to the folder of this file."""
     serve: dict[str, Any] = Field(default_factory=dict)
-    """How it is served: fields of `telic.server.ServeConfig`."""
+    """How the purpose is served: fields of `telic.server.ServeConfig`."""
 
     _source: TomlSource = PrivateAttr(default_factory=TomlSource)
 
@@ -146,7 +147,7 @@ class Purpose(_Part):
 
     @property
     def system_prompt(self) -> str:
-        """What the model is told: the system prompt, then every rule on a line of its own."""
+        """The model's system prompt: `system`, then every rule on a line of its own."""
         return "\n".join([self.system, *self.rules])
 
     @classmethod
@@ -154,15 +155,15 @@ class Purpose(_Part):
         """Read a purpose file.
 
         Raises:
-            ConfigError: it cannot be read, is not TOML, or is not a purpose. All errors of the file are reported
-                at once, each with its line, the field, what was found and what was expected.
+            ConfigError: the file cannot be read, is not TOML, or is not a purpose. The message lists all errors of the
+                file, each with its line, the field, what was found and what was expected.
         """
         path = Path(path)
         return cls.from_text(decode(_read(path), str(path)), str(path))
 
     @classmethod
     def from_text(cls, text: str, name: str = "purpose") -> Purpose:
-        """Read a purpose from TOML; `name` is what errors call the text. Raises as `from_file` does."""
+        """Read a purpose from TOML. `name` is the text's name in errors. Raises what `from_file` raises."""
         values, source = parse(text, name)
         try:
             purpose = cls.model_validate(values)
@@ -173,30 +174,30 @@ class Purpose(_Part):
 
     @classmethod
     def load(cls, source: str | Path) -> Purpose:
-        """Read a purpose file, or the bundled purpose called `demo` where no file has that name."""
+        """Read a purpose file, or the bundled purpose `demo` if no file has that name."""
         if str(source) == "demo" and not Path(source).exists():
             return cls.from_text(_bundled("demo.toml"), "demo")
         return cls.from_file(source)
 
     def where(self, *path: str | int) -> str:
-        """Name a place in the file, for an error message: `travel.toml, line 9: probes[1].judge`."""
+        """Return a place in the file for an error message: `travel.toml, line 9: probes[1].judge`."""
         return self._source.where(path)
 
-    def located(self, table: Mapping[str, Any]) -> dict[str, Any]:
-        """A table of the file, with its `path`, if it has one, taken from the folder of the file if it exists there."""
+    def resolve_path(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a table with its `path` resolved against the file's folder, if it exists there."""
         path = table.get("path")
         if isinstance(path, str) and path and (found := Path(self._source.name).parent / path).exists():
             return {**table, "path": str(found)}
         return dict(table)
 
     def check(self, check_judge: Callable[[dict[str, Any]], object]) -> None:
-        """Let a judge be made of every probe's specification, which this layer knows nothing about.
+        """Check the judge of every probe. This layer does not know the judges, so the caller passes a check.
 
         Args:
-            check_judge: called with each `judge` table; raises `TelicError` for one that is wrong.
+            check_judge: called with each `judge` table; raises `TelicError` for a wrong one.
 
         Raises:
-            ConfigError: some are wrong; all are reported, each with its line.
+            ConfigError: some judges are wrong; the message lists all of them, each with its line.
         """
         problems: list[tuple[KeyPath, str]] = []
         for index, probe in enumerate(self.probes):
@@ -208,7 +209,7 @@ class Purpose(_Part):
             raise self._source.error(problems)
 
     def to_toml(self) -> str:
-        """The purpose as TOML that `from_text` reads back; fields at their defaults are left out."""
+        """Return the purpose as TOML, which `from_text` reads back. Fields with default values are left out."""
         values = self.model_dump(exclude_defaults=True)
         for probe in values.get("probes", []):
             if probe["name"] == probe["ask"]:
@@ -216,25 +217,25 @@ class Purpose(_Part):
         return dump(values)
 
 
-def template(name: str = "my-agent") -> str:
-    """Text of a commented purpose file to start from."""
+def purpose_template(name: str = "my-agent") -> str:
+    """Return the text of a commented purpose file to start from."""
     return _bundled("purpose.toml").replace('"my-agent"', tomlkit.string(name).as_string(), 1)
 
 
 def update_file(path: str | Path, changes: Mapping[str, Any]) -> Purpose:
-    """Edit a purpose file in place; comments and layout of everything else stay.
+    """Edit a purpose file in place. The comments and layout of everything else stay.
 
     Args:
         path: the file.
-        changes: new values by top-level key; None or an empty list takes the key out.
+        changes: new values by top-level key; None or an empty list removes the key.
 
     Returns:
-        The purpose as it is now.
+        The changed purpose.
 
     Raises:
-        ConfigError: the file cannot be read or written, or would no longer be a purpose. It is then as it was.
+        ConfigError: the file cannot be read or written, or would no longer be a purpose. The file is unchanged.
     """
-    path = Path(path).resolve()  # a link stays a link
+    path = Path(path).resolve()  # so that a symbolic link stays one
     data = _read(path)
     before = decode(data, str(path))
     Purpose.from_text(before, str(path))
@@ -270,7 +271,7 @@ def _bundled(file: str) -> str:
     return (resources.files("telic") / "data" / file).read_text(encoding="utf-8")
 
 
-# Errors, from pydantic's terms to the user's.
+# Errors in the user's terms instead of pydantic's.
 
 _EXPECTED = {
     "string_type": "a text in quotation marks",
@@ -296,15 +297,15 @@ _KINDS = (
 
 def _problems(errors: list[ErrorDetails], values: dict[str, Any]) -> list[tuple[KeyPath, str]]:
     problems: list[tuple[KeyPath, str]] = []
-    meant: set[KeyPath] = set()
+    misspelt: set[KeyPath] = set()
     for error in errors:
         if error["type"] == "extra_forbidden":
             message, path = _unknown(error["loc"], values)
             problems.append((error["loc"], message))
-            meant.add(path)
+            misspelt.add(path)
     for error in errors:
         path = error["loc"]
-        if error["type"] == "extra_forbidden" or (error["type"] == "missing" and path in meant):
+        if error["type"] == "extra_forbidden" or (error["type"] == "missing" and path in misspelt):
             continue  # a misspelt key is not reported a second time as a missing one
         if error["type"] == "duplicate":
             path = ("probes", error["ctx"]["index"], "name")
@@ -313,7 +314,7 @@ def _problems(errors: list[ErrorDetails], values: dict[str, Any]) -> list[tuple[
 
 
 def _unknown(path: KeyPath, values: dict[str, Any]) -> tuple[str, KeyPath]:
-    """What to say of an unknown key, and the path of what its author probably meant."""
+    """Return the message for an unknown key, and the path of the key that its author probably meant."""
     parts: dict[str | int, type[BaseModel]] = {"probes": Probe, "sampling": SamplingDefaults}
     part = parts.get(path[0], Purpose) if len(path) > 1 else Purpose
     known, key = list(part.model_fields), str(path[-1])
@@ -332,9 +333,7 @@ def _describe(error: ErrorDetails) -> str:
         return f"missing; expected {form or 'a text in quotation marks'}"
     if kind in {"blank", "unnamed", "empty", "duplicate"}:
         return error["msg"]
-    expected = form or _EXPECTED.get(kind) or error["msg"].removeprefix("Input should be ")
-    if kind.startswith(("greater", "less")):
-        expected = f"a number {expected}"
+    expected = form or _EXPECTED.get(kind) or expected_value(error)
     return f"found {_shown(found)}, expected {expected}"
 
 

@@ -1,4 +1,4 @@
-"""Names to factories, open to plug-ins through one entry-point group.
+"""Factories by name. Other packages add some through one entry-point group.
 
 A plug-in package declares, for example::
 
@@ -28,23 +28,23 @@ ENTRY_POINT_GROUP = "telic"
 
 
 def suggest(name: str, known: Iterator[str] | list[str]) -> str:
-    """Return `"; did you mean 'x'?"` for the nearest known name, or the list of what is known."""
+    """Return `"; did you mean 'x'?"` with the nearest known name, or `"; known: ..."` with all of them."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names) or 'none'}"
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
-    """Read settings such as `rounds=3`; a value is TOML, or a word without quotation marks.
+    """Read settings such as `rounds=3`. A value is TOML, or else a text without quotation marks.
 
     Raises:
-        ConfigError: a text has no such form.
+        ConfigError: a text is not of the form KEY=VALUE.
     """
     settings: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not (key and equals):
-            raise ConfigError(f"{text!r} has no form such as rounds=3")
+            raise ConfigError(f"expected KEY=VALUE, got {text!r}")
         try:
             settings[key] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
@@ -53,17 +53,21 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def parse_spec(text: str) -> dict[str, Any]:
-    """Read a name with settings on one line, `split_softmax:k=0.8`, as the table that a purpose file has for it.
+    """Read `NAME:KEY=VALUE,KEY=VALUE`, such as `split_softmax:k=0.8`, as a table of a purpose file.
 
     Raises:
-        ConfigError: a setting has no such form.
+        ConfigError: a setting is not of the form KEY=VALUE.
     """
     name, _, settings = text.partition(":")
     return {"name": name, **parse_settings(filter(None, settings.split(",")))}
 
 
 class Registry(Generic[F]):
-    """The factories of one kind of thing (`judge`, `control`, `game`, ...), by name."""
+    """Factories by name, for one kind of object: `judge`, `control`, `game`, ...
+
+    Args:
+        kind: what errors call the objects, and the prefix of their entry points.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -72,7 +76,7 @@ class Registry(Generic[F]):
         self._plugins_loaded = False
 
     def declare(self, **targets: str) -> None:
-        """Name factories (`refresh="telic.steering.refresh:Refresh"`) that are imported when they are first used."""
+        """Declare factories that are imported when they are first used: `refresh="telic.steering.refresh:Refresh"`."""
         self._declared.update(targets)
 
     def register(self, name: str) -> Callable[[F], F]:
@@ -91,7 +95,7 @@ class Registry(Generic[F]):
         return add
 
     def names(self) -> list[str]:
-        """All known names, plug-ins included, sorted."""
+        """The sorted names of all factories, including plug-ins."""
         self._load_plugins()
         return sorted({*self._factories, *self._declared})
 
@@ -99,7 +103,7 @@ class Registry(Generic[F]):
         """Return the factory called `name`.
 
         Raises:
-            ConfigError: nothing has this name; the message suggests the nearest one.
+            ConfigError: no factory has this name; the message suggests the nearest one.
         """
         if name in self._declared:
             module, _, attribute = self._declared.pop(name).partition(":")
@@ -111,10 +115,13 @@ class Registry(Generic[F]):
         return self._factories[name]
 
     def make(self, spec: Mapping[str, Any]) -> Any:
-        """Call the factory that a table names (`name`) with its other keys.
+        """Call the factory that a table names, with the table's other keys as arguments.
+
+        Args:
+            spec: `name`, and the factory's settings.
 
         Raises:
-            ConfigError: nothing has this name, or it does not take these settings.
+            ConfigError: no factory has this name, or it does not take these settings.
         """
         settings = dict(spec)
         name = settings.pop("name")
@@ -143,5 +150,5 @@ class Registry(Generic[F]):
             if point.name.startswith(prefix) and name not in self._factories and name not in self._declared:
                 try:
                     self._factories[name] = point.load()
-                except Exception as error:  # whatever a plug-in raises, the others still work
+                except Exception as error:  # a plug-in may raise anything
                     raise ConfigError(f"{self.kind} {name!r} of {point.value} cannot be loaded: {error!r}") from error

@@ -1,9 +1,9 @@
-"""Chat-template rendering with the exact span of every message, in characters and in tokens.
+"""Rendering of chat templates, with the exact span of every message in characters and in tokens.
 
-Spans are found without knowing any template: the dialogue is rendered a second time with a unique marker in place of
-each content. What stands between the markers is the template's own text, so the contents lie between the same pieces
-of the real rendering, also where a template trims or rewrites them. Where a turn ends is read off renderings of the
-marked dialogue's beginnings.
+It finds the spans without knowledge of the template. It renders the dialogue a second time with a unique marker in
+place of each content. The text between the markers is the template's own, so each content lies between the same pieces
+of the real rendering, even if the template trims or rewrites it. The ends of the turns come from renderings of the
+first messages of the marked dialogue.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ PLAIN_TEMPLATE = (
     "{% for m in messages %}{{ m['role'].capitalize() + ': ' + m['content'] + '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
-"""For models that come without a chat template: `Role: content` paragraphs."""
+"""The template of models that have none: `Role: content` paragraphs."""
 
 KNOWN_PIECES = 1024
-"""Orders of speakers of which a template remembers what it writes between them."""
+"""Largest number of orders of speakers for which a template keeps its own text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Span:
 class Rendering:
     """A dialogue as the model sees it.
 
-    `turns[i]` and `contents[i]` are the token spans of message i: with the template's marks around it, and its
-    content only. A message that the template left out has an empty span.
+    `turns[i]` is the token span of message i with the template's marks around it, `contents[i]` that of its content
+    only. A message that the template leaves out has an empty span.
     """
 
     text: str
@@ -55,18 +55,18 @@ class Rendering:
     contents: tuple[Span, ...]
     messages: tuple[Message, ...]
     system_folded: bool = False
-    """The template takes no system message: its content was put before the first user message."""
+    """Whether the system prompt stands in the first user message, because the template takes no system message."""
     token_texts: tuple[str, ...] = field(default=(), repr=False)
-    """The stretch of `text` that each token covers."""
+    """By token: the characters of `text` that it covers."""
 
     @cached_property
     def system_turn(self) -> Span:
-        """Tokens of the system prompt's whole turn; empty without a system prompt."""
+        """The token span of the system prompt with the template's marks; empty without a system prompt."""
         return self._system(self.turns)
 
     @cached_property
     def system_content(self) -> Span:
-        """Tokens of the system prompt's content only; empty without a system prompt."""
+        """The token span of the system prompt's content; empty without a system prompt."""
         return self._system(self.contents)
 
     def _system(self, spans: tuple[Span, ...]) -> Span:
@@ -79,7 +79,7 @@ class Template:
     """A tokenizer's chat template.
 
     Args:
-        tokenizer: a fast tokenizer of `transformers` (it must give character offsets).
+        tokenizer: a fast tokenizer of `transformers`, which gives character offsets.
 
     Raises:
         ModelError: the tokenizer gives no offsets.
@@ -102,7 +102,7 @@ class Template:
 
     @cached_property
     def takes_assistant_first(self) -> bool:
-        """Whether a dialogue may open with an assistant message."""
+        """Whether a dialogue may begin with an assistant message."""
         return self._takes(*(("system",) if self.takes_system else ()), "assistant", "user")
 
     def _takes(self, *roles: str) -> bool:
@@ -114,13 +114,17 @@ class Template:
         return all(mark in text for mark in marks)
 
     def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
-        """Render messages, with the opening of the assistant's reply when `reply` is true.
+        """Render messages.
+
+        Args:
+            messages: the dialogue.
+            reply: whether to append the opening of the assistant's reply.
 
         Raises:
             ModelError: the template refuses these messages; the message quotes its reason.
         """
         if not messages:
-            raise ModelError("there are no messages to render; add a system prompt or a user message first")
+            raise ModelError("there are no messages to render; add a system prompt or a user message")
         folded = messages[0].role == "system" and not self.takes_system
         rows = _fold_system(messages) if folded else [message.as_dict() for message in messages]
         try:
@@ -147,7 +151,7 @@ class Template:
         )
 
     def _apply(self, rows: Sequence[dict[str, str]], reply: bool) -> str:
-        # Templates raise whatever they like: jinja's errors, or TypeErrors from odd content.
+        # A template may raise anything: jinja's errors, or a TypeError for content that it does not expect.
         try:
             rendered: str = self.tokenizer.apply_chat_template(
                 list(rows), chat_template=self._source, tokenize=False, add_generation_prompt=reply
@@ -157,9 +161,9 @@ class Template:
         return rendered
 
     def _spans(self, rows: Sequence[dict[str, str]], text: str, reply: bool) -> tuple[list[Span], list[Span]]:
-        """Character spans of contents and of whole turns; empty where the template left a message out."""
+        """Return the character spans of contents and turns; empty for a message that the template leaves out."""
         contents, turns = [Span(0, 0)] * len(rows), [Span(0, 0)] * len(rows)
-        cursor = turn_start = 0  # up to where the text is accounted for
+        cursor = turn_start = 0  # everything before it is assigned to a message
         for index, piece in self._pieces(tuple((row["role"], row.get("name")) for row in rows), reply):
             begin = text.find(piece.lead, cursor)
             begin = cursor if begin < 0 else begin + len(piece.lead)
@@ -170,9 +174,10 @@ class Template:
         return contents, turns
 
     def _pieces(self, speakers: tuple[tuple[str, str | None], ...], reply: bool) -> list[tuple[int, _Piece]]:
-        """What the template writes around each content: a function of who speaks, so it is worked out once.
+        """Return the template's text around each content. It depends only on the order of speakers, so it is kept.
 
-        In the order of the text, which need not be the dialogue's: some put the system prompt before the last message.
+        The pieces are in the order of the text, which may differ from the dialogue's: some templates put the system
+        prompt before the last message.
         """
         if (speakers, reply) in self._known_pieces:
             return self._known_pieces[speakers, reply]
@@ -190,13 +195,13 @@ class Template:
             following = skeleton[read : found[place + 1][0] if place + 1 < len(found) else len(skeleton)]
             closing = self._closing(marked[: index + 1], marks[index], following)
             pieces.append((index, _Piece(lead, following, closing)))
-        if len(self._known_pieces) >= KNOWN_PIECES:  # a server meets every order of speakers that clients think of
+        if len(self._known_pieces) >= KNOWN_PIECES:  # clients of a server may send any order of speakers
             self._known_pieces.clear()
         self._known_pieces[speakers, reply] = pieces
         return pieces
 
     def _closing(self, beginning: Sequence[dict[str, str]], mark: str, following: str) -> int:
-        """How much of the template's text after a content still belongs to its turn."""
+        """Return how many characters of the template's text after a content belong to the content's turn."""
         try:
             text = self._apply(beginning, False)
         except _TemplateRefusalError:
@@ -220,7 +225,7 @@ class _TemplateRefusalError(Exception):
 
 
 def _marks(count: int) -> list[str]:
-    # Words that no template tests for and no dialogue contains; letters only, so that no filter changes them.
+    # No template tests for these words and no dialogue contains them. Filters do not change plain letters.
     return [f"Qz{chr(97 + i // 676)}{chr(97 + i // 26 % 26)}{chr(97 + i % 26)}mark" for i in range(count)]
 
 
@@ -244,22 +249,22 @@ def _unfold_system(
     rows: Sequence[dict[str, str]],
     text: str,
 ) -> tuple[list[Span], list[Span]]:
-    """Give the system prompt its own span within the user message that hosts it."""
-    if len(rows) == len(messages):  # it stands alone: there was no user message to host it
+    """Give the system prompt its own span within the user message that holds it."""
+    if len(rows) == len(messages):  # there was no user message to hold it
         return contents, turns
-    host = next(index for index, row in enumerate(rows) if row["role"] == "user")
-    whole, content = contents[host], rows[host]["content"]
-    # The two may have been trimmed together, as one content.
+    holder = next(index for index, row in enumerate(rows) if row["role"] == "user")
+    whole, content = contents[holder], rows[holder]["content"]
+    # The template may have trimmed the two together, as one content.
     trimmed = 0 if content.startswith(text[whole.start : whole.end]) else len(content) - len(content.lstrip())
     length = len(messages[0].content)
     end, rest = (min(whole.end, whole.start + max(0, at - trimmed)) for at in (length, length + len(_BETWEEN_FOLDED)))
-    own = [*contents[:host], Span(rest, whole.end), *contents[host + 1 :]]
-    own_turns = [*turns[:host], Span(rest, turns[host].end), *turns[host + 1 :]]
-    return [Span(whole.start, end), *own], [Span(turns[host].start, rest), *own_turns]
+    own = [*contents[:holder], Span(rest, whole.end), *contents[holder + 1 :]]
+    own_turns = [*turns[:holder], Span(rest, turns[holder].end), *turns[holder + 1 :]]
+    return [Span(whole.start, end), *own], [Span(turns[holder].start, rest), *own_turns]
 
 
 def _content_end(text: str, begin: int, content: str, following: str) -> int:
-    """End of a content: as it was given, or trimmed; else up to the template's next piece."""
+    """Find the end of a content, as it was given or trimmed; else it ends at the template's next piece."""
     for candidate in (content, content.strip(), content.rstrip(), content.lstrip()):
         if text.startswith(candidate, begin) and text.startswith(following, begin + len(candidate)):
             return begin + len(candidate)
@@ -268,6 +273,6 @@ def _content_end(text: str, begin: int, content: str, following: str) -> int:
 
 
 def _tokens_of(span: Span, starts: Sequence[int], ends: Sequence[int]) -> Span:
-    """Tokens that overlap a range of characters; empty for an empty range."""
+    """Return the span of tokens that overlap a range of characters; empty for an empty range."""
     first, last = bisect_right(ends, span.start), bisect_left(starts, span.end)
     return Span(first, last) if span.end > span.start and last > first else Span(0, 0)

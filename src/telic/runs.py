@@ -1,4 +1,4 @@
-"""Run folders: what a command was asked to do, and what came of it, so that it can be resumed and replayed."""
+"""Run folders: a command's configuration and its results, so that the run can be resumed and replayed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from typing import Any
 from telic.episodes import EpisodeStore
 from telic.errors import ConfigError, RunError
 from telic.files import write_atomically
-from telic.toml_edit import dump, plain
+from telic.toml_edit import dump, to_toml_types
 
 if sys.platform != "win32":
     import fcntl
@@ -33,7 +33,7 @@ _CONFIG, _METRICS, _LOCK = "config.toml", "metrics.jsonl", ".lock"
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a run depends on; what is not installed is left out. Nothing is imported to find them."""
+    """Return the versions of Python and of the installed packages that runs depend on, without importing them."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for package in ("telic", "numpy", "torch", "transformers", "openai"):
         try:
@@ -58,9 +58,8 @@ class RunStart:
 class RunFolder:
     """`<verb>-<purpose>-<time>/`: `config.toml`, `episodes.jsonl`, `metrics.jsonl`, and the reports beside them.
 
-    A folder that was created or resumed is locked: no other process writes into it until `close`, or until this
-    process ends in whatever way. (The lock is advisory, and there is none on Windows.) A folder that was opened is
-    for reading.
+    `create` and `resume` lock the folder: no other process can write into it until `close`, or until this process ends.
+    (The lock is advisory, and there is none on Windows.) `open` is for reading only.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,23 +82,23 @@ class RunFolder:
         """Make a new run folder and lock it.
 
         Args:
-            root: folder of all runs; made if need be.
+            root: folder of all runs; it is created if it does not exist.
             verb: the command.
-            name: what it works on, normally the purpose's name.
-            config: what defines the work. A run is only resumed with the same.
-            settings: how it is done (batch size, device). A resumed run may change them.
+            name: what the run works on, normally the purpose's name.
+            config: what defines the results. A run can be resumed only with the same configuration.
+            settings: what does not change the results (batch size, device). A resumed run may change them.
 
         Raises:
-            ConfigError: some value has no form in TOML.
-            RunError: the folder cannot be made.
+            ConfigError: TOML has no type for some value.
+            RunError: the folder cannot be created.
         """
         stamp = datetime.now().astimezone().replace(microsecond=0)
         document = {
             "verb": verb,
             "name": name,
             "started": stamp,
-            "config": plain(config, "config"),
-            "settings": plain(settings or {}, "settings"),
+            "config": to_toml_types(config, "config"),
+            "settings": to_toml_types(settings or {}, "settings"),
             "versions": versions(),
         }
         run = cls(_make(Path(root), f"{_slug(verb)}-{_slug(name)}-{stamp:%Y%m%d-%H%M%S}"))
@@ -112,7 +111,7 @@ class RunFolder:
         """Open a run folder for reading.
 
         Raises:
-            RunError: there is no such folder, or it is not one of a run.
+            RunError: there is no such folder, or it is not a run folder.
         """
         path = Path(path)
         if not path.is_dir():
@@ -121,23 +120,23 @@ class RunFolder:
             what = "is not a folder" if path.exists() else "does not exist"
             raise RunError(f"run {str(path)!r} {what}{hint}")
         if not (path / _CONFIG).is_file():
-            raise RunError(f"{str(path)!r} has no {_CONFIG}: it is not the folder of a run")
+            raise RunError(f"{str(path)!r} is not a run folder: it has no {_CONFIG}")
         return cls(path)
 
     @classmethod
     def resume(cls, path: str | Path, config: Mapping[str, Any]) -> RunFolder:
-        """Open a run folder to go on with it: lock it, and repair what a kill has cut short.
+        """Open a run folder to continue the run: lock it, and repair files that a kill has cut short.
 
-        At most the episodes that were being played are lost: `done` lists those that need not be played again.
+        A kill loses only the episodes that were being played. `done` lists those that need not be played again.
 
         Raises:
-            ConfigError: the run was started with another configuration; the message lists every difference.
-            RunError: it is not a run, or another process is writing into it.
+            ConfigError: the run has another configuration; the message lists every difference.
+            RunError: it is not a run folder, or another process is writing into it.
         """
         run = cls.open(path)
         run._acquire()
         try:
-            run._refuse_other(plain(config, "config"))
+            run._refuse_other(to_toml_types(config, "config"))
             cut_short = run.episodes.recover()
             run.warnings = [cut_short] if cut_short else []
             run._drop_partial_metrics()
@@ -149,7 +148,7 @@ class RunFolder:
 
     @staticmethod
     def list(root: str | Path) -> list[RunFolder]:
-        """All runs below `root`, oldest first; none if there is no such folder."""
+        """Return all runs in `root`, oldest first; none if there is no such folder."""
         root = Path(root)
         if not root.is_dir():
             return []
@@ -158,12 +157,12 @@ class RunFolder:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What defines the work, as given to `create`; None is left out."""
+        """The configuration, as `create` got it, without values that are None."""
         return dict(self.document.get("config", {}))
 
     @property
     def document(self) -> dict[str, Any]:
-        """All of `config.toml`: `verb`, `name`, `started`, `config`, `settings`, `versions`.
+        """The content of `config.toml`: `verb`, `name`, `started`, `config`, `settings`, `versions`.
 
         Raises:
             RunError: the file cannot be read.
@@ -174,20 +173,20 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"cannot read {str(path)!r}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RunError(f"{path}: {error}. The file was edited; this run cannot be read.") from None
+            raise RunError(f"{path}: {error}. The file was edited, and the run cannot be read.") from None
 
     def done(self) -> set[str]:
-        """Ids of the episodes that need not be played again.
+        """Return the ids of the episodes that need not be played again.
 
         Raises:
-            DataError: the store was damaged otherwise than by a kill.
+            DataError: the store is damaged, and not only by a kill.
         """
         if not self.episodes.path.exists():
             return set()
         return {episode.id for episode in self.episodes.latest() if not episode.worth_replaying}
 
     def metrics(self, record: Mapping[str, Any]) -> None:
-        """Append a record to `metrics.jsonl`. Numbers that are not finite are written as null.
+        """Append a record to `metrics.jsonl`. NaN and infinite numbers are written as null.
 
         Raises:
             RunError: the folder is open for reading only, or cannot be written.
@@ -202,7 +201,7 @@ class RunFolder:
             raise RunError(f"cannot write the metrics of run {str(self.path)!r}: {error.strerror}") from None
 
     def read_metrics(self) -> Iterator[dict[str, Any]]:
-        """The records of `metrics.jsonl`; a last line cut short is left out."""
+        """Yield the records of `metrics.jsonl`, without a last line that was cut short."""
         path = self.path / _METRICS
         if not path.exists():
             return
@@ -212,7 +211,7 @@ class RunFolder:
                     yield json.loads(line)
 
     def close(self) -> None:
-        """Let other processes write into the folder."""
+        """Release the lock, so that other processes can write into the folder."""
         if self._unlock is not None:
             self._unlock()
             self._unlock = None
@@ -229,7 +228,7 @@ class RunFolder:
         return f"RunFolder({str(self.path)!r})"
 
     def _acquire(self) -> None:
-        """Take the lock. The system drops it when its process dies, so a killed run leaves nothing to clean up."""
+        """Take the lock. The system releases it when the process ends, so that a killed run leaves no stale lock."""
         try:
             lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
@@ -256,7 +255,7 @@ class RunFolder:
         old, new = _flat(self.config), _flat(config)
         unset = "not set"
         differing = [
-            f"  {key}: the run has {_short(old.get(key, unset))}, asked for now {_short(new.get(key, unset))}"
+            f"  {key}: the run has {_short(old.get(key, unset))}, this command {_short(new.get(key, unset))}"
             for key in sorted(old.keys() | new.keys())
             if old.get(key, unset) != new.get(key, unset)
         ]
@@ -264,7 +263,7 @@ class RunFolder:
             listed = "\n".join(differing)
             raise ConfigError(
                 f"run {str(self.path)!r} cannot be resumed with another configuration:\n{listed}\n"
-                "Resume it with the one that it has, or start a new run."
+                "Resume it with the same configuration, or start a new run."
             )
 
     def _drop_partial_metrics(self) -> None:
@@ -300,7 +299,7 @@ def _make(root: Path, name: str) -> Path:
                 return path
     except OSError as error:
         what = "it is a file" if root.is_file() else error.strerror
-        raise RunError(f"cannot make a run folder in {str(root)!r}: {what}. Choose another folder.") from None
+        raise RunError(f"cannot create a run folder in {str(root)!r}: {what}. Choose another folder.") from None
 
 
 def _slug(text: str) -> str:
@@ -316,7 +315,7 @@ def _age(path: Path) -> tuple[str, int, str]:
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Leaves by dotted path; empty tables and lists are leaves."""
+    """Return the leaves by dotted path. Empty tables and lists are leaves."""
     items: list[tuple[str, Any]] = []
     if isinstance(value, dict):
         items = [(f"{path}.{key}".removeprefix("."), item) for key, item in value.items()]
@@ -341,6 +340,6 @@ def _jsonable(value: Any) -> Any:
         return float(value) if math.isfinite(value) else None
     if isinstance(value, (str, int)) or value is None:
         return value
-    if hasattr(value, "tolist"):  # numpy and torch
+    if hasattr(value, "tolist"):  # an array of numpy or torch
         return _jsonable(value.tolist())
     return str(value)

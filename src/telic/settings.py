@@ -1,33 +1,40 @@
-"""Settings: a config model whose wrong values are told all at once, with the nearest known name."""
+"""Settings: a config model that reports all wrong values at once, with the nearest known name."""
 
 from __future__ import annotations
 
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from telic.errors import ConfigError
 from telic.registry import suggest
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "expected_value"]
 
 
 class Settings(BaseModel):
-    """Base of the settings of a verb: they never change, and take no unknown names."""
+    """The base of a verb's settings: immutable, without unknown names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def of(cls, **settings: Any) -> Self:
-        """Make it from single settings.
+        """Make settings from keyword arguments.
 
         Raises:
-            ConfigError: some are wrong; all of them are named, with what was found and what was expected.
+            ConfigError: some values are wrong; the message names each, what was found and what was expected.
         """
         try:
             return cls(**settings)
         except ValidationError as error:
             raise ConfigError("; ".join(_problems(error, list(cls.model_fields)))) from None
+
+
+def expected_value(error: ErrorDetails) -> str:
+    """Return what a field expected, by an error of pydantic: `a number greater than or equal to 0`."""
+    expected = error["msg"].removeprefix("Input should be ")
+    return f"a number {expected}" if error["type"].startswith(("greater", "less")) else expected
 
 
 def _problems(error: ValidationError, known: list[str]) -> list[str]:
@@ -37,5 +44,5 @@ def _problems(error: ValidationError, known: list[str]) -> list[str]:
         if one["type"] == "extra_forbidden":
             problems.append(f"unknown setting {name!r}{suggest(name, known)}")
         else:
-            problems.append(f"{name} is {one['input']!r}; expected {one['msg'].removeprefix('Input should be ')}")
+            problems.append(f"{name} is {one['input']!r}; expected {expected_value(one)}")
     return problems

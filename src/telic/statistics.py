@@ -1,7 +1,7 @@
 """Estimates with their uncertainty: bootstrap intervals, paired tests, correlation, pass^k.
 
-Dialogues are the unit that is resampled, never single answers: the answers of one dialogue share its history.
-A missing value (None) is left out and counted. Everything is seeded: the same data give the same interval.
+The bootstrap resamples dialogues, never single answers, because the answers of one dialogue share its history. Missing
+values (None) are left out and counted. Everything is seeded: the same data give the same interval.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
 __all__ = [
-    "Comparison",
     "Interval",
+    "PairedDifference",
     "bootstrap_clustered",
     "bootstrap_mean",
     "bootstrap_ratio",
@@ -40,12 +40,12 @@ class Interval:
     value: float | None
     """None where nothing could be estimated."""
     low: float | None
-    """None where the data cannot say how uncertain the estimate is, e.g. n = 1."""
+    """None where the data do not determine an interval, e.g. n = 1."""
     high: float | None
     n: int
-    """Units that the estimate rests on: values, pairs or clusters."""
+    """Number of units behind the estimate: values, pairs or clusters."""
     missing: int = 0
-    """Values left out because they were missing."""
+    """Number of missing values, which were left out."""
 
     def __str__(self) -> str:
         if self.value is None:
@@ -56,18 +56,18 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairedDifference:
     """A paired difference `a - b`, with two-sided p-values of the hypothesis that it is zero."""
 
     difference: Interval
     p: float | None
     """Sign-flip permutation test: exact up to 12 pairs, else Monte Carlo. None without pairs."""
     p_bootstrap: float | None
-    """Share of the resampled means, centred on zero, that are at least as far from it."""
+    """Share of the resampled means, centred on zero, that are at least as far from zero as the observed mean."""
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Mean of the values that are present, or None."""
+    """Return the mean of the values that are not None, or None without any."""
     present = [value for value in values if value is not None]
     return math.fsum(present) / len(present) if present else None
 
@@ -81,20 +81,20 @@ def bootstrap_mean(
     expand: bool = True,
     bounds: tuple[float, float] | None = None,
 ) -> Interval:
-    """Mean with a percentile bootstrap interval.
+    """Estimate a mean with a percentile bootstrap interval.
 
-    Equal values have equal resamples, which say nothing about the spread. With `bounds` the interval is then
-    the exact one for values never seen to differ: a share of `1 - (alpha / 2)^(1 / n)` of them may still lie
-    at a bound (the rule of three). Without bounds it is left open.
+    If all values are equal, so are all resamples, and the bootstrap cannot estimate the spread. With `bounds` the
+    interval is then exact: up to a share of `1 - (alpha / 2)^(1 / n)` of all values may still lie at a bound
+    (the rule of three). Without bounds there is no interval.
 
     Args:
         values: one per independent unit; None is missing.
-        confidence: of the interval.
-        resamples: bootstrap resamples.
-        seed: of the resampling.
+        confidence: level of the interval.
+        resamples: number of bootstrap resamples.
+        seed: random seed of the resampling.
         expand: correct the percentiles for small n, where the plain bootstrap is too narrow (Hesterberg 2015,
             "What Teachers Should Know About the Bootstrap", the expanded percentile interval).
-        bounds: the range that a value can take, where it has one.
+        bounds: the smallest and largest possible value, if there are such.
     """
     present = np.array([value for value in values if value is not None], dtype=np.float64)
     n, missing = len(present), len(values) - len(present)
@@ -122,9 +122,9 @@ def bootstrap_clustered(
     seed: int = 0,
     bounds: tuple[float, float] | None = None,
 ) -> Interval:
-    """Mean over clusters of each cluster's mean; the clusters are resampled, each with all that it holds.
+    """Estimate the mean of the clusters' means. The bootstrap resamples whole clusters.
 
-    `n` counts the clusters that hold a value, `missing` the single values that are absent.
+    `n` counts the clusters that hold a value, `missing` the single values that are missing.
     """
     groups = [list(cluster) for cluster in clusters]
     means = [value for group in groups if (value := mean(group)) is not None]
@@ -141,10 +141,10 @@ def bootstrap_ratio(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Ratio of two means over the same units, which are resampled together.
+    """Estimate the ratio of two means over the same units, which are resampled together.
 
-    A unit that lacks either value is left out. The value is missing where the denominators sum to zero; the
-    interval, where those of some resample do.
+    A unit that lacks either value is left out. If the denominators sum to zero, there is no value; if those of some
+    resample do, there is no interval.
     """
     pairs, missing = _pairs(numerators, denominators)
     n = len(pairs)
@@ -170,16 +170,16 @@ def paired_difference(
     resamples: int = 2000,
     seed: int = 0,
     bounds: tuple[float, float] | None = None,
-) -> Comparison:
-    """Mean of `a - b` over pairs, tested against zero. A pair that lacks either value is left out.
+) -> PairedDifference:
+    """Estimate the mean of `a - b` over pairs, and test it against zero. A pair that lacks a value is left out.
 
     Args:
         a: one value per unit.
-        b: of the same units in the same order.
-        confidence: of the interval.
-        resamples: bootstrap resamples, and random sign flips where there are too many to enumerate.
-        seed: of both.
-        bounds: the range that a difference can take, where it has one; see `bootstrap_mean`.
+        b: values of the same units, in the same order.
+        confidence: level of the interval.
+        resamples: number of bootstrap resamples, and of random sign flips where there are too many to enumerate.
+        seed: random seed of both.
+        bounds: the smallest and largest possible difference, if there are such; see `bootstrap_mean`.
     """
     pairs, missing = _pairs(a, b)
     differences = pairs[:, 0] - pairs[:, 1]
@@ -187,13 +187,13 @@ def paired_difference(
     found = bootstrap_mean(differences.tolist(), confidence=confidence, resamples=resamples, seed=seed, bounds=bounds)
     interval = Interval(found.value, found.low, found.high, n, missing)
     if n == 0:
-        return Comparison(interval, None, None)
+        return PairedDifference(interval, None, None)
     means = _resampled_sums(differences[:, None], resamples, seed)[:, 0] / n
     observed = abs(differences.mean())
     p_bootstrap: float | None = None
     if np.ptp(differences) > 0:
         p_bootstrap = _share(np.abs(means - differences.mean()) >= observed - _slack(differences))
-    return Comparison(interval, _sign_flip(differences, resamples, seed), p_bootstrap)
+    return PairedDifference(interval, _sign_flip(differences, resamples, seed), p_bootstrap)
 
 
 def correlation(
@@ -206,29 +206,30 @@ def correlation(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Pearson's correlation, with an interval from resampling whole clusters.
+    """Estimate Pearson's correlation, with an interval from resampling whole clusters.
 
     Args:
         x: values.
         y: values of the same observations.
-        clusters: which cluster each observation belongs to; by default each is its own.
-        within: groups on whose means the observations are centred first, which leaves the correlation inside
-            a group (Bakdash & Marusich 2017, "Repeated Measures Correlation").
-        confidence: of the interval.
-        resamples: bootstrap resamples.
-        seed: of the resampling.
+        clusters: the cluster of each observation; by default each observation is its own.
+        within: the group of each observation. Each group is centred on its mean first, so that the correlation is
+            that within groups (Bakdash & Marusich 2017, "Repeated Measures Correlation").
+        confidence: level of the interval.
+        resamples: number of bootstrap resamples.
+        seed: random seed of the resampling.
 
     Returns:
-        `n` counts clusters. The value is missing for fewer than three observations, or where `x` or `y` does
-        not vary; the interval, for fewer than three clusters, or where a tenth of the resamples has no value.
+        The correlation; `n` counts clusters. There is no value for fewer than three observations, or if `x` or `y`
+        does not vary. There is no interval for fewer than three clusters, or if more than a tenth of the resamples
+        have no value.
     """
     pairs, missing = _pairs(x, y)
     keep = [i for i, (p, q) in enumerate(zip(x, y, strict=True)) if p is not None and q is not None]
     names = keep if clusters is None else [clusters[i] for i in keep]
     n = len(set(names))
-    nothing = Interval(None, None, None, n, missing)
+    no_estimate = Interval(None, None, None, n, missing)
     if len(pairs) < 3:
-        return nothing
+        return no_estimate
     if within is None:
         centred = pairs - pairs.mean(axis=0)
     else:
@@ -238,7 +239,7 @@ def correlation(
     by_cluster = _group_sums(moments, _codes(names))
     value = _pearson(by_cluster.sum(axis=0))
     if np.isnan(value):
-        return nothing
+        return no_estimate
     drawn = _pearson(_resampled_sums(by_cluster, resamples, seed))
     drawn = drawn[~np.isnan(drawn)]
     if n < 3 or len(drawn) < 0.9 * resamples or np.ptp(drawn) == 0:
@@ -247,7 +248,7 @@ def correlation(
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """P-values adjusted for their number (Holm 1979), in the order given; None is no test and stays None."""
+    """Adjust p-values for their number (Holm 1979). They stay in order; None stays None and is not counted."""
     order = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     largest = 0.0
@@ -258,10 +259,14 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def pass_hat_k(n: int, c: int, k: int) -> float:
-    """Probability that k trials drawn from n all succeed, of which c did: C(c, k) / C(n, k).
+    """Estimate pass^k, the probability that k independent trials all succeed: C(c, k) / C(n, k).
 
-    The unbiased estimate of pass^k, the chance that k independent trials all succeed (Yao et al. 2024,
-    arXiv 2406.12045).
+    The estimate is unbiased (Yao et al. 2024, arXiv 2406.12045).
+
+    Args:
+        n: trials.
+        c: trials that succeeded.
+        k: trials that all have to succeed.
 
     Raises:
         ValueError: the counts contradict each other.
@@ -272,13 +277,13 @@ def pass_hat_k(n: int, c: int, k: int) -> float:
 
 
 def _pairs(x: Sequence[float | None], y: Sequence[float | None]) -> tuple[Floats, int]:
-    """The complete pairs as rows, and how many were not."""
+    """Return the complete pairs as rows, and the number of incomplete ones."""
     rows = [(p, q) for p, q in zip(x, y, strict=True) if p is not None and q is not None]
     return np.array(rows, dtype=np.float64).reshape(-1, 2), len(x) - len(rows)
 
 
 def _resampled_sums(rows: Floats, resamples: int, seed: int) -> Floats:
-    """Column sums of `resamples` draws of as many rows with replacement, by blocks that bound the memory."""
+    """Return the column sums of each resample of the rows, computed in blocks that bound the memory."""
     rng = np.random.default_rng(seed)
     n, columns = rows.shape
     block = max(1, MAX_ELEMENTS // (n * columns))
@@ -297,7 +302,7 @@ def _percentiles(drawn: Floats, n: int, confidence: float, expand: bool = True) 
 
 
 def _sign_flip(differences: Floats, resamples: int, seed: int) -> float:
-    """P-value of the mean under random signs: what it would be if either member of a pair were as good."""
+    """Return the p-value of the mean under random signs: under the hypothesis that the members of a pair are alike."""
     n = len(differences)
     threshold = abs(differences.sum()) - n * _slack(differences)
     if n <= EXACT_FLIPS:
@@ -313,12 +318,12 @@ def _sign_flip(differences: Floats, resamples: int, seed: int) -> float:
 
 
 def _share(extreme: npt.NDArray[np.bool_]) -> float:
-    """A Monte Carlo p-value: the data themselves count as one draw, so that it is never zero."""
+    """Return a Monte Carlo p-value. The data count as one draw, so that it is never zero."""
     return float((1 + extreme.sum()) / (1 + len(extreme)))
 
 
 def _slack(values: Floats) -> float:
-    """What rounding may add to a mean: draws that tie with the data must count as ties."""
+    """Return the tolerance for rounding: a draw that ties with the data must count as a tie."""
     return float(1e-12 * np.abs(values).max())
 
 
@@ -334,7 +339,7 @@ def _group_sums(rows: Floats, group: npt.NDArray[np.intp]) -> Floats:
 
 
 def _pearson(moments: Floats) -> Floats:
-    """Correlation from the sums of 1, x, y, x², y², xy in the last axis; NaN where x or y does not vary."""
+    """Return the correlation from sums of 1, x, y, x², y², xy in the last axis; NaN where x or y does not vary."""
     n, x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
     var_x, var_y = xx - x * x / n, yy - y * y / n
     flat = (var_x <= 1e-12 * xx) | (var_y <= 1e-12 * yy)

@@ -1,4 +1,4 @@
-"""Writing TOML: whole documents, and edits that leave the author's comments and layout alone."""
+"""Writing TOML: whole documents, and edits that keep the author's comments and layout."""
 
 from __future__ import annotations
 
@@ -14,24 +14,28 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Table
 
 from telic.errors import ConfigError
-from telic.toml_source import Block, blocks
+from telic.toml_source import Block, top_level_blocks
 
-__all__ = ["dump", "edit", "plain"]
+__all__ = ["dump", "edit", "to_toml_types"]
 
 
-def plain(value: Any, where: str = "") -> Any:
-    """`value` in TOML's own types: mappings and models as dict, tuples as list, paths as text; None is left out.
+def to_toml_types(value: Any, where: str = "") -> Any:
+    """Convert a value to TOML's types: mappings and models to dict, tuples to list, paths to text. None is left out.
+
+    Args:
+        value: what to convert.
+        where: the place of the value, for errors.
 
     Raises:
-        ConfigError: some value has no form in TOML; `where` and the keys below it name the place.
+        ConfigError: TOML has no type for some value.
     """
     if isinstance(value, BaseModel):
-        return plain(value.model_dump(exclude_none=True), where)
+        return to_toml_types(value.model_dump(exclude_none=True), where)
     if isinstance(value, Mapping):
         kept = ((str(key), item) for key, item in value.items() if item is not None)
-        return {key: plain(item, f"{where}.{key}".removeprefix(".")) for key, item in kept}
+        return {key: to_toml_types(item, f"{where}.{key}".removeprefix(".")) for key, item in kept}
     if isinstance(value, (list, tuple)):
-        return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return [to_toml_types(item, f"{where}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, PurePath):
         return str(value)
     try:
@@ -42,19 +46,19 @@ def plain(value: Any, where: str = "") -> Any:
 
 
 def dump(values: Mapping[str, Any], depth: int = 1) -> str:
-    """A TOML document: plain keys first, then a [table] per mapping; below `depth` tables are written inline."""
-    return tomlkit.dumps(_fill(tomlkit.document(), plain(values), depth))
+    """Return a TOML document: plain keys first, then a [table] per mapping. Tables deeper than `depth` are inline."""
+    return tomlkit.dumps(_fill(tomlkit.document(), to_toml_types(values), depth))
 
 
 def edit(text: str, changes: Mapping[str, Any]) -> str:
-    """Change top-level keys of a valid TOML document; None or an empty list takes the key out.
+    """Change top-level keys of a valid TOML document; None or an empty list removes the key.
 
     Raises:
-        ConfigError: the change cannot be made without touching something else.
+        ConfigError: the change would also change something else.
     """
     expected = tomllib.loads(text)
     for key, value in changes.items():
-        new = None if value is None or value in ([], ()) else plain(value, key)
+        new = None if value is None or value in ([], ()) else to_toml_types(value, key)
         text = _set(text, key, new)
         expected.pop(key, None)
         if new is not None:
@@ -63,17 +67,17 @@ def edit(text: str, changes: Mapping[str, Any]) -> str:
         faithful = tomllib.loads(text) == expected
     except tomllib.TOMLDecodeError:
         faithful = False
-    if not faithful:  # never trade a user's file for one that says something else
+    if not faithful:  # never write a file whose other values have changed
         raise ConfigError(f"cannot change {', '.join(changes)} in place; edit the file by hand")
     return text
 
 
 def _set(text: str, key: str, value: Any) -> str:
-    """Put a rendered value where the key was, or where a new one of its kind belongs; None removes it."""
+    """Write a value where the key was, or at the place for a new key of its kind; None removes the key."""
     newline = "\r\n" if "\r\n" in text else "\n"
     rendered = "" if value is None else dump({key: value}).strip().replace("\n", newline)
     table = rendered.startswith("[")
-    old = [part for part in blocks(text) if part.key == key]
+    old = [part for part in top_level_blocks(text) if part.key == key]
     first = old.pop(0) if old and rendered and all(part.table == table for part in old) else None
     for part in reversed(old):
         text = _cut(text, part)
@@ -83,7 +87,7 @@ def _set(text: str, key: str, value: Any) -> str:
         return text
     if table:
         return f"{text.rstrip()}{newline}{newline}{rendered}{newline}"
-    ends = [part.end for part in blocks(text) if not part.table]
+    ends = [part.end for part in top_level_blocks(text) if not part.table]
     if not ends:
         return f"{rendered}{newline}{text}"
     at = text.find("\n", ends[-1]) + 1
@@ -96,7 +100,7 @@ _REST_OF_LINE = re.compile(r"[^\n]*\n?")
 
 
 def _cut(text: str, part: Block) -> str:
-    """Take a block out with the comment on its last line, and leave no two blank lines where it was."""
+    """Remove a block with the comment on its last line, and leave no two blank lines in its place."""
     rest = _REST_OF_LINE.match(text, part.end)
     before, after = text[: part.start], text[rest.end() if rest else part.end :]
     apart = not before or before.replace("\r", "").endswith("\n\n")

@@ -1,7 +1,7 @@
-"""TOML as its author sees it: the values, and the line on which each of them stands.
+"""Reading TOML: the values, and the line of each value for error messages.
 
-`tomllib` gives values without positions, so a second pass over the text, which by then is known to be valid,
-notes where every key is. That pass is short because it may assume validity: it skips values undecoded.
+`tomllib` returns values without positions. A second pass over the text records the line of every key. It runs only on
+valid TOML, so it can be short: it skips values without decoding them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 
 from telic.errors import ConfigError
 
-__all__ = ["Block", "KeyPath", "TomlSource", "blocks", "decode", "parse"]
+__all__ = ["Block", "KeyPath", "TomlSource", "decode", "parse", "top_level_blocks"]
 
 KeyPath = tuple[str | int, ...]
-"""Where a value is: keys, and indices into arrays; `("probes", 1, "judge")` is `probes[1].judge`."""
+"""The path to a value: keys, and indices into arrays. `("probes", 1, "judge")` is `probes[1].judge`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TomlSource:
-    """Where values came from. Two sources are always equal, because it is no part of what the values are."""
+    """The file and the lines of values. All sources compare equal, so that equal values from two files are equal."""
 
     name: str = field(default="", compare=False)
     """The file, as the user called it."""
@@ -31,37 +31,37 @@ class TomlSource:
     """Line of every key, table header and array element, counted from 1."""
 
     def line(self, path: KeyPath) -> int | None:
-        """The line of the value at `path`, or of the nearest table around it; None for what no file says."""
+        """Return the line of the value at `path`, or of the innermost table around it; None if the file has neither."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path)
 
     def where(self, path: KeyPath = ()) -> str:
-        """`travel.toml, line 9: probes[1].judge`, with the parts that are known."""
+        """Return the place of a value: `travel.toml, line 9: probes[1].judge`. Unknown parts are left out."""
         line = self.line(path) if path else None
         place = self.name if line is None else f"{self.name}, line {line}"
         return ": ".join(part for part in (place, _dotted(path)) if part)
 
     def error(self, problems: Iterable[tuple[KeyPath, str]]) -> ConfigError:
-        """One error that reports all the problems, a line each, in the order of the file."""
+        """Return one error that lists all problems, one per line, in the order of the file."""
         ordered = sorted(problems, key=lambda problem: self.line(problem[0]) or 0)
         return ConfigError("\n".join(f"{self.where(path)}: {message}" for path, message in ordered))
 
 
 @dataclass(slots=True)
 class Block:
-    """A stretch of a document that sets one top-level key: one assignment, or one [table] with all that it holds."""
+    """A part of a document that sets one top-level key: one assignment, or one [table] with its content."""
 
     key: str
     table: bool
     start: int
     """Offset of its first character."""
     end: int
-    """Offset after its last value or header; comments and blank lines after it belong to what comes next."""
+    """Offset after its last value or header. Comments and blank lines after that belong to the next block."""
 
 
 def decode(data: bytes, name: str) -> str:
-    """Text of a UTF-8 file, with or without a byte-order mark.
+    """Decode a UTF-8 file, with or without a byte-order mark.
 
     Raises:
         ConfigError: the bytes are not UTF-8; the message names the line.
@@ -81,13 +81,13 @@ def parse(text: str, name: str) -> tuple[dict[str, Any], TomlSource]:
 
     Args:
         text: the document.
-        name: what errors call it, normally its path.
+        name: the document's name in errors, normally its path.
 
     Returns:
         The values, and their source.
 
     Raises:
-        ConfigError: not TOML; the message names the line and quotes it.
+        ConfigError: the document is not TOML; the message names the line and quotes it.
     """
     try:
         values = tomllib.loads(text)
@@ -96,8 +96,8 @@ def parse(text: str, name: str) -> tuple[dict[str, Any], TomlSource]:
     return values, TomlSource(name, _Scanner(text).scan())
 
 
-def blocks(text: str) -> list[Block]:
-    """What a valid document consists of, in order."""
+def top_level_blocks(text: str) -> list[Block]:
+    """Split a valid document into its blocks, in order."""
     scanner = _Scanner(text)
     scanner.scan()
     return scanner.blocks
@@ -133,7 +133,7 @@ _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'""")
 _DOT = re.compile(r"[ \t]*\.[ \t]*")
 _SCALAR = re.compile(
-    r'"""(?:[^"\\]|\\.|"(?!""))*"""+'  # closing quotes may be preceded by up to two that belong to the text
+    r'"""(?:[^"\\]|\\.|"(?!""))*"""+'  # up to two quotes before the closing ones belong to the text
     r"|'''(?:[^']|'(?!''))*'''+"
     r'|"(?:[^"\\\n]|\\.)*"'
     r"|'[^'\n]*'"
@@ -143,7 +143,7 @@ _SCALAR = re.compile(
 
 
 class _Scanner:
-    """Notes the line of every key in a document that is valid TOML."""
+    """Records the line of every key of a valid TOML document."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -151,7 +151,7 @@ class _Scanner:
         self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self.lines: dict[KeyPath, int] = {(): 1}
         self.sizes: dict[KeyPath, int] = {}
-        """Number of elements so far of each array of tables."""
+        """Number of elements found so far in each array of tables."""
         self.blocks: list[Block] = []
 
     def scan(self) -> dict[KeyPath, int]:
@@ -181,11 +181,11 @@ class _Scanner:
         for depth, key in enumerate(keys, start=1):
             path = (*path, key)
             if repeated and depth == len(keys):
-                self._note(path, start)
+                self._record(path, start)
                 self.sizes[path] = self.sizes.get(path, 0) + 1
-            if path in self.sizes:  # a header speaks of the last element of an array of tables
+            if path in self.sizes:  # a header refers to the last element of an array of tables
                 path = (*path, self.sizes[path] - 1)
-            self._note(path, start)
+            self._record(path, start)
         self.lines[path] = self._line(start)  # `[a.b]` may come before `[a]`; the table's own header is its line
         return path
 
@@ -194,7 +194,7 @@ class _Scanner:
         path = table
         for key in self._keys():
             path = (*path, key)
-            self._note(path, start)
+            self._record(path, start)
         self.at = self.text.index("=", self.at) + 1
         self._value(path)
         return path
@@ -210,7 +210,7 @@ class _Scanner:
         index = 0
         while self.text[self.at] not in "]}":
             if opening == "[":
-                self._note((*path, index), self.at)
+                self._record((*path, index), self.at)
                 self._value((*path, index))
                 index += 1
             else:
@@ -237,7 +237,7 @@ class _Scanner:
         if match:
             self.at = match.end()
 
-    def _note(self, path: KeyPath, offset: int) -> None:
+    def _record(self, path: KeyPath, offset: int) -> None:
         self.lines.setdefault(path, self._line(offset))
 
     def _line(self, offset: int) -> int:

@@ -17,7 +17,7 @@ from telic.games.base import Game, Outcome, build_game
 from telic.models import Reply, Request, ScriptedModel
 from telic.models.scripted import FakeModel
 from telic.purpose import Purpose
-from telic.steering import build as build_control
+from telic.steering import build_control
 
 MIA = Purpose.from_text('name = "mia"\nsystem = "You are Mia."\nrules = ["Be brief."]\n[sampling]\ntemperature = 0.3\n')
 

@@ -63,15 +63,26 @@ def travel(tmp_path: Path) -> Path:
 
 
 SLOW = """
+import pathlib
 import signal
 import sys
 # Where the tests run in the background of a shell, an interruption is ignored by all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import telic.models as models
 from telic.cli.main import main
-models.load = lambda name: models.FakeModel(drift=0.2, delay={delay})
+
+
+class SlowModel(models.FakeModel):
+    def stream(self, request):
+        pathlib.Path("{replying}").touch()
+        return super().stream(request)
+
+
+models.load = lambda name: SlowModel(drift=0.2, delay={delay})
 main(sys.argv[1:])
 """
+REPLYING = "replying"
+"""File that appears in the folder of a verb that `start` has started, when its model streams a reply."""
 
 
 @pytest.fixture
@@ -80,7 +91,7 @@ def start(tmp_path: Path) -> Start:
 
     def call(*arguments: str, delay: float = 0.01) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", SLOW.format(delay=delay), *arguments],
+            [sys.executable, "-c", SLOW.format(delay=delay, replying=REPLYING), *arguments],
             cwd=tmp_path,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

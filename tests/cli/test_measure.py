@@ -74,12 +74,12 @@ def test_a_run_that_scores_nothing_is_a_failure_that_says_why(
     assert "telic: no answer could be scored: model: injected fault" in outcome.error
 
 
-def test_a_folder_that_cannot_be_written_is_said(run: Run, travel: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(run: Run, travel: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     outcome = run(*MEASURE, "--runs", "file")
     assert (outcome.status, outcome.error) == (
         1,
-        "telic: cannot make a run folder in 'file': it is a file. Choose another folder.\n",
+        "telic: cannot create a run folder in 'file': it is a file. Choose another folder.\n",
     )
     locked = tmp_path / "locked"
     locked.mkdir()
@@ -89,7 +89,7 @@ def test_a_folder_that_cannot_be_written_is_said(run: Run, travel: Path, tmp_pat
     except PermissionError:
         outcome = run(*MEASURE, "--runs", "locked")
         assert outcome.status == 1
-        assert "cannot make a run folder in 'locked': Permission denied" in outcome.error
+        assert "cannot create a run folder in 'locked': Permission denied" in outcome.error
 
 
 def test_other_settings_are_refused_with_every_difference(run: Run, travel: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
+import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from telic.purpose import Purpose
-from tests.cli.conftest import Outcome, Run, Start
+from tests.cli.conftest import REPLYING, Outcome, Run, Start
 
 QUICK = ("--rounds", "1", "--dialogues", "3", "--resamples", "100")
 
@@ -64,7 +65,7 @@ def test_chat_commands(talk: Run, tmp_path: Path) -> None:
     )
     assert len(outcome.out.splitlines()) == 1
     notes = outcome.error.splitlines()
-    assert notes[0].startswith("/help is no command. /reset starts")
+    assert notes[0].startswith("unknown command '/help'. /reset starts")
     assert notes[1].startswith("/save needs the name of a file.")
     assert notes[2:] == [
         "Saved to kept.jsonl.",
@@ -89,7 +90,7 @@ def test_chat_in_json_is_a_line_for_a_line(talk: Run, monkeypatch: pytest.Monkey
     assert [line.split("]")[-1] for line in plain.out.splitlines()] == ["", "Hello."]
 
 
-def test_chat_without_any_input_and_with_bytes_that_are_no_text(talk: Run) -> None:
+def test_chat_without_input_and_with_bytes_that_are_not_utf8(talk: Run) -> None:
     empty = talk("")
     assert (empty.status, empty.out, empty.error) == (0, "", "")
     broken = talk(b"\xff\xfe\n")
@@ -97,12 +98,21 @@ def test_chat_without_any_input_and_with_bytes_that_are_no_text(talk: Run) -> No
     assert broken.error.startswith("telic: standard input is not UTF-8")
 
 
-def test_ctrl_c_cuts_a_reply_short_and_the_chat_goes_on(start: Start, travel: Path) -> None:
+def wait_for_reply(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the model of a verb has begun a reply."""
+    deadline = time.monotonic() + 60
+    while not (folder / REPLYING).exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no reply within a minute"
+        time.sleep(0.02)
+
+
+def test_ctrl_c_cuts_a_reply_short_and_the_chat_goes_on(start: Start, travel: Path, tmp_path: Path) -> None:
     with start("chat", "travel.toml", delay=30) as process:
         assert process.stdin is not None
         process.stdin.write("Hello\n")
         process.stdin.flush()
-        time.sleep(1.5)  # it is within the reply by then
+        wait_for_reply(tmp_path, process)
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=20)
     assert (process.returncode, error) == (0, "")
@@ -140,7 +150,7 @@ def test_view_shows_the_others_where_one_is_damaged(run: Run, travel: Path, tmp_
         assert outcome.status == 1
         assert words in outcome.error
     (tmp_path / "runs" / "empty").mkdir()
-    assert "it is not the folder of a run" in run("view", "empty").error
+    assert "is not a run folder: it has no config.toml" in run("view", "empty").error
 
 
 def test_view_writes_inspects_format(run: Run, travel: Path, tmp_path: Path) -> None:
@@ -165,4 +175,4 @@ def test_format_shows_what_the_model_sees(run: Run, tmp_path: Path) -> None:
     text = run("format", "d.jsonl", "--tokens")
     assert "[bold]One[/bold] :smile:" in text.out.replace("|", "")
     assert text.out.splitlines()[-1].split()[0] == "user"
-    assert "there is no --index 1; its last is 0" in run("format", "d.jsonl", "--index", "1").error
+    assert "has no dialogue with --index 1; the last index is 0" in run("format", "d.jsonl", "--index", "1").error

@@ -74,7 +74,7 @@ def test_controls_bend_the_agent_in_place_of_its_purposes_own(run: Run, travel: 
     [
         (("nonsense",), 1, "unknown game 'nonsense'"),
         (("redteam", "--agent", "oracle"), 1, "no scripted player 'oracle'; known: eliza"),
-        (("elicitation", "--set", "rounds"), 2, "--set: 'rounds' has no form such as rounds=3"),
+        (("elicitation", "--set", "rounds"), 2, "--set: expected KEY=VALUE, got 'rounds'"),
         (("elicitation", "--set", "rounds=-1"), 1, "rounds is -1"),
         (("elicitation", "--workers", "2"), 2, "--workers needs --ray"),
         (("elicitation", "--model", "fake", "--batch", "0"), 2, "--batch is 0; expected 1 or more"),

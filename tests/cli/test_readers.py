@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from telic.cli.main import VERBS
 from tests.cli.conftest import Run
 from tests.models import tiny
 from tests.readers.talk import write_gender
@@ -69,23 +68,23 @@ def test_what_was_recorded_is_not_recorded_again(run: Run, tmp_path: Path) -> No
     assert files == {path: path.stat().st_mtime_ns for path in (tmp_path / "mine" / "activations").iterdir()}
 
 
-def test_mistakes_are_said_plainly(run: Run, tmp_path: Path) -> None:
+def test_mistakes_are_reported_plainly(run: Run, tmp_path: Path) -> None:
     (tmp_path / "talk.jsonl").write_text('{"messages": [{"role": "user", "content": "Hi"}]}\n')
-    for arguments, part in (
-        (("readers", "card", "nowhere"), "there are no readers 'nowhere'"),
-        (("readers", "read", "nowhere.jsonl"), "nowhere.jsonl"),
-        (("readers", "train", ".", "--model", "fake"), "hidden states, which model 'fake'"),
-        (("readers", "train", ".", "--per-class", "2"), "--per-class"),
-        (("readers", "read", "talk.jsonl", "--only", "user_agee"), "did you mean 'user_age'"),
+    for arguments, status, part in (
+        (("readers", "card", "nowhere"), 1, "there are no readers 'nowhere'"),
+        (("readers", "read", "nowhere.jsonl"), 1, "nowhere.jsonl"),
+        (("readers", "train", ".", "--model", "fake"), 1, "hidden states, which model 'fake'"),
+        (("readers", "train", ".", "--per-class", "2"), 2, "--per-class"),
+        (("readers", "read", "talk.jsonl", "--only", "user_agee"), 1, "did you mean 'user_age'"),
     ):
         outcome = run(*arguments)
-        assert outcome.status in (1, 2), arguments
+        assert (outcome.status, arguments) == (status, arguments)
         assert part in outcome.error
         assert "Traceback" not in outcome.error
 
 
 @pytest.mark.usefixtures("_tiny")
-def test_data_that_is_not_there_is_said_plainly(run: Run) -> None:
+def test_missing_data_is_reported_plainly(run: Run) -> None:
     for arguments, part in (
         (("readers", "train", "."), "cannot read conversations from 'age.jsonl'"),
         (("readers", "train", ".", "--attributes", "gendre"), "did you mean 'gender'"),
@@ -93,7 +92,3 @@ def test_data_that_is_not_there_is_said_plainly(run: Run) -> None:
         outcome = run(*arguments)
         assert outcome.status == 1
         assert part in outcome.error
-
-
-def test_it_is_a_verb() -> None:
-    assert "readers" in VERBS

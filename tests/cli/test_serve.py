@@ -69,7 +69,7 @@ def test_a_dashboard_without_nicegui_says_what_to_install(
     assert "the dashboard needs the extra 'server'. Install it with: pip install 'telic[server]'" in outcome.error
 
 
-def test_readers_that_are_none_are_told_before_anything_is_served(run: Run, travel: Path) -> None:
+def test_readers_that_the_model_does_not_support_are_refused_before_serving(run: Run, travel: Path) -> None:
     travel.write_text(travel.read_text() + '[serve]\nreaders = "mine"\n')
     outcome = run("serve", "travel.toml")
     assert (outcome.status, outcome.out) == (1, "")
@@ -138,7 +138,7 @@ def test_no_acknowledged_turn_is_lost_by_a_kill(serving: Serving, run: Run) -> N
         (("--host", "no.such.host.invalid"), "no API keys"),
     ],
 )
-def test_a_mistake_is_said_before_anything_is_served(
+def test_a_mistake_is_reported_before_serving(
     arguments: tuple[str, ...], words: str, run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TELIC_API_KEY", raising=False)
@@ -148,7 +148,7 @@ def test_a_mistake_is_said_before_anything_is_served(
     assert "Traceback" not in outcome.error
 
 
-def test_a_port_that_is_taken_and_a_setting_that_is_none(run: Run, travel: Path) -> None:
+def test_a_port_that_is_taken_and_an_unknown_setting(run: Run, travel: Path) -> None:
     assert "--port is 99999; expected 0 to 65535" in run("serve", "travel.toml", "--port", "99999").error
     with socket.create_server(("127.0.0.1", 0)) as taken:
         outcome = run("serve", "travel.toml", "--port", str(taken.getsockname()[1]))

@@ -24,7 +24,7 @@ from telic.models import Continuation, Control, FakeModel, Model, Reply, ScoredC
 from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.stability import Bank
-from telic.steering import Anchor, AttentionHold, Prompt, Reminder, SplitSoftmax, build
+from telic.steering import Anchor, AttentionHold, Prompt, Reminder, SplitSoftmax, build_control
 from tests.models import tiny
 
 QUICK: dict[str, Any] = {"rounds": 3, "dialogues": 12, "tuning_dialogues": 4, "resamples": 200, "questions": 4}
@@ -149,7 +149,7 @@ def test_a_local_model_is_compared_with_its_costs(tmp_path: Path) -> None:
     [vector] = [arm for arm in run.compared if arm.kind == "vector"]
     assert vector.spec is not None
     assert (Path(vector.spec["path"]) / "model.safetensors").is_file()
-    assert build(vector.spec).points == {"residual"}
+    assert build_control(vector.spec).points == {"residual"}
     assert run.folder is not None
     again = hold(speaker, bank, **settings, budget=1.0, bank_dialogues=2, resume=run.folder)
     assert _without_episodes(again) == _without_episodes(run), "nothing was left to be done"
@@ -215,7 +215,7 @@ def test_recall_is_asked_for_what_was_said_and_for_nothing_else() -> None:
         (FakeModel(), ("remainder",), "did you mean 'reminder'"),
         (FakeModel(), ("attention_hold:gain=2",), "does not support control 'attention_hold'"),
         (FakeModel(), ("reminder:evrey=2",), "did you mean 'every'"),
-        (FakeModel(), ("reminder:every",), "no form such as"),
+        (FakeModel(), ("reminder:every",), "expected KEY=VALUE, got 'every'"),
     ],
 )
 def test_controls_that_cannot_be_compared_are_refused(speaker: Model, names: tuple[str, ...], part: str) -> None:

@@ -19,7 +19,7 @@ import torch
 
 from telic.errors import ConfigError, UnsupportedControlError
 from telic.models import FakeModel
-from telic.models.control import Control, build
+from telic.models.control import Control, build_control
 from telic.models.local import LocalModel
 from telic.models.request import Reply, Request
 from telic.models.session import Session
@@ -190,10 +190,10 @@ class PlannerContract(ControlContract):
     def test_the_table_of_a_purpose_file_gives_the_same_control(self, models: list[LocalModel], tmp_path: Path) -> None:
         control = self.make(models[0])
         folder = save_pretrained(control.planner, tmp_path / "planner")
-        built = build({"name": "planner", "path": str(folder), **self.exploration})
+        built = build_control({"name": "planner", "path": str(folder), **self.exploration})
         assert isinstance(built, PlannerControl)
         assert built.key == control.key
-        again = build(built.spec())
+        again = build_control(built.spec())
         assert again.spec() == built.spec()
 
     def test_another_model_is_refused(self, models: list[LocalModel]) -> None:

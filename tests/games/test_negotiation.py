@@ -268,7 +268,7 @@ def test_instructions_do_not_depend_on_the_others_values(variant: str, one_shot:
     elif variant == "resources":
         bargain.unit[game.place("partner")] = [999_999] * 3
     assert game.instructions("agent") == before
-    for value in game.private("agent").get("worth", {}) if variant == "resources" else ():
+    for value in game.private("agent")["worth"] if variant == "resources" else ():
         assert f"{value} {game.private('agent')['worth'][value]}" in before
 
 

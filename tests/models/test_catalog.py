@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from telic.errors import MissingExtraError, ModelError
-from telic.models.catalog import CATALOG, Entry, load, locate
+from telic.models.catalog import CATALOG, CatalogEntry, load, locate
 from telic.models.local import LocalModel
 from tests.models import tiny
 
@@ -53,7 +53,7 @@ def test_every_entry_says_where_it_is() -> None:
 
 
 def test_a_package_that_is_not_installed_falls_back_to_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = Entry("smollm2", "HuggingFaceTB/SmolLM2", "", "telic-none==1", "telic_no_such_module", "x.gguf")
+    absent = CatalogEntry("smollm2", "HuggingFaceTB/SmolLM2", "", "telic-none==1", "telic_no_such_module", "x.gguf")
     monkeypatch.setitem(CATALOG, "smollm2", absent)
     assert locate("smollm2") == ("hub", "HuggingFaceTB/SmolLM2")
 
@@ -66,7 +66,7 @@ def test_a_package_that_is_not_installed_falls_back_to_the_hub(monkeypatch: pyte
 
 
 def test_a_package_without_its_file_is_not_bundled() -> None:
-    assert Entry("x", "o/x", "", "pytest==1", "pytest", "none.gguf").bundled() is None
+    assert CatalogEntry("x", "o/x", "", "pytest==1", "pytest", "none.gguf").bundled() is None
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

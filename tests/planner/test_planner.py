@@ -13,7 +13,7 @@ import torch
 from telic.agents import Agent
 from telic.agents.model_player import ModelPlayer
 from telic.errors import ConfigError
-from telic.models.control import build
+from telic.models.control import build_control
 from telic.models.local import LocalModel
 from telic.planner import from_pretrained, save_pretrained
 from telic.planner.control import PlannerControl
@@ -147,19 +147,19 @@ def test_damaged_folders_are_named(model: LocalModel, tmp_path: Path) -> None:
 
 def test_the_control_of_a_purpose_file_is_checked(model: LocalModel, tmp_path: Path) -> None:
     folder = save_pretrained(planner_of(model), tmp_path / "p")
-    control = build({"name": "planner", "path": str(folder), "sigma": 0.2})
+    control = build_control({"name": "planner", "path": str(folder), "sigma": 0.2})
     assert isinstance(control, PlannerControl)
     assert control.sigma == 0.2
-    again = build(control.spec())
+    again = build_control(control.spec())
     assert again.spec() == control.spec()
     tensors = safetensors.torch.load_file(folder / "planner.safetensors")
     tensors["mapping.bias"][0] += 1
     safetensors.torch.save_file(tensors, folder / "planner.safetensors")
     with pytest.raises(ConfigError, match="have the hash"):
-        build(control.spec())
+        build_control(control.spec())
     for options, said in (({}, "expected path"), ({"path": str(folder), "sgma": 1}, "did you mean 'sigma'")):
         with pytest.raises(ConfigError, match=said):
-            build({"name": "planner", **options})
+            build_control({"name": "planner", **options})
 
 
 # In a purpose
@@ -202,6 +202,7 @@ def test_an_agent_has_its_purposes_planner(purpose: Purpose, model: LocalModel) 
 
 def test_what_was_decided_is_in_the_record_of_a_game(purpose: Purpose, model: LocalModel) -> None:
     run = play(dict(purpose.game or {}), {"agent": ModelPlayer(model, purpose)}, n=2, references=False)
+    assert len(run.episodes) == 2
     for episode in run.episodes:
         assert episode.failure is None, episode.failure
         turns = [turn for turn in episode.turns if turn.role == episode.metadata["agent"]]

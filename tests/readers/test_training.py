@@ -12,7 +12,7 @@ from telic.errors import ConfigError, DataError
 from telic.models import LocalModel
 from telic.readers import ATTRIBUTES, ReaderSet, ReaderTrainingConfig, TrainedReaders, read_beliefs, train_readers
 from telic.readers.examples import third_person_examples
-from telic.steering import Belief, build
+from telic.steering import Belief, build_control
 from tests.models import tiny
 from tests.readers.talk import chatter, line, write_gender
 
@@ -75,7 +75,7 @@ def test_it_goes_on_from_what_was_recorded(
 def test_readers_and_pins_are_saved_together(model: LocalModel, trained: TrainedReaders, tmp_path: Path) -> None:
     folder = trained.save(tmp_path / "mine")
     assert ReaderSet.load(folder).card == json.loads(json.dumps(trained.readers.card))
-    pin = build({"name": "belief", "path": str(folder), "towards": {"self_gender": "female"}})
+    pin = build_control({"name": "belief", "path": str(folder), "towards": {"self_gender": "female"}})
     assert isinstance(pin, Belief)
     assert pin.layers == {1}  # 0.4 to 0.7 of three layers
     reply = model.generate([tiny.ask(controls=(pin,))])[0]

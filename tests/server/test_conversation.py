@@ -1,4 +1,4 @@
-"""Conversations as a person holds them: say, branch, edit, pin, read, probe; no page is needed for any of it."""
+"""Conversations as the dashboard uses them, without a page: say, branch, edit, pin, read, probe."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from telic.errors import ConfigError
 from telic.models import Control, FakeModel, Model, ScriptedModel, Session
 from telic.purpose import Probe, Purpose
 from telic.server import ConversationStore, ServeConfig, Service
-from telic.server.conversation import Conversation, attention_levels, list_conversations
+from telic.server.attention import attention_levels
+from telic.server.chat_request import ChatMessage, ChatRequest
+from telic.server.conversation import ServedConversation
+from telic.server.conversation_list import list_conversations
+from telic.server.errors import ApiError
+from telic.server.exchange import ExchangeStatus
 from telic.server.pins import Pins
-from telic.server.problems import ApiError
+from telic.server.records import StoredTurn
 from telic.server.sessions import Sessions
-from telic.server.store import KeptTurn
-from telic.server.wire import ChatMessage, ChatRequest
 from tests.server.conftest import PURPOSE, SlowModel
 
 Use = Callable[[Service], Awaitable[None]]
@@ -52,15 +55,15 @@ async def heard(pieces: AsyncIterator[str]) -> str:
     return "".join([piece async for piece in pieces])
 
 
-def test_a_conversation_goes_on_branches_and_is_listed_once(tmp_path: Path) -> None:
+def test_a_conversation_continues_branches_and_is_listed_once(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = Conversation(service, "ann")
+        this = ServedConversation(service, "ann")
         first = await heard(this.say("Hello"))
         second = await heard(this.say("And you?"))
         assert [turn.text for turn in this.turns] == ["Hello", first, "And you?", second]
-        again = await Conversation.open(service, "ann", this.id or "")
+        again = await ServedConversation.open(service, "ann", this.id or "")
         assert again.turns == this.turns
-        asked = this.asked_before(3)
+        asked = this.user_turn_before(3)
         assert asked is not None
         other = this.branch(asked.position)
         await heard(other.say("Or else?"))
@@ -75,14 +78,14 @@ def test_a_conversation_goes_on_branches_and_is_listed_once(tmp_path: Path) -> N
         assert await list_conversations(service, "bob") == []
         for user, name in (("bob", this.id or ""), ("ann", "nothing")):
             with pytest.raises(ApiError, match="no such conversation"):
-                await Conversation.open(service, user, name)
+                await ServedConversation.open(service, user, name)
 
     with_service(tmp_path, use)
 
 
 def test_an_edit_of_the_first_reply_and_of_a_later_one(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = Conversation(service, "ann")
+        this = ServedConversation(service, "ann")
         for words in ("Hello", "More"):
             await heard(this.say(words))
         for position in (1, 3):
@@ -93,16 +96,16 @@ def test_an_edit_of_the_first_reply_and_of_a_later_one(tmp_path: Path) -> None:
             await heard(edited.say("Go on"))
             assert len(edited.turns) == position + 3
             assert edited.id != this.id
-        with pytest.raises(ApiError, match="nothing in the message"):
+        with pytest.raises(ApiError, match="the message is empty"):
             await this.edit(1, "  ")
 
     with_service(tmp_path, use)
 
 
-def test_limits_hold_and_nothing_is_kept_of_what_is_refused(tmp_path: Path) -> None:
+def test_messages_beyond_the_limits_are_refused_and_not_stored(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = Conversation(service, "ann")
-        for words, wrong in (("", "nothing in the message"), ("x" * 200, "longer than 100 bytes")):
+        this = ServedConversation(service, "ann")
+        for words, wrong in (("", "the message is empty"), ("x" * 200, "longer than 100 bytes")):
             with pytest.raises(ApiError, match=wrong):
                 await heard(this.say(words))
         await heard(this.say("Hello"))
@@ -114,15 +117,15 @@ def test_limits_hold_and_nothing_is_kept_of_what_is_refused(tmp_path: Path) -> N
     with_service(tmp_path, use, max_body_bytes=100, max_messages=2)
 
 
-def test_one_request_too_many_of_a_key_is_refused(tmp_path: Path) -> None:
+def test_requests_beyond_the_limit_of_a_key_are_refused(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        one, other, kept = (Conversation(service, "ann") for _ in range(3))
+        one, other, kept = (ServedConversation(service, "ann") for _ in range(3))
         await heard(kept.say("Before that"))
         async with aclosing(one.say("Hello")) as pieces:
             await anext(pieces)
-            with pytest.raises(ApiError, match="1 requests of this key are under way"):
+            with pytest.raises(ApiError, match="this key has 1 active requests"):
                 await heard(other.say("Me too"))
-            with pytest.raises(ApiError, match="1 requests of this key are under way"):
+            with pytest.raises(ApiError, match="this key has 1 active requests"):
                 await kept.probe(1)
         assert (other.id, other.turns) == (None, [])
         assert [turn.finish for turn in one.turns] == ["given", "left"]
@@ -132,16 +135,16 @@ def test_one_request_too_many_of_a_key_is_refused(tmp_path: Path) -> None:
     with_service(tmp_path, use, SlowModel(20), max_requests_per_key=1)
 
 
-def test_a_model_without_an_inside_is_read_by_nobody(tmp_path: Path) -> None:
+def test_a_model_without_hidden_states_has_no_readings_and_no_pins(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = Conversation(service, "ann")
+        this = ServedConversation(service, "ann")
         await heard(this.say("Hello"))
-        assert service.observer.readers is None
+        assert service.beliefs.readers is None
         with pytest.raises(ApiError, match="does not show"):
             await this.read(1)
         with pytest.raises(ApiError, match="no \\[\\[probes\\]\\]"):
             await this.probe(1)
-        with pytest.raises(ApiError, match="cannot be pinned"):
+        with pytest.raises(ApiError, match="does not support pins"):
             this.pin(Pins({"user_age": "child"}))
         assert not this.pins
         assert attention_levels(this.turns) == {}
@@ -149,7 +152,7 @@ def test_a_model_without_an_inside_is_read_by_nobody(tmp_path: Path) -> None:
     with_service(tmp_path, use)
 
 
-def test_probes_are_judged_and_what_cannot_be_is_missing_with_its_reason(tmp_path: Path) -> None:
+def test_probes_are_judged_and_failed_answers_are_missing_with_a_reason(tmp_path: Path) -> None:
     def reply(messages: tuple[Any, ...]) -> str:
         if messages[-1].content == "Fail?":
             raise RuntimeError("no words")
@@ -161,38 +164,37 @@ def test_probes_are_judged_and_what_cannot_be_is_missing_with_its_reason(tmp_pat
     ]
 
     async def use(service: Service) -> None:
-        this = Conversation(service, "ann")
+        this = ServedConversation(service, "ann")
         await heard(this.say("Hello"))
         await this.probe(1)
         name, failing = this.turns[1].branches
         assert ([answer.score for answer in name.answers], name.round) == ([1.0] * 4, 1)
-        assert {(answer.score, answer.reason) for answer in failing.answers} == {(None, "model error: no words")}
+        assert {(answer.score, answer.reason) for answer in failing.answers} == {(None, "model: no words")}
         assert len(this.turns) == 2
 
     with_service(tmp_path, use, ScriptedModel(reply), PURPOSE.model_copy(update={"probes": probes}))
 
 
-def test_readers_are_those_of_the_settings_or_those_that_ship(tmp_path: Path) -> None:
+def test_readers_come_from_the_settings_or_are_bundled(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from tests.models import tiny
     from tests.server.dashboard.server import PURPOSE as SHORT
     from tests.server.dashboard.server import Talkative, tiny_with_readers
 
     model = tiny_with_readers(tmp_path / "mine")
-    assert Service(model, PURPOSE, ServeConfig.of(store=":memory:")).observer.why_not.startswith(
+    assert Service(model, PURPOSE, ServeConfig.of(store=":memory:")).beliefs.unavailable_reason.startswith(
         "There are no readers for tiny-llama."
     )
     with pytest.raises(ConfigError, match="there are no readers 'none'"):
-        _ = Service(model, PURPOSE, ServeConfig.of(store=":memory:", readers="none")).observer
+        Service(model, PURPOSE, ServeConfig.of(store=":memory:", readers="none")).beliefs.load()
     with pytest.raises(ConfigError, match="hidden states, which model 'fake' does not show"):
-        _ = Service(FakeModel(), PURPOSE, ServeConfig.of(store=":memory:", readers="smollm2")).observer
+        Service(FakeModel(), PURPOSE, ServeConfig.of(store=":memory:", readers="smollm2")).beliefs.load()
+    config = ServeConfig.of(store=":memory:", readers=str(tmp_path / "mine"))
     with pytest.raises(ConfigError, match="this set of readers was made for model"):
-        _ = Service(
-            tiny.local("gpt2"), PURPOSE, ServeConfig.of(store=":memory:", readers=str(tmp_path / "mine"))
-        ).observer
+        Service(tiny.local("gpt2"), PURPOSE, config).beliefs.load()
 
     async def use(service: Service) -> None:
-        this = Conversation(service, "ann")
+        this = ServedConversation(service, "ann")
         this.pin(Pins({"user_age": "child"}, {"self_gender": "male"}, 3.0))
         for words in ("Hello there", "What now?", "And then?"):
             await heard(this.say(words))
@@ -203,43 +205,43 @@ def test_readers_are_those_of_the_settings_or_those_that_ship(tmp_path: Path) ->
         late = this.turns[5].readings["beliefs"]
         await this.read(1)  # an earlier turn, from what was said up to there
         assert this.turns[1].readings["beliefs"] != late
-        before = list(service.sessions._kept)
+        before = list(service.sessions._sessions)
         await this.read(5)
         assert this.turns[5].readings["beliefs"] == late, "reading changes nothing"
-        assert list(service.sessions._kept) == before
-        service.pins.clear()  # as after a restart: what the last reply was given under
-        again = await Conversation.open(service, "ann", this.id or "")
+        assert list(service.sessions._sessions) == before
+        service.controls.pins.clear()  # as after a restart: what the last reply was given under
+        again = await ServedConversation.open(service, "ann", this.id or "")
         assert again.pins == this.pins
         with pytest.raises(ApiError, match="user_age has no class 'toddler'"):
             again.pin(Pins({"user_age": "toddler"}))
         again.pin(Pins())
-        assert (await Conversation.open(service, "ann", this.id or "")).pins == again.pins
+        assert (await ServedConversation.open(service, "ann", this.id or "")).pins == again.pins
 
     with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
 
 
-def test_pins_act_beside_what_acts_on_the_conversation_or_on_all_of_them(tmp_path: Path) -> None:
+def test_pins_act_beside_the_controls_of_the_conversation_or_of_all_conversations(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from telic.models.control import build
+    from telic.models.control import build_control
     from tests.server.dashboard.server import PURPOSE as SHORT
     from tests.server.dashboard.server import Talkative, tiny_with_readers
 
     model = tiny_with_readers(tmp_path / "mine")
-    reminder, hold = build({"name": "reminder"}), build({"name": "attention_hold"})
+    reminder, hold = build_control({"name": "reminder"}), build_control({"name": "attention_hold"})
     assert reminder is not None
     assert hold is not None
 
-    def acting(turn: KeptTurn) -> list[str]:
+    def acting(turn: StoredTurn) -> list[str]:
         return [control["name"] for control in turn.setup["controls"]]
 
     async def use(service: Service) -> None:
         pins = Pins({"user_age": "child"})
-        one, other = Conversation(service, "ann"), Conversation(service, "ann")
+        one, other = ServedConversation(service, "ann"), ServedConversation(service, "ann")
         for this, words in ((one, "Hello there"), (other, "Good day")):
             await heard(this.say(words))
             this.pin(pins)
-        service.set_controls([Talkative(), reminder], one.id)
-        service.set_controls([Talkative(), hold])
+        service.controls.set([Talkative(), reminder], one.id)
+        service.controls.set([Talkative(), hold])
         for this, expected in ((one, "reminder"), (other, "attention_hold")):
             await heard(this.say("What now?"))
             assert acting(this.turns[3]) == ["talkative", expected, "belief"]
@@ -249,26 +251,26 @@ def test_pins_act_beside_what_acts_on_the_conversation_or_on_all_of_them(tmp_pat
             body += [ChatMessage(role="user", content=this.turns[2].text)]
             body += [ChatMessage(role="assistant", content=this.turns[3].text)]
             body += [ChatMessage(role="user", content="And by the API?")]
-            exchange = await service.begin("ann", ChatRequest(messages=body), this.id)
+            exchange = await service.chat.begin("ann", ChatRequest(messages=body), this.id)
             async for _ in exchange.events():
                 pass
-            await exchange.keep()
+            await exchange.save()
             await this.reload()
             assert acting(this.turns[5]) == ["talkative", expected, "belief"]
             this.pin(Pins())
             await heard(this.say("Without pins"))
             assert acting(this.turns[7]) == ["talkative", expected], "what is not pinned goes on acting"
         await service.forget("ann")
-        assert (service.pins, service.own_controls, service.under_way) == ({}, {}, set())
+        assert (service.controls.pins, service.controls.overrides, service.chat.active) == ({}, {}, set())
 
     with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
 
 
-def test_what_was_heard_when_the_server_is_closed_is_kept(tmp_path: Path) -> None:
+def test_the_text_so_far_is_stored_when_the_server_closes(tmp_path: Path) -> None:
     async def run() -> None:
         service = Service(SlowModel(), PURPOSE, ServeConfig.of(store=str(tmp_path / "telic.db")))
         await service.start()
-        async with aclosing(Conversation(service, "ann").say("Hello")) as pieces:
+        async with aclosing(ServedConversation(service, "ann").say("Hello")) as pieces:
             await anext(pieces)
             await service.close()
 
@@ -278,11 +280,11 @@ def test_what_was_heard_when_the_server_is_closed_is_kept(tmp_path: Path) -> Non
     assert [turn.finish for turn in episode.turns] == ["given", "left"]
 
 
-def test_pins_that_there_are_no_more_leave_the_conversation_free(tmp_path: Path) -> None:
+def test_unsupported_pins_are_refused_and_the_conversation_is_not_left_busy(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = Conversation(service, "ann")
+        this = ServedConversation(service, "ann")
         reply = await heard(this.say("Hello"))
-        service.pins[this.id or ""] = Pins({"user_age": "child"})
+        service.controls.pins[this.id or ""] = Pins({"user_age": "child"})
         body = ChatRequest(
             messages=[
                 ChatMessage(role="user", content="Hello"),
@@ -290,24 +292,24 @@ def test_pins_that_there_are_no_more_leave_the_conversation_free(tmp_path: Path)
                 ChatMessage(role="user", content="More"),
             ]
         )
-        with pytest.raises(ApiError, match="cannot be pinned"):
-            await service.begin("ann", body)
+        with pytest.raises(ApiError, match="does not support pins"):
+            await service.chat.begin("ann", body)
         assert not service.sessions.busy
 
     with_service(tmp_path, use)
 
 
-def test_a_reply_that_no_store_can_hold_as_it_is_does_not_make_the_conversation_branch(tmp_path: Path) -> None:
+def test_a_reply_with_a_nul_character_does_not_make_the_conversation_branch(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = Conversation(service, "ann")
+        this = ServedConversation(service, "ann")
         assert await heard(this.say("Hello")) == "One\0two"
         first = this.id
         for told in ("One\0two", this.turns[1].text):  # as it was told to a client, and as a page has it
             body = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": told}]
             messages = [ChatMessage.model_validate(one) for one in (*body, {"role": "user", "content": "More"})]
-            exchange = await service.begin("ann", ChatRequest(messages=messages))
-            assert (exchange.place.conversation, exchange.place.length) == (first, 2)
-            exchange._failed = True
+            exchange = await service.chat.begin("ann", ChatRequest(messages=messages))
+            assert (exchange.conversation, exchange.turns_before) == (first, 2)
+            exchange._status = ExchangeStatus.FAILED
             exchange.close()
         await heard(this.say("More"))
         assert (this.id, len(this.turns)) == (first, 4)
@@ -315,13 +317,13 @@ def test_a_reply_that_no_store_can_hold_as_it_is_does_not_make_the_conversation_
     with_service(tmp_path, use, ScriptedModel(lambda messages: "One\0two"))
 
 
-def test_half_a_character_is_refused_and_nothing_is_kept_of_it(tmp_path: Path) -> None:
+def test_half_a_surrogate_pair_is_refused_and_not_stored(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = Conversation(service, "ann")
-        with pytest.raises(ApiError, match="a character that is none"):
+        this = ServedConversation(service, "ann")
+        with pytest.raises(ApiError, match="an invalid character"):
             await heard(this.say("Hello \ud83d"))
         await heard(this.say("Hello"))
-        with pytest.raises(ApiError, match="a character that is none"):
+        with pytest.raises(ApiError, match="an invalid character"):
             await this.edit(1, "\ud83d")
         await this.reload()
         assert this.turns[1].feedback == ()
@@ -329,27 +331,27 @@ def test_half_a_character_is_refused_and_nothing_is_kept_of_it(tmp_path: Path) -
     with_service(tmp_path, use)
 
 
-def test_looking_aside_remembers_nothing_of_the_beginning() -> None:
+def test_a_fork_has_no_control_state_of_the_shared_prefix() -> None:
     model = FakeModel()
     sessions = Sessions(model, limit=1)
-    sessions.beginning, kept = Session(model), Session(model)
-    sessions.beginning.cache.control_state = {"attention_hold": "of the beginning"}
+    sessions.shared_prefix, kept = Session(model), Session(model)
+    sessions.shared_prefix.cache.control_state = {"attention_hold": "of the shared prefix"}
     kept.cache.control_state = {"attention_hold": "of the conversation"}
-    sessions.keep("one", kept)
-    assert sessions.look("one", now=True).cache.control_state == kept.cache.control_state
-    for conversation, now in (("one", False), ("other", True), ("other", False), (None, True)):
-        assert sessions.look(conversation, now=now).cache.control_state == {}
+    sessions.put("one", kept)
+    assert sessions.fork("one", latest=True).cache.control_state == kept.cache.control_state
+    for conversation, latest in (("one", False), ("other", True), ("other", False), (None, True)):
+        assert sessions.fork(conversation, latest=latest).cache.control_state == {}
     sessions.busy.add("one")
-    assert sessions.look("one", now=True).cache.control_state == {}
+    assert sessions.fork("one", latest=True).cache.control_state == {}
 
 
-def test_pins_are_put_in_and_taken_out() -> None:
+def test_pins_are_added_and_removed() -> None:
     pins = Pins().toggled("user_age", "child", "towards").toggled("user_age", "adult", "away")
-    assert pins.each() == [("user_age", "child", "towards"), ("user_age", "adult", "away")]
-    assert pins.toggled("user_age", "adult", "towards").each() == [("user_age", "adult", "towards")]
+    assert pins.items() == [("user_age", "child", "towards"), ("user_age", "adult", "away")]
+    assert pins.toggled("user_age", "adult", "towards").items() == [("user_age", "adult", "towards")]
     assert pins.toggled("user_age", "older adult", "towards").direction("user_age", "child") is None
     assert not pins.toggled("user_age", "child", "towards").toggled("user_age", "adult", "away")
     own = {"name": "belief", "towards": {"self_age": "adult"}, "strength": 1.0}
     set_up = {"controls": [own, {"name": "belief", "towards": {"user_age": "child"}, "away": None, "strength": 3.0}]}
-    assert Pins.of_setup(set_up, [own]) == Pins({"user_age": "child"}, {}, 3.0)
-    assert Pins.of_setup({"controls": [own]}, [own]) == Pins.of_setup({}) == Pins()
+    assert Pins.from_setup(set_up, [own]) == Pins({"user_age": "child"}, {}, 3.0)
+    assert Pins.from_setup({"controls": [own]}, [own]) == Pins.from_setup({}) == Pins()

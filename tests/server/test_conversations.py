@@ -1,4 +1,4 @@
-"""Which conversation goes on, what is kept of it, and what is right without any memory of it."""
+"""Which conversation a request continues, and what is stored of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.server.conftest import Served, SlowModel, Start, wait_for
 
 
 class Chat:
-    """One side of a conversation, as a client of OpenAI's holds it."""
+    """A conversation in a client of OpenAI."""
 
     def __init__(self, client: OpenAI, **options: Any) -> None:
         self.client, self.options = client, options
@@ -59,7 +59,7 @@ def test_turns_of_one_chat_are_one_conversation(start: Start) -> None:
         assert kept(served) == {ann.id: contents(ann.messages), bob.id: contents(bob.messages)}
 
 
-def test_a_restarted_server_goes_on_where_it_was(start: Start) -> None:
+def test_a_restarted_server_continues_conversations(start: Start) -> None:
     first = start(FakeModel())
     with first.client() as client:
         chat = Chat(client, seed=1)
@@ -74,7 +74,7 @@ def test_a_restarted_server_goes_on_where_it_was(start: Start) -> None:
     assert kept(second) == {chat.id: contents(chat.messages)}
 
 
-def test_saying_it_again_or_otherwise_branches_off(start: Start) -> None:
+def test_changed_or_repeated_messages_branch_off(start: Start) -> None:
     served = start(FakeModel())
     with served.client() as client:
         chat = Chat(client)
@@ -89,7 +89,7 @@ def test_saying_it_again_or_otherwise_branches_off(start: Start) -> None:
     assert episodes[chat.id].metadata["parent"] == trunk[0]
 
 
-def test_one_of_several_choices_can_be_gone_on_with(start: Start) -> None:
+def test_any_of_several_choices_can_be_continued(start: Start) -> None:
     served = start(FakeModel())
     with served.client() as client:
         said: list[Any] = [{"role": "user", "content": "Hello"}]
@@ -103,7 +103,7 @@ def test_one_of_several_choices_can_be_gone_on_with(start: Start) -> None:
     assert second.turns[1].finish == "given"
 
 
-def test_a_conversation_may_be_named_by_its_own_user_only(start: Start) -> None:
+def test_only_its_own_user_can_name_a_conversation(start: Start) -> None:
     keys = {"ann": "a" * 20, "bob": "b" * 20}
     import hashlib
 
@@ -120,14 +120,14 @@ def test_a_conversation_may_be_named_by_its_own_user_only(start: Start) -> None:
         one.say("And?", extra_body={"conversation": one.id})
         foreign = Chat(bob)
         foreign.messages = list(one.messages)
-        with pytest.raises(openai.NotFoundError, match="no such conversation of this user"):
+        with pytest.raises(openai.NotFoundError, match="this user has no such conversation"):
             foreign.say("Mine?", extra_headers={CONVERSATION: one.id})
         foreign.messages = list(one.messages)
         foreign.say("Mine?")
         assert foreign.id not in (one.id, two.id), "the same words of another user are another conversation"
         sub = Chat(ann, user="child")
         sub.say("Hello", seed=1)
-        users = served.service.store.users()
+        users = served.service.store.sync.users()
     assert users == {"ann": 2, "ann/child": 1, "bob": 1}
 
 
@@ -148,7 +148,7 @@ def test_two_requests_for_one_conversation_at_once_do_not_mix(start: Start) -> N
         assert held[other.id] == contents(other.messages)
 
 
-def test_what_was_told_before_the_client_left_is_kept_and_the_model_stops(start: Start) -> None:
+def test_the_text_before_a_disconnect_is_stored_and_the_model_stops(start: Start) -> None:
     model = SlowModel()
     served = start(model)
     with served.client() as client:
@@ -170,7 +170,7 @@ def test_what_was_told_before_the_client_left_is_kept_and_the_model_stops(start:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_before_the_first_word_can_ask_again(start: Start, stream: bool) -> None:
+def test_a_client_that_disconnects_before_the_first_word_can_ask_again(start: Start, stream: bool) -> None:
     import httpx
 
     model = SlowModel(words=3, seconds=0.5)
@@ -181,15 +181,15 @@ def test_a_client_that_leaves_before_the_first_word_can_ask_again(start: Start, 
             http.post("/v1/chat/completions", json=body, timeout=0.2)
         wait_for(lambda: bool(kept(served)) and not served.service.sessions.busy)
         assert list(kept(served).values()) in ([["Hello"]], [["Hello", "word0 "]])
-        wait_for(lambda: model.under_way == 0)
+        wait_for(lambda: model.active == 0)
         model.seconds = 0.0
         http.post("/v1/chat/completions", json=body)
     assert ["Hello", "word0 word1 word2 "] in kept(served).values()
     # a request counts until its last byte is out, which is after the client has read it
-    wait_for(lambda: served.service.limits.under_way == 0)
+    wait_for(lambda: served.service.limits.active == 0)
 
 
-def test_a_user_takes_their_conversations_along_and_has_them_deleted(start: Start) -> None:
+def test_a_user_exports_and_deletes_conversations(start: Start) -> None:
     served = start(ScriptedModel(lambda messages: "Noted."))
     with served.client() as client, served.http() as http:
         for user in ("ann", "bob"):
@@ -207,7 +207,7 @@ def test_a_user_takes_their_conversations_along_and_has_them_deleted(start: Star
     assert left.metadata["user"] == "local/bob"
 
 
-def test_deletion_while_a_reply_is_under_way_wins(start: Start) -> None:
+def test_deletion_during_a_reply_wins(start: Start) -> None:
     served = start(SlowModel(words=20))
     with served.client() as client, served.http() as http:
         chat = Chat(client)
@@ -229,7 +229,7 @@ def test_deletion_while_a_reply_is_under_way_wins(start: Start) -> None:
     assert "was deleted" in str(failed[0])
 
 
-def test_a_shutdown_lets_replies_end(start: Start) -> None:
+def test_a_shutdown_lets_replies_complete(start: Start) -> None:
     served = start(SlowModel(words=30))
     with served.client() as client:
         chat = Chat(client)
@@ -245,7 +245,7 @@ def test_a_shutdown_lets_replies_end(start: Start) -> None:
     assert texts(episode) == contents(chat.messages)
 
 
-def test_a_shutdown_does_not_wait_for_ever_and_keeps_what_was_told(start: Start) -> None:
+def test_a_shutdown_times_out_and_stores_the_text_so_far(start: Start) -> None:
     served = start(SlowModel(words=100_000), shutdown_seconds=0)
     with served.client() as client:
         said: Any = [{"role": "user", "content": "Hello"}]
@@ -262,17 +262,17 @@ def test_a_shutdown_does_not_wait_for_ever_and_keeps_what_was_told(start: Start)
     assert "word1" in episode.turns[-1].text
 
 
-def test_listeners_hear_of_what_was_kept_and_controls_change_from_the_next_turn(start: Start) -> None:
-    from telic.models.control import build
+def test_listeners_get_stored_turns_and_controls_change_from_the_next_turn(start: Start) -> None:
+    from telic.models.control import build_control
 
     model = FakeModel()
     served = start(model)
     heard: list[str] = []
-    served.service.listeners.append(lambda addition: heard.append(addition.turns[-1].role))
+    served.service.store.listeners.append(lambda new: heard.append(new.turns[-1].role))
     with served.client() as client:
         chat, other = Chat(client), Chat(client)
         chat.say("Hello")
-        served.service.set_controls([build({"name": "prompt", "text": "Be kind."})], chat.id)
+        served.service.controls.set([build_control({"name": "prompt", "text": "Be kind."})], chat.id)
         chat.say("Why?")
         assert "Be kind." in model.seen[-1][0].content
         other.say("Hello there")

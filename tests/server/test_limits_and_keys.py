@@ -1,4 +1,4 @@
-"""How much is taken on, and who is let in."""
+"""Limits and API keys."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from telic.errors import ConfigError
 from telic.models import FakeModel
 from telic.server import Keys, ServeConfig
+from telic.server.errors import ApiError
 from telic.server.keys import ENVIRONMENT, add_key
 from telic.server.limits import Limits
-from telic.server.problems import ApiError
 from tests.server.conftest import Served, SlowModel, Start, wait_for
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
@@ -37,21 +37,21 @@ def test_a_key_is_made_once_and_only_its_hash_is_kept(tmp_path: Path, monkeypatc
     assert (loaded.holder(ann), loaded.holder(bob)) == ("ann", "bob")
     for wrong in ("", "telic-", ann[:-1], ann + "x", ann.upper(), "\udcff"):
         assert loaded.holder(wrong) is None
-    with pytest.raises(ConfigError, match="has a key of 'ann' already"):
+    with pytest.raises(ConfigError, match="already has a key of 'ann'"):
         add_key(path, "ann")
-    with pytest.raises(ConfigError, match="is no name for a key"):
+    with pytest.raises(ConfigError, match="invalid name 'a/b' of a key"):
         add_key(path, "a/b")
     with pytest.raises(ConfigError, match="cannot write"):
         add_key(tmp_path / "none" / "keys.txt", "ann")
 
 
-def test_key_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ENVIRONMENT, raising=False)
     path = tmp_path / "keys.txt"
     with pytest.raises(ConfigError, match="cannot read the key file"):
         Keys.load(path)
     path.write_text("# none yet\n\n")
-    with pytest.raises(ConfigError, match=r"has no keys in it\. Add one with: telic keys"):
+    with pytest.raises(ConfigError, match=r"contains no keys\. Add one with: telic keys"):
         Keys.load(path)
     path.write_text("# mine\nsk-my-secret-key\n")
     with pytest.raises(ConfigError, match="line 2: expected `name sha256") as refused:
@@ -85,18 +85,18 @@ def test_a_key_opens_everything_but_health_and_no_other_does(start: Start) -> No
         assert client.chat.completions.create(model="m", messages=HELLO).choices
 
 
-def under_way(served: Served, count: int, key: str = "k") -> list[Any]:
-    """Requests that are being answered, as long as their streams are open."""
+def start_requests(served: Served, count: int, key: str = "k") -> list[Any]:
+    """Start requests that are active while their streams are open."""
     client = served.client(key)
     streams = [client.chat.completions.create(model="m", messages=HELLO, stream=True) for _ in range(count)]
     return [client, *streams]
 
 
-def test_too_many_at_once_are_told_when_to_come_again(start: Start) -> None:
+def test_requests_beyond_the_limits_get_retry_after(start: Start) -> None:
     served = start(SlowModel(), max_requests=3, max_requests_per_key=2, keys=keys(ann="a" * 9, bob="b" * 9))
-    held = [under_way(served, 2, "a" * 9), under_way(served, 1, "b" * 9)]
+    held = [start_requests(served, 2, "a" * 9), start_requests(served, 1, "b" * 9)]
     with served.client("a" * 9) as ann, served.client("b" * 9) as bob:
-        for client, words in ((ann, "2 requests of this key"), (bob, "3 requests are under way")):
+        for client, words in ((ann, "this key has 2 active requests"), (bob, "the server has 3 active requests")):
             with pytest.raises(openai.RateLimitError, match=words) as refused:
                 client.chat.completions.create(model="m", messages=HELLO)
             assert 1 <= int(refused.value.response.headers["Retry-After"]) <= 60
@@ -104,15 +104,15 @@ def test_too_many_at_once_are_told_when_to_come_again(start: Start) -> None:
             for stream in streams:
                 stream.close()
             client.close()
-        wait_for(lambda: served.service.limits.under_way == 0)
-        served.service.model.words = 1  # type: ignore[attr-defined]
+        wait_for(lambda: served.service.limits.active == 0)
+        served.service.runner.model.words = 1  # type: ignore[attr-defined]
         assert ann.chat.completions.create(model="m", messages=HELLO).choices
 
 
-def test_the_official_client_waits_and_tries_again_by_itself(start: Start) -> None:
+def test_the_official_client_retries(start: Start) -> None:
     model = SlowModel(words=20)
     served = start(model, max_requests=1)
-    client, stream = under_way(served, 1)
+    client, stream = start_requests(served, 1)
     done: list[Any] = []
 
     def ask() -> None:
@@ -131,15 +131,15 @@ def test_the_official_client_waits_and_tries_again_by_itself(start: Start) -> No
 def test_tokens_per_minute(start: Start) -> None:
     now = [100.0]
     limits = Limits(ServeConfig(tokens_per_minute=60), lambda: now[0])
-    with limits.enter("ann"):
+    with limits.admit("ann"):
         limits.spend("ann", 90)
-    with pytest.raises(ApiError, match="60 tokens per minute") as refused, limits.enter("ann"):
+    with pytest.raises(ApiError, match="60 tokens per minute") as refused, limits.admit("ann"):
         pass
     assert refused.value.headers["Retry-After"] == "30"
-    with limits.enter("bob"):
+    with limits.admit("bob"):
         pass
     now[0] += 30
-    with limits.enter("ann"):
+    with limits.admit("ann"):
         limits.spend("ann", 5)
     served = start(FakeModel(), tokens_per_minute=5)
     with served.client() as client:
@@ -162,4 +162,4 @@ def test_bodies_that_are_too_long(start: Start) -> None:
 
         assert http.post("/v1/chat/completions", content=pieces()).status_code == 413
         assert http.get("/healthz").status_code == 200
-    assert served.service.limits.under_way == 0
+    assert served.service.limits.active == 0

@@ -1,4 +1,4 @@
-"""A local model behind the server: one batch for all clients, caches between turns, and the same answers without."""
+"""A local model behind the server: one batch for all clients, and caches between turns that change no reply."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ pytest.importorskip("torch")
 
 from telic.dialogue import Message
 from telic.models import LocalModel, Reply, Request, Sampling
-from telic.models.control import build
-from telic.server.workers import Event, LocalWorker, Piece
+from telic.models.control import build_control
+from telic.server.local_worker import LocalWorker
+from telic.server.submission import ReplyDelta, ReplyEvent
 from tests.models import tiny
 from tests.server.conftest import PURPOSE, Served, Start, wait_for
 
@@ -33,28 +34,28 @@ def requests(count: int, **options: Any) -> list[Request]:
     ]
 
 
-async def collect(worker: LocalWorker, asked: list[Request]) -> list[list[Event]]:
-    heard: list[list[Event]] = [[] for _ in asked]
+async def collect(worker: LocalWorker, asked: list[Request]) -> list[list[ReplyEvent]]:
+    heard: list[list[ReplyEvent]] = [[] for _ in asked]
     done = [asyncio.Event() for _ in asked]
 
-    def hear(index: int, event: Event) -> None:
+    def on_event(index: int, event: ReplyEvent) -> None:
         heard[index].append(event)
         if isinstance(event, Reply):
             done[index].set()
 
     for index, request in enumerate(asked):
-        worker.submit(request, lambda event, index=index: hear(index, event))  # type: ignore[misc]
+        worker.submit(request, lambda event, index=index: on_event(index, event))  # type: ignore[misc]
         await asyncio.sleep(0.002)  # they come one after the other, while the first are under way
     for one in done:
         await one.wait()
     return heard
 
 
-def test_requests_that_join_on_the_way_get_the_replies_that_a_batch_gives(model: LocalModel) -> None:
+def test_requests_that_join_a_running_batch_get_the_same_replies(model: LocalModel) -> None:
     asked = requests(6, stop=("zz", "e a"))
     expected = model.generate(asked)
 
-    async def run() -> list[list[Event]]:
+    async def run() -> list[list[ReplyEvent]]:
         worker = LocalWorker(model)
         try:
             return await collect(worker, asked)
@@ -62,42 +63,40 @@ def test_requests_that_join_on_the_way_get_the_replies_that_a_batch_gives(model:
             worker.close()
 
     for events, reply in zip(asyncio.run(run()), expected, strict=True):
-        pieces = [event for event in events if isinstance(event, Piece)]
+        deltas = [event for event in events if isinstance(event, ReplyDelta)]
         last = events[-1]
         assert isinstance(last, Reply)
         assert (last.text, last.token_ids) == (reply.text, reply.token_ids)
-        assert "".join(piece.text for piece in pieces) == reply.text
-        ids = [token for piece in pieces for token in piece.token_ids]
+        assert "".join(delta.text for delta in deltas) == reply.text
+        ids = [token for delta in deltas for token in delta.token_ids]
         assert tuple(ids) == reply.token_ids[: len(ids)]
-        told = [value for piece in pieces for value in piece.logprobs]
+        told = [value for delta in deltas for value in delta.logprobs]
         assert told == pytest.approx(list(reply.logprobs or ())[: len(told)], abs=1e-4)
 
 
-def test_a_request_given_up_leaves_the_batch_and_the_others_go_on(model: LocalModel) -> None:
-    async def run() -> tuple[list[Event], list[list[Event]]]:
+def test_a_cancelled_request_leaves_the_batch_and_the_others_go_on(model: LocalModel) -> None:
+    async def run() -> tuple[list[ReplyEvent], list[list[ReplyEvent]]]:
         worker = LocalWorker(model)
-        heard: list[Event] = []
+        heard: list[ReplyEvent] = []
         [endless] = requests(1, max_new_tokens=900, ignore_eos=True)
-        ticket = worker.submit(endless, heard.append)
+        submission = worker.submit(endless, heard.append)
         while not heard:
             await asyncio.sleep(0.001)
-        worker.give_up(ticket)
+        worker.cancel(submission)
         count = len(heard)
         others = await collect(worker, requests(2))
-        assert len(heard) == count, "nothing is told of it any more"
+        assert len(heard) == count, "no further events are delivered"
         worker.close()
         return heard, others
 
     heard, others = asyncio.run(run())
     assert not any(isinstance(event, Reply) for event in heard)
-    assert all(isinstance(events[-1], Reply) for events in others)
+    assert [type(events[-1]) for events in others] == [Reply, Reply]
     assert model.engine.idle
 
 
-def test_a_pass_that_fails_takes_those_under_way_with_it_and_no_others(
-    model: LocalModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def run() -> tuple[Event, Event]:
+def test_a_failed_pass_fails_the_active_requests_only(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> tuple[ReplyEvent, ReplyEvent]:
         worker = LocalWorker(model)
         with monkeypatch.context() as patched:
             patched.setattr(model.engine.runner, "run", lambda chunks: 1 / 0)
@@ -115,7 +114,7 @@ def test_a_pass_that_fails_takes_those_under_way_with_it_and_no_others(
 
 
 class Talk:
-    """A conversation over the API, whole histories each time."""
+    """A conversation over the API, which sends its whole history each time."""
 
     def __init__(self, served: Served, name: str) -> None:
         self.served, self.name = served, name
@@ -140,7 +139,7 @@ TURNS = ("Hello there, I want to travel.", "To where would you go?", "And what o
 
 
 def held(served: Served, count: int = 3) -> list[list[str]]:
-    """Several conversations at once."""
+    """Run several conversations at once."""
     talks = [Talk(served, f"user{n}") for n in range(count)]
 
     def hold(talk: Talk) -> None:
@@ -155,11 +154,13 @@ def held(served: Served, count: int = 3) -> list[list[str]]:
     return [[message["content"] for message in talk.messages] for talk in talks]
 
 
-@pytest.mark.parametrize("controls", [(), ("hold",), ("guidance",)], ids=lambda names: "+".join(names) or "none")
-def test_answers_are_the_same_with_the_kept_cache_without_it_and_after_it_was_dropped(
+@pytest.mark.parametrize(
+    "controls", [(), ("attention_hold",), ("guidance",)], ids=lambda names: "+".join(names) or "none"
+)
+def test_replies_are_the_same_with_the_cache_without_it_and_after_it_was_dropped(
     start: Start, controls: tuple[str, ...]
 ) -> None:
-    made = tuple(build({"name": name}) for name in controls)
+    made = tuple(build_control({"name": name}) for name in controls)
     with_cache = start(tiny.local("llama"), controls=made)
     kept = held(with_cache)
     without = start(tiny.local("llama"), controls=made, store=str(start.folder / "b.db"), max_conversations=0)
@@ -168,13 +169,14 @@ def test_answers_are_the_same_with_the_kept_cache_without_it_and_after_it_was_dr
     assert held(small) == kept
 
 
-def test_a_second_turn_computes_its_own_tokens_only(start: Start, model: LocalModel) -> None:
+def test_a_second_turn_computes_only_its_own_tokens(start: Start, model: LocalModel) -> None:
     served = start(model)
     talk = Talk(served, "ann")
     for text in TURNS:
         talk.say(text)
     episode = next(iter(served.service.store.episodes()))
-    for before, turn in zip(episode.turns[1::2], episode.turns[3::2], strict=False):
+    assert len(episode.turns) == 2 * len(TURNS)
+    for before, turn in zip(episode.turns[1:-2:2], episode.turns[3::2], strict=True):
         # And the reply's, as far as its text gives the same tokens again: that of a random model is broken characters.
         assert turn.origin["cached_tokens"] >= before.prompt_tokens
     stranger = Talk(served, "bob")
@@ -183,7 +185,7 @@ def test_a_second_turn_computes_its_own_tokens_only(start: Start, model: LocalMo
     assert 0 < stranger.cached[0] <= len(system.token_ids) + 4, "the purpose's system prompt, and no user's words"
 
 
-def test_the_memory_of_caches_is_bounded_and_the_least_recently_used_goes_first(start: Start) -> None:
+def test_the_memory_of_caches_is_bounded_and_the_least_recently_used_is_dropped_first(start: Start) -> None:
     model = tiny.local("llama")
     served = start(model)
     talks = [Talk(served, f"user{n}") for n in range(6)]
@@ -222,7 +224,7 @@ def test_log_probabilities_in_openais_form(start: Start, model: LocalModel) -> N
     assert episode.turns[1].origin["logprob"] == pytest.approx(sum(token.logprob for token in content), rel=1e-4)
 
 
-def test_readings_are_kept_with_every_turn(start: Start, model: LocalModel) -> None:
+def test_readings_are_stored_with_every_turn(start: Start, model: LocalModel) -> None:
     served = start(model, readings=("attention", "state"))
     Talk(served, "ann").say("Hello")
     [episode] = served.service.store.episodes()
@@ -247,7 +249,7 @@ def test_a_conversation_too_long_for_the_context_is_refused_before_the_stream_be
     assert Talk(served, "ann").say("Hello") is not None
 
 
-def test_a_client_that_leaves_frees_its_row(start: Start, model: LocalModel) -> None:
+def test_a_client_that_disconnects_frees_its_sequence(start: Start, model: LocalModel) -> None:
     served = start(model)
     said: Any = [{"role": "user", "content": "Hello"}]
     with served.client() as client:
@@ -257,14 +259,14 @@ def test_a_client_that_leaves_frees_its_row(start: Start, model: LocalModel) -> 
         next(iter(stream))
         stream.close()
         wait_for(lambda: model.engine.idle)
-        wait_for(lambda: served.service.limits.under_way == 0 and not served.service.sessions.busy)
+        wait_for(lambda: served.service.limits.active == 0 and not served.service.sessions.busy)
         [episode] = served.service.store.episodes()
     assert episode.turns[-1].finish in ("left", "given")
     assert sum(turn.tokens for turn in episode.turns) < 900
 
 
-def test_the_system_prompt_is_read_before_the_first_client_comes(start: Start, model: LocalModel) -> None:
+def test_the_system_prompt_is_read_before_the_first_request(start: Start, model: LocalModel) -> None:
     sessions = start(model).service.sessions
-    assert sessions.beginning is not None
-    assert sessions.beginning.cache.key_values.tokens
+    assert sessions.shared_prefix is not None
+    assert sessions.shared_prefix.cache.key_values.tokens
     assert len(sessions) == 0

@@ -1,4 +1,4 @@
-"""What hostile clients may try, over a real socket: each attempt is answered in form, none is believed.
+"""Attempts of hostile clients, over a real socket: each gets a response in OpenAI's form, and none succeeds.
 
 TELIC_FUZZ sets the number of attempts per test; `pytest -s` shows how many there were, and how they were answered.
 """
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from telic.models import ScriptedModel
 from telic.server import Keys, ServeConfig
-from telic.server.guard import LOCAL_HOSTS
+from telic.server.middleware import LOCAL_HOSTS
 from tests.server.conftest import Served, serving
 
 ATTEMPTS = int(os.environ.get("TELIC_FUZZ", "60"))
@@ -55,7 +55,7 @@ METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "PATCH")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server that says back what it hears, within small limits."""
+    """A server that echoes messages, with low limits."""
     echo = ScriptedModel(lambda messages: messages[-1].content or "nothing")
     config = ServeConfig(store=str(tmp_path_factory.mktemp("security") / "telic.db"), max_body_bytes=20_000)
     with serving(echo, config, hosts=LOCAL_HOSTS) as running:
@@ -70,7 +70,7 @@ def http(served: Served) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module", autouse=True)
 def tried() -> Iterator[Counter[str]]:
-    """How attempts were answered."""
+    """Number of attempts by kind and status."""
     yield TRIED
     print(f"\n{sum(TRIED.values())} attempts: {dict(sorted(TRIED.items()))}")
 
@@ -79,7 +79,7 @@ TRIED: Counter[str] = Counter()
 
 
 def in_form(kind: str, answer: httpx.Response, *statuses: int) -> None:
-    """Whether an answer is as OpenAI's clients expect it, and nothing that a browser would take for a page."""
+    """Check that a response has OpenAI's form, and that no browser would take it for a page."""
     TRIED[f"{kind}: {answer.status_code}"] += 1
     assert answer.status_code in statuses, answer.text
     assert answer.headers["content-type"].split(";")[0] in ("application/json", "text/event-stream")
@@ -109,7 +109,7 @@ def test_any_body(http: httpx.Client, body: bytes) -> None:
 
 @many
 @given(field=st.sampled_from(FIELDS), value=values)
-def test_a_good_body_with_one_field_that_is_anything(http: httpx.Client, field: str, value: Any) -> None:
+def test_a_valid_body_with_one_arbitrary_field(http: httpx.Client, field: str, value: Any) -> None:
     answer = http.post(CHAT, content=json.dumps({**VALID, field: value}))
     in_form("any field", answer, 200, 400, 404)
     if field == "conversation" and isinstance(value, str) and value:
@@ -118,15 +118,15 @@ def test_a_good_body_with_one_field_that_is_anything(http: httpx.Client, field: 
 
 @many
 @given(role=words, content=values, extra=words)
-def test_a_message_with_anything_in_it(http: httpx.Client, role: str, content: Any, extra: str) -> None:
+def test_a_message_with_arbitrary_content(http: httpx.Client, role: str, content: Any, extra: str) -> None:
     for message in ({"role": role, "content": content}, {"role": "user", "content": content, extra: role}):
         in_form("any message", http.post(CHAT, content=json.dumps({"messages": [message]})), 200, 400)
 
 
 @many
 @given(text=st.text(min_size=1, max_size=200) | st.sampled_from(SCRIPTS), stream=st.booleans())
-def test_what_is_said_is_text_and_nothing_else(http: httpx.Client, served: Served, text: str, stream: bool) -> None:
-    """It comes back as it was, in JSON; the store has it as it was."""
+def test_messages_are_text_and_come_back_unchanged(http: httpx.Client, served: Served, text: str, stream: bool) -> None:
+    """The response and the store contain it unchanged."""
     body = {"messages": [{"role": "user", "content": text}], "stream": stream, "user": "echo", "max_tokens": 1000}
     answer = http.post(CHAT, json=body)
     in_form("said", answer, 200)
@@ -149,7 +149,7 @@ def test_what_is_said_is_text_and_nothing_else(http: httpx.Client, served: Serve
 @many
 @given(parts=st.lists(st.sampled_from(PARTS) | st.text(max_size=8), max_size=6), method=st.sampled_from(METHODS))
 def test_path_tricks(served: Served, parts: list[str], method: str) -> None:
-    """Sent as they are: a client's library would tidy them up."""
+    """Sent as raw bytes, because HTTP clients normalise paths."""
     path = "/v1/models/" * (len(parts) % 2) + "/".join(quote(part, safe="%.\\~") for part in parts)
     status, body = raw(served, f"{method} /{path.lstrip('/')} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     TRIED[f"path: {status}"] += 1
@@ -162,7 +162,7 @@ def test_path_tricks(served: Served, parts: list[str], method: str) -> None:
 
 
 def raw(served: Served, data: bytes) -> tuple[int, bytes]:
-    """Send bytes, and read what comes: the status (0: the server hung up) and the rest."""
+    """Send bytes, and read the status (0: the server closed the connection) and the response."""
     address = urlsplit(served.url)
     with socket.create_connection((address.hostname, address.port or 0), timeout=20) as connection:
         heard = b""
@@ -190,7 +190,7 @@ MALFORMED = [
 ]
 
 
-def test_malformed_http_and_the_server_goes_on(served: Served, http: httpx.Client) -> None:
+def test_the_server_survives_malformed_http(served: Served, http: httpx.Client) -> None:
     for data in MALFORMED:
         status, _ = raw(served, data)
         TRIED[f"malformed: {status}"] += 1
@@ -207,7 +207,7 @@ def test_noise(served: Served, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "' OR '1'='1", "%00", "x" * 5000, "*", "null", "0", "-1"])
-def test_no_trick_with_a_name_reaches_a_conversation(http: httpx.Client, name: str) -> None:
+def test_no_crafted_name_reaches_a_conversation(http: httpx.Client, name: str) -> None:
     http.post(CHAT, json=VALID)
     for headers, more in (({"X-Telic-Conversation": name}, {}), ({}, {"conversation": name})):
         in_form("conversation", http.post(CHAT, json={**VALID, **more}, headers=headers), 404)
@@ -216,7 +216,7 @@ def test_no_trick_with_a_name_reaches_a_conversation(http: httpx.Client, name: s
         assert http.delete("/telic/conversations", params={"user": user}).json() == {"deleted": 0}
 
 
-def test_pages_of_other_sites_get_nothing(http: httpx.Client, served: Served) -> None:
+def test_requests_from_pages_of_other_sites_are_refused(http: httpx.Client, served: Served) -> None:
     host = urlsplit(served.url).netloc
     foreign = [
         {"Origin": "https://evil.example"},
@@ -256,9 +256,9 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running
 
 
-def test_nothing_was_written_beside_the_store(served: Served) -> None:
-    """Last: whatever was tried, there is one database, and it is whole."""
+def test_no_file_was_written_beside_the_store(served: Served) -> None:
+    """Runs last: after all attempts there is one database, and it is intact."""
     path = Path(served.service.config.store)
     assert {file.name.removeprefix(path.name) for file in path.parent.iterdir()} <= {"", "-wal", "-shm"}
-    with served.service.store.engine.connect() as connection:
+    with served.service.store.sync.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"

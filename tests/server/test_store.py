@@ -1,4 +1,4 @@
-"""The live store, on SQLite and on a real Postgres."""
+"""The conversation store, on SQLite and on a real Postgres."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from telic.errors import ConfigError
 from telic.models import FakeModel
 from telic.server import ServeConfig, Service
 from telic.server.history import History
-from telic.server.store import Addition, ConflictError, ConversationStore, Setup, TurnRecord
+from telic.server.records import NewTurns, ReplySetup, TurnRecord
+from telic.server.store import ConflictError, ConversationStore
 from telic.server.tables import metadata
 from tests.server.conftest import PURPOSE
 
-SETUP = Setup(
+SETUP = ReplySetup(
     "s" * 64, {"purpose": "travel", "system": "You are Mia.", "model": "fake", "controls": [{"name": "attention_hold"}]}
 )
 
@@ -34,28 +35,28 @@ SETUP = Setup(
 def history(user: str, *said: str, system: str = "") -> History:
     messages = [Message(role="system", content=system)] if system else []
     messages += [Message(role="user" if i % 2 == 0 else "assistant", content=word) for i, word in enumerate(said)]
-    return History.of(user, messages)
+    return History.from_messages(user, messages)
 
 
-def addition(conversation: str, heard: History, reply: str, start: int = 0, **more: object) -> Addition:
-    pairs = list(zip(heard.said, heard.digests, strict=True))[start:]
+def new_turns(conversation: str, heard: History, reply: str, start: int = 0, **more: object) -> NewTurns:
+    pairs = list(zip(heard.messages, heard.digests, strict=True))[start:]
     given = [TurnRecord(message.role, message.content, digest, 10.0 + start) for message, digest in pairs]
     answer = TurnRecord(
-        "assistant", reply, heard.after(reply), 11.0 + start, "stop", 3, 9, 4, SETUP.digest, -1.5,
+        "assistant", reply, heard.digest_with(reply), 11.0 + start, "stop", 3, 9, 4, SETUP.digest, -1.5,
         {"action": [0.5], "logprob": -0.25}, {"attention": [0.1, 0.2]}, {"seed": 7},
     )  # fmt: skip
-    made = Addition(conversation, heard.user, (*given, answer), start, new=start == 0, setup=SETUP)
+    made = NewTurns(conversation, heard.user, (*given, answer), start, new=start == 0, setup=SETUP)
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def test_a_conversation_is_kept_found_and_given_out_as_an_episode(place: str, tmp_path: Path) -> None:
+def test_a_conversation_is_stored_found_and_exported_as_an_episode(place: str, tmp_path: Path) -> None:
     with closing(ConversationStore(place)) as store:
         first = history("ann", "Hello\0", system="Be brief.")
-        store.add(addition("c1", first, "Hi!", system="Be brief."))
+        store.add(new_turns("c1", first, "Hi!", system="Be brief."))
         second = history("ann", "Hello\0", " Hi! ", "Why?", system="Be brief.")
         [match] = store.find("ann", second.digests)
-        assert (match.conversation, match.length, match.whole) == ("c1", 2, True)
-        store.add(addition("c1", second, "So.", 2))
+        assert (match.conversation, match.length, match.complete) == ("c1", 2, True)
+        store.add(new_turns("c1", second, "So.", 2))
     with closing(ConversationStore(place)) as store:  # opened again: nothing was in memory only
         [episode] = store.episodes()
     assert [(t.role, t.round, t.text, t.finish) for t in episode.turns] == [
@@ -75,15 +76,15 @@ def test_a_conversation_is_kept_found_and_given_out_as_an_episode(place: str, tm
     assert list(written) == [episode], "the same form as all other episodes"
 
 
-def test_a_history_is_found_by_its_longest_beginning_and_by_its_own_user_only(place: str) -> None:
+def test_a_history_is_found_by_its_longest_prefix_and_its_own_user_only(place: str) -> None:
     with closing(ConversationStore(place)) as store:
-        store.add(addition("c1", history("ann", "Hello"), "Hi!"))
-        store.add(addition("c1", history("ann", "Hello", "Hi!", "Why?"), "So.", 2))
-        store.add(addition("c2", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("c1", history("ann", "Hello", "Hi!", "Why?"), "So.", 2))
+        store.add(new_turns("c2", history("ann", "Hello"), "Hi!"))
 
         def found(user: str, *said: str, system: str = "", only: str | None = None) -> list[tuple[str, int, bool]]:
             matches = store.find(user, history(user, *said, system=system).digests, only)
-            return [(m.conversation, m.length, m.whole) for m in matches]
+            return [(m.conversation, m.length, m.complete) for m in matches]
 
         assert found("ann", "Hello", "Hi!", "Why?", "So.", "And?")[0] == ("c1", 4, True)
         assert found("ann", "Hello", "Hi!", "Other?") == [("c2", 2, True), ("c1", 2, False)], "its own end goes first"
@@ -95,11 +96,11 @@ def test_a_history_is_found_by_its_longest_beginning_and_by_its_own_user_only(pl
         assert not store.has("bob", "c1")
 
 
-def test_a_branch_shares_what_was_said_before_and_outlives_its_parent(place: str) -> None:
+def test_a_branch_shares_the_earlier_turns_and_outlives_its_parent(place: str) -> None:
     with closing(ConversationStore(place)) as store:
-        store.add(addition("c1", history("ann", "Hello"), "Hi!"))
-        store.add(addition("c1", history("ann", "Hello", "Hi!", "Why?"), "So.", 2))
-        branch = addition("c2", history("ann", "Hello", "Hi!", "Why not?"), "Hm.", 2, new=True, parent="c1")
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("c1", history("ann", "Hello", "Hi!", "Why?"), "So.", 2))
+        branch = new_turns("c2", history("ann", "Hello", "Hi!", "Why not?"), "Hm.", 2, new=True, parent="c1")
         store.add(branch)
         episodes = {episode.id: episode for episode in store.episodes()}
         assert [turn.text for turn in episodes["c2"].turns] == ["Hello", "Hi!", "Why not?", "Hm."]
@@ -111,14 +112,14 @@ def test_a_branch_shares_what_was_said_before_and_outlives_its_parent(place: str
         assert list(store.episodes()) == [], "a branch of nothing leaves nothing behind"
 
 
-def test_a_conversation_goes_on_in_one_place_only(place: str) -> None:
+def test_a_turn_is_stored_once_when_several_requests_continue_a_conversation(place: str) -> None:
     with closing(ConversationStore(place)) as store:
-        store.add(addition("c1", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
         refused: list[Exception] = []
 
         def go_on(number: int) -> None:
             try:
-                store.add(addition("c1", history("ann", "Hello", "Hi!", f"Say {number}"), f"{number}", 2))
+                store.add(new_turns("c1", history("ann", "Hello", "Hi!", f"Say {number}"), f"{number}", 2))
             except ConflictError as error:
                 refused.append(error)
 
@@ -130,15 +131,15 @@ def test_a_conversation_goes_on_in_one_place_only(place: str) -> None:
         [episode] = store.episodes()
         assert (len(refused), len(episode.turns)) == (7, 4)
         assert episode.turns[2].text == f"Say {episode.turns[3].text}"
-        with pytest.raises(ConflictError, match="send it again"):
-            store.add(addition("c1", history("bob", "Hello", "Hi!", "Mine?"), "No.", 4, new=False))
+        with pytest.raises(ConflictError, match="send the request again"):
+            store.add(new_turns("c1", history("bob", "Hello", "Hi!", "Mine?"), "No.", 4, new=False))
 
 
 def test_deletion_is_by_user_and_leaves_no_text_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "telic.db"
     with closing(ConversationStore(str(path))) as store:
         for number, user in enumerate(["ann", "ann/child", "annabel", "bob", "a%"]):
-            store.add(addition(f"c{number}", history(user, f"My secret is {user}-xyzzy."), "Noted."))
+            store.add(new_turns(f"c{number}", history(user, f"My secret is {user}-xyzzy."), "Noted."))
         assert store.users() == {"a%": 1, "ann": 1, "ann/child": 1, "annabel": 1, "bob": 1}
         assert {episode.metadata["user"] for episode in store.episodes("ann")} == {"ann", "ann/child"}
         assert sorted(store.delete("ann")) == ["c0", "c1"]
@@ -151,18 +152,18 @@ def test_deletion_is_by_user_and_leaves_no_text_in_the_file(tmp_path: Path) -> N
     assert b"child-xyzzy" not in held
 
 
-def test_a_user_whose_name_begins_like_another_is_another(tmp_path: Path) -> None:
+def test_users_with_a_common_prefix_are_separate(tmp_path: Path) -> None:
     with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
         for number, user in enumerate(["ann/team", "ann/team/lea"]):
-            store.add(addition(f"c{number}", history(user, "Hello"), "Hi!"))
+            store.add(new_turns(f"c{number}", history(user, "Hello"), "Hi!"))
         assert [episode.metadata["user"] for episode in store.episodes("ann/team")] == ["ann/team"]
         assert store.delete("ann/team") == ["c0"]
         assert store.delete("ann") == ["c1"]
 
 
-def test_names_that_nobody_can_have_are_nobodys(place: str) -> None:
+def test_names_with_nul_characters_match_no_user(place: str) -> None:
     with closing(ConversationStore(place)) as store:
-        store.add(addition("c1", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
         assert store.find("ann", history("ann", "Hello").digests, "c1\0") == []
         assert not store.has("ann", "\0")
         for user in ("ann/\0", "\0"):
@@ -172,11 +173,11 @@ def test_names_that_nobody_can_have_are_nobodys(place: str) -> None:
 @pytest.mark.parametrize(
     "address", ["postgresql://me:hunter2@db.example/telic", "postgresql://db.example/telic?user=me&password=hunter2"]
 )
-def test_no_password_of_a_store_is_told(
+def test_the_password_of_a_store_is_not_printed(
     address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened = SimpleNamespace(dialect=SimpleNamespace(name="postgresql"), url=make_url(address))
-    monkeypatch.setattr("telic.server.store.open_database", lambda place, create: opened)
+    monkeypatch.setattr("telic.server.store.open_database", lambda location, create: opened)
     service = Service(FakeModel(), PURPOSE, ServeConfig.of(store=address))
     for json in (True, False):
         Serve(json=json)._announce(service, 8000)
@@ -188,7 +189,7 @@ def test_no_password_of_a_store_is_told(
 def test_deletion_in_postgres(postgres: Callable[[str], str]) -> None:
     with closing(ConversationStore(postgres("telic_delete"))) as store:
         for number, user in enumerate(["ann", "ann/child", "annabel"]):
-            store.add(addition(f"c{number}", history(user, "Hello"), "Hi!"))
+            store.add(new_turns(f"c{number}", history(user, "Hello"), "Hi!"))
         assert len(store.delete("ann")) == 2
         assert [episode.metadata["user"] for episode in store.episodes()] == ["annabel"]
 
@@ -197,11 +198,11 @@ def test_an_export_of_many_comes_in_pages_and_in_order(place: str, monkeypatch: 
     monkeypatch.setattr("telic.server.store.PAGE", 3)
     with closing(ConversationStore(place)) as store:
         for number in range(10):
-            store.add(addition(f"c{number}", history("ann", f"Number {number}"), "Hi!"))
+            store.add(new_turns(f"c{number}", history("ann", f"Number {number}"), "Hi!"))
         assert [episode.id for episode in store.episodes()] == [f"c{number}" for number in range(10)]
 
 
-def test_migrations_make_the_tables_that_the_code_knows(place: str) -> None:
+def test_migrations_create_the_tables_of_the_code(place: str) -> None:
     with closing(ConversationStore(place)) as store, store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": "telic_version"})
         assert compare_metadata(context, metadata) == []
@@ -220,9 +221,9 @@ def test_stores_that_cannot_be_opened(tmp_path: Path, place: str) -> None:
         ConversationStore(str(tmp_path / "none" / "telic.db"))
     with pytest.raises(ConfigError, match=r"there is no store .*x\.db"):
         ConversationStore(str(tmp_path / "x.db"), create=False)
-    with pytest.raises(ConfigError, match="is a 'mysql'"):
+    with pytest.raises(ConfigError, match="unsupported store 'mysql'"):
         ConversationStore("mysql://me@host/db")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="invalid address of the store"):
         ConversationStore("://")
     with pytest.raises(ConfigError) as refused:
         ConversationStore("postgresql://me:hunter2@127.0.0.1:1/telic")
@@ -230,7 +231,7 @@ def test_stores_that_cannot_be_opened(tmp_path: Path, place: str) -> None:
     assert "127.0.0.1" in str(refused.value)
 
 
-def test_sqlite_is_opened_with_care(tmp_path: Path) -> None:
+def test_sqlite_settings(tmp_path: Path) -> None:
     path = tmp_path / "telic.db"
     with closing(ConversationStore(str(path))) as store, store.engine.connect() as connection:
         settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("foreign_keys", "secure_delete")]

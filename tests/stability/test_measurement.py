@@ -115,9 +115,9 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
     assert run.folder is not None
     warm = purpose("sampling.temperature = 0.5\n")
     for other, settings, difference in (
-        (purpose(), {"rounds": 3}, r"measure.rounds: the run has 2, asked for now 3"),
-        (purpose(), {"temperature": 0.5}, r"sampling.answerer.temperature: the run has 1.0, asked for now 0.5"),
-        (warm, {}, r"sampling.answerer.temperature: the run has 1.0, asked for now 0.5"),
+        (purpose(), {"rounds": 3}, r"measure.rounds: the run has 2, this command 3"),
+        (purpose(), {"temperature": 0.5}, r"sampling.answerer.temperature: the run has 1.0, this command 0.5"),
+        (warm, {}, r"sampling.answerer.temperature: the run has 1.0, this command 0.5"),
         (purpose(text=TEXT.replace("Mia", "Max")), {}, "purpose.system"),
     ):
         with pytest.raises(ConfigError, match=difference):
@@ -208,7 +208,7 @@ class Remind(Control):
             r"travel\.toml, line 6: probes\[0\]\.judge.*did you mean 'contains'",
         ),
         (lambda: {"controls": [Attend()]}, UnsupportedControlError, "'attend' acts on attention"),
-        (lambda: {"rounds": -1}, ConfigError, "rounds is -1; expected greater than or equal to 0"),
+        (lambda: {"rounds": -1}, ConfigError, "rounds is -1; expected a number greater than or equal to 0"),
         (lambda: {"round": 1}, ConfigError, "unknown setting 'round'; did you mean 'rounds'"),
         (
             lambda: {"purpose": purpose(text=TEXT.replace('contains = "Mia"', 'model = "smolm2", rubric = "x"'))},

@@ -12,7 +12,7 @@ import torch
 from telic.errors import ConfigError
 from telic.models.control import Control, ControlBatch, ControlContext
 from telic.models.local import LocalModel
-from telic.steering import build, save_pretrained
+from telic.steering import build_control, save_pretrained
 from telic.steering.belief import Belief
 from telic.steering.saving import Origin
 from tests.contracts.control_contract import ControlContract
@@ -134,22 +134,22 @@ def test_it_is_saved_and_named_in_a_purpose_file(tmp_path: Path) -> None:
     whole = Belief(DIRECTIONS, origin=Origin.of(model))
     save_pretrained(whole, tmp_path / "set" / "pins")
     spec = {"name": "belief", "path": str(tmp_path / "set"), "towards": {"user_age": "child"}, "strength": 2.0}
-    control = build(spec)
+    control = build_control(spec)
     assert isinstance(control, Belief)
     assert close(added(control, 0), 2 * CHILD)
     control.check(model)
-    again = build(control.spec())
+    again = build_control(control.spec())
     assert isinstance(again, Belief)
     assert again.spec() == control.spec()
     assert again.key == control.key
-    assert build({**spec, "layers": [1]}).layers == frozenset({1})
+    assert build_control({**spec, "layers": [1]}).layers == frozenset({1})
     with pytest.raises(ConfigError, match="not for 'tiny-gpt2'"):
         control.check(tiny.local("gpt2"))
     with pytest.raises(ConfigError, match="they were changed"):
-        build({**spec, "sha256": "0" * 12})
+        build_control({**spec, "sha256": "0" * 12})
     with pytest.raises(ConfigError, match="there are no pins at 'nowhere'"):
-        build({"name": "belief", "path": "nowhere"})
+        build_control({"name": "belief", "path": "nowhere"})
     with pytest.raises(ConfigError, match="unknown option 'toward'; did you mean 'towards'"):
-        build({**spec, "toward": {}})
+        build_control({**spec, "toward": {}})
     with pytest.raises(ConfigError, match="no direction for layer 9"):
-        build({**spec, "layers": [9]})
+        build_control({**spec, "layers": [9]})

@@ -14,7 +14,7 @@ from telic.errors import ConfigError
 from telic.models.control import Control, ControlPoint
 from telic.models.local import LocalModel
 from telic.models.request import Continuation
-from telic.steering import Anchor, AttentionHold, Guidance, Prompt, Refresh, Reminder, SplitSoftmax, build
+from telic.steering import Anchor, AttentionHold, Guidance, Prompt, Refresh, Reminder, SplitSoftmax, build_control
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, ask
 
@@ -291,7 +291,7 @@ def test_the_prompt_is_added_or_replaced() -> None:
 )
 def test_wrong_settings_are_named(spec: dict[str, Any], part: str) -> None:
     with pytest.raises(ConfigError, match=part.replace("{", r"\{").replace("}", r"\}")):
-        build(spec)
+        build_control(spec)
 
 
 @pytest.mark.parametrize(
@@ -306,8 +306,8 @@ def test_wrong_settings_are_named(spec: dict[str, Any], part: str) -> None:
     ],
 )
 def test_a_control_is_what_its_table_says(control: Control) -> None:
-    assert build(control.spec()) == control
-    assert build(control.spec()).key == control.key
+    assert build_control(control.spec()) == control
+    assert build_control(control.spec()).key == control.key
     assert type(control)().key != control.key
 
 

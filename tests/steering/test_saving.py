@@ -13,7 +13,7 @@ import torch
 
 from telic import __version__
 from telic.errors import ConfigError
-from telic.models.control import Control, build, registry
+from telic.models.control import Control, build_control, registry
 from telic.models.local import LocalModel
 from telic.models.request import Reply
 from telic.models.scripted import ScriptedModel
@@ -98,16 +98,16 @@ def test_a_spec_builds_the_same_vector_again(tmp_path: Path) -> None:
         from_pretrained(folder, mode="add", floor=float("-inf"), ceiling=float("inf")),
         from_pretrained(folder, layers=[2]),
     ):
-        assert build(made.spec()).key == made.key
+        assert build_control(made.spec()).key == made.key
         # And so does the purpose file in which it was written down.
         purpose = Purpose(name="travel", system=SYSTEM, controls=[made.spec()])
-        assert build(Purpose.from_text(purpose.to_toml()).controls[0]).key == made.key
+        assert build_control(Purpose.from_text(purpose.to_toml()).controls[0]).key == made.key
 
 
 def test_a_purpose_file_names_the_folder_and_what_differs(tmp_path: Path) -> None:
     save_pretrained(vectors()[0], tmp_path)
     spec = {"name": "vector", "path": str(tmp_path), "strength": 1, "layers": [2]}
-    made = build(spec)
+    made = build_control(spec)
     assert isinstance(made, Vector)
     assert made.options() == {"scale": 0.3, "positions": "all"}
     assert made.layers == {2}
@@ -132,7 +132,7 @@ def test_wrong_options_in_a_purpose_file_are_refused(
     save_pretrained(vectors()[0], tmp_path)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=message):
-        build({"name": "vector", **options})
+        build_control({"name": "vector", **options})
 
 
 # Controls that are nothing but their fields.
@@ -166,7 +166,7 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot write control 'attention_hold'"):
         save_pretrained(AttentionHold(), tmp_path / "file")
     with pytest.raises(ConfigError, match="holds a control of kind 'attention_hold', not a vector"):
-        build({"name": "vector", "path": str(save_pretrained(AttentionHold(), tmp_path / "attention_hold"))})
+        build_control({"name": "vector", "path": str(save_pretrained(AttentionHold(), tmp_path / "attention_hold"))})
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from telic.errors import ConfigError, ModelError
 from telic.models import Control, Model, Reply, Request, Sampling, Session
 from telic.models.compatibility import refuse_unsupported
 from telic.purpose import Purpose
-from telic.steering import build
+from telic.steering import build_control
 
 __all__ = ["Agent", "controls_of"]
 
@@ -108,7 +108,7 @@ def controls_of(purpose: Purpose) -> tuple[Control, ...]:
     made = []
     for place, spec in named:
         try:
-            made.append(build(purpose.located(spec)))
+            made.append(build_control(purpose.resolve_path(spec)))
         except ConfigError as error:
             raise ConfigError(f"{purpose.where(*place)}: {error}") from None
     return tuple(made)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.controls import parse_controls
-from telic.cli.output import load_model, note, print_json
+from telic.cli.output import load_model, print_json, print_notice
 from telic.errors import ConfigError, DataError, ModelError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chat"]
 
-HELP = "/reset starts a new dialogue, /save FILE keeps this one, /quit (or Ctrl-D) ends. Ctrl-C cuts a reply short."
+HELP = "/reset starts a new dialogue, /save FILE saves this one, /quit (or Ctrl-D) ends. Ctrl-C cuts a reply short."
 
 
 @dataclass
@@ -31,14 +31,14 @@ class Chat:
     model: str | None = None
     """Model to use instead of the purpose's."""
     controls: tuple[str, ...] = ()
-    """Controls to use instead of the purpose's: `attention_hold`, `split_softmax:k=0.8`, ...; `none` for none."""
+    """Controls to use instead of the purpose's, such as `attention_hold` or `split_softmax:k=0.8`; `none` for none."""
     seed: int | None = None
-    """Makes the replies repeatable."""
+    """Random seed: the same seed gives the same replies."""
     json: bool = False
     """Answer each line of standard input with a line of JSON: the reply, or an error."""
 
     def run(self) -> None:
-        """Talk until the user has enough."""
+        """Read lines and answer them until the user quits or the input ends."""
         from telic.agents import Agent
         from telic.purpose import Purpose
 
@@ -47,7 +47,7 @@ class Chat:
         agent = Agent(load_model(self.model or purpose.model), purpose, controls, seed=self.seed)
         interactive = sys.stdin.isatty() and not self.json
         if interactive:
-            note(f"{purpose.name} on {agent.model.name}. {HELP}", style="dim")
+            print_notice(f"{purpose.name} on {agent.model.name}. {HELP}", style="dim")
         while (line := _read(interactive)) is not None:
             if line.startswith("/"):
                 if line in ("/quit", "/exit"):
@@ -94,15 +94,15 @@ def _command(agent: Agent, line: str) -> None:
     name, _, argument = line.partition(" ")
     if name == "/reset":
         agent.forget()
-        note("A new dialogue.", style="dim")
+        print_notice("A new dialogue.", style="dim")
     elif name == "/save" and argument:
-        from telic.formats import write
+        from telic.formats import write_dialogues
 
         try:
-            write(Path(argument.strip()), [agent.session.dialogue])
-            note(f"Saved to {argument.strip()}.", style="dim")
+            write_dialogues(Path(argument.strip()), [agent.session.dialogue])
+            print_notice(f"Saved to {argument.strip()}.", style="dim")
         except DataError as error:
-            note(str(error))
+            print_notice(str(error))
     else:
-        problem = "/save needs the name of a file" if name == "/save" else f"{name} is no command"
-        note(f"{problem}. {HELP}", style="dim")
+        problem = "/save needs the name of a file" if name == "/save" else f"unknown command {name!r}"
+        print_notice(f"{problem}. {HELP}", style="dim")

@@ -16,12 +16,15 @@ __all__ = ["parse_controls"]
 
 
 def parse_controls(texts: Sequence[str]) -> tuple[Control, ...] | None:
-    """Make controls; None where nothing was asked for, which leaves the purpose its own.
+    """Build the controls of `--controls`.
+
+    Returns:
+        The controls; `()` for `none`; None if there are no texts, so that the purpose's own controls apply.
 
     Raises:
-        UsageError: a text is not a control.
+        UsageError: a text does not name a control, or has wrong settings.
     """
-    from telic.steering import build
+    from telic.steering import build_control
 
     if not texts:
         return None
@@ -30,7 +33,7 @@ def parse_controls(texts: Sequence[str]) -> tuple[Control, ...] | None:
     made = []
     for text in texts:
         try:
-            made.append(build(parse_spec(text)))
+            made.append(build_control(parse_spec(text)))
         except ConfigError as error:
-            raise UsageError(f"--controls {text!r}: {error}; expected a form such as split_softmax:k=0.8") from None
+            raise UsageError(f"--controls {text!r}: {error}. A control is written as in split_softmax:k=0.8") from None
     return tuple(made)

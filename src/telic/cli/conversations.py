@@ -1,4 +1,4 @@
-"""`telic conversations`: what a server has kept, by user."""
+"""`telic conversations`: the stored conversations of a server, by user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from telic.cli.output import note, print_json, print_table
+from telic.cli.output import print_json, print_notice, print_table
 from telic.cli.serve import require_server
 from telic.cli.usage import UsageError
 
@@ -22,28 +22,33 @@ __all__ = ["Conversations"]
 
 @dataclass
 class Conversations:
-    """List, export or delete the conversations that `telic serve` has kept."""
+    """List, export or delete the conversations that `telic serve` has stored."""
 
     action: tyro.conf.Positional[Literal["list", "export", "delete"]] = "list"
-    """`list` users, `export` episodes as JSON lines, `delete` all that is kept of a user."""
+    """`list` users, `export` episodes as JSON lines, `delete` everything stored about a user."""
     user: str | None = None
-    """Only this user: an API key's name with its users, or one of them (`NAME/USER`)."""
+    """Only this user: the holder of an API key, with the users in its requests, or one of those (`NAME/USER`)."""
     store: str = "telic.db"
-    """The store: a file, or postgresql://..."""
+    """The conversation store: a file, or postgresql://..."""
     out: Path | None = None
     """File to export to; by default standard output."""
     json: bool = False
     """Print the result as JSON."""
 
     def run(self) -> None:
-        """Do it."""
+        """Run the action."""
         if self.action == "delete" and not self.user:
-            raise UsageError("delete needs --user: whose conversations?")
+            raise UsageError("delete needs --user NAME")
         require_server()
         from telic.server import ConversationStore
 
         with closing(ConversationStore(self.store, create=False)) as store:
-            {"list": self._list, "export": self._export, "delete": self._delete}[self.action](store)
+            if self.action == "list":
+                self._list(store)
+            elif self.action == "export":
+                self._export(store)
+            elif self.user:
+                self._delete(store, self.user)
 
     def _list(self, store: ConversationStore) -> None:
         users = {name: n for name, n in store.users().items() if self.user in (None, name, name.partition("/")[0])}
@@ -61,12 +66,11 @@ class Conversations:
         if self.out and self.json:
             print_json({"exported": count, "file": str(self.out)})
         elif self.out:
-            note(f"{count} conversations in {self.out}.")
+            print_notice(f"{count} conversations in {self.out}.")
 
-    def _delete(self, store: ConversationStore) -> None:
-        assert self.user is not None
-        count = len(store.delete(self.user))
+    def _delete(self, store: ConversationStore, user: str) -> None:
+        count = len(store.delete(user))
         if self.json:
             print_json({"deleted": count})
         else:
-            note(f"{count} conversations of {self.user} deleted.")
+            print_notice(f"{count} conversations of {user} deleted.")

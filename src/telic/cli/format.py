@@ -14,6 +14,7 @@ from telic.cli.output import load_model, print_json, print_table
 from telic.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
+    from telic.dialogue import Dialogue
     from telic.rendering import Rendering
 
 __all__ = ["Format"]
@@ -28,25 +29,27 @@ class Format:
     source: tyro.conf.Positional[str] = "demo"
     """A purpose file, or a file of dialogues (OpenAI messages JSONL, ShareGPT)."""
     model: str | None = None
-    """Model whose template is used; by default the purpose's, or smollm2."""
+    """Model whose chat template is used; by default the purpose's, or smollm2."""
     say: tuple[str, ...] = ("Hello!",)
-    """For a purpose: what the user says, and in turn what is answered."""
+    """With a purpose: the messages of the dialogue, the user's first, then the assistant's, and so on in turn."""
     index: int = 0
-    """For a file of dialogues: which one, from 0."""
+    """With a file of dialogues: index of the dialogue, from 0."""
     tokens: bool = False
-    """Show where one token ends and the next begins."""
+    """Mark the boundaries of tokens."""
     json: bool = False
     """Print text, token ids and spans as JSON."""
 
     def run(self) -> None:
         """Render and print."""
+        from telic.models.capabilities import HasTemplate
+
         name, messages = self._messages()
         model = load_model(self.model or name)
-        if not hasattr(model, "render"):
+        if not isinstance(model, HasTemplate):
             raise ModelError(
-                f"the template of model {model.name!r} cannot be seen; name one of this machine with --model"
+                f"model {model.name!r} does not show its chat template; name a model on this machine with --model"
             )
-        rendering: Rendering = model.render(messages)
+        rendering = model.render(messages)
         if self.json:
             spans = [
                 {"role": m.role, "turn": [t.start, t.end], "content": [c.start, c.end]}
@@ -63,21 +66,24 @@ class Format:
             ],
         )
 
-    def _messages(self) -> tuple[str, tuple[object, ...]]:
+    def _messages(self) -> tuple[str, Dialogue]:
+        """The name of the default model, and the dialogue to show."""
         from telic.dialogue import Dialogue
-        from telic.formats import read
+        from telic.formats import read_dialogues
         from telic.purpose import Purpose
 
         if Path(self.source).suffix in (".jsonl", ".json"):
-            dialogues = read(Path(self.source))
+            dialogues = read_dialogues(Path(self.source))
             if not 0 <= self.index < len(dialogues):
-                raise ConfigError(f"{self.source}: there is no --index {self.index}; its last is {len(dialogues) - 1}")
-            return "smollm2", tuple(dialogues[self.index])
+                raise ConfigError(
+                    f"{self.source} has no dialogue with --index {self.index}; the last index is {len(dialogues) - 1}"
+                )
+            return "smollm2", dialogues[self.index]
         purpose = Purpose.load(self.source)
         dialogue = Dialogue().with_system(purpose.system_prompt)
         for number, text in enumerate(self.say):
             dialogue = dialogue.add("assistant" if number % 2 else "user", text)
-        return purpose.model, tuple(dialogue)
+        return purpose.model, dialogue
 
     def _coloured(self, rendering: Rendering) -> Text:
         styles = [""] * len(rendering.token_ids)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from telic.cli.output import Started, load_model, print_json, print_table, progress, say
-from telic.cli.usage import Checked, Interrupted, how_to_resume
+from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, print_table, progress
+from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.comparison.config import ComparisonConfig
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Hold"]
 
 
-class ComparisonSettings(Checked, ComparisonConfig):
+class ComparisonSettings(CheckedOptions, ComparisonConfig):
     """Settings of a comparison of controls."""
 
 
@@ -58,21 +58,21 @@ class Hold:
         purpose: Purpose | Bank = Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose)
         partner = Purpose.load(self.partner) if self.partner else None
         model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
-        started = Started(quiet=self.json)
+        announcer = RunAnnouncer(quiet=self.json)
         try:
-            with progress(quiet=self.json) as ticker:
+            with progress(quiet=self.json) as bar:
                 run = hold(
                     model,
                     purpose,
                     partner=partner,
                     folder=self.runs,
                     resume=self.resume,
-                    on_reply=ticker,
-                    on_start=lambda start: started(start, ticker),
+                    on_reply=bar,
+                    on_start=lambda start: announcer(start, bar),
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(how_to_resume(started.folder)) from None
+            raise Interrupted(resume_hint(announcer.folder)) from None
         assert run.folder is not None
         report = write_comparison_report(run.folder, run)
         written = self._write(run)
@@ -91,9 +91,9 @@ class Hold:
             )
             return
         _print(run)
-        say(f"Report: {report}")
+        print_line(f"Report: {report}")
         if written:
-            say(f"Written to {self.purpose}: {run.winner.name if run.winner else ''}")
+            print_line(f"Written to {self.purpose}: {run.winner.name if run.winner else ''}")
 
     def _write(self, run: ComparisonRun) -> bool:
         """Replace the controls in the purpose file by the winner; return whether it was written."""
@@ -121,7 +121,7 @@ def _print(run: ComparisonRun) -> None:
         "recall lost",
     )
     print_table(header, rows)
-    say()
+    print_line()
     for sentence in run.left_out:
-        say(sentence[:1].upper() + sentence[1:] + ".")
-    say(run.headline[:1].upper() + run.headline[1:] + ".")
+        print_line(sentence[:1].upper() + sentence[1:] + ".")
+    print_line(run.headline[:1].upper() + run.headline[1:] + ".")

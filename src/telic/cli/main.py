@@ -45,7 +45,7 @@ VERBS: dict[str, Callable[..., Any]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one verb. Exit status: 0 done, 1 failed for a reason that was printed, 2 wrong usage, 130 interrupted."""
+    """Run one verb. Exit status: 0 done, 1 failed (the reason is printed), 2 wrong usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments == ["--version"]:
         from telic import __version__
@@ -63,21 +63,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         verb.run()
         sys.stdout.flush()
     except TelicError as error:
-        _say(str(error))
+        _print_error(str(error))
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to fail at exit
+    except BrokenPipeError:  # the program that reads our output has closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that flushing at exit does not fail
         sys.exit(1)
-    except OSError as error:  # a disk that is full, a folder that is gone
-        _say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except OSError as error:  # for example, the disk is full or a folder is gone
+        _print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(1)
     except KeyboardInterrupt as interruption:
         sys.stderr.write("\n")
-        _say(": ".join(["interrupted", *map(str, interruption.args)]))
+        _print_error(": ".join(["interrupted", *map(str, interruption.args)]))
         sys.exit(130)
 
 
-def _say(text: str) -> None:
+def _print_error(text: str) -> None:
     sys.stderr.write(f"telic: {text}\n")
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.controls import parse_controls
-from telic.cli.output import Started, load_model, print_json, print_table, progress, say
-from telic.cli.usage import Checked, Interrupted, how_to_resume
+from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, print_table, progress
+from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.errors import ConfigError, RunError
 from telic.stability.config import MeasureConfig
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Measure", "MeasureSettings", "print_run"]
 
 
-class MeasureSettings(Checked, MeasureConfig):
+class MeasureSettings(CheckedOptions, MeasureConfig):
     """Settings of self-chats and their probes."""
 
 
@@ -62,9 +62,9 @@ class Measure:
         controls = parse_controls(self.controls)
         plan_dialogues(purpose, partner, self.settings, controls)  # raises errors before a model is loaded
         model = load_model(name)
-        started = Started(quiet=self.json)
+        announcer = RunAnnouncer(quiet=self.json)
         try:
-            with progress(quiet=self.json) as ticker:
+            with progress(quiet=self.json) as bar:
                 run = measure(
                     model,
                     purpose,
@@ -72,12 +72,12 @@ class Measure:
                     controls=controls,
                     folder=self.runs,
                     resume=self.resume,
-                    on_reply=ticker,
-                    on_start=lambda start: started(start, ticker),
+                    on_reply=bar,
+                    on_start=lambda start: announcer(start, bar),
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(how_to_resume(started.folder)) from None
+            raise Interrupted(resume_hint(announcer.folder)) from None
         assert run.folder is not None
         report = write_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:
@@ -121,17 +121,19 @@ def print_run(run: StabilityRun, report: Path) -> None:
              str(point.n), str(point.answers), f"{point.tokens:.0f}" if point.tokens is not None else "-")
         )  # fmt: skip
     print_table(("round", "stability", "95 % interval", "dialogues", "answers", "tokens seen"), rows)
-    say()
-    say(stability.headline[:1].upper() + stability.headline[1:] + ".")
+    print_line()
+    print_line(stability.headline[:1].upper() + stability.headline[1:] + ".")
     if stability.area.value is not None:
         area = stability.area
-        say(f"Area under the curve {_number(area.value)} [{_number(area.low)}, {_number(area.high)}], n = {area.n}.")
+        print_line(
+            f"Area under the curve {_number(area.value)} [{_number(area.low)}, {_number(area.high)}], n = {area.n}."
+        )
     if run.spoken is not None:
-        say(f"In the dialogue itself: {run.spoken}.")
+        print_line(f"In the dialogue itself: {run.spoken}.")
     if stability.counts.errors:
         failed = sum(stability.counts.errors.values())
-        say(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")
-    say(f"Report: {report}")
+        print_line(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")
+    print_line(f"Report: {report}")
 
 
 def _why(run: StabilityRun) -> str:

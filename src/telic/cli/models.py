@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from telic.cli.output import print_json, say
+from telic.cli.output import print_json, print_line
 
 __all__ = ["Models"]
 
 
 @dataclass
 class Models:
-    """List the models that have a name, and where each comes from."""
+    """List the models of the catalog, and where each comes from."""
 
     json: bool = False
     """Print the list as JSON."""
@@ -36,7 +36,9 @@ class Models:
             print_json(rows)
             return
         for row in rows:
-            say(f"{row['name']:14} {'installed' if row['installed'] else row['from']}\n{'':14} {row['about']}")
+            print_line(f"{row['name']:14} {'installed' if row['installed'] else row['from']}\n{'':14} {row['about']}")
             if row["install"] and not row["installed"]:
-                say(f"{'':14} {row['install']}")
-        say("\nBesides these: a Hub id (owner/name), a folder, a .gguf file, an endpoint (http://host:port/v1#model).")
+                print_line(f"{'':14} {row['install']}")
+        print_line(
+            "\nA model can also be a Hub id (owner/name), a folder, a .gguf file, an endpoint (http://host:port/v1#model)."
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from telic.cli.output import print_json, say
+from telic.cli.output import print_json, print_line
 from telic.errors import ConfigError
 
 __all__ = ["New"]
@@ -20,20 +20,20 @@ class New:
     path: tyro.conf.Positional[Path] = Path("purpose.toml")
     """The file to write."""
     force: bool = False
-    """Write over a file that is there."""
+    """Overwrite an existing file."""
     json: bool = False
     """Print the result as JSON."""
 
     def run(self) -> None:
         """Write the file."""
-        from telic.purpose import Purpose, template
+        from telic.purpose import Purpose, purpose_template
 
         if not self.path.name:
-            raise ConfigError(f"{str(self.path)!r} is not the name of a file; expected one such as travel.toml")
+            raise ConfigError(f"{str(self.path)!r} is not a file name; expected one such as travel.toml")
         path = self.path if self.path.suffix else self.path.with_suffix(".toml")
         if path.exists() and not self.force:
-            raise ConfigError(f"{path} is there already; choose another name, or write over it with --force")
-        text = template(path.stem)
+            raise ConfigError(f"{path} already exists; choose another name, or overwrite it with --force")
+        text = purpose_template(path.stem)
         Purpose.from_text(text, str(path))
         try:
             path.write_text(text, encoding="utf-8")
@@ -42,4 +42,6 @@ class New:
         if self.json:
             print_json({"path": str(path)})
         else:
-            say(f"Wrote {path}. Say what the chatbot is for in it, then: telic chat {path}, telic measure {path}")
+            print_line(
+                f"Wrote {path}. Say what the chatbot is for in it, then: telic chat {path}, telic measure {path}"
+            )

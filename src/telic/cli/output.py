@@ -1,4 +1,4 @@
-"""What all verbs print: results on standard output, notices and progress on standard error, JSON for scripts."""
+"""Printing for all verbs: results on standard output, notices and progress on standard error, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -20,23 +20,32 @@ if TYPE_CHECKING:
     from telic.models import Model, Reply
     from telic.runs import RunStart
 
-__all__ = ["Started", "Ticker", "load_model", "note", "print_json", "print_table", "progress", "say"]
+__all__ = [
+    "ProgressBar",
+    "RunAnnouncer",
+    "load_model",
+    "print_json",
+    "print_line",
+    "print_notice",
+    "print_table",
+    "progress",
+]
 
-WIDE = 1000
-"""Columns of a table that is not shown in a terminal: no cell is wrapped."""
+PIPED_WIDTH = 1000
+"""Width of a table, in characters, where the output is not a terminal: no cell is wrapped."""
 
 
-def say(text: str = "", **style: Any) -> None:
+def print_line(text: str = "", **style: Any) -> None:
     """Print a line on standard output."""
-    _line(Console(highlight=False, soft_wrap=True, emoji=False), text, style)
+    _print_plain(Console(highlight=False, soft_wrap=True, emoji=False), text, style)
 
 
-def note(text: str = "", **style: Any) -> None:
-    """Print a notice on standard error, out of the way of results."""
-    _line(Console(stderr=True, highlight=False, soft_wrap=True, emoji=False), text, style)
+def print_notice(text: str = "", **style: Any) -> None:
+    """Print a line on standard error, so that it does not mix with results."""
+    _print_plain(Console(stderr=True, highlight=False, soft_wrap=True, emoji=False), text, style)
 
 
-def _line(console: Console, text: str, style: dict[str, Any]) -> None:
+def _print_plain(console: Console, text: str, style: dict[str, Any]) -> None:
     console.print(text, markup=False, **style)
 
 
@@ -53,76 +62,87 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     for row in rows:
         table.add_row(*map(Text, row))  # text, not markup: a name may have brackets in it
     terminal = Console().is_terminal
-    Console(highlight=False, width=None if terminal else WIDE).print(table)
+    Console(highlight=False, width=None if terminal else PIPED_WIDTH).print(table)
 
 
-class Ticker:
-    """Moves the bar, and keeps the tokens generated per second."""
+class ProgressBar:
+    """A progress bar that also shows the tokens generated per second.
 
-    def __init__(self, bar: Progress | None) -> None:
-        self._bar = bar
+    Args:
+        display: draws the bar; None draws nothing.
+    """
+
+    def __init__(self, display: Progress | None) -> None:
+        self._display = display
         self._task: TaskID | None = None
-        self._start = time.monotonic()
+        self._started = time.monotonic()
         self.tokens = 0
 
-    def begin(self, total: int) -> None:
-        """Show the bar: so much is to come."""
-        self._start = time.monotonic()
-        if self._bar is not None:
-            self._task = self._bar.add_task("playing", total=total, rate="")
+    def start(self, total: int) -> None:
+        """Show the bar. It is full after `total` steps."""
+        self._started = time.monotonic()
+        if self._display is not None:
+            self._task = self._display.add_task("playing", total=total, rate="")
 
-    def hear(self, reply: Reply) -> None:
-        """Count a reply's tokens."""
+    def count_tokens(self, reply: Reply) -> None:
+        """Add a reply's tokens to the rate."""
         self.tokens += reply.new_tokens
-        if self._bar is not None and self._task is not None:
-            rate = self.tokens / max(time.monotonic() - self._start, 1e-3)
-            self._bar.update(self._task, rate=f"{rate:.0f} tokens/s")
+        if self._display is not None and self._task is not None:
+            rate = self.tokens / max(time.monotonic() - self._started, 1e-3)
+            self._display.update(self._task, rate=f"{rate:.0f} tokens/s")
 
     def advance(self) -> None:
-        """Move on by one."""
-        if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task)
+        """Advance by one step."""
+        if self._display is not None and self._task is not None:
+            self._display.advance(self._task)
 
     def __call__(self, reply: Reply) -> None:
-        """Hear of a reply where replies are what the bar counts."""
-        self.hear(reply)
+        """Count a reply's tokens and advance by one step, where each step is a reply."""
+        self.count_tokens(reply)
         self.advance()
 
 
-class Started:
-    """Announces a run, and remembers its folder for whoever interrupts it."""
+class RunAnnouncer:
+    """Prints a run's folder when the run starts, and keeps it for the message after an interruption."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.folder: Path | None = None
         self._quiet = quiet
 
-    def __call__(self, start: RunStart, ticker: Ticker) -> None:
-        """Name the run folder, and show the bar."""
+    def __call__(self, start: RunStart, bar: ProgressBar) -> None:
+        """Print the run folder and show the bar."""
         self.folder = start.folder
         if not self._quiet:
-            note(f"Run folder {start.folder} (after an interruption, go on with --resume {start.folder})", style="dim")
+            print_notice(
+                f"Run folder {start.folder} (after an interruption, go on with --resume {start.folder})", style="dim"
+            )
             for text in start.warnings:
-                note(text, style="dim")
-        ticker.begin(start.total)
+                print_notice(text, style="dim")
+        bar.start(start.total)
 
 
 @contextmanager
-def progress(what: str = "replies", *, quiet: bool = False) -> Iterator[Ticker]:
-    """A progress bar with throughput and time left, on standard error; none where that is not a terminal."""
+def progress(what: str = "replies", *, quiet: bool = False) -> Iterator[ProgressBar]:
+    """Show a progress bar with throughput and time left on standard error, if that is a terminal.
+
+    Args:
+        what: what the bar counts.
+        quiet: show nothing.
+    """
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        yield Ticker(None)
+        yield ProgressBar(None)
         return
     columns = [
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(what + " {task.fields[rate]}"),
         TimeRemainingColumn(), TextColumn("left"),
     ]  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield Ticker(bar)
+    with Progress(*columns, console=console, transient=True) as display:
+        yield ProgressBar(display)
 
 
 def load_model(name: str) -> Model:
-    """Load a model, and say so while it takes a while."""
+    """Load a model, with a spinner meanwhile if standard error is a terminal."""
     from telic.models import load
 
     console = Console(stderr=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from telic.cli.controls import parse_controls
-from telic.cli.output import Started, load_model, print_json, progress, say
+from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, progress
 from telic.cli.play_view import print_results
-from telic.cli.usage import Interrupted, UsageError, how_to_resume
+from telic.cli.usage import Interrupted, UsageError, resume_hint
 from telic.errors import ConfigError, RunError
 from telic.registry import parse_settings
 
@@ -159,9 +159,9 @@ class Play:
         human = "human" in (config.agent, config.partner)
         workers = self._workers(human)
         players = None if workers else config.players()
-        started = Started(quiet=self.json)
+        announcer = RunAnnouncer(quiet=self.json)
         try:
-            with progress("episodes", quiet=self.json or human) as ticker:
+            with progress("episodes", quiet=self.json or human) as bar:
                 run = play(
                     spec,
                     PlayerFactory(config.players if players is None else lambda: players, config.spec()),
@@ -175,12 +175,12 @@ class Play:
                     concurrency=1 if human else self.concurrency,
                     references=self.references,
                     workers=workers,
-                    on_episode=lambda _: ticker.advance(),
-                    on_reply=ticker.hear,
-                    on_start=lambda start: started(start, ticker),
+                    on_episode=lambda _: bar.advance(),
+                    on_reply=bar.count_tokens,
+                    on_start=lambda start: announcer(start, bar),
                 )
         except KeyboardInterrupt:
-            raise Interrupted(how_to_resume(started.folder)) from None
+            raise Interrupted(resume_hint(announcer.folder)) from None
         assert run.folder is not None
         report = write_play_report(run.folder, run.results, run.episodes, run.document)
         if self.json:
@@ -188,7 +188,7 @@ class Play:
             print_json({"folder": str(run.folder), "report": str(report), "results": results})
         else:
             print_results(run.results)
-            say(f"Report: {report}")
+            print_line(f"Report: {report}")
         _require_valid(run)
 
     def _resolve(self) -> tuple[dict[str, Any], str, PlayersConfig]:

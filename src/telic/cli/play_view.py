@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from telic.cli.output import print_table, say
+from telic.cli.output import print_line, print_table
 
 if TYPE_CHECKING:
     from telic.rollouts import GameResult
@@ -34,21 +34,21 @@ def print_results(results: Sequence[GameResult]) -> None:
         )
     print_table(columns, rows)
     for result in results:
-        say()
+        print_line()
         partners = ", ".join(f"{role} {who}" for role, who in result.partners.items())
         trials = f", {result.trials} trials each" if result.trials > 1 else ""
-        say(f"{result.game}: {result.agent} with {partners or 'no partner'}, {result.tasks} tasks{trials}.")
+        print_line(f"{result.game}: {result.agent} with {partners or 'no partner'}, {result.tasks} tasks{trials}.")
         if result.pass_hat:
-            say("pass^k: " + ", ".join(f"{k}: {value:.2f}" for k, value in result.pass_hat.items()))
+            print_line("pass^k: " + ", ".join(f"{k}: {value:.2f}" for k, value in result.pass_hat.items()))
         for what, counts in (
             ("Invalid, fault of the", result.faults),
             ("Failed:", result.errors),
             ("Not judged:", result.unjudged),
         ):
             for reason, count in counts.items():
-                say(f"{what} {reason}: {count}")
+                print_line(f"{what} {reason}: {count}")
         if result.notes:
-            say(
+            print_line(
                 "Replaced replies and acts of the agent's model: "
                 + ", ".join(f"{k} {v}" for k, v in result.notes.items())
                 + "."

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 
 import tyro
 
-from telic.cli.output import Ticker, load_model, note, print_json, print_table, progress, say
-from telic.cli.usage import Checked, Interrupted
+from telic.cli.output import ProgressBar, load_model, print_json, print_line, print_notice, print_table, progress
+from telic.cli.usage import CheckedOptions, Interrupted
 from telic.readers.config import ReaderTrainingConfig
 
 __all__ = ["Readers"]
 
 
-class ReaderTrainingSettings(Checked, ReaderTrainingConfig):
+class ReaderTrainingSettings(CheckedOptions, ReaderTrainingConfig):
     """Settings for training readers."""
 
 
@@ -43,8 +43,8 @@ class TrainReaders:
         cache = self.cache or self.out / "activations"
         model = load_model(self.model)
         try:
-            with progress("dialogues", quiet=self.json) as ticker:
-                show = _Advance(ticker)
+            with progress("dialogues", quiet=self.json) as bar:
+                show = _Advance(bar)
                 trained = train_readers(model, self.data, config=self.settings, cache=cache, on_progress=show)
         except KeyboardInterrupt:
             raise Interrupted(
@@ -55,21 +55,21 @@ class TrainReaders:
             print_json({"folder": str(self.out), **trained.readers.card})
             return
         _print_card(trained.readers.card)
-        say(f"Written to {self.out}. Use them with: telic readers read FILE --readers {self.out}")
+        print_line(f"Written to {self.out}. Use them with: telic readers read FILE --readers {self.out}")
 
 
 class _Advance:
     """Moves a progress bar to the number of dialogues recorded."""
 
-    def __init__(self, ticker: Ticker) -> None:
-        self._ticker, self._done = ticker, -1
+    def __init__(self, bar: ProgressBar) -> None:
+        self._bar, self._done = bar, -1
 
     def __call__(self, done: int, total: int) -> None:
         if self._done < 0:
-            self._ticker.begin(total)
+            self._bar.start(total)
             self._done = 0
         for _ in range(done - self._done):
-            self._ticker.advance()
+            self._bar.advance()
         self._done = done
 
 
@@ -110,7 +110,7 @@ class ReadDialogues:
 
     def run(self) -> None:
         """Read and print."""
-        from telic.formats import read as read_dialogues
+        from telic.formats import read_dialogues
         from telic.readers import ReaderSet, read_turns
 
         readers = ReaderSet.load(self.readers)
@@ -120,9 +120,9 @@ class ReadDialogues:
         for number, dialogue in enumerate(dialogues):
             turns = read_turns(model, dialogue, readers)
             if not self.json:
-                say(f"Dialogue {number}", style="bold")
+                print_line(f"Dialogue {number}", style="bold")
             if not turns:
-                note(f"{self.dialogues}: dialogue {number} has no turn of the user, so there is nothing to read")
+                print_notice(f"{self.dialogues}: dialogue {number} has no user turn, so there is nothing to read")
             for index, beliefs in turns:
                 if self.json:
                     read = {
@@ -131,7 +131,7 @@ class ReadDialogues:
                     }
                     print_json({"dialogue": number, "message": index, "beliefs": read})
                 else:
-                    say(f"  {dialogue[index].content[:100]!r}")
+                    print_line(f"  {dialogue[index].content[:100]!r}")
                     print_table(("", "", ""), [("", name, str(one)) for name, one in beliefs.items()])
 
 

@@ -1,4 +1,4 @@
-"""`telic serve`: an OpenAI-compatible server that pursues a purpose."""
+"""`telic serve`: an OpenAI-compatible server with a purpose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.controls import parse_controls
-from telic.cli.output import load_model, note, print_json, say
+from telic.cli.output import load_model, print_json, print_line, print_notice
 from telic.cli.usage import UsageError
 from telic.errors import ConfigError, MissingExtraError
 
@@ -23,9 +23,9 @@ __all__ = ["Serve"]
 
 @dataclass
 class Serve:
-    """Serve a purpose to OpenAI's clients and, in a browser, to people; keep every conversation.
+    """Serve a purpose to OpenAI's clients and on a dashboard, and store every conversation.
 
-    Limits and what is kept are settings of the purpose file's table [serve].
+    The table [serve] of the purpose file has further settings, such as limits.
     """
 
     purpose: tyro.conf.Positional[str] = "demo"
@@ -35,22 +35,22 @@ class Serve:
     controls: tuple[str, ...] = ()
     """Controls to use instead of the purpose's: `attention_hold`, `split_softmax:k=0.8`, ...; `none` for none."""
     host: str = "127.0.0.1"
-    """Address to listen on. Anything but this machine's own needs API keys."""
+    """Address to listen on. One that other machines can reach needs API keys."""
     port: int = 8000
-    """Port to listen on; 0 takes a free one."""
+    """Port to listen on; 0: any free port."""
     store: str | None = None
-    """Where conversations are kept: a file (SQLite), or postgresql://...; by default the purpose's own setting."""
+    """The conversation store: a file (SQLite), or postgresql://...; by default the purpose's own setting."""
     api_key_file: Path | None = None
-    """File of API keys; `telic keys` makes one. A single key may be in the environment, as TELIC_API_KEY."""
+    """File of API keys, made by `telic keys`. The environment variable TELIC_API_KEY sets a single key."""
     dashboard: bool = True
-    """Also open the dashboard: chat, what the model believes, how far it has drifted."""
+    """Also serve the dashboard: chat, the model's beliefs, its drift."""
     insecure: bool = False
-    """Listen on any address without keys: whoever reaches it can use it."""
+    """Listen on any address without API keys: everyone who can reach it may use it."""
     json: bool = False
-    """Say where it listens as a line of JSON."""
+    """Print the addresses as a line of JSON."""
 
     def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until interrupted."""
         require_server()
         if self.dashboard:
             from telic.server.dashboard import require_dashboard
@@ -60,13 +60,13 @@ class Serve:
 
         from telic.purpose import Purpose
         from telic.server import Keys, ServeConfig, Service, create_app
-        from telic.server.guard import LOCAL_HOSTS
+        from telic.server.middleware import LOCAL_HOSTS
 
         purpose = Purpose.load(self.purpose)
         config = ServeConfig.of_purpose(purpose, store=self.store)
         controls = parse_controls(self.controls)
         keys = Keys.load(self.api_key_file)
-        self._refuse_open_doors(keys)
+        self._require_keys(keys)
         with _listen(self.host, self.port) as listener:
             service = Service(load_model(self.model or purpose.model), purpose, config, controls)
             hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
@@ -76,21 +76,21 @@ class Serve:
             )
             settings = uvicorn.Config(
                 app,
-                http="h11",  # the other parser that may be installed takes headers of any length
+                http="h11",  # httptools, which may be installed, accepts headers of any length
                 log_level="warning",
                 timeout_graceful_shutdown=config.shutdown_seconds,
                 server_header=False,
             )
             uvicorn.Server(settings).run([listener])
 
-    def _refuse_open_doors(self, keys: Keys) -> None:
-        from telic.server.guard import LOCAL_HOSTS
+    def _require_keys(self, keys: Keys) -> None:
+        from telic.server.middleware import LOCAL_HOSTS
 
         if self.host in LOCAL_HOSTS or keys or self.insecure:
             return
         raise ConfigError(
             f"--host {self.host} can be reached from other machines, and there are no API keys. Make one with: telic "
-            "keys NAME --file keys.txt, and add --api-key-file keys.txt; or add --insecure to let everyone in"
+            "keys NAME --file keys.txt, and add --api-key-file keys.txt; or add --insecure to accept everyone"
         )
 
     def _announce(self, service: Service, port: int) -> None:
@@ -100,17 +100,17 @@ class Serve:
         root = f"http://{name}:{port}"
         if self.json:
             dashboard = {"dashboard": f"{root}{PATH}/"} if self.dashboard else {}
-            print_json({"url": f"{root}/v1", **dashboard, "store": service.store.place})
+            print_json({"url": f"{root}/v1", **dashboard, "store": service.store.location})
         else:
-            say(f"{service.purpose.name} on {service.model.name}: {root}/v1")
+            print_line(f"{service.purpose.name} on {service.runner.model.name}: {root}/v1")
             if self.dashboard:
-                say(f"Dashboard: {root}{PATH}/")
-            note(f"Conversations are kept in {service.store.place}. Ctrl-C ends.", style="dim")
+                print_line(f"Dashboard: {root}{PATH}/")
+            print_notice(f"Conversations are stored in {service.store.location}. Press Ctrl-C to stop.", style="dim")
         sys.stdout.flush()
 
 
 def require_server() -> None:
-    """See that the extra `server` is installed.
+    """Check that the extra `server` is installed.
 
     Raises:
         MissingExtraError: it is not.

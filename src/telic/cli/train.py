@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from telic.cli.output import load_model, note, print_json, print_table, progress, say
-from telic.cli.usage import Checked, Interrupted, how_to_resume
+from telic.cli.output import load_model, print_json, print_line, print_notice, print_table, progress
+from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.planner.config import PlannerTrainingConfig
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Train"]
 
 
-class PlannerTrainingSettings(Checked, PlannerTrainingConfig):
+class PlannerTrainingSettings(CheckedOptions, PlannerTrainingConfig):
     """Settings of the training and the evaluation."""
 
 
@@ -61,10 +61,10 @@ class Train:
             nonlocal folder
             folder = path
             if not self.json:
-                note(f"Run folder {path} (after an interruption, continue with --resume {path})", style="dim")
+                print_notice(f"Run folder {path} (after an interruption, continue with --resume {path})", style="dim")
 
         try:
-            with progress(quiet=self.json) as ticker:
+            with progress(quiet=self.json) as bar:
                 run = train(
                     model,
                     purpose,
@@ -72,11 +72,11 @@ class Train:
                     resume=self.resume,
                     on_start=begun,
                     on_stage=self._announce,
-                    on_reply=ticker.hear,
+                    on_reply=bar.count_tokens,
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(how_to_resume(folder)) from None
+            raise Interrupted(resume_hint(folder)) from None
         report = write_train_report(RunFolder.open(run.folder))
         written = self._write(run, purpose.name)
         if self.json:
@@ -91,14 +91,14 @@ class Train:
             print_json({**document, "written": written, "validation": run.validation, "judged": judged})
             return
         _print(run)
-        say(f"Report: {report}")
+        print_line(f"Report: {report}")
         if written:
-            say(f"Written to {self.purpose}: [planner] path = {written!r}")
+            print_line(f"Written to {self.purpose}: [planner] path = {written!r}")
 
     def _announce(self, stage: Stage) -> None:
         if not self.json:
             figures = ", ".join(f"{name} {value:.4g}" for name, value in stage.figures.items())
-            note(f"{stage.name}: {figures} ({stage.seconds:.0f} s)")
+            print_notice(f"{stage.name}: {figures} ({stage.seconds:.0f} s)")
 
     def _write(self, run: TrainRun, name: str) -> str | None:
         """Save a significantly better planner beside the purpose file, and name it there; returns its path."""
@@ -119,9 +119,9 @@ def _print(run: TrainRun) -> None:
         shown = (arm.returns, arm.gain, behaviour.perplexity, behaviour.distinct2, behaviour.turning)
         rows.append((arm.label, *map(_shown, shown)))
     print_table(("", "return", "gain over the baseline", "perplexity", "distinct pairs", "cosine of actions"), rows)
-    say()
-    say(run.headline)
-    say(f"Planner: {run.path}")
+    print_line()
+    print_line(run.headline)
+    print_line(f"Planner: {run.path}")
 
 
 def _shown(found: Interval | None) -> str:

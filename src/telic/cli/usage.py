@@ -1,4 +1,4 @@
-"""How a verb ends other than well: wrong usage, an interruption."""
+"""How a verb ends when it does not succeed: wrong options, or an interruption."""
 
 from __future__ import annotations
 
@@ -6,39 +6,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from telic.errors import TelicError
+from telic.settings import expected_value
 
-__all__ = ["Checked", "Interrupted", "UsageError", "how_to_resume"]
+__all__ = ["CheckedOptions", "Interrupted", "UsageError", "resume_hint"]
 
 
 class UsageError(TelicError):
-    """Options have values that they cannot have. No `ValueError`, lest tyro draws a box around its message."""
+    """An option has a wrong value. It is no `ValueError`, because tyro would draw a box around the message."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, with a message on what is kept and how to go on."""
+    """Ctrl-C, with a message that says what was kept and how to resume."""
 
 
-def how_to_resume(folder: Path | None) -> str:
-    """What to say of an interrupted run."""
+def resume_hint(folder: Path | None) -> str:
+    """Say how to resume an interrupted run; `folder` is its run folder, None before it had one."""
     if folder is None:
         return "nothing was played yet"
-    return f"the dialogues that had ended are kept. To go on, add --resume {folder} to the same command"
+    return f"finished dialogues are kept. To go on, add --resume {folder} to the same command"
 
 
-class Checked(BaseModel):
-    """Mixed into a config model, it reports wrong values as options of the command line."""
+class CheckedOptions(BaseModel):
+    """A mixin for config models that reports wrong values as command-line options."""
 
-    if not TYPE_CHECKING:  # type checkers shall see the fields
+    if not TYPE_CHECKING:  # type checkers see the fields
 
         def __init__(self, **values: Any) -> None:
             try:
                 super().__init__(**values)
             except ValidationError as error:
-                raise UsageError("; ".join(map(_explained, error.errors(include_url=False)))) from None
+                raise UsageError("; ".join(map(_explain_option, error.errors(include_url=False)))) from None
 
 
-def _explained(error: Any) -> str:
+def _explain_option(error: ErrorDetails) -> str:
     option = "--" + "-".join(map(str, error["loc"])).replace("_", "-")
-    return f"{option} is {error['input']!r}; expected {error['msg'].removeprefix('Input should be ')}"
+    return f"{option} is {error['input']!r}; expected {expected_value(error)}"

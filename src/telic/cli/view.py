@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from telic.cli.output import note, print_json, print_table, say
+from telic.cli.output import print_json, print_line, print_notice, print_table
 from telic.errors import RunError, TelicError
 
 if TYPE_CHECKING:
@@ -21,21 +21,21 @@ __all__ = ["View"]
 
 @dataclass
 class View:
-    """List past runs, or render the report of one again."""
+    """List past runs, or write the report of one again."""
 
     run_folder: tyro.conf.Positional[Path | None] = None
-    """The run; without it, all runs are listed."""
+    """The run folder. Without it, all runs are listed."""
     runs: Path = Path("runs")
-    """Where the runs are."""
+    """Folder that holds the run folders."""
     inspect: bool = False
     """Also write the run in Inspect's log format, for `inspect view`."""
     open: bool = False
-    """Open the report in a browser: that of the run, or of the latest one."""
+    """Open the report in a browser: the report of this run, or of the latest one."""
     json: bool = False
     """Print the result as JSON."""
 
     def run(self) -> None:
-        """List or render."""
+        """List the runs, or write a report."""
         if self.run_folder is not None:
             self._render(self.run_folder)
         elif self.open:
@@ -58,7 +58,7 @@ class View:
         for run in RunFolder.list(self.runs):
             document: dict[str, Any] = {}
             episodes: int | None = None
-            with suppress(TelicError):  # one that is damaged does not hide the others
+            with suppress(TelicError):  # a damaged run does not hide the others
                 document = run.document
                 episodes = len(run.done())
             rows.append(
@@ -74,7 +74,7 @@ class View:
         if self.json:
             print_json(rows)
         elif not rows:
-            say(f"No runs in {self.runs}. Make one with: telic measure")
+            print_line(f"No runs in {self.runs}. Make one with: telic measure")
         else:
             print_table(
                 ("run", "started", "episodes", "report"),
@@ -106,9 +106,9 @@ class View:
             self._show({"report": str(write_train_report(run))}, {})
             return
         if document.get("verb") != "measure":
-            raise RunError(f"{run.path} is a run of {document.get('verb')!r}, for which there is no report yet")
+            raise RunError(f"{run.path} is a run of {document.get('verb')!r}; this Telic has no report for it")
         if run.episodes.cut_short():
-            note(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
+            print_notice(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
         episodes = run.episodes.latest()
         stability = analyse(episodes, resamples=document.get("settings", {}).get("resamples", 2000))
         written: dict[str, Any] = {"report": str(write_report(run.path, stability, episodes, document))}
@@ -124,9 +124,9 @@ class View:
         from telic.rollouts.results import analyse_games
 
         if self.inspect:
-            raise RunError("only runs of `telic measure` can be written in Inspect's log format")
+            raise RunError("--inspect works only for runs of `telic measure`")
         if run.episodes.cut_short():
-            note(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
+            print_notice(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
         episodes = run.episodes.latest()
         results = analyse_games(episodes, references_of(run))
         report = write_play_report(run.path, results, episodes, run.document)
@@ -139,7 +139,7 @@ class View:
             print_json({**written, **result})
         else:
             for kind, path in written.items():
-                say(f"{kind}: {path}")
+                print_line(f"{kind}: {path}")
         if self.open:
             webbrowser.open(Path(written["report"]).resolve().as_uri())
 

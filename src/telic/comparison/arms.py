@@ -9,7 +9,7 @@ from telic.episodes import Episode
 from telic.models import Control
 from telic.stability.curves import areas_by_id
 from telic.stability.plan import DialoguePlan
-from telic.statistics import Comparison, paired_difference
+from telic.statistics import PairedDifference, paired_difference
 
 __all__ = ["BASELINE", "Arm", "compare", "of_arm", "plan_arms"]
 
@@ -57,7 +57,7 @@ def compare(
     by: Callable[[Sequence[Episode]], Mapping[str, float | None]] = areas_by_id,
     resamples: int = 2000,
     seed: int = 0,
-) -> Comparison:
+) -> PairedDifference:
     """Compute the difference of two arms, `one - other`, paired over dialogues.
 
     Args:

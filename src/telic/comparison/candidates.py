@@ -12,7 +12,7 @@ from telic.errors import ConfigError
 from telic.models import Control, Model
 from telic.models.control import ControlPoint
 from telic.registry import parse_spec, suggest
-from telic.steering import build
+from telic.steering import build_control
 
 if TYPE_CHECKING:
     from telic.models import LocalModel
@@ -104,7 +104,7 @@ def candidates(model: Model, strengths: Strengths, systems: Sequence[str], folde
                 axis = axis or _axis(cast("LocalModel", model), systems, folder)
                 control: Control = replace(axis, **settings)
             else:
-                control = build({"name": kind, **settings})
+                control = build_control({"name": kind, **settings})
             found.append(Candidate("-".join([kind, *(f"{key}={value}" for key, value in settings.items())]), control))
     return found
 
@@ -116,7 +116,7 @@ def _is_purpose_axis(kind: str, settings: Mapping[str, Any]) -> bool:
 def _points(kind: str, settings: Mapping[str, Any]) -> frozenset[ControlPoint]:
     if _is_purpose_axis(kind, settings):  # known without making the vector
         return frozenset({"residual"})
-    return build({"name": kind, **settings}).points
+    return build_control({"name": kind, **settings}).points
 
 
 def _axis(model: LocalModel, systems: Sequence[str], folder: Path | None) -> Vector:

@@ -17,8 +17,8 @@ from telic.runs import RunFolder
 from telic.stability.analysis import Stability
 from telic.stability.curves import ALPHA
 from telic.stability.utterances import UtteranceStability
-from telic.statistics import Comparison, Interval
-from telic.steering import build
+from telic.statistics import Interval, PairedDifference
+from telic.steering import build_control
 
 __all__ = ["ArmDifference", "ArmResult", "ComparisonRun", "TuningTrial", "read_comparison"]
 
@@ -36,7 +36,7 @@ class ArmDifference(BaseModel):
     """Sign-flip test, adjusted after Holm where several are tested."""
 
     @classmethod
-    def of(cls, paired: Comparison, p: float | None = None) -> ArmDifference:
+    def of(cls, paired: PairedDifference, p: float | None = None) -> ArmDifference:
         """Make it from a paired difference; `p` replaces its p-value."""
         difference = paired.difference
         return cls(
@@ -137,7 +137,7 @@ class ComparisonRun:
     @property
     def best(self) -> Control | None:
         """The winner, ready for use."""
-        return build(self.winner.spec) if self.winner and self.winner.spec else None
+        return build_control(self.winner.spec) if self.winner and self.winner.spec else None
 
     @property
     def left_out(self) -> list[str]:

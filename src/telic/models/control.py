@@ -27,7 +27,7 @@ __all__ = [
     "ControlPoint",
     "Insertion",
     "NamedModel",
-    "build",
+    "build_control",
     "registry",
 ]
 
@@ -209,7 +209,7 @@ registry: Registry[Callable[..., Control]] = Registry("control")
 """Control factories by name; a purpose file's `[[controls]]` name them, their other keys are the factory's options."""
 
 
-def build(spec: Mapping[str, Any]) -> Control:
+def build_control(spec: Mapping[str, Any]) -> Control:
     """Make a control from its table in a purpose file.
 
     Raises:

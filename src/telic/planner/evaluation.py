@@ -23,14 +23,14 @@ from telic.episodes import Episode
 from telic.models.local import LocalModel
 from telic.models.request import Continuation
 from telic.planner.experience import utterance_examples
-from telic.statistics import Comparison, Interval, bootstrap_mean, paired_difference
+from telic.statistics import Interval, PairedDifference, bootstrap_mean, paired_difference
 
 __all__ = [
     "BASELINE",
     "ArmBehaviour",
-    "ArmResult",
+    "PlannerArmResult",
     "compare_returns",
-    "evaluate_arms",
+    "evaluate_planner_arms",
     "measure_behaviour",
     "returns_by_task",
 ]
@@ -62,7 +62,7 @@ class ArmBehaviour(_Result):
     """For each round, the share of turns in which each dialogue act was the largest in a mixture of acts."""
 
 
-class ArmResult(_Result):
+class PlannerArmResult(_Result):
     """Result of an arm on the held-out scenarios."""
 
     name: str
@@ -92,21 +92,21 @@ def returns_by_task(episodes: Sequence[Episode]) -> dict[int, float]:
 
 def compare_returns(
     one: Sequence[Episode], other: Sequence[Episode], *, resamples: int = 2000, seed: int = 0
-) -> Comparison:
+) -> PairedDifference:
     """Compute the difference of the returns, `one - other`, paired by task."""
     a, b = returns_by_task(one), returns_by_task(other)
     both = sorted(a.keys() & b.keys())
     return paired_difference([a[task] for task in both], [b[task] for task in both], resamples=resamples, seed=seed)
 
 
-def evaluate_arms(
+def evaluate_planner_arms(
     model: LocalModel,
     played: Mapping[str, tuple[ModelPlayer, Sequence[Episode]]],
     spec: Mapping[str, Any],
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> list[ArmResult]:
+) -> list[PlannerArmResult]:
     """Evaluate arms that played the same tasks.
 
     Args:
@@ -122,7 +122,7 @@ def evaluate_arms(
         found = None if episodes is base else compare_returns(episodes, base, resamples=resamples, seed=seed)
         returns = list(returns_by_task(episodes).values())
         results.append(
-            ArmResult(
+            PlannerArmResult(
                 name=name,
                 returns=bootstrap_mean(returns, resamples=resamples, seed=seed),
                 gain=None if found is None else found.difference,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from telic.episodes import Episode
 from telic.errors import RunError
-from telic.planner.evaluation import BASELINE, ArmResult
+from telic.planner.evaluation import BASELINE, PlannerArmResult
 from telic.reports import (
     COLORS,
     Html,
@@ -54,7 +54,7 @@ def write_train_report(run: RunFolder) -> Path:
     evaluation = next((record for record in reversed(records) if "judged" in record), None)
     if evaluation is None:
         raise RunError(f"run {str(run.path)!r} is not complete: it has no evaluation yet; continue it with --resume")
-    arms = [ArmResult.model_validate(arm) for arm in evaluation["judged"]]
+    arms = [PlannerArmResult.model_validate(arm) for arm in evaluation["judged"]]
     rows = [(arm.label, arm.returns) for arm in reversed(arms)]
     returns = intervals_figure(rows, [name for name, _ in rows].index("planner"), "mean return of an episode", WIDTH)
     curves = _td3bc([record["td3bc"] for record in records if "td3bc" in record])
@@ -87,7 +87,7 @@ def write_train_report(run: RunFolder) -> Path:
     return path
 
 
-def _overview(arms: Sequence[ArmResult]) -> Html:
+def _overview(arms: Sequence[PlannerArmResult]) -> Html:
     by_name = {arm.name: arm for arm in arms}
     base, own = by_name[BASELINE], by_name["planner"]
     assert own.gain is not None
@@ -101,7 +101,7 @@ def _overview(arms: Sequence[ArmResult]) -> Html:
     )
 
 
-def _arms(arms: Sequence[ArmResult]) -> Html:
+def _arms(arms: Sequence[PlannerArmResult]) -> Html:
     rows = [
         (
             arm.label,
@@ -115,7 +115,7 @@ def _arms(arms: Sequence[ArmResult]) -> Html:
     return table(("", "return", "gain", "p", "n"), rows)
 
 
-def _language(arms: Sequence[ArmResult]) -> Html:
+def _language(arms: Sequence[PlannerArmResult]) -> Html:
     rows = []
     for arm in arms:
         behaviour = arm.behaviour
@@ -142,7 +142,7 @@ def _stages(records: Sequence[dict[str, Any]], evaluation: dict[str, Any]) -> Ht
     return table(("stage", "validation", "", "minutes"), rows)
 
 
-def _acts(planner: ArmResult) -> Html:
+def _acts(planner: PlannerArmResult) -> Html:
     rounds = planner.behaviour.acts
     names = sorted(
         {name for shares in rounds for name in shares}, key=lambda name: -sum(r.get(name, 0) for r in rounds)

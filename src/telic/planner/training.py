@@ -24,7 +24,7 @@ from telic.planner.context import Stage, TrainingContext
 from telic.planner.control import PlannerControl
 from telic.planner.curricula import SELF_CLONE, CurriculumResult, run_act_curriculum, run_utterance_curriculum
 from telic.planner.dialogue_acts import DialogueActSet, acts_for, load_acts
-from telic.planner.evaluation import BASELINE, ArmResult, evaluate_arms, returns_by_task
+from telic.planner.evaluation import BASELINE, PlannerArmResult, evaluate_planner_arms, returns_by_task
 from telic.planner.planner import Planner
 from telic.planner.saving import save_pretrained
 from telic.purpose import Purpose
@@ -47,7 +47,7 @@ class TrainRun:
     """Folder of the saved planner."""
     validation: dict[str, float]
     """Mean return of each stage on the validation episodes."""
-    arms: list[ArmResult]
+    arms: list[PlannerArmResult]
     """Results of the baseline, the planner and its rivals on held-out scenarios."""
     folder: Path
     """The run folder."""
@@ -69,7 +69,7 @@ class TrainRun:
         )
 
     @property
-    def _arm(self) -> ArmResult:
+    def _arm(self) -> PlannerArmResult:
         return next(arm for arm in self.arms if arm.name == "planner")
 
 
@@ -165,7 +165,7 @@ def _evaluate(context: TrainingContext, result: CurriculumResult) -> TrainRun:
     return run
 
 
-def _evaluate_held_out(context: TrainingContext, result: CurriculumResult, planner: Planner) -> list[ArmResult]:
+def _evaluate_held_out(context: TrainingContext, result: CurriculumResult, planner: Planner) -> list[PlannerArmResult]:
     """Play the held-out part with the baseline, the planner and its rivals, and evaluate them."""
     start, config = time.monotonic(), context.config
     control = PlannerControl(planner=planner)
@@ -188,6 +188,6 @@ def _evaluate_held_out(context: TrainingContext, result: CurriculumResult, plann
         for name, player in players.items()
     }
     spec = context.game_spec("held-out")
-    results = evaluate_arms(context.model, played, spec, resamples=config.resamples, seed=config.seed)
+    results = evaluate_planner_arms(context.model, played, spec, resamples=config.resamples, seed=config.seed)
     context.finish_stage("judgement", start, {"arms": len(results)})
     return results

@@ -1,6 +1,6 @@
-"""Figures of reports: drawn with matplotlib in the light theme's colours, written as inline SVG or as PNG.
+"""Figures of reports: drawn by matplotlib in the light theme's colours, written as inline SVG or as PNG.
 
-In a page the colours become the theme's CSS variables, so that a figure follows light and dark.
+In a page the colours become CSS variables of the theme, so that a figure follows light and dark.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = ["figure", "figure_svg", "save_png", "style_axes"]
 
 
 def figure(width: float, height: float) -> Figure:
-    """An empty figure; width and height in inches. Needs no display and keeps no global state."""
+    """Return an empty figure; width and height in inches. It needs no display and keeps no global state."""
     drawn = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(drawn)
     return drawn
 
 
 def style_axes(axes: Axes) -> None:
-    """The house style: light grid, no box. Call it last: a title that is set later keeps its own size."""
+    """Apply the reports' style: light grid, no box. Call it last: a title that is set later keeps its own size."""
     axes.set_facecolor("none")
     for side in axes.spines.values():
         side.set_visible(False)
@@ -44,12 +44,13 @@ def style_axes(axes: Axes) -> None:
 
 
 def figure_svg(drawn: Figure, alt: str, caption: str = "") -> Html:
-    """The figure as inline SVG that follows the page's theme; equal figures give equal text.
+    """Return a figure as inline SVG that follows the page's theme. Equal figures give equal text.
 
     Args:
         drawn: the figure.
-        alt: what it shows, for those who do not see it; also what tells its ids from those of other figures.
-        caption: written under it.
+        alt: what the figure shows, for screen readers. The ids in the SVG depend on it, so no two figures of a page
+            may share it.
+        caption: text under the figure.
     """
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": alt}):
@@ -68,12 +69,12 @@ def figure_svg(drawn: Figure, alt: str, caption: str = "") -> Html:
 
 
 def save_png(drawn: Figure, path: Path) -> Path:
-    """Write the figure on white."""
+    """Write a figure as PNG on a white background."""
     drawn.savefig(path, dpi=160, facecolor="white", metadata={"Software": None})
     return path
 
 
 def _theme(style: re.Match[str]) -> str:
-    """A style attribute with the page's colours and font."""
+    """Replace colours and font in a style attribute by the page's."""
     text = re.sub(r"font-family: [^;\"]*;? ?", "", style[0])
     return re.sub("#[0-9a-f]{6}", lambda color: f"var(--c{color[0][1:]})" if color[0] in DARK else color[0], text)

@@ -1,6 +1,6 @@
 """Self-contained report pages: escaped HTML, inline CSS, inline SVG; light and dark, wide and narrow.
 
-Text is escaped unless it is `Html`, which only this package makes: a transcript cannot break out of the page.
+Text is escaped unless it is `Html`, which only this package makes. So a transcript cannot break out of the page.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from telic.reports.theme import style_sheet
+from telic.reports.theme import report_style_sheet
 
 __all__ = ["Html", "details", "element", "page", "section", "table", "tiles"]
 
@@ -16,13 +16,13 @@ VOID = frozenset({"br", "hr", "meta"})
 
 
 class Html(str):
-    """Markup that is safe to put into a page as it is."""
+    """Markup that goes into a page without escaping."""
 
     __slots__ = ()
 
 
 def element(tag: str, *children: str, **attributes: str | bool) -> Html:
-    """An element. Children that are not `Html` are escaped, and so are attributes; `class_` gives `class`."""
+    """Return an element. Attributes are escaped, and children that are not `Html`; `class_` gives `class`."""
     written = ""
     for name, value in attributes.items():
         key = name.rstrip("_").replace("_", "-")
@@ -36,17 +36,17 @@ def element(tag: str, *children: str, **attributes: str | bool) -> Html:
 
 
 def section(title: str, *children: str) -> Html:
-    """A titled section."""
+    """Return a section with a title."""
     return element("section", element("h2", title), *children)
 
 
 def details(summary: str, *children: str) -> Html:
-    """A part that opens on a click."""
+    """Return a part of the page that opens on a click."""
     return element("details", element("summary", summary), *children)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> Html:
-    """A table that scrolls sideways where it does not fit; its first column names the rows."""
+    """Return a table. It scrolls sideways if it is too wide; its first column names the rows."""
     body = [element("tr", *(element("td" if i else "th", cell) for i, cell in enumerate(row))) for row in rows]
     head = element("tr", *(element("th", cell, scope="col") for cell in header))
     inner = [element("thead", head), element("tbody", *body)]
@@ -56,7 +56,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "
 
 
 def tiles(items: Iterable[tuple[str, str]]) -> Html:
-    """Key figures side by side: label and value."""
+    """Return key figures side by side, each with a label and a value."""
     return element(
         "dl",
         *(element("div", element("dt", label), element("dd", value)) for label, value in items),
@@ -65,13 +65,13 @@ def tiles(items: Iterable[tuple[str, str]]) -> Html:
 
 
 def page(title: str, lead: str, *sections: str) -> str:
-    """The whole page as text. It loads nothing: no script, no style sheet, no image, no font."""
+    """Return the whole page as text. It loads nothing: no script, no style sheet, no image, no font."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", title),
-        element("style", Html(style_sheet())),
+        element("style", Html(report_style_sheet())),
     )
     header = element("header", element("h1", title), element("p", lead, class_="lead"))
     body = element("body", element("main", header, *sections))

@@ -1,4 +1,4 @@
-"""What reports have in common: how numbers are written, and the settings behind them."""
+"""Parts that all reports share: numbers, intervals, and the section on configuration."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["config_section", "interval", "intervals_figure", "number", "p_value"
 
 
 def sentence(text: str) -> str:
-    """A clause as a sentence."""
+    """Write a clause as a sentence: a capital first letter and a full stop."""
     return text[:1].upper() + text[1:] + "."
 
 
 def number(value: float | None, *, sign: bool = False) -> str:
-    """Two decimals, a real minus, a dash for what is missing."""
+    """Write a number with two decimals and a proper minus sign; a missing one as a dash."""
     if value is None:
         return "–"
     return f"{value:{'+' if sign else ''}.2f}".replace("-", "−")
 
 
 def interval(found: Interval, *, sign: bool = False) -> str:
-    """An estimate with its interval."""
+    """Write an estimate with its interval."""
     value = number(found.value, sign=sign)
     if found.value is None or found.low is None:
         return value
@@ -37,20 +37,20 @@ def interval(found: Interval, *, sign: bool = False) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Three decimals."""
+    """Write a p-value with three decimals."""
     if p is None:
         return "–"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def intervals_figure(rows: Sequence[tuple[str, Interval]], own: int, label: str, width: float) -> Figure:
-    """Estimates under each other, with their intervals, the last on top.
+    """Draw estimates with their intervals, one per row, the last on top.
 
     Args:
-        rows: what each is of.
-        own: the row that the report is about.
-        label: of the axis.
-        width: in inches.
+        rows: the name and the estimate of each row.
+        own: index of the row that the report is about.
+        label: label of the axis.
+        width: width in inches.
     """
     drawn = figure(width, 0.7 + 0.4 * len(rows))
     axes = drawn.add_subplot()
@@ -68,7 +68,12 @@ def intervals_figure(rows: Sequence[tuple[str, Interval]], own: int, label: str,
 
 
 def config_section(config: Mapping[str, Any], analysis: Mapping[str, Any] | None = None) -> Html:
-    """The settings and versions behind a report; `analysis` has those of the analysis itself, if there are any."""
+    """Return the section with a report's settings and versions.
+
+    Args:
+        config: the run's configuration, and its `versions` if they were recorded.
+        analysis: settings of the analysis, if there are any.
+    """
     recorded = config.get("versions") or versions()
     settings = {key: value for key, value in config.items() if key != "versions"}
     if analysis:
@@ -82,7 +87,7 @@ def config_section(config: Mapping[str, Any], analysis: Mapping[str, Any] | None
 
 
 def _flat(data: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as dotted names and values."""
+    """Flatten nested settings into dotted names and values."""
     if isinstance(data, Mapping) and data:
         return [row for key, value in data.items() for row in _flat(value, f"{prefix}.{key}" if prefix else str(key))]
     if isinstance(data, list | tuple) and any(isinstance(value, Mapping) for value in data):

@@ -1,8 +1,8 @@
-"""The colours of reports in light and dark, and the style sheet of their pages."""
+"""The colours of reports in light and dark themes, and the style sheet of their pages."""
 
 from __future__ import annotations
 
-__all__ = ["COLORS", "DARK", "GRID", "INK", "MUTED", "style_sheet"]
+__all__ = ["COLORS", "DARK", "GRID", "INK", "MUTED", "report_style_sheet"]
 
 INK = "#24292f"
 MUTED = "#68707a"
@@ -22,8 +22,8 @@ DARK = {
 }
 
 
-def style_sheet() -> str:
-    """The style sheet of a page; its CSS variables `--cRRGGBB` are the theme's colours."""
+def report_style_sheet() -> str:
+    """Return the style sheet of a report page. Its CSS variables `--cRRGGBB` are the theme's colours."""
     light = "".join(f"--c{color[1:]}:{color};" for color in DARK)
     dark = "".join(f"--c{color[1:]}:{other};" for color, other in DARK.items())
     ink, muted, grid, accent = (f"var(--c{color[1:]})" for color in (INK, MUTED, GRID, COLORS[0]))

@@ -1,4 +1,4 @@
-"""Serving a purpose: the OpenAI-compatible API and the store of the conversations held."""
+"""Serving a purpose: the OpenAI-compatible API, the conversation store, the dashboard."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What is added to a turn after it was kept: readings, probes asked aside, and what its user thought of it."""
+"""Annotations of stored turns: readings, answers to probes, and the user's feedback."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
@@ -13,42 +13,49 @@ from telic.episodes import Branch
 from telic.errors import DataError, RunError
 from telic.server.tables import branches, conversations, feedback, turns
 
-__all__ = ["Annotations", "Feedback", "FeedbackKind", "branches_of", "feedback_of", "feedback_on"]
+__all__ = [
+    "Annotations",
+    "Feedback",
+    "FeedbackKind",
+    "branches_by_conversation",
+    "feedback_by_digest",
+    "feedback_by_turn",
+]
 
 FeedbackKind = Literal["thumb", "edit", "preferred"]
-"""`thumb`: 1, -1, or 0 for taken back. `edit`: the text that the user made of a reply. `preferred`: of two replies to
-the same words, this one; the value names the other."""
+"""`thumb`: 1, -1, or 0 if it was withdrawn. `edit`: the user's version of a reply. `preferred`: the user chose this one
+of two replies to the same message; the value names the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a user thought of a turn."""
+    """A user's feedback on a turn."""
 
     kind: str
     value: Any
     time: float
     """Seconds since 1970."""
 
-    def plain(self) -> dict[str, Any]:
-        """As it stands in an episode."""
+    def to_dict(self) -> dict[str, Any]:
+        """Convert it to the form that it has in an episode."""
         return {"kind": self.kind, "value": self.value, "time": self.time}
 
 
 class Annotations:
-    """Adds to turns that were kept. All methods refuse a conversation that is not the user's.
+    """Annotations of the turns in a store. All methods refuse a conversation of another user.
 
     Args:
-        engine: the store's.
+        engine: the database of the store.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def add_feedback(self, user: str, conversation: str, position: int, kind: FeedbackKind, value: Any) -> None:
-        """Keep what a user thought of a turn; of several of a kind, the last one counts.
+        """Add a user's feedback on a turn; of several of one kind, the last one counts.
 
         Raises:
-            DataError: it is no feedback.
+            DataError: the kind or the value is invalid.
             RunError: there is no such turn.
         """
         _check(kind, value)
@@ -57,12 +64,12 @@ class Annotations:
             now = time.time()
             row = {"conversation": conversation, "position": position, "time": now, "kind": kind, "value": value}
             connection.execute(insert(feedback).values(row))
-            if kind != "thumb":  # the user goes on from here, so it leads the list
+            if kind != "thumb":  # the user continues from here, so the conversation moves to the top of the list
                 own = conversations.c.id == conversation
                 connection.execute(update(conversations).where(own).values(updated=now))
 
-    def add_branches(self, user: str, conversation: str, position: int, asked: Iterable[Branch]) -> None:
-        """Keep probes that were asked aside after a turn.
+    def add_branches(self, user: str, conversation: str, position: int, new: Iterable[Branch]) -> None:
+        """Add the probes that were asked after a turn, with their answers.
 
         Raises:
             RunError: there is no such turn.
@@ -70,7 +77,7 @@ class Annotations:
         now = time.time()
         rows = [
             {"conversation": conversation, "position": position, "time": now, "content": one.model_dump(mode="json")}
-            for one in asked
+            for one in new
         ]
         with self._engine.begin() as connection:
             _require(connection, user, conversation, position)
@@ -78,7 +85,7 @@ class Annotations:
                 connection.execute(insert(branches), rows)
 
     def add_readings(self, user: str, conversation: str, position: int, readings: Mapping[str, Any]) -> None:
-        """Keep more that was read off the model at a turn, beside what is there.
+        """Add readings to those of a turn.
 
         Raises:
             RunError: there is no such turn.
@@ -91,16 +98,16 @@ class Annotations:
 
 
 def _check(kind: str, value: Any) -> None:
-    good = {
+    valid = {
         "thumb": isinstance(value, int) and value in (-1, 0, 1),
         "edit": isinstance(value, str) and bool(value.strip()),
         "preferred": isinstance(value, Mapping),
     }
-    if not good.get(kind, False):
-        expected = "; ".join(("thumb: -1, 0 or 1", "edit: some text", "preferred: a mapping"))
-        known = ", ".join(get_args(FeedbackKind))
-        what = f"{value!r} is no value of {kind!r}" if kind in good else f"unknown feedback {kind!r} (known: {known})"
-        raise DataError(f"{what}; expected {expected}")
+    expected = "expected thumb: -1, 0 or 1; edit: some text; preferred: a mapping"
+    if kind not in valid:
+        raise DataError(f"unknown feedback {kind!r}; {expected}")
+    if not valid[kind]:
+        raise DataError(f"invalid value {value!r} of feedback {kind!r}; {expected}")
 
 
 def _require(connection: Connection, user: str, conversation: str, position: int) -> None:
@@ -109,11 +116,11 @@ def _require(connection: Connection, user: str, conversation: str, position: int
         conversations.c.user == user, turns.c.conversation == conversation, turns.c.position == position
     )
     if connection.execute(query).first() is None:
-        raise RunError(f"there is no turn {position} in a conversation {conversation!r} of this user")
+        raise RunError(f"there is no turn {position} in conversation {conversation!r} of this user")
 
 
-def feedback_of(connection: Connection, ids: Sequence[str]) -> dict[tuple[str, int], list[Feedback]]:
-    """By conversation and position, in the order in which it came."""
+def feedback_by_turn(connection: Connection, ids: Sequence[str]) -> dict[tuple[str, int], list[Feedback]]:
+    """Read feedback by conversation and position, oldest first."""
     found: dict[tuple[str, int], list[Feedback]] = {}
     query = select(feedback).where(feedback.c.conversation.in_(ids)).order_by(feedback.c.id)
     for row in connection.execute(query):
@@ -121,8 +128,8 @@ def feedback_of(connection: Connection, ids: Sequence[str]) -> dict[tuple[str, i
     return found
 
 
-def feedback_on(connection: Connection, digests: Sequence[str]) -> dict[str, list[Feedback]]:
-    """By digest of the turn: also what was said of the same words, in the same place, on another branch."""
+def feedback_by_digest(connection: Connection, digests: Sequence[str]) -> dict[str, list[Feedback]]:
+    """Read feedback by digest of the turn, which includes feedback on the same turn of other branches."""
     found: dict[str, list[Feedback]] = {}
     this = (turns.c.conversation == feedback.c.conversation) & (turns.c.position == feedback.c.position)
     query = select(turns.c.digest, feedback).join_from(feedback, turns, this)
@@ -131,8 +138,8 @@ def feedback_on(connection: Connection, digests: Sequence[str]) -> dict[str, lis
     return found
 
 
-def branches_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[tuple[int, Branch]]]:
-    """By conversation: the probes that were asked, each with the position after which."""
+def branches_by_conversation(connection: Connection, ids: Sequence[str]) -> dict[str, list[tuple[int, Branch]]]:
+    """Read the probes asked in conversations, each with the position of the turn before it."""
     found: dict[str, list[tuple[int, Branch]]] = {}
     query = select(branches).where(branches.c.conversation.in_(ids)).order_by(branches.c.id)
     for row in connection.execute(query):

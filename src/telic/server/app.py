@@ -1,4 +1,4 @@
-"""The HTTP server: OpenAI's chat completions, health, metrics, and what a user may do with what is kept."""
+"""The HTTP server: OpenAI's chat completions, health, metrics, and export and deletion of a user's conversations."""
 
 from __future__ import annotations
 
@@ -12,30 +12,22 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
+from telic.server.authentication import authenticate
+from telic.server.chat_request import parse_request
+from telic.server.chat_response import ResponseMetadata
+from telic.server.completions import complete_response, stream_response
 from telic.server.dashboard import mount
-from telic.server.guard import Guard, holder_of
+from telic.server.errors import ApiError
 from telic.server.keys import Keys
-from telic.server.problems import ApiError
-from telic.server.replies import (
-    SAFE,
-    EventStream,
-    GoneError,
-    events_of,
-    json_answer,
-    problem,
-    read_body,
-    while_connected,
-    whole,
-)
+from telic.server.middleware import HostOriginMiddleware
+from telic.server.requests import CLIENT_CLOSED_REQUEST, ClientDisconnectedError, read_body, while_connected
+from telic.server.responses import SAFETY_HEADERS, EventStream, error_response, json_response
 from telic.server.service import Service
-from telic.server.wire import Header, parse_request
 
 __all__ = ["CONVERSATION", "create_app"]
 
 CONVERSATION = "X-Telic-Conversation"
-"""The header that names a conversation, in requests and answers."""
-LEFT = 499
-"""Status of a request whose client left, as metrics count it."""
+"""The header that names a conversation, in requests and responses."""
 
 
 def create_app(
@@ -46,18 +38,18 @@ def create_app(
     *,
     dashboard: bool = False,
 ) -> FastAPI:
-    """Make the server's application. Its `state.service` is the service.
+    """Make the application of a server. Its `state.service` is the service.
 
     Args:
-        service: answers and keeps conversations; the application starts and closes it.
-        keys: who may use the server; without any, everyone who reaches it.
-        hosts: names under which it may be called; None: any.
-        on_start: called when requests are answered from now on.
-        dashboard: also give the pages for people, at `/dashboard/`; one application of a process may.
+        service: replies to requests and stores conversations; the application starts and closes it.
+        keys: API keys; without any, the server accepts every request that reaches it.
+        hosts: host names of the server; None: any.
+        on_start: called when the server has started.
+        dashboard: whether to add the dashboard, at `/dashboard/`; a process can have one.
 
     Raises:
-        ConfigError: the process has a dashboard already; the dashboard's readers cannot be used.
-        MissingExtraError: the dashboard needs NiceGUI.
+        ConfigError: the process has a dashboard already; the dashboard's readers cannot be loaded.
+        MissingExtraError: NiceGUI is not installed, which the dashboard needs.
     """
     keys = keys or Keys()
 
@@ -70,25 +62,25 @@ def create_app(
         finally:
             await service.close()
 
-    # The pages of FastAPI's own documentation would load scripts from elsewhere.
+    # No documentation pages: FastAPI's own load scripts from another host.
     app = FastAPI(
         title="Telic", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     app.state.service = service
-    _say_errors(app)
+    _add_error_handlers(app)
     api = _Api(service, keys)
-    for prefix in ("/v1", ""):  # llama.cpp's clients leave the version out
+    for prefix in ("/v1", ""):  # llama.cpp's clients omit the version
         app.add_api_route(f"{prefix}/chat/completions", api.chat, methods=["POST"])
         app.add_api_route(f"{prefix}/models", api.models, methods=["GET"])
     app.add_api_route("/v1/models/{name:path}", api.model, methods=["GET"])
     for path in ("/healthz", "/health"):
         app.add_api_route(path, api.health, methods=["GET"])
-    app.add_api_route("/metrics", api.figures, methods=["GET"])
+    app.add_api_route("/metrics", api.metrics, methods=["GET"])
     app.add_api_route("/telic/conversations", api.export, methods=["GET"])
     app.add_api_route("/telic/conversations", api.delete, methods=["DELETE"])
     if dashboard:
         mount(app, service, keys)
-    app.add_middleware(Guard, hosts=hosts)  # last, so that it stands before all else
+    app.add_middleware(HostOriginMiddleware, hosts=hosts)  # last, so that it is the outermost
     return app
 
 
@@ -100,113 +92,108 @@ class _Api:
 
     async def chat(self, request: Request) -> Response:
         """Answer a chat completion."""
-        metrics, arrived = self._service.metrics, time.perf_counter()
+        metrics, start = self._service.metrics, time.perf_counter()
         try:
-            answer = await self._answer(request, arrived)
+            response = await self._complete(request, start)
         except ApiError as error:
-            answer = problem(error)
-        except GoneError:
-            answer = Response(status_code=LEFT)
-        metrics.requests.labels(str(answer.status_code)).inc()
-        return answer
+            response = error_response(error)
+        except ClientDisconnectedError:
+            response = Response(status_code=CLIENT_CLOSED_REQUEST)
+        metrics.requests.labels(str(response.status_code)).inc()
+        return response
 
-    async def _answer(self, request: Request, arrived: float) -> Response:
+    async def _complete(self, request: Request, start: float) -> Response:
         service = self._service
-        holder = holder_of(request.headers, self._keys)
+        holder = authenticate(request.headers, self._keys)
         with ExitStack() as resources:
-            resources.enter_context(service.limits.enter(holder))
-            resources.callback(lambda: service.metrics.whole.observe(time.perf_counter() - arrived))
+            resources.enter_context(service.limits.admit(holder))
+            resources.callback(lambda: service.metrics.request_seconds.observe(time.perf_counter() - start))
             content = await read_body(request, service.config.max_body_bytes, service.config.body_seconds)
             body = parse_request(content)
             sub_user = body.user or body.safety_identifier
             user = f"{holder}/{sub_user}" if sub_user else holder
-            named = request.headers.get(CONVERSATION) or body.conversation
-            exchange = await service.begin(user, body, named)
-            resources.callback(lambda: service.limits.spend(holder, exchange.tokens))
+            conversation = request.headers.get(CONVERSATION) or body.conversation
+            exchange = await service.chat.begin(user, body, conversation)
+            resources.callback(lambda: service.limits.spend(holder, exchange.computed_tokens))
             resources.callback(exchange.close)
-            await while_connected(request, exchange.first())
-            service.metrics.first_token.observe(time.perf_counter() - arrived)
-            header = Header(f"chatcmpl-{uuid4().hex}", int(time.time()), service.purpose.name)
-            headers = {CONVERSATION: exchange.place.conversation}
+            await while_connected(request, exchange.wait_for_first_event())
+            service.metrics.first_token_seconds.observe(time.perf_counter() - start)
+            metadata = ResponseMetadata(f"chatcmpl-{uuid4().hex}", int(time.time()), service.purpose.name)
+            headers = {CONVERSATION: exchange.conversation}
             if body.ignored:
                 headers["X-Telic-Ignored"] = ", ".join(body.ignored)
             if body.stream:
-                return EventStream(events_of(exchange, service, header, body), resources.pop_all(), headers)
-            work = whole(exchange, service, header, logprobs=bool(body.logprobs))
-            text = await while_connected(request, work)
-            return Response(text, 200, {**SAFE, **headers}, "application/json")
+                lines = stream_response(exchange, service.runner, metadata, body)
+                return EventStream(lines, resources.pop_all(), headers)
+            text = await while_connected(request, complete_response(exchange, service.runner, metadata, body))
+            return Response(text, 200, {**SAFETY_HEADERS, **headers}, "application/json")
 
     async def models(self, request: Request) -> Response:
-        """List the one model."""
-        holder_of(request.headers, self._keys)
-        return json_answer({"object": "list", "data": [self._model]})
+        """List the served model."""
+        authenticate(request.headers, self._keys)
+        return json_response({"object": "list", "data": [self._model]})
 
     async def model(self, name: str, request: Request) -> Response:
-        """Describe the one model."""
-        holder_of(request.headers, self._keys)
+        """Describe the served model."""
+        authenticate(request.headers, self._keys)
         if name != self._service.purpose.name:
-            raise ApiError(
-                404, f"there is no such model; this server has {self._model['id']!r}", code="model_not_found"
-            )
-        return json_answer(self._model)
+            raise ApiError(404, f"unknown model; this server has {self._model['id']!r}", code="model_not_found")
+        return json_response(self._model)
 
     @property
     def _model(self) -> dict[str, object]:
         service = self._service
-        return {"id": service.purpose.name, "object": "model", "created": service.started, "owned_by": "telic"}
+        return {"id": service.purpose.name, "object": "model", "created": service.created, "owned_by": "telic"}
 
     async def health(self) -> Response:
-        """Say whether requests are answered."""
+        """Report whether requests are answered."""
         alive = self._service.alive
-        return json_answer({"status": "ok" if alive else "failed"}, 200 if alive else 503)
+        return json_response({"status": "ok" if alive else "failed"}, 200 if alive else 503)
 
-    def figures(self, request: Request) -> Response:  # in a thread: the cache's size waits for the pass under way
-        """Tell Prometheus."""
-        holder_of(request.headers, self._keys)
+    def metrics(self, request: Request) -> Response:  # in a thread: `cache_bytes` waits for the engine's current pass
+        """Report the metrics to Prometheus."""
+        authenticate(request.headers, self._keys)
         service = self._service
-        service.metrics.under_way.set(service.limits.under_way)
+        service.metrics.active_requests.set(service.limits.active)
         service.metrics.conversations.set(len(service.sessions))
-        if service.local is not None:
-            service.metrics.cache.set(service.local.cache_bytes)
-        return Response(service.metrics.text(), headers=SAFE, media_type=CONTENT_TYPE_LATEST)
+        if service.runner.local is not None:
+            service.metrics.cache_bytes.set(service.runner.local.cache_bytes)
+        return Response(service.metrics.text(), headers=SAFETY_HEADERS, media_type=CONTENT_TYPE_LATEST)
 
     async def export(self, request: Request) -> Response:
-        """Give a user all that is kept of them, an episode a line."""
+        """Export a user's conversations, an episode per line."""
         user = self._user(request)
 
-        def lines() -> Iterator[str]:
+        def lines() -> Iterator[str]:  # Starlette iterates in a thread
             for episode in self._service.store.episodes(user):
                 yield episode.model_dump_json() + "\n"
 
-        return StreamingResponse(lines(), headers=SAFE, media_type="application/x-ndjson")
+        return StreamingResponse(lines(), headers=SAFETY_HEADERS, media_type="application/x-ndjson")
 
     async def delete(self, request: Request) -> Response:
-        """Delete all that is kept of a user."""
-        return json_answer({"deleted": await self._service.forget(self._user(request))})
+        """Delete everything stored about a user."""
+        return json_response({"deleted": await self._service.forget(self._user(request))})
 
     def _user(self, request: Request) -> str:
-        """The key's holder, or one of the users that its requests named (`?user=`)."""
-        holder = holder_of(request.headers, self._keys)
-        named = request.query_params.get("user")
-        return f"{holder}/{named}" if named else holder
+        """Return the holder of the key, or one of the users that its requests named (`?user=`)."""
+        holder = authenticate(request.headers, self._keys)
+        sub_user = request.query_params.get("user")
+        return f"{holder}/{sub_user}" if sub_user else holder
 
 
-def _say_errors(app: FastAPI) -> None:
-    """Put every error in OpenAI's form; what is not expected tells nothing of the inside."""
+def _add_error_handlers(app: FastAPI) -> None:
+    """Return every error in OpenAI's form; an unexpected one without its details."""
 
-    async def api_error(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, ApiError)
-        return problem(error)
+    @app.exception_handler(ApiError)
+    async def api_error(_request: Request, error: ApiError) -> Response:
+        return error_response(error)
 
-    async def http_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
         advice = "; chat completions are at /v1/chat/completions" if error.status_code == 404 else ""
-        said = f"{request.method} to this path: {error.detail}{advice}"
-        return problem(ApiError(error.status_code, said, headers=dict(error.headers or {})))
+        message = f"{request.method} on this path: {error.detail}{advice}"
+        return error_response(ApiError(error.status_code, message, headers=dict(error.headers or {})))
 
+    @app.exception_handler(Exception)
     async def unexpected(_request: Request, _error: Exception) -> Response:
-        return problem(ApiError(500, "the server failed; its log says how"))
-
-    app.add_exception_handler(ApiError, api_error)
-    app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(Exception, unexpected)
+        return error_response(ApiError(500, "internal server error; see the server's log"))

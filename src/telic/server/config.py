@@ -16,54 +16,58 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class ServeConfig(Settings):
-    """What a server takes in, keeps and gives out."""
+    """Settings of a server."""
 
     store: str = "telic.db"
-    """Where conversations are kept: a file (SQLite), or a database's address (`postgresql://...`)."""
+    """The conversation store: a file (SQLite), or an address (`postgresql://...`)."""
     client_system: Literal["append", "refuse"] = "append"
-    """A client's own system message comes after the purpose's, or is refused. The purpose's is always first."""
+    """Whether a client's own system message is appended to the purpose's, or refused."""
     readings: tuple[Literal["attention", "state"], ...] = ()
-    """What is read off every reply and kept with it; the model must be local."""
+    """Readings taken of every reply and stored with it; the model must be local."""
     readers: str | None = None
-    """What the dashboard reads beliefs with: a folder that `telic readers train` wrote, or the name of a set that ships
-    with Telic. Left out: the set that ships for the model, if there is one."""
+    """The readers of the dashboard: a folder that `telic readers train` wrote, or the name of a bundled set. By default
+    the bundled set for the model, if there is one."""
     runs: str = "runs"
-    """Where the runs are that the dashboard lists."""
+    """Folder of the runs that the dashboard lists."""
     max_body_bytes: Count = 1 << 20
-    """Longest body of a request; beyond it, status 413."""
+    """Longest body of a request; longer ones get status 413."""
     max_messages: Count = 256
     """Most messages in a request."""
     max_new_tokens: Count = 1024
-    """Most tokens that a request may ask for; one that does not say gets the purpose's own limit, at most this."""
+    """Most tokens that a request may ask for. By default it gets the purpose's own limit, at most this one."""
     max_context: Count = 4096
-    """Longest conversation in tokens, the reply included; never more than the model's own. With `max_batch`, it bounds
-    the memory of the batch."""
+    """Longest conversation of a local model in tokens, with the reply; never more than the model's own limit. With
+    `max_batch`, it bounds the memory of the batch."""
     max_batch: Count = 32
-    """Replies generated at once; further ones wait. Both are for a local model."""
+    """Replies that a local model generates at once; further ones wait."""
     max_choices: Count = 8
     """Largest `n` of a request."""
     max_requests: Count = 128
-    """Requests under way at once, those that wait for a place in the batch included; beyond it, status 429."""
+    """Active requests, with those that wait for a slot in the batch; further ones get status 429."""
     max_requests_per_key: Count = 64
-    """The same for one API key."""
+    """Active requests of one API key; further ones get status 429."""
     tokens_per_minute: Annotated[int, Field(ge=0)] = 0
-    """Tokens that one API key may have computed per minute, cached ones not counted; beyond it, 429. 0: no limit."""
+    """Tokens computed per minute for one API key, without cached ones; beyond it, status 429. 0: no limit."""
     body_seconds: Annotated[float, Field(gt=0)] = 30.0
-    """Time within which the body of a request must have come; beyond it, status 408."""
+    """Time for the body of a request to arrive; slower ones get status 408."""
     cache_megabytes: Count | None = None
-    """Memory for what conversations keep between turns; the least recently used goes first. Left out: a third of
-    this machine's."""
+    """Memory for the caches of conversations between turns; the least recently used one is dropped first. By default a
+    third of the machine's memory."""
     max_conversations: Annotated[int, Field(ge=0)] = 10_000
-    """Conversations that may keep something in memory between turns; 0: every turn reads all that was said again."""
+    """Conversations with a session between turns. 0: every turn reads its whole conversation again."""
     shutdown_seconds: Annotated[int, Field(ge=0)] = 30
-    """Time that replies under way have to end when the server is told to."""
+    """Time that active replies have to complete when the server is stopped."""
 
     @classmethod
     def of_purpose(cls, purpose: Purpose, **overrides: object) -> ServeConfig:
-        """The settings of a purpose file, and what goes before them.
+        """Read the settings of a purpose file.
+
+        Args:
+            purpose: the purpose.
+            **overrides: settings that replace the purpose's, unless they are None.
 
         Raises:
-            ConfigError: some are wrong; the message says where.
+            ConfigError: a setting is invalid; the message names its line.
         """
         try:
             return cls.of(**{**purpose.serve, **{k: v for k, v in overrides.items() if v is not None}})

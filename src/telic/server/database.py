@@ -1,4 +1,4 @@
-"""Opening the database of the live store: SQLite by default, Postgres by its address, both brought up to date."""
+"""The database of the conversation store: SQLite by default, or Postgres; opening it runs the migrations."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from telic.errors import ConfigError, MissingExtraError
 
-__all__ = ["open_database", "shown"]
+__all__ = ["open_database", "redacted"]
 
 BUSY_SECONDS = 30
-"""How long one process waits for another that writes to the same SQLite file."""
+"""How long a process waits for another one that writes to the same SQLite file."""
 
 
-def open_database(place: str, *, create: bool = True) -> Engine:
-    """Open a database, and bring its tables up to date.
+def open_database(location: str, *, create: bool = True) -> Engine:
+    """Open a database and migrate its tables to this version.
 
     Args:
-        place: a file, or an address of SQLAlchemy's (`postgresql://user@host/name`).
-        create: make the file if there is none.
+        location: a file, or an address (`postgresql://user@host/name`).
+        create: whether to create a missing file.
 
     Raises:
-        ConfigError: it cannot be reached or is not one of Telic's of this version or an older one. No password is
-            in the message.
-        MissingExtraError: it is a Postgres, and its driver is not installed.
+        ConfigError: the database cannot be reached, is not Telic's, or was written by a newer version. The message
+            contains no password.
+        MissingExtraError: the driver for Postgres is not installed.
     """
-    url = _url(place)
+    url = _url(location)
     if not create and url.database and url.drivername.startswith("sqlite") and not Path(url.database).exists():
         raise ConfigError(f"there is no store {url.database!r}; name it with --store")
     engine = create_engine(url, pool_pre_ping=True)
@@ -49,33 +49,32 @@ def open_database(place: str, *, create: bool = True) -> Engine:
     except DBAPIError as error:
         engine.dispose()
         reason = str(error.orig).strip().splitlines()[0]
-        raise ConfigError(f"cannot open the store {shown(url)}: {reason}") from None
+        raise ConfigError(f"cannot open the store {redacted(url)}: {reason}") from None
     except CommandError as error:
         engine.dispose()
         raise ConfigError(
-            f"the store {shown(url)} was written by a newer Telic: {error}. Update Telic to use it"
+            f"the store {redacted(url)} was written by a newer Telic: {error}. Update Telic to use it"
         ) from None
     return engine
 
 
-def shown(url: URL) -> str:
-    """An address as anyone may see it; the password may also be one of its options."""
+def redacted(url: URL) -> str:
+    """Format an address without its password, which may also be one of the options."""
     return url.difference_update_query(["password"]).render_as_string(hide_password=True)
 
 
-def _url(place: str) -> URL:
-    if "://" not in place:
-        return URL.create("sqlite", database=place)
+def _url(location: str) -> URL:
+    if "://" not in location:
+        return URL.create("sqlite", database=location)
     try:
-        url = make_url(place)
+        url = make_url(location)
     except ArgumentError:
-        raise ConfigError(
-            "the store's address cannot be read; expected a form such as postgresql://host/name"
-        ) from None
+        # the address is not quoted: it may contain a password
+        raise ConfigError("invalid address of the store; expected a form such as postgresql://host/name") from None
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() not in ("sqlite", "postgresql"):
-        raise ConfigError(f"the store is a {url.get_backend_name()!r}; expected a file (SQLite) or postgresql://...")
+        raise ConfigError(f"unsupported store {url.get_backend_name()!r}; expected a file (SQLite) or postgresql://...")
     if url.drivername == "postgresql+psycopg" and importlib.util.find_spec("psycopg") is None:
         raise MissingExtraError("a store in Postgres", "postgres")
     return url
@@ -84,9 +83,9 @@ def _url(place: str) -> URL:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     for setting in (
         "journal_mode = WAL",
-        "synchronous = FULL",  # what was acknowledged outlives a power cut, too
+        "synchronous = FULL",  # acknowledged turns survive a power cut
         "foreign_keys = ON",
-        "secure_delete = ON",  # what is deleted is overwritten
+        "secure_delete = ON",  # deleted data is overwritten in the file
         f"busy_timeout = {1000 * BUSY_SECONDS}",
     ):
         connection.execute(f"PRAGMA {setting}")

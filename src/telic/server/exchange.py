@@ -1,157 +1,175 @@
-"""One request and its answer, from the first piece to the turn that is kept."""
+"""One request and its reply, from the first token to the stored turn."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from enum import Enum, auto
 
-from telic.models import Reply, Request, Sampling, Session
-from telic.server.history import History
-from telic.server.problems import ApiError
-from telic.server.store import Addition, Setup, TurnRecord
-from telic.server.workers import Event, Ticket
+from telic.models import Reply, Request, Session
+from telic.server.async_store import AsyncConversationStore
+from telic.server.errors import ApiError
+from telic.server.metrics import Metrics
+from telic.server.runner import RequestRunner
+from telic.server.sessions import Sessions
+from telic.server.submission import ReplyEvent, Submission
+from telic.server.turn_builder import TurnBuilder
 
-if TYPE_CHECKING:
-    from telic.server.service import Service
-
-__all__ = ["Exchange", "Place"]
-
-DIGITS = 6
-"""Significant digits of readings that are kept."""
+__all__ = ["Exchange", "ExchangeServices", "ExchangeStatus"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an answer goes in the store."""
+class ExchangeServices:
+    """The parts of a server that an exchange uses."""
 
-    conversation: str
-    length: int
-    """Turns that are there already."""
-    new: bool
-    parent: str | None = None
-    """Of a new conversation: the one that it branches off from."""
+    runner: RequestRunner
+    store: AsyncConversationStore
+    sessions: Sessions
+    metrics: Metrics
+    active: set[Exchange] = field(default_factory=set)
+    """The exchanges that are not closed."""
+
+
+class ExchangeStatus(Enum):
+    """The state of an exchange."""
+
+    GENERATING = auto()
+    """The model is replying, or the complete reply was not saved yet."""
+    SAVING = auto()
+    """The reply is being stored. If that fails, it is not tried again."""
+    FAILED = auto()
+    """The model failed; there is nothing to store."""
+    CLOSED = auto()
 
 
 class Exchange:
-    """A request under way. Whoever has one must `close` it, whatever happens."""
+    """An active request. Its owner must `close` it in every case.
 
-    def __init__(
-        self, service: Service, history: History, place: Place, session: Session, setup: Setup, sampling: Sampling
-    ) -> None:
-        self._service, self.history, self.place, self._session = service, history, place, session
-        self._setup, self._sampling = setup, sampling
-        self._inbox: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
-        self._first: tuple[int, Event] | None = None
-        self._tickets: list[Ticket] = []
+    Args:
+        services: the parts of the server that it uses.
+        turns: builds what is stored of it.
+        session: the session of the conversation.
+    """
+
+    def __init__(self, services: ExchangeServices, turns: TurnBuilder, session: Session) -> None:
+        self._services, self._turns, self._session = services, turns, session
+        self._status = ExchangeStatus.GENERATING
+        self._events: asyncio.Queue[tuple[int, ReplyEvent]] = asyncio.Queue()
+        self._first_event: tuple[int, ReplyEvent] | None = None
+        self._submissions: list[Submission] = []
         self._text = ""
-        """Of the first choice, so far."""
+        """Text of the first choice so far."""
         self._replies: dict[int, Reply] = {}
-        self._arrived = time.time()
-        self._closed = self._failed = False
+
+    @property
+    def conversation(self) -> str:
+        """Id of the conversation."""
+        return self._turns.position.conversation
+
+    @property
+    def turns_before(self) -> int:
+        """Number of turns that were stored before this exchange."""
+        return self._turns.position.length
 
     @property
     def count(self) -> int:
         """Number of choices."""
-        return len(self._tickets)
+        return len(self._submissions)
 
     @property
     def replies(self) -> list[Reply]:
-        """The choices, once all of them are there."""
+        """All choices, once they are complete."""
         return [self._replies[index] for index in range(self.count)]
 
     @property
-    def tokens(self) -> int:
-        """Tokens that were computed for it."""
-        done = [reply.prompt_tokens - reply.cached_tokens + reply.new_tokens for reply in self._replies.values()]
-        return sum(done) + sum(t.spent for index, t in enumerate(self._tickets) if index not in self._replies)
+    def computed_tokens(self) -> int:
+        """Tokens that were computed so far."""
+        complete = [reply.prompt_tokens - reply.cached_tokens + reply.new_tokens for reply in self._replies.values()]
+        partial = [one.computed_tokens for index, one in enumerate(self._submissions) if index not in self._replies]
+        return sum(complete) + sum(partial)
 
     def submit(self, request: Request) -> None:
-        """Have one choice generated."""
-        index = len(self._tickets)
-        self._tickets.append(self._service.hand_in(request, lambda event: self._inbox.put_nowait((index, event))))
+        """Submit the request for one choice."""
+        index = len(self._submissions)
+        submission = self._services.runner.submit(request, lambda event: self._events.put_nowait((index, event)))
+        self._submissions.append(submission)
 
-    async def first(self) -> None:
-        """Wait for the first piece.
+    async def wait_for_first_event(self) -> None:
+        """Wait until the reply begins.
 
         Raises:
-            ApiError: the request failed before there was one.
+            ApiError: the request failed before.
         """
-        index, event = await self._inbox.get()
+        index, event = await self._events.get()
         if isinstance(event, Reply):
             self._check(event)
-        self._first = index, event
+        self._first_event = index, event
 
-    async def events(self) -> AsyncIterator[tuple[int, Event]]:
-        """The pieces of all choices as they come, and each choice's whole reply at its end.
+    async def events(self) -> AsyncIterator[tuple[int, ReplyEvent]]:
+        """Yield the events of all choices, each with the index of its choice, until all choices are complete.
 
         Raises:
             ApiError: the model failed.
         """
         while len(self._replies) < self.count:
-            index, event = self._first or await self._inbox.get()
-            self._first = None
+            index, event = self._first_event or await self._events.get()
+            self._first_event = None
             if isinstance(event, Reply):
                 self._check(event)
                 self._replies[index] = event
-                self._service.metrics.count(event)
+                self._services.metrics.count(event)
             elif index == 0:
                 self._text += event.text
             yield index, event
 
-    async def keep(self) -> None:
-        """Write the turn down. Only then may the client hear that its reply is complete.
+    async def save(self) -> None:
+        """Store the turn. Only after this may the client be told that its reply is complete.
 
         Raises:
-            ApiError: it could not be kept.
+            ApiError: the turn could not be stored.
         """
-        self._failed = True  # until it is kept: what could not be kept is not tried again on the way out
-        reply, *others = self.replies
-        answer = self._answer(reply.text, reply.finish, _fields(reply), [_alternative(other) for other in others])
-        await self._service.keep(self._addition(answer))
-        self._failed = False
-        self._service.sessions.keep(self.place.conversation, self._session)
+        self._status = ExchangeStatus.SAVING
+        await self._services.store.add(self._turns.complete(self.replies))
+        self._services.sessions.put(self.conversation, self._session)
         self._release()
 
     def close(self) -> None:
-        """Let go of what is still under way. A reply cut short is kept as far as it was told."""
-        if self._closed:
+        """Cancel what is not complete. Of an interrupted reply, the text so far is stored in the background."""
+        if self._status is ExchangeStatus.CLOSED:
             return
-        for index, ticket in enumerate(self._tickets):
+        for index, submission in enumerate(self._submissions):
             if index not in self._replies:
-                self._service.give_up(ticket)
-        # The batch may yet bring the session to a place that the conversation never reaches.
-        self._service.sessions.drop([self.place.conversation])
-        if self._failed or not (self._text or self.place.length < len(self.history.said)):
+                self._services.runner.cancel(submission)
+        # The batch may still extend the session by tokens that are not part of the conversation.
+        self._services.sessions.drop([self.conversation])
+        interrupted = self._status is ExchangeStatus.GENERATING and (self._text or self._turns.has_new_messages)
+        self._status = ExchangeStatus.CLOSED
+        if interrupted:
+            self._services.metrics.clients_left.inc()
+            self._services.store.run_in_background(self._save_interrupted())
+        else:
             self._release()
-            return
-        self._service.metrics.left.inc()
-        self._closed = True
-        self._service.behind(self._keep_what_there_is())
 
-    async def _keep_what_there_is(self) -> None:
-        answer = self._answer(self._text, "left", {}, []) if self._text else None
+    async def _save_interrupted(self) -> None:
         try:
-            with suppress(ApiError):  # nobody was told that it was kept
-                await self._service.keep(self._addition(answer))
+            with suppress(ApiError):  # the client has no acknowledgement of this turn
+                await self._services.store.add(self._turns.interrupted(self._text))
         finally:
             self._release()
 
     def _release(self) -> None:
-        self._closed = True
-        self._service.under_way.discard(self)
-        self._service.sessions.busy.discard(self.place.conversation)
+        self._status = ExchangeStatus.CLOSED
+        self._services.active.discard(self)
+        self._services.sessions.busy.discard(self.conversation)
 
     def _check(self, reply: Reply) -> None:
-        """Refuse a reply that is none."""
+        """Raise an error for a failed reply."""
         failure = reply.failure
-        self._failed = failure is not None
         if failure is None:
             return
+        self._status = ExchangeStatus.FAILED
         if failure.kind == "context_full":
             raise ApiError(
                 400,
@@ -159,65 +177,5 @@ class Exchange:
                 code="context_length_exceeded",
                 param="messages",
             )
-        client_error = failure.kind == "template_refusal"  # messages in an order that the model's template has not
+        client_error = failure.kind == "template_refusal"  # the chat template refuses this order of messages
         raise ApiError(400 if client_error else 502, f"the model failed to reply: {failure.detail}")
-
-    def _addition(self, answer: TurnRecord | None) -> Addition:
-        place, history, now = self.place, self.history, self._arrived
-        given = [
-            TurnRecord(message.role, message.content, digest, now)
-            for message, digest in list(zip(history.said, history.digests, strict=True))[place.length :]
-        ]
-        turns = tuple([*given, answer] if answer else given)
-        return Addition(
-            place.conversation, history.user, turns, place.length, place.new, place.parent, history.system, self._setup
-        )
-
-    def _answer(
-        self, text: str, finish: str, fields: Mapping[str, Any], alternatives: list[dict[str, Any]]
-    ) -> TurnRecord:
-        drawn = self._sampling
-        seed = fields.get("seed", drawn.seed)
-        sampling = {"temperature": drawn.temperature, "top_p": drawn.top_p, "top_k": drawn.top_k, "seed": seed}
-        return TurnRecord(
-            "assistant",
-            text,
-            self.history.after(text),
-            time.time(),
-            finish,
-            setup=self._setup.digest,
-            sampling=sampling,
-            alternatives=alternatives,
-            **{key: value for key, value in fields.items() if key != "seed"},
-        )
-
-
-def _fields(reply: Reply) -> dict[str, Any]:
-    readings = {"state": reply.state, "attention": reply.attention}
-    return {
-        "tokens": reply.new_tokens,
-        "prompt_tokens": reply.prompt_tokens,
-        "cached_tokens": reply.cached_tokens,
-        "logprob": _plain(sum(reply.logprobs)) if reply.logprobs else None,
-        "planner": _plain(dict(reply.chosen)),
-        "readings": {name: _plain(value) for name, value in readings.items() if value is not None},
-        "seed": reply.seed,
-    }
-
-
-def _alternative(reply: Reply) -> dict[str, Any]:
-    logprob = _plain(sum(reply.logprobs)) if reply.logprobs else None
-    return {"text": reply.text, "finish": reply.finish, "tokens": reply.new_tokens, "logprob": logprob}
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON can hold it: arrays as lists, what is no number as null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):  # an array of numpy or torch, of any type
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-    return value if isinstance(value, (str, int, bool, type(None))) else str(value)

@@ -1,4 +1,4 @@
-"""What a client has sent of its conversation, and how that is told apart from all others."""
+"""The messages that a client sent, with the digests by which the store recognises their conversation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from telic.dialogue import Message
+from telic.purpose import Purpose
 
-__all__ = ["History", "storable"]
+__all__ = ["History", "storable", "system_message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +19,14 @@ class History:
     user: str
     system: str
     """The client's own system messages at the beginning."""
-    said: tuple[Message, ...]
-    """All that follows."""
+    messages: tuple[Message, ...]
+    """All messages after those."""
     digests: tuple[str, ...]
-    """Of each beginning of it: of the user, the system message, and all that was said up to and with this message."""
+    """For each message: digest of the user, the system message, and all messages up to and with this one."""
 
     @classmethod
-    def of(cls, user: str, messages: Sequence[Message]) -> History:
-        """Take messages apart."""
+    def from_messages(cls, user: str, messages: Sequence[Message]) -> History:
+        """Split a client's messages into system messages and the rest, and compute the digests."""
         start = next((i for i, message in enumerate(messages) if message.role != "system"), len(messages))
         system = "\n\n".join(message.content for message in messages[:start])
         digest, digests = _digest("", user, system), []
@@ -34,20 +35,26 @@ class History:
             digests.append(digest)
         return cls(user, system, tuple(messages[start:]), tuple(digests))
 
-    def after(self, reply: str) -> str:
-        """Digest of the conversation with a reply at its end."""
+    def digest_with(self, reply: str) -> str:
+        """Compute the digest of this history followed by a reply."""
         return _digest(self.digests[-1] if self.digests else _digest("", self.user, self.system), "assistant", reply)
 
 
+def system_message(purpose: Purpose, client_system: str) -> Message:
+    """Join the purpose's system prompt and the client's own, which comes second."""
+    return Message(role="system", content="\n\n".join(filter(None, (purpose.system_prompt, client_system))))
+
+
 def storable(text: str) -> str:
-    """A text as every store can hold it."""
-    return text.replace("\0", "\ufffd")  # Postgres keeps no NUL
+    """Replace what a store cannot hold: Postgres refuses NUL characters."""
+    return text.replace("\0", "\ufffd")
 
 
 def _digest(before: str, *parts: str) -> str:
-    """Chain parts to a digest, by which what was kept is known again, as it was told and as it is stored.
+    """Extend a digest by further parts.
 
-    Space around a part does not count: some clients trim what they were answered.
+    Space around a part does not count, because some clients trim replies. A text has the same digest before and after
+    it was stored.
     """
     chained = hashlib.sha256(before.encode())
     for part in parts:

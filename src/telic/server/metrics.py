@@ -1,4 +1,4 @@
-"""What Prometheus is told. No label names a user."""
+"""Metrics for Prometheus. No label names a user."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from telic.models import Reply
 
 __all__ = ["Metrics"]
 
-SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 class Metrics:
-    """The figures of one server."""
+    """The metrics of one server."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
-            "telic_requests", "Requests for a chat completion, by the answer's status.", ["status"],
+            "telic_requests", "Requests for a chat completion, by status of the response.", ["status"],
             registry=self.registry,
         )  # fmt: skip
         self.tokens = Counter(
-            "telic_tokens", "Tokens: of prompts that were computed, of prompts that were kept, and generated.",
+            "telic_tokens", "Tokens by kind: computed prompt tokens, cached prompt tokens, generated tokens.",
             ["kind"], registry=self.registry,
         )  # fmt: skip
-        self.turns = Counter("telic_turns", "Turns that were kept.", registry=self.registry)
-        self.left = Counter("telic_clients_left", "Clients that left before their reply.", registry=self.registry)
-        self.first_token = Histogram(
-            "telic_first_token_seconds", "From a request's arrival to the first piece of its reply.",
-            buckets=SECONDS, registry=self.registry,
-        )  # fmt: skip
-        self.whole = Histogram(
-            "telic_request_seconds", "From a request's arrival to the end of its reply.",
-            buckets=SECONDS, registry=self.registry,
-        )  # fmt: skip
-        self.under_way = Gauge("telic_requests_under_way", "Requests being answered.", registry=self.registry)
-        self.conversations = Gauge(
-            "telic_conversations_in_memory", "Conversations that keep something between turns.", registry=self.registry
+        self.turns = Counter("telic_turns", "Stored turns.", registry=self.registry)
+        self.clients_left = Counter(
+            "telic_clients_left", "Clients that left before their reply was complete.", registry=self.registry
         )
-        self.cache = Gauge("telic_cache_bytes", "Memory of what conversations keep.", registry=self.registry)
+        self.first_token_seconds = Histogram(
+            "telic_first_token_seconds", "From the arrival of a request to the first text of its reply.",
+            buckets=BUCKETS, registry=self.registry,
+        )  # fmt: skip
+        self.request_seconds = Histogram(
+            "telic_request_seconds", "From the arrival of a request to the end of its reply.",
+            buckets=BUCKETS, registry=self.registry,
+        )  # fmt: skip
+        self.active_requests = Gauge("telic_requests_under_way", "Active requests.", registry=self.registry)
+        self.conversations = Gauge(
+            "telic_conversations_in_memory", "Conversations with a session between turns.", registry=self.registry
+        )
+        self.cache_bytes = Gauge("telic_cache_bytes", "Memory of the caches of conversations.", registry=self.registry)
 
     def count(self, reply: Reply) -> None:
         """Count the tokens of a reply."""
@@ -47,5 +49,5 @@ class Metrics:
         self.tokens.labels("generated").inc(reply.new_tokens)
 
     def text(self) -> bytes:
-        """All figures in Prometheus's text format."""
+        """Format all metrics as text for Prometheus."""
         return generate_latest(self.registry)

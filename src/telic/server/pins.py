@@ -1,4 +1,4 @@
-"""Pins of a conversation: what the model is to take the user, or itself, to be."""
+"""Pinned beliefs of a conversation."""
 
 from __future__ import annotations
 
@@ -6,39 +6,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["STRENGTH", "STRENGTHS", "Direction", "Pins"]
+__all__ = ["DEFAULT_STRENGTH", "STRENGTHS", "Direction", "Pins"]
 
 Direction = Literal["towards", "away"]
-"""Pinned as most likely, or as most unlikely."""
+"""Whether a class is pinned as most likely or as most unlikely."""
 
 STRENGTHS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
-"""Offered to choose from, in standard deviations of the states along a direction."""
-STRENGTH = 2.0
-"""The first choice: at 1 the bundled model often keeps to what it believes, at 4 its language suffers."""
+"""Strengths that the dashboard offers, in standard deviations of the hidden states along a direction."""
+DEFAULT_STRENGTH = 2.0
+"""At 1 the bundled model often keeps its belief; at 4 its language degrades."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What is pinned: the options of the control `belief`."""
+    """Pinned beliefs: the options of the control `belief`."""
 
     towards: Mapping[str, str] = field(default_factory=dict)
-    """By reader, such as `user_age`: the class that is pinned as most likely."""
+    """For each reader, such as `user_age`, the class that is pinned as most likely."""
     away: Mapping[str, str] = field(default_factory=dict)
-    """By reader: the class that is pinned as most unlikely."""
-    strength: float = STRENGTH
-    """How far, in standard deviations."""
+    """For each reader, the class that is pinned as most unlikely."""
+    strength: float = DEFAULT_STRENGTH
+    """How far the hidden states are moved, in standard deviations."""
 
     def __bool__(self) -> bool:
         return bool(self.towards or self.away)
 
     def direction(self, reader: str, label: str) -> Direction | None:
-        """How a class is pinned; None if it is not."""
+        """Return how a class is pinned; None if it is not."""
         if self.towards.get(reader) == label:
             return "towards"
         return "away" if self.away.get(reader) == label else None
 
     def toggled(self, reader: str, label: str, direction: Direction) -> Pins:
-        """Pin a class, or take that very pin out. A reader has one pin of each direction, a class one of either."""
+        """Return these pins with one added, or removed if it is there.
+
+        A reader has at most one pin of each direction, and a class at most one pin.
+        """
         towards, away = dict(self.towards), dict(self.away)
         own, other = (towards, away) if direction == "towards" else (away, towards)
         if own.get(reader) == label:
@@ -49,21 +52,21 @@ class Pins:
                 del other[reader]
         return replace(self, towards=towards, away=away)
 
-    def each(self) -> list[tuple[str, str, Direction]]:
-        """All pins: reader, class, direction."""
+    def items(self) -> list[tuple[str, str, Direction]]:
+        """List all pins as (reader, class, direction)."""
         towards: list[tuple[str, str, Direction]] = [(*pin, "towards") for pin in self.towards.items()]
         return [*towards, *((*pin, "away") for pin in self.away.items())]
 
     @classmethod
-    def of_setup(cls, setup: Mapping[str, Any], purposes: Sequence[Mapping[str, Any]] = ()) -> Pins:
-        """The pins under which a reply was given.
+    def from_setup(cls, setup: Mapping[str, Any], other_controls: Sequence[Mapping[str, Any]] = ()) -> Pins:
+        """Find the pins of a reply in its setup.
 
         Args:
-            setup: the reply's.
-            purposes: specifications of the purpose's own controls, of which some may pin beliefs.
+            setup: the setup of the reply.
+            other_controls: specifications of controls that are not pins, such as a purpose's own control `belief`.
         """
         for spec in reversed(setup.get("controls", ())):
-            if spec.get("name") == "belief" and spec not in purposes:
+            if spec.get("name") == "belief" and spec not in other_controls:
                 options = {key: spec[key] for key in ("towards", "away", "strength") if spec.get(key) is not None}
                 return cls(**options)
         return cls()

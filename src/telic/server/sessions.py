@@ -1,4 +1,4 @@
-"""What conversations keep in memory between turns. All of it may go at any time: answers are the same without."""
+"""The sessions of conversations between turns. They only save time: replies are the same without them."""
 
 from __future__ import annotations
 
@@ -11,63 +11,64 @@ __all__ = ["Sessions"]
 
 
 class Sessions:
-    """The sessions of conversations, and which conversations are being answered.
+    """The sessions of conversations, least recently used first, and the set of conversations that are busy.
 
-    The caches that the sessions hold have their own limit in the model; this one is on the number of sessions.
+    The model limits the memory of the sessions' caches; this class limits the number of sessions.
 
     Args:
-        model: what answers.
-        limit: sessions kept; the least recently used goes first.
+        model: the model that replies.
+        limit: number of sessions; beyond it, the least recently used one is dropped.
     """
 
     def __init__(self, model: Model, limit: int) -> None:
         self._model, self._limit = model, limit
-        self._kept: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
         self.busy: set[str] = set()
-        """Conversations with a reply under way."""
-        self.beginning: Session | None = None
-        """What every conversation begins with: a session that has read the purpose's system prompt, nobody's words."""
+        """Conversations with an active reply."""
+        self.shared_prefix: Session | None = None
+        """A session that has read the purpose's system prompt and no user's messages. New conversations fork it."""
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._sessions)
 
     def open(self, conversation: str, parent: str | None = None) -> Session:
-        """The session of a conversation; a new one takes over what it shares with its parent."""
-        if conversation in self._kept:
-            self._kept.move_to_end(conversation)
-            return self._kept[conversation]
-        source = self._kept.get(parent) if parent is not None and parent not in self.busy else None
-        # What controls remember is of the whole of a conversation; on a branch they read it again.
+        """Return the session of a conversation, or make one from its parent's or from the shared prefix."""
+        if conversation in self._sessions:
+            self._sessions.move_to_end(conversation)
+            return self._sessions[conversation]
+        source = self._sessions.get(parent) if parent is not None and parent not in self.busy else None
+        # The state of a control covers a whole conversation; on a branch, the control has to read it again.
         if source is None or source.cache.control_state:
-            source = self.beginning
+            source = self.shared_prefix
         if source is None:
             return Session(self._model)
         session = source.fork()
         session.cache.control_state = {}
         return session
 
-    def look(self, conversation: str | None, *, now: bool) -> Session:
-        """A session to look aside with, of which the conversation never hears.
+    def fork(self, conversation: str | None, *, latest: bool) -> Session:
+        """Make a session for readings or probes, which does not affect the conversation.
 
         Args:
-            conversation: whose.
-            now: look at where the conversation stands; else at an earlier place, of which controls remember nothing.
+            conversation: the conversation to fork.
+            latest: whether it is used at the conversation's latest turn. At an earlier turn, the state of controls
+                would be that of a later one.
         """
-        own = self._kept.get(conversation) if conversation is not None and conversation not in self.busy else None
-        source = self.beginning if own is None or (own.cache.control_state and not now) else own
+        own = self._sessions.get(conversation) if conversation is not None and conversation not in self.busy else None
+        source = self.shared_prefix if own is None or (own.cache.control_state and not latest) else own
         session = Session(self._model) if source is None else source.fork()
-        if source is not own:  # what controls remember of the beginning is of a dialogue that nobody held
+        if source is not own:  # the state of controls in the shared prefix belongs to no conversation
             session.cache.control_state = {}
         return session
 
-    def keep(self, conversation: str, session: Session) -> None:
-        """Keep a session for the next turn."""
-        self._kept[conversation] = session
-        self._kept.move_to_end(conversation)
-        while len(self._kept) > self._limit:
-            self._kept.popitem(last=False)
+    def put(self, conversation: str, session: Session) -> None:
+        """Hold a session for the next turn of its conversation."""
+        self._sessions[conversation] = session
+        self._sessions.move_to_end(conversation)
+        while len(self._sessions) > self._limit:
+            self._sessions.popitem(last=False)
 
     def drop(self, conversations: Iterable[str]) -> None:
-        """Forget conversations."""
+        """Drop the sessions of conversations."""
         for conversation in conversations:
-            self._kept.pop(conversation, None)
+            self._sessions.pop(conversation, None)

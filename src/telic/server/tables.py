@@ -1,4 +1,4 @@
-"""The tables of the live store. A change here needs a migration beside it (`migrations/versions`)."""
+"""The tables of the conversation store. A change here needs a migration (`migrations/versions`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ conversations = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("user", String(300), nullable=False),
-    Column("parent", String(36)),  # from which it branched off; may be gone by now
+    Column("parent", String(36)),  # the conversation that it branched off from; may be deleted
     Column("system", Text, nullable=False),  # the client's own system message
     Column("length", Integer, nullable=False),  # number of turns
     Column("created", Float, nullable=False),  # seconds since 1970
@@ -35,7 +35,7 @@ turns = Table(
     metadata,
     Column("conversation", String(36), ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("digest", String(64), nullable=False),  # of the user, and all that was said up to and with this turn
+    Column("digest", String(64), nullable=False),  # of the user and all messages up to and with this turn
     Column("role", String(16), nullable=False),
     Column("text", Text, nullable=False),
     Column("finish", String(16), nullable=False),
@@ -45,7 +45,7 @@ turns = Table(
     Column("cached_tokens", Integer, nullable=False),
     Column("setup", String(64), ForeignKey("setups.digest")),
     Column("logprob", Float),  # of the whole reply
-    Column("planner", JSON, nullable=False),  # what it chose before the reply, with the choice's log-probability
+    Column("planner", JSON, nullable=False),  # its choice before the reply, with the log-probability
     Column("readings", JSON, nullable=False),
     Column("sampling", JSON, nullable=False),
     Column("alternatives", JSON, nullable=False),  # the other choices of a request with n > 1
@@ -53,8 +53,8 @@ turns = Table(
 )
 
 
-def _on_turn() -> list[Column[Any]]:
-    """Columns of what is added to a turn after it was kept."""
+def _annotation_columns() -> list[Column[Any]]:
+    """Make the columns that every annotation of a turn has."""
     return [
         Column("id", Integer, primary_key=True, autoincrement=True),
         Column("conversation", String(36), ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
@@ -66,7 +66,7 @@ def _on_turn() -> list[Column[Any]]:
 feedback = Table(
     "feedback",
     metadata,
-    *_on_turn(),
+    *_annotation_columns(),
     Column("kind", String(16), nullable=False),  # thumb, edit, preferred
     Column("value", JSON, nullable=False),
     Index("ix_feedback_turn", "conversation", "position"),
@@ -75,7 +75,7 @@ feedback = Table(
 branches = Table(
     "branches",
     metadata,
-    *_on_turn(),
-    Column("content", JSON, nullable=False),  # a probe's question, and its answers with their scores
+    *_annotation_columns(),
+    Column("content", JSON, nullable=False),  # a probe's question, with its answers and scores
     Index("ix_branches_turn", "conversation", "position"),
 )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from telic.episodes import Episode
 from telic.stability.scores import Observation, Scores, observations, scores_of
-from telic.statistics import Comparison, Interval, bootstrap_clustered, holm, mean, paired_difference
+from telic.statistics import Interval, PairedDifference, bootstrap_clustered, holm, mean, paired_difference
 
 __all__ = ["ALPHA", "CurvePoint", "Drop", "area_of", "areas_by_id", "curve_of", "drops_of"]
 
@@ -109,7 +109,7 @@ def drops_of(scores: Scores, resamples: int, seed: int) -> tuple[list[Drop], int
     return drops, next((drop.round for drop in drops if drop.significant), None)
 
 
-def _compare(scores: Scores, start: int, round_: int, resamples: int, seed: int) -> Comparison:
+def _compare(scores: Scores, start: int, round_: int, resamples: int, seed: int) -> PairedDifference:
     """Compare the scores after `round_` rounds with those at the start, over the probes that have both."""
     now: defaultdict[int, list[float]] = defaultdict(list)
     before: defaultdict[int, list[float]] = defaultdict(list)

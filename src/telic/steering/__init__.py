@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from telic.lazy import imports
-from telic.models.control import build, registry
+from telic.models.control import build_control, registry
 
 if TYPE_CHECKING:
     from telic.steering.anchor import Anchor
@@ -33,7 +33,7 @@ __all__ = [
     "Reminder",
     "SplitSoftmax",
     "Vector",
-    "build",
+    "build_control",
     "from_pretrained",
     "save_pretrained",
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from telic.errors import ConfigError, DataError, MissingExtraError
 from telic.files import read_tensors
-from telic.models.control import Control, NamedModel, build, registry
+from telic.models.control import Control, NamedModel, build_control, registry
 from telic.steering.saving import CARD, CONFIG, FORMAT, TENSORS, Origin, SavedControl, StoredControl
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def from_pretrained(
     registry.get(saved.name)  # imports the module that defines the control
     kind = StoredControl.kinds.get(saved.name)
     if kind is None:
-        return build({**saved.options, **options, "name": saved.name})
+        return build_control({**saved.options, **options, "name": saved.name})
     control = build_saved(saved, kind, sha256=sha256, **options)
     if model is not None:
         control.check(model)

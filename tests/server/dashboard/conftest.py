@@ -1,4 +1,4 @@
-"""Headless Chromium, and servers to look at; every page is checked for errors and for requests to other hosts."""
+"""Headless Chromium, and servers with dashboards; every page is checked for errors and requests to other hosts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Dashboard:
     folder: Path
 
     def episodes(self) -> list[Episode]:
-        """All that is kept."""
+        """Read all stored conversations."""
         store = ConversationStore(str(self.folder / "telic.db"))
         try:
             return list(store.episodes())
@@ -48,8 +48,9 @@ class Dashboard:
 
 @contextmanager
 def running(*command: str, folder: Path, **options: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process, with the first line that it prints."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    """Run a process; yields it with the first line that it prints."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     log = folder / "errors.txt"
     with log.open("w") as errors:
         process = subprocess.Popen(
@@ -81,7 +82,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
 
 @pytest.fixture(scope="session")
 def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    """A model that shows nothing of its inside, behind keys."""
+    """A model without readings, on a server with keys."""
     yield from _served("scripted", tmp_path_factory)
 
 
@@ -101,7 +102,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Opened:
-    """Opens pages, and sees that none complains or asks another host for anything."""
+    """Opens pages, and records errors and requests to other hosts."""
 
     browser: Browser
     contexts: list[Any] = field(default_factory=list)
@@ -141,7 +142,7 @@ def opened(browser: Browser) -> Iterator[Open]:
 
 
 def say(page: Page, words: str, number: int) -> None:
-    """Say something, and wait for the reply of a number, and for what is read at it."""
+    """Send a message, and wait for its reply and the readings."""
     field = page.get_by_label("Your message")
     field.fill(words)
     field.press("Enter")
@@ -150,5 +151,5 @@ def say(page: Page, words: str, number: int) -> None:
 
 
 def at_rest(page: Page) -> None:
-    """Wait until nothing is under way: no reply, and nothing being read."""
+    """Wait until no action is running."""
     page.wait_for_selector(".chat-page[aria-busy=false]")

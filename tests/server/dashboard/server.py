@@ -1,4 +1,4 @@
-"""A server with a dashboard, in a process of its own: NiceGUI is one per process, and outlives no event loop.
+"""A server with a dashboard, in a process of its own, because NiceGUI allows one per process and event loop.
 
 Run with a kind (`tiny`, `scripted`) and a folder; prints its address. Two users have keys on the scripted one.
 """
@@ -23,7 +23,7 @@ from telic.purpose import Probe, Purpose, SamplingDefaults
 from telic.server import Keys, ServeConfig, Service, create_app
 
 SECONDS = 0.03
-"""How long a word takes to say."""
+"""Time per word."""
 KEYS = {"ann": "the key of ann, and hers alone", "bob": "the key of bob, and his alone"}
 PURPOSE = Purpose(
     name="travel",
@@ -35,7 +35,7 @@ PURPOSE = Purpose(
 
 @dataclass(frozen=True)
 class Talkative(Control):
-    """Lets no reply of a tiny model end before its limit: a random model may say nothing at all."""
+    """Keeps a tiny random model from ending its reply before the token limit."""
 
     name: ClassVar[str] = "talkative"
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
@@ -47,7 +47,7 @@ class Talkative(Control):
 
 
 class Slow(ScriptedModel):
-    """Says what it heard, a word at a time; fails where it is told to."""
+    """Echoes the message word by word; fails if the message says so."""
 
     def __init__(self) -> None:
         super().__init__(self._say)
@@ -67,7 +67,7 @@ class Slow(ScriptedModel):
 
 
 def tiny_with_readers(folder: Path) -> Model:
-    """A tiny model with readers and pins of random weights: what is read is nonsense, but read it is."""
+    """Make a tiny model with readers and pins of random weights."""
     import numpy as np
     import torch
 
@@ -103,7 +103,7 @@ def tiny_with_readers(folder: Path) -> Model:
 
 
 def planner_of(model: Model) -> Control:
-    """An untrained planner of two dialogue acts."""
+    """Make an untrained planner of two dialogue acts."""
     import torch
 
     from telic.models import LocalModel

@@ -1,4 +1,4 @@
-"""`telic serve` as a new user runs it: the bundled model, its readers and pins, in a browser."""
+"""`telic serve` with the bundled model, its readers and pins, in a browser."""
 
 from __future__ import annotations
 

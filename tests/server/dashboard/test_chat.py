@@ -1,4 +1,4 @@
-"""The dashboard in a browser, as a person uses it: chat, beliefs then and now, pins, two answers, thumbs, probes."""
+"""The dashboard in a browser: chat, beliefs, pins, comparisons, feedback, probes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def shares(page: Page) -> list[str]:
     return page.locator(".attribute .share").all_inner_texts()
 
 
-def test_a_chat_is_streamed_read_and_kept_and_script_in_it_is_text(tiny: Dashboard, opened: Open) -> None:
+def test_a_chat_is_streamed_read_and_stored_and_a_script_in_it_is_text(tiny: Dashboard, opened: Open) -> None:
     page = opened(tiny.url)
     assert page.url == f"{tiny.url}/dashboard/"
-    page.get_by_text("Say something to begin.").wait_for()
+    page.get_by_text("Send a message to begin.").wait_for()
     say(page, SCRIPT, 1)
     assert page.locator(".turn.user .words").inner_text() == SCRIPT
     assert page.locator(".turn script, .turn img").count() == 0
@@ -44,9 +44,7 @@ def test_a_chat_is_streamed_read_and_kept_and_script_in_it_is_text(tiny: Dashboa
     assert page.get_by_role("navigation", name="Conversations").get_by_role("link", name="script").count() == 1
 
 
-def test_an_earlier_reply_shows_what_was_believed_then_and_how_far_it_has_drifted(
-    tiny: Dashboard, opened: Open
-) -> None:
+def test_an_earlier_reply_shows_its_beliefs_and_drift(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Hello! I am eight years old.", 1)
     first = shares(page)
@@ -55,7 +53,7 @@ def test_an_earlier_reply_shows_what_was_believed_then_and_how_far_it_has_drifte
     second, level = shares(page), page.locator(".gauge strong").inner_text()
     assert first != second
     assert re.fullmatch(r"\d+%", level)
-    page.get_by_role("button", name="Reply 1: show what was read at it").click()
+    page.get_by_role("button", name="Reply 1: show its readings").click()
     page.get_by_text("reply 1 of 2").wait_for()
     assert shares(page) == first
     bar = page.locator(".bars").get_by_role("button", name=f"Reply 2: {level}")
@@ -69,7 +67,7 @@ def test_an_earlier_reply_shows_what_was_believed_then_and_how_far_it_has_drifte
     page.get_by_text("reply 2 of 2").wait_for()
 
 
-def test_pin_regenerate_compare_keep_unpin(tiny: Dashboard, opened: Open) -> None:
+def test_pin_regenerate_compare_choose_unpin(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Hello, who are you?", 1)
     old, before = page.locator(".turn.bot .words").inner_text(), page.url
@@ -82,7 +80,7 @@ def test_pin_regenerate_compare_keep_unpin(tiny: Dashboard, opened: Open) -> Non
     page.get_by_role("button", name="Regenerate reply 1, and compare").click()
     keep = page.get_by_role("button", name="Keep the regenerated answer")
     keep.wait_for()
-    page.get_by_text("Beliefs, from the one to the other").wait_for()
+    page.get_by_text("Beliefs, from old to new").wait_for()
     answers = page.locator(".answer")
     assert answers.first.locator(".words").inner_text() == old
     assert answers.first.locator(".tag").inner_text() == "no pins"
@@ -116,14 +114,14 @@ def test_pin_regenerate_compare_keep_unpin(tiny: Dashboard, opened: Open) -> Non
     assert [control["name"] for control in controls] == ["talkative", "planner"]
 
 
-def test_without_pins_one_may_regenerate_beside_them_and_keep_the_old_answer(tiny: Dashboard, opened: Open) -> None:
+def test_regenerate_without_pins_and_keep_the_old_answer(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     page.get_by_role("button", name="Pin your gender “female” as likely").click()
     say(page, "Hello there.", 1)
     old = page.locator(".turn.bot .words").inner_text()
     assert page.locator(".turn.bot .tag").first.inner_text() == "you: female"
     page.get_by_role("button", name="Regenerate reply 1 without pins, and compare").click()
-    page.get_by_text("Beliefs, from the one to the other").wait_for()
+    page.get_by_text("Beliefs, from old to new").wait_for()
     assert page.locator(".answer").last.locator(".tag").inner_text() == "no pins"
     assert page.get_by_role("button", name="Send").is_disabled()
     page.get_by_role("button", name="Keep the old answer").click()
@@ -133,7 +131,7 @@ def test_without_pins_one_may_regenerate_beside_them_and_keep_the_old_answer(tin
     assert page.get_by_role("button", name="Unpin: you: female").is_visible(), "the pins stay as they were"
 
 
-def test_thumbs_and_edits_are_kept_and_the_chat_goes_on_from_the_edit(tiny: Dashboard, opened: Open) -> None:
+def test_thumbs_and_edits_are_stored_and_the_chat_continues_from_the_edit(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Good morning.", 1)
     up, down = (page.get_by_role("button", name=f"Reply 1 is {word}") for word in ("good", "bad"))
@@ -145,7 +143,7 @@ def test_thumbs_and_edits_are_kept_and_the_chat_goes_on_from_the_edit(tiny: Dash
     before = page.url.rpartition("/")[2]
     page.get_by_role("button", name="Edit reply 1").click()
     page.get_by_label("Edited reply").fill("I am Mia. <b>Where to?</b>")
-    page.get_by_role("button", name="Keep the edit").click()
+    page.get_by_role("button", name="Save edit").click()
     page.get_by_text("edited by you").wait_for()
     page.wait_for_function("before => !location.href.endsWith(before)", arg=before)
     assert page.locator(".turn.bot .words").inner_text() == "I am Mia. <b>Where to?</b>"
@@ -158,7 +156,7 @@ def test_thumbs_and_edits_are_kept_and_the_chat_goes_on_from_the_edit(tiny: Dash
     assert len(after.turns) == 4
 
 
-def test_what_the_planner_chose_is_told(tiny: Dashboard, opened: Open) -> None:
+def test_the_planners_choice_is_shown(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     assert "Chooses before every reply." in page.locator(".planner").inner_text()
     say(page, "What is next?", 1)
@@ -169,7 +167,7 @@ def test_what_the_planner_chose_is_told(tiny: Dashboard, opened: Open) -> None:
     assert sorted(page.locator(".planner .label").all_inner_texts()) == ["ask", "tell"]
 
 
-def test_probes_are_asked_aside(tiny: Dashboard, opened: Open) -> None:
+def test_probes_are_asked_on_a_fork(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Hi, what is there to do?", 1)
     page.get_by_role("button", name="Ask the probes").click()

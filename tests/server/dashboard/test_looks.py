@@ -1,4 +1,4 @@
-"""Phone and desk, light and dark, keyboard alone; and the page with the runs."""
+"""The dashboard on a phone, in light and dark, with the keyboard alone; and the page of runs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ FOCUS = """
 
 
 def stops(page: Page, most: int = 120) -> list[dict[str, Any]]:
-    """What the tab key comes to, one round."""
+    """List the elements that the tab key reaches."""
     found: list[dict[str, Any]] = []
     for _ in range(most):
         page.keyboard.press("Tab")
@@ -69,7 +69,7 @@ def stops(page: Page, most: int = 120) -> list[dict[str, Any]]:
     return found
 
 
-def test_all_is_done_with_the_keyboard(tiny: Dashboard, opened: Open) -> None:
+def test_everything_works_with_the_keyboard(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     field = page.get_by_label("Your message")
     field.focus()
@@ -87,7 +87,7 @@ def test_all_is_done_with_the_keyboard(tiny: Dashboard, opened: Open) -> None:
     assert [one for one in found if not one["seen"]] == []
     names = [one["name"] for one in found]
     for name in (
-        "To the content", "Runs", "Colours", "New conversation", "Reply 1 is good", "Edit reply 1", "Your message",
+        "Skip to content", "Runs", "Colours", "New conversation", "Reply 1 is good", "Edit reply 1", "Your message",
         "Regenerate reply 1, and compare", "Send", "Pin your age “child” as likely", "Strength of pins",
         "Pin its own socioeconomic status “high” as unlikely", "Ask the probes",
     ):  # fmt: skip
@@ -106,7 +106,7 @@ def test_all_is_done_with_the_keyboard(tiny: Dashboard, opened: Open) -> None:
     page.get_by_label("Edited reply").wait_for(state="detached")
 
 
-def test_a_phone_shows_one_thing_at_a_time_and_nothing_sticks_out(tiny: Dashboard, opened: Open) -> None:
+def test_a_phone_shows_one_view_at_a_time_and_nothing_overflows(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/", width=390, height=844)
     say(page, "Hello from a phone, with a verylongwordthatdoesnotbreak" + "n" * 60, 1)
 
@@ -131,7 +131,7 @@ def test_a_phone_shows_one_thing_at_a_time_and_nothing_sticks_out(tiny: Dashboar
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_light_and_dark_follow_the_system_or_the_person_and_all_can_be_read(
+def test_light_and_dark_follow_the_system_or_the_user_and_all_text_is_readable(
     tiny: Dashboard, opened: Open, scheme: str
 ) -> None:
     other = {"light": "dark", "dark": "light"}[scheme]

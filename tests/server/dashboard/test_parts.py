@@ -1,4 +1,4 @@
-"""What the dashboard is made of, as far as no browser is needed."""
+"""Parts of the dashboard that need no browser."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ import pytest
 pytest.importorskip("nicegui")
 pytest.importorskip("fastapi")
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from telic.models import FakeModel
 from telic.runs import RunFolder
 from telic.server import Keys, ServeConfig, Service
-from telic.server.dashboard.access import HOLDER, Door
-from telic.server.dashboard.runs import POLICY, _in_words, find_report, list_runs
+from telic.server.dashboard.login import LoginMiddleware, key_holder
+from telic.server.dashboard.runs_page import POLICY, _curve_summary, find_report, list_runs
 from tests.server.conftest import PURPOSE
 
 
-def test_a_report_is_a_file_of_its_run_and_no_link_out_of_it(tmp_path: Path) -> None:
+def test_a_report_is_a_file_of_its_run_and_not_a_link(tmp_path: Path) -> None:
     secret = tmp_path / "secret.html"
     secret.write_text("nobody's business")
     names = []
@@ -37,10 +38,14 @@ def test_a_report_is_a_file_of_its_run_and_no_link_out_of_it(tmp_path: Path) -> 
     assert find_report(tmp_path / "runs", good) == tmp_path / "runs" / good / "report.html"
     for name in (linked, without, "nothing", "..", ".", "", f"../runs/{good}"):
         assert find_report(tmp_path / "runs", name) is None
-    assert {run.name: run.report for run in list_runs(tmp_path / "runs")} == {good: True, linked: False, without: False}
+    assert {run.name: run.has_report for run in list_runs(tmp_path / "runs")} == {
+        good: True,
+        linked: False,
+        without: False,
+    }
 
 
-def test_a_report_may_do_nothing() -> None:
+def test_a_report_can_run_and_submit_nothing() -> None:
     rules = dict(rule.strip().partition(" ")[::2] for rule in POLICY.split(";"))
     assert rules["default-src"] == rules["form-action"] == rules["base-uri"] == "'none'"
     assert "sandbox" in rules
@@ -58,24 +63,24 @@ def test_a_report_may_do_nothing() -> None:
         None,
     ],
 )
-def test_a_curve_that_is_damaged_hides_no_other_run(point: Any, tmp_path: Path) -> None:
+def test_a_damaged_curve_hides_no_other_run(point: Any, tmp_path: Path) -> None:
     good = {"round": 1, "stability": 0.5, "n": 4, "low": 0.25, "high": 0.75}
     for name, curve in (("good", [good, {**good, "low": None}]), ("bad", [good, point])):
         with RunFolder.create(tmp_path, "measure", name, {}) as run:
             (run.path / "metrics.jsonl").write_text(json.dumps({"stability": {"curve": curve}}) + "\n")
-    told = {run.purpose: _in_words(run.curve) for run in list_runs(tmp_path)}
+    told = {run.purpose: _curve_summary(run.curve) for run in list_runs(tmp_path)}
     assert told == {"good": "0.50 [0.25, 0.75] → 0.50, n = 4", "bad": "–"}
 
 
-def test_the_door_knows_its_cookie_among_those_of_other_servers(tmp_path: Path) -> None:
+def test_the_login_finds_its_cookie_among_those_of_other_servers(tmp_path: Path) -> None:
     async def behind(scope: Any, receive: Any, send: Any) -> None:
-        await Response(scope[HOLDER])(scope, receive, send)
+        await Response(key_holder(Request(scope)))(scope, receive, send)
 
     service = Service(FakeModel(), PURPOSE, ServeConfig.of(store=str(tmp_path / "telic.db")))
-    door = Door(behind, service, Keys({"ann": hashlib.sha256(b"the key of ann").digest()}), "/dashboard")
+    login = LoginMiddleware(behind, service, Keys({"ann": hashlib.sha256(b"the key of ann").digest()}), "/dashboard")
 
     async def run() -> None:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://localhost") as http:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(login), base_url="http://localhost") as http:
             await http.post("/dashboard/login", data={"key": "the key of ann"})
             own = f"telic_dashboard={http.cookies['telic_dashboard']}"
             http.cookies.clear()
@@ -87,17 +92,17 @@ def test_the_door_knows_its_cookie_among_those_of_other_servers(tmp_path: Path) 
     asyncio.run(run())
 
 
-def test_a_socket_at_the_door_is_left_to_what_is_behind_it(tmp_path: Path) -> None:
+def test_a_websocket_passes_through_if_there_are_no_keys(tmp_path: Path) -> None:
     seen = []
 
     async def behind(scope: Any, receive: Any, send: Any) -> None:
         seen.append(scope["path"])
 
     service = Service(FakeModel(), PURPOSE, ServeConfig.of(store=str(tmp_path / "telic.db")))
-    door = Door(behind, service, Keys(), "/dashboard")
+    login = LoginMiddleware(behind, service, Keys(), "/dashboard")
 
     async def nothing(*_: Any) -> Any:
         raise AssertionError("nothing is said to it")
 
-    asyncio.run(door({"type": "websocket", "path": "/dashboard/login", "headers": []}, nothing, nothing))
+    asyncio.run(login({"type": "websocket", "path": "/dashboard/login", "headers": []}, nothing, nothing))
     assert seen == ["/dashboard/login"]

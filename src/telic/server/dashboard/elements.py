@@ -1,4 +1,4 @@
-"""Plain HTML elements with plain text in them: what a message says is never taken for markup."""
+"""HTML elements with plain text: no text is interpreted as markup."""
 
 from __future__ import annotations
 
@@ -11,67 +11,67 @@ from nicegui import ui
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
-__all__ = ["box", "button", "choice", "pressed", "shown", "style_sheet", "text"]
+__all__ = ["box", "button", "dashboard_style", "select", "set_pressed", "set_visible", "text"]
 
 
 @cache
-def style_sheet() -> str:
-    """The style of all pages."""
+def dashboard_style() -> str:
+    """Read the style sheet of all pages."""
     return (resources.files("telic.server.dashboard") / "style.css").read_text(encoding="utf-8")
 
 
 def box(tag: str = "div", classes: str = "", **attributes: str) -> Element:
-    """An element that holds others. Underscores in the attributes' names are written as dashes."""
-    made = ui.element(tag).classes(classes)
-    _describe(made, attributes)
-    return made
+    """Make an element that contains others. Underscores in the names of attributes become dashes."""
+    element = ui.element(tag).classes(classes)
+    _set_attributes(element, attributes)
+    return element
 
 
 def text(content: str, tag: str = "span", classes: str = "", **attributes: str) -> TextElement:
-    """An element that holds a text."""
-    made = TextElement(tag=tag, text=content)
-    made.classes(classes)
-    _describe(made, attributes)
-    return made
+    """Make an element that contains a text."""
+    element = TextElement(tag=tag, text=content)
+    element.classes(classes)
+    _set_attributes(element, attributes)
+    return element
 
 
 def button(label: str, on_click: Callable[[], Any], *, icon: str = "", classes: str = "", **attributes: str) -> Element:
-    """A button with a text, or with an icon that `aria_label` names."""
-    made = box("button", classes, type="button", **attributes)
-    made.on("click", lambda: on_click(), args=[])
-    with made:
+    """Make a button with a text, or with an icon that `aria_label` names."""
+    element = box("button", classes, type="button", **attributes)
+    element.on("click", lambda: on_click(), args=[])
+    with element:
         if icon:
             ui.icon(icon).props("aria-hidden=true")
         if label:
             text(label)
-    return made
+    return element
 
 
-def choice(
+def select(
     options: Iterable[tuple[str, str]], value: str, on_change: Callable[[str], Any], **attributes: str
 ) -> Element:
-    """A list of which one is chosen: pairs of a value and what it is called."""
-    made = box("select", **attributes)
-    made.on("change", lambda event: on_change(str(event.args)), js_handler="(event) => emit(event.target.value)")
-    with made:
-        for own, called in options:
-            option = text(called, "option", value=own)
+    """Make a drop-down list. Each option is a pair of a value and its label."""
+    element = box("select", **attributes)
+    element.on("change", lambda event: on_change(str(event.args)), js_handler="(event) => emit(event.target.value)")
+    with element:
+        for own, label in options:
+            option = text(label, "option", value=own)
             if own == value:
                 option.props["selected"] = True
-    return made
+    return element
 
 
-def pressed(made: Element, on: bool) -> None:
-    """Say whether a button is pressed in."""
-    if made.props.get("aria-pressed") != str(on).lower():
-        made.props["aria-pressed"] = str(on).lower()
+def set_pressed(element: Element, on: bool) -> None:
+    """Set the state of a toggle button."""
+    if element.props.get("aria-pressed") != str(on).lower():
+        element.props["aria-pressed"] = str(on).lower()
 
 
-def shown(made: Element, on: bool) -> None:
-    """Show an element, or hide it from everyone."""
-    if made.visible != on:
-        made.set_visibility(on)
+def set_visible(element: Element, on: bool) -> None:
+    """Show an element, or hide it, also from screen readers."""
+    if element.visible != on:
+        element.set_visibility(on)
 
 
-def _describe(made: Element, attributes: dict[str, str]) -> None:
-    made.props.update({name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()})
+def _set_attributes(element: Element, attributes: dict[str, str]) -> None:
+    element.props.update({name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()})

@@ -1,4 +1,4 @@
-"""What all pages have in common: the head with its links, light and dark, the style."""
+"""The parts that all pages share: the header with its links, the theme, the style."""
 
 from __future__ import annotations
 
@@ -10,47 +10,34 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
-from telic.server.dashboard.access import HOLDER, SERVICE
-from telic.server.dashboard.elements import box, button, choice, style_sheet, text
-from telic.server.dashboard.mounting import PATH
-from telic.server.guard import NOBODY
-from telic.server.service import Service
+from telic.server.authentication import LOCAL_USER
+from telic.server.dashboard.elements import box, button, dashboard_style, select, text
+from telic.server.dashboard.login import key_holder, page_service
+from telic.server.dashboard.paths import PATH
 
-__all__ = ["VIEWS", "frame", "holder_of", "service_of"]
+__all__ = ["VIEWS", "frame"]
 
 THEME = "telic_theme"
 THEMES = {"auto": None, "light": False, "dark": True}
-VIEWS = {"chat": "Chat", "mind": "Beliefs and drift", "list": "Conversations"}
-"""What a narrow screen shows one at a time."""
-
-
-def service_of(request: Request) -> Service:
-    """What a page talks to."""
-    service: Service = request.scope[SERVICE]
-    return service
-
-
-def holder_of(request: Request) -> str:
-    """Whose key a page is shown for."""
-    holder: str = request.scope[HOLDER]
-    return holder
+VIEWS = {"chat": "Chat", "panels": "Beliefs and drift", "list": "Conversations"}
+"""The views of the chat page, of which a narrow screen shows one at a time."""
 
 
 @contextmanager
-def frame(request: Request, here: str, on_view: Callable[[str], Any] | None = None) -> Iterator[dict[str, Any]]:
-    """Draw the head of a page, and go on within its body.
+def frame(request: Request, page: str, on_view: Callable[[str], Any] | None = None) -> Iterator[dict[str, Any]]:
+    """Draw the header of a page, and enter its body.
 
     Args:
-        request: for the page.
-        here: `chat` or `runs`.
-        on_view: told which of `VIEWS` a narrow screen is to show.
+        request: the request for the page.
+        page: `chat` or `runs`.
+        on_view: called with the name in `VIEWS` that a narrow screen should show.
 
     Yields:
-        The buttons of those, by name.
+        The buttons of the views, by name.
     """
-    service, theme = service_of(request), request.cookies.get(THEME, "auto")
+    service, theme = page_service(request), request.cookies.get(THEME, "auto")
     theme = theme if theme in THEMES else "auto"
-    ui.add_head_html(f"<style>{style_sheet()}</style>")
+    ui.add_head_html(f"<style>{dashboard_style()}</style>")
     ui.page_title(f"{service.purpose.name} · Telic")
     dark = ui.dark_mode(THEMES[theme])
     views: dict[str, Any] = {}
@@ -61,20 +48,21 @@ def frame(request: Request, here: str, on_view: Callable[[str], Any] | None = No
             ui.run_javascript(f"document.cookie = '{THEME}={name}; path={PATH}; max-age=31536000; samesite=strict'")
 
     with box("div", "telic"):
-        text("To the content", "a", "skip", href="#content")
+        text("Skip to content", "a", "skip", href="#content")
         with box("header", "top"):
             with box("div", "purpose"):
                 text(service.purpose.name, "h1")
-                text(f"on {service.model.name}", "span", "hint")
+                text(f"on {service.runner.model.name}", "span", "hint")
             with box("nav", "links", aria_label="Pages"):
                 for name, label, target in (("chat", "Chat", f"{PATH}/"), ("runs", "Runs", f"{PATH}/runs")):
-                    text(label, "a", "", href=target, **({"aria_current": "page"} if here == name else {}))
-            choice(
+                    text(label, "a", "", href=target, **({"aria_current": "page"} if page == name else {}))
+            select(
                 [(name, name.capitalize()) for name in THEMES], theme, set_theme, aria_label="Colours", class_="theme"
             )
-            if holder_of(request) != NOBODY:
-                with box("form", "leave", method="post", action=f"{PATH}/logout"):
-                    text(f"Leave ({holder_of(request)})", "button", "small", type="submit")
+            holder = key_holder(request)
+            if holder != LOCAL_USER:
+                with box("form", "logout", method="post", action=f"{PATH}/logout"):
+                    text(f"Log out ({holder})", "button", "small", type="submit")
         if on_view is not None:
             with box("nav", "views", aria_label="View"):
                 for name, label in VIEWS.items():

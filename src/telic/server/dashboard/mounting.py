@@ -1,4 +1,4 @@
-"""Putting the dashboard on the server's application, beside the API."""
+"""Adding the dashboard to a server's application."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse
 
 from telic.errors import ConfigError, MissingExtraError
+from telic.server.dashboard.paths import PATH
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -17,14 +18,11 @@ if TYPE_CHECKING:
     from telic.server.keys import Keys
     from telic.server.service import Service
 
-__all__ = ["PATH", "mount", "require_dashboard"]
-
-PATH = "/dashboard"
-"""Where it is; the server's root leads there."""
+__all__ = ["mount", "require_dashboard"]
 
 
 def require_dashboard() -> None:
-    """See that what draws the dashboard is installed.
+    """Check that NiceGUI is installed.
 
     Raises:
         MissingExtraError: it is not.
@@ -34,26 +32,27 @@ def require_dashboard() -> None:
 
 
 def mount(app: FastAPI, service: Service, keys: Keys) -> None:
-    """Add the dashboard to an application, before it starts. A process has one at most: NiceGUI is one per process.
+    """Add the dashboard to an application that has not started. NiceGUI allows one per process.
 
     Raises:
-        ConfigError: the process has one already; the readers that the settings name cannot be used.
+        ConfigError: the process has a dashboard already; the readers that the settings name cannot be loaded.
         MissingExtraError: NiceGUI is not installed.
     """
     require_dashboard()
     from nicegui import core, ui
 
-    from telic.server.dashboard import page, runs
-    from telic.server.dashboard.access import Door
+    from telic.server.dashboard.chat_page import register_chat_pages
+    from telic.server.dashboard.login import LoginMiddleware
+    from telic.server.dashboard.runs_page import register_runs_page
 
     if core.app.config.has_run_config:
-        raise ConfigError("this process serves a dashboard already; start another server in a process of its own")
-    _ = service.observer  # what is wrong with its readers is said before anything is served
-    # It looks for its server among all objects that there are, and what torch has deprecated is one of them.
+        raise ConfigError("this process already serves a dashboard; start the other server in its own process")
+    service.beliefs.load()  # raises now, before the server starts
+    # NiceGUI searches all objects for its server, and touches objects that torch has deprecated.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"nicegui\.ui_run_with")
-    logging.getLogger("nicegui").setLevel(logging.ERROR)  # that a page was not found is no news
-    page.register()
-    runs.register()
+    logging.getLogger("nicegui").setLevel(logging.ERROR)  # it warns of every page that is not found
+    register_chat_pages()
+    register_runs_page()
     ui.run_with(
         app,
         mount_path=PATH,
@@ -65,10 +64,10 @@ def mount(app: FastAPI, service: Service, keys: Keys) -> None:
         tailwind=False,
         show_welcome_message=False,
     )
-    app.add_middleware(Door, service=service, keys=keys, path=PATH)
+    app.add_middleware(LoginMiddleware, service=service, keys=keys, path=PATH)
 
-    async def lead_there() -> RedirectResponse:
+    async def redirect() -> RedirectResponse:
         return RedirectResponse(f"{PATH}/")
 
     for path in ("/", PATH):
-        app.add_api_route(path, lead_there, methods=["GET"])
+        app.add_api_route(path, redirect, methods=["GET"])

@@ -1,4 +1,4 @@
-"""The conversations that were kept, to go back to."""
+"""The list of the user's conversations."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from telic.server.dashboard.elements import box, text
-from telic.server.dashboard.mounting import PATH
-from telic.server.store import Summary
+from telic.server.dashboard.paths import PATH
+from telic.server.records import ConversationSummary
 
 __all__ = ["Sidebar"]
 
-LONGEST = 80
-"""Characters of what a conversation began with."""
+OPENING_LENGTH = 80
+"""Characters shown of a conversation's first message."""
 
 
 class Sidebar:
-    """A list of links."""
+    """A list of links to conversations."""
 
     def __init__(self) -> None:
         with box("nav", "sidebar", aria_labelledby="conversations"):
@@ -24,20 +24,20 @@ class Sidebar:
             text("New conversation", "a", "new", href=f"{PATH}/")
             self._list = box("ul")
 
-    def show(self, found: Sequence[Summary], current: str | None) -> None:
-        """Show conversations, and which one is open."""
+    def show(self, summaries: Sequence[ConversationSummary], current: str | None) -> None:
+        """Show conversations, and mark the one that is open."""
         self._list.clear()
         with self._list:
-            for one in found:
-                opening = " ".join(one.opening.split())[:LONGEST] or "(empty)"
-                here = {"aria_current": "page"} if one.conversation == current else {}
-                with box("li"), box("a", href=f"{PATH}/c/{one.conversation}", **here):
+            for one in summaries:
+                opening = " ".join(one.opening.split())[:OPENING_LENGTH] or "(empty)"
+                current_page = {"aria_current": "page"} if one.conversation == current else {}
+                with box("li"), box("a", href=f"{PATH}/c/{one.conversation}", **current_page):
                     text(opening, "span", "opening")
-                    text(f"{_when(one.updated)} · {one.length} turns", "span", "hint")
-            if not found:
+                    text(f"{_format_time(one.updated)} · {one.length} turns", "span", "hint")
+            if not summaries:
                 text("None yet.", "li", "hint")
 
 
-def _when(time: float) -> str:
-    then, now = datetime.fromtimestamp(time).astimezone(), datetime.now().astimezone()
-    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
+def _format_time(time: float) -> str:
+    local, now = datetime.fromtimestamp(time).astimezone(), datetime.now().astimezone()
+    return f"{local:%H:%M}" if local.date() == now.date() else f"{local:%Y-%m-%d %H:%M}"

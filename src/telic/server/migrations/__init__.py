@@ -1,1 +1,1 @@
-"""How the tables of the live store came to be, step by step."""
+"""The migrations of the conversation store."""

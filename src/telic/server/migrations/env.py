@@ -1,4 +1,4 @@
-"""Run by alembic: brings the database of the connection that it is given up to date, in one transaction."""
+"""Alembic's environment: runs the migrations in one transaction on the connection that `open_database` passes."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Conversations, their turns, and the setups under which these were held."""
+"""Conversations, their turns, and the setups of the replies."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make the three tables."""
+    """Create the three tables."""
     op.create_table(
         "setups",
         sa.Column("digest", sa.String(64), primary_key=True),
@@ -50,6 +50,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take them away."""
+    """Drop them."""
     for table in ("turns", "conversations", "setups"):
         op.drop_table(table)

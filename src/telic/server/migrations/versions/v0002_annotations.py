@@ -1,4 +1,4 @@
-"""What is added to turns after they were kept: what their user thought of them, and probes asked aside."""
+"""Annotations of stored turns: feedback, and probes with their answers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Make the two tables."""
+    """Create the two tables."""
     for table, *own in (
         ("feedback", sa.Column("kind", sa.String(16), nullable=False), sa.Column("value", sa.JSON, nullable=False)),
         ("branches", sa.Column("content", sa.JSON, nullable=False)),
@@ -27,6 +27,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take them away."""
+    """Drop them."""
     for table in ("feedback", "branches"):
         op.drop_table(table)

@@ -1,4 +1,4 @@
-"""What the model takes the user, and itself, to be: side by side, with pins."""
+"""The model's beliefs about the user and itself, side by side, with pins."""
 
 from __future__ import annotations
 
@@ -10,123 +10,132 @@ from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
 from telic.readers.attributes import ATTRIBUTES
-from telic.server.dashboard.elements import box, button, choice, pressed, shown, text
-from telic.server.pins import STRENGTH, STRENGTHS, Direction, Pins
+from telic.server.dashboard.elements import box, button, select, set_pressed, set_visible, text
+from telic.server.pins import DEFAULT_STRENGTH, STRENGTHS, Direction, Pins
 
 if TYPE_CHECKING:
     from telic.readers import Reader, ReaderSet, Reading
 
-__all__ = ["BeliefPanel", "changes", "told"]
+__all__ = ["BeliefPanel", "belief_changes", "pin_labels"]
 
-SIDES = {"user": "It takes you to be", "self": "It takes itself to be"}
-WHO = {"user": "you", "self": "itself"}
+HEADINGS = {"user": "It takes you to be", "self": "It takes itself to be"}
+SUBJECTS = {"user": "you", "self": "itself"}
 DIRECTIONS: dict[Direction, tuple[str, str]] = {
     "towards": ("arrow_upward", "likely"),
     "away": ("arrow_downward", "unlikely"),
 }
+"""Icon and word of each direction."""
 
 
 def _noun(reader: str) -> str:
-    """What an attribute is called: that of `user_age` is `age`."""
+    """Return the name of a reader's attribute: `age` for `user_age`."""
     attribute = reader.partition("_")[2]
     return ATTRIBUTES[attribute].noun if attribute in ATTRIBUTES else attribute
 
 
-def told(pins: Pins) -> list[str]:
-    """Each pin in words."""
+def pin_labels(pins: Pins) -> list[str]:
+    """Describe each pin."""
     return [
-        f"{WHO.get(reader.partition('_')[0], reader)}: {'' if direction == 'towards' else 'not '}{label}"
-        for reader, label, direction in pins.each()
+        f"{SUBJECTS.get(reader.partition('_')[0], reader)}: {'' if direction == 'towards' else 'not '}{label}"
+        for reader, label, direction in pins.items()
     ]
 
 
-def changes(before: Mapping[str, Reading], after: Mapping[str, Reading], always: Collection[str] = ()) -> list[str]:
-    """Beliefs that differ between two replies, in words; some of them always."""
+def belief_changes(
+    before: Mapping[str, Reading], after: Mapping[str, Reading], always: Collection[str] = ()
+) -> list[str]:
+    """Describe the beliefs that differ between two replies.
+
+    Args:
+        before: beliefs at the first reply, by reader.
+        after: beliefs at the second reply, by reader.
+        always: readers to include even if their belief is the same.
+    """
     return [
-        f"{_side(name)} {_noun(name)}: {_brief(before[name])} → {_brief(reading)}"
+        f"{_possessive(name)} {_noun(name)}: {_summary(before[name])} → {_summary(reading)}"
         for name, reading in after.items()
         if name in before and (name in always or before[name].answer != reading.answer)
     ]
 
 
-def _side(reader: str) -> str:
+def _possessive(reader: str) -> str:
     return "your" if reader.startswith("user_") else "its own"
 
 
-def _brief(reading: Reading) -> str:
+def _summary(reading: Reading) -> str:
     likeliest = f"{reading.likeliest} {reading.confidence:.0%}"
     return f"unknown ({likeliest})" if reading.answer is None else likeliest
 
 
 class BeliefPanel:
-    """Two columns of attributes, each with its classes and their probabilities.
+    """Two columns of attributes, with the probabilities of their classes.
 
     Args:
-        readers: what is read; None: nothing can be.
-        why_not: why nothing can be read.
-        can_pin: whether there are pins.
-        on_pin: told of a class whose pin was pressed.
-        on_strength: told of the strength chosen.
-        on_read: reads the reply that is shown.
+        readers: the readers, if there are any.
+        unavailable_reason: why there are none.
+        can_pin: whether beliefs can be pinned.
+        on_pin: called with the reader, class and direction of a pin that was pressed.
+        on_strength: called with the strength that was chosen.
+        on_read: reads the selected reply.
     """
 
     def __init__(
         self,
         readers: ReaderSet | None,
-        why_not: str,
+        unavailable_reason: str,
         *,
         can_pin: bool,
         on_pin: Callable[[str, str, Direction], Any],
         on_strength: Callable[[float], Any],
         on_read: Callable[[], Any],
     ) -> None:
-        self._rows: dict[str, _Attribute] = {}
+        self._rows: dict[str, _AttributeView] = {}
         self._strength: Element | None = None
         with box("section", "panel beliefs", aria_labelledby="beliefs"):
             text("Beliefs", "h2", id="beliefs")
             if readers is None:
-                text(f"Unknown. {why_not}", "p", "hint")
+                text(f"Unknown. {unavailable_reason}", "p", "hint")
             self._note = text("", "p", "hint")
             self._read = button("Read this reply", on_read)
-            shown(self._read, False)
+            set_visible(self._read, False)
             if readers is not None:
                 with box("div", "sides"):
-                    for subject, heading in SIDES.items():
+                    for subject, heading in HEADINGS.items():
                         own = [reader for reader in readers if reader.subject == subject]
                         if own:
                             with box("div", "side"):
                                 text(heading, "h3")
                                 for reader in own:
-                                    self._rows[reader.name] = _Attribute(reader, on_pin if can_pin else None)
+                                    self._rows[reader.name] = _AttributeView(reader, on_pin if can_pin else None)
             if readers is not None and can_pin:
                 with box("p", "strength hint"):
                     text("Strength of pins", "label", for_="strength")
-                    self._strength = choice(
-                        [(str(value), f"{value:g}") for value in STRENGTHS], str(STRENGTH),
+                    self._strength = select(
+                        [(str(value), f"{value:g}") for value in STRENGTHS], str(DEFAULT_STRENGTH),
                         lambda value: on_strength(float(value)), id="strength",
                     )  # fmt: skip
                     text("standard deviations")
 
     def show(self, readings: Mapping[str, Reading], pins: Pins, note: str = "", *, readable: bool = False) -> None:
-        """Show readings, and the pins in force.
+        """Show beliefs and pins.
 
         Args:
-            readings: by reader; none where nothing was read.
-            pins: in force from the next reply on.
-            note: what is to be said about the readings.
-            readable: whether the button that reads is of use.
+            readings: the beliefs by reader; empty if they were not read.
+            pins: the pins of the next reply.
+            note: a remark on the beliefs.
+            readable: whether to show the button that reads them.
         """
         self._note.text = note
-        shown(self._note, bool(note))
-        shown(self._read, readable)
+        set_visible(self._note, bool(note))
+        set_visible(self._read, readable)
         if self._strength is not None:
             self._strength.props["value"] = str(float(pins.strength))
         for name, row in self._rows.items():
             row.show(readings.get(name), pins)
 
 
-class _Attribute:
-    """One attribute of one of the two: what it is taken for, and each class."""
+class _AttributeView:
+    """One attribute of the user or the model: the belief, and the probability of each class."""
 
     def __init__(self, reader: Reader, on_pin: Callable[[str, str, Direction], Any] | None) -> None:
         self._reader = reader
@@ -141,15 +150,15 @@ class _Attribute:
                     with box("li") as row:
                         text(label, "span", "label")
                         share = text("", "span", "share")
-                        self._classes[label] = row, share, self._pins(label, noun, on_pin)
+                        self._classes[label] = row, share, self._pin_buttons(label, noun, on_pin)
 
-    def _pins(
+    def _pin_buttons(
         self, label: str, noun: str, on_pin: Callable[[str, str, Direction], Any] | None
     ) -> dict[Direction, Element]:
         if on_pin is None:
             return {}
         name = self._reader.name
-        whose = "your" if self._reader.subject == "user" else "its own"
+        whose = _possessive(name)
         return {
             direction: button(
                 "", partial(on_pin, name, label, direction), icon=icon, classes=f"icon pin {direction}",
@@ -172,5 +181,5 @@ class _Attribute:
             value = None if reading is None else reading.probabilities.get(label)
             share.text = "" if value is None else f"{value:.0%}"
             row.style(f"--share: {value or 0:.3f}")
-            for direction, made in buttons.items():
-                pressed(made, pins.direction(self._reader.name, label) == direction)
+            for direction, one in buttons.items():
+                set_pressed(one, pins.direction(self._reader.name, label) == direction)

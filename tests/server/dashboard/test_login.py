@@ -1,4 +1,4 @@
-"""The dashboard behind keys, of a model that shows nothing of its inside; replies stopped, replies that fail."""
+"""The dashboard with API keys, and with a model without readings; replies that are stopped or fail."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_nothing_is_shown_without_a_key(scripted: Dashboard) -> None:
         assert "default-src 'self'" in form.headers["content-security-policy"]
         for body in (b"", b"key=", b"key=wrong", b"\xff\xfe", b"key=%00"):
             refused = http.post("/dashboard/login", content=body)
-            assert (refused.status_code, "knows no such key" in refused.text) == (401, True)
+            assert (refused.status_code, "Unknown API key" in refused.text) == (401, True)
             assert "set-cookie" not in refused.headers
         assert http.post("/dashboard/login", content=b"x" * 5000).status_code == 413
         foreign = http.post(
@@ -57,31 +57,31 @@ def test_each_key_has_its_own_conversations(scripted: Dashboard, opened: Open) -
     enter(bob, "bob")
     bob.get_by_text("None yet.").wait_for()
     bob.goto(ann.url)
-    bob.get_by_text("Say something to begin.").wait_for()
+    bob.get_by_text("Send a message to begin.").wait_for()
     assert bob.url == f"{scripted.url}/dashboard/"
     assert [one.metadata["user"] for one in scripted.episodes()] == ["ann"]
-    bob.get_by_role("button", name="Leave (bob)").click()
+    bob.get_by_role("button", name="Log out (bob)").click()
     bob.get_by_label("API key").wait_for()
 
 
-def test_what_this_model_does_not_show_is_unknown(scripted: Dashboard, opened: Open) -> None:
+def test_missing_readings_are_shown_as_unknown(scripted: Dashboard, opened: Open) -> None:
     page = opened(f"{scripted.url}/dashboard/")
     enter(page, "bob")
     say(page, "Hello", 1)
     assert page.locator(".gauge").inner_text().strip() == "Unknown: this model shows no attention."
-    assert "Unknown. Beliefs are read off hidden states" in page.locator(".beliefs").inner_text()
+    assert "Unknown. Readers need hidden states" in page.locator(".beliefs").inner_text()
     assert "no [[probes]], so this is unknown" in page.locator(".probes").inner_text()
     assert "The purpose has no planner." in page.locator(".planner").inner_text()
     assert page.get_by_role("button", name="Pin").count() == 0
     assert page.get_by_role("button", name="Reply 1: unknown").count() == 1
 
 
-def test_a_reply_is_stopped_and_what_was_said_is_kept(scripted: Dashboard, opened: Open) -> None:
+def test_a_reply_is_stopped_and_its_text_is_stored(scripted: Dashboard, opened: Open) -> None:
     page = opened(f"{scripted.url}/dashboard/")
     enter(page, "bob")
     page.get_by_label("Your message").fill("Something long, please.")
     page.get_by_role("button", name="Send").click()
-    page.locator(".under-way .words", has_text="word word").wait_for()
+    page.locator(".pending .words", has_text="word word").wait_for()
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("stopped", exact=True).wait_for()
     at_rest(page)
@@ -94,7 +94,7 @@ def test_a_reply_is_stopped_and_what_was_said_is_kept(scripted: Dashboard, opene
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["at once", "later"])
-def test_a_reply_that_fails_loses_no_words(scripted: Dashboard, opened: Open, first: bool) -> None:
+def test_the_message_is_restored_if_the_reply_fails(scripted: Dashboard, opened: Open, first: bool) -> None:
     page = opened(f"{scripted.url}/dashboard/")
     enter(page, "ann")
     if not first:
@@ -110,12 +110,12 @@ def test_a_reply_that_fails_loses_no_words(scripted: Dashboard, opened: Open, fi
     say(page, "Better.", 1 if first else 2)
 
 
-def test_a_page_that_is_closed_on_the_way_loses_nothing(scripted: Dashboard, opened: Open) -> None:
+def test_a_page_that_is_closed_during_a_reply_loses_nothing(scripted: Dashboard, opened: Open) -> None:
     page = opened(f"{scripted.url}/dashboard/")
     enter(page, "ann")
     page.get_by_label("Your message").fill("Closing soon.")
     page.keyboard.press("Enter")
-    page.locator(".under-way .words", has_text="Mia").wait_for()
+    page.locator(".pending .words", has_text="Mia").wait_for()
     page.goto(f"{scripted.url}/dashboard/runs")
     page.get_by_text("No runs in").wait_for()
     page.goto(f"{scripted.url}/dashboard/")

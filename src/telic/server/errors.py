@@ -1,4 +1,4 @@
-"""What goes wrong, as OpenAI's clients expect to hear it."""
+"""Errors of the API, in the form that OpenAI's clients expect."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ApiError(Exception):
     """A request that is answered with an error.
 
     Args:
-        status: of HTTP.
+        status: HTTP status.
         message: what was wrong, where, and what to do.
-        code: a word for programs.
+        code: a word that programs can test.
         param: the field of the body that was wrong.
-        headers: further headers of the answer.
+        headers: further headers of the response.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The page with the runs: what was measured, with the stability curves, and their reports."""
+"""The page of runs, with stability curves and reports."""
 
 from __future__ import annotations
 
@@ -19,64 +19,65 @@ from starlette.responses import Response
 from telic.errors import TelicError
 from telic.runs import RunFolder
 from telic.server.dashboard.elements import box, text
-from telic.server.dashboard.frame import frame, service_of
-from telic.server.dashboard.mounting import PATH
-from telic.server.problems import ApiError
-from telic.server.replies import problem
+from telic.server.dashboard.frame import frame
+from telic.server.dashboard.login import page_service
+from telic.server.dashboard.paths import PATH
+from telic.server.errors import ApiError
+from telic.server.responses import error_response
 
-__all__ = ["Listed", "find_report", "list_runs", "register"]
+__all__ = ["ListedRun", "find_report", "list_runs", "register_runs_page"]
 
 REPORT = "report.html"
-# A report loads nothing and runs nothing; should one be made by somebody else, it cannot either, nor post anything.
+# Telic's reports load and run nothing. With this policy, no other file in their place can, nor can it submit forms.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; sandbox"
-SECONDS = 30
-"""Time for the folders to be read."""
-MOST = 100
-"""Runs listed, the latest first."""
-CURVES = 6
-"""Curves drawn at once; more are not told apart."""
+RESPONSE_TIMEOUT = 30
+"""Seconds to read the folders."""
+MAX_RUNS = 100
+"""Runs in the list, latest first."""
+MAX_CURVES = 6
+"""Curves in the chart; more would be hard to tell apart."""
 COLOURS = ("#3b6fd9", "#d9772b", "#2f9e6e", "#b04fb8", "#c2403c", "#7d8a2e")
 MUTED = "#808692"
-"""Of what is written in a chart: it can be read on light and dark."""
+"""Colour of text in a chart, readable on a light and a dark background."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A run, as far as it can be read."""
+class ListedRun:
+    """A run in the list."""
 
     name: str
     verb: str
     purpose: str
     started: str
     episodes: int | None
-    """Those played so far; None where the run cannot be read."""
+    """Number of episodes so far; None if the run cannot be read."""
     curve: Sequence[dict[str, Any]]
-    """Points of the stability curve: round, stability, low, high, n; none but of a measurement that is done."""
-    report: bool
+    """Points of the stability curve: round, stability, low, high, n. Only a complete measurement has one."""
+    has_report: bool
 
 
-def list_runs(root: str | Path) -> list[Listed]:
-    """The runs in a folder, the latest first. One that is damaged does not hide the others."""
-    return [_read(run) for run in reversed(RunFolder.list(root)[-MOST:])]
+def list_runs(root: str | Path) -> list[ListedRun]:
+    """List the runs in a folder, latest first, with damaged ones."""
+    return [_read(run) for run in reversed(RunFolder.list(root)[-MAX_RUNS:])]
 
 
-def _read(run: RunFolder) -> Listed:
+def _read(run: RunFolder) -> ListedRun:
     document: dict[str, Any] = {}
     episodes: int | None = None
     curve: Sequence[dict[str, Any]] = ()
     with suppress(TelicError, ValueError, OSError, KeyError, TypeError):
         document = run.document
-        episodes = _lines(run.episodes.path)
+        episodes = _count_lines(run.episodes.path)
         found = [record["stability"] for record in run.read_metrics() if "stability" in record]
         curve = _points(found[-1]["curve"]) if found else ()
-    return Listed(
+    return ListedRun(
         run.path.name, str(document.get("verb", "?")), str(document.get("name", "?")),
         str(document.get("started", "?"))[:16].replace("T", " "), episodes, curve, _report_of(run) is not None,
     )  # fmt: skip
 
 
 def _points(curve: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is drawn of a curve, all of it numbers; without the rounds that have no score."""
+    """Convert a curve to numbers, without the rounds that have no score."""
     return [
         {"round": int(point["round"]), "stability": float(point["stability"]), "n": int(point["n"]), **_interval(point)}
         for point in curve
@@ -90,63 +91,63 @@ def _interval(point: dict[str, Any]) -> dict[str, float]:
 
 
 def find_report(root: str | Path, name: str) -> Path | None:
-    """The report of a run in a folder; None if there is none."""
+    """Return the report of a run; None if it has none."""
     return next((_report_of(run) for run in RunFolder.list(root) if run.path.name == name), None)
 
 
 def _report_of(run: RunFolder) -> Path | None:
     report = run.path / REPORT
-    return report if report.is_file() and not report.is_symlink() else None  # a link may lead to any file
+    return report if report.is_file() and not report.is_symlink() else None  # a link may point to any file
 
 
-def _lines(path: Path) -> int:
-    """Episodes are counted, not read: there may be thousands in every run."""
+def _count_lines(path: Path) -> int:
+    """Count episodes without parsing them: a run may have thousands."""
     if not path.exists():
         return 0
     with path.open("rb") as file:
         return sum(part.count(b"\n") for part in iter(lambda: file.read(1 << 20), b""))
 
 
-def register() -> None:
-    """Tell NiceGUI of the page, and of the reports."""
+def register_runs_page() -> None:
+    """Register the page and the reports with NiceGUI."""
 
-    @ui.page("/runs", response_timeout=SECONDS)
+    @ui.page("/runs", response_timeout=RESPONSE_TIMEOUT)
     async def runs(request: Request) -> None:
-        service = service_of(request)
-        found = await asyncio.to_thread(list_runs, service.config.runs)
+        service = page_service(request)
+        listed = await asyncio.to_thread(list_runs, service.config.runs)
         with frame(request, "runs"), box("div", "runs-page"):
-            _draw(found, service.config.runs)
+            _show_runs(listed, service.config.runs)
 
     @pages.get("/runs/{name}/report")
     def report(request: Request, name: str) -> Response:
-        found = find_report(service_of(request).config.runs, name)
-        if found is None:
-            return problem(ApiError(404, f"there is no report of a run {name!r}"))
-        return FileResponse(found, headers={"Content-Security-Policy": POLICY})
+        path = find_report(page_service(request).config.runs, name)
+        if path is None:
+            return error_response(ApiError(404, f"there is no report of run {name!r}"))
+        return FileResponse(path, headers={"Content-Security-Policy": POLICY})
 
 
-def _draw(found: Sequence[Listed], root: str) -> None:
+def _show_runs(listed: Sequence[ListedRun], root: str) -> None:
     text("Runs", "h2")
-    if not found:
+    if not listed:
         text(f"No runs in {root}. Make one with: telic measure", "p", "hint")
         return
-    measured = [run for run in found if run.curve]
-    drawn = dict(zip([run.name for run in measured[:CURVES]], COLOURS, strict=False))
-    if drawn:
+    measured = [run for run in listed if run.curve]
+    colours = dict(zip([run.name for run in measured[:MAX_CURVES]], COLOURS, strict=False))
+    if colours:
         with box("figure", "curves", role="img", aria_label="Stability over rounds; the table below has the numbers"):
-            ui.echart(_chart([(run, drawn[run.name]) for run in measured[:CURVES]])).classes("curves-chart")
-            more = f" The latest {CURVES} of {len(measured)}." if len(measured) > CURVES else ""
+            ui.echart(_chart([(run, colours[run.name]) for run in measured[:MAX_CURVES]])).classes("curves-chart")
+            more = f" The latest {MAX_CURVES} of {len(measured)}." if len(measured) > MAX_CURVES else ""
             text(f"Instruction stability over rounds, with 95 % intervals.{more}", "figcaption", "hint")
     with box("div", "scroll", tabindex="0", role="region", aria_label="List of runs"), box("table"):
         with box("thead"), box("tr"):
             for heading in ("Run", "Started", "Episodes", "Stability, first to last round", "Report"):
                 text(heading, "th", scope="col")
         with box("tbody"):
-            for run in found:
-                _row(run, drawn.get(run.name))
+            for run in listed:
+                _show_row(run, colours.get(run.name))
 
 
-def _row(run: Listed, colour: str | None) -> None:
+def _show_row(run: ListedRun, colour: str | None) -> None:
     with box("tr"):
         with box("th", scope="row"):
             if colour is not None:
@@ -154,37 +155,37 @@ def _row(run: Listed, colour: str | None) -> None:
             text(run.name)
         text(run.started, "td")
         text("damaged" if run.episodes is None else str(run.episodes), "td", "number")
-        text(_in_words(run.curve), "td")
+        text(_curve_summary(run.curve), "td")
         with box("td"):
-            if run.report:
+            if run.has_report:
                 text("open", "a", href=f"{PATH}/runs/{quote(run.name)}/report", aria_label=f"Report of {run.name}")
             else:
                 text("none", "span", "hint")
 
 
-def _in_words(curve: Sequence[dict[str, Any]]) -> str:
+def _curve_summary(curve: Sequence[dict[str, Any]]) -> str:
     if not curve:
         return "–"
     first, last = curve[0], curve[-1]
 
-    def told(point: dict[str, Any]) -> str:
+    def describe(point: dict[str, Any]) -> str:
         between = f" [{point['low']:.2f}, {point['high']:.2f}]" if "low" in point else ""
         return f"{point['stability']:.2f}{between}"
 
-    return f"{told(first)} → {told(last)}, n = {last['n']}"
+    return f"{describe(first)} → {describe(last)}, n = {last['n']}"
 
 
-def _chart(runs: Sequence[tuple[Listed, str]]) -> dict[str, Any]:
-    """A line for each run, and its intervals as a band: two stacked areas, of which the lower one is not seen."""
+def _chart(runs: Sequence[tuple[ListedRun, str]]) -> dict[str, Any]:
+    """Make a chart with a line and a band for each run. A band is two stacked areas, the lower one invisible."""
     series: list[dict[str, Any]] = []
     for run, colour in runs:
         points = [p for p in run.curve if "low" in p]
         plain = {"type": "line", "symbol": "none", "silent": True, "tooltip": {"show": False}, "stack": run.name}
-        unseen = {**plain, "lineStyle": {"opacity": 0}}
+        invisible = {**plain, "lineStyle": {"opacity": 0}}
         series += [
-            {**unseen, "data": [[p["round"], p["low"]] for p in points]},
+            {**invisible, "data": [[p["round"], p["low"]] for p in points]},
             {
-                **unseen,
+                **invisible,
                 "data": [[p["round"], p["high"] - p["low"]] for p in points],
                 "areaStyle": {"color": colour, "opacity": 0.12},
             },

@@ -1,0 +1,122 @@
+"""Turns chat requests into exchanges: checks them, finds their conversation, and submits them to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from telic.models import Control, Request, Sampling
+from telic.purpose import Purpose
+from telic.server.beliefs import BeliefReader
+from telic.server.chat_request import ChatRequest
+from telic.server.config import ServeConfig
+from telic.server.controls import ConversationControls
+from telic.server.errors import ApiError
+from telic.server.exchange import Exchange, ExchangeServices
+from telic.server.history import History, system_message
+from telic.server.turn_builder import StorePosition, TurnBuilder
+
+__all__ = ["ChatHandler"]
+
+
+@dataclass(frozen=True)
+class ChatHandler:
+    """Begins the exchanges of all conversations."""
+
+    purpose: Purpose
+    config: ServeConfig
+    sampling: Sampling
+    """Sampling options of a request that sets none."""
+    services: ExchangeServices
+    controls: ConversationControls
+    beliefs: BeliefReader
+
+    @property
+    def active(self) -> set[Exchange]:
+        """The exchanges that are not closed."""
+        return self.services.active
+
+    async def begin(
+        self,
+        user: str,
+        body: ChatRequest,
+        conversation: str | None = None,
+        *,
+        pin_controls: Sequence[Control] | None = None,
+        readings: Iterable[str] = (),
+    ) -> Exchange:
+        """Find the conversation that a request continues, or begin one, and submit the request.
+
+        Args:
+            user: the user.
+            body: the request.
+            conversation: id of the conversation, if the client names it.
+            pin_controls: the pins of this reply (`BeliefReader.pin_controls`); by default those of the conversation.
+            readings: readings to take of this reply, besides those of the configuration.
+
+        Returns:
+            The exchange. The caller must close it.
+
+        Raises:
+            ApiError: the request exceeds a limit or asks for something that is not supported; there is no such
+                conversation; the store failed.
+        """
+        history = History.from_messages(user, [message.message for message in body.messages])
+        self._check(body)
+        sampling = body.sampling(self.sampling, self.config.max_new_tokens)
+        position = await self._find_position(history, conversation)
+        try:
+            if pin_controls is None:
+                pins = self.controls.pins.get(position.conversation)
+                pin_controls = self.beliefs.pin_controls(pins) if pins else ()
+            controls = (*self.controls.of(position.conversation), *pin_controls)
+            turns = TurnBuilder(history, position, self.controls.setup(controls), sampling)
+            return self._submit(turns, controls, body.n or 1, frozenset(self.config.readings) | frozenset(readings))
+        except BaseException:  # the caller has no exchange to close
+            self.services.sessions.busy.discard(position.conversation)
+            raise
+
+    def _check(self, body: ChatRequest) -> None:
+        config, count = self.config, body.n or 1
+        if count > config.max_choices:
+            raise ApiError(400, f"n is {count}; expected at most {config.max_choices}", param="n")
+        if len(body.messages) > config.max_messages:
+            message = f"{len(body.messages)} messages; expected at most {config.max_messages}"
+            raise ApiError(400, message, param="messages")
+        if config.client_system == "refuse" and any(m.role in ("system", "developer") for m in body.messages):
+            message = "this server accepts no system message, because its purpose has one"
+            raise ApiError(400, message, param="messages")
+        if body.logprobs and self.services.runner.local is None:
+            raise ApiError(400, "this server's model returns no log-probabilities", param="logprobs")
+
+    async def _find_position(self, history: History, conversation: str | None) -> StorePosition:
+        """Find where the exchange goes in the store, and mark its conversation as busy."""
+        store, busy = self.services.store, self.services.sessions.busy
+        matches = await store.find(history.user, history.digests, conversation)
+        if conversation is not None and not matches and not await store.has(history.user, conversation):
+            raise ApiError(404, "this user has no such conversation", code="conversation_not_found")
+        longest = [match for match in matches if match.length == matches[0].length]
+        continued = next((match for match in longest if match.complete and match.conversation not in busy), None)
+        if continued is not None:
+            position = StorePosition(continued.conversation, continued.length, new=False)
+        elif matches:
+            position = StorePosition(uuid4().hex, matches[0].length, new=True, parent=matches[0].conversation)
+        else:
+            position = StorePosition(uuid4().hex, 0, new=True, parent=conversation)
+        busy.add(position.conversation)
+        return position
+
+    def _submit(
+        self, turns: TurnBuilder, controls: tuple[Control, ...], count: int, readings: frozenset[str]
+    ) -> Exchange:
+        history, position, sampling = turns.history, turns.position, turns.sampling
+        session = self.services.sessions.open(position.conversation, position.parent)
+        messages = (system_message(self.purpose, history.system), *history.messages)
+        exchange = Exchange(self.services, turns, session)
+        for index in range(count):
+            seed = None if sampling.seed is None else sampling.seed + index
+            options = replace(sampling, seed=seed)
+            exchange.submit(Request(messages, options, controls, readings, session.cache, keep=index == 0))
+        self.active.add(exchange)
+        return exchange

@@ -1,0 +1,67 @@
+"""Which controls and pins act on which conversation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+
+from telic.models import Control, Model, Request
+from telic.models.compatibility import refuse_unsupported
+from telic.purpose import Purpose
+from telic.server.pins import Pins
+from telic.server.records import ReplySetup
+
+__all__ = ["ConversationControls"]
+
+
+class ConversationControls:
+    """The controls of all conversations of a server. They may be changed between turns.
+
+    Args:
+        model: the model that they act on.
+        purpose: the purpose that is served.
+        default: controls of every conversation that has none of its own.
+    """
+
+    def __init__(self, model: Model, purpose: Purpose, default: Sequence[Control]) -> None:
+        self._model, self._purpose = model, purpose
+        self.default: tuple[Control, ...] = tuple(default)
+        """Controls of every conversation that has none of its own."""
+        self.overrides: dict[str, tuple[Control, ...]] = {}
+        """Controls of single conversations, by id; they replace the default ones."""
+        self.pins: dict[str, Pins] = {}
+        """Pins of single conversations, by id; they act beside the controls."""
+
+    def set(self, controls: Sequence[Control], conversation: str | None = None) -> None:
+        """Replace the controls of every conversation, or of one, from its next turn on.
+
+        Raises:
+            UnsupportedControlError: a control cannot act on this model.
+        """
+        refuse_unsupported(self._model, [Request((), controls=tuple(controls))])
+        if conversation is None:
+            self.default = tuple(controls)
+        else:
+            self.overrides[conversation] = tuple(controls)
+
+    def of(self, conversation: str | None) -> tuple[Control, ...]:
+        """Return the controls of a conversation, without its pins."""
+        return self.default if conversation is None else self.overrides.get(conversation, self.default)
+
+    def setup(self, controls: Sequence[Control]) -> ReplySetup:
+        """Describe the setup of a reply under these controls, the planner included."""
+        content = {
+            "purpose": self._purpose.name,
+            "system": self._purpose.system_prompt,
+            "model": self._model.name,
+            "controls": [control.spec() for control in controls],
+        }
+        text = json.dumps(content, sort_keys=True, default=str)
+        return ReplySetup(hashlib.sha256(text.encode()).hexdigest(), json.loads(text))
+
+    def forget(self, conversations: Iterable[str]) -> None:
+        """Remove what was set for conversations."""
+        for conversation in conversations:
+            self.overrides.pop(conversation, None)
+            self.pins.pop(conversation, None)

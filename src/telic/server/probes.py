@@ -1,0 +1,101 @@
+"""The purpose's probes, asked on forks of a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from telic.dialogue import Message
+from telic.episodes import Answer, Branch
+from telic.errors import TelicError
+from telic.judges import Score, build_judge, judge_all, prepare_judge
+from telic.models import Control, Reply, Request, Sampling, Session
+from telic.purpose import Probe
+from telic.server.errors import ApiError
+from telic.server.runner import RequestRunner
+
+__all__ = ["SAMPLES", "ProbeRunner"]
+
+SAMPLES = 4
+"""Answers to each probe."""
+ANSWER_TOKENS = 50
+"""Longest answer to a probe, as in `telic measure`."""
+
+
+class ProbeRunner:
+    """Asks the probes of a purpose, and has the answers judged.
+
+    Args:
+        runner: runs the requests.
+        probes: the purpose's probes.
+        sampling: sampling options of the answers, except for their length and seed.
+    """
+
+    def __init__(self, runner: RequestRunner, probes: Sequence[Probe], sampling: Sampling) -> None:
+        self._runner, self._probes = runner, tuple(probes)
+        self._sampling = replace(sampling, max_new_tokens=min(ANSWER_TOKENS, sampling.max_new_tokens))
+
+    async def ask(
+        self,
+        messages: Sequence[Message],
+        session: Session,
+        controls: Sequence[Control],
+        on_tokens: Callable[[int], None],
+    ) -> list[Branch]:
+        """Ask every probe `SAMPLES` times.
+
+        Args:
+            messages: the conversation with its system prompt.
+            session: a fork that may have read some of it.
+            controls: controls that act meanwhile.
+            on_tokens: called with the number of computed tokens.
+
+        Raises:
+            ApiError: the purpose has no probes, or a judge cannot be built.
+        """
+        if not self._probes:
+            raise ApiError(400, "the purpose has no [[probes]]")
+        requests = [
+            Request(
+                (*messages, Message(role="user", content=probe.ask)),
+                replace(self._sampling, seed=seed),
+                tuple(controls),
+                cache=session.fork().cache,
+                keep=False,
+            )
+            for probe in self._probes
+            for seed in range(SAMPLES)
+        ]
+        replies = await self._runner.answer(requests)
+        on_tokens(sum(reply.prompt_tokens - reply.cached_tokens + reply.new_tokens for reply in replies))
+        round_ = sum(message.role == "assistant" for message in messages)
+        by_probe = [replies[index * SAMPLES : (index + 1) * SAMPLES] for index in range(len(self._probes))]
+        try:
+            return await asyncio.to_thread(self._branches, by_probe, round_)
+        except TelicError as error:
+            raise ApiError(502, f"a probe could not be judged: {error}") from None
+
+    def _branches(self, by_probe: Sequence[Sequence[Reply]], round_: int) -> list[Branch]:
+        return [
+            Branch(
+                role="assistant",
+                round=round_,
+                probe=probe.name,
+                family=probe.family,
+                question=probe.ask,
+                prompt_tokens=max(reply.prompt_tokens for reply in replies),
+                answers=self._answers(probe, replies),
+            )
+            for probe, replies in zip(self._probes, by_probe, strict=True)
+        ]
+
+    def _answers(self, probe: Probe, replies: Sequence[Reply]) -> list[Answer]:
+        judge = build_judge(probe.judge)
+        prepare_judge(judge, self._runner.model)  # a judge that asks the served model loads no second one
+        judged = iter(judge_all(judge, [(reply.text, probe.ask) for reply in replies if reply.failure is None]))
+        scores = [next(judged) if reply.failure is None else Score.missing(str(reply.failure)) for reply in replies]
+        return [
+            Answer(text=reply.text, finish=reply.finish, score=score.value, reason=score.reason)
+            for reply, score in zip(replies, scores, strict=True)
+        ]

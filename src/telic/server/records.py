@@ -1,0 +1,125 @@
+"""What the conversation store takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from telic.episodes import Branch
+from telic.server.annotations import Feedback
+
+__all__ = [
+    "ConversationSummary",
+    "HistoryMatch",
+    "NewTurns",
+    "ReplySetup",
+    "StoredConversation",
+    "StoredTurn",
+    "TurnRecord",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplySetup:
+    """The purpose, model and controls of a reply, named by a digest of their specifications."""
+
+    digest: str
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRecord:
+    """A turn to be stored."""
+
+    role: str
+    text: str
+    digest: str
+    """Digest of the user and of all messages up to and with this turn."""
+    time: float
+    """Seconds since 1970."""
+    finish: str = "given"
+    """Why it ended; `given`: the client sent it; `left`: the client disconnected."""
+    tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    setup: str | None = None
+    """Digest of the setup."""
+    logprob: float | None = None
+    """Log-probability of the whole reply, in nats."""
+    planner: Mapping[str, Any] = field(default_factory=dict)
+    """The planner's choice, with its log-probability."""
+    readings: Mapping[str, Any] = field(default_factory=dict)
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    alternatives: Sequence[Mapping[str, Any]] = ()
+    """The other choices of a request with `n` > 1; a client may continue with one of them on a branch."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTurns:
+    """Turns to be appended to a conversation, or to begin one with."""
+
+    conversation: str
+    user: str
+    turns: tuple[TurnRecord, ...]
+    position: int = 0
+    """Number of turns before them."""
+    new: bool = True
+    """Whether they begin a conversation."""
+    parent: str | None = None
+    """Of a new conversation: the one that it branches off from, whose first `position` turns it shares."""
+    system: str = ""
+    """The client's own system message."""
+    setup: ReplySetup | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryMatch:
+    """A conversation whose first `length` turns equal the history that a client sent."""
+
+    conversation: str
+    length: int
+    complete: bool
+    """Whether it has no further turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """A turn read from the store, with its annotations."""
+
+    position: int
+    role: str
+    text: str
+    finish: str
+    time: float
+    """Seconds since 1970."""
+    planner: Mapping[str, Any]
+    readings: Mapping[str, Any]
+    setup: Mapping[str, Any]
+    """Purpose, model and controls of a reply; empty for a user's turn."""
+    feedback: Sequence[Feedback] = ()
+    branches: Sequence[Branch] = ()
+    """Probes that were asked after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConversation:
+    """A conversation read from the store."""
+
+    system: str
+    """The client's own system message."""
+    turns: list[StoredTurn]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationSummary:
+    """A conversation in a list."""
+
+    conversation: str
+    parent: str | None
+    updated: float
+    """Seconds since 1970."""
+    length: int
+    """Number of turns."""
+    opening: str
+    """Text of its first turn."""

@@ -1,0 +1,114 @@
+"""The part of a server that runs requests on the model."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from telic.models import Model, Reply, Request
+from telic.server.config import ServeConfig
+from telic.server.local_worker import LocalWorker
+from telic.server.submission import ReplyEvent, Submission, Worker
+from telic.server.thread_worker import ThreadWorker
+
+if TYPE_CHECKING:
+    from telic.models import LocalModel
+
+__all__ = ["RequestRunner"]
+
+
+class RequestRunner:
+    """Runs the requests of all conversations on one model.
+
+    Args:
+        model: the model that replies.
+        config: limits on the memory of a local model.
+    """
+
+    def __init__(self, model: Model, config: ServeConfig) -> None:
+        self.model = model
+        self.local = _as_local(model)
+        """The model, if it runs in this process."""
+        self._worker: Worker = _StoppedWorker()
+        if self.local is not None:
+            cache_bytes = None if config.cache_megabytes is None else config.cache_megabytes << 20
+            self.local.limit(max_batch=config.max_batch, context=config.max_context, cache_bytes=cache_bytes)
+
+    def start(self) -> None:
+        """Start the worker's threads. Call it in the event loop."""
+        self._worker = ThreadWorker(self.model) if self.local is None else LocalWorker(self.local)
+
+    async def close(self) -> None:
+        """Cancel all requests and end the threads."""
+        await asyncio.to_thread(self._worker.close)
+        self._worker = _StoppedWorker()
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests are answered."""
+        return self._worker.alive
+
+    def submit(self, request: Request, on_event: Callable[[ReplyEvent], None]) -> Submission:
+        """Submit a request.
+
+        Args:
+            request: the request.
+            on_event: called in the event loop with each delta, then with the complete `Reply`.
+        """
+        return self._worker.submit(request, on_event)
+
+    def cancel(self, submission: Submission) -> None:
+        """Stop a reply; no further events are delivered."""
+        self._worker.cancel(submission)
+
+    async def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """Answer requests that belong to no conversation, beside the active ones."""
+        replies: list[asyncio.Future[Reply]] = [asyncio.get_running_loop().create_future() for _ in requests]
+
+        def on_event(reply: asyncio.Future[Reply], event: ReplyEvent) -> None:
+            if isinstance(event, Reply) and not reply.done():
+                reply.set_result(event)
+
+        submissions = [
+            self.submit(request, partial(on_event, reply)) for request, reply in zip(requests, replies, strict=True)
+        ]
+        try:
+            return [await reply for reply in replies]
+        finally:
+            for submission, reply in zip(submissions, replies, strict=True):
+                if not reply.done() or reply.cancelled():
+                    self.cancel(submission)
+
+    def token_text(self, token: int) -> str:
+        """Decode a single token of a local model.
+
+        Raises:
+            ValueError: the model does not run in this process.
+        """
+        if self.local is None:
+            raise ValueError(f"model {self.model.name!r} has no tokenizer in this process")
+        return str(self.local.tokenizer.decode([token], clean_up_tokenization_spaces=False))
+
+
+class _StoppedWorker:
+    """The worker before `start` and after `close`."""
+
+    alive = False
+
+    def submit(self, request: Request, on_event: Callable[[ReplyEvent], None]) -> Submission:  # noqa: ARG002
+        raise RuntimeError("the service is not running; await its start() first")
+
+    def cancel(self, submission: Submission) -> None:
+        submission.cancelled = True
+
+    def close(self) -> None:
+        pass
+
+
+def _as_local(model: Model) -> LocalModel | None:
+    # If the module was never imported, the model is no local one, and torch need not be imported to find out.
+    module = sys.modules.get("telic.models.local")
+    return cast("LocalModel", model) if module is not None and isinstance(model, module.LocalModel) else None

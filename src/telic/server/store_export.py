@@ -1,0 +1,95 @@
+"""Stored conversations as episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from telic.episodes import Episode, Turn
+from telic.server.annotations import branches_by_conversation, feedback_by_turn
+from telic.server.tables import setups, turns
+
+__all__ = ["episodes_of", "setups_by_digest", "turns_by_conversation"]
+
+
+def episodes_of(connection: Connection, conversations: Sequence[Row[Any]]) -> list[Episode]:
+    """Read the turns and annotations of conversations.
+
+    Args:
+        connection: to the store.
+        conversations: rows of the table `conversations`.
+
+    Returns:
+        An episode for each of them, in the same order.
+    """
+    ids = [row.id for row in conversations]
+    turn_rows = turns_by_conversation(connection, ids)
+    setup_contents = setups_by_digest(connection, (row for rows in turn_rows.values() for row in rows))
+    feedback = feedback_by_turn(connection, ids)
+    branches = branches_by_conversation(connection, ids)
+    episodes = []
+    for row in conversations:
+        episode = _episode(row, turn_rows[row.id], setup_contents)
+        episode.branches = [branch for _, branch in branches.get(row.id, ())]
+        for turn, turn_row in zip(episode.turns, turn_rows[row.id], strict=True):
+            if given := feedback.get((row.id, turn_row.position)):
+                turn.origin["feedback"] = [one.to_dict() for one in given]
+        episodes.append(episode)
+    return episodes
+
+
+def turns_by_conversation(connection: Connection, ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
+    """Read the rows of all turns of conversations, in order."""
+    found: dict[str, list[Row[Any]]] = {name: [] for name in ids}
+    query = select(turns).where(turns.c.conversation.in_(ids)).order_by(turns.c.conversation, turns.c.position)
+    for row in connection.execute(query):
+        found[row.conversation].append(row)
+    return found
+
+
+def setups_by_digest(connection: Connection, turn_rows: Iterable[Row[Any]]) -> dict[str, Any]:
+    """Read the setups that rows of turns refer to."""
+    query = select(setups).where(setups.c.digest.in_({row.setup for row in turn_rows if row.setup}))
+    return {row.digest: row.content for row in connection.execute(query)}
+
+
+def _episode(conversation: Row[Any], turn_rows: Sequence[Row[Any]], setup_contents: dict[str, Any]) -> Episode:
+    used = {row.setup: setup_contents.get(row.setup, {}) for row in turn_rows if row.setup}
+    first: dict[str, Any] = next(iter(used.values()), {})
+    system = "\n\n".join(filter(None, (first.get("system", ""), conversation.system)))
+    roles: dict[str, dict[str, Any]] = {
+        "assistant": {"name": first.get("purpose", ""), "model": first.get("model", ""), "system": system},
+        "user": {"name": conversation.user, "system": ""},
+    }
+    episode = Episode(id=conversation.id, kind="served", seed=0, roles=roles)
+    episode.metadata = {
+        "user": conversation.user,
+        "parent": conversation.parent,
+        "created": conversation.created,
+        "updated": conversation.updated,
+        "setups": used,
+    }
+    for row in turn_rows:
+        roles.setdefault(row.role, {"name": conversation.user, "system": ""})
+        round_ = max(1, sum(turn.role == "user" for turn in episode.turns) + (row.role == "user"))
+        episode.turns.append(_turn(row, round_))
+    return episode
+
+
+def _turn(row: Row[Any], round_: int) -> Turn:
+    origin = {"time": row.time}
+    if row.role == "assistant":
+        origin |= {"setup": row.setup, "logprob": row.logprob, "cached_tokens": row.cached_tokens}
+    more = {"planner": row.planner, "sampling": row.sampling, "alternatives": row.alternatives}
+    return Turn(
+        role=row.role,
+        round=round_,
+        text=row.text,
+        finish=row.finish,
+        tokens=row.tokens,
+        prompt_tokens=row.prompt_tokens,
+        readings=row.readings,
+        origin={**origin, **{key: value for key, value in more.items() if value}},
+    )

@@ -1,0 +1,86 @@
+"""Requests that a worker answers, and the events of their replies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from telic.errors import Failure
+from telic.models import Reply, Request
+
+__all__ = ["ReplyDelta", "ReplyEvent", "Submission", "Worker", "deliver", "failed_reply"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDelta:
+    """New text of a reply."""
+
+    text: str
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    """Log-probabilities of these tokens, if the request asks for them."""
+
+
+ReplyEvent: TypeAlias = ReplyDelta | Reply
+"""Deltas while the reply grows, then the complete `Reply`."""
+
+
+@dataclass(slots=True, eq=False)
+class Submission:
+    """A request that was submitted to a worker."""
+
+    request: Request
+    on_event: Callable[[ReplyEvent], None]
+    """Called in the event loop with each event."""
+    cancelled: bool = False
+    prompt_tokens: int = 0
+    """Prompt tokens computed so far, without cached ones, if the worker knows."""
+    new_tokens: int = 0
+    """Tokens of the deltas so far, if the worker knows."""
+
+    @property
+    def computed_tokens(self) -> int:
+        """Tokens computed so far, as far as the worker knows."""
+        return self.prompt_tokens + self.new_tokens
+
+
+class Worker(Protocol):
+    """Answers requests as they arrive."""
+
+    def submit(self, request: Request, on_event: Callable[[ReplyEvent], None]) -> Submission:
+        """Submit a request, from the event loop."""
+        ...
+
+    def cancel(self, submission: Submission) -> None:
+        """Stop a reply; no further events are delivered."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests are answered."""
+        ...
+
+    def close(self) -> None:
+        """Cancel all active requests and end the threads."""
+        ...
+
+
+def failed_reply(error: Exception) -> Reply:
+    """Make the reply to a request on which the model raised an exception."""
+    return Reply("", "error", failure=Failure("model", "exception", f"the model failed: {error}"))
+
+
+def deliver(loop: asyncio.AbstractEventLoop, events: Sequence[tuple[Submission, ReplyEvent]]) -> None:
+    """Deliver events in the event loop, which wakes up once for all of them."""
+
+    def call() -> None:
+        for submission, event in events:
+            if not submission.cancelled:
+                submission.on_event(event)
+
+    if events:
+        with suppress(RuntimeError):  # the loop has ended, and with it the receivers
+            loop.call_soon_threadsafe(call)

@@ -1,0 +1,75 @@
+"""A worker for remote and scripted models: a few threads, each of which streams one reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, cast
+
+from telic.models import Model, Reply, Request
+from telic.models.capabilities import LimitsConcurrency
+from telic.server.submission import ReplyDelta, ReplyEvent, Submission, deliver, failed_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = ["ThreadWorker"]
+
+THREADS = 8
+"""Concurrent requests to a model that does not state a limit."""
+
+
+class ThreadWorker:
+    """Threads in which a model streams one reply at a time. Make it in the event loop.
+
+    Args:
+        model: the model that replies.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._loop = asyncio.get_running_loop()
+        count = model.concurrency if isinstance(model, LimitsConcurrency) else THREADS
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="telic-model")
+        self._active: set[Submission] = set()
+
+    def submit(self, request: Request, on_event: Callable[[ReplyEvent], None]) -> Submission:
+        """Submit a request; a thread answers it as soon as one is free."""
+        submission = Submission(request, on_event)
+        self._active.add(submission)
+        self._threads.submit(self._answer, submission)
+        return submission
+
+    def cancel(self, submission: Submission) -> None:
+        """Stop reading the reply after the next piece."""
+        submission.cancelled = True
+
+    @property
+    def alive(self) -> bool:
+        """Always true: a model that fails loses one request only."""
+        return True
+
+    def close(self) -> None:
+        """Cancel all requests, and wait for the pieces that are being read."""
+        for submission in list(self._active):
+            submission.cancelled = True
+        self._threads.shutdown(cancel_futures=True)
+
+    def _answer(self, submission: Submission) -> None:
+        try:
+            if not submission.cancelled:
+                self._stream(submission)
+        except Exception as error:  # a third-party model may raise anything: this request fails, the server goes on
+            deliver(self._loop, [(submission, failed_reply(error))])
+        finally:
+            self._active.discard(submission)
+
+    def _stream(self, submission: Submission) -> None:
+        # Closing the generator is what stops the model when the reply is cancelled.
+        with closing(cast("Generator[str | Reply]", self._model.stream(submission.request))) as pieces:
+            for piece in pieces:
+                if submission.cancelled:
+                    return
+                deliver(self._loop, [(submission, ReplyDelta(piece) if isinstance(piece, str) else piece)])

@@ -1,0 +1,135 @@
+"""What the store receives of an exchange."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from telic.models import Reply, Sampling
+from telic.server.history import History
+from telic.server.records import NewTurns, ReplySetup, TurnRecord
+
+__all__ = ["StorePosition", "TurnBuilder"]
+
+DIGITS = 6
+"""Significant digits of readings in the store."""
+
+
+@runtime_checkable
+class _Array(Protocol):
+    """An array of NumPy or torch."""
+
+    def tolist(self) -> Any:
+        """Convert it to nested lists of numbers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StorePosition:
+    """Where the turns of an exchange go in the store."""
+
+    conversation: str
+    length: int
+    """Number of turns that are stored already."""
+    new: bool
+    """Whether the exchange begins the conversation."""
+    parent: str | None = None
+    """Of a new conversation: the one that it branches off from."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnBuilder:
+    """Builds the turns of an exchange."""
+
+    history: History
+    position: StorePosition
+    setup: ReplySetup
+    sampling: Sampling
+    arrival: float = field(default_factory=time.time)
+    """When the request arrived, in seconds since 1970."""
+
+    @property
+    def has_new_messages(self) -> bool:
+        """Whether the client sent messages that are not stored."""
+        return self.position.length < len(self.history.messages)
+
+    def complete(self, replies: Sequence[Reply]) -> NewTurns:
+        """Build the new messages and the reply: the first choice, with the others as alternatives."""
+        reply, *others = replies
+        return self._new_turns(
+            self._reply_turn(
+                reply.text,
+                reply.finish,
+                seed=reply.seed,
+                alternatives=[_alternative(other) for other in others],
+                **_measurements(reply),
+            )
+        )
+
+    def interrupted(self, text: str) -> NewTurns:
+        """Build the new messages, and the part of the reply that was generated before the client disconnected."""
+        return self._new_turns(self._reply_turn(text, "left", seed=self.sampling.seed) if text else None)
+
+    def _new_turns(self, reply: TurnRecord | None) -> NewTurns:
+        position, history = self.position, self.history
+        pairs = list(zip(history.messages, history.digests, strict=True))[position.length :]
+        given = [TurnRecord(message.role, message.content, digest, self.arrival) for message, digest in pairs]
+        return NewTurns(
+            position.conversation,
+            history.user,
+            tuple([*given, reply] if reply else given),
+            position.length,
+            position.new,
+            position.parent,
+            history.system,
+            self.setup,
+        )
+
+    def _reply_turn(self, text: str, finish: str, *, seed: int | None, **fields: Any) -> TurnRecord:
+        used = self.sampling
+        return TurnRecord(
+            "assistant",
+            text,
+            self.history.digest_with(text),
+            time.time(),
+            finish,
+            setup=self.setup.digest,
+            sampling={"temperature": used.temperature, "top_p": used.top_p, "top_k": used.top_k, "seed": seed},
+            **fields,
+        )
+
+
+def _measurements(reply: Reply) -> dict[str, Any]:
+    readings = {"state": reply.state, "attention": reply.attention}
+    return {
+        "tokens": reply.new_tokens,
+        "prompt_tokens": reply.prompt_tokens,
+        "cached_tokens": reply.cached_tokens,
+        "logprob": _logprob(reply),
+        "planner": _to_json(dict(reply.chosen)),
+        "readings": {name: _to_json(value) for name, value in readings.items() if value is not None},
+    }
+
+
+def _alternative(reply: Reply) -> dict[str, Any]:
+    return {"text": reply.text, "finish": reply.finish, "tokens": reply.new_tokens, "logprob": _logprob(reply)}
+
+
+def _logprob(reply: Reply) -> Any:
+    return _to_json(sum(reply.logprobs)) if reply.logprobs else None
+
+
+def _to_json(value: Any) -> Any:
+    """Convert a value to one that JSON can represent: arrays become lists, NaN and infinities null."""
+    if isinstance(value, Mapping):
+        return {str(key): _to_json(item) for key, item in value.items()}
+    if isinstance(value, _Array):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_to_json(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value if isinstance(value, (str, int, bool, type(None))) else str(value)
