@@ -35,18 +35,18 @@ def test_the_general_acts_have_dialogues() -> None:
 
 @pytest.mark.parametrize("domain", ["travel", "support", "intake"])
 def test_acts_of_a_domain_are_understood_there(domain: str) -> None:
-    reader = load_domain(domain).question_parser
+    parser = load_domain(domain).question_parser
     asked: set[str] = set()
     for act in load_acts(domain).acts:
         for text in act.says:
-            heard = reader.parse(text)
-            asked.update(heard.slots)
+            parsed = parser.parse(text)
+            asked.update(parsed.slots)
             if act.name == "ask an open question":
-                assert heard.open or heard.slots, text
+                assert parsed.open or parsed.slots, text
             elif act.name.startswith("ask"):
-                assert len(heard.slots) >= (2 if re.search(",| and ", text) else 1), text
+                assert len(parsed.slots) >= (2 if re.search(",| and ", text) else 1), text
             else:
-                assert not heard.slots, text
+                assert not parsed.slots, text
     assert asked == {slot.name for slot in load_domain(domain).slots}
 
 
