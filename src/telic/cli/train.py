@@ -117,7 +117,7 @@ def _print(run: TrainRun) -> None:
     for arm in run.arms:
         behaviour = arm.behaviour
         shown = (arm.returns, arm.gain, behaviour.perplexity, behaviour.distinct2, behaviour.turning)
-        rows.append((arm.label, *map(_shown, shown)))
+        rows.append((arm.name, *map(_shown, shown)))
     print_table(("", "return", "gain over the baseline", "perplexity", "distinct pairs", "cosine of actions"), rows)
     print_line()
     print_line(run.headline)

@@ -35,8 +35,8 @@ __all__ = [
     "returns_by_task",
 ]
 
-BASELINE = "unsteered"
-"""The arm without a planner, as run folders name it; reports call it the baseline."""
+BASELINE = "baseline"
+"""The arm without a planner."""
 SCORED = 120
 """Maximum number of utterances whose likelihood is computed."""
 
@@ -73,11 +73,6 @@ class PlannerArmResult(_Result):
     p: float | None
     """p-value of the gain, by a sign-flip test."""
     behaviour: ArmBehaviour
-
-    @property
-    def label(self) -> str:
-        """Name of the arm in reports."""
-        return "baseline" if self.name == BASELINE else self.name
 
 
 def returns_by_task(episodes: Sequence[Episode]) -> dict[int, float]:

@@ -55,7 +55,7 @@ def write_train_report(run: RunFolder) -> Path:
     if evaluation is None:
         raise RunError(f"run {str(run.path)!r} is not complete: it has no evaluation yet; continue it with --resume")
     arms = [PlannerArmResult.model_validate(arm) for arm in evaluation["judged"]]
-    rows = [(arm.label, arm.returns) for arm in reversed(arms)]
+    rows = [(arm.name, arm.returns) for arm in reversed(arms)]
     returns = intervals_figure(rows, [name for name, _ in rows].index("planner"), "mean return of an episode", WIDTH)
     curves = _td3bc([record["td3bc"] for record in records if "td3bc" in record])
     save_png(returns, run.path / "returns.png")
@@ -104,7 +104,7 @@ def _overview(arms: Sequence[PlannerArmResult]) -> Html:
 def _arms(arms: Sequence[PlannerArmResult]) -> Html:
     rows = [
         (
-            arm.label,
+            arm.name,
             interval(arm.returns),
             "–" if arm.gain is None else interval(arm.gain, sign=True),
             p_value(arm.p),
@@ -122,7 +122,7 @@ def _language(arms: Sequence[PlannerArmResult]) -> Html:
         cosine = "–" if behaviour.turning is None else interval(behaviour.turning)
         norm = "–" if behaviour.norm is None else interval(behaviour.norm)
         rows.append(
-            (arm.label, *map(interval, (behaviour.perplexity, behaviour.distinct2, behaviour.length)), cosine, norm)
+            (arm.name, *map(interval, (behaviour.perplexity, behaviour.distinct2, behaviour.length)), cosine, norm)
         )
     return table(("", "perplexity", "distinct pairs", "length", "cosine of actions", "length of actions"), rows)
 

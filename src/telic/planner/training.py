@@ -156,7 +156,7 @@ def _evaluate(context: TrainingContext, result: CurriculumResult) -> TrainRun:
     chosen = max((stage for stage in result.stages if stage != SELF_CLONE), key=lambda stage: validation[stage])
     arms = _evaluate_held_out(context, result, result.stages[chosen])
     path = context.folder / "planner"
-    figures = {arm.label: str(arm.returns) for arm in arms}
+    figures = {arm.name: str(arm.returns) for arm in arms}
     note = f"Trained on the game `{context.game['name']}`; returns of {config.held_out} held-out episodes:"
     save_pretrained(result.stages[chosen], path, model=context.model, figures=figures, note=note)
     run = TrainRun(result.stages[chosen], chosen, path, validation, arms, context.folder)
