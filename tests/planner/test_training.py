@@ -96,7 +96,7 @@ def test_a_planner_is_trained_chosen_judged_and_saved(curriculum: str, acts: str
     assert names[:2] == ["episodes/natural", "self-clone"]
     assert {"td3bc", "constant", *expected} <= set(names)
     rivals = ["self-clone", "constant prefix", *(["acts recited"] if curriculum == "acts" else [])]
-    assert [arm.label for arm in run.arms] == ["baseline", "planner", *rivals]
+    assert [arm.name for arm in run.arms] == ["baseline", "planner", *rivals]
     assert all(arm.returns.n == 6 for arm in run.arms)
     assert run.stage == max((s for s in run.validation if s != "self-clone"), key=lambda s: run.validation[s])
     constant = next(arm for arm in run.arms if arm.name == "constant prefix")
