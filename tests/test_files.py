@@ -56,24 +56,28 @@ def test_json_documents(tmp_path: Path) -> None:
         files.write_json(tmp_path / "file" / "a.json", {})
 
 
+def test_values_become_json_types() -> None:
+    value = {1: (np.float32(0.1), np.arange(2), torch.tensor([[1 / 3]])), "b": [float("nan"), True, None, Path("a")]}
+    assert files.to_json_types(value, 3) == {"1": [0.1, [0, 1], [[0.333]]], "b": [None, True, None, "a"]}
+    assert files.to_json_types(1 / 3) == 1 / 3
+
+
 def test_tensors_and_arrays_are_the_same_files(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.safetensors"
     columns = torch.arange(6.0).view(2, 3).T  # not contiguous
-    files.write_tensors(path, {"b": columns, "a": torch.ones(2, requires_grad=True)}, {"note": "hello"})
+    files.write_tensors(path, {"b": columns, "a": torch.ones(2, requires_grad=True)})
     assert torch.equal(files.read_tensors(path)["b"], columns)
     assert sorted(files.tensor_names(path)) == ["a", "b"]
-    assert files.tensor_metadata(path) == {"note": "hello"}
     assert files.read_arrays(path)["b"].tolist() == columns.tolist()
     assert list(files.read_arrays(path, ["a"])) == ["a"]
     files.write_arrays(path, {"c": np.ones(3, dtype=np.float16)})
     assert files.read_tensors(path)["c"].dtype == torch.float16
-    assert files.tensor_metadata(path) == {}
 
 
 def test_a_damaged_file_of_tensors_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"not tensors")
-    for read in (files.read_tensors, files.read_arrays, files.tensor_names, files.tensor_metadata):
+    for read in (files.read_tensors, files.read_arrays, files.tensor_names):
         with pytest.raises(DataError, match=r"a\.safetensors' cannot be read as safetensors"):
             read(path)
         with pytest.raises(DataError, match=r"none\.safetensors"):

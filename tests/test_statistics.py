@@ -17,6 +17,11 @@ from telic.statistics import (
     pass_hat_k,
 )
 
+
+def test_the_exponential_of_an_interval_leaves_missing_ends_missing() -> None:
+    assert Interval(0.0, -1.0, None, 3, 2).exp() == Interval(1.0, math.exp(-1), None, 3, 2)
+
+
 VALUES = st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=12)
 
 

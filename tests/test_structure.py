@@ -16,15 +16,11 @@ LONGEST_MODULE = 400
 SHARED_NAMES: dict[str, str] = {
     "upgrade": "Alembic calls it in every migration",
     "downgrade": "Alembic calls it in every migration",
-    "from_pretrained": "the name in transformers, for a control and for a planner",
-    "save_pretrained": "the name in transformers, for a control and for a planner",
 }
 """Public names that several modules define, and why."""
 
 HASATTR_USES: dict[str, str] = {
     "telic.models.local.checkpoints": "attributes that depend on the versions of torch and transformers",
-    "telic.rollouts.record": "an array of numpy or torch, without importing either",
-    "telic.runs": "an array of numpy or torch, without importing either",
 }
 """Modules that may call `hasattr`, and why. Elsewhere `isinstance` with a Protocol says what is expected."""
 

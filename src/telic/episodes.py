@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telic.errors import DataError, Failure, RunError
 
-__all__ = ["SCHEMA_VERSION", "Answer", "Branch", "Episode", "EpisodeStore", "Turn"]
+__all__ = ["BASELINE", "SCHEMA_VERSION", "Answer", "Branch", "Episode", "EpisodeStore", "Turn"]
 
 SCHEMA_VERSION = 2
 """The version of the format. Version 2 has `failure` (boundary, kind, detail) instead of a text `error`."""
+BASELINE = "baseline"
+"""Name of the arm without a control or a planner, with which the other arms of a run are compared."""
 
 
 class Turn(BaseModel):

@@ -7,12 +7,13 @@ functions for tensors need safetensors (the extra `local`); those for arrays nee
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from telic.errors import DataError, MissingExtraError, RunError
 
@@ -25,13 +26,43 @@ __all__ = [
     "read_arrays",
     "read_json",
     "read_tensors",
-    "tensor_metadata",
     "tensor_names",
+    "to_json_types",
     "write_arrays",
     "write_atomically",
     "write_json",
     "write_tensors",
 ]
+
+
+@runtime_checkable
+class _Array(Protocol):
+    """An array of NumPy or torch."""
+
+    def tolist(self) -> Any:
+        """Convert it to nested lists of numbers."""
+        ...
+
+
+def to_json_types(value: Any, digits: int | None = None) -> Any:
+    """Convert a value to one that JSON can represent.
+
+    Args:
+        value: mappings, lists and tuples are converted with their content, and arrays to lists. NaN and infinities
+            become None, and objects of other types their text.
+        digits: significant digits of floats; by default all.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): to_json_types(item, digits) for key, item in value.items()}
+    if isinstance(value, _Array):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [to_json_types(item, digits) for item in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return float(value) if digits is None else float(f"{value:.{digits}g}")
+    return value if isinstance(value, (str, int)) or value is None else str(value)
 
 
 @contextmanager
@@ -125,17 +156,6 @@ def tensor_names(path: Path) -> list[str]:
     """
     with _opened(path, "numpy") as file:
         return list(file.keys())
-
-
-def tensor_metadata(path: Path) -> dict[str, str]:
-    """Read the metadata of a safetensors file: texts by name.
-
-    Raises:
-        DataError: there is no such file, or it is damaged.
-        MissingExtraError: safetensors is not installed.
-    """
-    with _opened(path, "numpy") as file:
-        return dict(file.metadata() or {})
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import re
@@ -21,7 +20,7 @@ from typing import Any
 
 from telic.episodes import EpisodeStore
 from telic.errors import ConfigError, RunError
-from telic.files import write_atomically
+from telic.files import to_json_types, write_atomically
 from telic.toml_edit import dump, to_toml_types
 
 if sys.platform != "win32":
@@ -51,8 +50,8 @@ class RunStart:
     """The run folder, if one is kept."""
     warnings: tuple[str, ...]
     """Warnings to show when a run is resumed."""
-    total: int
-    """What the progress bar counts, still to come: replies or episodes."""
+    total: int | None
+    """What the progress bar counts, still to come: replies or episodes. None if that is unknown."""
 
 
 class RunFolder:
@@ -193,7 +192,7 @@ class RunFolder:
         """
         if self._unlock is None:
             raise RunError(f"run {str(self.path)!r} is open for reading; create or resume a run to write")
-        line = json.dumps(_jsonable(record), ensure_ascii=False, allow_nan=False)
+        line = json.dumps(to_json_types(record), ensure_ascii=False, allow_nan=False)
         try:
             with (self.path / _METRICS).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
@@ -329,17 +328,3 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 def _short(value: Any) -> str:
     text = value if value == "not set" else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, (str, int)) or value is None:
-        return value
-    if hasattr(value, "tolist"):  # an array of numpy or torch
-        return _jsonable(value.tolist())
-    return str(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,11 @@ class Interval:
     """Number of units behind the estimate: values, pairs or clusters."""
     missing: int = 0
     """Number of missing values, which were left out."""
+
+    def exp(self) -> Interval:
+        """Return the exponential of the estimate and of the interval's ends, which is exact because it is monotonic."""
+        value, low, high = (None if x is None else math.exp(x) for x in (self.value, self.low, self.high))
+        return replace(self, value=value, low=low, high=high)
 
     def __str__(self) -> str:
         if self.value is None:

@@ -43,7 +43,7 @@ def test_it_talks_under_its_purpose_and_remembers() -> None:
     assert "".join(agent.stream("When?")) == "May."
     assert [message.content for message in model.seen[1]] == ["You are Mia.\nBe kind.", "Hi!", "Hello.", "When?"]
     assert roles(agent) == ["system", "user", "assistant", "user", "assistant"]
-    agent.forget()
+    agent.reset()
     assert roles(agent) == ["system"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from telic.agents.classics import CLASSICS, Classic, Eliza, Parry, Restaurant
 from telic.agents.classics.patterns import MAX_REPLY, Pattern
-from telic.errors import DataError
+from telic.errors import ConfigError
 
 VOCABULARY = """
     i you my your mother remember dream if are not am always computer because why what like crazy hurt sorry help dog
@@ -170,20 +170,20 @@ def test_a_circle_of_keywords_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ('none = ["nothing"]', "none = []", "none"),
-        ('none = ["nothing"]', "none = [", "not a TOML file"),
+        ('none = ["nothing"]', "none = []", "line 2: none"),
+        ('none = ["nothing"]', "none = [", "line .*: not valid TOML"),
         ('say = ["= high"]', 'say = ["= nowhere"]', "unknown keyword 'nowhere'"),
         ('say = ["high {2}"]', 'say = ["high {3}"]', "part 3"),
         ('match = "* low *"', 'match = "* @low *"', "group 'low'"),
-        ('match = "* low *"', 'mach = "* low *"', "match: Field required"),
+        ('match = "* low *"', 'mach = "* low *"', r"line \d+: keywords\[\d\].rules\[\d\].match: Field required"),
     ],
 )
 def test_a_broken_script_is_refused(tmp_path: Path, old: str, new: str, complaint: str) -> None:
     path = tmp_path / "broken.toml"
     path.write_text(SCRIPT.replace(old, new), encoding="utf-8")
-    with pytest.raises(DataError, match=complaint):
+    with pytest.raises(ConfigError, match=complaint):
         Eliza(0, path)
-    with pytest.raises(DataError, match="cannot read the file"):
+    with pytest.raises(ConfigError, match="cannot read the file"):
         Eliza(0, tmp_path / "absent.toml")
 
 

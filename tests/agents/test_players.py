@@ -145,8 +145,8 @@ def test_answers_that_name_no_choice_are_asked_again_and_then_left_to_chance() -
     player = ModelPlayer(model)
     participant = player.join(game, "agent", 0)
     act(game, participant, player)
-    assert participant.notes["choices by chance"] >= 1
-    assert participant.notes["unreadable choices"] == 3 * participant.notes["choices by chance"]
+    assert participant.notes["random choices"] >= 1
+    assert participant.notes["unreadable choices"] == 3 * participant.notes["random choices"]
     assert game.outcome().valid
 
 

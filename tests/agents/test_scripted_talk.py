@@ -19,7 +19,7 @@ from telic.agents.scripted.talk import (
 from telic.errors import ConfigError
 from telic.games.elicitation import Elicitation
 from telic.games.elicitation_domain import load_domain, shipped_domains
-from telic.games.redteam import RedTeam, attack_rates
+from telic.games.redteam import RedTeam
 from telic.games.selfchat import SelfChat
 from telic.games.sotopia import Sotopia
 from tests.agents.scripted_play import play_scripts
@@ -63,8 +63,8 @@ def test_an_asker_refuses_another_game() -> None:
 def test_a_refusal_resists_all_attacks_but_those_on_the_format(family: str) -> None:
     game = RedTeam(families=[family])
     scripts: dict[str, Script] = {"attacker": Persuader(), "defender": Refuser()}
-    rates = attack_rates(play_scripts(game, seed, scripts) for seed in range(40))
-    assert (rates.success > 0) == (family == "format")
+    outcomes = [play_scripts(game, seed, scripts) for seed in range(40)]
+    assert any(outcome.success for outcome in outcomes) == (family == "format")
 
 
 def test_a_persuader_repeats_nothing_in_six_rounds() -> None:

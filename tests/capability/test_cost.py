@@ -23,12 +23,12 @@ from telic.capability import (
 )
 from telic.capability.language import distinct
 from telic.dialogue import Message
-from telic.errors import ConfigError, UnsupportedControlError
+from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.models.control import Control, ControlBatch, ControlContext, ControlPoint
 from telic.models.local import LocalModel
 from telic.models.request import Continuation
 from telic.models.scripted import ScriptedModel
-from telic.steering import AttentionHold, Reminder, SplitSoftmax
+from telic.steering import Anchor, AttentionHold, Reminder, SplitSoftmax
 from tests.models import tiny
 from tests.models.tiny import SYSTEM
 
@@ -146,6 +146,13 @@ def test_items_that_do_not_fit_are_missing_and_take_no_others_with_them(items: l
     assert found.items[1].reason is not None
     assert "context" in found.items[1].reason
     assert (found.accuracy.n, found.accuracy.missing) == (2, 1)
+
+
+def test_a_model_that_fails_otherwise_is_no_missing_item(items: list[Item]) -> None:
+    narrow = tiny.local("llama", max_batch=1)
+    with pytest.raises(ModelError, match="load the model with a larger max_batch") as caught:
+        choice_accuracy(narrow, items[:2], [Anchor()], SYSTEM, NEUTRAL_EXCHANGE)
+    assert caught.value.kind == "batch_too_small"
 
 
 def test_no_control_costs_exactly_nothing(model: LocalModel, baseline: CapabilityBaseline) -> None:

@@ -48,7 +48,7 @@ def test_a_sample_is_seeded_even_and_without_repeats() -> None:
     assert sample == sample_items(ITEMS, 18, seed=3) != sample_items(ITEMS, 18, seed=4)
     assert set(Counter(item.subject for item in sample).values()) == {2}
     assert len({item.id for item in sample}) == 18
-    with pytest.raises(ConfigError, match="cannot draw 0 items"):
+    with pytest.raises(ConfigError, match="n is 0; expected 1 to"):
         sample_items(ITEMS, 0)
 
 

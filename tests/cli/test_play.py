@@ -13,9 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from telic.cli.play import PlayersConfig
 from tests.cli.conftest import PURPOSE, Run, Start
+from tests.models import tiny
 
 GAME = '\n[game]\nname = "elicitation"\ndomain = "support"\nrounds = 2\n'
+
+
+def test_the_batch_of_a_local_model_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny.local("llama")
+    monkeypatch.setattr("telic.cli.play.load_model", lambda _: model)
+    PlayersConfig("elicitation", "model", "model", "tiny", False, {}, batch=3).players()
+    assert model.engine.max_batch == 3
 
 
 def folder_of(tmp_path: Path) -> Path:
@@ -76,7 +85,7 @@ def test_controls_bend_the_agent_in_place_of_its_purposes_own(run: Run, travel: 
         (("redteam", "--agent", "oracle"), 1, "no scripted player 'oracle'; known: eliza"),
         (("elicitation", "--set", "rounds"), 2, "--set: expected KEY=VALUE, got 'rounds'"),
         (("elicitation", "--set", "rounds=-1"), 1, "rounds is -1"),
-        (("elicitation", "--workers", "2"), 2, "--workers needs --ray"),
+        (("elicitation", "--workers", "2"), 2, "--workers is 2, but --ray is not set"),
         (("elicitation", "--model", "fake", "--batch", "0"), 2, "--batch is 0; expected 1 or more"),
         (
             ("elicitation", "--model", "fake", "--controls", "attention_hold"),

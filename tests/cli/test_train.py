@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from telic.models import load
+from telic.runs import versions
 from tests.cli.conftest import Run
 from tests.models import tiny
 
@@ -45,6 +46,22 @@ def test_mistakes_are_reported_before_anything_is_played(
     assert said in outcome.error
     assert "Traceback" not in outcome.error
     assert not (travel.parent / "runs").exists()
+
+
+def test_a_resumed_run_says_what_changed(run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("telic.planner.training.run_act_curriculum", interrupted)
+    runs = travel.parent / "runs"
+    assert run("train", str(travel), "--runs", str(runs)).status == 130
+    [folder] = runs.iterdir()
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace(f'python = "{versions()["python"]}"', 'python = "3.0.0"'))
+    outcome = run("train", str(travel), "--resume", str(folder))
+    assert f"Run folder {folder}" in outcome.error
+    assert "resumed with other versions: python was 3.0.0" in outcome.error
+    assert f"add --resume {folder}" in outcome.error
 
 
 def test_a_purpose_without_a_game_says_what_to_add(run: Run, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from telic.capability import load_items
 from telic.comparison import ComparisonConfig, hold
-from telic.comparison.arms import BASELINE, Arm, plan_arms
+from telic.comparison.arms import Arm, plan_arms
 from telic.comparison.candidates import strengths_of
 from telic.comparison.costs import Cost, Costs
 from telic.comparison.recall import recall_dialogues
@@ -19,6 +19,7 @@ from telic.comparison.report import write_comparison_report
 from telic.comparison.results import ComparisonRun, read_comparison
 from telic.comparison.stages import HELD_OUT, TUNING, StagePlans
 from telic.dialogue import Message
+from telic.episodes import BASELINE
 from telic.errors import ConfigError
 from telic.models import Continuation, Control, FakeModel, Model, Reply, ScoredContinuation, ScriptedModel
 from telic.purpose import Purpose

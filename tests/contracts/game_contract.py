@@ -23,7 +23,7 @@ from telic.agents.scripted import scripted_names, scripted_player
 from telic.agents.scripted.catalog import SCRIPTS
 from telic.agents.scripted.players import random_script
 from telic.errors import ConfigError
-from telic.games.base import REPAIRS, Game, Outcome, build_game
+from telic.games.base import MAX_ATTEMPTS, Game, Outcome, build_game
 from tests.agents.scripted_play import play_scripts
 
 __all__ = ["GameContract"]
@@ -95,7 +95,7 @@ class GameContract:
                 for role in game.roles:
                     assert game.observe(role).error == (step.error if role == actor else None)
             steps += 1
-            assert steps <= REPAIRS * game.max_turns
+            assert steps <= MAX_ATTEMPTS * game.max_turns
         assert game.over
         self._check_end(game, actor, totals)
 
@@ -151,7 +151,7 @@ class GameContract:
                 game.step(str(game.turn), _legal_act(game, str(game.turn), rng))
             if game.turn is None:
                 continue  # with these settings the role has no turn in this episode
-            for attempt in range(REPAIRS - 1):
+            for attempt in range(MAX_ATTEMPTS - 1):
                 step = game.step(role, "")
                 assert (step.accepted, game.turn) == (False, role), attempt
             assert game.step(role, _legal_act(game, role, rng)).accepted
@@ -159,7 +159,7 @@ class GameContract:
                 game.step(str(game.turn), _legal_act(game, str(game.turn), rng))
             if game.turn is None:
                 continue
-            for _ in range(REPAIRS):
+            for _ in range(MAX_ATTEMPTS):
                 assert not game.over, "an accepted act starts the count of attempts again"
                 game.step(role, " ")
             outcome = game.outcome()

@@ -23,7 +23,7 @@ from telic.models.control import Control, build_control
 from telic.models.local import LocalModel
 from telic.models.request import Reply, Request
 from telic.models.session import Session
-from telic.planner import Planner, PlannerControl, from_pretrained, save_pretrained
+from telic.planner import Planner, PlannerControl, load_planner, save_planner
 from tests.contracts.control_contract import ControlContract
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM
@@ -172,9 +172,9 @@ class PlannerContract(ControlContract):
     def test_a_saved_planner_reloads_bit_for_bit(self, models: list[LocalModel], tmp_path: Path) -> None:
         for model in models:
             planner = self.planner(model)
-            folder = save_pretrained(planner, tmp_path / model.name)
+            folder = save_planner(planner, tmp_path / model.name)
             assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "planner.safetensors"]
-            loaded = from_pretrained(folder, model=model)
+            loaded = load_planner(folder, model=model)
             assert (loaded.shape, loaded.origin) == (planner.shape, planner.origin)
             saved, tensors = planner.state_dict(), loaded.state_dict()
             assert saved.keys() == tensors.keys()
@@ -189,7 +189,7 @@ class PlannerContract(ControlContract):
 
     def test_the_table_of_a_purpose_file_gives_the_same_control(self, models: list[LocalModel], tmp_path: Path) -> None:
         control = self.make(models[0])
-        folder = save_pretrained(control.planner, tmp_path / "planner")
+        folder = save_planner(control.planner, tmp_path / "planner")
         built = build_control({"name": "planner", "path": str(folder), **self.exploration})
         assert isinstance(built, PlannerControl)
         assert built.key == control.key

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telic.agents.scripted.talk import say_directed
-from telic.games.base import Outcome
-from telic.games.elicitation import DIRECTION, Elicitation, reliability
+from telic.games.elicitation import DIRECTION, Elicitation
 from telic.games.elicitation_domain import load_domain, phrasings
 from telic.games.elicitation_user import Customer
 from tests.games.elicited import ASK_BUDGET, DOMAINS, a_game, last, say, wishes
@@ -243,14 +242,3 @@ def test_sharded_tells_one_wish_a_turn() -> None:
         if told < 8:
             assert say(game, "Where would you like to go? Tell me all.") == [0.0]
     assert say(game, a_proposal(game)) == [1.0]
-
-
-def test_reliability_is_aptitude_and_spread_over_repeated_plays() -> None:
-    def outcomes(*scores: float | None) -> list[Outcome]:
-        return [Outcome(score is not None, score) for score in scores]
-
-    found = reliability([outcomes(*(i / 10 for i in range(11))), outcomes(0.5, 0.5, None), outcomes(None)])
-    assert found.mean.value == pytest.approx(0.5)
-    assert found.aptitude.value == pytest.approx((0.9 + 0.5) / 2)
-    assert found.unreliability.value == pytest.approx((0.8 + 0.0) / 2)
-    assert (found.aptitude.n, found.aptitude.missing) == (2, 1)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from telic.errors import ConfigError, JudgeError
-from telic.games.base import Outcome, build_game
-from telic.games.redteam import RedTeam, attack_rates, verdict
+from telic.games.base import build_game
+from telic.games.redteam import RedTeam
 from telic.games.redteam_behaviours import COLUMNS, Behaviour, load_behaviours, load_harmbench
 
 SHIPPED = load_behaviours()
@@ -101,7 +101,7 @@ def test_who_is_under_test_gets_the_blame() -> None:
         for _ in range(3):
             game.step("defender", "  ")
         assert game.outcome().fault == fault
-        assert verdict(game.outcome()) == "error"
+        assert not game.outcome().valid
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -119,18 +119,8 @@ def test_a_rule_that_cannot_decide_leaves_the_attack_undetermined() -> None:
     outcome = game.outcome()
     assert outcome.valid
     assert outcome.score is None
+    assert outcome.success is None
     assert outcome.details["rounds"] == [None, 0]
-    assert verdict(outcome) == "undetermined"
-
-
-def test_attack_rates_have_their_denominator() -> None:
-    outcomes = [Outcome(True, 1.0), Outcome(True, 0.4), Outcome(True, 0.5), Outcome(False), Outcome(True, None)]
-    rates = attack_rates(outcomes)
-    assert (rates.success, rates.failure, rates.error, rates.undetermined, rates.total) == (1, 2, 1, 1, 5)
-    assert rates.rate.value == pytest.approx(1 / 3)
-    assert (rates.rate.n, rates.rate.missing) == (3, 2)
-    assert "1 of 3 decided, 1 errors, 1 undetermined" in str(rates)
-    assert attack_rates([]).rate.value is None
 
 
 # --- Files ---
@@ -169,19 +159,19 @@ def test_a_judge_model_judges_behaviours_with_a_rubric(tmp_path: Path) -> None:
     game = a_game(behaviours=str(a_csv(tmp_path)), behaviour="soup", rounds=2)
     assert "A letter about soup" in game.instructions("attacker")
     assert exchange(game, "Sum it up.", "I will not.") == {}
-    assert game.questions() == ()
+    assert game.judge_prompts() == ()
     exchange(game, "Please.", "Soup! Ha ha.")
     assert game.over
-    assert verdict(game.outcome()) == "undetermined"
-    first, second = game.questions()
+    assert game.outcome().success is None
+    first, second = game.judge_prompts()
     assert "I will not." in first
     assert "Soup! Ha ha." in second
     assert "with a joke" in second
-    assert not game.verdicts(["No.", "Well, hm"])
-    assert game.questions() == (second,)
-    assert verdict(game.outcome()) == "undetermined"
-    assert game.verdicts(["**Yes**, it does."])
-    assert game.questions() == ()
+    assert not game.read_verdicts(["No.", "Well, hm"])
+    assert game.judge_prompts() == (second,)
+    assert game.outcome().success is None
+    assert game.read_verdicts(["**Yes**, it does."])
+    assert game.judge_prompts() == ()
     outcome = game.outcome()
     assert outcome.success
     assert outcome.details["rounds"] == [0, 1]
@@ -191,14 +181,14 @@ def test_a_judge_model_judges_behaviours_with_a_rubric(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("answers", "wanted"),
-    [(["no", "No!"], "failure"), (["no", "unclear"], "undetermined"), (["unclear", "yes"], "success")],
+    [(["no", "No!"], False), (["no", "unclear"], None), (["unclear", "yes"], True)],
 )
-def test_verdicts_of_a_judge_model(tmp_path: Path, answers: list[str], wanted: str) -> None:
+def test_verdicts_of_a_judge_model(tmp_path: Path, answers: list[str], wanted: bool | None) -> None:
     game = a_game(behaviours=str(a_csv(tmp_path)), rounds=2)
     exchange(game, "Hi.", "Hello.")
     exchange(game, "Hi.", "Hello.")
-    assert game.verdicts(answers)
-    assert verdict(game.outcome()) == wanted
+    assert game.read_verdicts(answers)
+    assert game.outcome().success is wanted
 
 
 @pytest.mark.parametrize(

@@ -180,28 +180,28 @@ def finished() -> Sotopia:
 
 def test_the_judge_sees_everything_and_no_utterance_breaks_out() -> None:
     played = finished()
-    questions = played.questions()
-    assert len(questions) == 2
-    for role, question in zip(played.roles, questions, strict=True):
-        assert f"Judge {played.character(role).name}, and nobody else" in question
+    prompts = played.judge_prompts()
+    assert len(prompts) == 2
+    for role, prompt in zip(played.roles, prompts, strict=True):
+        assert f"Judge {played.character(role).name}, and nobody else" in prompt
         for private in (played.private("agent"), played.private("partner")):
-            assert private["secret"] in question
-            assert private["goal"] in question
-        assert question.count("</case>") == 1
-        assert "\n3. Nobody" not in question
+            assert private["secret"] in prompt
+            assert private["goal"] in prompt
+        assert prompt.count("</case>") == 1
+        assert "\n3. Nobody" not in prompt
 
 
-def test_no_questions_before_the_end_or_of_an_invalid_episode() -> None:
+def test_no_prompts_before_the_end_or_of_an_invalid_episode() -> None:
     played = game()
-    assert played.questions() == ()
-    played.void("environment", "broken")
-    assert played.questions() == ()
+    assert played.judge_prompts() == ()
+    played.invalidate("environment", "broken")
+    assert played.judge_prompts() == ()
 
 
 def test_the_overall_score_is_the_mean_of_seven() -> None:
     played = finished()
     first = verdict(believability=9, relationship=2, knowledge=3, secret=0, social_rules=-1, goal=8)
-    assert played.verdicts([f"Here it is:\n```json\n{first}\n```", verdict(goal=2)])
+    assert played.read_verdicts([f"Here it is:\n```json\n{first}\n```", verdict(goal=2)])
     outcome = played.outcome()
     # 9 + 2 + 3 + 0 - 1 + 1 (financial_and_material_benefits) + 8 = 22
     assert outcome.score == pytest.approx(22 / 7)
@@ -209,8 +209,8 @@ def test_the_overall_score_is_the_mean_of_seven() -> None:
     assert outcome.success
     assert outcome.details["goal"] == {"agent": 8, "partner": 2}
     assert set(outcome.per_role) == {"agent", "partner"}
-    assert played.questions() == ()
-    assert played.verdicts([])
+    assert played.judge_prompts() == ()
+    assert played.read_verdicts([])
 
 
 @pytest.mark.parametrize(
@@ -225,36 +225,36 @@ def test_the_overall_score_is_the_mean_of_seven() -> None:
 )
 def test_what_cannot_be_read_is_missing_and_asked_again(spoil: Callable[[str], str], why: str) -> None:
     played = finished()
-    assert not played.verdicts([spoil(verdict(goal=8)), verdict()])
+    assert not played.read_verdicts([spoil(verdict(goal=8)), verdict()])
     outcome = played.outcome()
     assert (outcome.valid, outcome.score, outcome.normalised, outcome.success) == (True, None, None, None)
     assert f"agent.goal: {why}" in outcome.reason or why in outcome.reason
     assert "agent" not in outcome.per_role
-    (again,) = played.questions()
+    (again,) = played.judge_prompts()
     assert "- goal" in again
     assert "- secret" not in again
     assert "Attempt 2" in again
-    assert played.verdicts(['{"goal": ["fine", "8"]}'])
+    assert played.read_verdicts(['{"goal": ["fine", "8"]}'])
     assert played.outcome().normalised == pytest.approx(0.8)
 
 
 @given(st.lists(st.text(), min_size=2, max_size=2))
 def test_no_answer_breaks_the_reading(answers: list[str]) -> None:
     played = finished()
-    assert not played.verdicts(answers)
+    assert not played.read_verdicts(answers)
     assert played.outcome().score is None
 
 
 @pytest.mark.parametrize("answer", ["{" * 5000, "[" * 100_000, '{"goal": 1e400}', '{"goal": NaN}', '{"goal": {}}'])
 def test_hostile_answers_are_unreadable(answer: str) -> None:
     played = finished()
-    assert not played.verdicts([answer, answer])
+    assert not played.read_verdicts([answer, answer])
     assert played.outcome().normalised is None
 
 
 def test_the_number_of_answers_must_fit() -> None:
-    with pytest.raises(ConfigError, match="1 answers to 2 questions"):
-        finished().verdicts(["{}"])
+    with pytest.raises(ConfigError, match="1 answers to 2 prompts"):
+        finished().read_verdicts(["{}"])
 
 
 # Data

@@ -1,8 +1,7 @@
-"""The buffer: from arrays and episodes, its returns, its folder."""
+"""The buffer: from arrays and episodes, and its returns."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from telic.episodes import Episode, Turn
 from telic.errors import ConfigError, DataError, Failure
 from telic.planner.buffer import TENSORS, Transitions
-from telic.planner.store import TransitionStore
 
 
 def buffer(lengths: tuple[int, ...] = (3, 2), name: str = "e", **over: Any) -> Transitions:
@@ -173,47 +171,6 @@ def test_some_turns_without_a_clones_action_are_refused() -> None:
     del episode.turns[0].readings["clone"]
     with pytest.raises(DataError, match="some turns have a clone's action"):
         Transitions.from_episodes([episode])
-
-
-def test_a_folder_grows_and_is_continued(tmp_path: Path) -> None:
-    store = TransitionStore(tmp_path / "buffer", {"model": "smollm2", "noise": 0.25})
-    store.append(buffer(name="a"))
-    again = TransitionStore(tmp_path / "buffer", {"noise": 0.25, "model": "smollm2"})
-    assert again.episodes == {"a0", "a1"}
-    again.append(buffer((1,), name="b"))
-    assert again.episodes == {"a0", "a1", "b0"}
-    loaded = TransitionStore(tmp_path / "buffer").load()
-    assert same(loaded, Transitions.concat([buffer(name="a"), buffer((1,), name="b")]))
-    assert TransitionStore(tmp_path / "buffer").about == {"model": "smollm2", "noise": 0.25}
-    assert sorted(p.suffix for p in (tmp_path / "buffer").iterdir()) == [".json", ".safetensors", ".safetensors"]
-
-
-def test_a_folder_refuses_what_does_not_belong_there(tmp_path: Path) -> None:
-    store = TransitionStore(tmp_path, {"model": "smollm2"})
-    with pytest.raises(DataError, match="no transitions"):
-        store.load()
-    store.append(buffer(name="a"))
-    with pytest.raises(DataError, match="episode 'a0' is in the buffer"):
-        store.append(buffer(name="a"))
-    with pytest.raises(DataError, match=r"sizes \[4, 3\]"):
-        store.append(buffer(name="b", actions=np.zeros((5, 3))))
-    with pytest.raises(ConfigError, match="another folder"):
-        TransitionStore(tmp_path, {"model": "qwen"})
-    assert store.episodes == {"a0", "a1"}
-
-
-def test_a_damaged_file_is_named_and_a_draft_is_not_read(tmp_path: Path) -> None:
-    store = TransitionStore(tmp_path)
-    first = store.append(buffer(name="a"))
-    second = store.append(buffer(name="b"))
-    (tmp_path / f".{second.name}.123").write_bytes(b"half")  # a kill while writing leaves this
-    assert TransitionStore(tmp_path).load().episodes[-1] == "b1"
-    second.write_bytes(second.read_bytes()[:40])
-    with pytest.raises(DataError, match=f"{second.name}.*delete it"):
-        TransitionStore(tmp_path).load()
-    first.unlink()
-    second.unlink()
-    assert TransitionStore(tmp_path).append(buffer(name="b")).exists()
 
 
 def test_the_fingerprint_tells_buffers_apart() -> None:

@@ -84,15 +84,15 @@ def test_distilled_acts_make_the_model_say_them() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("acts = 3", "acts: "),
-        ("[[acts]", "not TOML"),
+        ("acts = 3", "line 1: acts: "),
+        ("[[acts]", "line 1: not valid TOML"),
         (
             'contexts = [{ said = ["a", "b"] }]\n' + '[[acts]]\nname = "x"\nsays = ["y"]\n' * 2,
             "two acts have the same name",
         ),
         (
             'contexts = [{ said = ["a", "b"] }]\nacts = [{ name = "x", says = ["y"] }, { name = "z", says = ["y"] }]',
-            "the last word",
+            r"line 1: contexts\[0\].said: the user must have the last word",
         ),
     ],
 )

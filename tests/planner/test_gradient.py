@@ -101,10 +101,10 @@ def test_an_utterance_is_cut_after_its_last_question() -> None:
 
 def test_wrong_examples_are_refused() -> None:
     model = tiny.local("llama", context=60)
-    with pytest.raises(ConfigError, match="no examples"):
+    with pytest.raises(ConfigError, match="examples is empty"):
         UtteranceLosses(model, [])
-    with pytest.raises(ConfigError, match="no text"):
-        UtteranceLosses(model, [UtteranceExample(messages(SHORT), "")])
+    with pytest.raises(ConfigError, match=r"examples\[1\] has the text ''"):
+        UtteranceLosses(model, [UtteranceExample(messages(SHORT), text) for text in ("Hello!", "")])
     with pytest.raises(ModelError, match="cannot be read: the prompt of"):
         UtteranceLosses(model, [UtteranceExample(messages(LONG), "Hello!")])
     with pytest.raises(ModelError, match="example 0 does not fit"):

@@ -15,14 +15,13 @@ from telic.agents.model_player import ModelPlayer
 from telic.errors import ConfigError
 from telic.models.control import build_control
 from telic.models.local import LocalModel
-from telic.planner import from_pretrained, save_pretrained
+from telic.planner import load_planner, save_planner
 from telic.planner.control import PlannerControl
 from telic.planner.upmapping import embeddings_of
 from telic.purpose import Purpose
 from telic.rollouts import play
 from telic.stability import measure
-from telic.steering import AttentionHold
-from telic.steering import save_pretrained as save_control
+from telic.steering import AttentionHold, save_pretrained
 from tests.models import tiny
 from tests.models.tiny import MIDDLE, ask
 from tests.planner.planners import acts_of, planner_of, trained
@@ -109,44 +108,44 @@ def test_one_that_reads_nothing_always_does_the_same(model: LocalModel) -> None:
 
 def test_the_card_has_the_figures(model: LocalModel, tmp_path: Path) -> None:
     figures: dict[str, str | float] = {"return (n = 96)": "0.258 [0.222, 0.294]", "distinct-1": 0.41234567}
-    folder = save_pretrained(planner_of(model), tmp_path / "p", figures=figures, note="Cloned from 282 utterances.")
+    folder = save_planner(planner_of(model), tmp_path / "p", figures=figures, note="Cloned from 282 utterances.")
     card = (folder / "README.md").read_text()
     assert "| return (n = 96) | 0.258 [0.222, 0.294] |" in card
     assert "| distinct-1 | 0.4123 |" in card
     assert "Cloned from 282 utterances." in card
     assert "`tiny-llama` (3 layers of 32)" in card
-    save_pretrained(planner_of(model), folder)
+    save_planner(planner_of(model), folder)
     assert (folder / "README.md").read_text() == card
 
 
 def test_a_planner_for_another_model_is_refused(model: LocalModel, tmp_path: Path) -> None:
-    folder = save_pretrained(planner_of(model), tmp_path / "p")
+    folder = save_planner(planner_of(model), tmp_path / "p")
     twin, other = tiny.local("qwen2"), tiny.local("gemma3")
     with pytest.raises(ConfigError, match="made for model 'tiny-llama'"):
-        from_pretrained(folder, model=twin)
-    forced = from_pretrained(folder, model=twin, force=True)
+        load_planner(folder, model=twin)
+    forced = load_planner(folder, model=twin, force=True)
     assert twin.generate([ask(MIDDLE, controls=(PlannerControl(planner=forced),))])[0].finish != "error"
     config = json.loads((folder / "config.json").read_text())
     config["options"]["hidden_size"] = 16
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match="tensors do not fit the shape of the planner"):
-        from_pretrained(folder, model=other, force=True)
+        load_planner(folder, model=other, force=True)
 
 
 def test_damaged_folders_are_named(model: LocalModel, tmp_path: Path) -> None:
-    folder = save_pretrained(planner_of(model), tmp_path / "p")
+    folder = save_planner(planner_of(model), tmp_path / "p")
     (folder / "planner.safetensors").unlink()
     with pytest.raises(ConfigError, match=r"there is no .*planner\.safetensors"):
-        from_pretrained(folder)
+        load_planner(folder)
     with pytest.raises(ConfigError, match="there is no folder"):
-        from_pretrained(tmp_path / "nowhere")
-    save_control(AttentionHold(), tmp_path / "attention_hold")
+        load_planner(tmp_path / "nowhere")
+    save_pretrained(AttentionHold(), tmp_path / "attention_hold")
     with pytest.raises(ConfigError, match="kind 'attention_hold', not a planner"):
-        from_pretrained(tmp_path / "attention_hold")
+        load_planner(tmp_path / "attention_hold")
 
 
 def test_the_control_of_a_purpose_file_is_checked(model: LocalModel, tmp_path: Path) -> None:
-    folder = save_pretrained(planner_of(model), tmp_path / "p")
+    folder = save_planner(planner_of(model), tmp_path / "p")
     control = build_control({"name": "planner", "path": str(folder), "sigma": 0.2})
     assert isinstance(control, PlannerControl)
     assert control.sigma == 0.2
@@ -168,7 +167,7 @@ def test_the_control_of_a_purpose_file_is_checked(model: LocalModel, tmp_path: P
 @pytest.fixture
 def purpose(model: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Purpose:
     """A purpose whose planner lies beside its file, which is not where the command is given."""
-    save_pretrained(planner_of(model, acts=acts_of(model)), tmp_path / "home" / "planners" / "travel")
+    save_planner(planner_of(model, acts=acts_of(model)), tmp_path / "home" / "planners" / "travel")
     text = """
 name = "travel"
 system = "You are Mia, a travel agent."

@@ -13,7 +13,7 @@ from telic.agents.model_player import ModelPlayer
 from telic.errors import ConfigError
 from telic.games.base import Act, Game, Outcome, registry
 from telic.models import FakeModel
-from telic.planner import from_pretrained
+from telic.planner import load_planner
 from telic.planner.context import Stage
 from telic.planner.control import PlannerControl
 from telic.planner.experience import Experience, utterance_examples
@@ -22,7 +22,7 @@ from telic.planner.report import write_train_report
 from telic.planner.training import train
 from telic.purpose import Purpose
 from telic.rollouts import play
-from telic.runs import RunFolder
+from telic.runs import RunFolder, RunStart, versions
 from tests.models import tiny
 
 TEXT = 'name = "vowels"\nsystem = "You are Mia."\n[game]\nname = "vowels"\n'
@@ -102,7 +102,7 @@ def test_a_planner_is_trained_chosen_judged_and_saved(curriculum: str, acts: str
     constant = next(arm for arm in run.arms if arm.name == "constant prefix")
     assert constant.behaviour.turning is not None
     assert constant.behaviour.turning.value == pytest.approx(1.0)
-    saved = from_pretrained(run.path, model=model)
+    saved = load_planner(run.path, model=model)
     assert saved.plain_shape() == run.planner.plain_shape()
     assert "baseline" in (run.path / "README.md").read_text()
     assert run.headline.startswith(f"The planner ({run.stage}) returns")
@@ -131,7 +131,11 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(curriculum: str, act
     with pytest.raises(KeyboardInterrupt):
         train(model, purpose(), folder=tmp_path / "cut", on_stage=stop, **settings)
     [folder] = (tmp_path / "cut").iterdir()
-    again = train(model, purpose(), resume=folder, **settings)
+    config, starts = folder / "config.toml", list[RunStart]()
+    config.write_text(config.read_text().replace(f'python = "{versions()["python"]}"', 'python = "3.0.0"'))
+    again = train(model, purpose(), resume=folder, on_start=starts.append, **settings)
+    assert starts[0].folder == folder
+    assert "python was 3.0.0" in starts[0].warnings[0]
     assert (again.stage, again.validation, again.arms) == (whole.stage, whole.validation, whole.arms)
     with pytest.raises(ConfigError, match="episodes"):
         train(model, purpose(), resume=folder, **{**settings, "episodes": 13})

@@ -13,11 +13,11 @@ from telic.readers.attributes import ATTRIBUTES, find_attribute
 from telic.readers.conversations import (
     SHARES,
     LabelledConversation,
-    choose_beginnings,
     group_similar,
     read_talktuner,
     sample_conversations,
     split_conversations,
+    truncate_conversation,
 )
 from tests.readers.talk import line, write_gender
 
@@ -130,7 +130,7 @@ def test_cuts_end_with_the_user_and_fit() -> None:
         return 10 * len(dialogue)
 
     for seed in range(5):
-        early, last = choose_beginnings(talk, 35, count, seed)
+        early, last = truncate_conversation(talk, 35, count, seed)
         assert (len(early), len(last)) == (1, 3)
-    assert {len(choose_beginnings(talk, 99, count, seed)[0]) for seed in range(20)} == {1, 3}
-    assert [len(cut) for cut in choose_beginnings(talk, 5, count)] == [1]
+    assert {len(truncate_conversation(talk, 99, count, seed)[0]) for seed in range(20)} == {1, 3}
+    assert [len(cut) for cut in truncate_conversation(talk, 5, count)] == [1]

@@ -142,12 +142,13 @@ def test_a_steered_model_is_read_under_its_controls_and_from_its_own_cache(case:
 
 def test_what_cannot_be_read_is_refused(case: tiny.Case) -> None:
     model, own = case.model, readers(case.model)
-    with pytest.raises(UnsupportedControlError, match="hidden states, which model 'fake'"):
+    with pytest.raises(UnsupportedControlError, match="model 'fake' gives no access to its hidden states"):
         read_beliefs(FakeModel(), [Dialogue().add("user", SHORT)], own)
     with pytest.raises(ConfigError, match="only the assistant speaks"):
         read_beliefs(model, [Dialogue().add("assistant", SHORT)], own)
-    with pytest.raises(ModelError, match="leaves no room for a reply in the model's context"):
+    with pytest.raises(ModelError, match="leaves no room for a reply in the model's context") as caught:
         read_beliefs(model, [Dialogue().add("user", LONG * 60)], own)
+    assert caught.value.kind == "context_full"
     with pytest.raises(ConfigError, match="was made for model"):
         read_beliefs(model, [Dialogue().add("user", SHORT)], ReaderSet(own.readers, Origin("other", 64, 3)))
     other = tiny.local("llama")

@@ -9,8 +9,8 @@ from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
 from telic.models.local import LocalModel
 from telic.steering.directions import (
-    collect_activations,
-    from_reader,
+    directions_of_probe,
+    mean_activations,
     mean_difference,
     principal_component,
     purpose_axis,
@@ -61,7 +61,7 @@ def reply_mean(case: Case, messages: Dialogue, layer: int) -> torch.Tensor:
 
 
 def test_what_is_recorded_is_the_mean_over_all_replies(case: Case) -> None:
-    means = collect_activations(case.model, TALKS, [1, 0])
+    means = mean_activations(case.model, TALKS, [1, 0])
     assert list(means) == [0, 1]
     for layer, mean_B_D in means.items():
         expected_B_D = torch.stack([reply_mean(case, talk, layer) for talk in TALKS])
@@ -70,14 +70,14 @@ def test_what_is_recorded_is_the_mean_over_all_replies(case: Case) -> None:
 
 
 def test_or_the_token_from_which_the_next_reply_starts(case: Case) -> None:
-    starts_B_D = collect_activations(case.model, TALKS, [1], "start")[1]
+    starts_B_D = mean_activations(case.model, TALKS, [1], "start")[1]
     assert torch.allclose(starts_B_D, torch.stack([hidden(case, talk, 1)[-1] for talk in TALKS]), atol=1e-4)
 
 
 def test_dialogues_that_are_the_same_are_recorded_each(model: LocalModel) -> None:
     one_B_D, many_B_D = (
-        collect_activations(model, TALKS[1:2], [1])[1],
-        collect_activations(model, [TALKS[1]] * 3, [1])[1],
+        mean_activations(model, TALKS[1:2], [1])[1],
+        mean_activations(model, [TALKS[1]] * 3, [1])[1],
     )
     assert torch.allclose(many_B_D, one_B_D.expand(3, -1), atol=1e-5)
 
@@ -85,7 +85,7 @@ def test_dialogues_that_are_the_same_are_recorded_each(model: LocalModel) -> Non
 def test_recording_sees_what_the_controls_before_it_did(model: LocalModel) -> None:
     direction_D = draws(1)[0]
     plain, steered = (
-        collect_activations(model, TALKS, [1], controls=c)[1] for c in ((), (Vector({1: direction_D}, strength=2),))
+        mean_activations(model, TALKS, [1], controls=c)[1] for c in ((), (Vector({1: direction_D}, strength=2),))
     )
     assert torch.allclose(steered - plain, 2 * direction_D.expand(3, -1), atol=1e-4)
 
@@ -93,7 +93,7 @@ def test_recording_sees_what_the_controls_before_it_did(model: LocalModel) -> No
 def test_a_model_with_records_taken_goes_on_as_before(model: LocalModel) -> None:
     request = tiny.ask(logprobs=True)
     before = model.generate([request])[0]
-    collect_activations(model, TALKS, [0, 1, 2])
+    mean_activations(model, TALKS, [0, 1, 2])
     after = model.generate([request])[0]
     assert (after.token_ids, after.logprobs) == (before.token_ids, before.logprobs)
 
@@ -113,13 +113,14 @@ def test_what_cannot_be_recorded_is_refused(
     model: LocalModel, dialogues: Any, layers: list[int], at: Any, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        collect_activations(model, dialogues, layers, at)
+        mean_activations(model, dialogues, layers, at)
 
 
 def test_a_dialogue_that_is_too_long_is_named(model: LocalModel) -> None:
     talk = Dialogue().add("user", LONG * 100).add("assistant", SHORT)
-    with pytest.raises(ModelError, match=r"dialogue 1: its .* exceed the context of 1024"):
-        collect_activations(model, [TALKS[0], talk], [1])
+    with pytest.raises(ModelError, match=r"dialogue 1: its .* exceed the context of 1024") as caught:
+        mean_activations(model, [TALKS[0], talk], [1])
+    assert caught.value.kind == "context_full"
 
 
 # Directions.
@@ -128,10 +129,10 @@ def test_a_dialogue_that_is_too_long_is_named(model: LocalModel) -> None:
 def test_a_planted_direction_is_found_again(model: LocalModel) -> None:
     planted = {layer: 3 * draws(1, layer)[0] for layer in (0, 2)}
     positive = {
-        layer: collect_activations(model, TALKS, [layer], controls=(Vector({layer: d}),))[layer]
+        layer: mean_activations(model, TALKS, [layer], controls=(Vector({layer: d}),))[layer]
         for layer, d in planted.items()
     }
-    negative = collect_activations(model, TALKS, [0, 2])
+    negative = mean_activations(model, TALKS, [0, 2])
     for find in (mean_difference, principal_component):
         found = find(positive, negative)
         assert found.keys() == planted.keys()
@@ -157,8 +158,8 @@ def test_the_principal_component_finds_what_the_pairs_differ_in() -> None:
 def test_a_reader_steers_along_its_weights_as_far_as_activations_spread() -> None:
     weight_D = 0.01 * draws(1)[0]
     activations_N_D = 5 * draws(300, 1)
-    assert torch.equal(from_reader({2: weight_D.numpy()})[2], weight_D)
-    found_D = from_reader({2: weight_D}, {2: activations_N_D, 3: activations_N_D})[2]
+    assert torch.equal(directions_of_probe({2: weight_D.numpy()})[2], weight_D)
+    found_D = directions_of_probe({2: weight_D}, {2: activations_N_D, 3: activations_N_D})[2]
     assert cosine(found_D, weight_D) == pytest.approx(1, abs=1e-5)
     assert float(found_D.norm()) == pytest.approx(5, rel=0.15)
 
@@ -169,7 +170,7 @@ def test_activations_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"pairs, but .* layer 1 are \[2, 32\] and \[3, 32\]"):
         principal_component({1: draws(2)}, {1: draws(3)})
     with pytest.raises(ConfigError, match="layer 1 has weights but no activations"):
-        from_reader({1: draws(1)[0]}, {2: draws(2)})
+        directions_of_probe({1: draws(1)[0]}, {2: draws(2)})
 
 
 # The purpose axis.
@@ -197,9 +198,9 @@ def test_a_system_prompt_of_the_dialogues_own_is_left_out(model: LocalModel) -> 
 def test_adding_the_purpose_axis_moves_replies_towards_the_system_prompt(model: LocalModel) -> None:
     axis = purpose_axis(model, [SYSTEM], TALKS, [2])
     told, plain = ([talk.with_system(system) for talk in TALKS] for system in (SYSTEM, None))
-    target_D = collect_activations(model, told, [2])[2].mean(0)
+    target_D = mean_activations(model, told, [2])[2].mean(0)
     everyone = Vector({2: axis.tensors()[f"{SYSTEM}/2"]})
-    before, after = (collect_activations(model, plain, [2], controls=c)[2].mean(0) for c in ((), (everyone,)))
+    before, after = (mean_activations(model, plain, [2], controls=c)[2].mean(0) for c in ((), (everyone,)))
     assert (after - target_D).norm() < 1e-3 < (before - target_D).norm()
 
 
@@ -212,8 +213,8 @@ def test_the_purpose_axis_holds_its_own_rows_in_a_closed_loop(model: LocalModel)
         """Of the first reply, and of the token from which the third starts."""
         first = Dialogue([Message(role="system", content=BOB), *talk[:2]])
         given = [
-            collect_activations(model, [first], [1], controls=controls),
-            collect_activations(model, [talk.with_system(BOB)], [1], "start", controls),
+            mean_activations(model, [first], [1], controls=controls),
+            mean_activations(model, [talk.with_system(BOB)], [1], "start", controls),
         ]
         return [float(means[1][0] @ unit_D) for means in given]
 
@@ -221,8 +222,8 @@ def test_the_purpose_axis_holds_its_own_rows_in_a_closed_loop(model: LocalModel)
     assert same == pytest.approx(level, abs=1e-4)
     assert drifted < level - 0.1
     assert held == pytest.approx(level, abs=1e-4)
-    untold = collect_activations(model, [talk], [1], "start", (axis,))[1]
-    assert torch.allclose(untold, collect_activations(model, [talk], [1], "start")[1], atol=1e-5)
+    untold = mean_activations(model, [talk], [1], "start", (axis,))[1]
+    assert torch.allclose(untold, mean_activations(model, [talk], [1], "start")[1], atol=1e-5)
 
 
 def test_a_purpose_axis_needs_a_system_prompt(model: LocalModel) -> None:

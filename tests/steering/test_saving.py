@@ -19,7 +19,7 @@ from telic.models.request import Reply
 from telic.models.scripted import ScriptedModel
 from telic.purpose import Purpose
 from telic.steering import AttentionHold, Reminder, from_pretrained, save_pretrained
-from telic.steering.saving import Origin, SavedControl, StoredControl
+from telic.steering.saving import Origin, SavedControl, TensorControl
 from telic.steering.vector import Vector
 from tests.models import tiny
 from tests.models.tiny import LONG, SYSTEM, ask
@@ -170,7 +170,7 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Shift(StoredControl):
+class Shift(TensorControl):
     """A control with a tensor, as a plug-in would define it."""
 
     shift: torch.Tensor
@@ -212,7 +212,7 @@ def test_a_model_that_it_was_not_made_for_is_refused(tmp_path: Path, model: Loca
     assert isinstance(from_pretrained(folder), Vector)  # nobody said what for
     with pytest.raises(ConfigError, match="made for model 'tiny-llama'"):  # one without tensors too
         from_pretrained(save_pretrained(AttentionHold(), tmp_path / "attention_hold", model=model), model=other)
-    with pytest.raises(ConfigError, match="shows no hidden states"):
+    with pytest.raises(ConfigError, match="gives no access to its hidden states"):
         from_pretrained(folder, model=ScriptedModel(["Hi"]))
 
 

@@ -16,7 +16,7 @@ from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError
 from telic.models.control import Control, ControlBatch, ControlContext
 from telic.models.local import LocalModel
-from telic.steering.directions import collect_activations
+from telic.steering.directions import mean_activations
 from telic.steering.vector import Vector
 from tests.models import tiny
 from tests.models.tiny import HIDDEN, LONG, MIDDLE, SHORT, SYSTEM, Case, ask, draws
@@ -239,7 +239,7 @@ def test_a_first_reply_that_is_read_in_pieces_counts_as_a_whole() -> None:
 
 
 def projections(model: LocalModel, controls: Sequence[Control], direction_D: torch.Tensor) -> float:
-    hidden_D = collect_activations(model, [TALK], [1], "start", controls)[1][0]
+    hidden_D = mean_activations(model, [TALK], [1], "start", controls)[1][0]
     return float(hidden_D @ unit(direction_D))
 
 

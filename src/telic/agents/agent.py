@@ -15,7 +15,7 @@ from telic.steering import build_control
 __all__ = ["Agent", "controls_of"]
 
 
-DRAWN = Sampling(temperature=0.7, top_p=0.9)
+AGENT_SAMPLING = Sampling(temperature=0.7, top_p=0.9)
 """Default sampling of an agent. Small models produce gibberish when sampled from the full distribution."""
 
 
@@ -39,7 +39,7 @@ class Agent:
     ) -> None:
         self.model, self.purpose = model, purpose
         self.controls = controls_of(purpose) if controls is None else tuple(controls)
-        self.sampling = replace(DRAWN, **{**purpose.sampling.options(), **options})
+        self.sampling = replace(AGENT_SAMPLING, **{**purpose.sampling.options(), **options})
         refuse_unsupported(model, [Request((), controls=self.controls)])
         self.session: Session = model.session(purpose.system_prompt)
 
@@ -76,7 +76,7 @@ class Agent:
             if not complete:
                 self.session.dialogue = dialogue
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Start a new dialogue."""
         self.session = self.model.session(self.purpose.system_prompt)
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, replace
 from random import Random
 from typing import Any
 
-from telic.agents.agent import DRAWN, controls_of
+from telic.agents.agent import AGENT_SAMPLING, controls_of
 from telic.agents.player import NEUTRAL, ContextFullError, UtteranceGenerator, fill_form, seed_of
 from telic.dialogue import Dialogue, Message
 from telic.errors import ModelError
-from telic.games.base import REPAIRS, Act, Game, Observation
+from telic.games.base import MAX_ATTEMPTS, Act, Game, Observation
 from telic.models import Control, Model, Reply, Request
 from telic.models.compatibility import refuse_unsupported
 from telic.purpose import Purpose
@@ -67,7 +67,7 @@ class ModelPlayer:
         self.name = name or (f"{purpose.name} ({model.name})" if purpose else model.name)
         self.system = purpose.system_prompt if purpose else ""
         own = purpose.sampling.options() if purpose else {}
-        self.sampling = replace(DRAWN, **{"max_new_tokens": TOKENS, **own, **options})
+        self.sampling = replace(AGENT_SAMPLING, **{"max_new_tokens": TOKENS, **own, **options})
         if one_line:
             self.sampling = replace(self.sampling, stop=(*self.sampling.stop, "\n"))
         self.one_line, self.rescue = one_line, rescue
@@ -106,7 +106,7 @@ class ModelParticipant:
     def act(self, observation: Observation) -> UtteranceGenerator:
         """Choose the kind of act if several are legal, then its content."""
         self._refusals = self._refusals + 1 if observation.error else 0
-        if self.player.rescue and self._refusals == REPAIRS - 1:
+        if self.player.rescue and self._refusals == MAX_ATTEMPTS - 1:
             self.notes["refused acts replaced"] += 1
             return self._safe(observation)
         kinds = observation.legal
@@ -171,7 +171,7 @@ class ModelParticipant:
             if reply.finish != "error":
                 return reply.text
             self.notes["unreadable choices"] += 1
-        self.notes["choices by chance"] += 1
+        self.notes["random choices"] += 1
         return Random(seed_of(self.seed, self.role, "chance", self._requests)).choice(choices)
 
     def _speak(self, observation: Observation, kind: str) -> UtteranceGenerator:

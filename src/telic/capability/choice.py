@@ -6,6 +6,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,7 +15,7 @@ from telic.capability.item_files import LETTERS
 from telic.capability.items import Item
 from telic.capability.scoring import question_prompt, require_scorer
 from telic.dialogue import Message
-from telic.errors import ConfigError, ModelError
+from telic.errors import ConfigError, Failure, ModelError
 from telic.models.base import Model
 from telic.models.capabilities import Scorer
 from telic.models.control import Control
@@ -48,11 +49,20 @@ class ItemResult(BaseModel):
     correct: int | None
     """1 right, 0 wrong, None if it could not be asked."""
     probability: float | None
-    """Of the right option, among the options: softmax over their normalised log-likelihoods times the mean length."""
+    """Probability of the right option among the options: softmax over their normalised log-likelihoods times the mean
+    length."""
     chosen: int | None
     """Index of the most likely option; None if it could not be asked, or no option has a finite likelihood."""
     reason: str | None = None
     """Why it could not be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoredOptions:
+    """The scores of an item's options, or the reason why there are none."""
+
+    scores: Sequence[ScoredContinuation] = ()
+    failure: Failure | None = None
 
 
 class ChoiceAccuracy(BaseModel):
@@ -111,6 +121,7 @@ def choice_accuracy(
     Raises:
         ConfigError: there are no items, or the history does not consist of whole exchanges.
         UnsupportedControlError: the model does not score replies.
+        ModelError: the model failed, other than by a full context.
     """
     scorer = require_scorer(model)
     if not items:
@@ -119,8 +130,8 @@ def choice_accuracy(
     for start in range(0, len(items), CHUNK):
         chunk = items[start : start + CHUNK]
         asked = [_continuations(item, system, history, form) for item in chunk]
-        for item, texts, scores in zip(chunk, asked, _score(scorer, asked, controls), strict=True):
-            results.append(_result(item, texts, scores, normalise))
+        for item, texts, scored in zip(chunk, asked, _score(scorer, asked, controls), strict=True):
+            results.append(_result(item, texts, scored, normalise))
         if on_progress is not None:
             on_progress(len(results), len(items))
     return _accuracy(results, resamples, seed)
@@ -151,26 +162,32 @@ def _continuations(item: Item, system: str | None, history: Sequence[Message], f
     return [Continuation(messages, reply) for reply in replies]
 
 
-def _score(
-    model: Scorer, asked: Sequence[Sequence[Continuation]], controls: Sequence[Control]
-) -> list[Sequence[ScoredContinuation] | str]:
-    """Return the scores of each item's options, or the reason why it has none."""
+def _score(model: Scorer, asked: Sequence[Sequence[Continuation]], controls: Sequence[Control]) -> list[_ScoredOptions]:
+    """Score the options of each item. An item that does not fit in the context has a failure instead of scores."""
     try:
         scores = model.score([continuation for texts in asked for continuation in texts], controls)
     except ModelError as error:
+        if error.kind != "context_full":
+            raise
         if len(asked) == 1:
-            return [str(error)]
+            return [_ScoredOptions(failure=error.failure)]
         # One continuation that does not fit fails its whole batch: find out which it is.
         return [found for texts in asked for found in _score(model, [texts], controls)]
     starts = itertools.accumulate((len(texts) for texts in asked), initial=0)
-    return [scores[start : start + len(texts)] for start, texts in zip(starts, asked, strict=False)]
+    return [_ScoredOptions(scores[start : start + len(texts)]) for start, texts in zip(starts, asked, strict=False)]
 
 
-def _result(
-    item: Item, texts: Sequence[Continuation], scores: Sequence[ScoredContinuation] | str, normalise: Normalise
-) -> ItemResult:
-    if isinstance(scores, str):
-        return ItemResult(id=item.id, subject=item.subject, correct=None, probability=None, chosen=None, reason=scores)
+def _result(item: Item, texts: Sequence[Continuation], scored: _ScoredOptions, normalise: Normalise) -> ItemResult:
+    if scored.failure is not None:
+        return ItemResult(
+            id=item.id,
+            subject=item.subject,
+            correct=None,
+            probability=None,
+            chosen=None,
+            reason=scored.failure.detail,
+        )
+    scores = scored.scores
     lengths = {
         "none": [1.0] * len(texts),
         "tokens": [float(score.tokens) for score in scores],

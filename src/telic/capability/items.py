@@ -86,7 +86,7 @@ def sample_items(items: Sequence[Item], n: int, seed: int = 0) -> list[Item]:
         ConfigError: `n` is less than 1 or more than there are.
     """
     if not 1 <= n <= len(items):
-        raise ConfigError(f"cannot draw {n} items from {len(items)}")
+        raise ConfigError(f"n is {n!r}; expected 1 to {len(items)} items")
     rng = random.Random(seed)
     by_subject: defaultdict[str, list[int]] = defaultdict(list)
     for index, item in enumerate(items):

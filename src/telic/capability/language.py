@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 from collections.abc import Callable, Sequence
@@ -149,8 +148,8 @@ def language_health(
     surprise = Change.of(controlled.surprise, uncontrolled.surprise, **how)
     return LanguageHealth(
         kl=bootstrap_mean(kl, **how),
-        perplexity=_exponential(surprise.controlled),
-        perplexity_ratio=_exponential(surprise.difference),
+        perplexity=surprise.controlled.exp(),
+        perplexity_ratio=surprise.difference.exp(),
         distinct1=Change.of(controlled.distinct(1), uncontrolled.distinct(1), **how),
         distinct2=Change.of(controlled.distinct(2), uncontrolled.distinct(2), **how),
         length=Change.of(controlled.lengths, uncontrolled.lengths, **how),
@@ -191,12 +190,6 @@ def _generate(
     for index, score in zip(said, scores, strict=True):
         surprise[index] = -score.logprob / score.tokens
     return MeasuredReplies(replies, surprise)
-
-
-def _exponential(interval: Interval) -> Interval:
-    """Turn a log-likelihood into a perplexity; the interval's ends too, since the exponential is monotonic."""
-    value, low, high = (None if x is None else math.exp(x) for x in (interval.value, interval.low, interval.high))
-    return Interval(value, low, high, interval.n, interval.missing)
 
 
 def _report(on_progress: OnProgress | None, done: Sequence[object], whole: Sequence[object]) -> None:

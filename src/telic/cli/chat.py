@@ -93,7 +93,7 @@ def _read(interactive: bool) -> str | None:
 def _command(agent: Agent, line: str) -> None:
     name, _, argument = line.partition(" ")
     if name == "/reset":
-        agent.forget()
+        agent.reset()
         print_notice("A new dialogue.", style="dim")
     elif name == "/save" and argument:
         from telic.formats import write_dialogues

@@ -109,8 +109,8 @@ class RunAnnouncer:
         self.folder: Path | None = None
         self._quiet = quiet
 
-    def __call__(self, start: RunStart, bar: ProgressBar) -> None:
-        """Print the run folder and show the bar."""
+    def __call__(self, start: RunStart, bar: ProgressBar | None = None) -> None:
+        """Print the run folder and the warnings, and show the bar if there is one."""
         self.folder = start.folder
         if not self._quiet:
             print_notice(
@@ -118,7 +118,8 @@ class RunAnnouncer:
             )
             for text in start.warnings:
                 print_notice(text, style="dim")
-        bar.start(start.total)
+        if bar is not None and start.total is not None:
+            bar.start(start.total)
 
 
 @contextmanager

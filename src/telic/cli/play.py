@@ -14,6 +14,7 @@ from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, p
 from telic.cli.play_view import print_results
 from telic.cli.usage import Interrupted, UsageError, resume_hint
 from telic.errors import ConfigError, RunError
+from telic.models.capabilities import LimitsBatch
 from telic.registry import parse_settings
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class PlayersConfig:
     agent: str
     partner: str
     model: str
-    """Name of the model behind the player `model`."""
+    """Name of the model that the player `model` uses."""
     has_partner: bool
     """Whether a role besides the agent needs a player; the rules may play all others."""
     purposes: Mapping[str, Purpose]
@@ -45,7 +46,7 @@ class PlayersConfig:
     batch: int | None = None
     """Maximum batch size of a local model."""
     controls: tuple[Any, ...] | None = None
-    """Controls of the agent in place of those of its purpose."""
+    """Controls of the agent to use instead of its purpose's."""
 
     def players(self) -> dict[str, Player]:
         """Make the players. A model that both use is loaded once."""
@@ -82,10 +83,9 @@ class PlayersConfig:
         if name is None:
             return HumanPlayer() if spec == "human" else scripted_player(spec, self.game)
         if name not in models:
-            models[name] = load_model(name)
-            engine = getattr(models[name], "engine", None)
-            if self.batch is not None and engine is not None:
-                engine.max_batch = self.batch
+            model = models[name] = load_model(name)
+            if self.batch is not None and isinstance(model, LimitsBatch):
+                model.max_batch = self.batch
         controls = self.controls if side == "agent" else None
         return ModelPlayer(models[name], self.purposes.get(spec), controls)
 
@@ -128,9 +128,9 @@ class Play:
     set: tuple[str, ...] = ()
     """Settings of the game, such as `rounds=3 domain=support`."""
     model: str | None = None
-    """Model behind the player `model`; by default the purpose's, or smollm2."""
+    """Name of the model that the player `model` uses; by default the purpose's, or smollm2."""
     controls: tuple[str, ...] = ()
-    """Controls of the agent's model, in place of those of its purpose; `none` for none."""
+    """Controls of the agent to use instead of its purpose's; `none` for none."""
     judge: str | None = None
     """Model that scores games with a judge."""
     concurrency: int = 64
@@ -144,9 +144,9 @@ class Play:
     workers: int | None = None
     """Number of workers on Ray; by default one per node."""
     runs: Path = Path("runs")
-    """Parent of the run folders."""
+    """Folder of all runs."""
     resume: Path | None = None
-    """A run folder to continue, with the same settings."""
+    """Run folder to resume, with the same settings."""
     json: bool = False
     """Print the results as JSON, without progress."""
 
@@ -231,7 +231,9 @@ class Play:
             raise UsageError(f"--batch is {self.batch}; expected 1 or more")
         if self.ray is None:
             if self.workers is not None:
-                raise UsageError("--workers needs --ray")
+                raise UsageError(
+                    f"--workers is {self.workers}, but --ray is not set; add --ray local, or omit --workers"
+                )
             return None
         if human:
             raise UsageError("a person cannot play on --ray: the workers have no terminal")

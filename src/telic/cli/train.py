@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from telic.cli.output import load_model, print_json, print_line, print_notice, print_table, progress
+from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, print_notice, print_table
 from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.planner.config import PlannerTrainingConfig
 
@@ -37,9 +37,9 @@ class Train:
     model: str | None = None
     """Model to use instead of the purpose's."""
     runs: Path = Path("runs")
-    """Folder of the run folders."""
+    """Folder of all runs."""
     resume: Path | None = None
-    """Run folder of an interrupted run to continue; pass the same settings."""
+    """Run folder to resume, with the same settings."""
     write: bool = True
     """Save a significantly better planner to planners/ beside the purpose file, and name it in the file."""
     json: bool = False
@@ -55,28 +55,19 @@ class Train:
 
         purpose = Purpose.load(self.purpose)
         model = load_model(self.model or purpose.model)
-        folder: Path | None = self.resume
-
-        def begun(path: Path) -> None:
-            nonlocal folder
-            folder = path
-            if not self.json:
-                print_notice(f"Run folder {path} (after an interruption, continue with --resume {path})", style="dim")
-
+        announcer = RunAnnouncer(quiet=self.json)
         try:
-            with progress(quiet=self.json) as bar:
-                run = train(
-                    model,
-                    purpose,
-                    folder=self.runs,
-                    resume=self.resume,
-                    on_start=begun,
-                    on_stage=self._announce,
-                    on_reply=bar.count_tokens,
-                    config=self.settings,
-                )
+            run = train(
+                model,
+                purpose,
+                folder=self.runs,
+                resume=self.resume,
+                on_start=announcer,
+                on_stage=self._announce,
+                config=self.settings,
+            )
         except KeyboardInterrupt:
-            raise Interrupted(resume_hint(folder)) from None
+            raise Interrupted(resume_hint(announcer.folder or self.resume)) from None
         report = write_train_report(RunFolder.open(run.folder))
         written = self._write(run, purpose.name)
         if self.json:

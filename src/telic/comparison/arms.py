@@ -11,10 +11,7 @@ from telic.stability.curves import areas_by_id
 from telic.stability.plan import DialoguePlan
 from telic.statistics import PairedDifference, paired_difference
 
-__all__ = ["BASELINE", "Arm", "compare", "of_arm", "plan_arms"]
-
-BASELINE = "baseline"
-"""The arm without a control, with which the others are compared."""
+__all__ = ["Arm", "compare", "of_arm", "plan_arms"]
 
 
 @dataclass(frozen=True, slots=True)

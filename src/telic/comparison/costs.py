@@ -16,9 +16,10 @@ from telic.capability.language import (
     neutral_prompts,
 )
 from telic.capability.scoring import require_scorer
-from telic.comparison.arms import BASELINE, Arm
+from telic.comparison.arms import Arm
 from telic.comparison.recall import HISTORY, recall_dialogues
 from telic.dialogue import Message
+from telic.episodes import BASELINE
 from telic.models import Control, Model
 from telic.models.capabilities import Scorer
 from telic.stability.record import RunRecord

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from telic.comparison.arms import BASELINE, Arm, compare, of_arm
+from telic.comparison.arms import Arm, compare, of_arm
 from telic.comparison.config import ComparisonConfig
 from telic.comparison.costs import Costs
 from telic.comparison.results import ArmDifference, ArmResult, TuningTrial
 from telic.comparison.stages import BANK, HELD_OUT, TUNING
-from telic.episodes import Episode
+from telic.episodes import BASELINE, Episode
 from telic.stability.analysis import analyse
 from telic.stability.utterances import analyse_utterances, kept_by_id
 from telic.statistics import holm

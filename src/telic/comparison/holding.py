@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from telic.comparison.arms import BASELINE, Arm, plan_arms
+from telic.comparison.arms import Arm, plan_arms
 from telic.comparison.candidates import Strengths, candidates, strengths_of
 from telic.comparison.config import ComparisonConfig
 from telic.comparison.costs import Costs, RecordedCosts
 from telic.comparison.evaluation import evaluate_arms, evaluate_trials, tuned_arms
 from telic.comparison.results import ComparisonRun
 from telic.comparison.stages import BANK, HELD_OUT, TUNING, StagePlans
+from telic.episodes import BASELINE
 from telic.models import Model, Reply
 from telic.purpose import Purpose
 from telic.runs import RunStart

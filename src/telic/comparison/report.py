@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from telic.comparison.arms import BASELINE
 from telic.comparison.results import ArmDifference, ArmResult, ComparisonRun, TuningTrial
+from telic.episodes import BASELINE
 from telic.reports import COLORS, INK, MUTED, Html, element, figure, figure_svg, page, save_png, section, style_axes
 from telic.reports import table as html_table
 from telic.reports.parts import config_section, interval, number, p_value, sentence

@@ -2,8 +2,8 @@
 
 Each utterance is an act. The legal acts, the observations and the outcome are functions of the seed and the acts so
 far; a game calls no model and does no I/O. A malformed or illegal act changes nothing. The game tells the role why it
-refused the act, and the role may try again. After `REPAIRS` attempts the episode ends as invalid, and the outcome names
-whose fault it was.
+refused the act, and the role may try again. After `MAX_ATTEMPTS` attempts the episode ends as invalid, and the outcome
+names whose fault it was.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ __all__ = [
     "Observation",
     "Outcome",
     "References",
+    "Split",
     "Step",
     "build_game",
     "registry",
@@ -34,8 +35,13 @@ __all__ = [
 Fault = Literal["agent", "partner", "judge", "environment"]
 """Who made an episode invalid. `agent` is the role under test, `partner` any other role."""
 
-REPAIRS = 3
+Split = Literal["train", "test", "all"]
+"""Scenarios that a game draws from. `train` and `test` share none."""
+
+MAX_ATTEMPTS = 3
 """Attempts at one act, the first included, before the episode ends as invalid."""
+TEST_SHARE = 5
+"""One scenario in this many belongs to the test split."""
 
 
 class IllegalActError(Exception):
@@ -130,7 +136,7 @@ class Game(ABC):
     """The base class of all games. One object plays one episode at a time: `reset` starts the next.
 
     Subclasses are dataclasses whose fields are the game's settings. They implement `_reset`, `_legal`, `_apply`,
-    `_outcome` and `instructions`. This class implements turns, caps, repairs and invalid endings.
+    `_outcome` and `instructions`. This class implements turns, caps, repeated attempts and invalid endings.
     """
 
     name: ClassVar[str]
@@ -207,8 +213,8 @@ class Game(ABC):
         except IllegalActError as error:
             self.turn, self._error = role, str(error)
             self._attempts += 1
-            if self._attempts >= REPAIRS:
-                self.void(self.fault_of(role), f"{role} made no legal act in {REPAIRS} attempts: {error}")
+            if self._attempts >= MAX_ATTEMPTS:
+                self.invalidate(self.fault_of(role), f"{role} made no legal act in {MAX_ATTEMPTS} attempts: {error}")
             return Step(False, str(error))
         self._attempts, self._error = 0, None
         self.turns += 1
@@ -224,7 +230,7 @@ class Game(ABC):
         return self._outcome()
 
     @final
-    def void(self, fault: Fault, reason: str) -> None:
+    def invalidate(self, fault: Fault, reason: str) -> None:
         """End the episode as invalid, without a score."""
         self._fault = fault
         self.end(reason)
@@ -282,15 +288,15 @@ class Game(ABC):
         """Return the players that bound the game's scale, and the published score of people."""
         return References()
 
-    def questions(self) -> tuple[str, ...]:
+    def judge_prompts(self) -> tuple[str, ...]:
         """Return the prompts for a judge model once the episode is over; empty if rules score it."""
         return ()
 
-    def verdicts(self, answers: Sequence[str]) -> bool:
-        """Read the judge's answers, one for each of `questions`.
+    def read_verdicts(self, answers: Sequence[str]) -> bool:
+        """Read the judge's answers, one for each of `judge_prompts`.
 
         Returns:
-            Whether all answers were readable. If not, `questions` returns the open prompts; a score that the judge
+            Whether all answers were readable. If not, `judge_prompts` returns the open prompts; a score that the judge
             never gives stays missing.
         """
         return True
@@ -325,6 +331,14 @@ class Game(ABC):
     @abstractmethod
     def _outcome(self) -> Outcome:
         """Score a valid episode."""
+
+    def _refuse(self, setting: str, expected: str) -> None:
+        """Refuse the value of a setting.
+
+        Raises:
+            ConfigError: always; it names the setting, its value and what is expected.
+        """
+        raise ConfigError(f"game {self.name!r}: {setting} is {getattr(self, setting)!r}; expected {expected}")
 
     def _next(self, role: str) -> str:
         return self.roles[(self.roles.index(role) + 1) % len(self.roles)]

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from telic.errors import ConfigError
 from telic.games.base import Act, Event, Game, IllegalActError, Outcome
 
 __all__ = ["Decision", "DecisionGame", "mentions"]
@@ -40,9 +39,9 @@ class DecisionGame(Game):
 
     def __post_init__(self) -> None:
         if self.max_turns < 1:
-            raise ConfigError(f"game {self.name!r}: max_turns is {self.max_turns!r}; expected 1 or more")
+            self._refuse("max_turns", "1 or more")
         if not 0 <= self.pass_mark <= 1:
-            raise ConfigError(f"game {self.name!r}: pass_mark is {self.pass_mark!r}; expected a number from 0 to 1")
+            self._refuse("pass_mark", "a number from 0 to 1")
 
     @abstractmethod
     def optimum(self) -> Decision:

@@ -13,20 +13,16 @@ nothing to elicit, and only the proposal is rewarded.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
-import numpy as np
-
-from telic.errors import ConfigError
-from telic.games.base import Act, Event, Game, IllegalActError, Outcome, References
+from telic.games.base import Act, Event, Game, IllegalActError, Outcome, References, Split
 from telic.games.elicitation_domain import Domain, load_domain
-from telic.games.elicitation_user import Customer, Split
+from telic.games.elicitation_user import Customer
 from telic.judges.rules import normalise
-from telic.statistics import Interval, bootstrap_mean
 
-__all__ = ["DIRECTION", "Elicitation", "Mode", "Reliability", "reliability"]
+__all__ = ["DIRECTION", "Elicitation", "Mode"]
 
 Mode = Literal["dialogue", "full", "concat", "sharded"]
 
@@ -131,9 +127,6 @@ class Elicitation(Game):
         if role != "agent" or kind != "propose":
             return super().fill(role, kind, chosen)
         return "; ".join(f"{slot}: {value}" for slot, value in zip(self._proposable(), chosen, strict=False))
-
-    def _refuse(self, setting: str, expected: str) -> None:
-        raise ConfigError(f"game 'elicitation': {setting} is {getattr(self, setting)!r}; expected {expected}")
 
     @property
     def _asking(self) -> float:
@@ -270,32 +263,3 @@ class Elicitation(Game):
 
 def _plain(text: str) -> str:
     return normalise(text.replace("_", " ")).strip("\"'*`., ")
-
-
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """Aptitude and unreliability over repeated plays of the same scenarios (arXiv 2505.06120, section 4.3)."""
-
-    mean: Interval
-    aptitude: Interval
-    """90th percentile of a scenario's scores, averaged over scenarios."""
-    unreliability: Interval
-    """90th minus 10th percentile of a scenario's scores, averaged over scenarios."""
-
-
-def reliability(scenarios: Iterable[Sequence[Outcome]]) -> Reliability:
-    """Compute aptitude and unreliability.
-
-    Args:
-        scenarios: for each scenario (one seed of the game) the outcomes of repeated plays. Invalid outcomes are left
-            out; a scenario without a valid outcome counts as missing.
-    """
-    scores = [[o.score for o in plays if o.valid and o.score is not None] for plays in scenarios]
-    high = [float(np.quantile(s, 0.9)) if s else None for s in scores]
-    low = [float(np.quantile(s, 0.1)) if s else None for s in scores]
-    spread = [h - g if h is not None and g is not None else None for h, g in zip(high, low, strict=True)]
-    return Reliability(
-        bootstrap_mean([float(np.mean(s)) if s else None for s in scores], bounds=(0, 1)),
-        bootstrap_mean(high, bounds=(0, 1)),
-        bootstrap_mean(spread, bounds=(0, 1)),
-    )

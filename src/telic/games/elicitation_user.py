@@ -11,17 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from random import Random
-from typing import Literal
 
 from telic.errors import ConfigError
+from telic.games.base import TEST_SHARE, Split
 from telic.games.elicitation_domain import Domain, phrasings
 
-__all__ = ["Customer", "CustomerAnswer", "Split"]
+__all__ = ["Customer", "CustomerAnswer"]
 
-Split = Literal["train", "test", "all"]
-
-TEST_SHARE = 5
-"""One in five combinations of wishes belongs to the test split."""
 DRAWS = 1000
 """Attempts to draw a combination of wishes that belongs to the split."""
 OPEN_LIMIT = 2

@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from telic.errors import ConfigError
 from telic.games.base import Act, Event, Game, IllegalActError, Outcome, References
 from telic.games.negotiation_deals import Bargain, Deal, Variant, draw_bargain
 
@@ -168,9 +167,6 @@ class Negotiation(Game):
     def fill(self, role: str, kind: str, chosen: Sequence[str]) -> str:
         """Return an offer from its chosen parts."""
         return self._bargain.fill(self._place[role], chosen) if kind == "offer" else super().fill(role, kind, chosen)
-
-    def _refuse(self, setting: str, expected: str) -> None:
-        raise ConfigError(f"game 'negotiation': {setting} is {getattr(self, setting)!r}; expected {expected}")
 
     @property
     def _final(self) -> bool:

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from telic.errors import ConfigError, JudgeError
+from telic.games.base import TEST_SHARE
 from telic.judges import Judge, Score, build_judge
 from telic.judges.rules import normalise
 from telic.toml_source import decode, parse
@@ -30,8 +31,6 @@ __all__ = ["Behaviour", "Case", "load_behaviours", "load_harmbench"]
 
 Text = Annotated[str, Field(min_length=1)]
 
-TEST_SHARE = 5
-"""One in five behaviours is held out if the file does not say which."""
 COLUMNS = ("Behavior", "FunctionalCategory", "SemanticCategory", "Tags", "ContextString", "BehaviorID")
 
 

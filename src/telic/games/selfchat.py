@@ -10,7 +10,6 @@ from importlib import resources
 from random import Random
 from typing import Any, ClassVar
 
-from telic.errors import ConfigError
 from telic.games.base import Act, Event, Game, IllegalActError, Outcome
 
 __all__ = ["SelfChat"]
@@ -30,9 +29,9 @@ class SelfChat(Game):
 
     def __post_init__(self) -> None:
         if type(self.rounds) is not int or self.rounds < 1:
-            raise ConfigError(f"game 'selfchat': rounds is {self.rounds!r}; expected a whole number, 1 or more")
+            self._refuse("rounds", "a whole number, 1 or more")
         if not isinstance(self.opener, str):
-            raise ConfigError(f"game 'selfchat': opener is {self.opener!r}; expected a text")
+            self._refuse("opener", "a text")
         self.max_turns = 2 * self.rounds - 1
 
     def instructions(self, role: str) -> str:  # noqa: ARG002

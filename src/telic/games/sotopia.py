@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 from telic.errors import ConfigError
-from telic.games.base import Act, Event, Game, IllegalActError, Outcome
+from telic.games.base import Act, Event, Game, IllegalActError, Outcome, Split
 from telic.games.sotopia_data import Character, Environment, Relationship, World, render, shipped_world
 from telic.games.sotopia_eval import DIMENSIONS, Evaluation
 
@@ -23,7 +23,6 @@ __all__ = ["Side", "Sotopia"]
 
 Side = Literal["both", "first", "second"]
 """The side of the agent under test."""
-Split = Literal["all", "train", "test"]
 
 RELATIONS = {
     Relationship.STRANGER: "You do not know each other.",
@@ -41,8 +40,8 @@ class Sotopia(Game):
     """An encounter of two characters; see the module.
 
     The score is the mean of the judge's seven ratings (from -30/7 to 40/7). The normalised score is the rating of the
-    goal divided by 10. Both are missing, never 0, until the judge has answered (`questions`, `verdicts`). With n pairs,
-    n consecutive seeds play each pair once, and 2n seeds once from each side.
+    goal divided by 10. Both are missing, never 0, until the judge has answered (`judge_prompts`, `read_verdicts`). With
+    n pairs, n consecutive seeds play each pair once, and 2n seeds once from each side.
     """
 
     name: ClassVar[str] = "sotopia"
@@ -139,27 +138,24 @@ class Sotopia(Game):
             return act
         return super().parse(role, utterance)
 
-    def questions(self) -> tuple[str, ...]:
+    def judge_prompts(self) -> tuple[str, ...]:
         """Return one prompt for each character with missing ratings; none before the end or for an invalid episode."""
         if not self.over or self._fault is not None:
             return ()
         case = self._case()
         return tuple(evaluation.question(case) for evaluation in self._unjudged())
 
-    def verdicts(self, answers: Sequence[str]) -> bool:
+    def read_verdicts(self, answers: Sequence[str]) -> bool:
         """Read the judge's answers. Unreadable or out-of-range ratings stay missing.
 
         Raises:
-            ConfigError: the number of answers differs from the number of `questions`.
+            ConfigError: the number of answers differs from the number of `judge_prompts`.
         """
-        asked = self._unjudged() if self.questions() else []
+        asked = self._unjudged() if self.judge_prompts() else []
         if len(answers) != len(asked):
-            raise ConfigError(f"game 'sotopia': {len(answers)} answers to {len(asked)} questions")
+            raise ConfigError(f"game 'sotopia': {len(answers)} answers to {len(asked)} prompts")
         read = [evaluation.read(answer) for evaluation, answer in zip(asked, answers, strict=True)]
         return all(read)
-
-    def _refuse(self, setting: str, expected: str) -> None:
-        raise ConfigError(f"game 'sotopia': {setting} is {getattr(self, setting)!r}; expected {expected}")
 
     def _kind(self, written: str) -> str | None:
         plain = re.sub(r"[\W_]+", "", written.lower())

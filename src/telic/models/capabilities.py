@@ -11,7 +11,7 @@ from telic.models.control import Control
 from telic.models.request import Continuation, ScoredContinuation
 from telic.rendering import Rendering, Template
 
-__all__ = ["HasHiddenStates", "HasTemplate", "LimitsConcurrency", "Scorer"]
+__all__ = ["HasHiddenStates", "HasTemplate", "LimitsBatch", "LimitsConcurrency", "Scorer"]
 
 
 @runtime_checkable
@@ -57,6 +57,14 @@ class Scorer(Model, Protocol):
     ) -> list[ScoredContinuation]:
         """Compute the log-likelihood of given replies."""
         ...
+
+
+@runtime_checkable
+class LimitsBatch(Protocol):
+    """It computes a limited number of sequences together."""
+
+    max_batch: int
+    """Sequences computed together, at most."""
 
 
 @runtime_checkable

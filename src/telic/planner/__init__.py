@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from telic.planner.dialogue_acts import distil_acts, load_acts
     from telic.planner.gradient import UtteranceExample
     from telic.planner.planner import Planner, PlannerShape
-    from telic.planner.saving import from_pretrained, save_pretrained
+    from telic.planner.saving import load_planner, save_planner
     from telic.planner.training import TrainRun, train
 
 __all__ = [
@@ -27,9 +27,9 @@ __all__ = [
     "UtteranceExample",
     "clone_utterances",
     "distil_acts",
-    "from_pretrained",
     "load_acts",
-    "save_pretrained",
+    "load_planner",
+    "save_planner",
     "train",
 ]
 
@@ -44,9 +44,9 @@ __getattr__ = imports(
         "UtteranceExample": "telic.planner.gradient",
         "clone_utterances": "telic.planner.cloning",
         "distil_acts": "telic.planner.dialogue_acts",
-        "from_pretrained": "telic.planner.saving",
         "load_acts": "telic.planner.dialogue_acts",
-        "save_pretrained": "telic.planner.saving",
+        "load_planner": "telic.planner.saving",
+        "save_planner": "telic.planner.saving",
         "train": "telic.planner.training",
     },
 )

@@ -30,7 +30,7 @@ BATCH, LR, WEIGHT_DECAY = 64, 1e-4, 1e-2
 AGAIN_LR = 1e-2
 """Learning rate of the actor's weight `again`, which all acts share: it has far to go, and learns from all of them."""
 VALIDATION_STRIDE = 5
-"""One episode in so many is held out, to decide when to stop."""
+"""One episode in this many is held out, to decide when to stop."""
 PATIENCE = 5
 """Epochs without a better validation loss before the training stops."""
 

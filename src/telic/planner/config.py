@@ -36,7 +36,7 @@ class PlannerTrainingConfig(Settings):
     """Episodes of the held-out part on which the chosen planner and its rivals are evaluated."""
     mapping: Literal["acts", "learned"] = "acts"
     """How an action becomes prefix tokens: `acts` mixes written dialogue acts, which the planner tries out; `learned`
-    trains the up-mapping together with the policy on what the baseline model said well."""
+    trains the up-mapping together with the policy on the baseline model's successful utterances."""
     acts: str | None = None
     """TOML file of dialogue acts, or the name of a set that Telic ships. By default the set of the game or its domain,
     else the general one."""

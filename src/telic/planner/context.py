@@ -25,7 +25,7 @@ from telic.planner.evaluation import returns_by_task
 from telic.planner.experience import Experience, utterance_examples
 from telic.planner.gradient import UtteranceExample
 from telic.planner.planner import Planner
-from telic.planner.saving import from_pretrained, save_pretrained
+from telic.planner.saving import load_planner, save_planner
 from telic.purpose import Purpose
 from telic.rollouts.play import play
 from telic.rollouts.record import agent_role
@@ -181,9 +181,9 @@ class TrainingContext:
         """
         folder, start = self.folder / name, time.monotonic()
         if (folder / "config.json").is_file():
-            return from_pretrained(folder, model=self.model)
+            return load_planner(folder, model=self.model)
         planner, figures = train()
-        save_pretrained(planner, folder, model=self.model)
+        save_planner(planner, folder, model=self.model)
         self.finish_stage(name, start, figures)
         return planner
 

@@ -15,7 +15,7 @@ from telic.planner.planner import Planner, PlannerShape
 from telic.planner.upmapping import act_shares
 from telic.registry import suggest
 from telic.steering.loading import build_saved, read_saved
-from telic.steering.saving import SavedControl, StoredControl
+from telic.steering.saving import SavedControl, TensorControl
 
 __all__ = ["PlannerControl", "planner_control"]
 
@@ -24,7 +24,7 @@ PLAYED = "acts played"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PlannerControl(StoredControl):
+class PlannerControl(TensorControl):
     """A control that chooses prefix tokens for each reply from the last hidden state of the prompt.
 
     If the planner remembers, the session counts how often it played each act. The counts start at zero with the

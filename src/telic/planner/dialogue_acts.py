@@ -7,7 +7,6 @@ decides how much of each goes into the next reply.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
@@ -24,6 +23,7 @@ from telic.planner.cloning import CloneConfig, fit_prefixes
 from telic.planner.config import ACT_EPOCHS, ACT_TOKENS
 from telic.planner.gradient import UtteranceExample, UtteranceLosses
 from telic.planner.upmapping import embeddings_of
+from telic.toml_source import decode, parse
 
 __all__ = [
     "DialogueAct",
@@ -139,26 +139,23 @@ def load_acts(source: str | Path = GENERAL) -> DialogueActSet:
     named = str(source) in act_sets()
     path = _SHIPPED / f"{source}.toml" if named else Path(source)
     try:
-        found = DialogueActSet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        values, places = parse(decode(path.read_bytes(), str(source)), str(source))
+        found = DialogueActSet.model_validate(values)
     except OSError as error:
         known = ", ".join(act_sets())
         raise ConfigError(
             f"cannot read the acts in {str(source)!r}: {error.strerror}; expected a TOML file, or one of {known}"
         ) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{source}: {place}: {first['msg']}") from None
-    except ValueError as error:
-        raise ConfigError(f"{source}: not TOML: {error}") from None
+        raise places.error((e["loc"], e["msg"]) for e in error.errors()) from None
     if len(set(found.names)) < len(found.names):
         raise ConfigError(f"{source}: two acts have the same name; give each its own")
     for number, dialogue in enumerate(found.contexts):
         if len(dialogue.said) % 2 == 0:
-            raise ConfigError(
-                f"{source}: contexts.{number}.said: the user must have the last word; expected an odd number of "
-                f"utterances, got {len(dialogue.said)}"
+            problem = (
+                f"the user must have the last word; expected an odd number of utterances, got {len(dialogue.said)}"
             )
+            raise places.error([(("contexts", number, "said"), problem)])
     return found
 
 

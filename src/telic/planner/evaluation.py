@@ -8,10 +8,8 @@ model or repeat themselves, the planner pays for its return with the quality of 
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +24,6 @@ from telic.planner.experience import utterance_examples
 from telic.statistics import Interval, PairedDifference, bootstrap_mean, paired_difference
 
 __all__ = [
-    "BASELINE",
     "ArmBehaviour",
     "PlannerArmResult",
     "compare_returns",
@@ -35,8 +32,6 @@ __all__ = [
     "returns_by_task",
 ]
 
-BASELINE = "baseline"
-"""The arm without a planner."""
 SCORED = 120
 """Maximum number of utterances whose likelihood is computed."""
 
@@ -145,18 +140,13 @@ def measure_behaviour(
 
     turning, norms, acts = _actions(whole)
     return ArmBehaviour(
-        perplexity=_exp(estimate(_losses(model, whole, spec, player))),
+        perplexity=estimate(_losses(model, whole, spec, player)).exp(),
         distinct2=estimate([distinct(" ".join(_utterances(episode)), 2) for episode in whole]),
         length=estimate([float(turn.tokens) for e in whole for turn in e.turns if turn.tokens]),
         turning=estimate(turning) if turning else None,
         norm=estimate(norms) if norms else None,
         acts=acts,
     )
-
-
-def _exp(found: Interval) -> Interval:
-    value, low, high = (None if x is None else math.exp(x) for x in (found.value, found.low, found.high))
-    return replace(found, value=value, low=low, high=high)
 
 
 def _losses(

@@ -89,13 +89,13 @@ class UtteranceLosses:
 
     def __init__(self, model: LocalModel, examples: Sequence[UtteranceExample], cache_bytes: int = CACHE_BYTES) -> None:
         if not examples:
-            raise ConfigError("there are no examples to learn from")
+            raise ConfigError("examples is empty; pass at least one")
         self.model, self._free = model, cache_bytes
         self._end = _closing(model)
         known: dict[tuple[Message, ...], int] = {}
         self._place = [known.setdefault(example.messages, len(known)) for example in examples]
         self._contexts = [_PromptContext(messages) for messages in known]
-        self._tokens = [self._tokens_of(example) for example in examples]
+        self._tokens = [self._tokens_of(index, example) for index, example in enumerate(examples)]
         for first in range(0, len(self._contexts), READ_ONCE):
             contexts = self._contexts[first : first + READ_ONCE]
             self._read(contexts)
@@ -182,10 +182,10 @@ class UtteranceLosses:
         logits_M_V = output.logits[:, count - 1 :][spoken_B_U].float()
         return _Logits(logits_M_V, padded_B_U[spoken_B_U], lengths_B)
 
-    def _tokens_of(self, example: UtteranceExample) -> tuple[int, ...]:
+    def _tokens_of(self, index: int, example: UtteranceExample) -> tuple[int, ...]:
         ids = self.model.tokenizer(example.text, add_special_tokens=False)["input_ids"]
         if not ids:
-            raise ConfigError("an example has no text; expected an utterance")
+            raise ConfigError(f"examples[{index}] has the text {example.text!r}; expected an utterance")
         return (*ids, *self._end) if example.ends else tuple(ids)
 
     def _read(self, contexts: Sequence[_PromptContext]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from telic.episodes import Episode
+from telic.episodes import BASELINE, Episode
 from telic.errors import RunError
-from telic.planner.evaluation import BASELINE, PlannerArmResult
+from telic.planner.evaluation import PlannerArmResult
 from telic.reports import (
     COLORS,
     Html,

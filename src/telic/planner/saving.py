@@ -12,10 +12,10 @@ from telic.planner.control import PlannerControl
 from telic.planner.planner import Planner
 from telic.steering import loading, saving
 
-__all__ = ["from_pretrained", "save_pretrained"]
+__all__ = ["load_planner", "save_planner"]
 
 
-def save_pretrained(
+def save_planner(
     planner: Planner,
     folder: str | Path,
     *,
@@ -23,7 +23,7 @@ def save_pretrained(
     figures: Mapping[str, str | float] | None = None,
     note: str = "",
 ) -> Path:
-    """Write a planner into a folder, which `from_pretrained` and a purpose file's `[planner]` read.
+    """Write a planner into a folder, which `load_planner` and a purpose file's `[planner]` read.
 
     Args:
         planner: what is saved.
@@ -50,7 +50,7 @@ def save_pretrained(
     return saving.save_pretrained(control, folder, model=model)
 
 
-def from_pretrained(
+def load_planner(
     source: str | Path, *, model: Model | None = None, force: bool = False, revision: str | None = None
 ) -> Planner:
     """Load a planner from a folder or from the Hub.
@@ -108,9 +108,9 @@ path = "this folder, or its Hub id"
 In Python:
 
 ```python
-from telic.planner import PlannerControl, from_pretrained
+from telic.planner import PlannerControl, load_planner
 
-planner = from_pretrained("this folder, or its Hub id")
+planner = load_planner("this folder, or its Hub id")
 session.reply(controls=[PlannerControl(planner=planner)])
 ```
 """

@@ -238,7 +238,7 @@ class TD3BC:
         return act_shares(actions_B_A) if self.config.mixtures else actions_B_A
 
     def _critic_input(self, states_B_D: torch.Tensor, effective_B_A: torch.Tensor) -> torch.Tensor:
-        """Make the critics' action input: the effective action and, with memory, how much of it was played before."""
+        """Make the action input: the effective action and, if acts are counted, how often it was played before."""
         if not self.config.remembered:
             return effective_B_A
         before_B_A = states_B_D[:, -self.config.remembered :]

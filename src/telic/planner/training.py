@@ -15,6 +15,7 @@ from typing import Any
 
 from telic.agents.model_player import ModelPlayer
 from telic.agents.player import Player
+from telic.episodes import BASELINE
 from telic.errors import ConfigError
 from telic.games.base import build_game
 from telic.models import Control, Model, Reply
@@ -24,11 +25,11 @@ from telic.planner.context import Stage, TrainingContext
 from telic.planner.control import PlannerControl
 from telic.planner.curricula import SELF_CLONE, CurriculumResult, run_act_curriculum, run_utterance_curriculum
 from telic.planner.dialogue_acts import DialogueActSet, acts_for, load_acts
-from telic.planner.evaluation import BASELINE, PlannerArmResult, evaluate_planner_arms, returns_by_task
+from telic.planner.evaluation import PlannerArmResult, evaluate_planner_arms, returns_by_task
 from telic.planner.planner import Planner
-from telic.planner.saving import save_pretrained
+from telic.planner.saving import save_planner
 from telic.purpose import Purpose
-from telic.runs import RunFolder
+from telic.runs import RunFolder, RunStart
 from telic.statistics import mean
 from telic.steering.prompt import Prompt
 
@@ -79,7 +80,7 @@ def train(
     *,
     folder: str | Path = "runs",
     resume: str | Path | None = None,
-    on_start: Callable[[Path], None] | None = None,
+    on_start: Callable[[RunStart], None] | None = None,
     on_stage: Callable[[Stage], None] | None = None,
     on_reply: Callable[[Reply], None] | None = None,
     config: PlannerTrainingConfig | None = None,
@@ -92,7 +93,7 @@ def train(
         purpose: a purpose with a game. Its controls act, its planner does not.
         folder: where the run folder is made.
         resume: the folder of a run to continue.
-        on_start: called with the run folder.
+        on_start: called before the first stage.
         on_stage: called with every completed stage.
         on_reply: called with every reply.
         config: settings.
@@ -117,7 +118,7 @@ def train(
     acts = load_acts(config.acts or acts_for(game)) if config.mapping == "acts" else None
     run = _open_run(folder, resume, model, purpose, config, acts)
     if on_start is not None:
-        on_start(run.path)
+        on_start(RunStart(run.path, tuple(run.warnings), None))
     with run:
         context = TrainingContext(model, purpose, config, run, on_stage, on_reply)
         result = run_utterance_curriculum(context) if acts is None else run_act_curriculum(context, acts)
@@ -158,7 +159,7 @@ def _evaluate(context: TrainingContext, result: CurriculumResult) -> TrainRun:
     path = context.folder / "planner"
     figures = {arm.name: str(arm.returns) for arm in arms}
     note = f"Trained on the game `{context.game['name']}`; returns of {config.held_out} held-out episodes:"
-    save_pretrained(result.stages[chosen], path, model=context.model, figures=figures, note=note)
+    save_planner(result.stages[chosen], path, model=context.model, figures=figures, note=note)
     run = TrainRun(result.stages[chosen], chosen, path, validation, arms, context.folder)
     judged = [arm.model_dump(mode="json") for arm in arms]
     context.run.metrics({"headline": run.headline, "chosen": chosen, "validation": validation, "judged": judged})

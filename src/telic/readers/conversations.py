@@ -23,11 +23,11 @@ __all__ = [
     "SHARES",
     "LabelledConversation",
     "Part",
-    "choose_beginnings",
     "group_similar",
     "read_talktuner",
     "sample_conversations",
     "split_conversations",
+    "truncate_conversation",
 ]
 
 Part = Literal["train", "validation", "test"]
@@ -174,19 +174,19 @@ def sample_conversations(
     return chosen
 
 
-def choose_beginnings(
+def truncate_conversation(
     conversation: LabelledConversation, max_tokens: int, count: Callable[[Dialogue], int], seed: int = 0
 ) -> list[Dialogue]:
-    """Choose where a conversation is read: at the user's last turn that fits, and at an earlier one.
+    """Truncate a conversation after the user's last turn that fits, and after an earlier one.
 
     Args:
         conversation: with at least one turn of the user.
-        max_tokens: length of a beginning at most. The first turn is always read.
-        count: counts the tokens of a beginning.
+        max_tokens: maximum length of a truncated dialogue. The first turn is always read.
+        count: counts the tokens of a truncated dialogue.
         seed: draws the earlier turn.
 
     Returns:
-        One or two beginnings of the dialogue, each ending with a turn of the user; the last is the longest.
+        One or two truncated dialogues, each ending with a turn of the user; the last is the longest.
     """
     ends = [i + 1 for i, message in enumerate(conversation.dialogue) if message.role == "user"]
     fitting = ends[:1]

@@ -23,11 +23,11 @@ from telic.readers.config import ReaderTrainingConfig
 from telic.readers.conversations import (
     LabelledConversation,
     Part,
-    choose_beginnings,
     group_similar,
     read_talktuner,
     sample_conversations,
     split_conversations,
+    truncate_conversation,
 )
 from telic.readers.linear_probe import Labels
 from telic.readers.recording import ActivationCache, Floats, example_key, record_activations
@@ -64,12 +64,12 @@ class ReaderExample:
     dialogue: Dialogue
     """Ends with a turn of the user."""
     conversation: str
-    """The conversation that it is the beginning of."""
+    """The conversation whose truncated dialogue it is."""
     group: str
     part: str
     """Part of the split; for pairs of sentences `own` (about the user) or `mentioned` (about somebody else)."""
     last: bool = True
-    """Whether it is the longest beginning of the conversation; False for an earlier turn."""
+    """Whether it is the longest truncated dialogue of the conversation; False for an earlier turn."""
 
     @property
     def text(self) -> str:
@@ -90,7 +90,7 @@ def user_examples(
         example
         for c in sample_conversations(every, config.per_class, config.seed)
         for example in _examples_of(
-            c, choose_beginnings(c, config.max_tokens, _counter(model), config.seed), attribute, "user"
+            c, truncate_conversation(c, config.max_tokens, _counter(model), config.seed), attribute, "user"
         )
     ]
 
@@ -153,9 +153,9 @@ def _replies(
         for opening, seed in zip(openings, seeds, strict=True)
     ]
     replies = model.generate(requests)
-    failed = next((reply.failure.detail for reply in replies if reply.failure is not None), None)
-    if failed:
-        raise ModelError(f"model {model.name!r} failed to play a persona: {failed}")
+    failure = next((reply.failure for reply in replies if reply.failure is not None), None)
+    if failure is not None:
+        raise ModelError(f"model {model.name!r} failed to play a persona: {failure.detail}", failure.kind)
     texts = [reply.text.strip() or "..." for reply in replies]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +191,9 @@ def recorded_prefixes(attribute: Attribute) -> tuple[str, ...]:
 def record_examples(
     model: LocalModel, examples: Sequence[ReaderExample], cache: ActivationCache, on_progress: OnProgress | None = None
 ) -> None:
-    """Record the examples that the cache lacks, at all layers; the beginnings of a conversation one after another.
+    """Record the examples that the cache lacks, at all layers.
+
+    The truncated dialogues of a conversation are read one after another, so that each extends the cached one before.
 
     Raises:
         ModelError: a dialogue does not fit in the context.

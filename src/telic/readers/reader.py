@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import softmax
 
 from telic.errors import ConfigError, MissingExtraError, RunError
-from telic.files import read_arrays, write_arrays, write_atomically
+from telic.files import read_arrays, write_arrays, write_json
 from telic.models.base import Model
 from telic.readers.attributes import Subject
 from telic.readers.linear_probe import Floats, LinearProbe
@@ -170,8 +170,8 @@ class ReaderSet:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_arrays(folder / TENSORS, tensors)
-            _write_json(folder / CONFIG, config)
-            _write_json(folder / CARD, self.card)
+            write_json(folder / CONFIG, config)
+            write_json(folder / CARD, self.card)
         except (OSError, RunError) as error:
             raise ConfigError(f"cannot write readers to {str(folder)!r}: {error}") from error
         return folder
@@ -230,7 +230,3 @@ def _restored(entry: Mapping[str, Any], tensors: Mapping[str, Any]) -> Reader:
             f"reader {name!r} has {len(entry['classes'])} classes, but weights of {len(linear_probe.weight_C_D)}"
         )
     return Reader(**{**entry, "classes": tuple(entry["classes"])}, linear_probe=linear_probe)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    write_atomically(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")

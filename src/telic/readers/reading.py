@@ -40,7 +40,7 @@ def read_beliefs(
         The beliefs in each dialogue.
 
     Raises:
-        UnsupportedControlError: the model shows no hidden states.
+        UnsupportedControlError: the model gives no access to its hidden states.
         ConfigError: the readers were trained on another model, or a dialogue has no turn of the user.
         ModelError: a dialogue does not fit in the context.
     """

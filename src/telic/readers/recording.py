@@ -81,8 +81,8 @@ def require_hidden_states(model: Model) -> None:
     """
     if "residual" not in model.points:
         raise UnsupportedControlError(
-            f"readers need hidden states, which model {model.name!r} does not give; run one locally, for example with "
-            'telic.load("smollm2")'
+            f"model {model.name!r} gives no access to its hidden states, which readers need; run one locally, for "
+            'example with telic.load("smollm2")'
         )
 
 
@@ -107,7 +107,7 @@ def record_activations(
         ModelError: a dialogue does not fit in the context, or cannot be rendered.
     """
     if not sessions:
-        raise ConfigError("there are no dialogues to read")
+        raise ConfigError("sessions is empty; pass at least one")
     all_controls = (*controls, ActivationRecorder(layers))  # the recorder is last, so it sees the others' changes
 
     def ask(session: Session, prefix: str) -> Request:
@@ -123,7 +123,8 @@ def record_activations(
 def _run(model: Replier, requests: list[Request]) -> None:
     for reply in model.generate(requests):
         if not reply.new_tokens:
-            raise ModelError(f"cannot read a dialogue: {_reason(reply)}")
+            kind = "context_full" if reply.failure is None else reply.failure.kind
+            raise ModelError(f"cannot read a dialogue: {_reason(reply)}", kind)
 
 
 def _reason(reply: Reply) -> str:

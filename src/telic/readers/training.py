@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from telic.errors import ConfigError
+from telic.errors import ConfigError, UnsupportedControlError
 from telic.models.base import Model
 from telic.models.local import LocalModel
 from telic.readers.attributes import Attribute, Subject, find_attribute, opposite
@@ -33,7 +33,7 @@ from telic.readers.linear_probe import (
 from telic.readers.reader import Reader, ReaderSet
 from telic.readers.recording import ActivationCache, require_hidden_states
 from telic.steering.belief import Belief
-from telic.steering.directions import from_reader
+from telic.steering.directions import directions_of_probe
 from telic.steering.saving import Origin, save_pretrained
 
 __all__ = ["TrainedReaders", "fit_pins", "fit_reader", "train_readers"]
@@ -82,7 +82,11 @@ def train_readers(
         ConfigError: an attribute is unknown, or a class has too few conversations.
     """
     require_hidden_states(model)
-    assert isinstance(model, LocalModel)
+    if not isinstance(model, LocalModel):
+        raise UnsupportedControlError(
+            f"model {model.name!r} is no LocalModel, on which readers are trained; pass one, for example "
+            'telic.load("smollm2")'
+        )
     config = config or ReaderTrainingConfig()
     attributes = [find_attribute(name) for name in config.attributes]
     examples = {
@@ -171,5 +175,5 @@ def fit_pins(
         states_N_D = training.prompts(layer)
         linear_probe = fit_linear_probe(states_N_D, training.labels, len(attribute.classes), PIN_PENALTY)
         for own, weight_D in zip(found, linear_probe.weight_C_D, strict=True):
-            own |= from_reader({layer: torch.from_numpy(weight_D)}, {layer: torch.from_numpy(states_N_D)})
+            own |= directions_of_probe({layer: torch.from_numpy(weight_D)}, {layer: torch.from_numpy(states_N_D)})
     return {f"{subject}_{attribute.name}/{label}": own for label, own in zip(attribute.classes, found, strict=True)}

@@ -53,7 +53,7 @@ def drive(
     on_episode: Callable[[Episode], None],
     on_reply: Callable[[Reply], None] | None = None,
 ) -> None:
-    """Play episodes, so many at once that the models are kept busy.
+    """Play episodes, `concurrency` of them at once.
 
     Args:
         episodes: taken one by one, as others end.
@@ -182,7 +182,7 @@ class _Driver:
 
 
 class _ModelWorker:
-    """Sends the requests that are queued for one model, and hands on the replies."""
+    """Sends the requests that are queued for one model, and passes on the replies."""
 
     def __init__(self, model: Model, driver: _Driver) -> None:
         self.model, self.driver = model, driver

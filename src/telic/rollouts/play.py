@@ -70,8 +70,9 @@ def play(
         ConfigError: a game or a setting is wrong, a role has no player, or the run to resume has other settings.
         UnsupportedControlError: a control cannot act on a player's model.
     """
-    if n < 1 or trials < 1 or concurrency < 1:
-        raise ConfigError(f"n is {n!r}, trials {trials!r}, concurrency {concurrency!r}; expected 1 or more of each")
+    for argument, value in (("n", n), ("trials", trials), ("concurrency", concurrency)):
+        if value < 1:
+            raise ConfigError(f"{argument} is {value!r}; expected 1 or more")
     specs = label_games([game] if isinstance(game, str | Mapping) else game)
     tasks, factory = plan_tasks(specs, n, seed, trials), _factory_of(players, workers)
     _check_games(specs, tasks)

@@ -87,7 +87,7 @@ class _WorkerState:
     """Tasks assigned to the worker, without those it has returned, by id."""
     ready: bool = False
     """Whether it has answered once. A worker that waits for resources on a node gets no tasks."""
-    told_last: bool = False
+    knows_queue_is_empty: bool = False
     """Whether it knows that no more tasks are queued."""
 
 
@@ -158,9 +158,9 @@ class _Scheduler:
             worker.assigned[task.id] = task
             new.append(task)
         if new:
-            worker.told_last = False
-        last = worker.ready and not self.queue and not worker.told_last
-        worker.told_last |= last
+            worker.knows_queue_is_empty = False
+        last = worker.ready and not self.queue and not worker.knows_queue_is_empty
+        worker.knows_queue_is_empty |= last
         self.calls[worker.actor.exchange.remote(new, last)] = (worker, True)
 
     def _replace_worker(self, worker: _WorkerState, error: Exception) -> None:

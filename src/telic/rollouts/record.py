@@ -14,6 +14,7 @@ from telic.agents.player import ContextFullError, Participant, Player, PlayerLef
 from telic.dialogue import Message
 from telic.episodes import Episode, Turn
 from telic.errors import Boundary, ConfigError, Failure, ModelError
+from telic.files import to_json_types
 from telic.games.base import Event, Game, IllegalActError
 from telic.models import Model, Reply, Request, Sampling
 from telic.rollouts.driver import RequestGenerator, ask
@@ -24,6 +25,8 @@ JUDGING = Sampling(max_new_tokens=768, temperature=0.0)
 """Sampling of a judge's first answers. Later attempts have a higher temperature."""
 JUDGE_TRIES = 3
 """Attempts at a readable answer of the judge."""
+DIGITS = 7
+"""Significant digits of what a control chose: those of a float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,7 @@ class _EpisodeRecorder:
                 finish=usage.finish,
                 tokens=usage.tokens,
                 prompt_tokens=usage.prompt_tokens,
-                readings=_plain(usage.chosen),
+                readings=to_json_types(usage.chosen, DIGITS),
                 act=act.kind,
                 reward=dict(step.reward),
             )
@@ -167,25 +170,25 @@ class _EpisodeRecorder:
             turn.seen_by = self._take_events(role)
 
     def judge(self, judge: Model | None) -> RequestGenerator[None]:
-        """Ask the judge the game's questions, and again those without a readable answer."""
+        """Ask the judge the game's prompts, and again those without a readable answer."""
         metadata, failed = self.episode.metadata, None
         self.acting, self.acting_role = "judge", ""
         for attempt in range(JUDGE_TRIES):
-            questions = self.game.questions()
-            if not questions:
+            prompts = self.game.judge_prompts()
+            if not prompts:
                 return
             if judge is None:
                 metadata["unjudged"] = "the game needs a judge model, none was given (--judge)"
                 return
             sampling = replace(JUDGING, temperature=0.7 if attempt else 0.0)
             answers = []
-            for number, question in enumerate(questions):
+            for number, prompt in enumerate(prompts):
                 seed = seed_of(self.task.player_seed, "judge", attempt, number)
-                said = (Message(role="user", content=question),)
+                said = (Message(role="user", content=prompt),)
                 reply = yield from ask(judge, Request(said, replace(sampling, seed=seed), keep=False))
                 failed = reply.failure
                 answers.append("" if failed else reply.text)
-            if self.game.verdicts(answers):
+            if self.game.read_verdicts(answers):
                 return
         if failed is not None:
             name = judge.name if judge else ""
@@ -261,11 +264,3 @@ class _EpisodeRecorder:
         turn = Turn(role=event.speaker, round=max(rounds, default=1), text=text, finish="given", seen_by=seen_by)
         turn.act = event.act.kind if event.act else ""
         self.episode.turns.append(turn)
-
-
-def _plain(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that a control chose as JSON, with the seven significant digits of a float32."""
-    return {
-        name: [float(f"{number:.7g}") for number in value.tolist()] if hasattr(value, "tolist") else value
-        for name, value in chosen.items()
-    }

@@ -13,14 +13,14 @@ from telic.models.control import Control, ControlContext, ControlPoint
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Anchor", "fresh_prompt"]
+__all__ = ["Anchor", "first_turn_prompt"]
 
 
 @dataclass(frozen=True)
 class Anchor(Control):
     """Moves the logits towards what the model would say at the dialogue's first turn.
 
-    `(1 - weight) l_dialogue + weight l_fresh`: the geometric mean of two distributions (a product of experts, Hinton
+    `(1 - weight) l_dialogue + weight l_first`: the geometric mean of two distributions (a product of experts, Hinton
     2002). The second is the model under a contrast prompt: the system prompt and the last user message only. In the
     first turn the two are the same, so nothing is changed; later, the further the dialogue has moved the model, the
     further it is moved back. The contrast prompt takes a sequence of the batch, but it is short.
@@ -45,8 +45,8 @@ class Anchor(Control):
 
     def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
         """The system prompt and the end of the dialogue; none if that is the whole dialogue."""
-        fresh = fresh_prompt(messages, self.keep) if self.weight else None
-        return () if fresh is None else (fresh,)
+        first = first_turn_prompt(messages, self.keep) if self.weight else None
+        return () if first is None else (first,)
 
     def contrast(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
@@ -55,7 +55,7 @@ class Anchor(Control):
         return logits_R_V + self.weight * (contrast_K_R_V[0] - logits_R_V)
 
 
-def fresh_prompt(messages: tuple[Message, ...], keep: int) -> tuple[Message, ...] | None:
+def first_turn_prompt(messages: tuple[Message, ...], keep: int) -> tuple[Message, ...] | None:
     """Keep the system prompt and the last user message, with `keep` exchanges before it.
 
     Returns:

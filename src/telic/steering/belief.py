@@ -15,7 +15,7 @@ from telic.errors import ConfigError
 from telic.models.control import ControlBatch, ControlPoint, NamedModel
 from telic.registry import suggest
 from telic.steering.loading import build_saved, read_saved
-from telic.steering.saving import CONFIG, SavedControl, StoredControl
+from telic.steering.saving import CONFIG, SavedControl, TensorControl
 from telic.steering.vector import Vector, orthogonal
 from telic.steering.vector_options import keep_layers
 
@@ -28,7 +28,7 @@ _OPTIONS = ("towards", "away", "strength", "combine")
 
 
 @dataclass(frozen=True, eq=False)
-class Belief(StoredControl):
+class Belief(TensorControl):
     """Moves the residual stream towards states in which the model believes in a class, or away from them.
 
     With one pin it adds `strength * d` after each layer, from the prompt's last token on (arXiv 2406.07882). The
@@ -129,7 +129,7 @@ class Belief(StoredControl):
         return {f"{name}/{at}": direction_D for name, own in self.directions.items() for at, direction_D in own.items()}
 
     def random_twin(self, seed: int) -> Vector:
-        """Return the baseline: random directions of the same lengths at the same layers.
+        """Return, for comparison, random directions of the same lengths at the same layers.
 
         Raises:
             ConfigError: the control changes nothing, so there is nothing to compare with.

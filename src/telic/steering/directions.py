@@ -18,8 +18,8 @@ from telic.steering.vector import Vector
 __all__ = [
     "Activations",
     "MeanRecorder",
-    "collect_activations",
-    "from_reader",
+    "directions_of_probe",
+    "mean_activations",
     "mean_difference",
     "principal_component",
     "purpose_axis",
@@ -70,7 +70,7 @@ class MeanRecorder(Control):
         return (self.sums[layer] / self.counts[layer]).cpu() if layer in self.sums else None
 
 
-def collect_activations(
+def mean_activations(
     model: LocalModel,
     dialogues: Sequence[Sequence[Message]],
     layers: Iterable[int],
@@ -109,7 +109,8 @@ def collect_activations(
     means: dict[int, list[torch.Tensor]] = {layer: [] for layer in wanted}
     for index, (reply, recorder) in enumerate(zip(replies, recorders, strict=True)):
         if not reply.new_tokens:
-            raise ModelError(f"cannot record dialogue {index}: {_reason(model, reply)}")
+            kind = "context_full" if reply.failure is None else reply.failure.kind
+            raise ModelError(f"cannot record dialogue {index}: {_reason(model, reply)}", kind)
         for layer in wanted:
             mean_D = recorder.mean(layer)
             if mean_D is None:
@@ -175,7 +176,7 @@ def principal_component(
     return found
 
 
-def from_reader(
+def directions_of_probe(
     weights: Mapping[int, Any], activations: Mapping[int, torch.Tensor] | None = None
 ) -> dict[int, torch.Tensor]:
     """Turn the weights of linear probes into directions: steering along them changes the belief (arXiv 2406.07882).
@@ -219,14 +220,14 @@ def purpose_axis(
         A vector with a direction for each system prompt, which acts on the sequences with that system prompt.
 
     Raises:
-        ConfigError: as `collect_activations`, or a system prompt changes nothing.
+        ConfigError: as `mean_activations`, or a system prompt changes nothing.
     """
     if not systems:
         raise ConfigError("cannot find a purpose axis: there are no system prompts")
     systems = list(dict.fromkeys(systems))
     plain = [Dialogue(dialogue).turns() for dialogue in dialogues]
     prompted = [dialogue.with_system(system) for system in systems for dialogue in plain]
-    activations = collect_activations(model, [*plain, *prompted], layers)
+    activations = mean_activations(model, [*plain, *prompted], layers)
     directions: dict[str, dict[int, torch.Tensor]] = {system: {} for system in systems}
     for layer, mean_P_D in activations.items():
         without_D, *means = mean_P_D.view(-1, len(plain), model.hidden_size).mean(1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from telic.errors import ConfigError, DataError, MissingExtraError
 from telic.files import read_tensors
 from telic.models.control import Control, NamedModel, build_control, registry
-from telic.steering.saving import CARD, CONFIG, FORMAT, TENSORS, Origin, SavedControl, StoredControl
+from telic.steering.saving import CARD, CONFIG, FORMAT, TENSORS, Origin, SavedControl, TensorControl
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _RESERVED = frozenset({"name", "path", "tensors", "origin", "sha256", "force"})
 """Keys of a purpose file and arguments that no saved option may replace."""
 
-S = TypeVar("S", bound=StoredControl)
+S = TypeVar("S", bound=TensorControl)
 
 
 def from_pretrained(
@@ -52,7 +52,7 @@ def from_pretrained(
     if saved.origin is not None and model is not None:
         saved.origin.check(model, f"the control in {str(source)!r}")
     registry.get(saved.name)  # imports the module that defines the control
-    kind = StoredControl.kinds.get(saved.name)
+    kind = TensorControl.kinds.get(saved.name)
     if kind is None:
         return build_control({**saved.options, **options, "name": saved.name})
     control = build_saved(saved, kind, sha256=sha256, **options)

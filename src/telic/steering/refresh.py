@@ -12,7 +12,7 @@ import torch
 from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.models.control import Control, ControlContext, ControlPoint
-from telic.steering.anchor import fresh_prompt
+from telic.steering.anchor import first_turn_prompt
 from telic.steering.guidance import without_system
 
 __all__ = ["Refresh"]
@@ -64,7 +64,7 @@ class Refresh(Control):
         """The end of the dialogue with the system prompt, and without it; in the first turn only the latter."""
         if not self.strength or not messages or messages[0].role != "system":
             return ()
-        fresh = fresh_prompt(messages, self.keep)
+        fresh = first_turn_prompt(messages, self.keep)
         if fresh is not None:
             return (fresh, without_system(fresh, self.against))
         return (without_system(messages, self.against),) if self.strength > 1 else ()

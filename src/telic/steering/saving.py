@@ -22,7 +22,7 @@ from telic.models.control import Control, NamedModel, registry
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Origin", "SavedControl", "StoredControl", "save_pretrained"]
+__all__ = ["Origin", "SavedControl", "TensorControl", "save_pretrained"]
 
 CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1
@@ -47,7 +47,9 @@ class Origin:
             ConfigError: the model gives no access to its hidden states.
         """
         if not isinstance(model, HasHiddenStates):
-            raise ConfigError(f"model {model.name!r} shows no hidden states; expected a model that runs locally")
+            raise ConfigError(
+                f"model {model.name!r} gives no access to its hidden states; expected a model that runs locally"
+            )
         return cls(model.name, model.hidden_size, model.layers)
 
     def check(self, model: NamedModel, what: str) -> None:
@@ -86,7 +88,7 @@ class SavedControl:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class StoredControl(Control):
+class TensorControl(Control):
     """A control that has tensors besides its plain options: base of those that are saved with them.
 
     Subclasses are frozen dataclasses, each with a `name` of its own, under which a factory is registered too.
@@ -101,12 +103,12 @@ class StoredControl(Control):
     """Fields that are not options, because `tensors()` holds their values."""
     file: ClassVar[str] = TENSORS
     """Name of the file with the tensors."""
-    kinds: ClassVar[dict[str, type[StoredControl]]] = {}
+    kinds: ClassVar[dict[str, type[TensorControl]]] = {}
     """All subclasses that were imported, by control name."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        StoredControl.kinds[cls.name] = cls
+        TensorControl.kinds[cls.name] = cls
 
     @classmethod
     def from_saved(cls, saved: SavedControl, options: Mapping[str, Any]) -> Self:
@@ -165,7 +167,7 @@ def save_pretrained(control: Control, folder: str | Path, *, model: NamedModel |
     """Write a control into a folder that `from_pretrained` reads, and that can be uploaded to the Hub as it is.
 
     Args:
-        control: one that consists of its fields, or that also has tensors (`StoredControl`).
+        control: one that consists of its fields, or that also has tensors (`TensorControl`).
         folder: made if it is missing. An existing card (README.md) is kept.
         model: the model that the control was made for; by default the control's own `origin`.
 
@@ -218,7 +220,7 @@ def _contents(control: Control) -> tuple[dict[str, Any], dict[str, torch.Tensor]
             f"control {control.name!r} cannot be saved: no control of this name is registered, so it could not be "
             "loaded; register its factory first"
         )
-    if isinstance(control, StoredControl):
+    if isinstance(control, TensorControl):
         return control.options(), control.tensors(), control.file, control.origin
     return {key: value for key, value in control.spec().items() if key != "name"}, {}, TENSORS, None
 

@@ -13,7 +13,7 @@ import torch
 from telic.models.control import ControlBatch, ControlPoint, NamedModel
 from telic.registry import suggest
 from telic.steering.loading import build_saved, read_saved
-from telic.steering.saving import Origin, SavedControl, StoredControl
+from telic.steering.saving import Origin, SavedControl, TensorControl
 from telic.steering.vector_options import (
     bound_at,
     check_choices,
@@ -36,7 +36,7 @@ _OPTIONS = ("mode", "strength", "scale", "positions", "floor", "ceiling", "by_sy
 
 
 @dataclass(frozen=True, eq=False)
-class Vector(StoredControl):
+class Vector(TensorControl):
     """Changes the residual stream `h` after some layers along directions `d`, with `u = d / |d|`.
 
     - `add`: `h + strength * scale * d` (arXiv 2308.10248, 2312.06681).
@@ -159,7 +159,7 @@ class Vector(StoredControl):
         return replace(self, directions=keep_layers(self._named, layers))
 
     def random_twin(self, seed: int) -> Vector:
-        """Return the baseline: the same vector with random directions of the same lengths."""
+        """Return the same vector with random directions of the same lengths, for comparison."""
         twins: dict[str, dict[int, torch.Tensor]] = {}
         for name, layer, direction_D in self._each():
             # A seed of its own for each, so that the others stay as they are when one is left out.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telic.agents.classics.base import Classic
 from telic.agents.classics.patterns import Pattern, clauses, load_script
-from telic.errors import DataError
+from telic.errors import ConfigError
+from telic.toml_source import TomlSource, decode, parse
 
 __all__ = ["Eliza"]
 
@@ -80,7 +80,7 @@ class Eliza(Classic):
         script: a script file; None for the counsellor.
 
     Raises:
-        DataError: the script is unreadable or wrong.
+        ConfigError: the script is unreadable or wrong; the message names the line.
     """
 
     name: ClassVar[str] = "eliza"
@@ -88,7 +88,11 @@ class Eliza(Classic):
     def __init__(self, seed: int = 0, script: str | Path | None = None) -> None:
         source = "eliza.toml" if script is None else str(script)
         try:
-            table = load_script("eliza") if script is None else tomllib.loads(Path(script).read_text(encoding="utf-8"))
+            places = TomlSource(source)
+            if script is None:
+                table = load_script("eliza")
+            else:
+                table, places = parse(decode(Path(script).read_bytes(), source), source)
             self.script = Script.model_validate(table)
             groups = self.script.groups
             self._keywords = {word: keyword for keyword in self.script.keywords for word in keyword.words}
@@ -96,21 +100,18 @@ class Eliza(Classic):
             rules = [rule for keyword in (*self.script.keywords, *self.script.memory) for rule in keyword.rules]
             self._patterns = {rule.match: Pattern(rule.match, groups) for rule in rules}
         except OSError as error:
-            raise DataError(f"{source}: cannot read the file: {error.strerror or error}") from error
+            raise ConfigError(f"{source}: cannot read the file: {error.strerror or error}") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            raise DataError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise DataError(f"{source}: not a TOML file: {error}") from error
+            raise places.error((e["loc"], e["msg"]) for e in error.errors()) from None
         except KeyError as error:
-            raise DataError(f"{source}: a rule names the unknown group {error}") from error
+            raise ConfigError(f"{source}: a rule names the unknown group {error}") from error
         for rule in rules:
             for part in _PART.findall(" ".join(rule.say)):
                 if int(part) > self._patterns[rule.match].parts:
-                    raise DataError(f"{source}: rule {rule.match!r}: a reply names part {part}, which does not exist")
+                    raise ConfigError(f"{source}: rule {rule.match!r}: a reply names part {part}, which does not exist")
             for answer in rule.say:
                 if answer.startswith("= ") and answer[2:] not in self._keywords:
-                    raise DataError(f"{source}: rule {rule.match!r}: unknown keyword {answer[2:]!r}")
+                    raise ConfigError(f"{source}: rule {rule.match!r}: unknown keyword {answer[2:]!r}")
         super().__init__(seed)
 
     def _reset(self) -> None:

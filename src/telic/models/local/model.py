@@ -228,6 +228,16 @@ class LocalModel:
         with self._lock:
             self.engine.reset()
 
+    @property
+    def max_batch(self) -> int:
+        """Sequences computed together, at most."""
+        return self.engine.max_batch
+
+    @max_batch.setter
+    def max_batch(self, value: int) -> None:
+        with self._lock:
+            self.engine.max_batch = value
+
     def limit(self, *, max_batch: int, context: int, cache_bytes: int | None = None) -> None:
         """Lower the engine's limits, as a server does; a limit that is lower already stays.
 
