@@ -73,7 +73,7 @@ def test_mistakes_are_reported_plainly(run: Run, tmp_path: Path) -> None:
     for arguments, status, part in (
         (("readers", "card", "nowhere"), 1, "there are no readers 'nowhere'"),
         (("readers", "read", "nowhere.jsonl"), 1, "nowhere.jsonl"),
-        (("readers", "train", ".", "--model", "fake"), 1, "hidden states, which model 'fake'"),
+        (("readers", "train", ".", "--model", "fake"), 1, "model 'fake' gives no access to its hidden states"),
         (("readers", "train", ".", "--per-class", "2"), 2, "--per-class"),
         (("readers", "read", "talk.jsonl", "--only", "user_agee"), 1, "did you mean 'user_age'"),
     ):

@@ -107,7 +107,7 @@ def test_an_interrupted_clone_continues_with_the_same_result(tmp_path: Path) -> 
         (planner_of, [1.0, 1.0], "2 weights for 4 examples"),
         (planner_of, [1.0, 1.0, 1.0, -1.0], "of 0 or more"),
         (planner_of, [1.0, 1.0, 1.0, float("nan")], "of 0 or more"),
-        (planner_of, [0.0] * 4, "no examples"),
+        (planner_of, [0.0] * 4, "weights of all 4 examples are 0"),
         (lambda model: planner_of(model, tokens=0), None, "no prefix tokens"),
     ],
 )

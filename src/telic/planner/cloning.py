@@ -127,6 +127,8 @@ def clone_utterances(
     if len(weights_N) != len(examples) or not (weights_N >= 0).all() or not weights_N.isfinite().all():
         raise ConfigError(f"{len(weights_N)} weights for {len(examples)} examples; expected one of 0 or more for each")
     kept = [number for number, weight in enumerate(weights_N.tolist()) if weight]
+    if examples and not kept:
+        raise ConfigError(f"the weights of all {len(examples)} examples are 0; expected at least one above 0")
     utterances = UtteranceLosses(model, [examples[number] for number in kept])
     states_N_D, weights_N = utterances.states, weights_N[kept]
 

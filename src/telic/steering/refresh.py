@@ -22,7 +22,7 @@ __all__ = ["Refresh"]
 class Refresh(Control):
     """Makes a token more likely, by as much as the system prompt makes it more likely at the dialogue's first turn.
 
-    `l_dialogue + strength max(0, log p_fresh_with - log p_fresh_without)`. There are two contrast prompts: the system
+    `l_dialogue + strength max(0, log p_first_with - log p_first_without)`. There are two contrast prompts: the system
     prompt and the last user message only, and that message alone. Their difference is the system prompt's effect in a
     first turn. (An expert and an anti-expert, as in DExperts, arXiv 2105.03023; both are the model.) `guidance`
     multiplies the effect that is left in the whole dialogue instead, which nearly vanishes within four exchanges.
@@ -64,22 +64,22 @@ class Refresh(Control):
         """The end of the dialogue with the system prompt, and without it; in the first turn only the latter."""
         if not self.strength or not messages or messages[0].role != "system":
             return ()
-        fresh = first_turn_prompt(messages, self.keep)
-        if fresh is not None:
-            return (fresh, without_system(fresh, self.against))
+        first = first_turn_prompt(messages, self.keep)
+        if first is not None:
+            return (first, without_system(first, self.against))
         return (without_system(messages, self.against),) if self.strength > 1 else ()
 
     def contrast(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
     ) -> torch.Tensor:
         """Raise the tokens that the system prompt makes more likely."""
-        first = len(contrast_K_R_V) == 1
-        fresh = (logits_R_V, contrast_K_R_V[0]) if first else contrast_K_R_V.unbind()
-        with_R_V, without_R_V = (logits.log_softmax(-1) for logits in fresh)
+        in_first_turn = len(contrast_K_R_V) == 1
+        pair = (logits_R_V, contrast_K_R_V[0]) if in_first_turn else contrast_K_R_V.unbind()
+        with_R_V, without_R_V = (logits.log_softmax(-1) for logits in pair)
         effect_R_V = (with_R_V - without_R_V).clamp(min=0)
         if self.plausible:
             least_R_1 = with_R_V.amax(-1, keepdim=True) + math.log(self.plausible)
             effect_R_V = effect_R_V.where(with_R_V >= least_R_1, 0.0)
         for context, effect_V in zip(contexts, effect_R_V, strict=True):
             effect_V[torch.tensor(context.generated, dtype=torch.int64, device=effect_V.device)] = 0.0
-        return logits_R_V + (self.strength - first) * effect_R_V
+        return logits_R_V + (self.strength - in_first_turn) * effect_R_V
