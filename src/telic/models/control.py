@@ -1,4 +1,6 @@
-"""What may change a model's behaviour while it generates: declared here, where the engine calls it; implemented above.
+"""Controls: interventions in generation.
+
+The engine calls this interface; `telic.steering` and `telic.planner` implement it.
 
 A control acts at one or more of five points. For each it overrides one method; the engine calls it only with the
 sequences of the batch that carry it, so two sequences with different controls never touch each other. Several controls
@@ -186,7 +188,7 @@ class Control:
         return logits_R_V
 
     def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
-        """Choose other prompts under which the same reply is read along; by default there are none.
+        """Return other prompts under which the engine also evaluates the reply; none by default.
 
         Where a control has contrast prompts, `contrast` is called instead of `logits`.
         """

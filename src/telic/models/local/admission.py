@@ -82,8 +82,8 @@ def prepare_sequences(state: RequestState, contrast: ContrastPrompts, template: 
 def lay_out_prompt(state: RequestState, sequence: Sequence, template: Template, *, final: bool) -> None:
     """Lay out the prompt and, unless there are prefix tokens to come in between, what is given of the reply."""
     sequence.lay_out([item for insertions in sequence.insertions for item in insertions])
-    if final and state.request.prefix:
-        sequence.tokens += template.tokenizer(state.request.prefix, add_special_tokens=False)["input_ids"]
+    if final and state.request.reply_prefix:
+        sequence.tokens += template.tokenizer(state.request.reply_prefix, add_special_tokens=False)["input_ids"]
     sequence.context.prompt_length = len(sequence.tokens)
     sequence.logits_from = len(sequence.tokens) - 1
     if final:
@@ -135,7 +135,7 @@ def copy_to_followers(sequences: Iterable[Sequence], arena: Arena) -> None:
         arena.ensure(sequence.slot + 1, sequence.prompt_length)
         arena.move(leader.slot, sequence.slot, read)
         sequence.cached, sequence.reused = read, ()
-        sequence.context.control_state = deepcopy(leader.context.control_state)  # what controls noted while it read
+        sequence.context.control_state = deepcopy(leader.context.control_state)  # recorded while the leader read
         sequence.start_reading(read)
 
 
@@ -156,7 +156,7 @@ def compact(sequences: list[Sequence], arena: Arena) -> None:
 
 def copy_cache(sequence: Sequence, length: int, arena: Arena) -> KeyValueCache:
     """Copy what was read of a sequence's first `length` tokens out of the arena."""
-    kept = sum(segment.tokens for segment in sequence.reused)
+    kept = sum(segment.length for segment in sequence.reused)
     segments = sequence.reused
     if length > kept:
         segments = (*segments, arena.store(sequence.slot, kept, length))

@@ -212,13 +212,14 @@ def _reweigh(
     every = len(applied.index_R) == len(front_R_H_Q_S)
     front = front_R_H_Q_S if every else front_R_H_Q_S[applied.index_R]
     span = applied.span_R_S[:, None, None]
-    # The weights of a query sum to 1, so that what is not inside is outside. Rounding may sum the inside to more.
+    # The weights of a query sum to 1, so the mass outside is 1 minus the mass inside. Rounding may push the latter
+    # above 1.
     tiny = torch.finfo(torch.float32).tiny
     inside = (front * span).sum(-1).clamp_max(1.0)
     outside = 1.0 - inside
     log_mass = inside.clamp_min(tiny).log()
     wanted = applied.control.attention(applied.batch, layer, log_mass).clamp_max(0.0)
-    # Where nothing is to change, nothing changes, bit for bit.
+    # Queries that the control leaves alone stay bitwise identical.
     change = (wanted != log_mass) & applied.after_R_Q[:, None] & (inside > 0) & (outside > 0)
     up = torch.where(change, wanted.exp() / inside.clamp_min(tiny), 1.0)
     down = torch.where(change, -torch.expm1(wanted) / outside.clamp_min(tiny), 1.0)

@@ -27,7 +27,7 @@ class Segment:
         self.keys_values = keys_values
 
     @property
-    def tokens(self) -> int:
+    def length(self) -> int:
         """Length of the stretch."""
         return int(self.keys_values.shape[3])
 
@@ -167,7 +167,7 @@ class Arena:
         """Copy the first `length` tokens of a chain into a slot."""
         start = 0
         for segment in segments:
-            take = min(segment.tokens, length - start)
+            take = min(segment.length, length - start)
             if take <= 0:
                 return
             self.data[:, :, slot, :, start : start + take] = segment.keys_values[:, :, :, :take]
@@ -194,8 +194,8 @@ def take_prefix(segments: Sequence[Segment], length: int) -> tuple[Segment, ...]
     for segment in segments:
         if length <= 0:
             break
-        kept.append(segment if segment.tokens <= length else Segment(segment.keys_values[:, :, :, :length]))
-        length -= segment.tokens
+        kept.append(segment if segment.length <= length else Segment(segment.keys_values[:, :, :, :length]))
+        length -= segment.length
     return tuple(kept)
 
 

@@ -57,7 +57,9 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     folder = _converted(Path(source)) if str(source).endswith(".gguf") else source
     if Path(folder).exists() and not (Path(folder) / "config.json").is_file():
-        raise ModelError(f"{folder} is not a model folder: it has no config.json")
+        raise ModelError(
+            f"{folder} is not a model folder: it has no config.json; expected a folder of transformers, or a .gguf file"
+        )
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder)

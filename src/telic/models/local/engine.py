@@ -36,7 +36,7 @@ class Engine:
         runner: runs the forward passes.
         template: renders dialogues.
         max_batch: sequences that are computed together.
-        context: longest sequence, in tokens.
+        context_length: longest sequence, in tokens.
         stop_ids: tokens that end a reply.
         pass_tokens: prompt tokens read in one pass over all sequences, about: fewer bring the first of many requests to
             its first token sooner, more are read a little faster in all. A sequence reads `PROMPT_CHUNK` at most.
@@ -49,13 +49,13 @@ class Engine:
         template: Template,
         *,
         max_batch: int,
-        context: int,
+        context_length: int,
         stop_ids: frozenset[int],
         pool: CachePool,
         pass_tokens: int = 1024,
     ) -> None:
         self.runner, self.template = runner, template
-        self.max_batch, self.context, self.stop_ids, self.pool = max_batch, context, stop_ids, pool
+        self.max_batch, self.context_length, self.stop_ids, self.pool = max_batch, context_length, stop_ids, pool
         self.pass_tokens = pass_tokens
         self.queue: deque[RequestState] = deque()
         """Requests that have no slot yet."""
@@ -130,7 +130,7 @@ class Engine:
                 self._finish(state, "error", error.failure)
                 continue
             longest = max(sequence.prompt_length for sequence in state.sequences)
-            if longest + max(1, len(state.forced)) > self.context:
+            if longest + max(1, len(state.forced)) > self.context_length:
                 self._finish(state, "context")
                 continue
             for sequence in state.sequences:
@@ -148,13 +148,13 @@ class Engine:
         for state in list(self.active):
             if state.awaits_prefix and state.up_to_date:
                 choose_prefixes(state, self.template, self.runner.arena)
-                if state.primary.prompt_length + max(1, len(state.forced)) > self.context:
+                if state.primary.prompt_length + max(1, len(state.forced)) > self.context_length:
                     self._finish(state, "context")
         computed: dict[Sequence, range] = {}
         for chunk, logits_W_V in zip(chunks, logits, strict=True):
-            if chunk.wanted:  # else its prompt goes on, or has just got a prefix
+            if chunk.logit_positions:  # else its prompt goes on, or has just got a prefix
                 chunk.sequence.pending_logits.append(logits_W_V)
-                computed[chunk.sequence] = chunk.wanted
+                computed[chunk.sequence] = chunk.logit_positions
         self._use_logits(computed)
 
     def _schedule(self) -> list[Chunk]:
@@ -176,7 +176,7 @@ class Engine:
         return sorted(single, key=lambda chunk: chunk.sequence.slot) + longer
 
     def _use_logits(self, computed: dict[Sequence, range]) -> None:
-        """Score or draw the next token of every request whose sequences have all come up to it.
+        """Score or draw the next token of every request whose sequences are all up to date.
 
         Args:
             computed: positions whose logits this pass has computed, by sequence.
@@ -223,7 +223,7 @@ class Engine:
             self._finish(state, "stop")
             return
         count = len(state.generated)
-        last = count >= sampling.max_new_tokens or len(state.primary.tokens) >= self.context
+        last = count >= sampling.max_new_tokens or len(state.primary.tokens) >= self.context_length
         if sampling.stop or last or state.on_reply is None:
             state.text = self._decoded_text(state.generated)
         cut = min((at for at in map(state.text.find, sampling.stop) if at >= 0), default=-1)
@@ -236,7 +236,7 @@ class Engine:
             self._finish(state, "context")
 
     def _decoded_text(self, tokens: list[int]) -> str:
-        # Some tokenizers tidy up spaces unless told not to, and the text would not be what the model said.
+        # Some tokenizers clean up spaces by default, which would change the model's output.
         decode = self.template.tokenizer.decode
         return str(decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 

@@ -27,7 +27,7 @@ class Chunk:
     end: int
 
     @property
-    def wanted(self) -> range:
+    def logit_positions(self) -> range:
         """Positions in the chunk whose logits are wanted."""
         return range(max(self.start, self.sequence.logits_from), self.end)
 
@@ -54,11 +54,15 @@ class Runner:
         _check_supported(config)
         if not model._can_set_attn_implementation():
             raise ModelError(
-                f"{type(model).__name__} has an attention implementation of its own, which the engine cannot observe"
+                f"{type(model).__name__} has an attention implementation of its own, which the engine cannot observe; "
+                "serve the model behind an endpoint instead"
             )
         model.set_attn_implementation(IMPLEMENTATION)
         if any(name.endswith(".sinks") for name, _ in model.named_parameters()):
-            raise ModelError(f"{type(model).__name__} has attention sinks, which the engine does not support yet")
+            raise ModelError(
+                f"{type(model).__name__} has attention sinks, which the engine does not support yet; serve the model "
+                "behind an endpoint instead"
+            )
         self.device, self.dtype = model.device, model.dtype
         heads = int(config.num_attention_heads)
         self.arena = Arena(
@@ -77,7 +81,7 @@ class Runner:
         model.get_output_embeddings().register_forward_pre_hook(self._keep_hidden)
 
     def run(self, chunks: list[Chunk]) -> list[torch.Tensor]:
-        """Compute chunks, and return float32 logits [wanted, vocabulary] for each.
+        """Compute chunks, and return float32 logits [positions, vocabulary] for each.
 
         Chunks of one token must come first, in the order of their slots.
         """
@@ -87,7 +91,7 @@ class Runner:
         slots = [c.sequence.slot for c in chunks for _ in range(c.start, c.end)]
         wanted, offset = [], 0
         for chunk in chunks:
-            wanted += [offset + p - chunk.start for p in chunk.wanted]
+            wanted += [offset + p - chunk.start for p in chunk.logit_positions]
             offset += chunk.end - chunk.start
         layout = PassLayout(self.arena, self._long(slots), self._long(positions), self._groups(chunks))
         self._residuals = self._residual_controls(chunks)
@@ -105,7 +109,7 @@ class Runner:
         self._take_readings(chunks, layout.groups)
         for chunk in chunks:
             chunk.sequence.computed = chunk.end
-        return list(logits.split([len(c.wanted) for c in chunks])) if wanted else [logits[:0] for _ in chunks]
+        return list(logits.split([len(c.logit_positions) for c in chunks])) if wanted else [logits[:0] for _ in chunks]
 
     def _long(self, values: Iterable[int]) -> torch.Tensor:
         return torch.tensor(list(values), dtype=torch.long, device=self.device)
@@ -206,7 +210,7 @@ class Runner:
         """Take the readings of this pass."""
         place = 0
         for chunk in chunks:
-            wanted = len(chunk.wanted)
+            wanted = len(chunk.logit_positions)
             if wanted and "state" in chunk.sequence.readings and chunk.sequence.state is None:
                 assert self._last_hidden is not None
                 chunk.sequence.state = self._last_hidden[place].float().cpu().numpy().copy()
@@ -219,7 +223,7 @@ class Runner:
             mass_R_L = torch.stack(group.masses, dim=1)
             for chunk in belonging:
                 sequence = chunk.sequence
-                if _attended(chunk) and chunk.wanted:
+                if _attended(chunk) and chunk.logit_positions:
                     mass = mass_R_L[sequence.slot - group.first_slot]
                     sequence.mass_L = mass if sequence.mass_L is None else sequence.mass_L + mass
                     sequence.mass_count += 1
@@ -232,7 +236,7 @@ def _attended(chunk: Chunk) -> bool:
 def control_key(controls: Iterable[Control]) -> str:
     """Name the forward pass under these controls: the keys of those that act within it.
 
-    Of those that choose their prefix from the state nothing is kept in a cache.
+    Controls that choose their prefix from the state leave nothing in the cache.
     """
     acting = (control for control in controls if control.points & _touched(control))
     return "|".join(key for control in acting if (key := control.key))  # empty: it only reads
@@ -259,18 +263,28 @@ def _decoder_layers(model: Any, count: int) -> list[torch.nn.Module]:
     for module in model.base_model.modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return list(module)
-    raise ModelError(f"{type(model).__name__}: found no list of {count} decoder layers; the engine cannot run it")
+    raise ModelError(
+        f"{type(model).__name__}: found no list of {count} decoder layers, which the engine needs; serve the model "
+        "behind an endpoint instead"
+    )
 
 
 def _check_supported(config: Any) -> None:
     kind = getattr(config, "model_type", "?")
     if getattr(config, "attn_logit_softcapping", None):
-        raise ModelError(f"model type {kind!r} caps its attention logits, which the engine does not support yet")
+        raise ModelError(
+            f"model type {kind!r} caps its attention logits, which the engine does not support yet; serve the model "
+            "behind an endpoint instead"
+        )
     types = set(getattr(config, "layer_types", None) or [])
     unknown = types - {"full_attention", "sliding_attention"}
     if unknown:
         raise ModelError(
-            f"model type {kind!r} has layers of type {sorted(unknown)[0]!r}, which the engine does not support"
+            f"model type {kind!r} has layers of type {sorted(unknown)[0]!r}, which the engine does not support; serve "
+            "the model behind an endpoint instead"
         )
     if getattr(config, "num_kv_shared_layers", 0):
-        raise ModelError(f"model type {kind!r} shares keys between layers, which the engine does not support yet")
+        raise ModelError(
+            f"model type {kind!r} shares keys between layers, which the engine does not support yet; serve the model "
+            "behind an endpoint instead"
+        )

@@ -1,4 +1,4 @@
-"""What the engine works on: requests, and the sequences of the batch that answer them.
+"""The engine's data: requests, and the sequences of the batch that answer them.
 
 A request has one sequence, its *primary* one, and one more for each contrast prompt of its controls. All of them get
 the same reply. A sequence is made when its request is admitted, and goes through the statuses of `SequenceStatus`.
@@ -32,7 +32,7 @@ class SequenceStatus(Enum):
     FOLLOWING = auto()
     """Another sequence, its leader, reads the same prompt; this one gets a copy of the keys and values."""
     READING_FOR_PREFIX = auto()
-    """Its prompt is being read; controls then choose prefix tokens in the light of the state at its end."""
+    """Its prompt is being read; controls then choose prefix tokens given the hidden state at its end."""
     READING = auto()
     """Its prompt is being read, prefix tokens included; the reply's first token comes next."""
     DECODING = auto()
@@ -78,7 +78,7 @@ class Sequence:
     """First position whose logits are wanted."""
 
     pending_logits: list[torch.Tensor] = field(default_factory=list)
-    """Logits [wanted, vocabulary] that have not been used yet: they wait for those of the request's other sequences."""
+    """Logits [positions, vocabulary] not used yet: they wait for those of the request's other sequences."""
     cache_before_prefix: KeyValueCache | None = None
     """What the session keeps where prefix tokens were chosen from the state: the prompt without them."""
     state_before_prefix: dict[str, Any] | None = None
