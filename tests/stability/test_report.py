@@ -51,8 +51,10 @@ def test_the_report_stands_alone_and_says_what_was_found(tmp_path: Path) -> None
 
 def test_equal_runs_give_equal_reports(tmp_path: Path) -> None:
     episodes = [selfchat(i) for i in range(3)]
-    stability = analyse_stability(episodes, resamples=100)
-    pages = [write_stability_report(tmp_path, stability, episodes, {}).read_text(encoding="utf-8") for _ in range(2)]
+    pages = []
+    for _ in range(2):
+        path = write_stability_report(tmp_path, analyse_stability(episodes, resamples=100), episodes, {})
+        pages.append(path.read_text(encoding="utf-8"))
     assert pages[0] == pages[1]
 
 
