@@ -26,13 +26,13 @@ from transformers.masking_utils import sdpa_mask
 from telic.models.control import Control, ControlBatch
 from telic.models.local.cache import Arena
 
-__all__ = ["IMPLEMENTATION", "AttentionControl", "Group", "PassLayout", "use_layout"]
+__all__ = ["IMPLEMENTATION", "AppliedAttention", "Group", "PassLayout", "use_layout"]
 
 IMPLEMENTATION = "telic"
 
 
 @dataclass(slots=True)
-class AttentionControl:
+class AppliedAttention:
     """One control on some rows of a group."""
 
     control: Control
@@ -58,7 +58,7 @@ class Group:
     """Keys read: those of the longest sequence, or all that the arena has room for."""
     spanned: int = 0
     """S: the first keys, among which are those of all system prompts that are read or controlled."""
-    controls: list[AttentionControl] = field(default_factory=list)
+    controls: list[AppliedAttention] = field(default_factory=list)
     reading_R_S: torch.Tensor | None = None
     """float32: 1 on the system prompt's keys, for the rows whose attention is read."""
     masses: list[torch.Tensor] = field(default_factory=list)
@@ -200,7 +200,7 @@ def _gather(out_R_H_Q_D: torch.Tensor, group: Group) -> torch.Tensor:
 
 
 def _reweigh(
-    front_R_H_Q_S: torch.Tensor, rest_R_H_Q: torch.Tensor | None, applied: AttentionControl, layer: int
+    front_R_H_Q_S: torch.Tensor, rest_R_H_Q: torch.Tensor | None, applied: AppliedAttention, layer: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Let a control set the attention mass on the system prompt.
 

@@ -33,7 +33,7 @@ def preferred_dtype() -> Any:
     import torch
 
     if torch.cuda.is_available():
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     fast = capability.get("amx_bf16") or capability.get("avx512_bf16")
     return torch.bfloat16 if fast else torch.float32

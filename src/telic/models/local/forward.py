@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from telic.errors import ModelError
-from telic.models.control import Control, ControlBatch, ControlPoint
-from telic.models.local.attention import IMPLEMENTATION, AttentionControl, Group, PassLayout, use_layout
+from telic.models.control import Control, ControlBatch
+from telic.models.local.attention import IMPLEMENTATION, AppliedAttention, Group, PassLayout, use_layout
 from telic.models.local.cache import Arena, CacheShape
 from telic.models.local.sequences import Sequence
 from telic.rendering import Span
 
-__all__ = ["Chunk", "Runner", "control_key"]
+__all__ = ["Chunk", "Runner"]
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Chunk:
 
 
 @dataclass(slots=True)
-class _Residual:
+class _AppliedResidual:
     control: Control
     batch: ControlBatch
     index_N: torch.Tensor
@@ -74,7 +74,7 @@ class Runner:
             self.dtype,
             self.device,
         )
-        self._residuals: list[_Residual] = []
+        self._residuals: list[_AppliedResidual] = []
         self._last_hidden: torch.Tensor | None = None
         for layer, module in enumerate(_decoder_layers(model, self.layers)):
             module.register_forward_hook(self._residual_hook(layer))
@@ -142,12 +142,13 @@ class Runner:
         queries = chunks[0].end - chunks[0].start
         position_R_Q = torch.full((rows, queries), -1, dtype=torch.long, device=self.device)
         position_R_Q[places] = torch.stack([torch.arange(c.start, c.end, device=self.device) for c in chunks])
-        group = Group(tokens, first, position_R_Q, self.arena.readable(max(c.end for c in chunks)))
+        group = Group(tokens, first, position_R_Q, self.arena.read_length(max(c.end for c in chunks)))
         if rows != len(chunks):
             group.gather_N = self._long(places)
         controlled = _by_control(chunks, "attention")
         spans = [chunk.sequence.system_span(control.span) for control, members in controlled for _, chunk in members]
-        read = [(p, c.sequence.system_span("content")) for p, c in zip(places, chunks, strict=True) if _attended(c)]
+        reading = [(p, c) for p, c in zip(places, chunks, strict=True) if _reads_attention(c)]
+        read = [(p, c.sequence.system_span("content")) for p, c in reading]
         group.spanned = min(group.length, max((span.end for span in (*spans, *(span for _, span in read))), default=0))
         if read:
             group.reading_R_S = self._marked(rows, group.spanned, read)
@@ -164,13 +165,13 @@ class Runner:
 
     def _attention_control(
         self, control: Control, members: list[tuple[int, Chunk]], places: list[int], group: Group
-    ) -> AttentionControl:
+    ) -> AppliedAttention:
         chunks = [chunk for _, chunk in members]
         index_R = self._long([places[index] for index, _ in members])
         spans = [chunk.sequence.system_span(control.span) for chunk in chunks]
         span_R_S = self._marked(len(chunks), group.spanned, list(enumerate(spans)))
         after = group.position_R_Q[index_R] >= self._long([span.end for span in spans])[:, None]
-        return AttentionControl(control, self._control_batch(chunks), index_R, span_R_S, after)
+        return AppliedAttention(control, self._control_batch(chunks), index_R, span_R_S, after)
 
     def _control_batch(self, chunks: list[Chunk]) -> ControlBatch:
         position_N = self._long([p for c in chunks for p in range(c.start, c.end)])
@@ -178,7 +179,7 @@ class Runner:
         reply_N = torch.tensor([p for c in chunks for p in c.sequence.in_replies(c.start, c.end)], device=self.device)
         return ControlBatch([c.sequence.context for c in chunks], row_N, position_N, reply_N)
 
-    def _residual_controls(self, chunks: list[Chunk]) -> list[_Residual]:
+    def _residual_controls(self, chunks: list[Chunk]) -> list[_AppliedResidual]:
         offsets, offset = [], 0
         for chunk in chunks:
             offsets.append(offset)
@@ -186,7 +187,8 @@ class Runner:
         found = []
         for control, members in _by_control(chunks, "residual"):
             index = [offsets[i] + k for i, chunk in members for k in range(chunk.end - chunk.start)]
-            found.append(_Residual(control, self._control_batch([chunk for _, chunk in members]), self._long(index)))
+            batch = self._control_batch([chunk for _, chunk in members])
+            found.append(_AppliedResidual(control, batch, self._long(index)))
         return found
 
     def _residual_hook(self, layer: int) -> Any:
@@ -211,9 +213,9 @@ class Runner:
         place = 0
         for chunk in chunks:
             wanted = len(chunk.logit_positions)
-            if wanted and "state" in chunk.sequence.readings and chunk.sequence.state is None:
+            if wanted and "state" in chunk.sequence.readings and chunk.sequence.hidden_state is None:
                 assert self._last_hidden is not None
-                chunk.sequence.state = self._last_hidden[place].float().cpu().numpy().copy()
+                chunk.sequence.hidden_state = self._last_hidden[place].float().cpu().numpy().copy()
             place += wanted
         single = [c for c in chunks if c.end - c.start == 1]
         members = ([single] if single else []) + [[c] for c in chunks[len(single) :]]
@@ -223,30 +225,14 @@ class Runner:
             mass_R_L = torch.stack(group.masses, dim=1)
             for chunk in belonging:
                 sequence = chunk.sequence
-                if _attended(chunk) and chunk.logit_positions:
+                if _reads_attention(chunk) and chunk.logit_positions:
                     mass = mass_R_L[sequence.slot - group.first_slot]
                     sequence.mass_L = mass if sequence.mass_L is None else sequence.mass_L + mass
                     sequence.mass_count += 1
 
 
-def _attended(chunk: Chunk) -> bool:
+def _reads_attention(chunk: Chunk) -> bool:
     return "attention" in chunk.sequence.readings
-
-
-def control_key(controls: Iterable[Control]) -> str:
-    """Name the forward pass under these controls: the keys of those that act within it.
-
-    Controls that choose their prefix from the state leave nothing in the cache.
-    """
-    acting = (control for control in controls if control.points & _touched(control))
-    return "|".join(key for control in acting if (key := control.key))  # empty: it only reads
-
-
-def _touched(control: Control) -> frozenset[ControlPoint]:
-    """The points at which a control changes what is kept of a forward pass."""
-    return frozenset(
-        {"attention", "residual"} if control.prefix_from_state else {"embeddings", "attention", "residual"}
-    )
 
 
 def _by_control(chunks: list[Chunk], point: str) -> list[tuple[Control, list[tuple[int, Chunk]]]]:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from telic.dialogue import Message
 from telic.errors import ModelError
-from telic.models.choices import choose_by_likelihood
+from telic.models.choices import draw_by_likelihood
 from telic.models.compatibility import refuse_unsupported
 from telic.models.control import Control, ControlPoint
 from telic.models.local.cache import CachePool, machine_memory
@@ -153,7 +153,7 @@ class LocalModel:
         def take(choice: str, reply: Reply) -> None:
             scored[choice] = reply
             if len(scored) == len(request.choices):
-                done(choose_by_likelihood(request, [scored[choice] for choice in request.choices], seed))
+                done(draw_by_likelihood(request, [scored[choice] for choice in request.choices], seed))
 
         # The choice enters the cache with the next turn. One seed, so that a control decides the same for all choices.
         branch = replace(request, choices=(), keep=False, sampling=replace(request.sampling, seed=seed))
