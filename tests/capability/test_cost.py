@@ -197,6 +197,18 @@ def test_controls_that_leave_nothing_get_everything_wrong(model: LocalModel, bas
         assert set(found.probabilities) == {0.0}
 
 
+def test_a_model_that_a_control_breaks_gets_everything_wrong(model: LocalModel, items: list[Item]) -> None:
+    class Breaking(Control):
+        name: ClassVar[str] = "breaking"
+        points: ClassVar[frozenset[ControlPoint]] = frozenset({"residual"})
+
+        def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
+            return hidden_N_D * math.nan
+
+    found = choice_accuracy(model, items[:3], [Breaking()], SYSTEM, NEUTRAL_EXCHANGE)
+    assert (found.correct, found.accuracy.missing) == ([0.0] * 3, 0)
+
+
 def test_the_divergence_is_that_of_the_definition(model: LocalModel, baseline: CapabilityBaseline) -> None:
     warm = Logits(lambda logits_R_V: logits_R_V / 2)
     found = capability_cost(model, [warm], baseline=baseline).language.kl

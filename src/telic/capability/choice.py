@@ -121,7 +121,7 @@ def choice_accuracy(
     Raises:
         ConfigError: there are no items, or the history does not consist of whole exchanges.
         UnsupportedControlError: the model does not score replies.
-        ModelError: the model failed, other than by a full context.
+        ModelError: the model failed, other than by a full context or NaN logits.
     """
     scorer = require_scorer(model)
     if not items:
@@ -167,11 +167,13 @@ def _score(model: Scorer, asked: Sequence[Sequence[Continuation]], controls: Seq
     try:
         scores = model.score([continuation for texts in asked for continuation in texts], controls)
     except ModelError as error:
-        if error.kind != "context_full":
+        if error.kind not in ("context_full", "nan_logits"):
             raise
-        if len(asked) == 1:
+        if len(asked) == 1 and error.kind == "context_full":
             return [_ScoredOptions(failure=error.failure)]
-        # One continuation that does not fit fails its whole batch: find out which it is.
+        if len(asked) == 1:  # the control broke the model, which is a wrong answer rather than a missing one
+            return [_ScoredOptions([ScoredContinuation(math.nan, 1, False)] * len(asked[0]))]
+        # One continuation fails its whole batch: find out which it is.
         return [found for texts in asked for found in _score(model, [texts], controls)]
     starts = itertools.accumulate((len(texts) for texts in asked), initial=0)
     return [_ScoredOptions(scores[start : start + len(texts)]) for start, texts in zip(starts, asked, strict=False)]

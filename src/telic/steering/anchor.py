@@ -48,7 +48,7 @@ class Anchor(Control):
         first = first_turn_prompt(messages, self.keep) if self.weight else None
         return () if first is None else (first,)
 
-    def contrast(
+    def contrast_logits(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
     ) -> torch.Tensor:
         """Interpolate between the logits under the two prompts."""
