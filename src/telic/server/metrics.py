@@ -25,7 +25,7 @@ class Metrics:
             ["kind"], registry=self.registry,
         )  # fmt: skip
         self.turns = Counter("telic_turns", "Stored turns.", registry=self.registry)
-        self.clients_left = Counter(
+        self.interrupted_replies = Counter(
             "telic_clients_left", "Clients that left before their reply was complete.", registry=self.registry
         )
         self.first_token_seconds = Histogram(
