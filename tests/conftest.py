@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -13,3 +14,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Examples are judged by what they find, not by how long a busy machine takes over them.
 settings.register_profile("telic", deadline=None)
 settings.load_profile("telic")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the examples first: they take minutes, and one that came last would keep a single worker busy alone."""
+    items.sort(key=lambda item: item.path.name != "test_examples.py")
