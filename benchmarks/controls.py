@@ -59,9 +59,9 @@ def decode(session: Session, control: Control | None, settings: Settings) -> flo
         engine.submit(fork.request(controls=controls, sampling=drawn, keep=False))
     seconds = []
     while not engine.idle:
-        decoded, start = engine.decoded_rows, time.perf_counter()
+        decoded, start = engine.drawn_tokens, time.perf_counter()
         engine.step()
-        if engine.decoded_rows - decoded == settings.batch:
+        if engine.drawn_tokens - decoded == settings.batch:
             seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:])
 

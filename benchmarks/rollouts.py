@@ -83,7 +83,7 @@ def main() -> None:
     engine = model.engine
     summary: dict[str, Any] = {
         "full_batch_share": round(passes.full / max(passes.counted, 1), 4),
-        "occupancy": round(engine.decoded_rows / (engine.passes * engine.max_batch), 4),
+        "occupancy": round(engine.drawn_tokens / (engine.passes * engine.max_batch), 4),
         "engine_share": round(passes.seconds / seconds, 4),
         "passes": engine.passes,
         "seconds": round(seconds, 1),

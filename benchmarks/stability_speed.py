@@ -71,11 +71,11 @@ def telic_way(model: LocalModel, rounds: int, dialogues: int) -> tuple[dict[str,
 
     episodes: list[Episode] = []
     engine, dialogues_ = model.engine, plans(dialogues)
-    passes, rows = engine.passes, engine.decoded_rows
+    passes, rows = engine.passes, engine.drawn_tokens
     start = time.perf_counter()
     play_dialogues(model, dialogues_, protocol(rounds, dialogues), episodes.append, count)
     seconds = time.perf_counter() - start
-    passes, rows = engine.passes - passes, engine.decoded_rows - rows
+    passes, rows = engine.passes - passes, engine.drawn_tokens - rows
     result = {
         "seconds": seconds,
         "tokens": tokens,

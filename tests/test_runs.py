@@ -60,8 +60,10 @@ def test_metrics_are_lines_without_invalid_numbers(tmp_path: Path) -> None:
     import numpy as np
 
     run = RunFolder.create(tmp_path, "measure", "demo", {})
-    run.metrics({"round": 1, "loss": float("nan"), "curve": np.array([1.5, np.inf]), "n": np.int64(3), "p": tmp_path})
-    run.metrics({"text": "ä\u2028b"})
+    run.append_metrics(
+        {"round": 1, "loss": float("nan"), "curve": np.array([1.5, np.inf]), "n": np.int64(3), "p": tmp_path}
+    )
+    run.append_metrics({"text": "ä\u2028b"})
     assert list(run.read_metrics()) == [
         {"round": 1, "loss": None, "curve": [1.5, None], "n": 3, "p": str(tmp_path)},
         {"text": "ä\u2028b"},
@@ -72,15 +74,15 @@ def test_metrics_are_lines_without_invalid_numbers(tmp_path: Path) -> None:
 def test_a_run_that_was_opened_is_for_reading(tmp_path: Path) -> None:
     path = RunFolder.create(tmp_path, "measure", "demo", {}).path
     with pytest.raises(RunError, match="open for reading"):
-        RunFolder.open(path).metrics({"x": 1})
+        RunFolder.open(path).append_metrics({"x": 1})
 
 
 def test_resume_goes_on_where_the_run_was_killed(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path, "measure", "demo", CONFIG) as run:
         for name in ("a", "b", "c"):
             run.episodes.append(episode(name))
-        run.metrics({"n": 1})
-        run.metrics({"n": 2})
+        run.append_metrics({"n": 1})
+        run.append_metrics({"n": 2})
     for name in ("episodes.jsonl", "metrics.jsonl"):
         path = run.path / name
         os.truncate(path, path.stat().st_size - 3)
@@ -89,7 +91,7 @@ def test_resume_goes_on_where_the_run_was_killed(tmp_path: Path) -> None:
         assert len(resumed.warnings) == 1
         assert "cut short" in resumed.warnings[0]
         resumed.episodes.append(episode("c"))
-        resumed.metrics({"n": 3})
+        resumed.append_metrics({"n": 3})
     assert [found.id for found in RunFolder.open(run.path).episodes] == ["a", "b", "c"]
     assert [record["n"] for record in RunFolder.open(run.path).read_metrics()] == [1, 3]
 

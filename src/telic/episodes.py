@@ -105,7 +105,7 @@ class Episode(BaseModel):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
     @property
-    def worth_replaying(self) -> bool:
+    def retryable(self) -> bool:
         """Whether a resumed run plays the episode again; see `Failure.retryable`."""
         return self.failure is not None and self.failure.retryable
 

@@ -58,7 +58,7 @@ class Failure:
 
     @property
     def retryable(self) -> bool:
-        """Whether a resumed run tries again: a model failed by no fault of the dialogue, or a player left."""
+        """Whether a resumed run tries again: the cause was outside the dialogue, or a player left."""
         if self.kind == "left":
             return True
         return self.boundary in ("model", "judge") and self.kind != "context_full"

@@ -18,9 +18,9 @@ from telic.errors import DataError
 from telic.files import atomic_draft
 from telic.registry import suggest
 
-__all__ = ["Form", "dialogue_seen_by", "read_dialogues", "write_dialogues"]
+__all__ = ["DialogueFormat", "dialogue_seen_by", "read_dialogues", "write_dialogues"]
 
-Form = Literal["messages", "prompt-completion"]
+DialogueFormat = Literal["messages", "prompt-completion"]
 """`messages`: `{"messages": [...]}`, OpenAI's and TRL's. `prompt-completion`: TRL's, with the last message apart."""
 
 _ROLES: dict[str, Role] = {
@@ -62,7 +62,7 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
     return dialogues
 
 
-def write_dialogues(path: str | Path, dialogues: Iterable[Dialogue], form: Form = "messages") -> int:
+def write_dialogues(path: str | Path, dialogues: Iterable[Dialogue], form: DialogueFormat = "messages") -> int:
     """Write each dialogue as a line of JSON. The file appears complete or not at all.
 
     Returns:
@@ -71,8 +71,8 @@ def write_dialogues(path: str | Path, dialogues: Iterable[Dialogue], form: Form 
     Raises:
         DataError: the file cannot be written, or a dialogue does not fit the format.
     """
-    if form not in get_args(Form):
-        raise DataError(f"unknown format {form!r}{suggest(form, list(get_args(Form)))}")
+    if form not in get_args(DialogueFormat):
+        raise DataError(f"unknown format {form!r}{suggest(form, list(get_args(DialogueFormat)))}")
     path = Path(path)
     number = 0
     try:
@@ -259,7 +259,7 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), f"the number {value!r}")
 
 
-def _record(dialogue: Dialogue, form: Form, number: int) -> dict[str, Any]:
+def _record(dialogue: Dialogue, form: DialogueFormat, number: int) -> dict[str, Any]:
     messages = [message.as_dict() for message in dialogue]
     if not messages:
         raise DataError(f"dialogue {number} is empty; expected at least one message")

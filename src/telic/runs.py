@@ -183,9 +183,9 @@ class RunFolder:
         """
         if not self.episodes.path.exists():
             return set()
-        return {episode.id for episode in self.episodes.latest() if not episode.worth_replaying}
+        return {episode.id for episode in self.episodes.latest() if not episode.retryable}
 
-    def metrics(self, record: Mapping[str, Any]) -> None:
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Append a record to `metrics.jsonl`. NaN and infinite numbers are written as null.
 
         Raises:
@@ -282,7 +282,7 @@ class RunFolder:
         ]
         if changed:
             self.warnings.append(f"resumed with other versions: {'; '.join(changed)}")
-            self.metrics({"resumed": now})
+            self.append_metrics({"resumed": now})
 
 
 def _make(root: Path, name: str) -> Path:

@@ -103,7 +103,7 @@ def test_the_kind_is_chosen_first_and_the_text_begins_with_it() -> None:
     reading, choice, text = model.requests
     assert reading.sampling.max_new_tokens == 1
     assert choice.choices == tuple(f"[{kind}]" for kind in ("message", "offer", "leave", "think"))
-    assert (text.prefix, text.choices) == ("[message]", ())
+    assert (text.reply_prefix, text.choices) == ("[message]", ())
 
 
 def test_a_form_is_filled_part_by_part_in_the_light_of_what_was_chosen() -> None:

@@ -44,7 +44,7 @@ def test_the_result_is_printed_and_kept(run: Run, travel: Path, tmp_path: Path) 
     assert outcome.status == 0
     assert outcome.out.splitlines()[0].split()[:2] == ["round", "stability"]
     assert outcome.out.endswith(f"Report: {folder.relative_to(tmp_path)}/report.html\n")
-    assert f"go on with --resume {folder.relative_to(tmp_path)}" in outcome.error
+    assert f"continue with --resume {folder.relative_to(tmp_path)}" in outcome.error
     assert (folder / "report.html").is_file()
     assert len(episodes(folder)) == 4
 
@@ -137,7 +137,7 @@ def test_a_run_that_was_stopped_goes_on(how: signal.Signals, start: Start, trave
     if how is signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in error
-        assert error.endswith(f"To go on, add --resume {folder.relative_to(tmp_path)} to the same command\n")
+        assert error.endswith(f"To continue, add --resume {folder.relative_to(tmp_path)} to the same command\n")
     with start("measure", "travel.toml", *settings, "--resume", str(folder), delay=0) as again:
         out, error = again.communicate(timeout=60)
     assert again.returncode == 0, error

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from telic.purpose import Purpose
+from telic.runs import RunFolder
 from tests.cli.conftest import REPLYING, Outcome, Run, Start
 
 QUICK = ("--rounds", "1", "--dialogues", "3", "--resamples", "100")
@@ -160,6 +161,15 @@ def test_view_writes_inspects_format(run: Run, travel: Path, tmp_path: Path) -> 
     [folder] = (tmp_path / "runs").iterdir()
     written = json.loads(run("view", str(folder), "--inspect", "--json").out)
     assert Path(written["inspect"]).is_file()
+
+
+@pytest.mark.parametrize("verb", ["hold", "play", "train"])
+def test_view_writes_inspects_format_only_for_measurements(verb: str, run: Run, tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "runs", verb, "travel", {}) as folder:
+        outcome = run("view", str(folder.path), "--inspect")
+    assert outcome.status == 1
+    assert f"is a run of {verb!r}; expected a run of measure" in outcome.error
+    assert not (folder.path / "report.html").exists()
 
 
 @pytest.mark.model

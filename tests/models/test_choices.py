@@ -55,7 +55,7 @@ def test_a_reply_may_be_begun_for_the_model(model: LocalModel) -> None:
     if tiny.tokenizer()(start, add_special_tokens=False)["input_ids"] != list(plain.token_ids[:3]):
         start = "Hello"
         plain = replace(plain, token_ids=())
-    begun = model.generate([replace(ask(LONG, max_new_tokens=5, ignore_eos=True), prefix=start)])[0]
+    begun = model.generate([replace(ask(LONG, max_new_tokens=5, ignore_eos=True), reply_prefix=start)])[0]
     assert len(begun.token_ids) == 5
     if plain.token_ids:
         assert begun.token_ids == plain.token_ids[3:]
@@ -66,7 +66,7 @@ def test_wrong_choices_are_refused() -> None:
         with pytest.raises(ConfigError, match="choices"):
             replace(ask(LONG), choices=choices)
     with pytest.raises(UnsupportedControlError, match="does not support a prefix"):
-        refuse_unsupported(FakeModel(), [replace(ask(LONG), prefix="So")])
+        refuse_unsupported(FakeModel(), [replace(ask(LONG), reply_prefix="So")])
 
 
 def test_a_model_without_likelihoods_is_asked() -> None:

@@ -399,8 +399,12 @@ def test_arguments_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
         RemoteModel("gpt-5")
     with pytest.raises(ConfigError, match="base_url is 'localhost:8000'"):
         RemoteModel("x", base_url="localhost:8000")
-    with pytest.raises(ConfigError, match="concurrency=0"):
+    with pytest.raises(ConfigError, match="concurrency is 0; expected 1 or more"):
         RemoteModel("x", base_url="http://localhost", concurrency=0)
+    with pytest.raises(ConfigError, match="retries is -1; expected 0 or more"):
+        RemoteModel("x", base_url="http://localhost", retries=-1)
+    with pytest.raises(ConfigError, match=r"timeout is 0\.0; expected more than 0 seconds"):
+        RemoteModel("x", base_url="http://localhost", timeout=0.0)
     assert "127.0.0.1" in repr(RemoteModel("x", base_url="http://127.0.0.1:1/v1"))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     assert KEY not in repr(vars(RemoteModel("gpt-5")))

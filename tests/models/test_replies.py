@@ -40,7 +40,7 @@ def border_string(model: LocalModel, request: Request, skip: int = 2) -> tuple[s
 
 def test_the_context_ends_a_reply(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = case.one(ask(max_new_tokens=12, ignore_eos=True))
-    monkeypatch.setattr(case.model.engine, "context", whole.prompt_tokens + 5)
+    monkeypatch.setattr(case.model.engine, "context_length", whole.prompt_tokens + 5)
     cut, other = case.model.generate([ask(max_new_tokens=12, ignore_eos=True), ask(SHORT, max_new_tokens=2)])
     assert (cut.finish, cut.token_ids) == ("context", whole.token_ids[:5])
     assert cut.text
@@ -53,7 +53,7 @@ def test_a_prompt_that_does_not_fit_is_never_cut(case: Case, monkeypatch: pytest
     request = ask(LONG)
     length = len(case.prompt(request))
     for context in (length, length - 1, 3):
-        monkeypatch.setattr(case.model.engine, "context", context)
+        monkeypatch.setattr(case.model.engine, "context_length", context)
         with case.counting() as counts:
             reply = case.one(request)
         assert (reply.text, reply.finish, reply.new_tokens, reply.prompt_tokens) == ("", "context", 0, length)
@@ -351,7 +351,7 @@ def test_a_continuation_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyP
     case = tiny.case("llama")
     prompt = len(case.model.render(continuation("").messages).token_ids)
     tokens = case.model.score([continuation("In May.")])[0].tokens
-    monkeypatch.setattr(case.model.engine, "context", prompt + tokens - 1)
+    monkeypatch.setattr(case.model.engine, "context_length", prompt + tokens - 1)
     with pytest.raises(ModelError, match="exceed the context"):
         case.model.score([continuation("In May.")])
 
@@ -360,7 +360,7 @@ def test_a_continuation_may_fill_the_context(monkeypatch: pytest.MonkeyPatch) ->
     case = tiny.case("llama")
     prompt = len(case.model.render(continuation("").messages).token_ids)
     tokens = case.model.score([continuation("In May.")])[0].tokens
-    monkeypatch.setattr(case.model.engine, "context", prompt + tokens)
+    monkeypatch.setattr(case.model.engine, "context_length", prompt + tokens)
     assert case.model.score([continuation("In May.")])[0].tokens == tokens
 
 

@@ -171,5 +171,7 @@ def test_the_fake_fails_and_waits_as_told() -> None:
 def test_the_fake_refuses_nonsense() -> None:
     with pytest.raises(ConfigError, match=r"drift is 1\.5"):
         FakeModel(drift=1.5)
-    with pytest.raises(ConfigError, match="delay"):
+    with pytest.raises(ConfigError, match="delay is -1; expected 0 or more seconds"):
         FakeModel(delay=-1)
+    with pytest.raises(ConfigError, match="fail_every is -1; expected 0 or more"):
+        FakeModel(fail_every=-1)

@@ -166,7 +166,7 @@ def local(
     context = options.pop("context", None)
     made = LocalModel(model, tokenizer(template), f"tiny-{architecture}", **options)
     if context is not None:
-        made.engine.context = context
+        made.engine.context_length = context
     return made
 
 

@@ -139,7 +139,7 @@ def test_noise_follows_from_the_seed(llama: Case) -> None:
 def test_a_given_beginning_comes_after_the_prefix(llama: Case, placement: str) -> None:
     planner = planner_of(llama.model, placement=placement)
     request = ask(MIDDLE, controls=(PlannerControl(planner=planner),), **GREEDY)
-    request.prefix = "In May"
+    request.reply_prefix = "In May"
     reply = llama.one(request)
     begun = llama.model.tokenizer("In May", add_special_tokens=False)["input_ids"]
     prompt = [*llama.prompt(request), *begun]
@@ -233,11 +233,11 @@ def test_beside_controls_with_a_memory_a_session_answers_as_if_it_read_everythin
 def test_a_prefix_that_does_not_fit_is_never_cut(llama: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     request = ask(LONG, controls=(control_of(llama.model),), max_new_tokens=4, ignore_eos=True)
     length = len(llama.prompt(request))
-    monkeypatch.setattr(llama.model.engine, "context", length + 2)
+    monkeypatch.setattr(llama.model.engine, "context_length", length + 2)
     full, other = llama.model.generate([request, ask(SHORT, max_new_tokens=2)])
     assert (full.finish, full.text, full.new_tokens) == ("context", "", 0)
     assert other.new_tokens == 2
-    monkeypatch.setattr(llama.model.engine, "context", length + 5)
+    monkeypatch.setattr(llama.model.engine, "context_length", length + 5)
     assert llama.one(request).new_tokens == 3
     assert llama.model.engine.idle
 

@@ -54,7 +54,7 @@ def test_other_prefixes_and_a_given_beginning_are_in_it() -> None:
     case = tiny.case("llama")
     vectors = torch.ones(2, 32)
     request = ask(MIDDLE, controls=(Prefix(vectors, "end"),))
-    request.prefix = "In May"
+    request.reply_prefix = "In May"
     embedded = prompt_embeddings(case.model, request)
     begun = case.model.tokenizer("In May", add_special_tokens=False)["input_ids"]
     assert len(embedded) == len(case.prompt(request)) + 2 + len(begun)

@@ -5,7 +5,7 @@ import pytest
 
 from telic.episodes import Answer, Branch, Episode, Turn
 from telic.errors import DataError, Failure
-from telic.stability.analysis import Stability, analyse
+from telic.stability.analysis import Stability, analyse_stability
 from telic.stability.scores import score_by_round
 
 Scores = Callable[[int, str, int], list[float | None]]
@@ -59,7 +59,7 @@ def noisy(curve: list[float], samples: int = 2, seed: int = 0) -> Scores:
 
 def test_the_curve_is_the_mean_over_dialogues_at_each_round() -> None:
     exact: dict[int, list[float | None]] = {0: [1.0, 1.0], 1: [1.0, 0.0], 2: [0.0, None]}
-    found = analyse(selfchats(3, 2, lambda d, role, r: list(exact[r])))
+    found = analyse_stability(selfchats(3, 2, lambda d, role, r: list(exact[r])))
     assert [(p.round, p.stability, p.n, p.answers, p.missing, p.tokens) for p in found.curve] == [
         (0, 1.0, 3, 12, 0, 50.0),
         (1, 0.5, 3, 12, 0, 150.0),
@@ -72,7 +72,7 @@ def test_the_curve_is_the_mean_over_dialogues_at_each_round() -> None:
 
 
 def test_the_drift_round_is_the_first_that_fell() -> None:
-    found = analyse(selfchats(30, 4, noisy([0.9, 0.9, 0.9, 0.4, 0.3])))
+    found = analyse_stability(selfchats(30, 4, noisy([0.9, 0.9, 0.9, 0.4, 0.3])))
     assert found.drift_round == 3
     assert found.headline.startswith("drifts significantly from round 3 (−0.")
     assert [drop.significant for drop in found.drops] == [False, False, True, True]
@@ -80,21 +80,21 @@ def test_the_drift_round_is_the_first_that_fell() -> None:
 
 def test_noise_rarely_drifts() -> None:
     drifted = sum(
-        analyse(selfchats(12, 4, noisy([0.6] * 5, seed=seed)), resamples=300).drift_round is not None
+        analyse_stability(selfchats(12, 4, noisy([0.6] * 5, seed=seed)), resamples=300).drift_round is not None
         for seed in range(40)
     )
     assert drifted <= 4
 
 
 def test_a_rise_is_not_drift() -> None:
-    found = analyse(selfchats(30, 2, noisy([0.2, 0.9, 0.9])))
+    found = analyse_stability(selfchats(30, 2, noisy([0.2, 0.9, 0.9])))
     assert found.drift_round is None
     assert found.drops[0].p_adjusted is not None
     assert found.drops[0].p_adjusted < 0.05
 
 
 def test_few_dialogues_are_said_to_be_few() -> None:
-    found = analyse(selfchats(4, 2, lambda d, role, r: [1.0 - r / 2]))
+    found = analyse_stability(selfchats(4, 2, lambda d, role, r: [1.0 - r / 2]))
     assert found.drift_round is None
     assert "too few dialogues to tell: n = 4" in found.headline
     assert "n = 7" in found.headline
@@ -102,7 +102,7 @@ def test_few_dialogues_are_said_to_be_few() -> None:
 
 @pytest.mark.parametrize("dialogues", range(4, 12))
 def test_the_number_of_dialogues_that_is_asked_for_is_enough(dialogues: int) -> None:
-    found = analyse(selfchats(dialogues, 4, lambda d, role, r: [1.0 if r < 1 else 0.0]))
+    found = analyse_stability(selfchats(dialogues, 4, lambda d, role, r: [1.0 if r < 1 else 0.0]))
     assert (found.drift_round is None) == ("too few" in found.headline)
 
 
@@ -113,7 +113,7 @@ def test_a_drop_compares_the_same_probes() -> None:
             return [1.0] if r == 0 else [None]
         return [0.0]
 
-    found = analyse(selfchats(10, 2, scores))
+    found = analyse_stability(selfchats(10, 2, scores))
     assert [point.stability for point in found.curve] == [0.5, 0.0, 0.0]
     assert [drop.difference for drop in found.drops] == [0.0, 0.0]
     assert found.area.value == 0.0
@@ -125,7 +125,7 @@ def test_choosing_what_is_followed_does_not_look_like_drift(samples: int) -> Non
     episodes = selfchats(300, 1, noisy([0.5, 0.5], samples))
     trap = [branch.answers[0].score for episode in episodes for branch in episode.branches if branch.round == 0]
     assert np.mean([score for score in trap if score is not None and score >= 0.5]) == 1
-    found = analyse(episodes, resamples=200).followed
+    found = analyse_stability(episodes, resamples=200).followed
     assert found is not None
     start, end = (point.stability for point in found.curve)
     assert start is not None
@@ -135,7 +135,7 @@ def test_choosing_what_is_followed_does_not_look_like_drift(samples: int) -> Non
 
 
 def test_the_followed_curve_leaves_out_what_was_never_followed() -> None:
-    found = analyse(selfchats(8, 1, lambda d, role, r: [float(role == "a" and r == 0)] * 2))
+    found = analyse_stability(selfchats(8, 1, lambda d, role, r: [float(role == "a" and r == 0)] * 2))
     assert [point.stability for point in found.curve] == [0.5, 0.0]
     assert found.followed is not None
     assert [point.stability for point in found.followed.curve] == [1.0, 0.0]
@@ -143,15 +143,15 @@ def test_the_followed_curve_leaves_out_what_was_never_followed() -> None:
 
 
 def test_followed_is_absent_with_a_reason() -> None:
-    alone = analyse(selfchats(1, 1, lambda d, role, r: [1.0]))
+    alone = analyse_stability(selfchats(1, 1, lambda d, role, r: [1.0]))
     assert alone.followed is None
     assert "at least two samples" in alone.reasons["followed"]
-    never = analyse(selfchats(6, 1, lambda d, role, r: [0.0]))
+    never = analyse_stability(selfchats(6, 1, lambda d, role, r: [0.0]))
     assert never.reasons["followed"] == "none of 12 probes was followed at round 0"
 
 
 def test_attention_decays_by_round_layer_and_role() -> None:
-    found = analyse(selfchats(5, 3, lambda d, role, r: [1.0], attention=True))
+    found = analyse_stability(selfchats(5, 3, lambda d, role, r: [1.0], attention=True))
     assert [(decay.role, decay.where, decay.rounds) for decay in found.attention] == [
         ("a", "trunk", [2, 3]),
         ("b", "trunk", [1, 2, 3]),
@@ -167,7 +167,7 @@ def test_stability_that_follows_attention_is_correlated_with_it() -> None:
     for d, episode in enumerate(episodes):
         for turn in episode.turns:
             turn.readings = {"attention": [0.5 - turn.round * d / 100]}
-    found = analyse(episodes).correlation
+    found = analyse_stability(episodes).correlation
     assert found is not None
     assert found.where == "trunk"
     assert found.between.value is not None
@@ -182,7 +182,7 @@ def test_attention_on_probes_is_preferred_and_odd_readings_are_counted() -> None
         for branch in episode.branches:
             branch.answers[0].readings = {"attention": [0.5 - branch.round * d / 100, None]}
     episodes[0].branches[0].answers[0].readings = {"attention": "broken"}
-    found = analyse(episodes)
+    found = analyse_stability(episodes)
     assert found.correlation is not None
     assert found.correlation.where == "probes"
     probes = next(decay for decay in found.attention if (decay.where, decay.role) == ("probes", "a"))
@@ -192,7 +192,7 @@ def test_attention_on_probes_is_preferred_and_odd_readings_are_counted() -> None
 
 
 def test_without_attention_there_is_a_reason() -> None:
-    found = analyse(selfchats(3, 1, lambda d, role, r: [1.0]))
+    found = analyse_stability(selfchats(3, 1, lambda d, role, r: [1.0]))
     assert found.correlation is None
     assert found.attention == []
     assert set(found.reasons) >= {"attention", "correlation"}
@@ -204,7 +204,7 @@ def test_what_went_wrong_is_counted() -> None:
     episodes[0].branches = episodes[0].branches[:2]
     episodes[1].turns[-1].finish = "context"
     episodes[2].branches[-1].answers = []
-    counts = analyse(episodes).counts
+    counts = analyse_stability(episodes).counts
     assert counts.errors == {"model: it failed": 1}
     assert counts.overflows == 1
     assert counts.missing == {"no answer was sampled": 1}
@@ -212,7 +212,7 @@ def test_what_went_wrong_is_counted() -> None:
 
 
 def test_one_dialogue_has_values_but_no_intervals() -> None:
-    found = analyse(selfchats(1, 2, lambda d, role, r: [1 - r / 2], attention=True))
+    found = analyse_stability(selfchats(1, 2, lambda d, role, r: [1 - r / 2], attention=True))
     assert [(p.stability, p.low) for p in found.curve] == [(1.0, None), (0.5, None), (0.0, None)]
     assert found.drift_round is None
 
@@ -223,7 +223,7 @@ def test_nothing_measured_is_said_and_not_made_up(empty: str) -> None:
     if empty == "no branches":
         for episode in episodes:
             episode.branches = []
-    found = analyse(episodes)
+    found = analyse_stability(episodes)
     assert all(point.stability is None and point.n == 0 for point in found.curve)
     assert found.headline == "nothing to compare: no dialogue has scores at two rounds"
     assert found.followed is None
@@ -233,13 +233,13 @@ def test_nothing_measured_is_said_and_not_made_up(empty: str) -> None:
 
 def test_no_episodes_are_an_error() -> None:
     with pytest.raises(DataError, match="no episodes"):
-        analyse([])
+        analyse_stability([])
 
 
 def test_the_result_is_reproducible_and_survives_json() -> None:
     episodes = selfchats(6, 2, noisy([0.9, 0.5, 0.3]), attention=True)
-    found = analyse(episodes)
-    assert analyse(episodes) == found
+    found = analyse_stability(episodes)
+    assert analyse_stability(episodes) == found
     assert Stability.model_validate_json(found.model_dump_json()) == found
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from telic.episodes import Answer, Branch, Episode, Turn
 from telic.errors import Failure
-from telic.stability.analysis import analyse
-from telic.stability.report import write_report
+from telic.stability.analysis import analyse_stability
+from telic.stability.report import write_stability_report
 
 NASTY = "</details><script>alert(1)</script> costs $5 & $6"
 
@@ -39,7 +39,7 @@ def selfchat(number: int, rounds: int = 2, *, attention: bool = True) -> Episode
 def test_the_report_stands_alone_and_says_what_was_found(tmp_path: Path) -> None:
     episodes = [selfchat(i) for i in range(8)]
     config = {"name": NASTY, "model": "smollm2", "controls": [{"name": "attention_hold", "k": NASTY}]}
-    path = write_report(tmp_path, analyse(episodes, resamples=100), episodes, config)
+    path = write_stability_report(tmp_path, analyse_stability(episodes, resamples=100), episodes, config)
     text = path.read_text(encoding="utf-8")
     assert "Drifts significantly from round 1 (−1.00" in text
     assert "controls.0.name" in text
@@ -51,16 +51,18 @@ def test_the_report_stands_alone_and_says_what_was_found(tmp_path: Path) -> None
 
 def test_equal_runs_give_equal_reports(tmp_path: Path) -> None:
     episodes = [selfchat(i) for i in range(3)]
-    pages = [
-        write_report(tmp_path, analyse(episodes, resamples=100), episodes, {}).read_text(encoding="utf-8")
-        for _ in range(2)
-    ]
+    pages = []
+    for _ in range(2):
+        path = write_stability_report(tmp_path, analyse_stability(episodes, resamples=100), episodes, {})
+        pages.append(path.read_text(encoding="utf-8"))
     assert pages[0] == pages[1]
 
 
 def test_the_versions_that_the_run_recorded_are_shown(tmp_path: Path) -> None:
     episodes = [selfchat(1)]
-    path = write_report(tmp_path, analyse(episodes, resamples=100), episodes, {"versions": {"telic": "0.0.7"}})
+    path = write_stability_report(
+        tmp_path, analyse_stability(episodes, resamples=100), episodes, {"versions": {"telic": "0.0.7"}}
+    )
     assert "0.0.7" in path.read_text(encoding="utf-8")
 
 
@@ -76,7 +78,9 @@ def test_a_report_is_written_however_little_there_is(what: str, tmp_path: Path) 
         if what == "no scores":
             for branch in episode.branches:
                 branch.answers = [Answer(text="", finish="error", score=None, reason="the judge could not tell")]
-    text = write_report(tmp_path, analyse(episodes, resamples=100), episodes, {}).read_text(encoding="utf-8")
+    text = write_stability_report(tmp_path, analyse_stability(episodes, resamples=100), episodes, {}).read_text(
+        encoding="utf-8"
+    )
     assert not re.search(r"\bnan\b", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL).lower())
     if what == "no attention":
         assert "Attention was not read" in text

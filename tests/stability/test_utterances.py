@@ -15,8 +15,8 @@ from telic.models import ScriptedModel
 from telic.purpose import Purpose
 from telic.stability import Bank, measure
 from telic.stability.plan import JudgedProbe
-from telic.stability.report import write_report
-from telic.stability.utterances import analyse_utterances, kept_by_id
+from telic.stability.report import write_stability_report
+from telic.stability.utterances import analyse_utterances, followed_by_id
 
 SAILOR = """
 name = "sailor"
@@ -59,7 +59,7 @@ def test_what_probes_do_not_see_shows_in_the_utterances(tmp_path: Path) -> None:
     judged = [turn.scores for turn in run.episodes[0].turns if turn.role == "b"]
     assert judged == [{"What is a good breakfast?": value} for value in (1.0, 1.0, 0.0, 0.0)]
     assert all(not turn.scores for turn in run.episodes[0].turns if turn.role == "a")
-    page = write_report(tmp_path, run.stability, run.episodes, {"name": "sailor"}).read_text()
+    page = write_stability_report(tmp_path, run.stability, run.episodes, {"name": "sailor"}).read_text()
     assert "In the dialogue itself" in page
 
 
@@ -74,7 +74,7 @@ def test_the_side_that_opens_counts_its_own_utterances() -> None:
     found = analyse_utterances([episode], resamples=100)
     assert found is not None
     assert [(point.round, point.stability) for point in found.curve] == [(1, 0.5), (2, 0.5)]
-    assert kept_by_id([episode]) == {"one": pytest.approx((0.75 + 0.0) / 2)}
+    assert followed_by_id([episode]) == {"one": pytest.approx((0.75 + 0.0) / 2)}
     assert analyse_utterances([episode.model_copy(update={"turns": turns[:1]})]) is None
 
 

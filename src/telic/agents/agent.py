@@ -89,8 +89,7 @@ class Agent:
             raise ModelError(
                 f"model {self.model.name!r}: the dialogue has filled its context; start a new one", failure.kind
             )
-        if failure is not None:
-            raise ModelError(f"model {self.model.name!r} failed to reply: {failure.detail}", failure.kind)
+        reply.raise_if_failed(f"model {self.model.name!r}")
         self.session.assistant(reply.text)
         return reply
 

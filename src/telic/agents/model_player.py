@@ -12,7 +12,6 @@ from typing import Any
 from telic.agents.agent import DRAWN, controls_of
 from telic.agents.player import NEUTRAL, ContextFullError, UtteranceGenerator, fill_form, seed_of
 from telic.dialogue import Dialogue, Message
-from telic.errors import ModelError
 from telic.games.base import REPAIRS, Act, Game, Observation
 from telic.models import Control, Model, Reply, Request
 from telic.models.compatibility import refuse_unsupported
@@ -204,14 +203,14 @@ class ModelParticipant:
             seed = seed_of(self.seed, self.role, self._requests)
             sampling = replace(self.player.sampling, **{**options, "seed": seed})
             request = self.session.request(controls=self.player.controls, sampling=sampling)
-            request.choices, request.prefix = choices, prefix
+            request.choices, request.reply_prefix = choices, prefix
             reply = yield request
             failure = reply.failure
             # An unreadable choice is no failure of the model.
             if failure is None or failure.kind == "unreadable_choice":
                 return reply
             if failure.kind != "context_full":
-                raise ModelError(f"{self.player.speaker.name!r} failed to reply: {failure.detail}", failure.kind)
+                reply.raise_if_failed(repr(self.player.speaker.name))
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:

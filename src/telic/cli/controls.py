@@ -35,5 +35,7 @@ def parse_controls(texts: Sequence[str]) -> tuple[Control, ...] | None:
         try:
             made.append(build_control(parse_spec(text)))
         except ConfigError as error:
-            raise UsageError(f"--controls {text!r}: {error}. A control is written as in split_softmax:k=0.8") from None
+            raise UsageError(
+                f"--controls {text!r}: {error} (expected NAME or NAME:KEY=VALUE, such as split_softmax:k=0.8)"
+            ) from None
     return tuple(made)

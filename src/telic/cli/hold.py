@@ -39,9 +39,9 @@ class Hold:
     model: str | None = None
     """Model to use instead of the purpose's; it plays both sides."""
     runs: Path = Path("runs")
-    """Where run folders are made."""
+    """Folder of all runs."""
     resume: Path | None = None
-    """A run folder to go on with; give the same settings."""
+    """Run folder to resume, with the same settings."""
     write: bool = True
     """Write the winner into the purpose file's [[controls]]."""
     json: bool = False

@@ -45,9 +45,9 @@ class Measure:
     controls: tuple[str, ...] = ()
     """Controls to use instead of the purpose's: `attention_hold`, `split_softmax:k=0.8`, ...; `none` for none."""
     runs: Path = Path("runs")
-    """Where run folders are made."""
+    """Folder of all runs."""
     resume: Path | None = None
-    """A run folder to go on with; give the same settings."""
+    """Run folder to resume, with the same settings."""
     json: bool = False
     """Print the result as JSON, and no progress."""
     settings: tyro.conf.OmitArgPrefixes[MeasureSettings] = field(default_factory=MeasureSettings)
@@ -56,7 +56,7 @@ class Measure:
         """Measure, report, print."""
         from telic.stability.measurement import measure
         from telic.stability.plan import plan_dialogues
-        from telic.stability.report import write_report
+        from telic.stability.report import write_stability_report
 
         purpose, partner, name = self._load()
         controls = parse_controls(self.controls)
@@ -79,7 +79,7 @@ class Measure:
         except KeyboardInterrupt:
             raise Interrupted(resume_hint(announcer.folder)) from None
         assert run.folder is not None
-        report = write_report(run.folder, run.stability, run.episodes, run.document)
+        report = write_stability_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:
             spoken = run.spoken.model_dump(mode="json") if run.spoken else None
             stability = run.stability.model_dump(mode="json")

@@ -114,7 +114,7 @@ class RunAnnouncer:
         self.folder = start.folder
         if not self._quiet:
             print_notice(
-                f"Run folder {start.folder} (after an interruption, go on with --resume {start.folder})", style="dim"
+                f"Run folder {start.folder} (after an interruption, continue with --resume {start.folder})", style="dim"
             )
             for text in start.warnings:
                 print_notice(text, style="dim")

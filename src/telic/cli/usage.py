@@ -26,7 +26,7 @@ def resume_hint(folder: Path | None) -> str:
     """Say how to resume an interrupted run; `folder` is its run folder, None before it had one."""
     if folder is None:
         return "nothing was played yet"
-    return f"finished dialogues are kept. To go on, add --resume {folder} to the same command"
+    return f"finished episodes are saved. To continue, add --resume {folder} to the same command"
 
 
 class CheckedOptions(BaseModel):

@@ -26,7 +26,7 @@ class View:
     run_folder: tyro.conf.Positional[Path | None] = None
     """The run folder. Without it, all runs are listed."""
     runs: Path = Path("runs")
-    """Folder that holds the run folders."""
+    """Folder of all runs."""
     inspect: bool = False
     """Also write the run in Inspect's log format, for `inspect view`."""
     open: bool = False
@@ -88,11 +88,13 @@ class View:
         from telic.comparison.report import write_comparison_report
         from telic.comparison.results import read_comparison
         from telic.runs import RunFolder
-        from telic.stability.analysis import analyse
-        from telic.stability.report import write_report
+        from telic.stability.analysis import analyse_stability
+        from telic.stability.report import write_stability_report
 
         run = RunFolder.open(folder if folder.exists() else self.runs / folder)
         document = run.document
+        if self.inspect and document.get("verb") != "measure":
+            raise RunError(f"--inspect: {run.path} is a run of {document.get('verb')!r}; expected a run of measure")
         if document.get("verb") == "hold":
             report = write_comparison_report(run.path, read_comparison(run))
             self._show({"report": str(report)}, {})
@@ -106,12 +108,15 @@ class View:
             self._show({"report": str(write_train_report(run))}, {})
             return
         if document.get("verb") != "measure":
-            raise RunError(f"{run.path} is a run of {document.get('verb')!r}; this Telic has no report for it")
+            raise RunError(
+                f"{run.path} is a run of {document.get('verb')!r}; expected measure, hold, play or train; update Telic "
+                "to read it"
+            )
         if run.episodes.cut_short():
             print_notice(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
         episodes = run.episodes.latest()
-        stability = analyse(episodes, resamples=document.get("settings", {}).get("resamples", 2000))
-        written: dict[str, Any] = {"report": str(write_report(run.path, stability, episodes, document))}
+        stability = analyse_stability(episodes, resamples=document.get("settings", {}).get("resamples", 2000))
+        written: dict[str, Any] = {"report": str(write_stability_report(run.path, stability, episodes, document))}
         if self.inspect:
             from telic.inspect_log import to_inspect
 
@@ -123,8 +128,6 @@ class View:
         from telic.rollouts.report import references_of, write_play_report
         from telic.rollouts.results import analyse_games
 
-        if self.inspect:
-            raise RunError("--inspect works only for runs of `telic measure`")
         if run.episodes.cut_short():
             print_notice(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
         episodes = run.episodes.latest()

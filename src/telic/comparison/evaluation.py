@@ -11,8 +11,8 @@ from telic.comparison.costs import Costs
 from telic.comparison.results import ArmDifference, ArmResult, TuningTrial
 from telic.comparison.stages import BANK, HELD_OUT, TUNING
 from telic.episodes import Episode
-from telic.stability.analysis import analyse
-from telic.stability.utterances import analyse_utterances, kept_by_id
+from telic.stability.analysis import analyse_stability
+from telic.stability.utterances import analyse_utterances, followed_by_id
 from telic.statistics import holm
 
 __all__ = ["evaluate_arms", "evaluate_trials", "tuned_arms"]
@@ -32,7 +32,7 @@ def evaluate_trials(
     Args:
         episodes: those of the run so far.
         arms: the baseline, then every control at every strength.
-        costs: measures what is not known yet.
+        costs: the costs so far; measures the missing ones.
         config: settings.
     """
     tuned = tuned_arms(arms)
@@ -40,7 +40,7 @@ def evaluate_trials(
     for arm in arms[1:]:
         control = arm.controls[0]
         cost, recall = costs.of(arm, tuning=True), costs.recall(arm, tuning=True)
-        area = analyse(of_arm(episodes, TUNING, arm), resamples=100).area.value if arm in tuned else None
+        area = analyse_stability(of_arm(episodes, TUNING, arm), resamples=100).area.value if arm in tuned else None
         gain = ArmDifference.of(compare(episodes, TUNING, arm, arms[0], resamples=config.resamples))
         # A model that gives no likelihoods cannot be asked what a control costs it; the report says so.
         affordable = all(found.loss is None or found.loss <= config.budget for found in (cost, recall))
@@ -75,7 +75,7 @@ def evaluate_arms(
     Args:
         episodes: those of the run so far.
         arms: the baseline, then the chosen controls.
-        costs: measures what is not known yet.
+        costs: the costs so far; measures the missing ones.
         config: settings.
 
     Returns:
@@ -115,15 +115,15 @@ def _evaluate(
     if control and general:
         bank_gain = ArmDifference.of(compare(episodes, BANK, arm, baseline, resamples=config.resamples))
     if control and spoken is not None:
-        paired = compare(episodes, HELD_OUT, arm, baseline, by=kept_by_id, resamples=config.resamples)
+        paired = compare(episodes, HELD_OUT, arm, baseline, by=followed_by_id, resamples=config.resamples)
         spoken_gain = ArmDifference.of(paired) if paired.difference.n else None
     return ArmResult(
         name=arm.name,
         kind=control.name if control else BASELINE,
         spec=control.spec() if control else None,
-        stability=analyse(held_out, resamples=config.resamples),
+        stability=analyse_stability(held_out, resamples=config.resamples),
         gain=gain,
-        bank=analyse(general, resamples=config.resamples) if general else None,
+        bank=analyse_stability(general, resamples=config.resamples) if general else None,
         bank_gain=bank_gain,
         cost=costs.of(arm, tuning=False) if control else None,
         recall=costs.recall(arm, tuning=False) if control else None,

@@ -74,5 +74,5 @@ def _recall_dialogue(number: int) -> RecallDialogue:
 
 
 HISTORY = _recall_dialogue(0).history
-"""What is said before each general question. After a greeting alone nothing has drifted yet, so that a closed-loop
-control would not act and look cheap."""
+"""What is said before each general question. After a greeting alone nothing has drifted yet, so a closed-loop
+control would not act, and would look cheap."""

@@ -184,7 +184,7 @@ def read_comparison(run: RunFolder) -> ComparisonRun:
     """
     found = [record for record in run.read_metrics() if "compared" in record]
     if not found:
-        raise RunError(f"{run.path} is not finished: go on with --resume {run.path}")
+        raise RunError(f"{run.path} is not finished: continue with --resume {run.path}")
     last, document = found[-1], run.document
     return ComparisonRun(
         [TuningTrial.model_validate(trial) for trial in last["trials"]],

@@ -1,4 +1,4 @@
-"""What a judge is: it takes an answer and returns a score, or the reason why there is none."""
+"""The interface of judges: score an answer, or say why there is no score."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from telic.lazy import imports
 from telic.models.base import Model
 from telic.models.catalog import load
 from telic.models.control import Control
@@ -31,17 +32,12 @@ __all__ = [
     "load",
 ]
 
-_LAZY = {
-    "FakeModel": "telic.models.scripted",
-    "LocalModel": "telic.models.local",
-    "RemoteModel": "telic.models.remote",
-    "ScriptedModel": "telic.models.scripted",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        import importlib
-
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = imports(
+    __name__,
+    {
+        "FakeModel": "telic.models.scripted",
+        "LocalModel": "telic.models.local",
+        "RemoteModel": "telic.models.remote",
+        "ScriptedModel": "telic.models.scripted",
+    },
+)

@@ -1,4 +1,4 @@
-"""What every model is to the rest of Telic."""
+"""The interface of all models."""
 
 from __future__ import annotations
 

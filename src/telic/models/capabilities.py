@@ -1,4 +1,4 @@
-"""What a model may offer beyond `Model`: ask with `isinstance`."""
+"""Optional capabilities of a model: protocols for `isinstance`."""
 
 from __future__ import annotations
 

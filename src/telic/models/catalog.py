@@ -101,7 +101,7 @@ def load(name: str = "smollm2", **options: Any) -> Model:
 
     An endpoint is `http://host:port/v1#model`; the model's name at the endpoint follows the `#`. Options go to
     `LocalModel` (`max_batch`, ...), to the loading of its weights (`dtype`, `device`), to `RemoteModel`, or to
-    `FakeModel` (its `drift` is 0.1 unless said otherwise).
+    `FakeModel` (its `drift` defaults to 0.1).
 
     Raises:
         ModelError: it cannot be found or loaded; the message says what to do.

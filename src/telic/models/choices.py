@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from telic.models.request import Reply, Request, Sampling
 
-__all__ = ["as_question", "choose_by_likelihood", "read_choice"]
+__all__ = ["as_question", "draw_by_likelihood", "read_choice"]
 
 
-def choose_by_likelihood(request: Request, scored: Sequence[Reply], seed: int) -> Reply:
+def draw_by_likelihood(request: Request, scored: Sequence[Reply], seed: int) -> Reply:
     """Draw one of a request's choices by their likelihoods; at temperature 0 take the most likely one."""
     failed = next((reply for reply in scored if reply.logprobs is None), None)
     if failed is not None:
@@ -31,15 +31,15 @@ def as_question(request: Request) -> Request:
     last = request.messages[-1]
     listed = "\n".join(f"- {choice}" for choice in request.choices)
     asked = f"{last.content}\n\nAnswer with exactly one of these, and nothing else:\n{listed}"
-    longest = max(len(choice) for choice in request.choices)
-    drawn: Sampling = replace(request.sampling, max_new_tokens=longest + 8)  # a character is a token at most
+    longest = max(len(choice.encode()) for choice in request.choices)
+    drawn: Sampling = replace(request.sampling, max_new_tokens=longest + 8)  # a byte is a token at most
     messages = (*request.messages[:-1], last.model_copy(update={"content": asked}))
     return replace(request, messages=messages, choices=(), sampling=drawn)
 
 
 def read_choice(request: Request, reply: Reply) -> Reply:
     """Find the choice that a reply to `as_question` names: the first one, the longest of several at one place."""
-    if reply.finish == "error":
+    if reply.failure is not None:
         return reply
     text = reply.text.casefold()
     found = [(text.find(c.casefold()), -len(c), c) for c in request.choices if c.casefold() in text]

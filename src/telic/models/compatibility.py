@@ -1,4 +1,4 @@
-"""What a model supports: everything else is refused before any work is done, never silently dropped."""
+"""Check requests against what a model supports. Anything else is an error before any work is done."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
                     f"controls on {_listing(model.points)} only; drop the control, or run the model locally"
                 )
             control.check(model)
-        if request.prefix and "logits" not in model.points:
+        if request.reply_prefix and "logits" not in model.points:
             raise UnsupportedControlError(
                 f"model {model.name!r} does not support a prefix of the reply; run it locally"
             )
@@ -58,8 +58,8 @@ def contrast_prompts(request: Request) -> list[tuple[int, tuple[Message, ...]]]:
     messages = request.messages
     prompts: list[tuple[int, tuple[Message, ...]]] = []
     for place, control in enumerate(request.controls):
-        prompts = [(owner, control.messages(told)) for owner, told in prompts]
-        prompts += [(place, told) for told in control.contrast_prompts(messages)]
+        prompts = [(index, control.messages(prompt)) for index, prompt in prompts]
+        prompts += [(place, prompt) for prompt in control.contrast_prompts(messages)]
         messages = control.messages(messages)
     return prompts
 

@@ -1,8 +1,10 @@
-"""What may change a model's behaviour while it generates: declared here, where the engine calls it; implemented above.
+"""Controls: interventions in generation.
 
-A control acts at one or more of five points. For each it overrides one method; the engine calls it only with the
-sequences of the batch that carry it, so two sequences with different controls never touch each other. Several controls
-on one sequence act in the order in which they are listed.
+The engine calls this interface; `telic.steering` and `telic.planner` implement it.
+
+A control acts at one or more of five points. For each it overrides that point's methods. The engine calls them only
+with the sequences of the batch that carry the control, so sequences with different controls never touch each other.
+Several controls on one sequence act in the order in which they are listed.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ OPEN_END = 1 << 40
 
 
 class NamedModel(Protocol):
-    """What every model has; `Control.check` asks for the rest with `isinstance` (`telic.models.capabilities`)."""
+    """The least that `Control.check` can rely on; it asks for more with `isinstance` (`telic.models.capabilities`)."""
 
     @property
     def name(self) -> str:
@@ -84,14 +86,14 @@ class ControlBatch:
     position_N: torch.Tensor
     """int64 [N]: position of each token in its sequence."""
     reply_N: torch.Tensor
-    """bool [N]: whether the token belongs to the reply, or is the last of the prompt (from which the reply starts)."""
+    """bool [N]: whether the token belongs to a reply (this one or an earlier one), or is the token before one."""
     memo: dict[str, Any] = field(default_factory=dict)
     """For what the control computes once per pass instead of once per layer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Insertion:
-    """Prefix tokens without a text: embeddings inserted before the prompt's token at `index` (its length: last)."""
+    """Embeddings inserted before the prompt token at `index`; the prompt's length is its end."""
 
     index: int
     vectors: torch.Tensor
@@ -119,9 +121,10 @@ class Control:
 
     @property
     def key(self) -> str:
-        """Names what it does to the key-value cache, which is reused only by requests with the same keys.
+        """Identifies its effect on keys and values: a cache serves only requests whose controls have the same keys.
 
         It must differ whenever the forward pass differs: by default the fields of a dataclass, else the object itself.
+        Empty: the control only reads.
         """
         return json.dumps(self.spec(), default=str) if is_dataclass(self) else f"{self.name}@{id(self):x}"
 
@@ -186,13 +189,13 @@ class Control:
         return logits_R_V
 
     def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
-        """Choose other prompts under which the same reply is read along; by default there are none.
+        """Return other prompts under which the engine also evaluates the reply; none by default.
 
-        Where a control has contrast prompts, `contrast` is called instead of `logits`.
+        Where a control has contrast prompts, `contrast_logits` is called instead of `logits`, at the same point.
         """
         return ()
 
-    def contrast(
+    def contrast_logits(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
     ) -> torch.Tensor:
         """Combine the next token's logits (float32) with those under the K contrast prompts."""

@@ -1,7 +1,7 @@
 """The chat-completions wire format: a request's body out, a reply in, and what a failure means.
 
 Replies are read leniently from plain JSON, because servers that call themselves OpenAI-compatible leave out
-whatever they do not know; only what a `Reply` cannot do without is insisted on.
+whatever they do not know; only the fields that a `Reply` needs are required.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Endpoint:
 
 
 def retries_of(error: Exception) -> int:
-    """How often the client had tried again before it gave up with this error."""
+    """Return the number of retries before this error."""
     headers = getattr(getattr(error, "request", None), "headers", {})
     return int(headers.get("x-stainless-retry-count", 0))
 

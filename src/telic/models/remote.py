@@ -100,11 +100,12 @@ class RemoteModel:
                 f"remote model {model!r}: {url} needs an API key; set the environment variable OPENAI_API_KEY, pass "
                 "api_key=, or name another endpoint with base_url="
             )
-        if concurrency < 1 or retries < 0 or timeout <= 0:
-            raise ConfigError(
-                f"remote model {model!r}: concurrency={concurrency!r}, retries={retries!r}, timeout={timeout!r}; "
-                "expected at least 1, at least 0, above 0"
-            )
+        if concurrency < 1:
+            raise ConfigError(f"remote model {model!r}: concurrency is {concurrency!r}; expected 1 or more")
+        if retries < 0:
+            raise ConfigError(f"remote model {model!r}: retries is {retries!r}; expected 0 or more")
+        if timeout <= 0:
+            raise ConfigError(f"remote model {model!r}: timeout is {timeout!r}; expected more than 0 seconds")
         self.concurrency = concurrency
         self.usage = Usage()
         self._endpoint = Endpoint(model, url, key or NO_KEY, retries, timeout, dict(extra_body or {}))

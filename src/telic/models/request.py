@@ -1,4 +1,4 @@
-"""Requests in, replies out: what is asked of a model, and what it answers."""
+"""Requests to a model, and its replies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from telic.dialogue import Message
-from telic.errors import ConfigError, Failure, FailureKind
+from telic.errors import ConfigError, Failure, FailureKind, ModelError
 from telic.models.control import Control
 from telic.models.session_cache import SessionCache
 
@@ -78,12 +78,14 @@ class Request:
     """Whether the cache is brought up to date; False for a branch that is thrown away."""
     choices: tuple[str, ...] = ()
     """The reply must be one of these: sampled by their likelihood, at the sampling's temperature."""
-    prefix: str = ""
+    reply_prefix: str = ""
     """The text that the reply starts with; `Reply.text` does not repeat it."""
 
     def __post_init__(self) -> None:
-        if self.choices and (self.prefix or not all(self.choices) or len(set(self.choices)) < len(self.choices)):
-            raise ConfigError(f"choices are {self.choices!r}; expected different texts, none empty, and no prefix")
+        if self.choices and (self.reply_prefix or not all(self.choices) or len(set(self.choices)) < len(self.choices)):
+            raise ConfigError(
+                f"choices are {self.choices!r}; expected different texts, none empty, and no reply_prefix"
+            )
         unknown = self.readings - READINGS
         if unknown:
             raise ConfigError(f"unknown reading {sorted(unknown)[0]!r}; known: {', '.join(sorted(READINGS))}")
@@ -124,6 +126,18 @@ class Reply:
 
     def __str__(self) -> str:
         return self.text
+
+    def raise_if_failed(self, name: str) -> None:
+        """Raise the failure, if there is one.
+
+        Args:
+            name: what the message calls the model.
+
+        Raises:
+            ModelError: the reply has a failure.
+        """
+        if self.failure is not None:
+            raise ModelError(f"{name} failed to reply: {self.failure.detail}", self.failure.kind)
 
     def failed(self, kind: FailureKind, detail: str) -> Reply:
         """The same reply marked as failed."""

@@ -18,9 +18,9 @@ from telic.models.control import ControlPoint
 from telic.models.request import FinishReason, OnReply, Reply, Request, Sampling
 from telic.models.session import Session
 
-__all__ = ["FakeModel", "Script", "ScriptedModel"]
+__all__ = ["FakeModel", "ReplyScript", "ScriptedModel"]
 
-Script = Sequence[str] | Mapping[str, str] | Callable[[tuple[Message, ...]], str]
+ReplyScript = Sequence[str] | Mapping[str, str] | Callable[[tuple[Message, ...]], str]
 """Replies one after the other; or by what was said last; or as a function of all messages."""
 
 # A token is a word with the space that follows it, so that the pieces of a stream add up to the text.
@@ -96,9 +96,9 @@ class ScriptedModel(_TextModel):
             all messages.
     """
 
-    def __init__(self, replies: Script) -> None:
+    def __init__(self, replies: ReplyScript) -> None:
         super().__init__("scripted")
-        self.replies: Script = (replies,) if isinstance(replies, str) else replies
+        self.replies: ReplyScript = (replies,) if isinstance(replies, str) else replies
 
     def _answer(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
         try:
@@ -149,8 +149,10 @@ class FakeModel(_TextModel):
         super().__init__("fake")
         if drift is not None and not 0 <= drift <= 1:
             raise ConfigError(f"fake model: drift is {drift!r}; expected a probability from 0 to 1")
-        if delay < 0 or fail_every < 0:
-            raise ConfigError(f"fake model: delay {delay!r} and fail_every {fail_every!r} must be 0 or more")
+        if delay < 0:
+            raise ConfigError(f"fake model: delay is {delay!r}; expected 0 or more seconds")
+        if fail_every < 0:
+            raise ConfigError(f"fake model: fail_every is {fail_every!r}; expected 0 or more")
         self.seed = seed
         self.drift = drift
         self.delay = delay

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from telic.dialogue import Dialogue, Message
-from telic.errors import ModelError
 from telic.models.control import Control
 from telic.models.request import OnReply, Reply, Request, Sampling
 from telic.models.session_cache import SessionCache
@@ -97,8 +96,8 @@ class Session:
                 self._add(piece)
 
     def _add(self, reply: Reply) -> Reply:
-        if reply.failure is not None and reply.finish == "error":
-            raise ModelError(f"model {self.model.name!r} failed to reply: {reply.failure.detail}", reply.failure.kind)
+        if reply.finish == "error":
+            reply.raise_if_failed(f"model {self.model.name!r}")
         self.assistant(reply.text)
         return reply
 

@@ -190,7 +190,7 @@ class TrainingContext:
     def finish_stage(self, name: str, start: float, figures: dict[str, float]) -> None:
         """Record and report a completed stage that started at `start`, in monotonic seconds."""
         stage = Stage(name, time.monotonic() - start, dict(figures))
-        self.run.metrics({"stage": stage.name, "seconds": stage.seconds, "figures": stage.figures})
+        self.run.append_metrics({"stage": stage.name, "seconds": stage.seconds, "figures": stage.figures})
         self._on_stage(stage)
 
     def _finish_episodes(self, name: str, start: float, episodes: Sequence[Episode]) -> None:

@@ -168,7 +168,7 @@ def _reinforce(context: TrainingContext, planner: Planner, collected: Sequence[T
         )  # fmt: skip
         learner, metrics = TD3BC(data, settings), dict[str, float]()
         for metrics in learner.learn(config.rl_steps):
-            context.run.metrics({"td3bc": metrics})
+            context.run.append_metrics({"td3bc": metrics})
         return planner.with_residual(learner.actor, learner.standardise), metrics
 
     return context.load_or_train(TD3, train)

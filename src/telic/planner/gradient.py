@@ -101,9 +101,10 @@ class UtteranceLosses:
             self._read(contexts)
             self._evict(contexts)
         for number, place in enumerate(self._place):
-            if self._contexts[place].length + len(self._tokens[number]) >= model.context:
+            if self._contexts[place].length + len(self._tokens[number]) >= model.context_length:
                 raise ModelError(
-                    f"example {number} does not fit into the context of model {model.name!r} ({model.context} tokens)",
+                    f"example {number} does not fit into the context of model {model.name!r} "
+                    f"({model.context_length} tokens)",
                     "context_full",
                 )
 

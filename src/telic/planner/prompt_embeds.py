@@ -64,8 +64,8 @@ def prompt_embeddings(model: LocalModel, request: Request) -> torch.Tensor:
             inserted += control.embeddings(context)
     sequence = Sequence(context)
     sequence.lay_out(inserted)
-    if request.prefix:
-        sequence.tokens += model.tokenizer(request.prefix, add_special_tokens=False)["input_ids"]
+    if request.reply_prefix:
+        sequence.tokens += model.tokenizer(request.reply_prefix, add_special_tokens=False)["input_ids"]
     embed = model.model.get_input_embeddings()
     ids = torch.tensor([max(token, 0) for token in sequence.tokens], device=embed.weight.device)
     embedded_P_D: torch.Tensor = embed(ids).clone()
@@ -149,7 +149,9 @@ def _state(model: LocalModel, request: Request) -> torch.Tensor:
     """Read the last hidden state of the prompt, without the controls that decide from it."""
     others = tuple(control for control in request.controls if not control.prefix_from_state)
     sampling = replace(request.sampling, max_new_tokens=1)
-    asked = replace(request, controls=others, sampling=sampling, readings=frozenset({"state"}), prefix="", keep=False)
+    asked = replace(
+        request, controls=others, sampling=sampling, readings=frozenset({"state"}), reply_prefix="", keep=False
+    )
     reply = model.generate([asked])[0]
     if reply.state is None:
         failure = reply.failure

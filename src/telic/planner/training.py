@@ -161,7 +161,7 @@ def _evaluate(context: TrainingContext, result: CurriculumResult) -> TrainRun:
     save_pretrained(result.stages[chosen], path, model=context.model, figures=figures, note=note)
     run = TrainRun(result.stages[chosen], chosen, path, validation, arms, context.folder)
     judged = [arm.model_dump(mode="json") for arm in arms]
-    context.run.metrics({"headline": run.headline, "chosen": chosen, "validation": validation, "judged": judged})
+    context.run.append_metrics({"headline": run.headline, "chosen": chosen, "validation": validation, "judged": judged})
     return run
 
 

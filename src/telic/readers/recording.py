@@ -111,7 +111,9 @@ def record_activations(
     all_controls = (*controls, ActivationRecorder(layers))  # the recorder is last, so it sees the others' changes
 
     def ask(session: Session, prefix: str) -> Request:
-        return replace(session.request(controls=all_controls, max_new_tokens=1, temperature=0.0, seed=0), prefix=prefix)
+        return replace(
+            session.request(controls=all_controls, max_new_tokens=1, temperature=0.0, seed=0), reply_prefix=prefix
+        )
 
     model = sessions[0].model
     _run(model, [ask(session, "") for session in sessions])

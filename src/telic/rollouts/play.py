@@ -162,10 +162,12 @@ class _Run:
         self.on_start(RunStart(run.path, tuple(run.warnings), len(missing)))
         self.player.play(missing, run.episodes.append)
         references = self._references()
-        run.metrics({"references": {label: scores.model_dump(mode="json") for label, scores in references.items()}})
+        run.append_metrics(
+            {"references": {label: scores.model_dump(mode="json") for label, scores in references.items()}}
+        )
         episodes = run.episodes.latest()
         results = analyse_games(episodes, references)
-        run.metrics({"results": [result.model_dump(mode="json") for result in results]})
+        run.append_metrics({"results": [result.model_dump(mode="json") for result in results]})
         return PlayRun(results, episodes, run.path, run.document)
 
     def _references(self) -> dict[str, ReferenceScores]:

@@ -138,7 +138,7 @@ class LocalWorker:
 
     def _count_prompt_tokens(self) -> None:
         for submission, progress in self._active.items():
-            submission.prompt_tokens = progress.state.computed_tokens
+            submission.prompt_tokens = progress.state.uncached_prompt_tokens
 
     def _new_events(self, submission: Submission, progress: _Progress) -> Iterator[ReplyEvent]:
         state = progress.state

@@ -35,7 +35,7 @@ class RequestRunner:
         self._worker: Worker = _StoppedWorker()
         if self.local is not None:
             cache_bytes = None if config.cache_megabytes is None else config.cache_megabytes << 20
-            self.local.limit(max_batch=config.max_batch, context=config.max_context, cache_bytes=cache_bytes)
+            self.local.limit(max_batch=config.max_batch, context_length=config.max_context, cache_bytes=cache_bytes)
 
     def start(self) -> None:
         """Start the worker's threads. Call it in the event loop."""

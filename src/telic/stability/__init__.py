@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from telic.lazy import imports
 
 if TYPE_CHECKING:
-    from telic.stability.analysis import Stability, analyse
+    from telic.stability.analysis import Stability, analyse_stability
     from telic.stability.bank import Bank, Triplet
     from telic.stability.config import MeasureConfig
     from telic.stability.measurement import StabilityRun, measure
@@ -18,7 +18,7 @@ __all__ = [
     "Stability",
     "StabilityRun",
     "Triplet",
-    "analyse",
+    "analyse_stability",
     "measure",
 ]
 
@@ -30,7 +30,7 @@ __getattr__ = imports(
         "Stability": "telic.stability.analysis",
         "StabilityRun": "telic.stability.measurement",
         "Triplet": "telic.stability.bank",
-        "analyse": "telic.stability.analysis",
+        "analyse_stability": "telic.stability.analysis",
         "measure": "telic.stability.measurement",
     },
 )

@@ -15,12 +15,12 @@ from telic.episodes import Episode
 from telic.errors import DataError
 from telic.stability.curves import CurvePoint, Drop, area_of, curve_of, drops_of
 from telic.stability.decay import Correlation, Decay, attention_decay, correlate
-from telic.stability.followed import FollowedCurve, followed_curve
+from telic.stability.followed import FollowedCurve, NoFollowedCurve, followed_curve
 from telic.stability.headline import headline_of
-from telic.stability.scores import Scores, observations, scores_by_side, scores_of
+from telic.stability.scores import Scores, numbered_branches, scores_by_side, scores_of
 from telic.statistics import Interval
 
-__all__ = ["AnalysisCounts", "Stability", "analyse"]
+__all__ = ["AnalysisCounts", "Stability", "analyse_stability"]
 
 
 class AnalysisCounts(BaseModel):
@@ -71,7 +71,7 @@ class Stability(BaseModel):
         return headline_of(self.drops, self.drift_round)
 
 
-def analyse(episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0) -> Stability:
+def analyse_stability(episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0) -> Stability:
     """Analyse self-chats, or any other episodes with branches.
 
     Args:
@@ -85,7 +85,7 @@ def analyse(episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0
     played = list(episodes)
     if not played:
         raise DataError("there are no episodes to analyse; play some first")
-    observed = observations(played)
+    observed = numbered_branches(played)
     scores = scores_of(observed)
     drops, drift_round = drops_of(scores, resamples, seed)
     area = area_of(scores, resamples, seed)
@@ -102,7 +102,7 @@ def analyse(episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0
             family: curve_of([seen for seen in observed if seen[1].family == family], resamples, seed)
             for family in families
         },
-        followed=None if isinstance(followed, str) else followed,
+        followed=followed if isinstance(followed, FollowedCurve) else None,
         attention=attention,
         correlation=correlation,
         reasons=_reasons(area, followed, attention, correlation),
@@ -113,7 +113,10 @@ def analyse(episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0
 
 
 def _reasons(
-    area: Interval, followed: FollowedCurve | str, attention: Sequence[Decay], correlation: Correlation | None
+    area: Interval,
+    followed: FollowedCurve | NoFollowedCurve,
+    attention: Sequence[Decay],
+    correlation: Correlation | None,
 ) -> dict[str, str]:
     """Say why parts of the analysis are absent."""
     reasons: dict[str, str] = {}
@@ -125,8 +128,8 @@ def _reasons(
         reasons["correlation"] = "too few dialogues with both attention and scores that vary"
     if area.value is None:
         reasons["area"] = "no dialogue has a score at each of at least two rounds"
-    if isinstance(followed, str):
-        reasons["followed"] = followed
+    if isinstance(followed, NoFollowedCurve):
+        reasons["followed"] = followed.reason
     return reasons
 
 

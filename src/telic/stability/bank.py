@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from telic.errors import ConfigError, DataError, JudgeError
 from telic.judges import Judge, build_judge
 from telic.registry import suggest
+from telic.toml_source import KeyPath, TomlSource, decode, parse
 
 __all__ = ["FAMILIES", "Bank", "Triplet", "openers"]
 
@@ -105,7 +105,7 @@ class Bank(Sequence[Triplet]):
         default of all triplets.
 
         Raises:
-            DataError: the file cannot be read, or an entry is wrong; the message names both.
+            DataError: the file cannot be read, or an entry is wrong; the message names the file and the line.
         """
         return cls(_read(Path(path), "custom"), str(path))
 
@@ -133,7 +133,7 @@ class Bank(Sequence[Triplet]):
         """
         pool = self if families is None else self.of(*families)
         if not 1 <= n <= len(pool):
-            raise ConfigError(f"cannot draw {n} triplets from {len(pool)} of {self.source}")
+            raise ConfigError(f"cannot draw triplets from {self.source}: n is {n!r}; expected 1 to {len(pool)}")
         remaining = pool._shuffled_families(random.Random(seed))
         drawn: list[Triplet] = []
         while len(drawn) < n:
@@ -149,8 +149,10 @@ class Bank(Sequence[Triplet]):
         Raises:
             ConfigError: `n` is negative, or the bank has a single triplet.
         """
-        if n < 0 or len(self) < 2:
-            raise ConfigError(f"cannot draw {n} pairs of different triplets from {len(self)} of {self.source}")
+        if n < 0:
+            raise ConfigError(f"cannot draw pairs from {self.source}: n is {n!r}; expected 0 or more")
+        if len(self) < 2:
+            raise ConfigError(f"cannot draw pairs from {self.source}: it has 1 triplet; expected 2 or more")
         rng = random.Random(seed)
         drawn: list[Triplet] = []
         while len(drawn) < 2 * n:
@@ -210,7 +212,7 @@ class Bank(Sequence[Triplet]):
 
 def openers() -> list[str]:
     """Return the topic openers: what the first side of a dialogue says first."""
-    table = _parse(_data() / "openers.toml")
+    table, _ = _parse(_data() / "openers.toml")
     return [str(text) for text in table["openers"]]
 
 
@@ -218,36 +220,38 @@ def _data() -> Traversable:
     return resources.files("telic.stability") / "data"
 
 
-def _parse(path: Traversable | Path) -> dict[str, Any]:
+def _parse(path: Traversable | Path) -> tuple[dict[str, Any], TomlSource]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse(decode(path.read_bytes(), str(path)), str(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a TOML file: {error}") from error
+    except ConfigError as error:
+        raise DataError(str(error)) from None
 
 
 def _read(path: Traversable | Path, family: str) -> list[Triplet]:
     """Read a bank file. Every judge is built once, so that a wrong one is found before anything is played."""
-    table = _parse(path)
+    table, source = _parse(path)
     shared = {"family": family} | {key: table.pop(key) for key in ("family", "every_reply") if key in table}
     entries = table.pop("triplets", [])
-    if table:
-        raise DataError(
-            f"{path}: unknown key {next(iter(table))!r}; expected family, every_reply and [[triplets]] tables"
-        )
+    problems: list[tuple[KeyPath, str]] = [
+        ((key,), "unknown key; expected family, every_reply and [[triplets]] tables") for key in table
+    ]
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise DataError(f"{path}: triplets is {entries!r}; expected [[triplets]] tables")
+        problems.append((("triplets",), f"found {entries!r}, expected [[triplets]] tables"))
+        entries = []
     triplets = []
-    for number, entry in enumerate(entries, start=1):
-        place = f"{path}: triplet {number} ({entry.get('id', 'without an id')!r})"
+    for index, entry in enumerate(entries):
+        place: KeyPath = ("triplets", index)
         try:
             triplet = Triplet.model_validate({**shared, **entry})
             triplet.build_judge()
         except ValidationError as error:
-            first = error.errors()[0]
-            raise DataError(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            problems += [((*place, *found["loc"]), found["msg"]) for found in error.errors()]
         except (JudgeError, ConfigError) as error:
-            raise DataError(f"{place}: {error}") from error
-        triplets.append(triplet)
+            problems.append(((*place, "judge"), str(error)))
+        else:
+            triplets.append(triplet)
+    if problems:
+        raise DataError(str(source.error(problems)))
     return triplets

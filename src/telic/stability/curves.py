@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from telic.episodes import Episode
-from telic.stability.scores import Observation, Scores, observations, scores_of
+from telic.stability.scores import NumberedBranch, Scores, numbered_branches, scores_of
 from telic.statistics import Interval, PairedDifference, bootstrap_clustered, holm, mean, paired_difference
 
 __all__ = ["ALPHA", "CurvePoint", "Drop", "area_of", "areas_by_id", "curve_of", "drops_of"]
@@ -58,7 +58,7 @@ class Drop(BaseModel):
     """Whether stability fell: the adjusted p is below 0.05 and the interval lies below zero."""
 
 
-def curve_of(observed: Sequence[Observation], resamples: int, seed: int) -> list[CurvePoint]:
+def curve_of(observed: Sequence[NumberedBranch], resamples: int, seed: int) -> list[CurvePoint]:
     """Compute the mean score at each round, with its interval over dialogues."""
     scores = scores_of(observed)
     points = []
@@ -128,7 +128,7 @@ def _compare(scores: Scores, start: int, round_: int, resamples: int, seed: int)
 
 def areas_by_id(episodes: Sequence[Episode]) -> dict[str, float | None]:
     """Compute each dialogue's mean stability over the rounds (trapezoid), on probes with a score in every round."""
-    scores = scores_of(observations(episodes))
+    scores = scores_of(numbered_branches(episodes))
     areas = {dialogue: mean(values) for dialogue, values in _areas_by_dialogue(scores).items()}
     return {episode.id: areas.get(i) for i, episode in enumerate(episodes)}
 

@@ -14,7 +14,7 @@ from telic.models import Control, Model, Reply, Request, Sampling
 from telic.models.compatibility import refuse_unsupported
 from telic.purpose import Purpose
 from telic.runs import RunStart
-from telic.stability.analysis import Stability, analyse
+from telic.stability.analysis import Stability, analyse_stability
 from telic.stability.bank import Bank
 from telic.stability.config import MeasureConfig
 from telic.stability.curves import CurvePoint
@@ -96,7 +96,7 @@ def measure(
         if on_start is not None:
             on_start(RunStart(record.path, record.warnings, replies_to_come(missing, config)))
         play_dialogues(model, missing, protocol_of(model, config), record.append, on_reply)
-        stability = analyse(record.episodes, resamples=config.resamples)
+        stability = analyse_stability(record.episodes, resamples=config.resamples)
         record.add_metrics({"stability": stability.model_dump(mode="json")})
         return StabilityRun(stability, record.episodes, record.path, record.document)
 

@@ -24,7 +24,7 @@ class RunRecord:
         self._folder = folder
         self._episodes: dict[str, Episode] = {}
         if folder is not None and folder.episodes.path.exists():
-            self._episodes = {e.id: e for e in folder.episodes.latest() if not e.worth_replaying}
+            self._episodes = {e.id: e for e in folder.episodes.latest() if not e.retryable}
 
     @classmethod
     def start(
@@ -92,7 +92,7 @@ class RunRecord:
     def add_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write metrics into the folder."""
         if self._folder is not None:
-            self._folder.metrics(metrics)
+            self._folder.append_metrics(metrics)
 
     def __enter__(self) -> RunRecord:
         return self

@@ -16,18 +16,20 @@ from telic.stability.scores import score_by_round
 from telic.stability.utterances import UtteranceStability, analyse_utterances
 from telic.statistics import Interval
 
-__all__ = ["write_report"]
+__all__ = ["write_stability_report"]
 
 HARDLY_FOLLOWED = 0.5
 """Stability at round 0 below which the curve has little room to fall."""
 
 
-def write_report(folder: Path, stability: Stability, episodes: Iterable[Episode], config: Mapping[str, Any]) -> Path:
+def write_stability_report(
+    folder: Path, stability: Stability, episodes: Iterable[Episode], config: Mapping[str, Any]
+) -> Path:
     """Write `report.html`, `curve.png`, and `families.png` and `attention.png` where there is such data.
 
     Args:
         folder: the run's folder; it must exist.
-        stability: what `analyse` returned.
+        stability: what `analyse_stability` returned.
         episodes: those that were analysed; a few are shown.
         config: the resolved configuration of the run, as plain data. `name` titles the page; `versions` are the
             versions that the run recorded, by default the installed ones.
@@ -150,8 +152,9 @@ def _utterances_section(found: UtteranceStability | None) -> Html:
         curve_figure(found.curve), "Share of utterances that follow what binds every reply, with a 95 % band"
     )
     text = (
-        "Probes show what the model still knows, utterances what it does unasked. If an instruction binds every reply, "
-        f"the utterances of the dialogue are judged as well: {found}; p = {p_value(found.p)}."
+        "Probes test an instruction by asking; utterances show whether the model follows it unprompted. If an "
+        f"instruction binds every reply, the utterances of the dialogue are judged as well: {found}; "
+        f"p = {p_value(found.p)}."
     )
     return section(
         "In the dialogue itself",

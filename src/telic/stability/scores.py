@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from telic.episodes import Branch, Episode
 from telic.statistics import mean
 
-__all__ = ["Observation", "ProbeKey", "Scores", "observations", "score_by_round", "scores_by_side", "scores_of"]
+__all__ = ["NumberedBranch", "ProbeKey", "Scores", "numbered_branches", "score_by_round", "scores_by_side", "scores_of"]
 
-Observation = tuple[int, Branch]
+NumberedBranch = tuple[int, Branch]
 """Number of the dialogue, and a branch of it."""
 ProbeKey = tuple[int, str, str]
 """Number of the dialogue, role, probe: what is compared with itself over rounds."""
@@ -18,12 +18,12 @@ Scores = dict[ProbeKey, dict[int, float]]
 """Mean score by round; a round without a score is absent."""
 
 
-def observations(episodes: Sequence[Episode]) -> list[Observation]:
+def numbered_branches(episodes: Sequence[Episode]) -> list[NumberedBranch]:
     """List the branches of all dialogues."""
     return [(number, branch) for number, episode in enumerate(episodes) for branch in episode.branches]
 
 
-def scores_of(observed: Sequence[Observation]) -> Scores:
+def scores_of(observed: Sequence[NumberedBranch]) -> Scores:
     """Average the scores of each probe's answers, by round."""
     answers: defaultdict[ProbeKey, defaultdict[int, list[float | None]]] = defaultdict(lambda: defaultdict(list))
     for dialogue, branch in observed:
@@ -38,7 +38,7 @@ def scores_of(observed: Sequence[Observation]) -> Scores:
 def score_by_round(episode: Episode) -> dict[int, float]:
     """Average the scores of one dialogue at each round that has any."""
     by_round: defaultdict[int, list[float]] = defaultdict(list)
-    for rounds in scores_of(observations([episode])).values():
+    for rounds in scores_of(numbered_branches([episode])).values():
         for round_, score in rounds.items():
             by_round[round_].append(score)
     return {round_: sum(found) / len(found) for round_, found in sorted(by_round.items())}

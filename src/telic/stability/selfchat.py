@@ -5,7 +5,7 @@ on a fork of its session: the trunk goes on without them, and the fork costs onl
 dialogue makes its next requests as soon as a reply is there, so the engine's batch stays full.
 
 Rules judge an answer at once. A judge that asks a model must not do so in the middle of another model's batch (or of
-an event loop), so that dialogues with such a judge are played in waves, and judged between them.
+an event loop), so dialogues with such a judge are played in waves, and judged between them.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class _SelfChat:
         """Record an utterance; return whether the dialogue goes on."""
         failed = reply.failure is not None
         if reply.failure is not None:
-            # The first line is a reason that many episodes may share, the second says where it struck.
+            # The first line is a reason that many episodes may share, the second says where it happened.
             where = f"side {role} in round {round_}, after {reply.prompt_tokens} tokens"
             detail = "no room for a reply" if reply.failure.kind == "context_full" else _one_line(reply.failure.detail)
             self.episode.failure = replace(reply.failure, detail=f"{detail}\n{where}")

@@ -1,7 +1,8 @@
 """Drift in the dialogue itself: do the utterances follow an instruction that binds every reply?
 
-A probe shows what the model still knows when it is asked. What it does unasked may be gone long before. Where the
-instruction is one for every reply ("end with a star", "speak French"), the utterances themselves can be judged.
+A probe shows what the model still knows when it is asked. In ordinary replies it may stop following the instruction
+much earlier. Where the instruction is one for every reply ("end with a star", "speak French"), the utterances
+themselves can be judged.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from pydantic import BaseModel, ConfigDict
 
 from telic.episodes import Answer, Branch, Episode
 from telic.stability.curves import CurvePoint, curve_of
-from telic.stability.scores import Observation
+from telic.stability.scores import NumberedBranch
 from telic.statistics import Interval, bootstrap_mean, mean, paired_difference
 
-__all__ = ["UtteranceStability", "analyse_utterances", "kept_by_id"]
+__all__ = ["UtteranceStability", "analyse_utterances", "followed_by_id"]
 
 
 class UtteranceStability(BaseModel):
@@ -65,13 +66,13 @@ def analyse_utterances(
     )
 
 
-def kept_by_id(episodes: Sequence[Episode]) -> dict[str, float]:
+def followed_by_id(episodes: Sequence[Episode]) -> dict[str, float]:
     """Compute the share of each dialogue's utterances that follow what binds every reply, by the dialogue's id."""
     observed = [seen for number, episode in enumerate(episodes) for seen in _judged(number, episode)]
     return {episodes[number].id: share for number, share in _means(observed).items()}
 
 
-def _judged(number: int, episode: Episode) -> Iterable[Observation]:
+def _judged(number: int, episode: Episode) -> Iterable[NumberedBranch]:
     """Yield the judged utterances in the form of answers to a probe."""
     spoken: Counter[str] = Counter()
     for turn in episode.turns:
@@ -85,7 +86,7 @@ def _judged(number: int, episode: Episode) -> Iterable[Observation]:
             )  # fmt: skip
 
 
-def _means(observed: Iterable[Observation]) -> dict[int, float]:
+def _means(observed: Iterable[NumberedBranch]) -> dict[int, float]:
     """Average each dialogue over its sides and probes, each of these over its utterances."""
     found: defaultdict[int, defaultdict[tuple[str, str], list[float | None]]] = defaultdict(lambda: defaultdict(list))
     for number, branch in observed:

@@ -48,7 +48,7 @@ class Anchor(Control):
         fresh = fresh_prompt(messages, self.keep) if self.weight else None
         return () if fresh is None else (fresh,)
 
-    def contrast(
+    def contrast_logits(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
     ) -> torch.Tensor:
         """Interpolate between the logits under the two prompts."""

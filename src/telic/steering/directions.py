@@ -130,7 +130,7 @@ def _check_recording(model: LocalModel, dialogues: Sequence[Sequence[Message]], 
 def _reason(model: LocalModel, reply: Reply) -> str:
     if reply.failure is not None and reply.failure.kind != "context_full":
         return reply.failure.detail
-    return f"its {reply.prompt_tokens} tokens exceed the context of {model.context}"
+    return f"its {reply.prompt_tokens} tokens exceed the context of {model.context_length}"
 
 
 def mean_difference(

@@ -44,7 +44,7 @@ class Guidance(Control):
             return ()
         return (without_system(messages, self.against),)
 
-    def contrast(
+    def contrast_logits(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
     ) -> torch.Tensor:
         """Extrapolate from the logits under the contrast prompt through those under the prompt."""

@@ -69,7 +69,7 @@ class Refresh(Control):
             return (fresh, without_system(fresh, self.against))
         return (without_system(messages, self.against),) if self.strength > 1 else ()
 
-    def contrast(
+    def contrast_logits(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
     ) -> torch.Tensor:
         """Raise the tokens that the system prompt makes more likely."""

@@ -1,7 +1,8 @@
 """Admission: from a request in the queue to sequences with a place in the batch.
 
-Nothing is read twice. A sequence starts from its session's cache, as far as its tokens agree with it; sequences with
-the same prompt (several samples of one probe) read it once: the first of them leads, the others follow.
+Prompts are not read again where that can be avoided. A sequence starts from its session's cache, as far as its tokens
+agree with it. Sequences with the same prompt (several samples of one probe) read it once: the first of them leads, the
+others follow.
 """
 
 from __future__ import annotations
@@ -13,32 +14,31 @@ from telic.dialogue import Message
 from telic.errors import ModelError
 from telic.models.compatibility import controlled_messages
 from telic.models.control import ControlContext
-from telic.models.local.cache import Arena, CachePool, KeyValueCache, take_prefix
-from telic.models.local.forward import control_key
+from telic.models.local.cache import Arena, CachePool
 from telic.models.local.sampling import RandomStream, random_seed
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
+from telic.models.local.session_caches import control_key, reuse_cache
 from telic.models.request import Request
 from telic.rendering import Template
 
 __all__ = [
     "compact",
-    "copy_cache",
     "copy_to_followers",
     "lay_out_prompt",
     "place_sequence",
     "prepare_sequences",
-    "refuse_too_many",
+    "refuse_too_many_rows",
 ]
 
 ContrastPrompts = list[tuple[int, tuple[Message, ...]]]
-"""Of each: the place of its control among the request's, and its messages."""
+"""For each contrast prompt: the index of its control in the request, and its messages."""
 
 
-def refuse_too_many(request: Request, contrast: ContrastPrompts, max_batch: int) -> None:
+def refuse_too_many_rows(request: Request, contrast: ContrastPrompts, max_batch: int) -> None:
     """Refuse a request whose sequences will never fit into the batch together.
 
     Raises:
-        ModelError: which controls want how many.
+        ModelError: the request needs more rows than the batch has; names the controls.
     """
     if len(contrast) < max_batch:
         return
@@ -75,35 +75,25 @@ def prepare_sequences(state: RequestState, contrast: ContrastPrompts, template: 
             for control in request.controls
         ]
         lay_out_prompt(state, sequence, template, final=not sequence.chooses_prefix_from_state)
-        _reuse(sequence, pool)
+        reuse_cache(sequence, pool)
         state.sequences.append(sequence)
 
 
 def lay_out_prompt(state: RequestState, sequence: Sequence, template: Template, *, final: bool) -> None:
-    """Lay out the prompt and, unless there are prefix tokens to come in between, what is given of the reply."""
+    """Lay out the prompt; if `final`, add the start of the reply and the forced tokens."""
     sequence.lay_out([item for insertions in sequence.insertions for item in insertions])
-    if final and state.request.prefix:
-        sequence.tokens += template.tokenizer(state.request.prefix, add_special_tokens=False)["input_ids"]
+    if final and state.request.reply_prefix:
+        sequence.tokens += template.tokenizer(state.request.reply_prefix, add_special_tokens=False)["input_ids"]
     sequence.context.prompt_length = len(sequence.tokens)
     sequence.logits_from = len(sequence.tokens) - 1
     if final:
         sequence.tokens += state.forced
 
 
-def _reuse(sequence: Sequence, pool: CachePool) -> None:
-    """Take over what the session has read already, as far as the tokens agree."""
-    cache = sequence.cache.key_values if sequence.cache else None
-    if isinstance(cache, KeyValueCache) and cache.key == control_key(sequence.controls):
-        # The last token is always computed: its logits start the reply.
-        sequence.cached = min(cache.common_prefix(sequence.tokens), sequence.prompt_length - 1)
-        sequence.reused = take_prefix(cache.segments, sequence.cached)
-        pool.touch(cache)
-
-
 def place_sequence(sequence: Sequence, slot: int, others: Iterable[Sequence], arena: Arena) -> None:
     """Give a sequence a slot, and let it follow a sequence that reads the same prompt, or read it."""
     sequence.slot = slot
-    leader = next((other for other in others if _leads(other, sequence)), None)
+    leader = next((other for other in others if _reads_same_prompt(other, sequence)), None)
     if leader is not None:
         sequence.follow(leader)
         return
@@ -112,8 +102,8 @@ def place_sequence(sequence: Sequence, slot: int, others: Iterable[Sequence], ar
     sequence.start_reading(sequence.cached)
 
 
-def _leads(leader: Sequence, other: Sequence) -> bool:
-    """Whether a sequence reads a prompt that another one has as well."""
+def _reads_same_prompt(leader: Sequence, other: Sequence) -> bool:
+    """Whether `leader` is still reading the same prompt as `other`, under the same controls."""
     return (
         leader.status is not SequenceStatus.FOLLOWING
         and leader.computed < leader.prompt_length - 1  # not read yet, so that reading it is still to save
@@ -126,16 +116,16 @@ def _leads(leader: Sequence, other: Sequence) -> bool:
 
 
 def copy_to_followers(sequences: Iterable[Sequence], arena: Arena) -> None:
-    """Give what leaders have read to those who wait for it."""
+    """Copy the keys and values of leaders that have read their prompt to their followers."""
     for sequence in sequences:
         leader = sequence.leader
         if leader is None or leader.computed < sequence.prompt_length - 1:
             continue
         read = sequence.prompt_length - 1
         arena.ensure(sequence.slot + 1, sequence.prompt_length)
-        arena.move(leader.slot, sequence.slot, read)
+        arena.copy(leader.slot, sequence.slot, read)
         sequence.cached, sequence.reused = read, ()
-        sequence.context.control_state = deepcopy(leader.context.control_state)  # what controls noted while it read
+        sequence.context.control_state = deepcopy(leader.context.control_state)  # recorded while the leader read
         sequence.start_reading(read)
 
 
@@ -147,17 +137,8 @@ def compact(sequences: list[Sequence], arena: Arena) -> None:
         free = next((slot for slot in range(sequence.slot) if slot not in taken), None)
         if free is None:
             break
-        arena.move(sequence.slot, free, sequence.computed)
+        arena.copy(sequence.slot, free, sequence.computed)
         taken.remove(sequence.slot)
         taken.add(free)
         sequence.slot = free
     sequences.sort(key=lambda sequence: sequence.slot)
-
-
-def copy_cache(sequence: Sequence, length: int, arena: Arena) -> KeyValueCache:
-    """Copy what was read of a sequence's first `length` tokens out of the arena."""
-    kept = sum(segment.tokens for segment in sequence.reused)
-    segments = sequence.reused
-    if length > kept:
-        segments = (*segments, arena.store(sequence.slot, kept, length))
-    return KeyValueCache(tuple(sequence.tokens[:length]), segments, control_key(sequence.controls))

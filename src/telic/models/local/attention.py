@@ -26,13 +26,13 @@ from transformers.masking_utils import sdpa_mask
 from telic.models.control import Control, ControlBatch
 from telic.models.local.cache import Arena
 
-__all__ = ["IMPLEMENTATION", "AttentionControl", "Group", "PassLayout", "use_layout"]
+__all__ = ["IMPLEMENTATION", "AppliedAttention", "Group", "PassLayout", "use_layout"]
 
 IMPLEMENTATION = "telic"
 
 
 @dataclass(slots=True)
-class AttentionControl:
+class AppliedAttention:
     """One control on some rows of a group."""
 
     control: Control
@@ -58,7 +58,7 @@ class Group:
     """Keys read: those of the longest sequence, or all that the arena has room for."""
     spanned: int = 0
     """S: the first keys, among which are those of all system prompts that are read or controlled."""
-    controls: list[AttentionControl] = field(default_factory=list)
+    controls: list[AppliedAttention] = field(default_factory=list)
     reading_R_S: torch.Tensor | None = None
     """float32: 1 on the system prompt's keys, for the rows whose attention is read."""
     masses: list[torch.Tensor] = field(default_factory=list)
@@ -200,7 +200,7 @@ def _gather(out_R_H_Q_D: torch.Tensor, group: Group) -> torch.Tensor:
 
 
 def _reweigh(
-    front_R_H_Q_S: torch.Tensor, rest_R_H_Q: torch.Tensor | None, applied: AttentionControl, layer: int
+    front_R_H_Q_S: torch.Tensor, rest_R_H_Q: torch.Tensor | None, applied: AppliedAttention, layer: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Let a control set the attention mass on the system prompt.
 
@@ -212,13 +212,14 @@ def _reweigh(
     every = len(applied.index_R) == len(front_R_H_Q_S)
     front = front_R_H_Q_S if every else front_R_H_Q_S[applied.index_R]
     span = applied.span_R_S[:, None, None]
-    # The weights of a query sum to 1, so that what is not inside is outside. Rounding may sum the inside to more.
+    # The weights of a query sum to 1, so the mass outside is 1 minus the mass inside. Rounding may push the latter
+    # above 1.
     tiny = torch.finfo(torch.float32).tiny
     inside = (front * span).sum(-1).clamp_max(1.0)
     outside = 1.0 - inside
     log_mass = inside.clamp_min(tiny).log()
     wanted = applied.control.attention(applied.batch, layer, log_mass).clamp_max(0.0)
-    # Where nothing is to change, nothing changes, bit for bit.
+    # Queries that the control leaves alone stay bitwise identical.
     change = (wanted != log_mass) & applied.after_R_Q[:, None] & (inside > 0) & (outside > 0)
     up = torch.where(change, wanted.exp() / inside.clamp_min(tiny), 1.0)
     down = torch.where(change, -torch.expm1(wanted) / outside.clamp_min(tiny), 1.0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Arena", "CachePool", "CacheShape", "KeyValueCache", "Segment", "machine_memory", "take_prefix"]
+__all__ = ["Arena", "CachePool", "CacheShape", "KeyValueCache", "Segment", "machine_memory", "truncate_segments"]
 
 
 class Segment:
@@ -27,7 +27,7 @@ class Segment:
         self.keys_values = keys_values
 
     @property
-    def tokens(self) -> int:
+    def length(self) -> int:
         """Length of the stretch."""
         return int(self.keys_values.shape[3])
 
@@ -50,7 +50,7 @@ class KeyValueCache:
         self.segments = segments
         self.key = key
 
-    def common_prefix(self, tokens: Sequence[int]) -> int:
+    def common_length(self, tokens: Sequence[int]) -> int:
         """Number of leading tokens that `tokens` shares with the cache."""
         for index, (mine, other) in enumerate(zip(self.tokens, tokens, strict=False)):
             if mine != other:
@@ -148,12 +148,12 @@ class Arena:
             self.capacity if capacity <= self.capacity else capacity,
         )
 
-    def fit(self, longest: int) -> None:
+    def shrink(self, longest: int) -> None:
         """Shrink, where all sequences are far shorter than there is room for."""
         if self.capacity > 2 * max(longest, GROWTH):
             self._lay_out(self.slots, longest)
 
-    def readable(self, length: int) -> int:
+    def read_length(self, length: int) -> int:
         """Choose how many positions to read where the longest sequence has `length`: all, if that is not many more."""
         return self.capacity if self.capacity <= length + length // 4 + GROWTH else length
 
@@ -167,7 +167,7 @@ class Arena:
         """Copy the first `length` tokens of a chain into a slot."""
         start = 0
         for segment in segments:
-            take = min(segment.tokens, length - start)
+            take = min(segment.length, length - start)
             if take <= 0:
                 return
             self.data[:, :, slot, :, start : start + take] = segment.keys_values[:, :, :, :take]
@@ -182,20 +182,20 @@ class Arena:
         for slot in range(self.slots):
             self.data[:, :, slot, :, live.get(slot, 0) :] = 0
 
-    def move(self, source: int, target: int, length: int) -> None:
+    def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` positions of a slot to another one."""
         if length:  # a sequence that has read nothing may have a slot that does not exist yet
             self.data[:, :, target, :, :length] = self.data[:, :, source, :, :length]
 
 
-def take_prefix(segments: Sequence[Segment], length: int) -> tuple[Segment, ...]:
+def truncate_segments(segments: Sequence[Segment], length: int) -> tuple[Segment, ...]:
     """The part of a chain that holds the first `length` tokens (shares memory)."""
     kept: list[Segment] = []
     for segment in segments:
         if length <= 0:
             break
-        kept.append(segment if segment.tokens <= length else Segment(segment.keys_values[:, :, :, :length]))
-        length -= segment.tokens
+        kept.append(segment if segment.length <= length else Segment(segment.keys_values[:, :, :, :length]))
+        length -= segment.length
     return tuple(kept)
 
 

@@ -33,7 +33,7 @@ def preferred_dtype() -> Any:
     import torch
 
     if torch.cuda.is_available():
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     fast = capability.get("amx_bf16") or capability.get("avx512_bf16")
     return torch.bfloat16 if fast else torch.float32
@@ -57,7 +57,9 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     folder = _converted(Path(source)) if str(source).endswith(".gguf") else source
     if Path(folder).exists() and not (Path(folder) / "config.json").is_file():
-        raise ModelError(f"{folder} is not a model folder: it has no config.json")
+        raise ModelError(
+            f"{folder} is not a model folder: it has no config.json; expected a folder of transformers, or a .gguf file"
+        )
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder)

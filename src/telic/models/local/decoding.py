@@ -77,7 +77,7 @@ def controlled_logits(
         for r, state in enumerate(states):
             controls = state.request.controls
             found = zip(state.contrast_sequences, contrast[r], strict=True)
-            own_contrast.append([logits_V for sequence, logits_V in found if sequence.contrast_of == place])
+            own_contrast.append([logits_V for sequence, logits_V in found if sequence.contrast_control == place])
             if place < len(controls) and "logits" in controls[place].points:
                 carriers.setdefault((id(controls[place]), len(own_contrast[r])), []).append(r)
         for (_, count), rows in carriers.items():
@@ -85,7 +85,7 @@ def controlled_logits(
             contexts = [states[r].primary.context for r in rows]
             if count:
                 others_K_R_V = torch.stack([torch.stack([own_contrast[r][k] for r in rows]) for k in range(count)])
-                changed = control.contrast(contexts, logits_R_V[rows], others_K_R_V)
+                changed = control.contrast_logits(contexts, logits_R_V[rows], others_K_R_V)
             else:
                 changed = control.logits(contexts, logits_R_V[rows])
             logits_R_V = logits_R_V.index_copy(0, torch.tensor(rows, device=logits_R_V.device), changed)

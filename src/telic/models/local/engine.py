@@ -9,17 +9,17 @@ from telic.errors import Failure, ModelError
 from telic.models.compatibility import contrast_prompts
 from telic.models.local.admission import (
     compact,
-    copy_cache,
     copy_to_followers,
     place_sequence,
     prepare_sequences,
-    refuse_too_many,
+    refuse_too_many_rows,
 )
 from telic.models.local.cache import CachePool
 from telic.models.local.decoding import nan_rows, next_logits, next_tokens, score_tokens
 from telic.models.local.forward import Chunk, Runner
 from telic.models.local.prefixes import choose_prefixes
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
+from telic.models.local.session_caches import update_cache
 from telic.models.request import FinishReason, Reply, Request
 from telic.rendering import Template
 
@@ -36,7 +36,7 @@ class Engine:
         runner: runs the forward passes.
         template: renders dialogues.
         max_batch: sequences that are computed together.
-        context: longest sequence, in tokens.
+        context_length: longest sequence, in tokens.
         stop_ids: tokens that end a reply.
         pass_tokens: prompt tokens read in one pass over all sequences, about: fewer bring the first of many requests to
             its first token sooner, more are read a little faster in all. A sequence reads `PROMPT_CHUNK` at most.
@@ -49,13 +49,13 @@ class Engine:
         template: Template,
         *,
         max_batch: int,
-        context: int,
+        context_length: int,
         stop_ids: frozenset[int],
         pool: CachePool,
         pass_tokens: int = 1024,
     ) -> None:
         self.runner, self.template = runner, template
-        self.max_batch, self.context, self.stop_ids, self.pool = max_batch, context, stop_ids, pool
+        self.max_batch, self.context_length, self.stop_ids, self.pool = max_batch, context_length, stop_ids, pool
         self.pass_tokens = pass_tokens
         self.queue: deque[RequestState] = deque()
         """Requests that have no slot yet."""
@@ -67,13 +67,13 @@ class Engine:
         self._arrived = 0
         self.passes = 0
         """Forward passes so far."""
-        self.decoded_rows = 0
+        self.drawn_tokens = 0
         """Tokens drawn so far; over `passes * max_batch` this is the batch's occupancy."""
 
     def submit(
         self, request: Request, on_reply: Callable[[Reply], None] | None = None, forced: tuple[int, ...] = ()
     ) -> RequestState:
-        """Queue a request; `on_reply` is called with its reply. With `forced` tokens, these are scored instead."""
+        """Queue a request; `on_reply` is called with its reply. `forced` tokens are scored, and none are sampled."""
         self._arrived += 1
         state = RequestState(request, on_reply, forced, self._arrived)
         self.queue.append(state)
@@ -121,7 +121,7 @@ class Engine:
             state = self.queue.popleft()
             try:
                 contrast = contrast_prompts(state.request)
-                refuse_too_many(state.request, contrast, self.max_batch)
+                refuse_too_many_rows(state.request, contrast, self.max_batch)
                 if len(contrast) >= len(free):  # not enough slots yet for all its sequences
                     self.queue.appendleft(state)
                     break
@@ -130,7 +130,7 @@ class Engine:
                 self._finish(state, "error", error.failure)
                 continue
             longest = max(sequence.prompt_length for sequence in state.sequences)
-            if longest + max(1, len(state.forced)) > self.context:
+            if longest + max(1, len(state.forced)) > self.context_length:
                 self._finish(state, "context")
                 continue
             for sequence in state.sequences:
@@ -138,7 +138,7 @@ class Engine:
                 self._sequences.append(sequence)
             self.active.append(state)
         compact(self._sequences, self.runner.arena)
-        self.runner.arena.fit(max((len(sequence.tokens) for sequence in self._sequences), default=0))
+        self.runner.arena.shrink(max((len(sequence.tokens) for sequence in self._sequences), default=0))
 
     def _run_pass(self) -> None:
         chunks = self._schedule()
@@ -148,13 +148,13 @@ class Engine:
         for state in list(self.active):
             if state.awaits_prefix and state.up_to_date:
                 choose_prefixes(state, self.template, self.runner.arena)
-                if state.primary.prompt_length + max(1, len(state.forced)) > self.context:
+                if state.primary.prompt_length + max(1, len(state.forced)) > self.context_length:
                     self._finish(state, "context")
         computed: dict[Sequence, range] = {}
         for chunk, logits_W_V in zip(chunks, logits, strict=True):
-            if chunk.wanted:  # else its prompt goes on, or has just got a prefix
+            if chunk.logit_positions:  # else its prompt goes on, or has just got a prefix
                 chunk.sequence.pending_logits.append(logits_W_V)
-                computed[chunk.sequence] = chunk.wanted
+                computed[chunk.sequence] = chunk.logit_positions
         self._use_logits(computed)
 
     def _schedule(self) -> list[Chunk]:
@@ -176,7 +176,7 @@ class Engine:
         return sorted(single, key=lambda chunk: chunk.sequence.slot) + longer
 
     def _use_logits(self, computed: dict[Sequence, range]) -> None:
-        """Score or draw the next token of every request whose sequences have all come up to it.
+        """Score or draw the next token of every request whose sequences are all up to date.
 
         Args:
             computed: positions whose logits this pass has computed, by sequence.
@@ -192,7 +192,7 @@ class Engine:
                 else:
                     ready.append(state)
         if ready:
-            self.decoded_rows += len(ready)
+            self.drawn_tokens += len(ready)
             self._decode(ready)
 
     def _decode(self, states: list[RequestState]) -> None:
@@ -200,9 +200,7 @@ class Engine:
         logits_R_V = next_logits(states)
         nan_R = nan_rows(states, logits_R_V)
         if nan_R.any():
-            for r in nan_R.nonzero().flatten().tolist():
-                self._finish(states[r], "error", Failure("model", "nan_logits", "the model returned NaN logits"))
-            self.runner.arena.scrub({sequence.slot: sequence.computed for sequence in self._sequences})
+            self._fail_with_nan([states[r] for r in nan_R.nonzero().flatten().tolist()])
             states = [state for state in states if state.reply is None]
             logits_R_V = logits_R_V[~nan_R]
         if states:
@@ -210,9 +208,19 @@ class Engine:
                 self._append_token(state, token)
 
     def _score(self, state: RequestState, positions: range) -> None:
+        """Score the forced tokens that follow these positions."""
+        if any(logits_W_V.isnan().any() for sequence in state.sequences for logits_W_V in sequence.pending_logits):
+            self._fail_with_nan([state])
+            return
         score_tokens(state, positions)
         if positions.stop == len(state.primary.tokens):
             self._finish(state, "length")
+
+    def _fail_with_nan(self, states: list[RequestState]) -> None:
+        """Let requests fail that the model returned NaN for, and leave no NaN in their slots."""
+        for state in states:
+            self._finish(state, "error", Failure("model", "nan_logits", "the model returned NaN logits"))
+        self.runner.arena.scrub({sequence.slot: sequence.computed for sequence in self._sequences})
 
     def _append_token(self, state: RequestState, token: int) -> None:
         """Add a token to a reply, and end the reply if it is complete."""
@@ -223,7 +231,7 @@ class Engine:
             self._finish(state, "stop")
             return
         count = len(state.generated)
-        last = count >= sampling.max_new_tokens or len(state.primary.tokens) >= self.context
+        last = count >= sampling.max_new_tokens or len(state.primary.tokens) >= self.context_length
         if sampling.stop or last or state.on_reply is None:
             state.text = self._decoded_text(state.generated)
         cut = min((at for at in map(state.text.find, sampling.stop) if at >= 0), default=-1)
@@ -236,7 +244,7 @@ class Engine:
             self._finish(state, "context")
 
     def _decoded_text(self, tokens: list[int]) -> str:
-        # Some tokenizers tidy up spaces unless told not to, and the text would not be what the model said.
+        # Some tokenizers clean up spaces by default, which would change the model's output.
         decode = self.template.tokenizer.decode
         return str(decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
@@ -249,26 +257,16 @@ class Engine:
         if state in self.active:
             if finish != "error" and state.request.keep:
                 for sequence in state.sequences:
-                    self._update_session_cache(sequence)
+                    update_cache(sequence, self.runner.arena, self.pool)
             self._release(state)
         self._done.append(state)
-
-    def _update_session_cache(self, sequence: Sequence) -> None:
-        """Bring the session's cache up to date."""
-        if sequence.cache is None:
-            return
-        before = sequence.state_before_prefix
-        sequence.cache.control_state = sequence.context.control_state if before is None else before
-        kept = sequence.cache_before_prefix or copy_cache(sequence, sequence.computed, self.runner.arena)
-        sequence.cache.key_values = kept
-        self.pool.touch(kept)
 
     def _release(self, state: RequestState) -> None:
         self.active.remove(state)
         for sequence in state.sequences:
             sequence.status = SequenceStatus.FINISHED
             self._sequences.remove(sequence)
-        for waiting in self._sequences:
-            if waiting.leader in state.sequences:  # gone before it had read the prompt: the follower reads it
-                waiting.cached, waiting.reused = 0, ()
-                waiting.start_reading(0)
+        for follower in self._sequences:
+            if follower.leader in state.sequences:  # gone before it had read the prompt: the follower reads it
+                follower.cached, follower.reused = 0, ()
+                follower.start_reading(0)

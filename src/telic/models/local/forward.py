@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from telic.errors import ModelError
-from telic.models.control import Control, ControlBatch, ControlPoint
-from telic.models.local.attention import IMPLEMENTATION, AttentionControl, Group, PassLayout, use_layout
+from telic.models.control import Control, ControlBatch
+from telic.models.local.attention import IMPLEMENTATION, AppliedAttention, Group, PassLayout, use_layout
 from telic.models.local.cache import Arena, CacheShape
 from telic.models.local.sequences import Sequence
 from telic.rendering import Span
 
-__all__ = ["Chunk", "Runner", "control_key"]
+__all__ = ["Chunk", "Runner"]
 
 
 @dataclass(slots=True)
@@ -27,13 +27,13 @@ class Chunk:
     end: int
 
     @property
-    def wanted(self) -> range:
+    def logit_positions(self) -> range:
         """Positions in the chunk whose logits are wanted."""
         return range(max(self.start, self.sequence.logits_from), self.end)
 
 
 @dataclass(slots=True)
-class _Residual:
+class _AppliedResidual:
     control: Control
     batch: ControlBatch
     index_N: torch.Tensor
@@ -54,11 +54,15 @@ class Runner:
         _check_supported(config)
         if not model._can_set_attn_implementation():
             raise ModelError(
-                f"{type(model).__name__} has an attention implementation of its own, which the engine cannot observe"
+                f"{type(model).__name__} has an attention implementation of its own, which the engine cannot observe; "
+                "serve the model behind an endpoint instead"
             )
         model.set_attn_implementation(IMPLEMENTATION)
         if any(name.endswith(".sinks") for name, _ in model.named_parameters()):
-            raise ModelError(f"{type(model).__name__} has attention sinks, which the engine does not support yet")
+            raise ModelError(
+                f"{type(model).__name__} has attention sinks, which the engine does not support yet; serve the model "
+                "behind an endpoint instead"
+            )
         self.device, self.dtype = model.device, model.dtype
         heads = int(config.num_attention_heads)
         self.arena = Arena(
@@ -70,14 +74,14 @@ class Runner:
             self.dtype,
             self.device,
         )
-        self._residuals: list[_Residual] = []
+        self._residuals: list[_AppliedResidual] = []
         self._last_hidden: torch.Tensor | None = None
         for layer, module in enumerate(_decoder_layers(model, self.layers)):
             module.register_forward_hook(self._residual_hook(layer))
         model.get_output_embeddings().register_forward_pre_hook(self._keep_hidden)
 
     def run(self, chunks: list[Chunk]) -> list[torch.Tensor]:
-        """Compute chunks, and return float32 logits [wanted, vocabulary] for each.
+        """Compute chunks, and return float32 logits [positions, vocabulary] for each.
 
         Chunks of one token must come first, in the order of their slots.
         """
@@ -87,7 +91,7 @@ class Runner:
         slots = [c.sequence.slot for c in chunks for _ in range(c.start, c.end)]
         wanted, offset = [], 0
         for chunk in chunks:
-            wanted += [offset + p - chunk.start for p in chunk.wanted]
+            wanted += [offset + p - chunk.start for p in chunk.logit_positions]
             offset += chunk.end - chunk.start
         layout = PassLayout(self.arena, self._long(slots), self._long(positions), self._groups(chunks))
         self._residuals = self._residual_controls(chunks)
@@ -105,7 +109,7 @@ class Runner:
         self._take_readings(chunks, layout.groups)
         for chunk in chunks:
             chunk.sequence.computed = chunk.end
-        return list(logits.split([len(c.wanted) for c in chunks])) if wanted else [logits[:0] for _ in chunks]
+        return list(logits.split([len(c.logit_positions) for c in chunks])) if wanted else [logits[:0] for _ in chunks]
 
     def _long(self, values: Iterable[int]) -> torch.Tensor:
         return torch.tensor(list(values), dtype=torch.long, device=self.device)
@@ -138,12 +142,13 @@ class Runner:
         queries = chunks[0].end - chunks[0].start
         position_R_Q = torch.full((rows, queries), -1, dtype=torch.long, device=self.device)
         position_R_Q[places] = torch.stack([torch.arange(c.start, c.end, device=self.device) for c in chunks])
-        group = Group(tokens, first, position_R_Q, self.arena.readable(max(c.end for c in chunks)))
+        group = Group(tokens, first, position_R_Q, self.arena.read_length(max(c.end for c in chunks)))
         if rows != len(chunks):
             group.gather_N = self._long(places)
         controlled = _by_control(chunks, "attention")
         spans = [chunk.sequence.system_span(control.span) for control, members in controlled for _, chunk in members]
-        read = [(p, c.sequence.system_span("content")) for p, c in zip(places, chunks, strict=True) if _attended(c)]
+        reading = [(p, c) for p, c in zip(places, chunks, strict=True) if _reads_attention(c)]
+        read = [(p, c.sequence.system_span("content")) for p, c in reading]
         group.spanned = min(group.length, max((span.end for span in (*spans, *(span for _, span in read))), default=0))
         if read:
             group.reading_R_S = self._marked(rows, group.spanned, read)
@@ -160,13 +165,13 @@ class Runner:
 
     def _attention_control(
         self, control: Control, members: list[tuple[int, Chunk]], places: list[int], group: Group
-    ) -> AttentionControl:
+    ) -> AppliedAttention:
         chunks = [chunk for _, chunk in members]
         index_R = self._long([places[index] for index, _ in members])
         spans = [chunk.sequence.system_span(control.span) for chunk in chunks]
         span_R_S = self._marked(len(chunks), group.spanned, list(enumerate(spans)))
         after = group.position_R_Q[index_R] >= self._long([span.end for span in spans])[:, None]
-        return AttentionControl(control, self._control_batch(chunks), index_R, span_R_S, after)
+        return AppliedAttention(control, self._control_batch(chunks), index_R, span_R_S, after)
 
     def _control_batch(self, chunks: list[Chunk]) -> ControlBatch:
         position_N = self._long([p for c in chunks for p in range(c.start, c.end)])
@@ -174,7 +179,7 @@ class Runner:
         reply_N = torch.tensor([p for c in chunks for p in c.sequence.in_replies(c.start, c.end)], device=self.device)
         return ControlBatch([c.sequence.context for c in chunks], row_N, position_N, reply_N)
 
-    def _residual_controls(self, chunks: list[Chunk]) -> list[_Residual]:
+    def _residual_controls(self, chunks: list[Chunk]) -> list[_AppliedResidual]:
         offsets, offset = [], 0
         for chunk in chunks:
             offsets.append(offset)
@@ -182,7 +187,8 @@ class Runner:
         found = []
         for control, members in _by_control(chunks, "residual"):
             index = [offsets[i] + k for i, chunk in members for k in range(chunk.end - chunk.start)]
-            found.append(_Residual(control, self._control_batch([chunk for _, chunk in members]), self._long(index)))
+            batch = self._control_batch([chunk for _, chunk in members])
+            found.append(_AppliedResidual(control, batch, self._long(index)))
         return found
 
     def _residual_hook(self, layer: int) -> Any:
@@ -206,10 +212,10 @@ class Runner:
         """Take the readings of this pass."""
         place = 0
         for chunk in chunks:
-            wanted = len(chunk.wanted)
-            if wanted and "state" in chunk.sequence.readings and chunk.sequence.state is None:
+            wanted = len(chunk.logit_positions)
+            if wanted and "state" in chunk.sequence.readings and chunk.sequence.hidden_state is None:
                 assert self._last_hidden is not None
-                chunk.sequence.state = self._last_hidden[place].float().cpu().numpy().copy()
+                chunk.sequence.hidden_state = self._last_hidden[place].float().cpu().numpy().copy()
             place += wanted
         single = [c for c in chunks if c.end - c.start == 1]
         members = ([single] if single else []) + [[c] for c in chunks[len(single) :]]
@@ -219,30 +225,14 @@ class Runner:
             mass_R_L = torch.stack(group.masses, dim=1)
             for chunk in belonging:
                 sequence = chunk.sequence
-                if _attended(chunk) and chunk.wanted:
+                if _reads_attention(chunk) and chunk.logit_positions:
                     mass = mass_R_L[sequence.slot - group.first_slot]
                     sequence.mass_L = mass if sequence.mass_L is None else sequence.mass_L + mass
                     sequence.mass_count += 1
 
 
-def _attended(chunk: Chunk) -> bool:
+def _reads_attention(chunk: Chunk) -> bool:
     return "attention" in chunk.sequence.readings
-
-
-def control_key(controls: Iterable[Control]) -> str:
-    """Name the forward pass under these controls: the keys of those that act within it.
-
-    Of those that choose their prefix from the state nothing is kept in a cache.
-    """
-    acting = (control for control in controls if control.points & _touched(control))
-    return "|".join(key for control in acting if (key := control.key))  # empty: it only reads
-
-
-def _touched(control: Control) -> frozenset[ControlPoint]:
-    """The points at which a control changes what is kept of a forward pass."""
-    return frozenset(
-        {"attention", "residual"} if control.prefix_from_state else {"embeddings", "attention", "residual"}
-    )
 
 
 def _by_control(chunks: list[Chunk], point: str) -> list[tuple[Control, list[tuple[int, Chunk]]]]:
@@ -259,18 +249,28 @@ def _decoder_layers(model: Any, count: int) -> list[torch.nn.Module]:
     for module in model.base_model.modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return list(module)
-    raise ModelError(f"{type(model).__name__}: found no list of {count} decoder layers; the engine cannot run it")
+    raise ModelError(
+        f"{type(model).__name__}: found no list of {count} decoder layers, which the engine needs; serve the model "
+        "behind an endpoint instead"
+    )
 
 
 def _check_supported(config: Any) -> None:
     kind = getattr(config, "model_type", "?")
     if getattr(config, "attn_logit_softcapping", None):
-        raise ModelError(f"model type {kind!r} caps its attention logits, which the engine does not support yet")
+        raise ModelError(
+            f"model type {kind!r} caps its attention logits, which the engine does not support yet; serve the model "
+            "behind an endpoint instead"
+        )
     types = set(getattr(config, "layer_types", None) or [])
     unknown = types - {"full_attention", "sliding_attention"}
     if unknown:
         raise ModelError(
-            f"model type {kind!r} has layers of type {sorted(unknown)[0]!r}, which the engine does not support"
+            f"model type {kind!r} has layers of type {sorted(unknown)[0]!r}, which the engine does not support; serve "
+            "the model behind an endpoint instead"
         )
     if getattr(config, "num_kv_shared_layers", 0):
-        raise ModelError(f"model type {kind!r} shares keys between layers, which the engine does not support yet")
+        raise ModelError(
+            f"model type {kind!r} shares keys between layers, which the engine does not support yet; serve the model "
+            "behind an endpoint instead"
+        )

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from telic.dialogue import Message
 from telic.errors import ModelError
-from telic.models.choices import choose_by_likelihood
+from telic.models.choices import draw_by_likelihood
 from telic.models.compatibility import refuse_unsupported
 from telic.models.control import Control, ControlPoint
 from telic.models.local.cache import CachePool, machine_memory
@@ -64,7 +64,7 @@ class LocalModel:
             self.runner,
             self.template,
             max_batch=max_batch,
-            context=context_length(model, tokenizer),
+            context_length=context_length(model, tokenizer),
             stop_ids=stop_ids(model, self.template),
             pool=CachePool(machine_memory() // 3 if cache_bytes is None else cache_bytes),
         )
@@ -86,9 +86,9 @@ class LocalModel:
         return READINGS
 
     @property
-    def context(self) -> int:
+    def context_length(self) -> int:
         """Longest dialogue in tokens, the reply included."""
-        return self.engine.context
+        return self.engine.context_length
 
     @property
     def hidden_size(self) -> int:
@@ -153,7 +153,7 @@ class LocalModel:
         def take(choice: str, reply: Reply) -> None:
             scored[choice] = reply
             if len(scored) == len(request.choices):
-                done(choose_by_likelihood(request, [scored[choice] for choice in request.choices], seed))
+                done(draw_by_likelihood(request, [scored[choice] for choice in request.choices], seed))
 
         # The choice enters the cache with the next turn. One seed, so that a control decides the same for all choices.
         branch = replace(request, choices=(), keep=False, sampling=replace(request.sampling, seed=seed))
@@ -211,7 +211,7 @@ class LocalModel:
         """Run one pass over all active requests; none if this request has got its reply meanwhile.
 
         Raises:
-            ModelError: there is nothing to do.
+            ModelError: the request was dropped, because other work on this model was interrupted.
         """
         with self._lock:
             if state is None or state.reply is None:
@@ -228,17 +228,17 @@ class LocalModel:
         with self._lock:
             self.engine.reset()
 
-    def limit(self, *, max_batch: int, context: int, cache_bytes: int | None = None) -> None:
+    def limit(self, *, max_batch: int, context_length: int, cache_bytes: int | None = None) -> None:
         """Lower the engine's limits, as a server does; a limit that is lower already stays.
 
         Args:
             max_batch: sequences computed together.
-            context: longest sequence, in tokens.
+            context_length: longest sequence, in tokens.
             cache_bytes: memory for the sessions' caches; None leaves it as it is.
         """
         with self._lock:
             self.engine.max_batch = min(self.engine.max_batch, max_batch)
-            self.engine.context = min(self.engine.context, context)
+            self.engine.context_length = min(self.engine.context_length, context_length)
             if cache_bytes is not None:
                 self.engine.pool.budget = cache_bytes
 
@@ -263,7 +263,7 @@ class LocalModel:
             ]
             if not all(given):
                 raise ModelError("an empty continuation has no likelihood; give at least one character")
-            # The first goes ahead: what it has read of a common beginning (a system prompt, a history) serves the rest.
+            # Run the first one alone: the others reuse what it read of a shared prefix (system prompt, history).
             cache = SessionCache()
             states: list[RequestState] = []
             for continuation, forced in zip(continuations, given, strict=True):

@@ -13,7 +13,7 @@ import torch
 __all__ = ["pack_linears"]
 
 FEW_ROWS = 128
-"""Up to so many rows the packed product is faster; above, the plain one is as fast."""
+"""Up to this many rows the packed product is faster; beyond, the plain one is as fast."""
 
 
 def pack_linears(model: torch.nn.Module, budget: int) -> int:

@@ -1,4 +1,4 @@
-"""Prefix tokens that controls choose once the prompt is read, in the light of the state at its end."""
+"""Prefix tokens that controls choose once the prompt is read, given the hidden state at its end."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from copy import deepcopy
 
 import torch
 
-from telic.models.local.admission import copy_cache, lay_out_prompt
+from telic.models.local.admission import lay_out_prompt
 from telic.models.local.cache import Arena
 from telic.models.local.sequences import RequestState, SequenceStatus
+from telic.models.local.session_caches import copy_cache
 from telic.rendering import Template
 
 __all__ = ["choose_prefixes"]
@@ -19,26 +20,26 @@ def choose_prefixes(state: RequestState, template: Template, arena: Arena) -> No
 
     Contrast prompts get the prefix that the primary sequence's state calls for.
     """
-    state_D = torch.from_numpy(state.primary.state)
+    state_D = torch.from_numpy(state.primary.hidden_state)
     for sequence in state.sequences:
         before, ready = sequence.tokens, sequence.logits_from
         for place, control in enumerate(sequence.controls):
             if control.prefix_from_state:
                 sequence.insertions[place] = control.steering_prefix(sequence.context, state_D)
                 if sequence.insertions[place] and sequence.cache is not None and state.request.keep:
-                    # But for the last token: what controls note of it is noted again, with the reply after it.
-                    sequence.cache_before_prefix = sequence.cache_before_prefix or copy_cache(sequence, ready, arena)
+                    # All but the last token, which is computed again with the reply; controls record it then.
+                    sequence.cache_without_prefix = sequence.cache_without_prefix or copy_cache(sequence, ready, arena)
         lay_out_prompt(state, sequence, template, final=True)
         sequence.computed = min(sequence.computed, _common_length(before, sequence.tokens))
-        if sequence.computed < len(before):  # what controls note from here on is of a prompt with a prefix inside it
-            sequence.state_before_prefix = deepcopy(sequence.context.control_state)
+        if sequence.computed < len(before):  # from here on, controls record a prompt with a prefix inside
+            sequence.control_state_before_prefix = deepcopy(sequence.context.control_state)
         sequence.cached = min(sequence.cached, sequence.computed)
-        if sequence.logits_from > ready:  # what was read where the prompt ended is not at its end any more
+        if sequence.logits_from > ready:  # the prompt has a new end: discard what was read at the old one
             sequence.pending_logits.clear()
-            sequence.state, sequence.mass_L, sequence.mass_count = None, None, 0
+            sequence.hidden_state, sequence.mass_L, sequence.mass_count = None, None, 0
         if sequence is state.primary:
             sequence.readings = state.request.readings
-        sequence.state = sequence.state if "state" in sequence.readings else None
+        sequence.hidden_state = sequence.hidden_state if "state" in sequence.readings else None
         sequence.status = SequenceStatus.READING
 
 

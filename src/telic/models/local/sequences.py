@@ -1,4 +1,4 @@
-"""What the engine works on: requests, and the sequences of the batch that answer them.
+"""The engine's data: requests, and the sequences of the batch that answer them.
 
 A request has one sequence, its *primary* one, and one more for each contrast prompt of its controls. All of them get
 the same reply. A sequence is made when its request is admitted, and goes through the statuses of `SequenceStatus`.
@@ -32,7 +32,7 @@ class SequenceStatus(Enum):
     FOLLOWING = auto()
     """Another sequence, its leader, reads the same prompt; this one gets a copy of the keys and values."""
     READING_FOR_PREFIX = auto()
-    """Its prompt is being read; controls then choose prefix tokens in the light of the state at its end."""
+    """Its prompt is being read; controls then choose prefix tokens given the hidden state at its end."""
     READING = auto()
     """Its prompt is being read, prefix tokens included; the reply's first token comes next."""
     DECODING = auto()
@@ -51,7 +51,7 @@ class Sequence:
     readings: frozenset[str] = frozenset()
     cache: SessionCache | None = None
     """The session's, from which it starts and which it brings up to date."""
-    contrast_of: int | None = None
+    contrast_control: int | None = None
     """For a contrast prompt: the place of its control among the request's; None for the primary sequence."""
     status: SequenceStatus = SequenceStatus.WAITING
     leader: Sequence | None = None
@@ -64,7 +64,7 @@ class Sequence:
     embeddings: dict[int, torch.Tensor] = field(default_factory=dict)
     """Position to inserted embedding [hidden]."""
     shifts: list[tuple[int, int]] = field(default_factory=list)
-    """(token index, inserted before it), ascending: prompt tokens to positions."""
+    """(prompt token index, embeddings inserted before it), ascending: maps token indices to positions."""
 
     slot: int = -1
     """Its slot of the arena."""
@@ -78,17 +78,17 @@ class Sequence:
     """First position whose logits are wanted."""
 
     pending_logits: list[torch.Tensor] = field(default_factory=list)
-    """Logits [wanted, vocabulary] that have not been used yet: they wait for those of the request's other sequences."""
-    cache_before_prefix: KeyValueCache | None = None
+    """Logits [positions, vocabulary] not used yet: they wait for those of the request's other sequences."""
+    cache_without_prefix: KeyValueCache | None = None
     """What the session keeps where prefix tokens were chosen from the state: the prompt without them."""
-    state_before_prefix: dict[str, Any] | None = None
-    """The controls' state that the session keeps where the prompt was read again, with prefix tokens inside it."""
+    control_state_before_prefix: dict[str, Any] | None = None
+    """Copy of the control state from before the prompt was read again with prefix tokens in it; the session keeps it."""
 
     mass_L: torch.Tensor | None = None
     """Sum over the reply's tokens of the attention mass on the system prompt, per layer."""
     mass_count: int = 0
-    state: Any = None
-    """float32 array [hidden]: the last hidden state of the prompt's last token, if it is read."""
+    hidden_state: Any = None
+    """float32 array [hidden]: the last hidden state of the prompt's last token, if asked for."""
 
     @property
     def prompt_length(self) -> int:
@@ -121,7 +121,7 @@ class Sequence:
         self.leader, self.status = leader, SequenceStatus.FOLLOWING
 
     def lay_out(self, insertions: Iterable[Insertion]) -> None:
-        """Lay out the prompt: its tokens, and what controls insert between them, in order where at one place."""
+        """Lay out the prompt: its tokens and the insertions, those at one index in the order of their controls."""
         rendering = self.context.rendering
         ordered = sorted(insertions, key=lambda item: item.index)
         self.tokens, self.embeddings = [], {}
@@ -222,7 +222,7 @@ class RequestState:
         return self.primary.generated if self.sequences else []
 
     @property
-    def computed_tokens(self) -> int:
+    def uncached_prompt_tokens(self) -> int:
         """Prompt tokens that were computed for it, those taken over from caches left out."""
         return self.primary.prompt_length - self.primary.cached if self.sequences else 0
 
@@ -244,7 +244,7 @@ class RequestState:
             new_tokens=len(self.generated),
             token_ids=tuple(self.generated),
             logprobs=tuple(self.logprobs) if self.logprobs else None,
-            state=sequence.state if sequence else None,
+            state=sequence.hidden_state if sequence else None,
             attention=mass,
             failure=failure,
             seed=self.seed,
