@@ -10,7 +10,7 @@ from telic.models import FakeModel, ScriptedModel
 from telic.models.choices import as_question, read_choice
 from telic.models.compatibility import refuse_unsupported
 from telic.models.local import LocalModel
-from telic.models.request import Continuation, Request
+from telic.models.request import Continuation, Reply, Request
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, ask
 
@@ -77,6 +77,9 @@ def test_a_model_without_likelihoods_is_asked() -> None:
     lost = ScriptedModel(["none of them"]).generate([choose()])[0]
     assert lost.finish == "error"
     assert read_choice(choose(), lost) is lost
+    full = read_choice(choose(), Reply("", "context"))
+    assert full.failure is not None
+    assert full.failure.kind == "context_full"
     assert {FakeModel().generate([choose(1.0, seed)])[0].text for seed in range(40)} == set(CHOICES)
 
 

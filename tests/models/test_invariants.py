@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from telic.errors import ModelError
 from telic.models.local import engine
-from telic.models.request import Reply, Request
+from telic.models.request import Continuation, Reply, Request
 from telic.models.session import Session
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, Case, ask
@@ -269,6 +270,23 @@ def test_rows_that_fail_do_not_poison_their_place(architecture: str) -> None:
     requests = [ask(SHORT, logprobs=True), ask(LONG, logprobs=True)]
     for request, reply in zip(requests, case.model.generate(requests), strict=True):
         assert reply.logprobs == pytest.approx(case.logprobs(request, reply), abs=case.tolerance)
+
+
+def test_a_reply_that_is_scored_fails_alone_where_the_model_returns_nan() -> None:
+    case = tiny.case("llama")
+    layer = next(m for m in case.model.model.base_model.modules() if isinstance(m, torch.nn.ModuleList))[0]
+    handle = layer.register_forward_hook(lambda module, inputs, output: _spoiled(output))
+    with pytest.raises(ModelError, match="NaN logits") as raised:
+        case.model.score([Continuation(ask(LONG).messages, "In May.")])
+    choice = replace(ask(LONG, temperature=1.0), choices=("In May.", "Never."))
+    [failed] = case.model.generate([choice])
+    handle.remove()
+    assert raised.value.kind == "nan_logits"
+    assert failed.failure is not None
+    assert failed.failure.kind == "nan_logits"
+    request = ask(SHORT, logprobs=True)  # it gets the same place in the arena
+    reply = case.model.generate([request])[0]
+    assert reply.logprobs == pytest.approx(case.logprobs(request, reply), abs=case.tolerance)
 
 
 def _spoiled(output: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor | tuple[torch.Tensor, ...]:

@@ -35,14 +35,14 @@ def test_annotations_are_returned_with_the_conversation_and_the_episode(place: s
         notes.add_feedback("ann", "c1", 1, "thumb", 1)
         notes.add_feedback("ann", "c1", 1, "thumb", 0)
         notes.add_feedback("ann", "c1", 1, "edit", "Hi, I am Mia!")
-        notes.add_branches("ann", "c1", 1, [branch(1.0), branch(0.0)])
+        notes.add_probe_branches("ann", "c1", 1, [branch(1.0), branch(0.0)])
         notes.add_readings("ann", "c1", 1, {"beliefs": {"user_age": {}}})
         kept = store.conversation("ann", "c1")
         assert kept is not None
         assert [(one.kind, one.value) for one in kept.turns[1].feedback] == [
             ("thumb", 1), ("thumb", 0), ("edit", "Hi, I am Mia!"),
         ]  # fmt: skip
-        assert [one.answers[0].score for one in kept.turns[1].branches] == [1.0, 0.0]
+        assert [one.answers[0].score for one in kept.turns[1].probe_branches] == [1.0, 0.0]
         assert kept.turns[1].readings == {"attention": [0.1, 0.2], "beliefs": {"user_age": {}}}
         assert kept.turns[1].setup["controls"] == [{"name": "attention_hold"}]
         assert (kept.turns[0].feedback, kept.turns[0].setup) == ((), {})
@@ -72,7 +72,7 @@ def test_turns_of_another_user_cannot_be_annotated(tmp_path: Path) -> None:
             with pytest.raises(RunError, match="there is no turn"):
                 notes.add_feedback(user, conversation, position, "thumb", 1)
             with pytest.raises(RunError, match="there is no turn"):
-                notes.add_branches(user, conversation, position, [branch(1.0)])
+                notes.add_probe_branches(user, conversation, position, [branch(1.0)])
             with pytest.raises(RunError, match="there is no turn"):
                 notes.add_readings(user, conversation, position, {})
         assert store.conversation("bob", "c1") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,8 @@ import openai
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from telic.models import FakeModel, Sampling, ScriptedModel
+from telic.errors import Failure
+from telic.models import FakeModel, Reply, Request, Sampling, ScriptedModel
 from telic.purpose import Purpose, SamplingDefaults
 from telic.server.records import NewTurns
 from tests.server.conftest import PURPOSE, Start
@@ -212,7 +214,7 @@ def test_a_turn_that_was_not_stored_is_not_acknowledged(start: Start) -> None:
     def fail(new: NewTurns) -> None:
         raise OperationalError("insert", {}, OSError("disk full"))
 
-    served.service.store.sync.add = fail  # type: ignore[method-assign]
+    served.service.store.blocking.add = fail  # type: ignore[method-assign]
     with served.http() as http:
         whole = http.post("/v1/chat/completions", json={"messages": HELLO})
         assert whole.status_code == 503
@@ -221,6 +223,46 @@ def test_a_turn_that_was_not_stored_is_not_acknowledged(start: Start) -> None:
     assert "could not be stored" in streamed.splitlines()[-2]
     assert 'finish_reason":"stop' not in streamed
     assert "[DONE]" not in streamed
+
+
+def test_a_store_that_fails_to_delete_is_reported_as_unavailable(start: Start) -> None:
+    served = start(FakeModel())
+
+    def fail(user: str) -> list[str]:
+        raise OperationalError("delete", {}, OSError("database is locked"))
+
+    served.service.store.blocking.delete = fail  # type: ignore[method-assign]
+    with served.http() as http:
+        answer = http.delete("/telic/conversations")
+    assert answer.status_code == 503
+    assert "the conversation store does not respond" in answer.json()["error"]["message"]
+
+
+class FullModel(FakeModel):
+    """Fails as a remote model whose context is full: without counting tokens."""
+
+    def _stream(self, request: Request) -> Iterator[str | Reply]:
+        yield Reply("", "context", failure=Failure("model", "context_full", "400: the prompt is too long"))
+
+
+class RaisingModel(FakeModel):
+    """Raises an exception without a message."""
+
+    def _stream(self, request: Request) -> Iterator[str | Reply]:
+        raise KeyError
+
+
+def test_the_error_of_a_full_context_has_no_number_of_tokens_if_it_is_unknown(start: Start) -> None:
+    with start(FullModel()).client() as client, pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model="m", messages=HELLO)
+    assert refused.value.code == "context_length_exceeded"
+    assert "the conversation exceeds the context" in str(refused.value)
+
+
+def test_an_exception_without_a_message_is_named(start: Start) -> None:
+    with start(RaisingModel()).client() as client, pytest.raises(openai.InternalServerError) as failed:
+        client.chat.completions.create(model="m", messages=HELLO)
+    assert "the model failed to reply: KeyError()" in str(failed.value)
 
 
 def test_metrics(start: Start) -> None:

@@ -17,9 +17,9 @@ from telic.errors import ConfigError
 from telic.models import Control, FakeModel, Model, ScriptedModel, Session
 from telic.purpose import Probe, Purpose
 from telic.server import ConversationStore, ServeConfig, Service
-from telic.server.attention import attention_levels
+from telic.server.attention import attention_relative_to_first
 from telic.server.chat_request import ChatMessage, ChatRequest
-from telic.server.conversation import ServedConversation
+from telic.server.conversation import DashboardConversation
 from telic.server.conversation_list import list_conversations
 from telic.server.errors import ApiError
 from telic.server.exchange import ExchangeStatus
@@ -57,11 +57,11 @@ async def heard(pieces: AsyncIterator[str]) -> str:
 
 def test_a_conversation_continues_branches_and_is_listed_once(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = ServedConversation(service, "ann")
+        this = DashboardConversation(service, "ann")
         first = await heard(this.say("Hello"))
         second = await heard(this.say("And you?"))
         assert [turn.text for turn in this.turns] == ["Hello", first, "And you?", second]
-        again = await ServedConversation.open(service, "ann", this.id or "")
+        again = await DashboardConversation.open(service, "ann", this.id or "")
         assert again.turns == this.turns
         asked = this.user_turn_before(3)
         assert asked is not None
@@ -78,18 +78,18 @@ def test_a_conversation_continues_branches_and_is_listed_once(tmp_path: Path) ->
         assert await list_conversations(service, "bob") == []
         for user, name in (("bob", this.id or ""), ("ann", "nothing")):
             with pytest.raises(ApiError, match="no such conversation"):
-                await ServedConversation.open(service, user, name)
+                await DashboardConversation.open(service, user, name)
 
     with_service(tmp_path, use)
 
 
 def test_an_edit_of_the_first_reply_and_of_a_later_one(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = ServedConversation(service, "ann")
+        this = DashboardConversation(service, "ann")
         for words in ("Hello", "More"):
             await heard(this.say(words))
         for position in (1, 3):
-            edited = await this.edit(position, "In other words")
+            edited = await this.edit_reply(position, "In other words")
             assert [turn.text for turn in edited.turns] == [
                 *(turn.text for turn in this.turns[:position]), "In other words",
             ]  # fmt: skip
@@ -97,14 +97,14 @@ def test_an_edit_of_the_first_reply_and_of_a_later_one(tmp_path: Path) -> None:
             assert len(edited.turns) == position + 3
             assert edited.id != this.id
         with pytest.raises(ApiError, match="the message is empty"):
-            await this.edit(1, "  ")
+            await this.edit_reply(1, "  ")
 
     with_service(tmp_path, use)
 
 
 def test_messages_beyond_the_limits_are_refused_and_not_stored(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = ServedConversation(service, "ann")
+        this = DashboardConversation(service, "ann")
         for words, wrong in (("", "the message is empty"), ("x" * 200, "longer than 100 bytes")):
             with pytest.raises(ApiError, match=wrong):
                 await heard(this.say(words))
@@ -119,14 +119,14 @@ def test_messages_beyond_the_limits_are_refused_and_not_stored(tmp_path: Path) -
 
 def test_requests_beyond_the_limit_of_a_key_are_refused(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        one, other, kept = (ServedConversation(service, "ann") for _ in range(3))
+        one, other, kept = (DashboardConversation(service, "ann") for _ in range(3))
         await heard(kept.say("Before that"))
         async with aclosing(one.say("Hello")) as pieces:
             await anext(pieces)
             with pytest.raises(ApiError, match="this key has 1 active requests"):
                 await heard(other.say("Me too"))
             with pytest.raises(ApiError, match="this key has 1 active requests"):
-                await kept.probe(1)
+                await kept.ask_probes(1)
         assert (other.id, other.turns) == (None, [])
         assert [turn.finish for turn in one.turns] == ["given", "left"]
         await heard(one.say("Go on"))
@@ -137,17 +137,17 @@ def test_requests_beyond_the_limit_of_a_key_are_refused(tmp_path: Path) -> None:
 
 def test_a_model_without_hidden_states_has_no_readings_and_no_pins(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = ServedConversation(service, "ann")
+        this = DashboardConversation(service, "ann")
         await heard(this.say("Hello"))
         assert service.beliefs.readers is None
         with pytest.raises(ApiError, match="does not show"):
-            await this.read(1)
+            await this.read_beliefs(1)
         with pytest.raises(ApiError, match="no \\[\\[probes\\]\\]"):
-            await this.probe(1)
+            await this.ask_probes(1)
         with pytest.raises(ApiError, match="does not support pins"):
-            this.pin(Pins({"user_age": "child"}))
+            this.set_pins(Pins({"user_age": "child"}))
         assert not this.pins
-        assert attention_levels(this.turns) == {}
+        assert attention_relative_to_first(this.turns) == {}
 
     with_service(tmp_path, use)
 
@@ -164,10 +164,10 @@ def test_probes_are_judged_and_failed_answers_are_missing_with_a_reason(tmp_path
     ]
 
     async def use(service: Service) -> None:
-        this = ServedConversation(service, "ann")
+        this = DashboardConversation(service, "ann")
         await heard(this.say("Hello"))
-        await this.probe(1)
-        name, failing = this.turns[1].branches
+        await this.ask_probes(1)
+        name, failing = this.turns[1].probe_branches
         assert ([answer.score for answer in name.answers], name.round) == ([1.0] * 4, 1)
         assert {(answer.score, answer.reason) for answer in failing.answers} == {(None, "model: no words")}
         assert len(this.turns) == 2
@@ -194,28 +194,28 @@ def test_readers_come_from_the_settings_or_are_bundled(tmp_path: Path) -> None:
         Service(tiny.local("gpt2"), PURPOSE, config).beliefs.load()
 
     async def use(service: Service) -> None:
-        this = ServedConversation(service, "ann")
-        this.pin(Pins({"user_age": "child"}, {"self_gender": "male"}, 3.0))
+        this = DashboardConversation(service, "ann")
+        this.set_pins(Pins({"user_age": "child"}, {"self_gender": "male"}, 3.0))
         for words in ("Hello there", "What now?", "And then?"):
             await heard(this.say(words))
-        levels = attention_levels(this.turns)
+        levels = attention_relative_to_first(this.turns)
         assert list(levels) == [1, 3, 5]
         assert levels[1] == 1.0
-        await this.read(5)
+        await this.read_beliefs(5)
         late = this.turns[5].readings["beliefs"]
-        await this.read(1)  # an earlier turn, from what was said up to there
+        await this.read_beliefs(1)  # an earlier turn, from what was said up to there
         assert this.turns[1].readings["beliefs"] != late
         before = list(service.sessions._sessions)
-        await this.read(5)
+        await this.read_beliefs(5)
         assert this.turns[5].readings["beliefs"] == late, "reading changes nothing"
         assert list(service.sessions._sessions) == before
-        service.controls.pins.clear()  # as after a restart: what the last reply was given under
-        again = await ServedConversation.open(service, "ann", this.id or "")
+        service.controls.pins_by_conversation.clear()  # as after a restart: what the last reply was given under
+        again = await DashboardConversation.open(service, "ann", this.id or "")
         assert again.pins == this.pins
         with pytest.raises(ApiError, match="user_age has no class 'toddler'"):
-            again.pin(Pins({"user_age": "toddler"}))
-        again.pin(Pins())
-        assert (await ServedConversation.open(service, "ann", this.id or "")).pins == again.pins
+            again.set_pins(Pins({"user_age": "toddler"}))
+        again.set_pins(Pins())
+        assert (await DashboardConversation.open(service, "ann", this.id or "")).pins == again.pins
 
     with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
 
@@ -236,10 +236,10 @@ def test_pins_act_beside_the_controls_of_the_conversation_or_of_all_conversation
 
     async def use(service: Service) -> None:
         pins = Pins({"user_age": "child"})
-        one, other = ServedConversation(service, "ann"), ServedConversation(service, "ann")
+        one, other = DashboardConversation(service, "ann"), DashboardConversation(service, "ann")
         for this, words in ((one, "Hello there"), (other, "Good day")):
             await heard(this.say(words))
-            this.pin(pins)
+            this.set_pins(pins)
         service.controls.set([Talkative(), reminder], one.id)
         service.controls.set([Talkative(), hold])
         for this, expected in ((one, "reminder"), (other, "attention_hold")):
@@ -257,11 +257,15 @@ def test_pins_act_beside_the_controls_of_the_conversation_or_of_all_conversation
             await exchange.save()
             await this.reload()
             assert acting(this.turns[5]) == ["talkative", expected, "belief"]
-            this.pin(Pins())
+            this.set_pins(Pins())
             await heard(this.say("Without pins"))
             assert acting(this.turns[7]) == ["talkative", expected], "what is not pinned goes on acting"
-        await service.forget("ann")
-        assert (service.controls.pins, service.controls.overrides, service.chat.active) == ({}, {}, set())
+        await service.delete_user("ann")
+        assert (
+            service.controls.pins_by_conversation,
+            service.controls.controls_by_conversation,
+            service.chat.active_exchanges,
+        ) == ({}, {}, set())
 
     with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
 
@@ -270,7 +274,7 @@ def test_the_text_so_far_is_stored_when_the_server_closes(tmp_path: Path) -> Non
     async def run() -> None:
         service = Service(SlowModel(), PURPOSE, ServeConfig.of(store=str(tmp_path / "telic.db")))
         await service.start()
-        async with aclosing(ServedConversation(service, "ann").say("Hello")) as pieces:
+        async with aclosing(DashboardConversation(service, "ann").say("Hello")) as pieces:
             await anext(pieces)
             await service.close()
 
@@ -282,9 +286,9 @@ def test_the_text_so_far_is_stored_when_the_server_closes(tmp_path: Path) -> Non
 
 def test_unsupported_pins_are_refused_and_the_conversation_is_not_left_busy(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = ServedConversation(service, "ann")
+        this = DashboardConversation(service, "ann")
         reply = await heard(this.say("Hello"))
-        service.controls.pins[this.id or ""] = Pins({"user_age": "child"})
+        service.controls.pins_by_conversation[this.id or ""] = Pins({"user_age": "child"})
         body = ChatRequest(
             messages=[
                 ChatMessage(role="user", content="Hello"),
@@ -301,14 +305,14 @@ def test_unsupported_pins_are_refused_and_the_conversation_is_not_left_busy(tmp_
 
 def test_a_reply_with_a_nul_character_does_not_make_the_conversation_branch(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = ServedConversation(service, "ann")
+        this = DashboardConversation(service, "ann")
         assert await heard(this.say("Hello")) == "One\0two"
         first = this.id
         for told in ("One\0two", this.turns[1].text):  # as it was told to a client, and as a page has it
             body = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": told}]
             messages = [ChatMessage.model_validate(one) for one in (*body, {"role": "user", "content": "More"})]
             exchange = await service.chat.begin("ann", ChatRequest(messages=messages))
-            assert (exchange.conversation, exchange.turns_before) == (first, 2)
+            assert exchange.conversation == first
             exchange._status = ExchangeStatus.FAILED
             exchange.close()
         await heard(this.say("More"))
@@ -319,12 +323,12 @@ def test_a_reply_with_a_nul_character_does_not_make_the_conversation_branch(tmp_
 
 def test_half_a_surrogate_pair_is_refused_and_not_stored(tmp_path: Path) -> None:
     async def use(service: Service) -> None:
-        this = ServedConversation(service, "ann")
+        this = DashboardConversation(service, "ann")
         with pytest.raises(ApiError, match="an invalid character"):
             await heard(this.say("Hello \ud83d"))
         await heard(this.say("Hello"))
         with pytest.raises(ApiError, match="an invalid character"):
-            await this.edit(1, "\ud83d")
+            await this.edit_reply(1, "\ud83d")
         await this.reload()
         assert this.turns[1].feedback == ()
 
@@ -337,18 +341,18 @@ def test_a_fork_has_no_control_state_of_the_shared_prefix() -> None:
     sessions.shared_prefix, kept = Session(model), Session(model)
     sessions.shared_prefix.cache.control_state = {"attention_hold": "of the shared prefix"}
     kept.cache.control_state = {"attention_hold": "of the conversation"}
-    sessions.put("one", kept)
-    assert sessions.fork("one", latest=True).cache.control_state == kept.cache.control_state
+    sessions.keep("one", kept)
+    assert sessions.fork_for_reading("one", latest=True).cache.control_state == kept.cache.control_state
     for conversation, latest in (("one", False), ("other", True), ("other", False), (None, True)):
-        assert sessions.fork(conversation, latest=latest).cache.control_state == {}
+        assert sessions.fork_for_reading(conversation, latest=latest).cache.control_state == {}
     sessions.busy.add("one")
-    assert sessions.fork("one", latest=True).cache.control_state == {}
+    assert sessions.fork_for_reading("one", latest=True).cache.control_state == {}
 
 
 def test_pins_are_added_and_removed() -> None:
     pins = Pins().toggled("user_age", "child", "towards").toggled("user_age", "adult", "away")
-    assert pins.items() == [("user_age", "child", "towards"), ("user_age", "adult", "away")]
-    assert pins.toggled("user_age", "adult", "towards").items() == [("user_age", "adult", "towards")]
+    assert pins.triples() == [("user_age", "child", "towards"), ("user_age", "adult", "away")]
+    assert pins.toggled("user_age", "adult", "towards").triples() == [("user_age", "adult", "towards")]
     assert pins.toggled("user_age", "older adult", "towards").direction("user_age", "child") is None
     assert not pins.toggled("user_age", "child", "towards").toggled("user_age", "adult", "away")
     own = {"name": "belief", "towards": {"self_age": "adult"}, "strength": 1.0}

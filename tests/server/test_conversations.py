@@ -127,7 +127,7 @@ def test_only_its_own_user_can_name_a_conversation(start: Start) -> None:
         assert foreign.id not in (one.id, two.id), "the same words of another user are another conversation"
         sub = Chat(ann, user="child")
         sub.say("Hello", seed=1)
-        users = served.service.store.sync.users()
+        users = served.service.store.blocking.users()
     assert users == {"ann": 2, "ann/child": 1, "bob": 1}
 
 
@@ -186,7 +186,7 @@ def test_a_client_that_disconnects_before_the_first_word_can_ask_again(start: St
         http.post("/v1/chat/completions", json=body)
     assert ["Hello", "word0 word1 word2 "] in kept(served).values()
     # a request counts until its last byte is out, which is after the client has read it
-    wait_for(lambda: served.service.limits.active == 0)
+    wait_for(lambda: served.service.limits.active_count == 0)
 
 
 def test_a_user_exports_and_deletes_conversations(start: Start) -> None:

@@ -39,7 +39,7 @@ def test_a_key_is_made_once_and_only_its_hash_is_kept(tmp_path: Path, monkeypatc
         assert loaded.holder(wrong) is None
     with pytest.raises(ConfigError, match="already has a key of 'ann'"):
         add_key(path, "ann")
-    with pytest.raises(ConfigError, match="invalid name 'a/b' of a key"):
+    with pytest.raises(ConfigError, match="invalid key name 'a/b'"):
         add_key(path, "a/b")
     with pytest.raises(ConfigError, match="cannot write"):
         add_key(tmp_path / "none" / "keys.txt", "ann")
@@ -104,7 +104,7 @@ def test_requests_beyond_the_limits_get_retry_after(start: Start) -> None:
             for stream in streams:
                 stream.close()
             client.close()
-        wait_for(lambda: served.service.limits.active == 0)
+        wait_for(lambda: served.service.limits.active_count == 0)
         served.service.runner.model.words = 1  # type: ignore[attr-defined]
         assert ann.chat.completions.create(model="m", messages=HELLO).choices
 
@@ -162,4 +162,4 @@ def test_bodies_that_are_too_long(start: Start) -> None:
 
         assert http.post("/v1/chat/completions", content=pieces()).status_code == 413
         assert http.get("/healthz").status_code == 200
-    assert served.service.limits.active == 0
+    assert served.service.limits.active_count == 0

@@ -260,5 +260,5 @@ def test_no_file_was_written_beside_the_store(served: Served) -> None:
     """Runs last: after all attempts there is one database, and it is intact."""
     path = Path(served.service.config.store)
     assert {file.name.removeprefix(path.name) for file in path.parent.iterdir()} <= {"", "-wal", "-shm"}
-    with served.service.store.sync.engine.connect() as connection:
+    with served.service.store.blocking.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"

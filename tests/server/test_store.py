@@ -55,7 +55,7 @@ def test_a_conversation_is_stored_found_and_exported_as_an_episode(place: str, t
         store.add(new_turns("c1", first, "Hi!", system="Be brief."))
         second = history("ann", "Hello\0", " Hi! ", "Why?", system="Be brief.")
         [match] = store.find("ann", second.digests)
-        assert (match.conversation, match.length, match.complete) == ("c1", 2, True)
+        assert (match.conversation, match.length, match.is_whole) == ("c1", 2, True)
         store.add(new_turns("c1", second, "So.", 2))
     with closing(ConversationStore(place)) as store:  # opened again: nothing was in memory only
         [episode] = store.episodes()
@@ -84,7 +84,7 @@ def test_a_history_is_found_by_its_longest_prefix_and_its_own_user_only(place: s
 
         def found(user: str, *said: str, system: str = "", only: str | None = None) -> list[tuple[str, int, bool]]:
             matches = store.find(user, history(user, *said, system=system).digests, only)
-            return [(m.conversation, m.length, m.complete) for m in matches]
+            return [(m.conversation, m.length, m.is_whole) for m in matches]
 
         assert found("ann", "Hello", "Hi!", "Why?", "So.", "And?")[0] == ("c1", 4, True)
         assert found("ann", "Hello", "Hi!", "Other?") == [("c2", 2, True), ("c1", 2, False)], "its own end goes first"
@@ -195,7 +195,7 @@ def test_deletion_in_postgres(postgres: Callable[[str], str]) -> None:
 
 
 def test_an_export_of_many_comes_in_pages_and_in_order(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("telic.server.store.PAGE", 3)
+    monkeypatch.setattr("telic.server.store.EXPORT_PAGE", 3)
     with closing(ConversationStore(place)) as store:
         for number in range(10):
             store.add(new_turns(f"c{number}", history("ann", f"Number {number}"), "Hi!"))

@@ -11,15 +11,15 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from telic.episodes import Branch
 from telic.errors import DataError, RunError
-from telic.server.tables import branches, conversations, feedback, turns
+from telic.server.tables import conversations, feedback, probe_branches_table, turns
 
 __all__ = [
     "Annotations",
     "Feedback",
     "FeedbackKind",
-    "branches_by_conversation",
     "feedback_by_digest",
     "feedback_by_turn",
+    "probe_branches_by_conversation",
 ]
 
 FeedbackKind = Literal["thumb", "edit", "preferred"]
@@ -68,7 +68,7 @@ class Annotations:
                 own = conversations.c.id == conversation
                 connection.execute(update(conversations).where(own).values(updated=now))
 
-    def add_branches(self, user: str, conversation: str, position: int, new: Iterable[Branch]) -> None:
+    def add_probe_branches(self, user: str, conversation: str, position: int, new: Iterable[Branch]) -> None:
         """Add the probes that were asked after a turn, with their answers.
 
         Raises:
@@ -82,7 +82,7 @@ class Annotations:
         with self._engine.begin() as connection:
             _require(connection, user, conversation, position)
             if rows:
-                connection.execute(insert(branches), rows)
+                connection.execute(insert(probe_branches_table), rows)
 
     def add_readings(self, user: str, conversation: str, position: int, readings: Mapping[str, Any]) -> None:
         """Add readings to those of a turn.
@@ -138,10 +138,10 @@ def feedback_by_digest(connection: Connection, digests: Sequence[str]) -> dict[s
     return found
 
 
-def branches_by_conversation(connection: Connection, ids: Sequence[str]) -> dict[str, list[tuple[int, Branch]]]:
+def probe_branches_by_conversation(connection: Connection, ids: Sequence[str]) -> dict[str, list[tuple[int, Branch]]]:
     """Read the probes asked in conversations, each with the position of the turn before it."""
     found: dict[str, list[tuple[int, Branch]]] = {}
-    query = select(branches).where(branches.c.conversation.in_(ids)).order_by(branches.c.id)
-    for row in connection.execute(query):
+    query = select(probe_branches_table).where(probe_branches_table.c.conversation.in_(ids))
+    for row in connection.execute(query.order_by(probe_branches_table.c.id)):
         found.setdefault(row.conversation, []).append((row.position, Branch.model_validate(row.content)))
     return found

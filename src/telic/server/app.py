@@ -13,15 +13,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from telic.server.authentication import authenticate
+from telic.server.chat_answers import make_response, stream_response
 from telic.server.chat_request import parse_request
 from telic.server.chat_response import ResponseMetadata
-from telic.server.completions import complete_response, stream_response
 from telic.server.dashboard import mount
 from telic.server.errors import ApiError
+from telic.server.http_requests import CLIENT_CLOSED_REQUEST, ClientDisconnectedError, read_body, while_connected
+from telic.server.http_responses import SAFETY_HEADERS, EventStream, error_response, json_response
 from telic.server.keys import Keys
 from telic.server.middleware import HostOriginMiddleware
-from telic.server.requests import CLIENT_CLOSED_REQUEST, ClientDisconnectedError, read_body, while_connected
-from telic.server.responses import SAFETY_HEADERS, EventStream, error_response, json_response
 from telic.server.service import Service
 
 __all__ = ["CONVERSATION", "create_app"]
@@ -45,7 +45,7 @@ def create_app(
         keys: API keys; without any, the server accepts every request that reaches it.
         hosts: host names of the server; None: any.
         on_start: called when the server has started.
-        dashboard: whether to add the dashboard, at `/dashboard/`; a process can have one.
+        dashboard: whether to add the dashboard, at `/dashboard/`; a process can have only one.
 
     Raises:
         ConfigError: the process has a dashboard already; the dashboard's readers cannot be loaded.
@@ -94,7 +94,7 @@ class _Api:
         """Answer a chat completion."""
         metrics, start = self._service.metrics, time.perf_counter()
         try:
-            response = await self._complete(request, start)
+            response = await self._answer_chat(request, start)
         except ApiError as error:
             response = error_response(error)
         except ClientDisconnectedError:
@@ -102,7 +102,7 @@ class _Api:
         metrics.requests.labels(str(response.status_code)).inc()
         return response
 
-    async def _complete(self, request: Request, start: float) -> Response:
+    async def _answer_chat(self, request: Request, start: float) -> Response:
         service = self._service
         holder = authenticate(request.headers, self._keys)
         with ExitStack() as resources:
@@ -125,7 +125,7 @@ class _Api:
             if body.stream:
                 lines = stream_response(exchange, service.runner, metadata, body)
                 return EventStream(lines, resources.pop_all(), headers)
-            text = await while_connected(request, complete_response(exchange, service.runner, metadata, body))
+            text = await while_connected(request, make_response(exchange, service.runner, metadata, body))
             return Response(text, 200, {**SAFETY_HEADERS, **headers}, "application/json")
 
     async def models(self, request: Request) -> Response:
@@ -154,7 +154,7 @@ class _Api:
         """Report the metrics to Prometheus."""
         authenticate(request.headers, self._keys)
         service = self._service
-        service.metrics.active_requests.set(service.limits.active)
+        service.metrics.active_requests.set(service.limits.active_count)
         service.metrics.conversations.set(len(service.sessions))
         if service.runner.local is not None:
             service.metrics.cache_bytes.set(service.runner.local.cache_bytes)
@@ -172,17 +172,20 @@ class _Api:
 
     async def delete(self, request: Request) -> Response:
         """Delete everything stored about a user."""
-        return json_response({"deleted": await self._service.forget(self._user(request))})
+        return json_response({"deleted": await self._service.delete_user(self._user(request))})
 
     def _user(self, request: Request) -> str:
-        """Return the holder of the key, or one of the users that its requests named (`?user=`)."""
+        """Return the user that a request is about.
+
+        It is the key's holder, or with `?user=NAME` a user whom the holder's requests named.
+        """
         holder = authenticate(request.headers, self._keys)
         sub_user = request.query_params.get("user")
         return f"{holder}/{sub_user}" if sub_user else holder
 
 
 def _add_error_handlers(app: FastAPI) -> None:
-    """Return every error in OpenAI's form; an unexpected one without its details."""
+    """Register handlers that answer every error in OpenAI's form, an unexpected one without its details."""
 
     @app.exception_handler(ApiError)
     async def api_error(_request: Request, error: ApiError) -> Response:
@@ -191,7 +194,7 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         advice = "; chat completions are at /v1/chat/completions" if error.status_code == 404 else ""
-        message = f"{request.method} on this path: {error.detail}{advice}"
+        message = f"{error.detail}: {request.method} on this path{advice}"
         return error_response(ApiError(error.status_code, message, headers=dict(error.headers or {})))
 
     @app.exception_handler(Exception)

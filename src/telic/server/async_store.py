@@ -33,10 +33,10 @@ class AsyncConversationStore:
     """
 
     def __init__(self, store: ConversationStore) -> None:
-        self.sync = store
+        self.blocking = store
         """The same store, for use in a thread."""
         self.listeners: list[Callable[[NewTurns], None]] = []
-        """Called in the event loop with all turns that were stored."""
+        """Each is called in the event loop after turns were stored."""
         self._annotations = Annotations(store.engine)
         self._threads = ThreadPoolExecutor(1 if store.is_sqlite else THREADS, thread_name_prefix="telic-store")
         self._background: set[asyncio.Task[None]] = set()
@@ -44,7 +44,7 @@ class AsyncConversationStore:
     @property
     def location(self) -> str:
         """The file or address, without a password."""
-        return self.sync.location
+        return self.blocking.location
 
     async def find(self, user: str, digests: Sequence[str], conversation: str | None = None) -> list[HistoryMatch]:
         """Find the conversations of a user that begin with a history (`ConversationStore.find`).
@@ -52,7 +52,7 @@ class AsyncConversationStore:
         Raises:
             ApiError: the store failed.
         """
-        return await self._query(partial(self.sync.find, user, digests, conversation))
+        return await self._query(partial(self.blocking.find, user, digests, conversation))
 
     async def has(self, user: str, conversation: str) -> bool:
         """Return whether a user has a conversation of this id.
@@ -60,7 +60,7 @@ class AsyncConversationStore:
         Raises:
             ApiError: the store failed.
         """
-        return await self._query(partial(self.sync.has, user, conversation))
+        return await self._query(partial(self.blocking.has, user, conversation))
 
     async def conversation(self, user: str, conversation: str) -> StoredConversation | None:
         """Read a conversation with its annotations; returns None if the user has no such conversation.
@@ -68,7 +68,7 @@ class AsyncConversationStore:
         Raises:
             ApiError: the store failed.
         """
-        return await self._query(partial(self.sync.conversation, user, conversation))
+        return await self._query(partial(self.blocking.conversation, user, conversation))
 
     async def recent(self, user: str) -> list[ConversationSummary]:
         """List a user's own conversations, latest first.
@@ -76,11 +76,11 @@ class AsyncConversationStore:
         Raises:
             ApiError: the store failed.
         """
-        return await self._query(partial(self.sync.recent, user))
+        return await self._query(partial(self.blocking.recent, user))
 
     def episodes(self, user: str | None = None) -> Iterator[Episode]:
         """Read conversations as episodes. This blocks: iterate in a thread."""
-        return self.sync.episodes(user)
+        return self.blocking.episodes(user)
 
     async def add(self, new: NewTurns) -> None:
         """Store turns; they are on disk when this returns.
@@ -89,17 +89,16 @@ class AsyncConversationStore:
             ApiError: the conversation changed meanwhile, or the store failed.
         """
         try:
-            await self._in_thread(partial(self.sync.add, new))
+            await self._in_thread(partial(self.blocking.add, new))
         except ConflictError as error:
             raise ApiError(409, str(error), code="conversation_changed") from None
         except SQLAlchemyError as error:
-            message = "the reply could not be stored, so it is not returned; try again later"
-            raise ApiError(503, message) from error
+            raise ApiError(503, "the turn could not be stored; try again later") from error
         for listener in self.listeners:
             listener(new)
 
     async def annotate(self, add: Callable[[Annotations], None]) -> None:
-        """Add feedback, readings or branches to a turn.
+        """Add feedback, readings or probe branches to a turn.
 
         Raises:
             ApiError: there is no such turn, the annotation is invalid, or the store failed.
@@ -110,8 +109,12 @@ class AsyncConversationStore:
             raise ApiError(400, str(error)) from None
 
     async def delete(self, user: str) -> list[str]:
-        """Delete everything stored about a user; returns the ids of the deleted conversations."""
-        return await self._in_thread(partial(self.sync.delete, user))
+        """Delete everything stored about a user; returns the ids of the deleted conversations.
+
+        Raises:
+            ApiError: the store failed.
+        """
+        return await self._query(partial(self.blocking.delete, user))
 
     def run_in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine that no caller waits for; `drain` waits for it."""
@@ -127,7 +130,7 @@ class AsyncConversationStore:
     async def close(self) -> None:
         """Wait for all transactions, and close the store."""
         await asyncio.to_thread(self._threads.shutdown)
-        self.sync.close()
+        self.blocking.close()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from telic.server.records import StoredTurn
 
-__all__ = ["attention_levels"]
+__all__ = ["attention_relative_to_first"]
 
 
-def attention_levels(turns: Sequence[StoredTurn]) -> dict[int, float]:
+def attention_relative_to_first(turns: Sequence[StoredTurn]) -> dict[int, float]:
     """Compute the attention to the system prompt at each reply that has a reading, relative to the first such reply.
 
     Attention is the mass on the system prompt, mean over layers (as in `telic measure`).

@@ -1,4 +1,4 @@
-"""Which API key a request has."""
+"""Authentication: whose API key a request has."""
 
 from __future__ import annotations
 

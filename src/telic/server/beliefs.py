@@ -1,4 +1,7 @@
-"""The model's beliefs about the user and itself: reading them, and pinning them. No conversation is affected."""
+"""The model's beliefs about the user and itself: reading them, and controls that pin them.
+
+Reading does not affect the conversation.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ if TYPE_CHECKING:
     from telic.readers import ReaderSet, Reading
     from telic.steering.belief import Belief
 
-__all__ = ["BeliefReader", "stored_beliefs"]
+__all__ = ["Beliefs", "stored_beliefs"]
 
 
-class BeliefReader:
-    """Reads the model's beliefs, and makes the controls that pin them. Readers are loaded at their first use.
+class Beliefs:
+    """The model's beliefs, and the controls that pin them. Readers are loaded at their first use.
 
     Args:
         runner: has the model.
@@ -80,7 +83,7 @@ class BeliefReader:
         return readers
 
     @cached_property
-    def _unpinned(self) -> Belief | None:
+    def _belief_control(self) -> Belief | None:
         """The control `belief` with the directions of all pins, and no pin set."""
         if self.readers is None:
             return None
@@ -96,9 +99,9 @@ class BeliefReader:
     @property
     def can_pin(self) -> bool:
         """Whether beliefs can be pinned."""
-        return self._unpinned is not None
+        return self._belief_control is not None
 
-    def pin_controls(self, pins: Pins) -> tuple[Control, ...]:
+    def controls_for(self, pins: Pins) -> tuple[Control, ...]:
         """Make the control for pins; none if there are no pins.
 
         Raises:
@@ -106,24 +109,27 @@ class BeliefReader:
         """
         if not pins:
             return ()
-        if self._unpinned is None:
+        if self._belief_control is None:
             raise ApiError(400, "this server's model does not support pins")
         try:
             control = replace(
-                self._unpinned, towards=dict(pins.towards) or None, away=dict(pins.away) or None, strength=pins.strength
+                self._belief_control,
+                towards=dict(pins.towards) or None,
+                away=dict(pins.away) or None,
+                strength=pins.strength,
             )
         except ConfigError as error:
             raise ApiError(400, str(error)) from None
         return (control,)
 
     async def read(
-        self, messages: Sequence[Message], session: Session, controls: Sequence[Control]
+        self, messages: Sequence[Message], fork: Session, controls: Sequence[Control]
     ) -> dict[str, dict[str, Any]]:
         """Read the model's beliefs at the user's last message.
 
         Args:
             messages: the conversation with its system prompt; a last message of the assistant is left out.
-            session: a fork that may have read some of it.
+            fork: a fork of the conversation's session, which may have read part of these messages.
             controls: controls that act meanwhile, without the planner's prefix: readers were trained on states that
                 follow from the text alone.
 
@@ -137,11 +143,11 @@ class BeliefReader:
 
         if self.readers is None:
             raise ApiError(400, self.unavailable_reason)
-        session.dialogue = Dialogue(messages)
+        fork.dialogue = Dialogue(messages)
         acting = tuple(control for control in controls if not control.prefix_from_state)
         try:
             # In a thread: the engine's thread waits for it, but every pass also advances the active requests.
-            [found] = await asyncio.to_thread(read_beliefs, self._runner.model, [session], self.readers, acting)
+            [found] = await asyncio.to_thread(read_beliefs, self._runner.model, [fork], self.readers, acting)
         except TelicError as error:
             raise ApiError(502, f"the beliefs could not be read: {error}") from None
         return {

@@ -8,14 +8,14 @@ from uuid import uuid4
 
 from telic.models import Control, Request, Sampling
 from telic.purpose import Purpose
-from telic.server.beliefs import BeliefReader
+from telic.server.beliefs import Beliefs
 from telic.server.chat_request import ChatRequest
 from telic.server.config import ServeConfig
 from telic.server.controls import ConversationControls
 from telic.server.errors import ApiError
 from telic.server.exchange import Exchange, ExchangeServices
 from telic.server.history import History, system_message
-from telic.server.turn_builder import StorePosition, TurnBuilder
+from telic.server.turn_builder import StoreTarget, TurnBuilder
 
 __all__ = ["ChatHandler"]
 
@@ -30,12 +30,12 @@ class ChatHandler:
     """Sampling options of a request that sets none."""
     services: ExchangeServices
     controls: ConversationControls
-    beliefs: BeliefReader
+    beliefs: Beliefs
 
     @property
-    def active(self) -> set[Exchange]:
+    def active_exchanges(self) -> set[Exchange]:
         """The exchanges that are not closed."""
-        return self.services.active
+        return self.services.active_exchanges
 
     async def begin(
         self,
@@ -52,7 +52,7 @@ class ChatHandler:
             user: the user.
             body: the request.
             conversation: id of the conversation, if the client names it.
-            pin_controls: the pins of this reply (`BeliefReader.pin_controls`); by default those of the conversation.
+            pin_controls: the pins of this reply (`Beliefs.controls_for`); by default those of the conversation.
             readings: readings to take of this reply, besides those of the configuration.
 
         Returns:
@@ -63,21 +63,21 @@ class ChatHandler:
                 conversation; the store failed.
         """
         history = History.from_messages(user, [message.message for message in body.messages])
-        self._check(body)
+        self._refuse_unsupported(body)
         sampling = body.sampling(self.sampling, self.config.max_new_tokens)
-        position = await self._find_position(history, conversation)
+        target = await self._find_target(history, conversation)
         try:
             if pin_controls is None:
-                pins = self.controls.pins.get(position.conversation)
-                pin_controls = self.beliefs.pin_controls(pins) if pins else ()
-            controls = (*self.controls.of(position.conversation), *pin_controls)
-            turns = TurnBuilder(history, position, self.controls.setup(controls), sampling)
+                pins = self.controls.pins_by_conversation.get(target.conversation)
+                pin_controls = self.beliefs.controls_for(pins) if pins else ()
+            controls = (*self.controls.of(target.conversation), *pin_controls)
+            turns = TurnBuilder(history, target, self.controls.describe_setup(controls), sampling)
             return self._submit(turns, controls, body.n or 1, frozenset(self.config.readings) | frozenset(readings))
         except BaseException:  # the caller has no exchange to close
-            self.services.sessions.busy.discard(position.conversation)
+            self.services.sessions.busy.discard(target.conversation)
             raise
 
-    def _check(self, body: ChatRequest) -> None:
+    def _refuse_unsupported(self, body: ChatRequest) -> None:
         config, count = self.config, body.n or 1
         if count > config.max_choices:
             raise ApiError(400, f"n is {count}; expected at most {config.max_choices}", param="n")
@@ -90,33 +90,33 @@ class ChatHandler:
         if body.logprobs and self.services.runner.local is None:
             raise ApiError(400, "this server's model returns no log-probabilities", param="logprobs")
 
-    async def _find_position(self, history: History, conversation: str | None) -> StorePosition:
+    async def _find_target(self, history: History, conversation: str | None) -> StoreTarget:
         """Find where the exchange goes in the store, and mark its conversation as busy."""
         store, busy = self.services.store, self.services.sessions.busy
         matches = await store.find(history.user, history.digests, conversation)
         if conversation is not None and not matches and not await store.has(history.user, conversation):
             raise ApiError(404, "this user has no such conversation", code="conversation_not_found")
         longest = [match for match in matches if match.length == matches[0].length]
-        continued = next((match for match in longest if match.complete and match.conversation not in busy), None)
+        continued = next((match for match in longest if match.is_whole and match.conversation not in busy), None)
         if continued is not None:
-            position = StorePosition(continued.conversation, continued.length, new=False)
+            target = StoreTarget(continued.conversation, continued.length, new=False)
         elif matches:
-            position = StorePosition(uuid4().hex, matches[0].length, new=True, parent=matches[0].conversation)
+            target = StoreTarget(uuid4().hex, matches[0].length, new=True, parent=matches[0].conversation)
         else:
-            position = StorePosition(uuid4().hex, 0, new=True, parent=conversation)
-        busy.add(position.conversation)
-        return position
+            target = StoreTarget(uuid4().hex, 0, new=True, parent=conversation)
+        busy.add(target.conversation)
+        return target
 
     def _submit(
         self, turns: TurnBuilder, controls: tuple[Control, ...], count: int, readings: frozenset[str]
     ) -> Exchange:
-        history, position, sampling = turns.history, turns.position, turns.sampling
-        session = self.services.sessions.open(position.conversation, position.parent)
+        history, target, sampling = turns.history, turns.target, turns.sampling
+        session = self.services.sessions.open(target.conversation, target.parent)
         messages = (system_message(self.purpose, history.system), *history.messages)
         exchange = Exchange(self.services, turns, session)
         for index in range(count):
             seed = None if sampling.seed is None else sampling.seed + index
             options = replace(sampling, seed=seed)
             exchange.submit(Request(messages, options, controls, readings, session.cache, keep=index == 0))
-        self.active.add(exchange)
+        self.active_exchanges.add(exchange)
         return exchange

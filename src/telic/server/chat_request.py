@@ -20,9 +20,9 @@ from telic.server.errors import ApiError
 __all__ = ["ChatMessage", "ChatRequest", "parse_request"]
 
 MAX_STOP = 16
-"""Most stop strings of a request."""
+"""Largest number of stop strings in a request."""
 MAX_IGNORED = 16
-"""Most ignored fields that a response lists."""
+"""Largest number of ignored fields that a response lists."""
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
 _USER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
@@ -132,7 +132,7 @@ class ChatRequest(_Part):
 
         Args:
             base: the purpose's options.
-            limit: most tokens that a request may ask for.
+            limit: largest number of tokens that a request may ask for.
 
         Raises:
             ApiError: the request asks for more tokens.

@@ -32,9 +32,10 @@ class ServeConfig(Settings):
     max_body_bytes: Count = 1 << 20
     """Longest body of a request; longer ones get status 413."""
     max_messages: Count = 256
-    """Most messages in a request."""
+    """Largest number of messages in a request."""
     max_new_tokens: Count = 1024
-    """Most tokens that a request may ask for. By default it gets the purpose's own limit, at most this one."""
+    """Largest number of tokens that a request may ask for. By default it gets the purpose's own limit, at most this
+    one."""
     max_context: Count = 4096
     """Longest conversation of a local model in tokens, with the reply; never more than the model's own limit. With
     `max_batch`, it bounds the memory of the batch."""

@@ -28,29 +28,30 @@ class ConversationControls:
         self._model, self._purpose = model, purpose
         self.default: tuple[Control, ...] = tuple(default)
         """Controls of every conversation that has none of its own."""
-        self.overrides: dict[str, tuple[Control, ...]] = {}
+        self.controls_by_conversation: dict[str, tuple[Control, ...]] = {}
         """Controls of single conversations, by id; they replace the default ones."""
-        self.pins: dict[str, Pins] = {}
+        self.pins_by_conversation: dict[str, Pins] = {}
         """Pins of single conversations, by id; they act beside the controls."""
 
     def set(self, controls: Sequence[Control], conversation: str | None = None) -> None:
-        """Replace the controls of every conversation, or of one, from its next turn on.
+        """Replace the default controls, or those of one conversation, from the next turn on.
 
         Raises:
+            ConfigError: a control was made for another model.
             UnsupportedControlError: a control cannot act on this model.
         """
         refuse_unsupported(self._model, [Request((), controls=tuple(controls))])
         if conversation is None:
             self.default = tuple(controls)
         else:
-            self.overrides[conversation] = tuple(controls)
+            self.controls_by_conversation[conversation] = tuple(controls)
 
     def of(self, conversation: str | None) -> tuple[Control, ...]:
         """Return the controls of a conversation, without its pins."""
-        return self.default if conversation is None else self.overrides.get(conversation, self.default)
+        return self.default if conversation is None else self.controls_by_conversation.get(conversation, self.default)
 
-    def setup(self, controls: Sequence[Control]) -> ReplySetup:
-        """Describe the setup of a reply under these controls, the planner included."""
+    def describe_setup(self, controls: Sequence[Control]) -> ReplySetup:
+        """Describe the setup of a reply under these controls. A planner is one of them."""
         content = {
             "purpose": self._purpose.name,
             "system": self._purpose.system_prompt,
@@ -60,8 +61,8 @@ class ConversationControls:
         text = json.dumps(content, sort_keys=True, default=str)
         return ReplySetup(hashlib.sha256(text.encode()).hexdigest(), json.loads(text))
 
-    def forget(self, conversations: Iterable[str]) -> None:
+    def drop(self, conversations: Iterable[str]) -> None:
         """Remove what was set for conversations."""
         for conversation in conversations:
-            self.overrides.pop(conversation, None)
-            self.pins.pop(conversation, None)
+            self.controls_by_conversation.pop(conversation, None)
+            self.pins_by_conversation.pop(conversation, None)

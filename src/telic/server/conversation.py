@@ -21,10 +21,10 @@ from telic.server.pins import Pins
 from telic.server.records import NewTurns, StoredTurn, TurnRecord
 from telic.server.service import Service
 
-__all__ = ["ServedConversation"]
+__all__ = ["DashboardConversation"]
 
 
-class ServedConversation:
+class DashboardConversation:
     """One conversation of a user. All of it is in the store, so other pages and API clients may continue it.
 
     Args:
@@ -43,7 +43,7 @@ class ServedConversation:
         self._parent: str | None = None
 
     @classmethod
-    async def open(cls, service: Service, user: str, conversation: str) -> ServedConversation:
+    async def open(cls, service: Service, user: str, conversation: str) -> DashboardConversation:
         """Open a stored conversation, with its pins.
 
         Raises:
@@ -54,8 +54,8 @@ class ServedConversation:
         await opened.reload()
         if not opened.turns:
             raise ApiError(404, "this user has no such conversation", code="conversation_not_found")
-        if conversation in service.controls.pins:
-            opened.pins = service.controls.pins[conversation]
+        if conversation in service.controls.pins_by_conversation:
+            opened.pins = service.controls.pins_by_conversation[conversation]
         else:
             latest_setup = next((turn.setup for turn in reversed(opened.turns) if turn.setup), {})
             opened.pins = opened._pins_in(latest_setup)
@@ -72,7 +72,7 @@ class ServedConversation:
 
     def _pins_in(self, setup: Mapping[str, Any]) -> Pins:
         controls = self._service.controls
-        return Pins.from_setup(setup, controls.setup(controls.of(self.id)).content["controls"])
+        return Pins.from_setup(setup, controls.describe_setup(controls.of(self.id)).content["controls"])
 
     async def say(self, text: str) -> AsyncGenerator[str, None]:
         """Send a message, and yield the reply piece by piece. The turn is stored when the generator ends.
@@ -91,7 +91,7 @@ class ServedConversation:
         try:
             with ExitStack() as resources:
                 resources.enter_context(service.limits.admit(self.user))
-                pin_controls = service.beliefs.pin_controls(self.pins)
+                pin_controls = service.beliefs.controls_for(self.pins)
                 exchange = await service.chat.begin(
                     self.user, body, self.id or self._parent, pin_controls=pin_controls, readings=readings
                 )
@@ -127,7 +127,7 @@ class ServedConversation:
             return
         if await self._service.store.has(self.user, conversation):
             self.id = conversation
-            self._apply_pins(conversation)
+            self._carry_pins_to(conversation)
             await self.reload()
 
     async def reload(self) -> None:
@@ -141,9 +141,9 @@ class ServedConversation:
         stored = await self._service.store.conversation(self.user, self.id)
         self.turns, self._system = (stored.turns, stored.system) if stored else ([], "")
 
-    def branch(self, position: int) -> ServedConversation:
+    def branch(self, position: int) -> DashboardConversation:
         """Make a branch with the turns before a position, and the same pins. It is stored with its first new turn."""
-        other = ServedConversation(self._service, self.user)
+        other = DashboardConversation(self._service, self.user)
         other.turns, other.pins, other._system = self.turns[:position], self.pins, self._system
         other._parent = self.id
         return other
@@ -153,7 +153,7 @@ class ServedConversation:
         before = list(takewhile(lambda turn: turn.position < position, self.turns))
         return before[-1] if before and before[-1].role == "user" else None
 
-    async def edit(self, position: int, text: str) -> ServedConversation:
+    async def edit_reply(self, position: int, text: str) -> DashboardConversation:
         """Replace a reply by another text, on a new branch. The text is also stored as feedback on the reply.
 
         Raises:
@@ -167,7 +167,7 @@ class ServedConversation:
         branch.id = conversation = uuid4().hex
         new = NewTurns(conversation, self.user, (record,), position, parent=self.id, system=self._system)
         await self._service.store.add(new)
-        branch._apply_pins(conversation)
+        branch._carry_pins_to(conversation)
         await branch.reload()
         return branch
 
@@ -180,25 +180,25 @@ class ServedConversation:
         conversation = self._stored_id
         await self._annotate(lambda notes: notes.add_feedback(self.user, conversation, position, kind, value))
 
-    def pin(self, pins: Pins) -> None:
+    def set_pins(self, pins: Pins) -> None:
         """Set the pins of the conversation, from the next reply on.
 
         Raises:
             ApiError: a reader or a class does not exist, or beliefs cannot be pinned.
         """
-        self._service.beliefs.pin_controls(pins)
+        self._service.beliefs.controls_for(pins)
         self.pins = pins
         if self.id is not None:  # empty pins, too: they replace those of the last reply
-            self._service.controls.pins[self.id] = pins
+            self._service.controls.pins_by_conversation[self.id] = pins
 
-    def _apply_pins(self, conversation: str) -> None:
-        """Let the pins act on the conversation in which this one continues."""
+    def _carry_pins_to(self, conversation: str) -> None:
+        """Register the pins for the stored conversation that this one has become."""
         if self.pins:
-            self._service.controls.pins[conversation] = self.pins
+            self._service.controls.pins_by_conversation[conversation] = self.pins
         else:
-            self._service.controls.pins.pop(conversation, None)
+            self._service.controls.pins_by_conversation.pop(conversation, None)
 
-    async def read(self, position: int) -> None:
+    async def read_beliefs(self, position: int) -> None:
         """Read the model's beliefs at a reply, and store them.
 
         Raises:
@@ -210,7 +210,7 @@ class ServedConversation:
             beliefs = await self._service.beliefs.read(messages, self._fork(position), controls)
         await self._annotate(lambda notes: notes.add_readings(self.user, conversation, position, {"beliefs": beliefs}))
 
-    async def probe(self, position: int) -> None:
+    async def ask_probes(self, position: int) -> None:
         """Ask the purpose's probes after a reply, on forks, and store the answers with their scores.
 
         Raises:
@@ -220,8 +220,8 @@ class ServedConversation:
         limits, messages = self._service.limits, self._model_messages(position + 1)
         with limits.admit(self.user):
             spend = partial(limits.spend, self.user)
-            branches = await self._service.probes.ask(messages, self._fork(position), controls, spend)
-        await self._annotate(lambda notes: notes.add_branches(self.user, conversation, position, branches))
+            probe_branches = await self._service.probes.ask(messages, self._fork(position), controls, spend)
+        await self._annotate(lambda notes: notes.add_probe_branches(self.user, conversation, position, probe_branches))
 
     async def _annotate(self, add: Callable[[Annotations], None]) -> None:
         await self._service.store.annotate(add)
@@ -241,7 +241,7 @@ class ServedConversation:
     def _controls_at(self, position: int) -> tuple[Control, ...]:
         """Return the controls of the conversation, with the pins of a reply."""
         service = self._service
-        return (*service.controls.of(self.id), *service.beliefs.pin_controls(self.pins_of(self.turns[position])))
+        return (*service.controls.of(self.id), *service.beliefs.controls_for(self.pins_of(self.turns[position])))
 
     def _client_messages(self) -> list[Message]:
         """Return the conversation as an API client would send it."""
@@ -253,7 +253,7 @@ class ServedConversation:
         return [system_message(self._service.purpose, self._system), *map(_to_message, self.turns[:end])]
 
     def _fork(self, position: int) -> Session:
-        return self._service.sessions.fork(self.id, latest=position == len(self.turns) - 1)
+        return self._service.sessions.fork_for_reading(self.id, latest=position == len(self.turns) - 1)
 
 
 def _to_message(turn: StoredTurn) -> Message:

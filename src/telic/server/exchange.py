@@ -28,7 +28,7 @@ class ExchangeServices:
     store: AsyncConversationStore
     sessions: Sessions
     metrics: Metrics
-    active: set[Exchange] = field(default_factory=set)
+    active_exchanges: set[Exchange] = field(default_factory=set)
     """The exchanges that are not closed."""
 
 
@@ -40,8 +40,9 @@ class ExchangeStatus(Enum):
     SAVING = auto()
     """The reply is being stored. If that fails, it is not tried again."""
     FAILED = auto()
-    """The model failed; there is nothing to store."""
+    """The request failed; nothing of it is stored, not even text that was already sent."""
     CLOSED = auto()
+    """No more events are read; an interrupted reply may still be being stored."""
 
 
 class Exchange:
@@ -66,12 +67,7 @@ class Exchange:
     @property
     def conversation(self) -> str:
         """Id of the conversation."""
-        return self._turns.position.conversation
-
-    @property
-    def turns_before(self) -> int:
-        """Number of turns that were stored before this exchange."""
-        return self._turns.position.length
+        return self._turns.target.conversation
 
     @property
     def count(self) -> int:
@@ -100,11 +96,11 @@ class Exchange:
         """Wait until the reply begins.
 
         Raises:
-            ApiError: the request failed before.
+            ApiError: the request failed before its reply began.
         """
         index, event = await self._events.get()
         if isinstance(event, Reply):
-            self._check(event)
+            self._raise_if_failed(event)
         self._first_event = index, event
 
     async def events(self) -> AsyncIterator[tuple[int, ReplyEvent]]:
@@ -117,7 +113,7 @@ class Exchange:
             index, event = self._first_event or await self._events.get()
             self._first_event = None
             if isinstance(event, Reply):
-                self._check(event)
+                self._raise_if_failed(event)
                 self._replies[index] = event
                 self._services.metrics.count(event)
             elif index == 0:
@@ -131,8 +127,8 @@ class Exchange:
             ApiError: the turn could not be stored.
         """
         self._status = ExchangeStatus.SAVING
-        await self._services.store.add(self._turns.complete(self.replies))
-        self._services.sessions.put(self.conversation, self._session)
+        await self._services.store.add(self._turns.with_replies(self.replies))
+        self._services.sessions.keep(self.conversation, self._session)
         self._release()
 
     def close(self) -> None:
@@ -142,12 +138,12 @@ class Exchange:
         for index, submission in enumerate(self._submissions):
             if index not in self._replies:
                 self._services.runner.cancel(submission)
-        # The batch may still extend the session by tokens that are not part of the conversation.
+        # The current pass may still add tokens to the session that the stored conversation does not have.
         self._services.sessions.drop([self.conversation])
-        interrupted = self._status is ExchangeStatus.GENERATING and (self._text or self._turns.has_new_messages)
+        interrupted = self._status is ExchangeStatus.GENERATING and (self._text or self._turns.has_unstored_messages)
         self._status = ExchangeStatus.CLOSED
         if interrupted:
-            self._services.metrics.clients_left.inc()
+            self._services.metrics.interrupted_replies.inc()
             self._services.store.run_in_background(self._save_interrupted())
         else:
             self._release()
@@ -155,25 +151,26 @@ class Exchange:
     async def _save_interrupted(self) -> None:
         try:
             with suppress(ApiError):  # the client has no acknowledgement of this turn
-                await self._services.store.add(self._turns.interrupted(self._text))
+                await self._services.store.add(self._turns.with_partial_text(self._text))
         finally:
             self._release()
 
     def _release(self) -> None:
         self._status = ExchangeStatus.CLOSED
-        self._services.active.discard(self)
+        self._services.active_exchanges.discard(self)
         self._services.sessions.busy.discard(self.conversation)
 
-    def _check(self, reply: Reply) -> None:
+    def _raise_if_failed(self, reply: Reply) -> None:
         """Raise an error for a failed reply."""
         failure = reply.failure
         if failure is None:
             return
         self._status = ExchangeStatus.FAILED
         if failure.kind == "context_full":
+            size = f" of {reply.prompt_tokens} tokens" if reply.prompt_tokens else ""  # a remote model may not tell
             raise ApiError(
                 400,
-                f"the conversation of {reply.prompt_tokens} tokens exceeds the context; shorten it",
+                f"the conversation{size} exceeds the context; shorten it",
                 code="context_length_exceeded",
                 param="messages",
             )

@@ -22,7 +22,7 @@ class History:
     messages: tuple[Message, ...]
     """All messages after those."""
     digests: tuple[str, ...]
-    """For each message: digest of the user, the system message, and all messages up to and with this one."""
+    """For each message: digest of the user, the system message, and all messages up to and including this one."""
 
     @classmethod
     def from_messages(cls, user: str, messages: Sequence[Message]) -> History:
@@ -53,8 +53,8 @@ def storable(text: str) -> str:
 def _digest(before: str, *parts: str) -> str:
     """Extend a digest by further parts.
 
-    Space around a part does not count, because some clients trim replies. A text has the same digest before and after
-    it was stored.
+    White space around a part does not count, because some clients trim replies. A text has the same digest before and
+    after it was stored.
     """
     chained = hashlib.sha256(before.encode())
     for part in parts:

@@ -20,7 +20,7 @@ __all__ = ["ENVIRONMENT", "Keys", "add_key"]
 ENVIRONMENT = "TELIC_API_KEY"
 """Environment variable with a single key."""
 MIN_LENGTH = 16
-"""Characters of a key in the environment."""
+"""Fewest characters of a key in the environment."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LINE = re.compile(rf"({_NAME.pattern})\s+sha256:([0-9a-f]{{64}})")
@@ -60,7 +60,7 @@ class Keys:
     def holder(self, key: str) -> str | None:
         """Return the name of a key's holder; None for an unknown key."""
         presented, found = _digest(key), None
-        for name, digest in self._digests.items():  # all of them: a constant time
+        for name, digest in self._digests.items():  # always all of them, so that the time reveals nothing
             if hmac.compare_digest(presented, digest):
                 found = name
         return found
@@ -73,7 +73,7 @@ def add_key(path: Path, name: str) -> str:
         ConfigError: the name is invalid or taken; the file is damaged or cannot be written.
     """
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"invalid name {name!r} of a key; expected up to 64 letters, digits, '_', '.' and '-'")
+        raise ConfigError(f"invalid key name {name!r}; expected up to 64 letters, digits, '_', '.' and '-'")
     if path.exists() and name in _read(path):
         raise ConfigError(f"{path} already has a key of {name!r}; remove its line first")
     key = f"telic-{secrets.token_urlsafe(32)}"

@@ -30,11 +30,11 @@ class Limits:
         self._active: Counter[str] = Counter()
         self._seconds = 1.0
         """Moving average of the duration of a request."""
-        self._spent: dict[str, tuple[float, float]] = {}
-        """For each key: the balance of its tokens, which decays with time, and when it was updated."""
+        self._usage: dict[str, tuple[float, float]] = {}
+        """For each holder: tokens used, less what the limit has granted since, and the time of that count."""
 
     @property
-    def active(self) -> int:
+    def active_count(self) -> int:
         """Number of active requests."""
         return self._active.total()
 
@@ -46,14 +46,14 @@ class Limits:
             ApiError: 429, with the header Retry-After.
         """
         config = self._config
-        if self._excess(holder) > 0:
+        if self._tokens_over_limit(holder) > 0:
             rate = config.tokens_per_minute / 60
             raise _too_many_requests(
-                f"more than {config.tokens_per_minute} tokens per minute", self._excess(holder) / rate
+                f"more than {config.tokens_per_minute} tokens per minute", self._tokens_over_limit(holder) / rate
             )
         if self._active[holder] >= config.max_requests_per_key:
             raise _too_many_requests(f"this key has {config.max_requests_per_key} active requests", self._seconds)
-        if self.active >= config.max_requests:
+        if self.active_count >= config.max_requests:
             raise _too_many_requests(f"the server has {config.max_requests} active requests", self._seconds)
         self._active[holder] += 1
         start = self._clock()
@@ -67,15 +67,15 @@ class Limits:
     def spend(self, holder: str, tokens: int) -> None:
         """Count tokens that were computed for a key's holder."""
         if self._config.tokens_per_minute:
-            self._spent[holder] = (self._balance(holder) + tokens, self._clock())
+            self._usage[holder] = (self._used_tokens(holder) + tokens, self._clock())
 
-    def _excess(self, holder: str) -> float:
-        """Count the tokens beyond those of one minute."""
-        return self._balance(holder) - self._config.tokens_per_minute if self._config.tokens_per_minute else 0.0
+    def _tokens_over_limit(self, holder: str) -> float:
+        """Return how many tokens the holder is above the limit of one minute."""
+        return self._used_tokens(holder) - self._config.tokens_per_minute if self._config.tokens_per_minute else 0.0
 
-    def _balance(self, holder: str) -> float:
-        spent, time_ = self._spent.get(holder, (0.0, 0.0))
-        return max(0.0, spent - (self._clock() - time_) * self._config.tokens_per_minute / 60)
+    def _used_tokens(self, holder: str) -> float:
+        used, time_ = self._usage.get(holder, (0.0, 0.0))
+        return max(0.0, used - (self._clock() - time_) * self._config.tokens_per_minute / 60)
 
 
 def _too_many_requests(reason: str, seconds: float) -> ApiError:

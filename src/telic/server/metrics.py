@@ -25,9 +25,10 @@ class Metrics:
             ["kind"], registry=self.registry,
         )  # fmt: skip
         self.turns = Counter("telic_turns", "Stored turns.", registry=self.registry)
-        self.clients_left = Counter(
-            "telic_clients_left", "Clients that left before their reply was complete.", registry=self.registry
-        )
+        self.interrupted_replies = Counter(
+            "telic_clients_left", "Interrupted replies: the client disconnected or stopped, or the server closed.",
+            registry=self.registry,
+        )  # fmt: skip
         self.first_token_seconds = Histogram(
             "telic_first_token_seconds", "From the arrival of a request to the first text of its reply.",
             buckets=BUCKETS, registry=self.registry,

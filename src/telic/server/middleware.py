@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from telic.server.errors import ApiError
-from telic.server.responses import error_response
+from telic.server.http_responses import error_response
 
 __all__ = ["LOCAL_HOSTS", "HostOriginMiddleware"]
 

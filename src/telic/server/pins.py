@@ -52,7 +52,7 @@ class Pins:
                 del other[reader]
         return replace(self, towards=towards, away=away)
 
-    def items(self) -> list[tuple[str, str, Direction]]:
+    def triples(self) -> list[tuple[str, str, Direction]]:
         """List all pins as (reader, class, direction)."""
         towards: list[tuple[str, str, Direction]] = [(*pin, "towards") for pin in self.towards.items()]
         return [*towards, *((*pin, "away") for pin in self.away.items())]

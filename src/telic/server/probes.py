@@ -39,7 +39,7 @@ class ProbeRunner:
     async def ask(
         self,
         messages: Sequence[Message],
-        session: Session,
+        fork: Session,
         controls: Sequence[Control],
         on_tokens: Callable[[int], None],
     ) -> list[Branch]:
@@ -47,7 +47,7 @@ class ProbeRunner:
 
         Args:
             messages: the conversation with its system prompt.
-            session: a fork that may have read some of it.
+            fork: a fork of the conversation's session, which may have read part of these messages.
             controls: controls that act meanwhile.
             on_tokens: called with the number of computed tokens.
 
@@ -61,13 +61,13 @@ class ProbeRunner:
                 (*messages, Message(role="user", content=probe.ask)),
                 replace(self._sampling, seed=seed),
                 tuple(controls),
-                cache=session.fork().cache,
+                cache=fork.fork().cache,
                 keep=False,
             )
             for probe in self._probes
             for seed in range(SAMPLES)
         ]
-        replies = await self._runner.answer(requests)
+        replies = await self._runner.generate(requests)
         on_tokens(sum(reply.prompt_tokens - reply.cached_tokens + reply.new_tokens for reply in replies))
         round_ = sum(message.role == "assistant" for message in messages)
         by_probe = [replies[index * SAMPLES : (index + 1) * SAMPLES] for index in range(len(self._probes))]

@@ -10,6 +10,7 @@ from telic.episodes import Branch
 from telic.server.annotations import Feedback
 
 __all__ = [
+    "FINISH_LEFT",
     "ConversationSummary",
     "HistoryMatch",
     "NewTurns",
@@ -19,10 +20,13 @@ __all__ = [
     "TurnRecord",
 ]
 
+FINISH_LEFT = "left"
+"""The `finish` of a reply that was interrupted."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReplySetup:
-    """The purpose, model and controls of a reply, named by a digest of their specifications."""
+    """The purpose, its system prompt, the model and the controls of a reply, named by a digest of all of them."""
 
     digest: str
     content: Mapping[str, Any]
@@ -35,11 +39,12 @@ class TurnRecord:
     role: str
     text: str
     digest: str
-    """Digest of the user and of all messages up to and with this turn."""
+    """Digest of the user and of all messages up to and including this turn."""
     time: float
     """Seconds since 1970."""
     finish: str = "given"
-    """Why it ended; `given`: the client sent it; `left`: the client disconnected."""
+    """Why it ended. `given`: the client sent it; `left`: the client disconnected or stopped it, or the server was
+    closed; `edited`: the user wrote it."""
     tokens: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -47,7 +52,7 @@ class TurnRecord:
     """Digest of the setup."""
     logprob: float | None = None
     """Log-probability of the whole reply, in nats."""
-    planner: Mapping[str, Any] = field(default_factory=dict)
+    planner_choice: Mapping[str, Any] = field(default_factory=dict)
     """The planner's choice, with its log-probability."""
     readings: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
@@ -62,12 +67,12 @@ class NewTurns:
     conversation: str
     user: str
     turns: tuple[TurnRecord, ...]
-    position: int = 0
+    start: int = 0
     """Number of turns before them."""
     new: bool = True
     """Whether they begin a conversation."""
     parent: str | None = None
-    """Of a new conversation: the one that it branches off from, whose first `position` turns it shares."""
+    """Of a new conversation: the one that it branches off from, whose first `start` turns it shares."""
     system: str = ""
     """The client's own system message."""
     setup: ReplySetup | None = None
@@ -79,7 +84,7 @@ class HistoryMatch:
 
     conversation: str
     length: int
-    complete: bool
+    is_whole: bool
     """Whether it has no further turns."""
 
 
@@ -93,12 +98,12 @@ class StoredTurn:
     finish: str
     time: float
     """Seconds since 1970."""
-    planner: Mapping[str, Any]
+    planner_choice: Mapping[str, Any]
     readings: Mapping[str, Any]
     setup: Mapping[str, Any]
-    """Purpose, model and controls of a reply; empty for a user's turn."""
+    """Purpose, model and controls of a reply; empty for a turn that the model did not generate."""
     feedback: Sequence[Feedback] = ()
-    branches: Sequence[Branch] = ()
+    probe_branches: Sequence[Branch] = ()
     """Probes that were asked after it."""
 
 

@@ -64,7 +64,7 @@ class RequestRunner:
         """Stop a reply; no further events are delivered."""
         self._worker.cancel(submission)
 
-    async def answer(self, requests: Sequence[Request]) -> list[Reply]:
+    async def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer requests that belong to no conversation, beside the active ones."""
         replies: list[asyncio.Future[Reply]] = [asyncio.get_running_loop().create_future() for _ in requests]
 

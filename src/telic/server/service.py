@@ -13,7 +13,7 @@ from telic.models import Control, Model, Request, Sampling, Session
 from telic.models.compatibility import refuse_unsupported
 from telic.purpose import Purpose
 from telic.server.async_store import AsyncConversationStore
-from telic.server.beliefs import BeliefReader
+from telic.server.beliefs import Beliefs
 from telic.server.chat_handler import ChatHandler
 from telic.server.config import ServeConfig
 from telic.server.controls import ConversationControls
@@ -56,7 +56,7 @@ class Service:
         self.sessions = Sessions(model, config.max_conversations)
         self.controls = ConversationControls(model, purpose, agent.controls)
         self.limits, self.metrics = Limits(config), Metrics()
-        self.beliefs = BeliefReader(self.runner, config.readers)
+        self.beliefs = Beliefs(self.runner, config.readers)
         sampling = replace(agent.sampling, logprobs=self.runner.local is not None)
         self.probes = ProbeRunner(self.runner, purpose.probes, sampling)
         exchange_services = ExchangeServices(self.runner, self.store, self.sessions, self.metrics)
@@ -71,11 +71,13 @@ class Service:
         """
         self.runner.start()
         if self.runner.local is not None:
-            self.sessions.shared_prefix = await self._read_system_prompt()
+            self.sessions.shared_prefix = await self._make_shared_prefix()
 
     async def close(self) -> None:
         """Interrupt the active exchanges, store what is left to store, and end all threads."""
-        for exchange in list(self.chat.active):  # those of dashboard pages, which may outlive their connection
+        for exchange in list(
+            self.chat.active_exchanges
+        ):  # those of dashboard pages, which may outlive their connection
             exchange.close()
         await self.store.drain()
         await self.runner.close()
@@ -86,20 +88,20 @@ class Service:
         """Whether requests are answered."""
         return self.runner.alive
 
-    async def forget(self, user: str) -> int:
+    async def delete_user(self, user: str) -> int:
         """Delete everything stored about a user; returns the number of conversations."""
         deleted = await self.store.delete(user)
         self.sessions.drop(deleted)
-        self.controls.forget(deleted)
+        self.controls.drop(deleted)
         return len(deleted)
 
-    async def _read_system_prompt(self) -> Session:
+    async def _make_shared_prefix(self) -> Session:
         model = self.runner.model
         session = Session(model)
         messages = (system_message(self.purpose, ""), Message(role="user", content="Hi"))
         sampling = Sampling(max_new_tokens=1, temperature=0)
         request = Request(messages, sampling, self.controls.default, cache=session.cache)
-        [reply] = await self.runner.answer([request])
+        [reply] = await self.runner.generate([request])
         if reply.failure is not None or reply.finish == "context":
             detail = reply.failure.detail if reply.failure else "it fills the context"
             raise ModelError(f"model {model.name!r} cannot read the system prompt: {detail}")

@@ -46,7 +46,7 @@ class Sessions:
         session.cache.control_state = {}
         return session
 
-    def fork(self, conversation: str | None, *, latest: bool) -> Session:
+    def fork_for_reading(self, conversation: str | None, *, latest: bool) -> Session:
         """Make a session for readings or probes, which does not affect the conversation.
 
         Args:
@@ -61,7 +61,7 @@ class Sessions:
             session.cache.control_state = {}
         return session
 
-    def put(self, conversation: str, session: Session) -> None:
+    def keep(self, conversation: str, session: Session) -> None:
         """Hold a session for the next turn of its conversation."""
         self._sessions[conversation] = session
         self._sessions.move_to_end(conversation)

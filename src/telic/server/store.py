@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from telic.episodes import Episode
 from telic.errors import RunError
-from telic.server.annotations import branches_by_conversation, feedback_by_digest
+from telic.server.annotations import feedback_by_digest, probe_branches_by_conversation
 from telic.server.database import open_database, redacted
 from telic.server.history import storable
 from telic.server.records import (
@@ -22,13 +22,16 @@ from telic.server.records import (
     StoredTurn,
     TurnRecord,
 )
-from telic.server.store_export import episodes_of, setups_by_digest, turns_by_conversation
+from telic.server.store_export import episodes_of
+from telic.server.stored_rows import setups_by_digest, turns_by_conversation
 from telic.server.tables import conversations, setups, turns
 
 __all__ = ["ConflictError", "ConversationStore"]
 
-PAGE = 100
+EXPORT_PAGE = 100
 """Conversations that an export reads at once."""
+MAX_LISTED = 100
+"""Conversations that `recent` lists by default."""
 MAX_MATCHES = 32
 """Conversations with the same beginning that `find` returns."""
 
@@ -104,7 +107,7 @@ class ConversationStore:
             else:
                 _extend_conversation(connection, new)
             rows = [
-                {"conversation": new.conversation, "position": new.position + index, **_row(turn)}
+                {"conversation": new.conversation, "position": new.start + index, **_row(turn)}
                 for index, turn in enumerate(new.turns)
             ]
             connection.execute(insert(turns), rows)
@@ -114,7 +117,7 @@ class ConversationStore:
         after: tuple[float, str] | None = None
         while True:
             c = conversations.c
-            query = select(conversations).order_by(c.created, c.id).limit(PAGE)
+            query = select(conversations).order_by(c.created, c.id).limit(EXPORT_PAGE)
             if user is not None:
                 query = query.where(_belongs_to(user))
             if after is not None:
@@ -123,7 +126,7 @@ class ConversationStore:
                 page = connection.execute(query).all()
                 episodes = episodes_of(connection, page)
             yield from episodes
-            if len(page) < PAGE:
+            if len(page) < EXPORT_PAGE:
                 return
             after = page[-1].created, page[-1].id
 
@@ -137,7 +140,7 @@ class ConversationStore:
             rows = turns_by_conversation(connection, [conversation])[conversation]
             setup_contents = setups_by_digest(connection, rows)
             feedback = feedback_by_digest(connection, [row.digest for row in rows])
-            branches = branches_by_conversation(connection, [conversation]).get(conversation, [])
+            branches = probe_branches_by_conversation(connection, [conversation]).get(conversation, [])
         stored = [
             StoredTurn(
                 row.position, row.role, row.text, row.finish, row.time, row.planner, row.readings,
@@ -148,8 +151,11 @@ class ConversationStore:
         ]  # fmt: skip
         return StoredConversation(system, stored)
 
-    def recent(self, user: str, limit: int = PAGE) -> list[ConversationSummary]:
-        """List a user's own conversations, latest first, without those of the users that a key's requests named."""
+    def recent(self, user: str, limit: int = MAX_LISTED) -> list[ConversationSummary]:
+        """List the conversations of exactly this user, latest first.
+
+        Those of `holder/name` users are not the holder's.
+        """
         c, t = conversations.c, turns.c
         query = (
             select(c.id, c.parent, c.updated, c.length, t.text)
@@ -190,26 +196,26 @@ def _insert_conversation(connection: Connection, new: NewTurns) -> None:
         "user": new.user,
         "parent": new.parent,
         "system": storable(new.system),
-        "length": new.position + len(new.turns),
+        "length": new.start + len(new.turns),
         "created": now,
         "updated": now,
     }
     connection.execute(insert(conversations).values(row))
-    if new.position:
+    if new.start:
         shared = [
             literal(new.conversation).label(column.name) if column is turns.c.conversation else column
             for column in turns.c
         ]
-        source = select(*shared).where(turns.c.conversation == new.parent, turns.c.position < new.position)
+        source = select(*shared).where(turns.c.conversation == new.parent, turns.c.position < new.start)
         copy = insert(turns).from_select(list(turns.c), source).execution_options(preserve_rowcount=True)
-        if connection.execute(copy).rowcount != new.position:
+        if connection.execute(copy).rowcount != new.start:
             raise ConflictError(f"conversation {new.parent!r} was deleted meanwhile")
 
 
 def _extend_conversation(connection: Connection, new: NewTurns) -> None:
     c = conversations.c
-    values = {"length": new.position + len(new.turns), "updated": new.turns[-1].time}
-    unchanged = (c.id == new.conversation, c.user == new.user, c.length == new.position)
+    values = {"length": new.start + len(new.turns), "updated": new.turns[-1].time}
+    unchanged = (c.id == new.conversation, c.user == new.user, c.length == new.start)
     if connection.execute(update(conversations).where(*unchanged).values(values)).rowcount != 1:
         raise ConflictError(
             f"conversation {new.conversation!r} was deleted or continued elsewhere meanwhile; send the request again"
@@ -217,7 +223,7 @@ def _extend_conversation(connection: Connection, new: NewTurns) -> None:
 
 
 def _belongs_to(user: str) -> ColumnElement[bool]:
-    """Match the holder of a key with the users that its requests named, or one of those, whose name may have a `/`."""
+    """Match a user. The holder of a key includes the users that its requests named (`holder/name`)."""
     c, user = conversations.c, storable(user)
     if "/" in user:
         return c.user == user
@@ -225,4 +231,6 @@ def _belongs_to(user: str) -> ColumnElement[bool]:
 
 
 def _row(turn: TurnRecord) -> dict[str, Any]:
-    return {**asdict(turn), "text": storable(turn.text), "alternatives": list(turn.alternatives)}
+    row = asdict(turn)
+    planner = row.pop("planner_choice")
+    return {**row, "planner": planner, "text": storable(turn.text), "alternatives": list(turn.alternatives)}

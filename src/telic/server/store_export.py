@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row
 
 from telic.episodes import Episode, Turn
-from telic.server.annotations import branches_by_conversation, feedback_by_turn
-from telic.server.tables import setups, turns
+from telic.server.annotations import feedback_by_turn, probe_branches_by_conversation
+from telic.server.stored_rows import setups_by_digest, turns_by_conversation
 
-__all__ = ["episodes_of", "setups_by_digest", "turns_by_conversation"]
+__all__ = ["episodes_of"]
 
 
 def episodes_of(connection: Connection, conversations: Sequence[Row[Any]]) -> list[Episode]:
@@ -28,31 +28,16 @@ def episodes_of(connection: Connection, conversations: Sequence[Row[Any]]) -> li
     turn_rows = turns_by_conversation(connection, ids)
     setup_contents = setups_by_digest(connection, (row for rows in turn_rows.values() for row in rows))
     feedback = feedback_by_turn(connection, ids)
-    branches = branches_by_conversation(connection, ids)
+    probe_branches = probe_branches_by_conversation(connection, ids)
     episodes = []
     for row in conversations:
         episode = _episode(row, turn_rows[row.id], setup_contents)
-        episode.branches = [branch for _, branch in branches.get(row.id, ())]
+        episode.branches = [branch for _, branch in probe_branches.get(row.id, ())]
         for turn, turn_row in zip(episode.turns, turn_rows[row.id], strict=True):
             if given := feedback.get((row.id, turn_row.position)):
                 turn.origin["feedback"] = [one.to_dict() for one in given]
         episodes.append(episode)
     return episodes
-
-
-def turns_by_conversation(connection: Connection, ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
-    """Read the rows of all turns of conversations, in order."""
-    found: dict[str, list[Row[Any]]] = {name: [] for name in ids}
-    query = select(turns).where(turns.c.conversation.in_(ids)).order_by(turns.c.conversation, turns.c.position)
-    for row in connection.execute(query):
-        found[row.conversation].append(row)
-    return found
-
-
-def setups_by_digest(connection: Connection, turn_rows: Iterable[Row[Any]]) -> dict[str, Any]:
-    """Read the setups that rows of turns refer to."""
-    query = select(setups).where(setups.c.digest.in_({row.setup for row in turn_rows if row.setup}))
-    return {row.digest: row.content for row in connection.execute(query)}
 
 
 def _episode(conversation: Row[Any], turn_rows: Sequence[Row[Any]], setup_contents: dict[str, Any]) -> Episode:

@@ -37,13 +37,14 @@ class Submission:
     """Called in the event loop with each event."""
     cancelled: bool = False
     prompt_tokens: int = 0
-    """Prompt tokens computed so far, without cached ones, if the worker knows."""
+    """Length of the prompt without its cached tokens, once the engine has laid it out; 0 if the worker does not
+    know."""
     new_tokens: int = 0
     """Tokens of the deltas so far, if the worker knows."""
 
     @property
     def computed_tokens(self) -> int:
-        """Tokens computed so far, as far as the worker knows."""
+        """Tokens to charge for: the uncached prompt and the new tokens, as far as the worker knows."""
         return self.prompt_tokens + self.new_tokens
 
 
@@ -70,7 +71,7 @@ class Worker(Protocol):
 
 def failed_reply(error: Exception) -> Reply:
     """Make the reply to a request on which the model raised an exception."""
-    return Reply("", "error", failure=Failure("model", "exception", f"the model failed: {error}"))
+    return Reply("", "error", failure=Failure("model", "exception", str(error) or repr(error)))
 
 
 def deliver(loop: asyncio.AbstractEventLoop, events: Sequence[tuple[Submission, ReplyEvent]]) -> None:

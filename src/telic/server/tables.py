@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-__all__ = ["branches", "conversations", "feedback", "metadata", "setups", "turns"]
+__all__ = ["conversations", "feedback", "metadata", "probe_branches_table", "setups", "turns"]
 
 metadata = MetaData()
 
@@ -14,7 +14,7 @@ setups = Table(
     "setups",
     metadata,
     Column("digest", String(64), primary_key=True),
-    Column("content", JSON, nullable=False),  # purpose, model, controls, planner
+    Column("content", JSON, nullable=False),  # purpose, system prompt, model, controls (with the planner)
 )
 
 conversations = Table(
@@ -35,7 +35,7 @@ turns = Table(
     metadata,
     Column("conversation", String(36), ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("digest", String(64), nullable=False),  # of the user and all messages up to and with this turn
+    Column("digest", String(64), nullable=False),  # of the user and all messages up to and including this turn
     Column("role", String(16), nullable=False),
     Column("text", Text, nullable=False),
     Column("finish", String(16), nullable=False),
@@ -72,7 +72,7 @@ feedback = Table(
     Index("ix_feedback_turn", "conversation", "position"),
 )
 
-branches = Table(
+probe_branches_table = Table(
     "branches",
     metadata,
     *_annotation_columns(),

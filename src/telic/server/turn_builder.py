@@ -10,9 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from telic.models import Reply, Sampling
 from telic.server.history import History
-from telic.server.records import NewTurns, ReplySetup, TurnRecord
+from telic.server.records import FINISH_LEFT, NewTurns, ReplySetup, TurnRecord
 
-__all__ = ["StorePosition", "TurnBuilder"]
+__all__ = ["StoreTarget", "TurnBuilder"]
 
 DIGITS = 6
 """Significant digits of readings in the store."""
@@ -28,11 +28,11 @@ class _Array(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class StorePosition:
+class StoreTarget:
     """Where the turns of an exchange go in the store."""
 
     conversation: str
-    length: int
+    stored_turns: int
     """Number of turns that are stored already."""
     new: bool
     """Whether the exchange begins the conversation."""
@@ -45,18 +45,18 @@ class TurnBuilder:
     """Builds the turns of an exchange."""
 
     history: History
-    position: StorePosition
+    target: StoreTarget
     setup: ReplySetup
     sampling: Sampling
     arrival: float = field(default_factory=time.time)
     """When the request arrived, in seconds since 1970."""
 
     @property
-    def has_new_messages(self) -> bool:
+    def has_unstored_messages(self) -> bool:
         """Whether the client sent messages that are not stored."""
-        return self.position.length < len(self.history.messages)
+        return self.target.stored_turns < len(self.history.messages)
 
-    def complete(self, replies: Sequence[Reply]) -> NewTurns:
+    def with_replies(self, replies: Sequence[Reply]) -> NewTurns:
         """Build the new messages and the reply: the first choice, with the others as alternatives."""
         reply, *others = replies
         return self._new_turns(
@@ -69,21 +69,21 @@ class TurnBuilder:
             )
         )
 
-    def interrupted(self, text: str) -> NewTurns:
-        """Build the new messages, and the part of the reply that was generated before the client disconnected."""
-        return self._new_turns(self._reply_turn(text, "left", seed=self.sampling.seed) if text else None)
+    def with_partial_text(self, text: str) -> NewTurns:
+        """Build the new messages, and the part of the reply that was generated before it was interrupted."""
+        return self._new_turns(self._reply_turn(text, FINISH_LEFT, seed=self.sampling.seed) if text else None)
 
     def _new_turns(self, reply: TurnRecord | None) -> NewTurns:
-        position, history = self.position, self.history
-        pairs = list(zip(history.messages, history.digests, strict=True))[position.length :]
+        target, history = self.target, self.history
+        pairs = list(zip(history.messages, history.digests, strict=True))[target.stored_turns :]
         given = [TurnRecord(message.role, message.content, digest, self.arrival) for message, digest in pairs]
         return NewTurns(
-            position.conversation,
+            target.conversation,
             history.user,
             tuple([*given, reply] if reply else given),
-            position.length,
-            position.new,
-            position.parent,
+            target.stored_turns,
+            target.new,
+            target.parent,
             history.system,
             self.setup,
         )
@@ -109,7 +109,7 @@ def _measurements(reply: Reply) -> dict[str, Any]:
         "prompt_tokens": reply.prompt_tokens,
         "cached_tokens": reply.cached_tokens,
         "logprob": _logprob(reply),
-        "planner": _to_json(dict(reply.chosen)),
+        "planner_choice": _to_json(dict(reply.chosen)),
         "readings": {name: _to_json(value) for name, value in readings.items() if value is not None},
     }
 

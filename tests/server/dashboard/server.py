@@ -47,7 +47,7 @@ class Talkative(Control):
 
 
 class Slow(ScriptedModel):
-    """Echoes the message word by word; fails if the message says so."""
+    """Echoes the message word by word; fails, or is slow to end, if the message says so."""
 
     def __init__(self) -> None:
         super().__init__(self._say)
@@ -63,6 +63,8 @@ class Slow(ScriptedModel):
         for word in TOKEN.findall(reply.text):
             time.sleep(SECONDS)
             yield word
+        if "slow to end" in reply.text:
+            time.sleep(100 * SECONDS)
         yield reply
 
 

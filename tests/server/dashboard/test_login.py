@@ -93,6 +93,18 @@ def test_a_reply_is_stopped_and_its_text_is_stored(scripted: Dashboard, opened: 
     say(page, "Go on.", 2)
 
 
+def test_the_field_has_the_focus_if_a_reply_is_stopped_after_its_last_word(scripted: Dashboard, opened: Open) -> None:
+    page = opened(f"{scripted.url}/dashboard/")
+    enter(page, "bob")
+    page.get_by_label("Your message").fill("Be slow to end.")
+    page.get_by_role("button", name="Send").click()
+    page.locator(".pending .words", has_text="you said 'Be slow to end.'").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.locator(".pending").first.wait_for(state="detached")
+    at_rest(page)
+    assert page.get_by_label("Your message").evaluate("field => field === document.activeElement")
+
+
 @pytest.mark.parametrize("first", [True, False], ids=["at once", "later"])
 def test_the_message_is_restored_if_the_reply_fails(scripted: Dashboard, opened: Open, first: bool) -> None:
     page = opened(f"{scripted.url}/dashboard/")

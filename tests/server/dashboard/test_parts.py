@@ -65,11 +65,13 @@ def test_a_report_can_run_and_submit_nothing() -> None:
 )
 def test_a_damaged_curve_hides_no_other_run(point: Any, tmp_path: Path) -> None:
     good = {"round": 1, "stability": 0.5, "n": 4, "low": 0.25, "high": 0.75}
+    names = []
     for name, curve in (("good", [good, {**good, "low": None}]), ("bad", [good, point])):
         with RunFolder.create(tmp_path, "measure", name, {}) as run:
             (run.path / "metrics.jsonl").write_text(json.dumps({"stability": {"curve": curve}}) + "\n")
-    told = {run.purpose: _curve_summary(run.curve) for run in list_runs(tmp_path)}
-    assert told == {"good": "0.50 [0.25, 0.75] → 0.50, n = 4", "bad": "–"}
+            names.append(run.path.name)
+    told = {run.name: _curve_summary(run.curve) for run in list_runs(tmp_path)}
+    assert told == dict(zip(names, ("0.50 [0.25, 0.75] → 0.50, n = 4", "–"), strict=True))
 
 
 def test_the_login_finds_its_cookie_among_those_of_other_servers(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ class Sequence:
     cache_without_prefix: KeyValueCache | None = None
     """What the session keeps where prefix tokens were chosen from the state: the prompt without them."""
     control_state_before_prefix: dict[str, Any] | None = None
-    """Copy of the control state from before the prompt was read again with prefix tokens in it; the session keeps it."""
+    """Copy of the control state from before the prompt was read again with a prefix in it; the session keeps it."""
 
     mass_L: torch.Tensor | None = None
     """Sum over the reply's tokens of the attention mass on the system prompt, per layer."""

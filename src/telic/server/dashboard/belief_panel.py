@@ -37,7 +37,7 @@ def pin_labels(pins: Pins) -> list[str]:
     """Describe each pin."""
     return [
         f"{SUBJECTS.get(reader.partition('_')[0], reader)}: {'' if direction == 'towards' else 'not '}{label}"
-        for reader, label, direction in pins.items()
+        for reader, label, direction in pins.triples()
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nicegui.element import Element
 
-from telic.server.conversation import ServedConversation
+from telic.server.conversation import DashboardConversation
 from telic.server.dashboard.elements import box, set_visible, text
 from telic.server.dashboard.turn_view import TurnActions, TurnView
 
@@ -29,7 +29,7 @@ class ChatLog:
                 text("Send a message to begin.", "p")
                 text("Every reply is stored, with the readings taken of the model.", "p", "hint")
 
-    def show(self, conversation: ServedConversation, selected: int | None) -> None:
+    def show(self, conversation: DashboardConversation, selected: int | None) -> None:
         """Show the turns of a conversation. Turns that are shown already stay in place.
 
         Args:

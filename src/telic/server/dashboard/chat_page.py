@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from telic.errors import TelicError
 from telic.server.beliefs import stored_beliefs
-from telic.server.conversation import ServedConversation
+from telic.server.conversation import DashboardConversation
 from telic.server.conversation_list import list_conversations
 from telic.server.dashboard.answer_comparison import AnswerComparison
 from telic.server.dashboard.belief_panel import belief_changes
@@ -29,7 +29,7 @@ from telic.server.service import Service
 __all__ = ["register_chat_pages"]
 
 RESPONSE_TIMEOUT = 30
-"""Seconds to read the store."""
+"""Longest time to read the store, in seconds."""
 
 P = ParamSpec("P")
 Action = Callable[Concatenate["ChatPage", P], Coroutine[Any, Any, None]]
@@ -40,13 +40,13 @@ def register_chat_pages() -> None:
 
     @ui.page("/", response_timeout=RESPONSE_TIMEOUT)
     async def new(request: Request) -> None:
-        conversation = ServedConversation(page_service(request), key_holder(request))
+        conversation = DashboardConversation(page_service(request), key_holder(request))
         await ChatPage(request, conversation).show()
 
     @ui.page("/c/{conversation}", response_timeout=RESPONSE_TIMEOUT)
     async def stored(request: Request, conversation: str) -> Response | None:
         try:
-            opened = await ServedConversation.open(page_service(request), key_holder(request), conversation)
+            opened = await DashboardConversation.open(page_service(request), key_holder(request), conversation)
         except ApiError:  # deleted, or another user's: begin a new one
             return RedirectResponse(f"{PATH}/", 303)
         await ChatPage(request, opened).show()
@@ -54,7 +54,7 @@ def register_chat_pages() -> None:
 
 
 def _marks_busy(action: Action[P]) -> Action[P]:
-    """Mark the page as busy until all of an action is done, with the readings after a reply."""
+    """Mark the page as busy until an action is done, including the readings after a reply."""
 
     @wraps(action)
     async def marked(page: ChatPage, /, *arguments: P.args, **options: P.kwargs) -> None:
@@ -75,7 +75,7 @@ class ChatPage:
         conversation: the conversation to show.
     """
 
-    def __init__(self, request: Request, conversation: ServedConversation) -> None:
+    def __init__(self, request: Request, conversation: DashboardConversation) -> None:
         self._client = ui.context.client
         self._service: Service = page_service(request)
         self._state = ChatState(conversation)
@@ -88,7 +88,7 @@ class ChatPage:
         await self._show_list()
 
     @property
-    def _conversation(self) -> ServedConversation:
+    def _conversation(self) -> DashboardConversation:
         return self._state.conversation
 
     def _show(self) -> None:
@@ -146,8 +146,9 @@ class ChatPage:
         with self._working("Answering …", ChatStatus.ANSWERING):
             pending = self.view.log.add_pending(words, before)
             try:
-                stopped = await self._receive(self._conversation.say(words), pending.append)
+                await self._receive(self._conversation.say(words), pending.append)
             finally:
+                stopped = self._state.status.is_stopping
                 pending.remove()
                 if len(self._conversation.turns) == before:  # nothing was stored: give the words back
                     field.value = words
@@ -155,14 +156,13 @@ class ChatPage:
             field.run_method("focus")
         await self._after_reply()
 
-    async def _receive(self, reply: AsyncGenerator[str, None], append: Callable[[str], None]) -> bool:
-        """Show the pieces of a reply as they arrive; returns whether the user stopped it."""
+    async def _receive(self, reply: AsyncGenerator[str, None], append: Callable[[str], None]) -> None:
+        """Show the pieces of a reply as they arrive, until it is complete or the user stops it."""
         async with aclosing(reply) as pieces:
             async for piece in pieces:
                 append(piece)
-                if self._state.status is ChatStatus.STOPPING:
-                    return True
-        return False
+                if self._state.status.is_stopping:
+                    return
 
     def stop(self) -> None:
         """Stop the reply that is being generated."""
@@ -187,7 +187,7 @@ class ChatPage:
         self.view.show_selected(self._state)
         try:
             with self._showing_errors():
-                await self._conversation.read(position)
+                await self._conversation.read_beliefs(position)
         finally:
             self._state.reading = None
             self.view.composer.show_status("")
@@ -206,7 +206,7 @@ class ChatPage:
         if turn is None or self._state.status.is_busy:
             return
         with self._working("Asking the probes …"):
-            await self._conversation.probe(turn.position)
+            await self._conversation.ask_probes(turn.position)
 
     @_marks_busy
     async def rate(self, position: int, value: int) -> None:
@@ -223,7 +223,7 @@ class ChatPage:
         with self._working("Saving the edit …"):
             if words == self._conversation.turns[position].text:
                 raise ApiError(400, "the edit equals the reply; change it, or cancel")
-            self._state.conversation = await self._conversation.edit(position, words)
+            self._state.conversation = await self._conversation.edit_reply(position, words)
             self._state.selected = None
         self.view.composer.field.run_method("focus")
         await self._after_reply()
@@ -254,19 +254,21 @@ class ChatPage:
         self.view.composer.show_status("Choose an answer to continue with.")
         await self._compare_beliefs(old, branch, position)
 
-    async def _compare_beliefs(self, old: StoredTurn, branch: ServedConversation, position: int) -> None:
+    async def _compare_beliefs(self, old: StoredTurn, branch: DashboardConversation, position: int) -> None:
         comparison = self._comparison
         if self._service.beliefs.readers is None or comparison is None:
             return
         with self._showing_errors():
-            await branch.read(position)
+            await branch.read_beliefs(position)
         before, after = stored_beliefs(old.readings), stored_beliefs(branch.turns[position].readings)
         if comparison is self._comparison:  # the user has not chosen meanwhile
-            pinned = {reader for reader, _, _ in (*branch.pins.items(), *branch.pins_of(old).items())}
+            pinned = {reader for reader, _, _ in (*branch.pins.triples(), *branch.pins_of(old).triples())}
             comparison.show_changes(belief_changes(before, after, pinned) if before and after else None)
 
     @_marks_busy
-    async def _choose(self, old: ServedConversation, new: ServedConversation, position: int, chose_new: bool) -> None:
+    async def _choose(
+        self, old: DashboardConversation, new: DashboardConversation, position: int, chose_new: bool
+    ) -> None:
         chosen, other = (new, old) if chose_new else (old, new)
         self._end_comparison()
         with self._showing_errors():
@@ -299,5 +301,5 @@ class ChatPage:
 
     def _set_pins(self, pins: Pins) -> None:
         with self._showing_errors():
-            self._conversation.pin(pins)
+            self._conversation.set_pins(pins)
         self._show()

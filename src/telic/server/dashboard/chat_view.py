@@ -12,7 +12,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from telic.server.beliefs import stored_beliefs
-from telic.server.conversation import ServedConversation
+from telic.server.conversation import DashboardConversation
 from telic.server.dashboard.belief_panel import BeliefPanel
 from telic.server.dashboard.chat_log import ChatLog
 from telic.server.dashboard.composer import Composer
@@ -94,6 +94,11 @@ class ChatStatus(Enum):
         return self in (ChatStatus.ANSWERING, ChatStatus.STOPPING)
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether the user has stopped the reply."""
+        return self is ChatStatus.STOPPING
+
+    @property
     def is_busy(self) -> bool:
         """Whether an action is running."""
         return self is ChatStatus.WORKING or self.is_answering
@@ -103,7 +108,7 @@ class ChatStatus(Enum):
 class ChatState:
     """The state of the page."""
 
-    conversation: ServedConversation
+    conversation: DashboardConversation
     status: ChatStatus = ChatStatus.READY
     selected: int | None = None
     """Position of the selected reply; None: always the latest."""
@@ -175,7 +180,7 @@ class ChatView:
         self.log.show(conversation, turn.position if turn else None)
         self.log.lock(busy)
         self._drift.show(conversation, state.selected)
-        self._probes.show(turn.branches if turn else (), possible=turn is not None and not busy)
+        self._probes.show(turn.probe_branches if turn else (), possible=turn is not None and not busy)
         self._planner.show(turn)
         beliefs = stored_beliefs(turn.readings) if turn else {}
         note, readable = "", False

@@ -87,7 +87,7 @@ class Composer:
         with self._pins:
             if pins:
                 text("Pinned from the next reply on:")
-            for (reader, label, direction), words in zip(pins.items(), pin_labels(pins), strict=True):
+            for (reader, label, direction), words in zip(pins.triples(), pin_labels(pins), strict=True):
                 with box("span", "tag"):
                     text(words)
                     button(

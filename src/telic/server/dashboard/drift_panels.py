@@ -9,8 +9,8 @@ from typing import Any
 from nicegui.element import Element
 
 from telic.episodes import Branch
-from telic.server.attention import attention_levels
-from telic.server.conversation import ServedConversation
+from telic.server.attention import attention_relative_to_first
+from telic.server.conversation import DashboardConversation
 from telic.server.dashboard.elements import box, button, set_pressed, set_visible, text
 from telic.server.records import StoredTurn
 
@@ -40,9 +40,9 @@ class DriftPanel:
             self._chart = box("div", "bars", role="group", aria_label="Replies, and attention at each")
             self._legend = text("Dashed: the level of the first reply. Click a bar to select a reply.", "p", "hint")
 
-    def show(self, conversation: ServedConversation, selected: int | None) -> None:
+    def show(self, conversation: DashboardConversation, selected: int | None) -> None:
         """Show the replies of a conversation, and which one is selected."""
-        replies, levels = conversation.replies, attention_levels(conversation.turns)
+        replies, levels = conversation.replies, attention_relative_to_first(conversation.turns)
         order = [turn.position for turn in replies]
         latest = order[-1] if order else None
         current = latest if selected is None else selected
@@ -148,7 +148,8 @@ class PlannerPanel:
 
     Args:
         has_planner: whether the purpose has a planner.
-        describe: returns the dialogue acts of an action with their shares; empty if it is no mixture of acts.
+        describe: returns the dialogue acts of an action with their shares; empty if the action is not a mixture of
+            acts.
     """
 
     def __init__(self, has_planner: bool, describe: Callable[[Sequence[float]], Sequence[tuple[str, float]]]) -> None:
@@ -161,7 +162,7 @@ class PlannerPanel:
     def show(self, turn: StoredTurn | None) -> None:
         """Show the choice before a reply."""
         self._list.clear()
-        chosen = turn.planner if turn is not None else {}
+        chosen = turn.planner_choice if turn is not None else {}
         action = chosen.get("action")
         if action is None:
             self._note.text = self._empty_note(turn)
@@ -171,7 +172,7 @@ class PlannerPanel:
         except (RuntimeError, ValueError, IndexError):  # another planner chose it, with other acts
             shares = []
         act = chosen.get("act")
-        self._note.text = f"Act: {act}" if act else f"An action of {len(action)} numbers, which has no name."
+        self._note.text = f"Act: {act}" if act else f"An unnamed action of {len(action)} numbers."
         with self._list:
             for name, share in shares:
                 with box("li").style(f"--share: {max(0.0, min(1.0, share)):.3f}"):

@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from telic.server.authentication import LOCAL_USER
 from telic.server.dashboard.elements import dashboard_style
 from telic.server.errors import ApiError
+from telic.server.http_requests import CLIENT_CLOSED_REQUEST, ClientDisconnectedError, read_body
+from telic.server.http_responses import error_response
 from telic.server.keys import Keys
-from telic.server.requests import CLIENT_CLOSED_REQUEST, ClientDisconnectedError, read_body
-from telic.server.responses import error_response
 from telic.server.service import Service
 
 __all__ = ["LoginMiddleware", "key_holder", "page_service"]

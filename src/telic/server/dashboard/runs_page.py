@@ -23,7 +23,7 @@ from telic.server.dashboard.frame import frame
 from telic.server.dashboard.login import page_service
 from telic.server.dashboard.paths import PATH
 from telic.server.errors import ApiError
-from telic.server.responses import error_response
+from telic.server.http_responses import error_response
 
 __all__ = ["ListedRun", "find_report", "list_runs", "register_runs_page"]
 
@@ -31,7 +31,7 @@ REPORT = "report.html"
 # Telic's reports load and run nothing. With this policy, no other file in their place can, nor can it submit forms.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; sandbox"
 RESPONSE_TIMEOUT = 30
-"""Seconds to read the folders."""
+"""Longest time to read the run folders, in seconds."""
 MAX_RUNS = 100
 """Runs in the list, latest first."""
 MAX_CURVES = 6
@@ -46,8 +46,6 @@ class ListedRun:
     """A run in the list."""
 
     name: str
-    verb: str
-    purpose: str
     started: str
     episodes: int | None
     """Number of episodes so far; None if the run cannot be read."""
@@ -57,7 +55,7 @@ class ListedRun:
 
 
 def list_runs(root: str | Path) -> list[ListedRun]:
-    """List the runs in a folder, latest first, with damaged ones."""
+    """List the runs in a folder, latest first, including damaged ones."""
     return [_read(run) for run in reversed(RunFolder.list(root)[-MAX_RUNS:])]
 
 
@@ -70,10 +68,8 @@ def _read(run: RunFolder) -> ListedRun:
         episodes = _count_lines(run.episodes.path)
         found = [record["stability"] for record in run.read_metrics() if "stability" in record]
         curve = _points(found[-1]["curve"]) if found else ()
-    return ListedRun(
-        run.path.name, str(document.get("verb", "?")), str(document.get("name", "?")),
-        str(document.get("started", "?"))[:16].replace("T", " "), episodes, curve, _report_of(run) is not None,
-    )  # fmt: skip
+    started = str(document.get("started", "?"))[:16].replace("T", " ")
+    return ListedRun(run.path.name, started, episodes, curve, _report_of(run) is not None)
 
 
 def _points(curve: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,14 +10,14 @@ from nicegui.element import Element
 from telic.server.dashboard.belief_panel import pin_labels
 from telic.server.dashboard.elements import box, button, set_pressed, set_visible, text
 from telic.server.pins import Pins
-from telic.server.records import StoredTurn
+from telic.server.records import FINISH_LEFT, StoredTurn
 
 __all__ = ["TurnActions", "TurnView"]
 
 FINISH_LABELS = {
     "length": "cut off at the token limit",
     "context": "cut off: the context is full",
-    "left": "stopped",
+    FINISH_LEFT: "stopped",
     "edited": "edited by you",
     "error": "failed",
 }
@@ -71,7 +71,7 @@ class TurnView:
                     )  # fmt: skip
                     for label in pin_labels(pins):
                         text(label, "span", "tag")
-                    if act := turn.planner.get("act"):
+                    if act := turn.planner_choice.get("act"):
                         text(f"act: {act}", "span", "tag act")
                     if turn.finish in FINISH_LABELS:
                         text(FINISH_LABELS[turn.finish], "span", "tag quiet")

@@ -1,4 +1,4 @@
-"""The responses to chat completions: complete, or streamed."""
+"""Answers to chat completions: whole or streamed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from telic.server.chat_response import (
 )
 from telic.server.errors import ApiError
 from telic.server.exchange import Exchange
-from telic.server.responses import event_line, to_json
+from telic.server.http_responses import event_line, to_json
 from telic.server.runner import RequestRunner
 
-__all__ = ["complete_response", "stream_response"]
+__all__ = ["make_response", "stream_response"]
 
 
-async def complete_response(
+async def make_response(
     exchange: Exchange, runner: RequestRunner, metadata: ResponseMetadata, body: ChatRequest
 ) -> str:
     """Wait for all choices, save the turn, and make the JSON of the response.
@@ -45,7 +45,7 @@ async def complete_response(
 async def stream_response(
     exchange: Exchange, runner: RequestRunner, metadata: ResponseMetadata, body: ChatRequest
 ) -> AsyncIterator[str]:
-    """Yield the lines of a streamed response. The `finish_reason` follows only when the turn is saved."""
+    """Yield the lines of a streamed response. Each `finish_reason` is sent only after the turn is saved."""
     try:
         for index in range(exchange.count):
             yield event_line(chat_completion_chunk(metadata, index, ChoiceDelta(role="assistant", content="")))

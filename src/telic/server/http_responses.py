@@ -16,7 +16,7 @@ from telic.server.errors import ApiError
 __all__ = ["SAFETY_HEADERS", "EventStream", "error_response", "event_line", "json_response", "to_json"]
 
 SAFETY_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-"""Headers of every response: a browser neither takes it for a page nor caches it."""
+"""Headers of the API's responses, so that a browser neither shows them as a page nor caches them."""
 
 
 def json_response(
