@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
+from telic.files import to_json_types
 from telic.models import Reply, Sampling
 from telic.server.history import History
 from telic.server.records import FINISH_LEFT, NewTurns, ReplySetup, TurnRecord
@@ -16,15 +16,6 @@ __all__ = ["StoreTarget", "TurnBuilder"]
 
 DIGITS = 6
 """Significant digits of readings in the store."""
-
-
-@runtime_checkable
-class _Array(Protocol):
-    """An array of NumPy or torch."""
-
-    def tolist(self) -> Any:
-        """Convert it to nested lists of numbers."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +100,8 @@ def _measurements(reply: Reply) -> dict[str, Any]:
         "prompt_tokens": reply.prompt_tokens,
         "cached_tokens": reply.cached_tokens,
         "logprob": _logprob(reply),
-        "planner_choice": _to_json(dict(reply.chosen)),
-        "readings": {name: _to_json(value) for name, value in readings.items() if value is not None},
+        "planner_choice": to_json_types(dict(reply.chosen), DIGITS),
+        "readings": {name: to_json_types(value, DIGITS) for name, value in readings.items() if value is not None},
     }
 
 
@@ -119,17 +110,4 @@ def _alternative(reply: Reply) -> dict[str, Any]:
 
 
 def _logprob(reply: Reply) -> Any:
-    return _to_json(sum(reply.logprobs)) if reply.logprobs else None
-
-
-def _to_json(value: Any) -> Any:
-    """Convert a value to one that JSON can represent: arrays become lists, NaN and infinities null."""
-    if isinstance(value, Mapping):
-        return {str(key): _to_json(item) for key, item in value.items()}
-    if isinstance(value, _Array):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_to_json(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-    return value if isinstance(value, (str, int, bool, type(None))) else str(value)
+    return to_json_types(sum(reply.logprobs), DIGITS) if reply.logprobs else None
