@@ -32,7 +32,7 @@ class Model(Protocol):
         ...
 
     def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
-        """Answer all requests, in their order.
+        """Answer all requests; the replies are in the order of the requests.
 
         `on_reply(index, reply)` is called with each reply as it completes, and may return further requests. They join
         the batch at once; their replies come after those of the given requests. So whole dialogues run side by side

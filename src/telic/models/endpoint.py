@@ -126,7 +126,7 @@ def read_completion(body: str, sampling: Sampling) -> Reply:
     """Read the body of a chat completion.
 
     Raises:
-        MalformedReplyError: it is none.
+        MalformedReplyError: the body is not a chat completion.
     """
     try:
         completion = json.loads(body)

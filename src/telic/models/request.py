@@ -49,7 +49,7 @@ class Sampling:
     logprobs: bool = False
     """Return the log-probability of every sampled token, under the distribution before temperature and nucleus."""
     ignore_eos: bool = False
-    """Go on to `max_new_tokens` whatever the model says (for benchmarks of equal work)."""
+    """Ignore tokens that end a reply; stop strings still count (for benchmarks of equal work)."""
 
     def __post_init__(self) -> None:
         checks = {
@@ -100,7 +100,7 @@ class Reply:
     prompt_tokens: int = 0
     """Tokens in the prompt, cached ones included."""
     cached_tokens: int = 0
-    """Tokens of the prompt that came from a cache."""
+    """Tokens of the prompt that came from a cache, or from another request that read the same prompt."""
     new_tokens: int = 0
     """Tokens generated."""
     token_ids: tuple[int, ...] = ()
@@ -112,7 +112,7 @@ class Reply:
     failure: Failure | None = None
     """Why there is no usable reply: with `finish == "error"`, or where the prompt left no room for one."""
     seed: int | None = None
-    """The seed that was used, also where the request had none."""
+    """The seed that was used; None where a remote server chose it."""
     chosen: Mapping[str, Any] = field(default_factory=dict)
     """What a control decided before the reply: a planner's `state`, `action` and `act`."""
 

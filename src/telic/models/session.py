@@ -23,7 +23,7 @@ class Replier(Protocol):
         ...
 
     def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
-        """Answer all requests, in their order."""
+        """Answer all requests; the replies are in the order of the requests."""
         ...
 
     def stream(self, request: Request) -> Iterator[str | Reply]:

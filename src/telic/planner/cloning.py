@@ -123,12 +123,8 @@ def clone_utterances(
     """
     config = config or CloneConfig()
     _check(planner, model)
-    weights_N = torch.ones(len(examples)) if weights is None else torch.as_tensor(weights, dtype=torch.float32)
-    if len(weights_N) != len(examples) or not (weights_N >= 0).all() or not weights_N.isfinite().all():
-        raise ConfigError(f"{len(weights_N)} weights for {len(examples)} examples; expected one of 0 or more for each")
+    weights_N = _checked_weights(weights, len(examples))
     kept = [number for number, weight in enumerate(weights_N.tolist()) if weight]
-    if examples and not kept:
-        raise ConfigError(f"the weights of all {len(examples)} examples are 0; expected at least one above 0")
     utterances = UtteranceLosses(model, [examples[number] for number in kept])
     states_N_D, weights_N = utterances.states, weights_N[kept]
 
@@ -143,6 +139,16 @@ def clone_utterances(
     parameters = dict(planner.named_parameters())
     losses, steps = fit_prefixes(parameters, prefixes, utterances, weights_N, config, checkpoint, on_epoch)
     return CloneResult(tuple(losses), steps, len(kept))
+
+
+def _checked_weights(weights: torch.Tensor | Sequence[float] | None, count: int) -> torch.Tensor:
+    """The weight of each example, float32 [N]; 1 by default."""
+    weights_N = torch.ones(count) if weights is None else torch.as_tensor(weights, dtype=torch.float32)
+    if len(weights_N) != count or not (weights_N >= 0).all() or not weights_N.isfinite().all():
+        raise ConfigError(f"{len(weights_N)} weights for {count} examples; expected one of 0 or more for each")
+    if count and not weights_N.any():
+        raise ConfigError(f"the weights of all {count} examples are 0; expected at least one above 0")
+    return weights_N
 
 
 def fit_prefixes(

@@ -81,13 +81,7 @@ def train_readers(
         DataError: the conversations cannot be read.
         ConfigError: an attribute is unknown, or a class has too few conversations.
     """
-    require_hidden_states(model)
-    if not isinstance(model, LocalModel):
-        raise UnsupportedControlError(
-            f"model {model.name!r} is no LocalModel, on which readers are trained; pass one, for example "
-            'telic.load("smollm2")'
-        )
-    config = config or ReaderTrainingConfig()
+    model, config = _require_local(model), config or ReaderTrainingConfig()
     attributes = [find_attribute(name) for name in config.attributes]
     examples = {
         a.name: user_examples(model, Path(data), a, config) + persona_examples(model, a, config, cache)
@@ -111,6 +105,16 @@ def train_readers(
     origin = Origin.of(model)
     card = {"config": config.model_dump(mode="json"), "readers": cards}
     return TrainedReaders(ReaderSet(tuple(readers), origin, card), Belief(directions, origin=origin))
+
+
+def _require_local(model: Model) -> LocalModel:
+    require_hidden_states(model)
+    if not isinstance(model, LocalModel):
+        raise UnsupportedControlError(
+            f"readers are trained on a LocalModel, and {model.name!r} is a {type(model).__name__}; pass one, for "
+            'example telic.load("smollm2")'
+        )
+    return model
 
 
 def fit_reader(

@@ -68,7 +68,14 @@ def create_app(
     )
     app.state.service = service
     _add_error_handlers(app)
-    api = _Api(service, keys)
+    _add_routes(app, _Api(service, keys))
+    if dashboard:
+        mount(app, service, keys)
+    app.add_middleware(HostOriginMiddleware, hosts=hosts)  # last, so that it is the outermost
+    return app
+
+
+def _add_routes(app: FastAPI, api: _Api) -> None:
     for prefix in ("/v1", ""):  # llama.cpp's clients omit the version
         app.add_api_route(f"{prefix}/chat/completions", api.chat, methods=["POST"])
         app.add_api_route(f"{prefix}/models", api.models, methods=["GET"])
@@ -78,10 +85,6 @@ def create_app(
     app.add_api_route("/metrics", api.metrics, methods=["GET"])
     app.add_api_route("/telic/conversations", api.export, methods=["GET"])
     app.add_api_route("/telic/conversations", api.delete, methods=["DELETE"])
-    if dashboard:
-        mount(app, service, keys)
-    app.add_middleware(HostOriginMiddleware, hosts=hosts)  # last, so that it is the outermost
-    return app
 
 
 class _Api:

@@ -47,7 +47,7 @@ class AppliedAttention:
 
 @dataclass(slots=True)
 class Group:
-    """Sequences with the same number Q of queries, in consecutive slots; R rows, those of unused slots included."""
+    """All sequences that compute one token, or one that computes more: R rows of Q queries, unused slots included."""
 
     tokens: slice
     """Their tokens in the pass, row after row."""

@@ -208,7 +208,7 @@ class LocalModel:
             return self.engine.submit(request)
 
     def step(self, state: RequestState | None = None) -> None:
-        """Run one pass over all active requests; none if this request has got its reply meanwhile.
+        """Run one pass over all active requests; do nothing if `state` already has its reply.
 
         Raises:
             ModelError: the request was dropped, because other work on this model was interrupted.
@@ -261,7 +261,9 @@ class LocalModel:
     def score(
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()
     ) -> list[ScoredContinuation]:
-        """Compute the log-likelihood of given replies; a prompt that several share, or begin with, is read once.
+        """Compute the log-likelihood of given replies.
+
+        Equal prompts are read once, and so is what a prompt has in common with the first one.
 
         Raises:
             ModelError: a continuation is empty, or does not fit in the context.
