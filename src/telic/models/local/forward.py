@@ -236,7 +236,7 @@ def _reads_attention(chunk: Chunk) -> bool:
 
 
 def _by_control(chunks: list[Chunk], point: str) -> list[tuple[Control, list[tuple[int, Chunk]]]]:
-    """Controls that act at a point, with the chunks that carry them, ordered so that each sequence's controls act in their own order."""
+    """Controls that act at a point, with the chunks that carry them, so that each sequence's act in their own order."""
     found: dict[tuple[int, int], tuple[Control, list[tuple[int, Chunk]]]] = {}
     for index, chunk in enumerate(chunks):
         for depth, control in enumerate(chunk.sequence.controls):
