@@ -75,7 +75,7 @@ class Runner:
             self.device,
         )
         self._residuals: list[_AppliedResidual] = []
-        self._last_hidden: torch.Tensor | None = None
+        self._last_hidden_N_D = torch.empty(0)
         for layer, module in enumerate(_decoder_layers(model, self.layers)):
             module.register_forward_hook(self._residual_hook(layer))
         model.get_output_embeddings().register_forward_pre_hook(self._keep_hidden)
@@ -206,7 +206,7 @@ class Runner:
         return hook
 
     def _keep_hidden(self, _module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
-        self._last_hidden = inputs[0][0]
+        self._last_hidden_N_D = inputs[0][0]
 
     def _take_readings(self, chunks: list[Chunk], groups: list[Group]) -> None:
         """Take the readings of this pass."""
@@ -214,8 +214,7 @@ class Runner:
         for chunk in chunks:
             wanted = len(chunk.logit_positions)
             if wanted and "state" in chunk.sequence.readings and chunk.sequence.hidden_state is None:
-                assert self._last_hidden is not None
-                chunk.sequence.hidden_state = self._last_hidden[place].float().cpu().numpy().copy()
+                chunk.sequence.hidden_state = self._last_hidden_N_D[place].float().cpu().numpy().copy()
             place += wanted
         single = [c for c in chunks if c.end - c.start == 1]
         members = ([single] if single else []) + [[c] for c in chunks[len(single) :]]
