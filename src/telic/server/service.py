@@ -75,9 +75,7 @@ class Service:
 
     async def close(self) -> None:
         """Interrupt the active exchanges, store what is left to store, and end all threads."""
-        for exchange in list(
-            self.chat.active_exchanges
-        ):  # those of dashboard pages, which may outlive their connection
+        for exchange in list(self.chat.active_exchanges):  # dashboard pages may outlive their connection
             exchange.close()
         await self.store.drain()
         await self.runner.close()
