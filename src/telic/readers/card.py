@@ -35,7 +35,7 @@ def reader_card(
     - `bag_of_words`: accuracy of a classifier of the same dialogues' words; `gain`: the reader's accuracy minus that,
       paired.
     - `cross`: accuracy on dialogues in which only the other subject (the model itself, or the user) has the attribute;
-      `cross_known`: share of those that is not unknown. At `chance` the reader does not confuse the two.
+      `cross_known`: the share of these whose reading is known. At `chance` the reader does not confuse the two.
     - `own` and `mentioned`, for readers of the user: how often a sentence of the user is read as its class if it is
       about the user, and if it is about somebody else. The latter should be at `chance`.
 

@@ -21,13 +21,7 @@ DARK = {
     COLORS[5]: "#b9c75a",
 }
 
-
-def report_style_sheet() -> str:
-    """Return the style sheet of a report page. Its CSS variables `--cRRGGBB` are the theme's colours."""
-    light = "".join(f"--c{color[1:]}:{color};" for color in DARK)
-    dark = "".join(f"--c{color[1:]}:{other};" for color, other in DARK.items())
-    ink, muted, grid, accent = (f"var(--c{color[1:]})" for color in (INK, MUTED, GRID, COLORS[0]))
-    return f"""
+_STYLE_SHEET = """
 :root {{ color-scheme: light dark; --page: #fff; --card: #f5f7f9; {light} }}
 @media (prefers-color-scheme: dark) {{ :root {{ --page: #15181c; --card: #1e2329; {dark} }} }}
 * {{ box-sizing: border-box; }}
@@ -74,3 +68,12 @@ pre, .text {{ white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font: i
 .speaker {{ color: {accent}; font-weight: 600; font-size: .82rem; }}
 @media print {{ details {{ break-inside: avoid; }} }}
 """
+"""The rules, with the names of colours in braces and all other braces doubled, as `str.format` takes them."""
+
+
+def report_style_sheet() -> str:
+    """Return the style sheet of a report page. Its CSS variables `--cRRGGBB` are the theme's colours."""
+    light = "".join(f"--c{color[1:]}:{color};" for color in DARK)
+    dark = "".join(f"--c{color[1:]}:{other};" for color, other in DARK.items())
+    ink, muted, grid, accent = (f"var(--c{color[1:]})" for color in (INK, MUTED, GRID, COLORS[0]))
+    return _STYLE_SHEET.format(light=light, dark=dark, ink=ink, muted=muted, grid=grid, accent=accent)

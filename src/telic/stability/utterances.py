@@ -35,7 +35,8 @@ class UtteranceStability(BaseModel):
     """Of the fall: sign-flip test."""
 
     def __str__(self) -> str:
-        return f"{self.kept} of the utterances follow it; second half less first {self.fall}, n = {self.kept.n}"
+        change = f"second half minus first half {self.fall}"
+        return f"{self.kept} of the utterances follow the instruction; {change}, n = {self.kept.n}"
 
 
 def analyse_utterances(

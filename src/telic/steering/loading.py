@@ -43,7 +43,7 @@ def from_pretrained(
         force: use it all the same, as for a model that goes by another name; the tensors must still fit.
         revision: branch, tag or commit on the Hub.
         sha256: as in the control's `spec`: refuse tensors with another hash.
-        **options: settings to use instead of those that it was saved with.
+        **options: settings that replace the saved ones.
 
     Raises:
         ConfigError: there is no control, it is damaged, or it was made for another model.
@@ -94,7 +94,7 @@ def build_saved(saved: SavedControl, kind: type[S], *, sha256: str = "", **optio
         saved: what was read.
         kind: the expected class.
         sha256: refuse tensors with another hash.
-        **options: settings to use instead of those that it was saved with.
+        **options: settings that replace the saved ones.
 
     Raises:
         ConfigError: it is a control of another kind, an option is wrong, or the tensors are not the expected ones.

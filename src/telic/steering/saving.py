@@ -80,7 +80,7 @@ class SavedControl:
     name: str
     """Which control it is."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """The options that it was saved with."""
+    """The saved options."""
     tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """Its tensors by name; empty for a control that consists of its options."""
     origin: Origin | None = None

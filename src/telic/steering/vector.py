@@ -287,7 +287,7 @@ def vector(
         layers: those to use; by default all.
         sha256: as in the vector's `spec`: refuse directions with another hash.
         force: use it also on a model that goes by another name.
-        **options: of `Vector`, instead of those that it was saved with.
+        **options: options of `Vector` that replace the saved ones.
 
     Raises:
         ConfigError: there is no such vector, or an option is wrong.

@@ -44,7 +44,7 @@ def score_tokens(state: RequestState, positions: range) -> None:
     Args:
         state: a request with a given reply.
         positions: those that the pending logits of each sequence belong to, one row each. They are counted in the
-            primary sequence: a contrast prompt may be shorter.
+            primary sequence: a contrast prompt may be shorter or longer.
     """
     primary_W_V, *contrast = (torch.cat(sequence.pending_logits) for sequence in state.sequences)
     sequence = state.primary

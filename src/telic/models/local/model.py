@@ -200,7 +200,7 @@ class LocalModel:
             yield state.reply.text[shown:]
         yield state.reply
 
-    # For a server, where requests come at any time: each may be submitted or cancelled between any two passes.
+    # For a server: it may submit or cancel a request between any two passes.
 
     def submit(self, request: Request) -> RequestState:
         """Put a request into the engine's queue; `step` brings it forward, its `reply` is set at the end."""

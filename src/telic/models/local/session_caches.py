@@ -42,7 +42,7 @@ def copy_cache(sequence: Sequence, length: int, arena: Arena) -> KeyValueCache:
 
 
 def control_key(controls: Iterable[Control]) -> str:
-    """Name the forward pass under these controls: the keys of those that act within it.
+    """Identify the forward pass under these controls by the keys of those that change keys and values.
 
     Controls that choose their prefix from the state leave nothing in the cache.
     """
@@ -51,7 +51,7 @@ def control_key(controls: Iterable[Control]) -> str:
 
 
 def _cached_points(control: Control) -> frozenset[ControlPoint]:
-    """The points at which a control changes what is kept of a forward pass."""
+    """The points at which a control changes keys and values that a session keeps."""
     return frozenset(
         {"attention", "residual"} if control.prefix_from_state else {"embeddings", "attention", "residual"}
     )
