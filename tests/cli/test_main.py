@@ -38,10 +38,11 @@ def test_version(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        ((), 2, "subcommand"),
-        (("mesure",), 2, "mesure"),
+        ((), 2, "expected a command: new, chat, measure"),
+        (("mesure",), 2, "unknown command 'mesure'; did you mean 'measure'?"),
         (("measure", "--round", "3"), 2, "--round"),
-        (("measure", "--rounds", "many"), 2, "many"),
+        (("measure", "--rounds", "many"), 2, "Error parsing --rounds: found 'many'; expected a whole number"),
+        (("measure", "--top-p", "x"), 2, "found 'x'; expected a number or None"),
         (("measure", "--rounds", "-3"), 2, "telic: --rounds is -3; expected a number greater than or equal to 0\n"),
         (("measure", "--dialogues", "0"), 2, "telic: --dialogues is 0; expected a number greater than or equal to 1\n"),
         (("measure", "--utterance-tokens", "0", "--top-p", "2"), 2, "--top-p is 2.0; expected a number less than"),

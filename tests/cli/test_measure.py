@@ -137,7 +137,7 @@ def test_a_run_that_was_stopped_goes_on(how: signal.Signals, start: Start, trave
     if how is signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in error
-        assert error.endswith(f"To continue, add --resume {folder.relative_to(tmp_path)} to the same command\n")
+        assert error.endswith(f"To continue: telic measure --resume {folder.relative_to(tmp_path)}\n")
     with start("measure", "travel.toml", *settings, "--resume", str(folder), delay=0) as again:
         out, error = again.communicate(timeout=60)
     assert again.returncode == 0, error

@@ -140,7 +140,7 @@ def test_an_interrupted_run_goes_on(start: Start, run: Run, tmp_path: Path) -> N
     _, error = process.communicate(timeout=30)
     folder = folder_of(tmp_path).relative_to(tmp_path)
     assert process.returncode == 130
-    assert f"add --resume {folder} to the same command" in error
+    assert f"To continue: telic play --resume {folder}\n" in error
     outcome = run(*arguments, "--resume", str(folder), "--json")
     assert json.loads(outcome.out)["results"][0]["episodes"] == 30
 

@@ -24,16 +24,22 @@ HELP = "/reset starts a new dialogue, /save FILE saves this one, /quit (or Ctrl-
 
 @dataclass
 class Chat:
-    """Talk to a purpose in the terminal."""
+    """Talk to a chatbot in the terminal.
+
+    Examples:
+        telic chat travel.toml
+        telic chat travel.toml --controls refresh
+        telic chat --model fake
+    """
 
     purpose: tyro.conf.Positional[str] = "demo"
-    """The purpose file, or `demo`."""
+    """A purpose file, or `demo`."""
     model: str | None = None
-    """Model to use instead of the purpose's."""
+    """Model to use instead of the one that the purpose names."""
     controls: tuple[str, ...] = ()
-    """Controls to use instead of the purpose's, such as `attention_hold` or `split_softmax:k=0.8`; `none` for none."""
+    """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none."""
     seed: int | None = None
-    """Random seed: the same seed gives the same replies."""
+    """Seed of the replies: the same seed and the same messages give the same replies."""
     json: bool = False
     """Answer each line of standard input with a line of JSON: the reply, or an error."""
 

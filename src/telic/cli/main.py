@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import tyro
@@ -12,22 +13,27 @@ import tyro
 from telic.cli.chat import Chat
 from telic.cli.conversations import Conversations
 from telic.cli.format import Format
+from telic.cli.help import find_command, overview, print_help
 from telic.cli.hold import Hold
 from telic.cli.keys import NewKey
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
+from telic.cli.options import REGISTRY
 from telic.cli.play import Play
 from telic.cli.readers import Readers
+from telic.cli.resuming import resumed_arguments
 from telic.cli.serve import Serve
 from telic.cli.train import Train
 from telic.cli.usage import UsageError
 from telic.cli.view import View
 from telic.errors import TelicError
+from telic.registry import suggest
+from telic.runs import COMMAND_ARGUMENTS
 
 __all__ = ["main"]
 
-VERBS: dict[str, Callable[..., Any]] = {
+VERBS: dict[str, type] = {
     "new": New,
     "chat": Chat,
     "measure": Measure,
@@ -53,14 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.write(f"telic {__version__}\n")
         return
     try:
-        verb = tyro.extras.subcommand_cli_from_dict(
-            VERBS,
-            args=arguments,
-            prog="telic",
-            description="Put a chat model to work on a purpose.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
-        verb.run()
+        if asks_for_help(arguments):
+            return
+        command = parse_command(arguments)
+        recorded = COMMAND_ARGUMENTS.set(arguments[1:])
+        try:
+            command.run()
+        finally:
+            COMMAND_ARGUMENTS.reset(recorded)
         sys.stdout.flush()
     except TelicError as error:
         _print_error(str(error))
@@ -75,6 +81,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write("\n")
         _print_error(": ".join(["interrupted", *map(str, interruption.args)]))
         sys.exit(130)
+
+
+def parse_command(arguments: Sequence[str]) -> Any:
+    """Return the command that the arguments describe. With `--resume FOLDER`, the arguments of that run come first.
+
+    Raises:
+        UsageError: they name no command, or one that did not start the run to resume.
+        RunError: there is no such run.
+        SystemExit: an option is wrong; tyro has said which.
+    """
+    name = arguments[0] if arguments else ""
+    if not name:
+        raise UsageError(f"expected a command: {', '.join(VERBS)}. Read more with: telic --help")
+    if name not in VERBS:
+        raise UsageError(f"unknown command {name!r}{suggest(name, list(VERBS))}")
+    before = resumed_arguments(name, arguments[1:])
+    if before is None:
+        return _parse_options(name, arguments[1:])
+    defaults = replace(_parse_options(name, before), resume=None, json=False)
+    # Flags come in pairs, so that one given in addition can agree with the run's or change it.
+    return tyro.cli(VERBS[name], args=arguments[1:], prog=f"telic {name}", registry=REGISTRY, default=defaults)
+
+
+def _parse_options(name: str, arguments: Sequence[str]) -> Any:
+    config = (tyro.conf.FlagCreatePairsOff,)
+    return tyro.cli(VERBS[name], args=arguments, prog=f"telic {name}", registry=REGISTRY, config=config)
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Print the help that the arguments ask for; return whether they do."""
+    if not {"-h", "--help"} & set(arguments):
+        return False
+    found = find_command(arguments, VERBS)
+    if found:
+        print_help(*found)
+    else:
+        sys.stdout.write(overview(VERBS) + "\n")
+    return True
 
 
 def _print_error(text: str) -> None:

@@ -12,7 +12,8 @@ import tyro
 from telic.cli.controls import parse_controls
 from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, progress
 from telic.cli.play_view import print_results
-from telic.cli.usage import Interrupted, UsageError, resume_hint
+from telic.cli.resuming import resume_hint
+from telic.cli.usage import Interrupted, UsageError
 from telic.errors import ConfigError, RunError
 from telic.models.capabilities import LimitsBatch
 from telic.registry import parse_settings
@@ -109,46 +110,53 @@ class PlayersConfig:
 class Play:
     """Play a game between two agents, many episodes at once.
 
-    A player is `model`, `model:NAME`, a purpose file, `human`, `random`, `oracle`, `eliza`, `parry`, `restaurant`, or
-    another script of the game.
+    A PLAYER is `model`, `model:NAME`, a purpose file, `human` (you, in this terminal), `random`, `oracle`, `eliza`,
+    `parry`, `restaurant`, or another scripted player of the game.
+
+    Examples:
+        telic play travel.toml
+        telic play elicitation --agent human
+        telic play negotiation --agent travel.toml --partner concession -n 64
+        telic play elicitation --set rounds=3 domain=support --model fake
+        telic play --resume runs/play-elicitation-20260101-120000
     """
 
     game: tyro.conf.Positional[str] = "elicitation"
     """Name of a game, or a purpose file with a [game]."""
     agent: str | None = None
-    """Player of the role under test; by default the purpose, or the model."""
+    """Player of the role under test. By default the purpose, or else the model."""
     partner: str = "model"
-    """Player of the other roles that the game's rules do not play."""
+    """Player of the other roles, except those that the game's rules play."""
     n: Annotated[int | None, tyro.conf.arg(aliases=["-n"])] = None
-    """Number of tasks; by default 32, or 1 for a person."""
+    """Number of tasks. By default 32, or 1 if a person plays."""
     trials: int = 1
-    """Trials of each task; two or more give pass^k."""
+    """Number of times that each task is played. Two or more give pass^k."""
     seed: int = 0
     """Seed of the tasks and the players."""
     set: tuple[str, ...] = ()
     """Settings of the game, such as `rounds=3 domain=support`."""
     model: str | None = None
-    """Name of the model that the player `model` uses; by default the purpose's, or smollm2."""
+    """Model that the player `model` uses. By default the one that the purpose names, or else smollm2."""
     controls: tuple[str, ...] = ()
-    """Controls of the agent to use instead of its purpose's; `none` for none."""
+    """Controls of the agent, instead of its purpose's own; `none` for none."""
     judge: str | None = None
     """Model that scores games with a judge."""
     concurrency: int = 64
-    """Episodes played at once."""
+    """Number of episodes played at once."""
     batch: int | None = None
-    """Maximum batch size of a local model; a smaller batch needs less memory."""
+    """Maximum batch size of a local model. A smaller batch needs less memory."""
     references: bool = True
     """Compare with random and perfect play of the same tasks, if the game has both."""
     ray: str | None = None
     """Play on a Ray cluster: its address, `auto`, or `local` to start one on this machine."""
     workers: int | None = None
-    """Number of workers on Ray; by default one per node."""
+    """Number of workers on Ray. By default one per node."""
     runs: Path = Path("runs")
-    """Folder of all runs."""
+    """Folder in which the run's folder is made."""
     resume: Path | None = None
-    """Run folder to resume, with the same settings."""
+    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
     json: bool = False
-    """Print the results as JSON, without progress."""
+    """Print the results as JSON, and show no progress."""
 
     def run(self) -> None:
         """Play, write the report, and print the results."""

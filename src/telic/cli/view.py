@@ -21,16 +21,22 @@ __all__ = ["View"]
 
 @dataclass
 class View:
-    """List past runs, or write the report of one again."""
+    """List past runs, or write the report of one again.
+
+    Examples:
+        telic view
+        telic view --open
+        telic view runs/measure-travel-agent-20260101-120000 --inspect
+    """
 
     run_folder: tyro.conf.Positional[Path | None] = None
-    """The run folder. Without it, all runs are listed."""
+    """The run folder, or its name in --runs. Without it, all runs are listed."""
     runs: Path = Path("runs")
-    """Folder of all runs."""
+    """Folder of the runs."""
     inspect: bool = False
-    """Also write the run in Inspect's log format, for `inspect view`."""
+    """Also write the run in Inspect's log format, which `inspect view` shows."""
     open: bool = False
-    """Open the report in a browser: the report of this run, or of the latest one."""
+    """Open the report in a browser: that of this run, or else that of the latest finished run."""
     json: bool = False
     """Print the result as JSON."""
 
