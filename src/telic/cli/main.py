@@ -21,13 +21,14 @@ from telic.cli.models import Models
 from telic.cli.new import New
 from telic.cli.options import REGISTRY
 from telic.cli.play import Play
+from telic.cli.purpose_check import check_purpose_files
 from telic.cli.readers import Readers
 from telic.cli.resuming import resumed_arguments
 from telic.cli.serve import Serve
 from telic.cli.train import Train
 from telic.cli.usage import UsageError
 from telic.cli.view import View
-from telic.errors import TelicError
+from telic.errors import MissingExtraError, TelicError
 from telic.registry import suggest
 from telic.runs import COMMAND_ARGUMENTS
 
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if asks_for_help(arguments):
             return
         command = parse_command(arguments)
+        check_purpose_files(command)
         recorded = COMMAND_ARGUMENTS.set(arguments[1:])
         try:
             command.run()
@@ -71,6 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except TelicError as error:
         _print_error(str(error))
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except ModuleNotFoundError as error:
+        explained = MissingExtraError.of(error, f"telic {arguments[0]}")
+        if explained is None:
+            raise
+        _print_error(str(explained))
+        sys.exit(1)
     except BrokenPipeError:  # the program that reads our output has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that flushing at exit does not fail
         sys.exit(1)

@@ -16,6 +16,7 @@ from telic.cli.resuming import resume_hint
 from telic.cli.usage import Interrupted, UsageError
 from telic.errors import ConfigError, RunError
 from telic.models.capabilities import LimitsBatch
+from telic.models.catalog import locate
 from telic.registry import parse_settings
 
 if TYPE_CHECKING:
@@ -230,6 +231,8 @@ class Play:
         model = self.model or (own.model if own else purpose.model if purpose else MODEL)
         has_partner = _has_partner(spec)
         controls = parse_controls(self.controls)
+        if self.judge is not None:
+            locate(self.judge)  # raises an error before a run folder is made
         config = PlayersConfig(spec["name"], agent, self.partner, model, has_partner, purposes, self.batch, controls)
         config.check()
         return spec, purpose.name if purpose else spec["name"], config

@@ -12,7 +12,9 @@ import tyro
 from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, print_notice, print_table
 from telic.cli.resuming import resume_hint
 from telic.cli.usage import CheckedOptions, Interrupted
-from telic.planner.config import PlannerTrainingConfig
+from telic.errors import ConfigError
+from telic.models.catalog import locate
+from telic.planner.config import PlannerTrainingConfig, game_of
 
 if TYPE_CHECKING:
     from telic.planner.training import Stage, TrainRun
@@ -55,13 +57,21 @@ class Train:
 
     def run(self) -> None:
         """Train and evaluate the planner, save it, and print the result."""
-        from telic.planner.report import write_train_report
-        from telic.planner.training import train
+        from telic.games.base import build_game
         from telic.purpose import Purpose
         from telic.runs import RunFolder
 
         purpose = Purpose.load(self.purpose)
-        model = load_model(self.model or purpose.model)
+        build_game(game_of(purpose))  # a mistake is reported before anything is loaded
+        name = self.model or purpose.model
+        if locate(name)[0] in ("built-in", "endpoint"):
+            raise ConfigError(
+                f"model {name!r} does not run in this process, and training needs its gradient; expected a local one"
+            )
+        from telic.planner.report import write_train_report
+        from telic.planner.training import train
+
+        model = load_model(name)
         announcer = RunAnnouncer(quiet=self.json)
         try:
             run = train(

@@ -45,17 +45,23 @@ class View:
         if self.run_folder is not None:
             self._render(self.run_folder)
         elif self.open:
-            self._render(self._latest())
+            self._render(self._latest_finished())
         else:
             self._list()
 
-    def _latest(self) -> Path:
+    def _latest_finished(self) -> Path:
+        """Return the folder of the latest run with a report: one that was interrupted has none."""
         from telic.runs import RunFolder
 
         runs = RunFolder.list(self.runs)
         if not runs:
             raise RunError(f"no runs in {self.runs}. Make one with: telic measure")
-        return runs[-1].path
+        finished = [run for run in runs if (run.path / "report.html").is_file()]
+        if not finished:
+            raise RunError(f"no run in {self.runs} is finished. Report on an unfinished one with: telic view FOLDER")
+        if finished[-1] is not runs[-1]:
+            print_notice(f"{runs[-1].path} is not finished; this is the latest finished run.", style="dim")
+        return finished[-1].path
 
     def _list(self) -> None:
         from telic.runs import RunFolder
@@ -97,7 +103,7 @@ class View:
         from telic.stability.analysis import analyse_stability
         from telic.stability.report import write_stability_report
 
-        run = RunFolder.open(folder if folder.exists() else self.runs / folder)
+        run = RunFolder.open(self.runs / folder if _is_name(folder) else folder)
         document = run.document
         if self.inspect and document.get("verb") != "measure":
             raise RunError(f"--inspect: {run.path} is a run of {document.get('verb')!r}; expected a run of measure")
@@ -155,3 +161,8 @@ class View:
 
 def _count(value: object) -> str:
     return "damaged" if value is None else str(value)
+
+
+def _is_name(folder: Path) -> bool:
+    """Return whether the user named a run without its folder of runs."""
+    return len(folder.parts) == 1 and not folder.exists()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from telic.errors import ConfigError
+from telic.purpose import Purpose
 from telic.settings import Settings
 
-__all__ = ["ACT_EPOCHS", "ACT_TOKENS", "PROMPTS", "PlannerTrainingConfig"]
+__all__ = ["ACT_EPOCHS", "ACT_TOKENS", "PROMPTS", "PlannerTrainingConfig", "game_of"]
 
 ACT_TOKENS = 6
 """Prefix tokens of a dialogue act. Two are too few to make the model say it."""
@@ -86,3 +88,17 @@ class PlannerTrainingConfig(Settings):
     def prefix_tokens(self) -> int:
         """Number of prefix tokens, with the default of the mapping filled in."""
         return self.tokens or {"acts": ACT_TOKENS, "learned": 2}[self.mapping]
+
+
+def game_of(purpose: Purpose) -> dict[str, Any]:
+    """Return the game that defines success.
+
+    Raises:
+        ConfigError: the purpose has none.
+    """
+    if purpose.game is None:
+        raise ConfigError(
+            f"purpose {purpose.name!r} has no game, which defines success; add one, such as: [game] name = "
+            '"elicitation"'
+        )
+    return purpose.game

@@ -20,7 +20,7 @@ from telic.errors import ConfigError
 from telic.games.base import build_game
 from telic.models import Control, Model, Reply
 from telic.models.local import LocalModel
-from telic.planner.config import PROMPTS, PlannerTrainingConfig
+from telic.planner.config import PROMPTS, PlannerTrainingConfig, game_of
 from telic.planner.context import Stage, TrainingContext
 from telic.planner.control import PlannerControl
 from telic.planner.curricula import SELF_CLONE, CurriculumResult, run_act_curriculum, run_utterance_curriculum
@@ -109,12 +109,7 @@ def train(
         raise ConfigError(
             f"model {model.name!r} does not run in this process, and training needs its gradient; expected a local one"
         )
-    if purpose.game is None:
-        raise ConfigError(
-            f"purpose {purpose.name!r} has no game, which defines success; add one, such as: [game] name = "
-            '"elicitation"'
-        )
-    game = build_game(purpose.game)
+    game = build_game(game_of(purpose))
     acts = load_acts(config.acts or acts_for(game)) if config.mapping == "acts" else None
     run = _open_run(folder, resume, model, purpose, config, acts)
     if on_start is not None:

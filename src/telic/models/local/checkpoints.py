@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,6 +20,9 @@ from telic.rendering import Template
 __all__ = ["cache_folder", "context_length", "load_checkpoint", "preferred_dtype", "stop_ids"]
 
 logger = logging.getLogger("telic")
+
+HUB_SECONDS = 5.0
+"""Time in which the Hub has to answer before a download begins."""
 
 
 def cache_folder() -> Path:
@@ -60,17 +63,47 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
         raise ModelError(
             f"{folder} is not a model folder: it has no config.json; expected a folder of transformers, or a .gguf file"
         )
-    try:
+
+    def read(**options: Any) -> tuple[Any, Any]:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+            return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **options).to(device), tokenizer
+
+    if not Path(folder).exists():  # a Hub id
+        with suppress(Exception):  # what was downloaded before needs no network
+            return read(local_files_only=True)
+        _require_hub(str(source))
+    try:
+        return read()
     except Exception as error:  # each format's reader raises its own
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"cannot load model {str(source)!r}: {first}. Give a name from `telic models`, a folder, a .gguf file, "
             "or a Hub id that this machine can reach"
         ) from error
-    return model.to(device), tokenizer
+
+
+def _require_hub(name: str) -> None:
+    """Check once, with a short timeout, that the Hub answers: a download would retry for a minute before it fails.
+
+    Raises:
+        ModelError: it does not, or `HF_HUB_OFFLINE` forbids to ask.
+    """
+    import huggingface_hub
+
+    advice = "Give the folder of a model or a .gguf file, or download the model where the Hub can be reached"
+    if huggingface_hub.constants.is_offline_mode():
+        raise ModelError(f"model {name!r} is not on this machine, and HF_HUB_OFFLINE is set. {advice}", "unreachable")
+    try:
+        huggingface_hub.model_info(name, timeout=HUB_SECONDS)
+    except huggingface_hub.errors.HfHubHTTPError:
+        return  # the Hub answers; what it refuses, loading reports
+    except Exception as error:  # the network's errors, of the HTTP library that the Hub's client uses
+        raise ModelError(
+            f"model {name!r} is not on this machine, and the Hub ({huggingface_hub.constants.ENDPOINT}) cannot be "
+            f"reached: {error}. {advice}",
+            "unreachable",
+        ) from error
 
 
 @contextmanager
