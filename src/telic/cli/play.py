@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from telic.cli.controls import parse_controls
+from telic.cli.human_play import keep_typed, restore_typed
 from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, progress
 from telic.cli.play_view import print_results
 from telic.cli.resuming import resume_hint
@@ -168,6 +169,7 @@ class Play:
         human = "human" in (config.agent, config.partner)
         workers = self._workers(human)
         players = None if workers else config.players()
+        restore_typed(self.resume, players)
         announcer = RunAnnouncer(quiet=self.json)
         try:
             with progress("episodes", quiet=self.json or human) as bar:
@@ -189,8 +191,10 @@ class Play:
                     on_start=lambda start: announcer(start, bar),
                 )
         except KeyboardInterrupt:
+            keep_typed(announcer.folder, players)
             raise Interrupted(resume_hint(announcer.folder)) from None
         assert run.folder is not None
+        keep_typed(run.folder, players)
         report = write_play_report(run.folder, run.results, run.episodes, run.document)
         if self.json:
             results = [result.model_dump(mode="json") for result in run.results]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from telic.cli.human_play import TYPED
 from telic.cli.usage import UsageError
 from telic.runs import RunFolder
 
@@ -17,8 +18,17 @@ def resume_hint(folder: Path | None) -> str:
     """Say how to resume an interrupted run; `folder` is its run folder, None before it had one."""
     if folder is None:
         return "nothing was played yet"
-    verb = RunFolder.open(folder).document.get("verb")
-    return f"finished episodes are saved. To continue: telic {verb} --resume {folder}"
+    run = RunFolder.open(folder)
+    return f"{_kept(run)}. To continue: telic {run.document['verb']} --resume {folder}"
+
+
+def _kept(run: RunFolder) -> str:
+    finished = len(run.done())
+    if finished:
+        return f"{finished} finished {'episode is' if finished == 1 else 'episodes are'} saved"
+    if (run.path / TYPED).is_file():
+        return "what you have said is saved"
+    return "finished stages are saved" if run.document["verb"] == "train" else "no episode was finished"
 
 
 def resumed_arguments(command: str, arguments: Sequence[str]) -> list[str] | None:
