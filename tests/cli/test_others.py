@@ -63,18 +63,16 @@ def test_chat_answers_what_is_piped_in(talk: Run) -> None:
 
 
 def test_chat_commands(talk: Run, tmp_path: Path) -> None:
-    outcome = talk(
-        "/help me\n/save\nHello\n/save kept.jsonl\n/save none/x.jsonl\n/reset\n/save empty.jsonl\n/quit\nNo\n"
-    )
+    outcome = talk("/hepl\n/save\nHello\n/save kept.jsonl\n/save none/x.jsonl\n/reset\n/save kept.jsonl\n/quit\nNo\n")
     assert len(outcome.out.splitlines()) == 1
     notes = outcome.error.splitlines()
-    assert notes[0].startswith("unknown command '/help'. /reset starts")
-    assert notes[1].startswith("/save needs the name of a file.")
+    assert notes[0] == "unknown command '/hepl'. /help lists the commands."
+    assert notes[1] == "/save needs the name of a file. /help lists the commands."
     assert notes[2:] == [
         "Saved to kept.jsonl.",
         "cannot write 'none/x.jsonl': No such file or directory",
         "A new dialogue.",
-        "Saved to empty.jsonl.",
+        "kept.jsonl exists already. Saved to kept-2.jsonl.",
     ]
     kept = json.loads((tmp_path / "kept.jsonl").read_text())["messages"]
     assert [message["role"] for message in kept] == ["system", "user", "assistant"]

@@ -61,6 +61,7 @@ NEGATED = {
     "attention": "Do not read attention to the system prompt.",
     "baselines": "Do not evaluate the planner's rivals: the self-clone, a constant prefix, the better prompt, and acts "
     "recited at random.",
+    "keep": "Do not save a chat in a terminal.",
     "dashboard": "Do not serve the dashboard.",
     "references": "Do not compare with random and perfect play of the same tasks.",
     "write": "Leave the purpose file as it is.",
