@@ -40,6 +40,7 @@ def test_version(run: Run) -> None:
     [
         ((), 2, "expected a command: new, chat, measure"),
         (("mesure",), 2, "unknown command 'mesure'; did you mean 'measure'?"),
+        (("mesure", "--help"), 2, "unknown command 'mesure'; did you mean 'measure'?"),
         (("measure", "--round", "3"), 2, "--round"),
         (("measure", "--rounds", "many"), 2, "Error parsing --rounds: found 'many'; expected a whole number"),
         (("measure", "--top-p", "x"), 2, "found 'x'; expected a number or None"),

@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import pytest
 import torch
 
@@ -187,60 +186,3 @@ def test_the_bundled_file_keeps_its_weights() -> None:
         values = torch.from_numpy(dequantize(packed.data, packed.tensor_type).copy())
         assert torch.allclose(model.state_dict()[mine], values.view_as(model.state_dict()[mine]), rtol=1e-3, atol=1e-6)
     assert "<|im_start|>" in tokenizer.chat_template
-
-
-class Hub:
-    """A Hub that cannot be reached, or must not be asked, and a cache of its own."""
-
-    def __init__(self, cache: Path) -> None:
-        self.cache = cache
-        self.asked: list[tuple[str, float]] = []
-
-    def model_info(self, name: str, *, timeout: float) -> None:
-        self.asked.append((name, timeout))
-        raise OSError("Name or service not known")
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    found = Hub(tmp_path / "hub")
-    monkeypatch.setattr(huggingface_hub, "model_info", found.model_info)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(found.cache))
-    return found
-
-
-def test_a_hub_that_cannot_be_reached_is_asked_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
-
-    def from_pretrained(_name: str, local_files_only: bool = False, **_options: object) -> None:
-        asked.append(local_files_only)
-        raise OSError("not in the cache")
-
-    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", from_pretrained)
-    with pytest.raises(
-        ModelError, match=r"'mia/calm' is not on this machine, and the Hub .* cannot be reached"
-    ) as error:
-        load_checkpoint("mia/calm")
-    assert error.value.kind == "unreachable"
-    assert asked == [True], "only the cache was looked into"
-    [(name, timeout)] = hub.asked
-    assert (name, timeout <= 10) == ("mia/calm", True)
-
-
-def test_offline_the_hub_is_not_asked(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match=r"'mia/calm' is not on this machine, and HF_HUB_OFFLINE is set"):
-        load_checkpoint("mia/calm")
-    assert not hub.asked
-
-
-def test_what_was_downloaded_before_needs_no_hub(hub: Hub, folder: Path) -> None:
-    repository = hub.cache / "models--mia--calm"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text("a" * 40)
-    (repository / "snapshots").mkdir()
-    folder.rename(repository / "snapshots" / ("a" * 40))
-    model, tokenizer = load_checkpoint("mia/calm", dtype=torch.float32, device="cpu")
-    assert tokenizer.chat_template == tiny.CHATML
-    assert model.dtype == torch.float32
-    assert not hub.asked

@@ -16,11 +16,13 @@ __all__ = ["find_command", "overview", "print_help"]
 GROUPS = {
     "Model": "model controls judge dtype device batch threads concurrency ray workers readers",
     "Sampling": "temperature top_p seed samples utterance_tokens answer_tokens max_new_tokens reply_tokens",
-    "Training": "episodes rounds_of_cloning validation held_out mapping acts tokens action_size width sigma beta "
-    "cut_after_question act_epochs clone_epochs clone_lr rl_steps alpha bound gamma prompt baselines",
+    "Training": "episodes rounds_of_cloning validation held_out mapping acts PlannerTrainingSettings.tokens "
+    "action_size width sigma beta cut_after_question act_epochs clone_epochs clone_lr rl_steps alpha bound gamma prompt "
+    "baselines",
     "Run and output": "runs resume minutes write keep json out cache inspect open resamples store file force",
 }
-"""Headings, and the fields under each. The fields of no heading come first: what the command is about."""
+"""Headings, and the fields under each, with the class where one name has two meanings. The fields of no heading come
+first: what the command is about."""
 
 NARROWEST = 64
 """Width of the help, in characters, where the terminal is narrower."""
@@ -90,16 +92,19 @@ def _help(name: str, command: type) -> Iterator[str]:
 def _grouped(options: Iterable[Option]) -> Iterator[tuple[str, list[Option]]]:
     arguments = [option for option in options if not option.flags]
     others = [option for option in options if option.flags]
-    grouped = " ".join(GROUPS.values()).split()
-    general = [option for option in others if option.name not in grouped]
+    general = [option for option in others if not any(_in(option, names) for names in GROUPS.values())]
     if arguments:
         yield "Arguments", arguments
-    help_option = Option("help", ("-h", "--help"), "", "Show this help.", "", required=False)
+    help_option = Option("help", "", ("-h", "--help"), "", "Show this help.", "", required=False)
     yield "Options", [*general, help_option]
     for heading, names in GROUPS.items():
-        found = [option for option in others if option.name in names.split()]
+        found = [option for option in others if _in(option, names)]
         if found:
             yield heading, found
+
+
+def _in(option: Option, names: str) -> bool:
+    return bool({option.name, f"{option.owner}.{option.name}"} & set(names.split()))
 
 
 def _invocation(option: Option) -> str:

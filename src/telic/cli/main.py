@@ -124,9 +124,9 @@ def asks_for_help(arguments: Sequence[str]) -> bool:
     found = find_command(arguments, VERBS)
     if found:
         print_help(*found)
-    else:
+    elif arguments[0].startswith("-"):
         sys.stdout.write(overview(VERBS) + "\n")
-    return True
+    return found is not None or arguments[0].startswith("-")
 
 
 def _print_error(text: str) -> None:

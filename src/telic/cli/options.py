@@ -75,6 +75,8 @@ class Option:
 
     name: str
     """Name of the field."""
+    owner: str
+    """Name of the class that declares it."""
     flags: tuple[str, ...]
     """How it is written; empty for an argument that goes by its position."""
     metavar: str
@@ -143,7 +145,7 @@ class _Field:
         flag = ("--no-" if self.default is True else "--") + self.name.replace("_", "-")
         flags = () if tyro.conf.Positional in self.notes else (*aliases, flag)
         metavar = "" if self.kind is bool else self.metavar
-        return Option(self.name, flags, metavar, self.help, self.default_label, required)
+        return Option(self.name, self.owner.__name__, flags, metavar, self.help, self.default_label, required)
 
     def spec(self) -> StructFieldSpec:
         """The field as tyro sees it."""

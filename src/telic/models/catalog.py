@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telic.errors import MissingExtraError, ModelError
+from telic.models.hub import require_model
 from telic.registry import suggest
 
 if TYPE_CHECKING:
@@ -120,11 +121,13 @@ def load(name: str = "smollm2", **options: Any) -> Model:
     missing = [p for p in ("torch", "transformers", "safetensors", "gguf") if importlib.util.find_spec(p) is None]
     if missing:
         raise MissingExtraError(f"a local model ({name!r})", "local")
-    from telic.models.local import LocalModel
-    from telic.models.local.checkpoints import load_checkpoint
-
     weights = {key: options.pop(key) for key in ("dtype", "device") if key in options}
     try:
+        if kind == "hub":
+            require_model(place)
+        from telic.models.local import LocalModel
+        from telic.models.local.checkpoints import load_checkpoint
+
         model, tokenizer = load_checkpoint(place, **weights)
     except ModelError as error:
         entry = CATALOG.get(name)

@@ -21,9 +21,6 @@ __all__ = ["cache_folder", "context_length", "load_checkpoint", "preferred_dtype
 
 logger = logging.getLogger("telic")
 
-HUB_SECONDS = 5.0
-"""Time in which the Hub has to answer before a download begins."""
-
 
 def cache_folder() -> Path:
     """The folder of converted weights: `$TELIC_CACHE`, else the user's cache folder."""
@@ -72,7 +69,6 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
     if not Path(folder).exists():  # a Hub id
         with suppress(Exception):  # what was downloaded before needs no network
             return read(local_files_only=True)
-        _require_hub(str(source))
     try:
         return read()
     except Exception as error:  # each format's reader raises its own
@@ -80,29 +76,6 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
         raise ModelError(
             f"cannot load model {str(source)!r}: {first}. Give a name from `telic models`, a folder, a .gguf file, "
             "or a Hub id that this machine can reach"
-        ) from error
-
-
-def _require_hub(name: str) -> None:
-    """Check once, with a short timeout, that the Hub answers: a download would retry for a minute before it fails.
-
-    Raises:
-        ModelError: it does not, or `HF_HUB_OFFLINE` forbids to ask.
-    """
-    import huggingface_hub
-
-    advice = "Give the folder of a model or a .gguf file, or download the model where the Hub can be reached"
-    if huggingface_hub.constants.is_offline_mode():
-        raise ModelError(f"model {name!r} is not on this machine, and HF_HUB_OFFLINE is set. {advice}", "unreachable")
-    try:
-        huggingface_hub.model_info(name, timeout=HUB_SECONDS)
-    except huggingface_hub.errors.HfHubHTTPError:
-        return  # the Hub answers; what it refuses, loading reports
-    except Exception as error:  # the network's errors, of the HTTP library that the Hub's client uses
-        raise ModelError(
-            f"model {name!r} is not on this machine, and the Hub ({huggingface_hub.constants.ENDPOINT}) cannot be "
-            f"reached: {error}. {advice}",
-            "unreachable",
         ) from error
 
 
