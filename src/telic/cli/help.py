@@ -17,8 +17,8 @@ GROUPS = {
     "Model": "model controls judge dtype device batch threads concurrency ray workers readers",
     "Sampling": "temperature top_p seed samples utterance_tokens answer_tokens max_new_tokens reply_tokens",
     "Training": "episodes rounds_of_cloning validation held_out mapping acts PlannerTrainingSettings.tokens "
-    "action_size width sigma beta cut_after_question act_epochs clone_epochs clone_lr rl_steps alpha bound gamma prompt "
-    "baselines",
+    "action_size width sigma beta cut_after_question act_epochs clone_epochs clone_lr rl_steps alpha bound gamma "
+    "prompt baselines",
     "Run and output": "runs resume minutes write keep json out cache inspect open resamples store file force",
 }
 """Headings, and the fields under each, with the class where one name has two meanings. The fields of no heading come
