@@ -65,7 +65,7 @@ def prompt_embeddings(model: LocalModel, request: Request) -> torch.Tensor:
     sequence = Sequence(context)
     sequence.lay_out(inserted)
     if request.reply_prefix:
-        sequence.tokens += model.tokenizer(request.reply_prefix, add_special_tokens=False)["input_ids"]
+        sequence.tokens += model.template.encoder.encode(request.reply_prefix)
     embed = model.model.get_input_embeddings()
     ids = torch.tensor([max(token, 0) for token in sequence.tokens], device=embed.weight.device)
     embedded_P_D: torch.Tensor = embed(ids).clone()
