@@ -48,6 +48,8 @@ class Measure:
     """Folder of all runs."""
     resume: Path | None = None
     """Run folder to resume, with the same settings."""
+    trust: bool = False
+    """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False
     """Print the result as JSON, and no progress."""
     settings: tyro.conf.OmitArgPrefixes[MeasureSettings] = field(default_factory=MeasureSettings)
@@ -101,8 +103,8 @@ class Measure:
             return bank.of(*self.families) if self.families else bank, None, self.model or "smollm2"
         if self.bank or self.families:
             raise ConfigError("--bank and --families go with `telic measure bank`")
-        purpose = Purpose.load(self.purpose)
-        partner = Purpose.load(self.partner) if self.partner else None
+        purpose = Purpose.load(self.purpose, trust=self.trust)
+        partner = Purpose.load(self.partner, trust=self.trust) if self.partner else None
         if partner and not self.model and "model" in partner.model_fields_set and partner.model != purpose.model:
             raise ConfigError(
                 f"{partner.where('model')}: {partner.model!r}, but {self.purpose} names {purpose.model!r}; one model "

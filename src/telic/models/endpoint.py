@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from telic.dialogue import Message
 from telic.errors import Failure, FailureKind
+from telic.models.credentials import is_openai, key_variable
 from telic.models.request import FinishReason, Reply, Sampling
 
 __all__ = ["Endpoint", "MalformedReplyError", "read_completion", "read_reply"]
@@ -43,7 +43,7 @@ class Endpoint:
 
     def options(self, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
         """The arguments of the client's `chat.completions.create`."""
-        official = self._official
+        official = is_openai(self.base_url)
         extra = dict(self.extra_body)
         if sampling.top_k:
             extra["top_k"] = sampling.top_k
@@ -104,16 +104,12 @@ class Endpoint:
         if code == "insufficient_quota":
             return "; the account's quota is used up"
         advice = {
-            401: "set the environment variable OPENAI_API_KEY, or pass api_key=",
+            401: f"set the environment variable {key_variable(self.base_url)}, or pass api_key=",
             403: "the API key has no access to this model",
             404: "check the model's name, and base_url (most end in /v1)",
             429: "lower concurrency=, or raise retries=",
         }
         return f"; {advice[status]}" if status in advice else ""
-
-    @property
-    def _official(self) -> bool:
-        return (urlsplit(self.base_url).hostname or "").endswith("openai.com")
 
 
 def retries_of(error: Exception) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +17,7 @@ import torch
 from telic.errors import ModelError, UnsupportedControlError
 from telic.models.compatibility import controlled_messages, refuse_unsupported
 from telic.models.control import ControlContext, Insertion
+from telic.models.credentials import NO_KEY, check_address, key_for
 from telic.models.endpoint import Endpoint, MalformedReplyError, read_reply
 from telic.models.local import LocalModel
 from telic.models.local.sampling import random_seed
@@ -100,7 +100,8 @@ def complete(
         model: name of the model at the server.
         base_url: URL of its API, "/v1" included.
         sampling: sampling parameters of the reply.
-        api_key: key of the server, if it needs one; by default the environment's OPENAI_API_KEY.
+        api_key: key of the server, if it needs one; by default that in the environment variable of the address (see
+            `telic.models.credentials`).
         retries: times that a failed request is sent again.
         timeout: seconds without an answer after which a request counts as failed.
 
@@ -110,7 +111,8 @@ def complete(
     from openai import OpenAI
 
     sampling = sampling or Sampling()
-    key = api_key or os.environ.get("OPENAI_API_KEY") or "no-key-needed"
+    check_address(base_url)
+    key = api_key or key_for(base_url) or NO_KEY
     endpoint = Endpoint(model, base_url, key, retries, timeout, {})
     with OpenAI(base_url=base_url, api_key=key, max_retries=retries, timeout=timeout) as client:
         try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from telic.dialogue import Message
 from telic.episodes import Answer, Branch
 from telic.errors import TelicError
 from telic.judges import Score, build_judge, judge_all, prepare_judge
 from telic.models import Control, Reply, Request, Sampling, Session
-from telic.purpose import Probe
+from telic.purpose import Probe, Purpose
 from telic.server.errors import ApiError
 from telic.server.runner import RequestRunner
 
@@ -28,12 +29,17 @@ class ProbeRunner:
 
     Args:
         runner: runs the requests.
-        probes: the purpose's probes.
+        purpose: has the probes.
         sampling: sampling options of the answers, except for their length and seed.
+
+    Raises:
+        ConfigError: a judge is wrong; the message lists all that are.
     """
 
-    def __init__(self, runner: RequestRunner, probes: Sequence[Probe], sampling: Sampling) -> None:
-        self._runner, self._probes = runner, tuple(probes)
+    def __init__(self, runner: RequestRunner, purpose: Purpose, sampling: Sampling) -> None:
+        self._make_judge = partial(build_judge, trusted=purpose.trusted_folder)
+        purpose.check(self._make_judge)
+        self._runner, self._probes = runner, tuple(purpose.probes)
         self._sampling = replace(sampling, max_new_tokens=min(ANSWER_TOKENS, sampling.max_new_tokens))
 
     async def ask(
@@ -91,7 +97,7 @@ class ProbeRunner:
         ]
 
     def _answers(self, probe: Probe, replies: Sequence[Reply]) -> list[Answer]:
-        judge = build_judge(probe.judge)
+        judge = self._make_judge(probe.judge)
         prepare_judge(judge, self._runner.model)  # a judge that asks the served model loads no second one
         judged = iter(judge_all(judge, [(reply.text, probe.ask) for reply in replies if reply.failure is None]))
         scores = [next(judged) if reply.failure is None else Score.missing(str(reply.failure)) for reply in replies]
