@@ -1,0 +1,127 @@
+"""`telic demo`: a chatbot that drifts, and the same one held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+
+from telic.cli.live_chart import LiveChart
+from telic.cli.output import RunAnnouncer, load_model, print_json, print_line
+from telic.cli.usage import Interrupted, resume_hint
+from telic.comparison.config import DEMO_CONTROL, DEMO_SEED, DemoConfig
+from telic.episodes import BASELINE
+
+if TYPE_CHECKING:
+    from telic.comparison.demo import DemoRun
+    from telic.episodes import Branch, Episode
+
+__all__ = ["Demo"]
+
+SPEAKERS = {"a": "user", "b": "chatbot"}
+EXCERPT = 160
+"""Most characters of an utterance that are printed."""
+
+
+@dataclass
+class Demo:
+    """Show what Telic is for, in two minutes: a chatbot that drifts, and the same one held by a control.
+
+    Plays the same dialogues twice, without a control and with `refresh`, and draws both curves while it plays.
+    """
+
+    model: str = "smollm2"
+    """Model that plays both sides."""
+    dialogues: int = DemoConfig().dialogues
+    """Number of dialogues; each is played twice."""
+    seed: int = DEMO_SEED
+    """Seed of the openers and all replies."""
+    runs: Path = Path("runs")
+    """Folder of all runs."""
+    resume: Path | None = None
+    """Run folder to resume, with the same settings."""
+    json: bool = False
+    """Print the result as JSON, and no progress."""
+
+    def run(self) -> None:
+        """Play, report, print."""
+        from telic.comparison.demo import demo
+        from telic.comparison.demo_report import write_demo_report
+
+        config = DemoConfig.of(dialogues=self.dialogues, seed=self.seed)
+        model = load_model(self.model)
+        announcer = RunAnnouncer(quiet=self.json)
+        chart = LiveChart((BASELINE, DEMO_CONTROL["name"]), config.rounds)
+        try:
+            with nullcontext() if self.json else _curves(chart) as on_branch:
+                run = demo(
+                    model,
+                    folder=self.runs,
+                    resume=self.resume,
+                    on_branch=on_branch,
+                    on_start=announcer,
+                    config=config,
+                )
+        except KeyboardInterrupt:
+            raise Interrupted(resume_hint(announcer.folder)) from None
+        assert run.folder is not None
+        report = write_demo_report(run.folder, run)
+        if self.json:
+            print_json(
+                {
+                    "folder": str(run.folder),
+                    "report": str(report),
+                    "headline": run.headline,
+                    "gain": run.gain.model_dump(mode="json"),
+                    "last_gain": run.last_gain.model_dump(mode="json"),
+                    "baseline": run.baseline.model_dump(mode="json"),
+                    "held": run.held.model_dump(mode="json"),
+                }
+            )
+            return
+        _print(run, report)
+
+
+@contextmanager
+def _curves(chart: LiveChart) -> Iterator[Callable[[Episode, Branch], None]]:
+    """Draw the curves while they grow; where standard output is not a terminal, only once they are complete."""
+    from telic.comparison.demo import arm_of
+
+    console = Console(highlight=False)
+    with Live(chart, console=console, refresh_per_second=4) if console.is_terminal else nullcontext():
+
+        def on_branch(episode: Episode, branch: Branch) -> None:
+            chart.add(arm_of(episode), branch.round, [answer.score for answer in branch.answers])
+
+        yield on_branch
+    if not console.is_terminal:
+        console.print(chart)
+
+
+def _print(run: DemoRun, report: Path) -> None:
+    pair = run.excerpt()
+    if pair is not None:
+        for title, episode in zip(("Without a control:", f"With {run.control}:"), pair, strict=True):
+            print_line(title, style="bold")
+            _print_end(episode)
+            print_line()
+    print_line(run.headline[:1].upper() + run.headline[1:] + ".")
+    print_line(f"Report: {report}")
+
+
+def _print_end(episode: Episode) -> None:
+    """Print the last exchange of a dialogue, and the last answers to its probes."""
+    for turn in episode.turns[-2:]:
+        print_line(f"  {SPEAKERS[turn.role]}: {shorten(turn.text, EXCERPT)}")
+    last = max((branch.round for branch in episode.branches), default=0)
+    for branch in episode.branches:
+        if branch.round == last:
+            [answer, *_] = branch.answers
+            mark = "missing" if answer.score is None else f"{answer.score:.0%}"
+            print_line(f"  asked aside: {branch.question} - {shorten(answer.text, EXCERPT)} ({mark})")
