@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import pytest
 
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
-from telic.models import Control, FakeModel, Reply, Sampling
+from telic.models import Control, FakeModel, Sampling
 from telic.models.control import ControlPoint
+from telic.progress import ProgressReport
 from telic.purpose import Purpose
-from telic.runs import RunFolder, RunStart
+from telic.runs import RunFolder
 from telic.stability import Bank, MeasureConfig, measure
 from telic.stability.plan import plan_dialogues
 
@@ -59,27 +60,17 @@ def test_nothing_is_kept_without_a_folder(tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.iterdir())
 
 
-def test_as_many_replies_come_as_were_announced(tmp_path: Path) -> None:
-    heard: list[Reply] = []
-    starts: list[RunStart] = []
-    run = measure(
-        FakeModel(),
-        purpose(),
-        folder=tmp_path,
-        on_reply=heard.append,
-        on_start=starts.append,
-        **{**QUICK, "samples": 3},
-    )
-    assert starts == [RunStart(run.folder, (), len(heard))]
-    again = measure(
-        FakeModel(),
-        purpose(),
-        resume=run.folder,
-        on_reply=heard.append,
-        on_start=starts.append,
-        **QUICK | {"samples": 3},
-    )
-    assert starts[1].total == 0
+@pytest.mark.parametrize("probe_every", [1, 2, 3])
+def test_as_many_replies_come_as_were_announced(probe_every: int, tmp_path: Path) -> None:
+    told: list[ProgressReport] = []
+    settings = {**QUICK, "samples": 3, "probe_every": probe_every}
+    run = measure(FakeModel(), purpose(), folder=tmp_path, progress=told.append, **settings)
+    counts = [report.done for report in told if report.phase == "playing"]
+    assert counts == list(range(len(counts)))
+    assert {report.total for report in told if report.phase == "playing"} == {told[-1].done}
+    assert {report.folder for report in told} == {run.folder}
+    again = measure(FakeModel(), purpose(), resume=run.folder, progress=told.append, **settings)
+    assert told[-1].total == 0
     assert again.stability == run.stability
 
 
@@ -92,15 +83,12 @@ def test_an_interrupted_run_ends_as_one_that_was_not(stop_after: int, tmp_path: 
     class Stop(Exception):  # noqa: N818
         pass
 
-    heard: list[Reply] = []
-
-    def interrupt(reply: Reply) -> None:
-        heard.append(reply)
-        if len(heard) > stop_after * replies + 2:
+    def interrupt(report: ProgressReport) -> None:
+        if report.done > stop_after * replies + 2:
             raise Stop
 
     with pytest.raises(Stop):
-        measure(FakeModel(drift=0.2), purpose(), folder=tmp_path / "cut", on_reply=interrupt, **settings)
+        measure(FakeModel(drift=0.2), purpose(), folder=tmp_path / "cut", progress=interrupt, **settings)
     [cut] = RunFolder.list(tmp_path / "cut")
     assert len(cut.done()) == stop_after
     # Not how it is played: any concurrency gives the same.

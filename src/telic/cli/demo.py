@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.live import Live
 
 from telic.cli.live_chart import LiveChart
-from telic.cli.output import RunAnnouncer, load_model, print_json, print_line
+from telic.cli.output import load_model, print_json, print_line
 from telic.cli.usage import Interrupted, resume_hint
 from telic.comparison.config import DEMO_CONTROL, DEMO_SEED, DemoConfig
 from telic.episodes import BASELINE
+from telic.progress import ProgressDisplay
 
 if TYPE_CHECKING:
     from telic.comparison.demo import DemoRun
@@ -47,7 +48,9 @@ class Demo:
     resume: Path | None = None
     """Run folder to resume, with the same settings."""
     json: bool = False
-    """Print the result as JSON, and no progress."""
+    """Print the result as JSON."""
+    quiet: bool = False
+    """Show no progress and no notices on standard error."""
 
     def run(self) -> None:
         """Play, report, print."""
@@ -56,20 +59,15 @@ class Demo:
 
         config = DemoConfig.of(dialogues=self.dialogues, seed=self.seed)
         model = load_model(self.model)
-        announcer = RunAnnouncer(quiet=self.json)
         chart = LiveChart((BASELINE, DEMO_CONTROL["name"]), config.rounds)
+        display = ProgressDisplay(quiet=self.quiet, counts=self.json or not Console().is_terminal)
         try:
-            with nullcontext() if self.json else _curves(chart) as on_branch:
+            with display, nullcontext() if self.json else _curves(chart) as on_branch:
                 run = demo(
-                    model,
-                    folder=self.runs,
-                    resume=self.resume,
-                    on_branch=on_branch,
-                    on_start=announcer,
-                    config=config,
+                    model, folder=self.runs, resume=self.resume, progress=display, on_branch=on_branch, config=config
                 )
         except KeyboardInterrupt:
-            raise Interrupted(resume_hint(announcer.folder)) from None
+            raise Interrupted(resume_hint(display.folder)) from None
         assert run.folder is not None
         report = write_demo_report(run.folder, run)
         if self.json:

@@ -11,11 +11,12 @@ from telic.comparison.arms import Arm, compare, of_arm, plan_arms
 from telic.comparison.config import DEMO_CONTROL, DemoConfig
 from telic.comparison.results import ArmDifference
 from telic.episodes import BASELINE, Branch, Episode
-from telic.models import Model, Reply
+from telic.models import Model, Request
+from telic.models.compatibility import refuse_unsupported
+from telic.progress import Deadline, Phase, ProgressCallback, forecast_sentence, track
 from telic.purpose import Purpose
-from telic.runs import RunStart
 from telic.stability.analysis import Stability, analyse_stability
-from telic.stability.measurement import CHANGEABLE_SETTINGS, describe
+from telic.stability.measurement import KEPT_SETTINGS, describe
 from telic.stability.plan import plan_dialogues, protocol_of, replies_to_come
 from telic.stability.record import RunRecord
 from telic.stability.scores import score_by_round
@@ -78,9 +79,8 @@ def demo(
     *,
     folder: str | Path | None = None,
     resume: str | Path | None = None,
-    on_reply: Callable[[Reply], None] | None = None,
+    progress: bool | ProgressCallback = False,
     on_branch: Callable[[Episode, Branch], None] | None = None,
-    on_start: Callable[[RunStart], None] | None = None,
     config: DemoConfig | None = None,
     **settings: Any,
 ) -> DemoRun:
@@ -91,9 +91,8 @@ def demo(
         purpose: has probes; its own controls are left out. By default the bundled purpose `demo`.
         folder: where the run folder is made; without it the run is kept in memory only.
         resume: a run folder to go on with.
-        on_reply: called with every reply.
+        progress: True shows it on standard error; a function gets a `ProgressReport` with every reply.
         on_branch: called with each probe, once its answers have their scores.
-        on_start: called before the first reply.
         config: settings.
         **settings: single fields of `DemoConfig`, over those of `config`.
 
@@ -109,12 +108,20 @@ def demo(
     def work() -> dict[str, Any]:
         return describe(model, purpose, None, config, plans)
 
-    changeable = config.model_dump(include=set(CHANGEABLE_SETTINGS))
-    with RunRecord.start("demo", purpose.name, work, changeable, root=folder, resume=resume) as record:
-        missing = record.missing(plans)
-        if on_start is not None:
-            on_start(RunStart(record.path, record.warnings, replies_to_come(missing, config)))
-        play_dialogues(model, missing, protocol_of(model, config), record.append, on_reply, on_branch)
+    refuse_unsupported(model, [Request((), controls=arm.controls) for arm in arms])
+    kept = config.model_dump(include=set(KEPT_SETTINGS))
+
+    def forecast(seconds: float) -> str:
+        return forecast_sentence(seconds, len(missing), f"dialogues of {config.rounds} rounds", config.minutes)
+
+    start = RunRecord.start("demo", purpose.name, work, kept, root=folder, resume=resume)
+    with start as record, track(progress) as tracker:
+        missing, deadline = record.missing(plans), Deadline(config.minutes)
+        playing = Phase("playing", "replies", replies_to_come(missing, config))
+        tracker.start(record.path, record.warnings, [playing], forecast, deadline)
+        tracker.begin("playing")
+        protocol = protocol_of(model, config)
+        play_dialogues(model, missing, protocol, record.append, tracker.count_reply, deadline, on_branch)
         run = _analyse(record, arms, config)
         record.add_metrics(
             {

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from telic.comparison.demo import DemoRun
 from telic.episodes import BASELINE, Episode
-from telic.reports import COLORS, Html, element, figure, figure_svg, page, save_png, section, style_axes, tiles
+from telic.reports import Html, element, figure_svg, page, save_png, section, tiles
 from telic.reports.parts import config_section, interval, p_value, sentence
-from telic.stability.curves import CurvePoint
+from telic.stability.figures import curves_figure
 
 __all__ = ["demo_figure", "write_demo_report"]
-
-WIDTH = 6.4  # inches
 
 
 def write_demo_report(folder: Path, run: DemoRun) -> Path:
@@ -53,32 +48,11 @@ def write_demo_report(folder: Path, run: DemoRun) -> Path:
 
 def demo_figure(run: DemoRun) -> Figure:
     """Draw the two curves with their 95 % bands; each has its name at its end."""
-    drawn = figure(WIDTH, 3.3)
-    axes = drawn.add_subplot()
-    curves = ((BASELINE, run.baseline.curve, COLORS[1]), (run.control, run.held.curve, COLORS[0]))
-    for name, curve, color in curves:
-        _draw_curve(axes, name, curve, color)
-    rounds = [point.round for point in run.baseline.curve]
-    axes.set_xlim(-0.2, rounds[-1] * 1.22)
-    axes.set_xticks(rounds)
-    axes.set_ylim(0, 1.02)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    axes.set_xlabel("rounds played")
-    axes.set_ylabel("probes that the chatbot follows")
-    style_axes(axes)
-    return drawn
-
-
-def _draw_curve(axes: Axes, name: str, curve: Sequence[CurvePoint], color: str) -> None:
-    rounds = [point.round for point in curve]
-    value, low, high = (
-        np.array([np.nan if x is None else x for x in column], dtype=np.float64)
-        for column in ([p.stability for p in curve], [p.low for p in curve], [p.high for p in curve])
-    )
-    axes.fill_between(rounds, low, high, color=color, alpha=0.18, linewidth=0)
-    axes.plot(rounds, value, color=color, marker="o", markersize=4, linewidth=2)
-    axes.annotate(
-        name, (rounds[-1], value[-1]), xytext=(8, 0), textcoords="offset points", va="center", color=color, fontsize=10
+    return curves_figure(
+        {BASELINE: run.baseline.curve, run.control: run.held.curve},
+        title="A chatbot that drifts, and the same one held",
+        subtitle="Share of its probes that it follows, with 95 % intervals",
+        baseline=BASELINE,
     )
 
 

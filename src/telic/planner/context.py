@@ -15,7 +15,7 @@ from telic.agents.scripted import TalkingPlayer
 from telic.dialogue import Dialogue, Message
 from telic.episodes import Episode
 from telic.games.base import build_game
-from telic.models import Control, Reply
+from telic.models import Control
 from telic.models.local import LocalModel
 from telic.planner.cloning import CloneConfig, clone_utterances
 from telic.planner.config import PlannerTrainingConfig
@@ -26,6 +26,8 @@ from telic.planner.experience import Experience, utterance_examples
 from telic.planner.gradient import UtteranceExample
 from telic.planner.planner import Planner
 from telic.planner.saving import load_planner, save_planner
+from telic.progress import ProgressTracker
+from telic.progress.report import duration
 from telic.purpose import Purpose
 from telic.rollouts.play import play
 from telic.rollouts.record import agent_role
@@ -48,6 +50,10 @@ class Stage:
     seconds: float
     figures: dict[str, float]
 
+    def __str__(self) -> str:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
+        return f"{self.name}: {figures} ({duration(self.seconds)})"
+
 
 class TrainingContext:
     """A model, a purpose with a game, and a run folder.
@@ -58,7 +64,7 @@ class TrainingContext:
         config: settings.
         run: the run folder.
         on_stage: called with every completed stage.
-        on_reply: called with every reply.
+        tracker: counts what each stage does.
     """
 
     def __init__(
@@ -68,13 +74,13 @@ class TrainingContext:
         config: PlannerTrainingConfig,
         run: RunFolder,
         on_stage: Callable[[Stage], None] | None,
-        on_reply: Callable[[Reply], None] | None,
+        tracker: ProgressTracker,
     ) -> None:
         self.model, self.config, self.folder, self.run = model, config, run.path, run
         self.purpose = purpose.model_copy(update={"planner": None})
         self.game = dict(purpose.game or {})
         self._on_stage: Callable[[Stage], None] = on_stage or (lambda _: None)
-        self._on_reply = on_reply
+        self.tracker = tracker
 
     @property
     def baseline_control(self) -> PlannerControl:
@@ -119,9 +125,10 @@ class TrainingContext:
         started = next(iter(sorted(folder.glob("play-*"))), None)
         seed = (self.config.seed * len(PART_SEEDS) + PART_SEEDS[part]) * COLLECTIONS + collection
         where: dict[str, Any] = {"folder": folder} if started is None else {"resume": started}
+        self.tracker.begin(name)
         run = play(
-            spec, players, n, seed, references=False, concurrency=self.config.concurrency, on_reply=self._on_reply,
-            **where,
+            spec, players, n, seed, references=False, concurrency=self.config.concurrency,
+            progress=self.tracker.follow, **where,
         )  # fmt: skip
         return run.episodes
 
@@ -191,6 +198,7 @@ class TrainingContext:
         """Record and report a completed stage that started at `start`, in monotonic seconds."""
         stage = Stage(name, time.monotonic() - start, dict(figures))
         self.run.append_metrics({"stage": stage.name, "seconds": stage.seconds, "figures": stage.figures})
+        self.tracker.notify(str(stage))
         self._on_stage(stage)
 
     def _finish_episodes(self, name: str, start: float, episodes: Sequence[Episode]) -> None:

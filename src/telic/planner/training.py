@@ -18,7 +18,7 @@ from telic.agents.player import Player
 from telic.episodes import BASELINE
 from telic.errors import ConfigError
 from telic.games.base import build_game
-from telic.models import Control, Model, Reply
+from telic.models import Control, Model
 from telic.models.local import LocalModel
 from telic.planner.config import PROMPTS, PlannerTrainingConfig
 from telic.planner.context import Stage, TrainingContext
@@ -28,8 +28,9 @@ from telic.planner.dialogue_acts import DialogueActSet, acts_for, load_acts
 from telic.planner.evaluation import PlannerArmResult, evaluate_planner_arms, returns_by_task
 from telic.planner.planner import Planner
 from telic.planner.saving import save_planner
+from telic.progress import ProgressCallback, track
 from telic.purpose import Purpose
-from telic.runs import RunFolder, RunStart
+from telic.runs import RunFolder
 from telic.statistics import mean
 from telic.steering.prompt import Prompt
 
@@ -80,9 +81,8 @@ def train(
     *,
     folder: str | Path = "runs",
     resume: str | Path | None = None,
-    on_start: Callable[[RunStart], None] | None = None,
     on_stage: Callable[[Stage], None] | None = None,
-    on_reply: Callable[[Reply], None] | None = None,
+    progress: bool | ProgressCallback = False,
     config: PlannerTrainingConfig | None = None,
     **settings: Any,
 ) -> TrainRun:
@@ -93,9 +93,8 @@ def train(
         purpose: a purpose with a game. Its controls act, its planner does not.
         folder: where the run folder is made.
         resume: the folder of a run to continue.
-        on_start: called before the first stage.
         on_stage: called with every completed stage.
-        on_reply: called with every reply.
+        progress: True shows it on standard error; a function gets a `ProgressReport` with every step.
         config: settings.
         **settings: single fields of `PlannerTrainingConfig`, which override those of `config`.
 
@@ -117,10 +116,9 @@ def train(
     game = build_game(purpose.game)
     acts = load_acts(config.acts or acts_for(game)) if config.mapping == "acts" else None
     run = _open_run(folder, resume, model, purpose, config, acts)
-    if on_start is not None:
-        on_start(RunStart(run.path, tuple(run.warnings), None))
-    with run:
-        context = TrainingContext(model, purpose, config, run, on_stage, on_reply)
+    with run, track(progress) as tracker:
+        tracker.start(run.path, run.warnings)
+        context = TrainingContext(model, purpose, config, run, on_stage, tracker)
         result = run_utterance_curriculum(context) if acts is None else run_act_curriculum(context, acts)
         return _evaluate(context, result)
 

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from telic.agents.player import seed_of
 from telic.episodes import Answer, Branch, Episode, Turn
 from telic.models import Model, Reply, Session
 from telic.models.capabilities import HasTemplate
+from telic.progress import Deadline
+from telic.rollouts.admission import Admission
 from telic.rollouts.driver import ModelRequest, RequestGenerator, drive
 from telic.stability.judging import DeferredAnswer, judge_answers, judge_deferred
-from telic.stability.plan import DialoguePlan, JudgedProbe, SelfChatProtocol
+from telic.stability.plan import DialoguePlan, JudgedProbe, SelfChatProtocol, replies_of
 
 __all__ = ["play_dialogues"]
 
@@ -31,6 +34,7 @@ def play_dialogues(
     protocol: SelfChatProtocol,
     on_episode: Callable[[Episode], None],
     on_reply: Callable[[Reply], None] | None = None,
+    deadline: Deadline | None = None,
     on_branch: Callable[[Episode, Branch], None] | None = None,
 ) -> None:
     """Play dialogues, `protocol.concurrency` of them at once.
@@ -44,12 +48,19 @@ def play_dialogues(
         protocol: how they are played.
         on_episode: called with each dialogue as it ends (with a judge that asks a model: as its wave ends).
         on_reply: called with every reply, except those of a judge's model.
+        deadline: when no group of dialogues is started any more that would not end in time. The first is always played.
         on_branch: called with a branch and its episode once all answers of the branch are there. Answers that a model
             judges have no scores yet.
     """
     size = protocol.concurrency if any(map(_asks_judge_model, plans)) else len(plans)
-    for start in range(0, len(plans), max(size, 1)):
-        _play_wave(model, plans[start : start + size], protocol, on_episode, on_reply, on_branch)
+    admission = Admission(
+        deadline or Deadline(),
+        [len(list(group)) for _, group in groupby(plans, key=lambda plan: plan.group or plan.id)],
+        [replies_of(plan, protocol) for plan in plans],
+    )
+    while admission.admits():
+        wave = plans[admission.started : admission.started + size]
+        _play_wave(model, wave, protocol, on_episode, on_reply, admission, on_branch)
 
 
 def _play_wave(
@@ -58,6 +69,7 @@ def _play_wave(
     protocol: SelfChatProtocol,
     on_episode: Callable[[Episode], None],
     on_reply: Callable[[Reply], None] | None,
+    admission: Admission,
     on_branch: Callable[[Episode, Branch], None] | None,
 ) -> None:
     held_back = {plan.id for plan in plans if _asks_judge_model(plan)}
@@ -76,6 +88,7 @@ def _play_wave(
         concurrency=protocol.concurrency,
         on_episode=ended,
         on_reply=on_reply,
+        admission=admission,
     )
     judge_deferred(deferred)
     for episode in unjudged:
