@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from telic.cli.live_chart import LiveChart
-from telic.cli.output import load_model, print_json, print_line
+from telic.cli.output import load_model, print_json, print_line, print_notice
 from telic.cli.usage import Interrupted, resume_hint
 from telic.comparison.config import DEMO_CONTROL, DEMO_SEED, DemoConfig
 from telic.episodes import BASELINE
@@ -48,7 +48,7 @@ class Demo:
     resume: Path | None = None
     """Run folder to resume, with the same settings."""
     json: bool = False
-    """Print the result as JSON."""
+    """Print the result as JSON on standard output; all else goes to standard error."""
     quiet: bool = False
     """Show no progress and no notices on standard error."""
 
@@ -60,9 +60,9 @@ class Demo:
         config = DemoConfig.of(dialogues=self.dialogues, seed=self.seed)
         model = load_model(self.model)
         chart = LiveChart((BASELINE, DEMO_CONTROL["name"]), config.rounds)
-        display = ProgressDisplay(quiet=self.quiet, counts=self.json or not Console().is_terminal)
+        display = ProgressDisplay(quiet=self.quiet, counts=not Console(stderr=True).is_terminal)
         try:
-            with display, nullcontext() if self.json else _curves(chart) as on_branch:
+            with display, nullcontext() if self.quiet else _curves(chart) as on_branch:
                 run = demo(
                     model, folder=self.runs, resume=self.resume, progress=display, on_branch=on_branch, config=config
                 )
@@ -70,56 +70,51 @@ class Demo:
             raise Interrupted(resume_hint(display.folder)) from None
         assert run.folder is not None
         report = write_demo_report(run.folder, run)
-        if self.json:
-            print_json(
-                {
-                    "folder": str(run.folder),
-                    "report": str(report),
-                    "headline": run.headline,
-                    "gain": run.gain.model_dump(mode="json"),
-                    "last_gain": run.last_gain.model_dump(mode="json"),
-                    "baseline": run.baseline.model_dump(mode="json"),
-                    "held": run.held.model_dump(mode="json"),
-                }
-            )
+        if not self.json:
+            _print(run, report, print_line)
             return
-        _print(run, report)
+        if not self.quiet:
+            _print(run, report, print_notice)
+        found = {name: getattr(run, name).model_dump(mode="json") for name in ("gain", "last_gain", "baseline", "held")}
+        print_json({"folder": str(run.folder), "report": str(report), "headline": run.headline, **found})
 
 
 @contextmanager
 def _curves(chart: LiveChart) -> Iterator[Callable[[Episode, Branch], None]]:
-    """Draw the curves while they grow; where standard output is not a terminal, only once they are complete."""
+    """Draw the curves on standard error while they grow; where that is not a terminal, once they are complete."""
     from telic.comparison.demo import arm_of
 
-    console = Console(highlight=False)
+    console = Console(stderr=True, highlight=False)
+
+    def on_branch(episode: Episode, branch: Branch) -> None:
+        chart.add(arm_of(episode), branch.round, [answer.score for answer in branch.answers])
+
     with Live(chart, console=console, refresh_per_second=4) if console.is_terminal else nullcontext():
-
-        def on_branch(episode: Episode, branch: Branch) -> None:
-            chart.add(arm_of(episode), branch.round, [answer.score for answer in branch.answers])
-
         yield on_branch
     if not console.is_terminal:
         console.print(chart)
 
 
-def _print(run: DemoRun, report: Path) -> None:
+def _print(run: DemoRun, report: Path, show: Callable[..., None]) -> None:
+    """Show the end of the dialogue in which the arms differ most, the finding, and where the report is."""
     pair = run.excerpt()
     if pair is not None:
         for title, episode in zip(("Without a control:", f"With {run.control}:"), pair, strict=True):
-            print_line(title, style="bold")
-            _print_end(episode)
-            print_line()
-    print_line(run.headline[:1].upper() + run.headline[1:] + ".")
-    print_line(f"Report: {report}")
+            show(title, style="bold")
+            for line in _last_lines(episode):
+                show(f"  {line}")
+            show()
+    show(f"{run.headline[:1].upper()}{run.headline[1:]}.")
+    show(f"Report: {report}")
 
 
-def _print_end(episode: Episode) -> None:
-    """Print the last exchange of a dialogue, and the last answers to its probes."""
-    for turn in episode.turns[-2:]:
-        print_line(f"  {SPEAKERS[turn.role]}: {shorten(turn.text, EXCERPT)}")
+def _last_lines(episode: Episode) -> list[str]:
+    """The last exchange of a dialogue, and the last answers to its probes."""
+    lines = [f"{SPEAKERS[turn.role]}: {shorten(turn.text, EXCERPT)}" for turn in episode.turns[-2:]]
     last = max((branch.round for branch in episode.branches), default=0)
     for branch in episode.branches:
         if branch.round == last:
             [answer, *_] = branch.answers
-            mark = "missing" if answer.score is None else f"{answer.score:.0%}"
-            print_line(f"  asked aside: {branch.question} - {shorten(answer.text, EXCERPT)} ({mark})")
+            mark = "missing" if answer.score is None else "right" if answer.score == 1 else "wrong"
+            lines.append(f"asked aside: {branch.question} - {shorten(answer.text, EXCERPT)} ({mark})")
+    return lines

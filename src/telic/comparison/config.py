@@ -42,17 +42,17 @@ class ComparisonConfig(MeasureConfig):
 class DemoConfig(MeasureConfig):
     """Settings of a demo: small enough for two minutes on two cores."""
 
-    rounds: int = Field(default=6, ge=1)
+    rounds: int = Field(default=4, ge=1)
     """Rounds per dialogue; one round is one utterance of each side."""
-    probe_every: int = Field(default=2, ge=1)
+    probe_every: int = Field(default=1, ge=1)
     """Probes are asked in round 0, in every round that is a multiple of this, and in the last."""
-    dialogues: int = Field(default=12, ge=2)
+    dialogues: int = Field(default=10, ge=2)
     """Number of dialogues, each played under both arms; the intervals are over them."""
     samples: int = Field(default=1, ge=1)
     """Answers sampled per probe."""
     utterance_tokens: int | None = Field(default=30, ge=1)
     """Maximum number of new tokens of an utterance."""
-    answer_tokens: int = Field(default=16, ge=1)
+    answer_tokens: int = Field(default=20, ge=1)
     """Maximum number of new tokens of an answer to a probe."""
     seed: int = DEMO_SEED
     """Seed of the openers and all replies."""
