@@ -14,7 +14,7 @@ with every reply. The first groups are admitted in any case.
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -110,13 +110,16 @@ class Admission:
         return max(throughput, self._duration()) * (1.0 if self._lengths else CAUTION)
 
     def _rate(self) -> float | None:
-        """Replies per second at the present load; None before there were some."""
+        """Replies per second at the present load; None before there were some.
+
+        The replies of a batch come in bursts. So the time that is measured begins with a reply, which is not counted.
+        """
         if self._begun is None or not self._times:
             return None
         now = self.deadline.clock()
-        since = max(self._begun, now - max(WINDOW, (now - self._begun) / 2))
-        recent = len(self._times) - bisect_left(self._times, since)
-        return recent / (now - since) if recent and now > since else None
+        before = bisect_right(self._times, now - max(WINDOW, (now - self._begun) / 2))
+        since = self._times[before - 1] if before else self._begun
+        return (len(self._times) - before) / (now - since) if now > since and before < len(self._times) else None
 
     def _duration(self) -> float:
         """Seconds that an episode takes at the present load."""
