@@ -49,8 +49,11 @@ def test_the_time_left_is_never_more_than_the_limit_leaves() -> None:
     tracker.begin("playing")
     spend(tracker, clock, 10, 3)
     assert told[-1].left == 30
+    assert not any(report.notices for report in told)
     spend(tracker, clock, 20, 3)
-    assert told[-1].left == 0
+    assert told[-1].left is None, "nobody knows how long what was started takes"
+    said = [sentence for report in told for sentence in report.notices]
+    assert said == ["The time is over. What was started is being finished."]
 
 
 def test_the_share_of_a_phase_is_that_of_a_whole_run() -> None:

@@ -8,7 +8,7 @@ A group is admitted if the forecast says that it, and all that is being played, 
 is the later of two times. All replies still to come need a while at the rate of the last ones; and an episode needs as
 long as one takes at the present load, because its replies wait for each other. At the beginning few episodes are
 played, and the rate rises with their number, so the forecast errs on the side of admitting too few; it is made again
-with every reply. The first groups are admitted in any case.
+with every reply. The first few are admitted in any case.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from telic.progress import Deadline
 
 __all__ = ["Admission", "EpisodeTiming"]
 
-FIRST_UNKNOWN = 4
-"""Groups that are admitted in any case where nobody knows how many replies an episode takes."""
+FIRST = 4
+"""Episodes that are admitted in any case, with the rest of their group: fewer would tell little of a batch."""
 WINDOW = 5.0
 """Seconds over which the rate is measured at least; later on it is the last half of the time."""
 CAUTION = 1.3
@@ -74,7 +74,7 @@ class Admission:
         group = bisect_left(self._starts, self.started)
         if self._starts[group] != self.started:  # the rest of a group that was admitted
             return True
-        if group < (1 if self.replies else FIRST_UNKNOWN) or not self.deadline.limited:
+        if self.started < FIRST or not self.deadline.limited:
             return True
         seconds = self._forecast(range(self.started, self._starts[group + 1]))
         return seconds is not None and seconds <= self.deadline.remaining
