@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from telic.cli.output import load_model, print_json, print_line, print_table
+from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.planner.config import PlannerTrainingConfig
 from telic.progress import ProgressDisplay
@@ -77,9 +77,13 @@ class Train:
                 "stage": run.stage,
                 "headline": run.headline,
             }
-            print_json({**document, "written": written, "validation": run.validation, "judged": judged})
+            limit = run.shortfall.as_dict() if run.shortfall else None
+            print_json(
+                {**document, "shortfall": limit, "written": written, "validation": run.validation, "judged": judged}
+            )
             return
         _print(run)
+        print_shortfall(run.shortfall, run.folder)
         print_line(f"Report: {report}")
         if written:
             print_line(f"Written to {self.purpose}: [planner] path = {written!r}")

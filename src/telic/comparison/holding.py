@@ -116,7 +116,7 @@ class _Comparison:
         what = f"dialogues of {self.config.rounds} rounds with each control, the tuning before them included"
 
         def forecast(seconds: float) -> str:
-            return forecast_sentence(seconds, self.config.dialogues, what, self.config.minutes)
+            return forecast_sentence(seconds, self.config.dialogues, what)
 
         self.tracker.start(self.record.path, (*self.record.warnings, *left_out), phases, forecast, self.deadline)
 

@@ -26,7 +26,8 @@ from telic.planner.experience import Experience, utterance_examples
 from telic.planner.gradient import UtteranceExample
 from telic.planner.planner import Planner
 from telic.planner.saving import load_planner, save_planner
-from telic.progress import ProgressTracker
+from telic.planner.shortening import note_cut
+from telic.progress import Deadline, ProgressTracker
 from telic.progress.report import duration
 from telic.purpose import Purpose
 from telic.rollouts.play import play
@@ -65,6 +66,7 @@ class TrainingContext:
         run: the run folder.
         on_stage: called with every completed stage.
         tracker: counts what each stage does.
+        deadline: of the whole training; each phase gets a share of the time.
     """
 
     def __init__(
@@ -75,12 +77,15 @@ class TrainingContext:
         run: RunFolder,
         on_stage: Callable[[Stage], None] | None,
         tracker: ProgressTracker,
+        deadline: Deadline,
     ) -> None:
         self.model, self.config, self.folder, self.run = model, config, run.path, run
         self.purpose = purpose.model_copy(update={"planner": None})
         self.game = dict(purpose.game or {})
         self._on_stage: Callable[[Stage], None] = on_stage or (lambda _: None)
-        self.tracker = tracker
+        self.tracker, self.deadline = tracker, deadline
+        self.cut: dict[str, tuple[int, int]] = {}
+        """What the deadline cut short: how much of it was done, and planned."""
 
     @property
     def baseline_control(self) -> PlannerControl:
@@ -125,12 +130,24 @@ class TrainingContext:
         started = next(iter(sorted(folder.glob("play-*"))), None)
         seed = (self.config.seed * len(PART_SEEDS) + PART_SEEDS[part]) * COLLECTIONS + collection
         where: dict[str, Any] = {"folder": folder} if started is None else {"resume": started}
-        self.tracker.begin(name)
+        deadline = self.begin_phase(name if name != f"advantage-{collection}" else f"{name}-episodes")
         run = play(
             spec, players, n, seed, references=False, concurrency=self.config.concurrency,
-            progress=self.tracker.follow, **where,
+            minutes=deadline, progress=self.tracker.follow, **where,
         )  # fmt: skip
+        self.note_cut(name, "episodes", len(run.episodes), n)
         return run.episodes
+
+    def begin_phase(self, name: str) -> Deadline:
+        """Begin a phase; returns its deadline."""
+        self.tracker.begin(name)
+        return self.deadline.part(self.tracker.share())
+
+    def note_cut(self, name: str, unit: str, done: int, planned: int) -> None:
+        """Note what was done of a phase, if the deadline cut it short."""
+        if done < planned and self.deadline.limited:
+            self.cut[f"{name} {unit}"] = (done, planned)
+            note_cut(self.run, name)
 
     def collect(self, name: str, control: Control, n: int, *, collection: int = 0) -> Experience:
         """Play episodes of the training part under a control, and make training data of them."""
@@ -172,8 +189,12 @@ class TrainingContext:
         def train() -> tuple[Planner, dict[str, float]]:
             config = self.config
             settings = CloneConfig(epochs=config.clone_epochs, lr=config.clone_lr, soft=soft, seed=config.seed)
-            folder = self.folder / name / "state"
-            found = clone_utterances(planner, self.model, examples, weights, settings, folder=folder)
+            folder, deadline = self.folder / name / "state", self.begin_phase(name)
+            found = clone_utterances(
+                planner, self.model, examples, weights, settings, folder=folder,
+                on_epoch=lambda *_: self.tracker.advance(), deadline=deadline,
+            )  # fmt: skip
+            self.note_cut(name, "epochs", len(found.losses), config.clone_epochs)
             losses = {"first": found.losses[0], "last": found.losses[-1]}
             return planner, {"examples": found.examples, "steps": found.steps, **losses}
 

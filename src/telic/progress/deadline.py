@@ -12,9 +12,13 @@ from telic.errors import ConfigError
 __all__ = ["Deadline", "monotonic_seconds"]
 
 
+CLOCK: Callable[[], float] = time.monotonic
+"""The clock of all deadlines and forecasts, which never goes back. Tests put their own in its place."""
+
+
 def monotonic_seconds() -> float:
-    """Return the time of a clock that never goes back, in seconds."""
-    return time.monotonic()
+    """Return the time in seconds."""
+    return CLOCK()
 
 
 class Deadline:
@@ -28,12 +32,12 @@ class Deadline:
         ConfigError: the limit is not a positive number.
     """
 
-    def __init__(self, minutes: float | None = None, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, minutes: float | None = None, clock: Callable[[], float] = monotonic_seconds) -> None:
         if minutes is not None and not 0 < minutes < math.inf:
             raise ConfigError(f"minutes is {minutes!r}; expected a number greater than 0")
         self.minutes = minutes
         """The limit, as it was asked for."""
-        self.clock = clock or monotonic_seconds
+        self.clock = clock
         self._end = math.inf if minutes is None else self.clock() + 60 * minutes
 
     @property

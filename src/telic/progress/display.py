@@ -81,12 +81,14 @@ class ProgressDisplay:
             self._console.print(text, markup=False, style="dim")
 
     def _move(self, bar: Progress, report: ProgressReport) -> None:
-        if self._task is None or self._task[0] != report.phase:
-            if self._task is not None:
-                bar.remove_task(self._task[1])
-            self._task = report.phase, bar.add_task(report.phase, rest="")
-        rest = [report.unit, *_rate(report), *_left(report)]
-        bar.update(self._task[1], completed=report.done, total=report.total, rest=", ".join(rest))
+        rest = ", ".join([report.unit, *_rate(report), *_left(report)])
+        if self._task is not None and self._task[0] == report.phase:
+            bar.update(self._task[1], completed=report.done, total=report.total, rest=rest)
+            return
+        if self._task is not None:
+            bar.remove_task(self._task[1])
+        number = bar.add_task(report.phase, completed=report.done, total=report.total, rest=rest)
+        self._task = report.phase, number
 
 
 def _line(report: ProgressReport) -> str:

@@ -45,16 +45,14 @@ class Shortfall:
         return f"--minutes {self.minutes:g}: {done} were finished"
 
 
-def forecast_sentence(seconds: float, n: int, what: str, minutes: float | None) -> str:
-    """Say how long a run takes, and what a time limit gives.
+def forecast_sentence(seconds: float, n: int, what: str) -> str:
+    """Say how long a run takes, and what a time limit would give.
 
     Args:
         seconds: forecast of the whole run.
         n: number of dialogues.
         what: what they are, such as "dialogues of 8 rounds".
-        minutes: the limit that was set; by default the sentence suggests one.
     """
-    limit = minutes or max((one for one in SUGGESTED if 120 * one <= seconds), default=SUGGESTED[0])
+    limit = max((one for one in SUGGESTED if 120 * one <= seconds), default=SUGGESTED[0])
     fitting = max(1, min(n, int(n * 60 * limit / max(seconds, 1e-9))))
-    gives = "would give" if minutes is None else "gives"
-    return f"About {duration(seconds)} for {n} {what}; --minutes {limit:g} {gives} about {fitting}."
+    return f"About {duration(seconds)} for {n} {what}; --minutes {limit:g} would give about {fitting}."

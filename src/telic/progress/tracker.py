@@ -19,6 +19,7 @@ CALIBRATION = 10.0
 """Seconds before a forecast is announced."""
 LONG = 120.0
 """Seconds from which a forecast is announced."""
+OVER = "The time is over. What was started is being finished."
 
 
 class GeneratedTokens(Protocol):
@@ -70,6 +71,7 @@ class ProgressTracker:
         self._folder: Path | None = None
         self._forecast: Callable[[float], str] | None = None
         self._deadline: Deadline | None = None
+        self._time_is_over = False
         self._started = clock()
 
     def start(
@@ -86,10 +88,13 @@ class ProgressTracker:
             folder: the run folder.
             warnings: sentences to show.
             phases: what is to come, in its order.
-            forecast: says in a sentence what a forecast of the whole run, in seconds, means for it.
+            forecast: says in a sentence what a forecast of the whole run, in seconds, means for it. With a time limit
+                there is none: the run goes on for as long as that.
             deadline: of the run, which bounds the time left.
         """
         self._folder, self._phases, self._forecast, self._deadline = folder, list(phases), forecast, deadline
+        if deadline is not None and deadline.limited:
+            self._forecast = None
         self._started = self._clock()
         self.notify(*warnings)
 
@@ -198,8 +203,10 @@ class ProgressTracker:
             return
         phase, left = self._current or Phase("", ""), self._left()
         if self._deadline is not None and self._deadline.limited:
-            limit = max(0.0, self._deadline.remaining)
-            left = limit if left is None else min(left, limit)
+            limit = self._deadline.remaining
+            left = None if limit <= 0 else limit if left is None else min(left, limit)
+            if limit <= 0 and not self._time_is_over:
+                self._time_is_over, notices = True, (*notices, OVER)
         now = self._clock()
         seconds = now - phase.started if phase.started is not None else 0.0
         self._callback(

@@ -8,13 +8,13 @@ A group is admitted if the forecast says that it, and all that is being played, 
 is the later of two times. All replies still to come need a while at the rate of the last ones; and an episode needs as
 long as one takes at the present load, because its replies wait for each other. At the beginning few episodes are
 played, and the rate rises with their number, so the forecast errs on the side of admitting too few; it is made again
-with every reply. The first groups are admitted in any case.
+with every reply. The first few are admitted in any case.
 """
 
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -23,8 +23,8 @@ from telic.progress import Deadline
 
 __all__ = ["Admission", "EpisodeTiming"]
 
-FIRST_UNKNOWN = 4
-"""Groups that are admitted in any case where nobody knows how many replies an episode takes."""
+FIRST = 4
+"""Episodes that are admitted in any case, with the rest of their group: fewer would tell little of a batch."""
 WINDOW = 5.0
 """Seconds over which the rate is measured at least; later on it is the last half of the time."""
 CAUTION = 1.3
@@ -74,7 +74,7 @@ class Admission:
         group = bisect_left(self._starts, self.started)
         if self._starts[group] != self.started:  # the rest of a group that was admitted
             return True
-        if group < (1 if self.replies else FIRST_UNKNOWN) or not self.deadline.limited:
+        if self.started < FIRST or not self.deadline.limited:
             return True
         seconds = self._forecast(range(self.started, self._starts[group + 1]))
         return seconds is not None and seconds <= self.deadline.remaining
@@ -110,13 +110,16 @@ class Admission:
         return max(throughput, self._duration()) * (1.0 if self._lengths else CAUTION)
 
     def _rate(self) -> float | None:
-        """Replies per second at the present load; None before there were some."""
+        """Replies per second at the present load; None before there were some.
+
+        The replies of a batch come in bursts. So the time that is measured begins with a reply, which is not counted.
+        """
         if self._begun is None or not self._times:
             return None
         now = self.deadline.clock()
-        since = max(self._begun, now - max(WINDOW, (now - self._begun) / 2))
-        recent = len(self._times) - bisect_left(self._times, since)
-        return recent / (now - since) if recent and now > since else None
+        before = bisect_right(self._times, now - max(WINDOW, (now - self._begun) / 2))
+        since = self._times[before - 1] if before else self._begun
+        return (len(self._times) - before) / (now - since) if now > since and before < len(self._times) else None
 
     def _duration(self) -> float:
         """Seconds that an episode takes at the present load."""

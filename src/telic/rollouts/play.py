@@ -193,7 +193,7 @@ class _Run:
         deadline, tracker = self.player.deadline, self.player.tracker
 
         def forecast(seconds: float) -> str:
-            return forecast_sentence(seconds, missing, "episodes", deadline.minutes)
+            return forecast_sentence(seconds, missing, "episodes")
 
         phases, path = [Phase("playing", "episodes", missing)], run.path if run else None
         tracker.start(path, run.warnings if run else (), phases, forecast, deadline)

@@ -94,7 +94,7 @@ def measure(
         return describe(model, purpose, partner, config, plans)
 
     def forecast(seconds: float) -> str:
-        return forecast_sentence(seconds, len(missing), f"dialogues of {config.rounds} rounds", config.minutes)
+        return forecast_sentence(seconds, len(missing), f"dialogues of {config.rounds} rounds")
 
     start = RunRecord.start("measure", name_of(purpose), work, kept, root=folder, resume=resume)
     with start as record, track(progress) as tracker:
