@@ -121,7 +121,7 @@ def test_the_message_is_restored_if_the_reply_fails(scripted: Dashboard, opened:
         say(page, "Hello", 1)
     page.get_by_label("Your message").fill("Now fail.")
     page.keyboard.press("Enter")
-    alert = page.get_by_role("alert").filter(has_text="the model failed to reply: out of words")
+    alert = page.get_by_role("alert").filter(has_text="the model failed to reply (exception)")
     alert.wait_for()
     expect(page.get_by_label("Your message")).to_have_value("Now fail.")
     expect(page.locator(".turn")).to_have_count(0 if first else 2)
