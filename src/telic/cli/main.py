@@ -14,7 +14,7 @@ from telic.cli.conversations import Conversations
 from telic.cli.demo import Demo
 from telic.cli.format import Format
 from telic.cli.hold import Hold
-from telic.cli.keys import NewKey
+from telic.cli.keys import ManageKeys
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
@@ -38,7 +38,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "readers": Readers,
     "serve": Serve,
-    "keys": NewKey,
+    "keys": ManageKeys,
     "conversations": Conversations,
     "format": Format,
     "models": Models,
