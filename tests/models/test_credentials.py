@@ -117,7 +117,13 @@ def test_the_variable_of_an_address(address: str, variable: str, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "address", ["http://me:hunter2@host/v1", "https://hunter2@host:1/v1", "http://me:hun/ter2@host/v1"]
+    "address",
+    [
+        "http://me:hunter2@host/v1",
+        "https://hunter2@host:1/v1",
+        "http://me:hun/ter2@host/v1",
+        "http://host/v1?key=hunter2",
+    ],
 )
 def test_no_address_has_a_password(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for refuse in (
@@ -126,12 +132,12 @@ def test_no_address_has_a_password(address: str, monkeypatch: pytest.MonkeyPatch
         lambda: judge(address),
     ):
         with pytest.raises(
-            (ConfigError, JudgeError), match=r"with a user name or a password.*TELIC_KEY_HOST"
+            (ConfigError, JudgeError), match=r"with a user name, a password or a query.*TELIC_KEY_HOST"
         ) as refusal:
             refuse()
         assert "ter2" not in str(refusal.value)
     monkeypatch.setenv("OPENAI_BASE_URL", address)
-    with pytest.raises(ConfigError, match=r"base_url is 'https?://\*\*\*@host") as refusal:
+    with pytest.raises(ConfigError, match=r"base_url is 'https?://(\*\*\*@)?host") as refusal:
         RemoteModel("gpt")
     assert "ter2" not in str(refusal.value)
 

@@ -22,21 +22,21 @@ _SIGNS = {".": "_", "-": "__"}
 
 
 def check_address(address: str, what: str = "base_url") -> None:
-    """Refuse what is no address, and an address with a password in it, which reports and messages would show.
+    """Refuse what is no address, and an address with a password or key in it, which reports and messages would show.
 
     Args:
         address: where an endpoint is.
         what: what the error calls it.
 
     Raises:
-        ConfigError: it is not http:// or https:// with a host, or has a user name or password. The error does not show
-            the password.
+        ConfigError: it is not http:// or https:// with a host, or has a user name, a password or a query. The error
+            shows none of these.
     """
-    shown = re.sub("//.*@", "//***@", address)
+    shown = re.sub(r"\?.*", "?***", re.sub("//.*@", "//***@", address))
     if shown != address:
         raise ConfigError(
-            f"{what} is {shown!r}, with a user name or a password; write the address without them, and put the key "
-            f"into the environment variable {key_variable(shown)}"
+            f"{what} is {shown!r}, with a user name, a password or a query; write the address without them, and put "
+            f"the key into the environment variable {key_variable(shown)}"
         )
     scheme, host, _ = _origin(address)
     if not host or scheme not in _PORTS:

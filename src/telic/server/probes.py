@@ -9,11 +9,13 @@ from functools import partial
 
 from telic.dialogue import Message
 from telic.episodes import Answer, Branch
-from telic.errors import TelicError
+from telic.errors import Failure, TelicError
 from telic.judges import Score, build_judge, judge_all, prepare_judge
 from telic.models import Control, Reply, Request, Sampling, Session
 from telic.purpose import Probe, Purpose
+from telic.server.daemon_threads import DaemonThreads
 from telic.server.errors import ApiError
+from telic.server.log import log_failure
 from telic.server.runner import RequestRunner
 
 __all__ = ["SAMPLES", "ProbeRunner"]
@@ -40,6 +42,7 @@ class ProbeRunner:
         self._make_judge = partial(build_judge, trusted=purpose.trusted_folder)
         purpose.check(self._make_judge)
         self._runner, self._probes = runner, tuple(purpose.probes)
+        self._threads = DaemonThreads(1, "telic-judge")  # a judge may ask a model that does not answer
         self._sampling = replace(sampling, max_new_tokens=min(ANSWER_TOKENS, sampling.max_new_tokens))
 
     async def ask(
@@ -78,9 +81,12 @@ class ProbeRunner:
         round_ = sum(message.role == "assistant" for message in messages)
         by_probe = [replies[index * SAMPLES : (index + 1) * SAMPLES] for index in range(len(self._probes))]
         try:
-            return await asyncio.to_thread(self._branches, by_probe, round_)
+            return await asyncio.wrap_future(self._threads.submit(self._branches, by_probe, round_))
         except TelicError as error:
-            raise ApiError(502, f"a probe could not be judged: {error}") from None
+            request = log_failure("probe_failed", error)
+            raise ApiError(
+                502, f"a probe could not be judged; the server's log has the cause at id={request}"
+            ) from None
 
     def _branches(self, by_probe: Sequence[Sequence[Reply]], round_: int) -> list[Branch]:
         return [
@@ -100,8 +106,14 @@ class ProbeRunner:
         judge = self._make_judge(probe.judge)
         prepare_judge(judge, self._runner.model)  # a judge that asks the served model loads no second one
         judged = iter(judge_all(judge, [(reply.text, probe.ask) for reply in replies if reply.failure is None]))
-        scores = [next(judged) if reply.failure is None else Score.missing(str(reply.failure)) for reply in replies]
+        scores = [next(judged) if reply.failure is None else Score.missing(_reason(reply.failure)) for reply in replies]
         return [
             Answer(text=reply.text, finish=reply.finish, score=score.value, reason=score.reason)
             for reply, score in zip(replies, scores, strict=True)
         ]
+
+
+def _reason(failure: Failure) -> str:
+    """Say that an answer failed, without the detail: it may name the endpoint."""
+    log_failure("model_failed", failure.detail, kind=failure.kind)
+    return f"{failure.boundary}: {failure.kind}"

@@ -1,15 +1,15 @@
-"""A worker for remote and scripted models: a few threads, each of which streams one reply."""
+"""A worker for models that stream in a thread, such as scripted ones: a few threads, each with one reply."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
 from telic.models import Model, Reply, Request
 from telic.models.capabilities import LimitsConcurrency
+from telic.server.daemon_threads import DaemonThreads
 from telic.server.submission import ReplyDelta, ReplyEvent, Submission, deliver, failed_reply
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class ThreadWorker:
         self._model = model
         self._loop = asyncio.get_running_loop()
         count = model.concurrency if isinstance(model, LimitsConcurrency) else THREADS
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="telic-model")
+        self._threads = DaemonThreads(count, "telic-model")
         self._active: set[Submission] = set()
 
     def submit(self, request: Request, on_event: Callable[[ReplyEvent], None]) -> Submission:

@@ -7,7 +7,6 @@ it ends: a copy takes milliseconds where reading the tokens again takes seconds.
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Arena", "CachePool", "CacheShape", "KeyValueCache", "Segment", "machine_memory", "truncate_segments"]
+__all__ = ["Arena", "CachePool", "CacheShape", "KeyValueCache", "Segment", "truncate_segments"]
 
 
 class Segment:
@@ -197,11 +196,3 @@ def truncate_segments(segments: Sequence[Segment], length: int) -> tuple[Segment
         kept.append(segment if segment.length <= length else Segment(segment.keys_values[:, :, :, :length]))
         length -= segment.length
     return tuple(kept)
-
-
-def machine_memory() -> int:
-    """This machine's memory in bytes; 8 GiB where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return 8 << 30
