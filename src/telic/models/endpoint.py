@@ -50,6 +50,8 @@ class Endpoint:
         extra = dict(self.extra_body)
         if sampling.top_k:
             extra["top_k"] = sampling.top_k
+        if sampling.min_p:
+            extra["min_p"] = sampling.min_p
         if sampling.ignore_eos:
             extra["ignore_eos"] = True
         options: dict[str, Any] = {

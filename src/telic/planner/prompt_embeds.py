@@ -130,6 +130,8 @@ def _options(embeddings_P_D: torch.Tensor, model: str, sampling: Sampling) -> di
     extra: dict[str, Any] = {"prompt_embeds": encode(embeddings_P_D)}
     if sampling.top_k:
         extra["top_k"] = sampling.top_k
+    if sampling.min_p:
+        extra["min_p"] = sampling.min_p
     if sampling.ignore_eos:
         extra["ignore_eos"] = True
     options: dict[str, Any] = {
