@@ -15,7 +15,7 @@ from telic.models.local.admission import (
     prepare_sequences,
     release_followers,
 )
-from telic.models.local.cache import CachePool
+from telic.models.local.cache_pool import CachePool
 from telic.models.local.decoding import nan_rows, next_logits, next_tokens, score_tokens
 from telic.models.local.forward import Runner
 from telic.models.local.prefixes import choose_prefixes

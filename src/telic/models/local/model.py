@@ -13,7 +13,8 @@ from telic.errors import ModelError
 from telic.models.choices import draw_by_likelihood
 from telic.models.compatibility import refuse_unsupported
 from telic.models.control import Control, ControlPoint
-from telic.models.local.cache import CachePool, machine_memory
+from telic.models.local.cache import machine_memory
+from telic.models.local.cache_pool import CachePool
 from telic.models.local.checkpoints import context_length, stop_ids
 from telic.models.local.engine import Engine
 from telic.models.local.forward import Runner
@@ -298,7 +299,8 @@ class LocalModel:
 def _scored(reply: Reply, *, greedy: bool) -> ScoredContinuation:
     if reply.logprobs is None:
         if reply.failure is None or reply.failure.kind == "context_full":
-            detail = f"the prompt of {reply.prompt_tokens} tokens and the continuation exceed the context"
+            size = f" of {reply.prompt_tokens} tokens" if reply.prompt_tokens else ""  # one far too long is not counted
+            detail = f"the prompt{size} and the continuation exceed the context"
             raise ModelError(f"cannot score a continuation: {detail}", "context_full")
         raise ModelError(f"cannot score a continuation: {reply.failure.detail}", reply.failure.kind)
     return ScoredContinuation(sum(reply.logprobs), len(reply.logprobs), greedy)

@@ -22,6 +22,9 @@ from telic.rendering import Rendering, Template
 
 __all__ = ["Prompts", "TokenBound", "render_prompts"]
 
+COUNTED = 1 << 16
+"""Prompts up to this number of bytes are tokenized in any case, so that a refusal names their length."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
@@ -104,7 +107,7 @@ def render_prompts(
         rendered: dict[tuple[Message, ...], Rendering] = {}
         for place, messages in [(None, controlled_messages(request)), *contrast]:
             if messages not in rendered:
-                if _is_long(messages, bound.longest_token * context_length):
+                if _is_long(messages, max(COUNTED, bound.longest_token * context_length)):
                     least = bound.fewest_tokens(template.text(messages))  # the template may leave out much of it
                     if least >= context_length:
                         return _too_long(f"at least {least}", context_length)

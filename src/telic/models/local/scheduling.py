@@ -21,9 +21,9 @@ class Schedule:
     """
 
     def __init__(self) -> None:
-        self._pass = 0
+        self._now = 0
         self._served: dict[str, int] = {}
-        """For each client with a prompt to read: the pass in which it was served last, or in which it arrived."""
+        """For each client with a prompt to read: when it was served last, or else arrived."""
 
     def chunks(self, states: Iterable[RequestState], pass_tokens: int) -> list[Chunk]:
         """Choose what is computed next: single tokens, in the order of their slots, then parts of prompts.
@@ -49,8 +49,8 @@ class Schedule:
 
     def _share(self, prompts: dict[str, list[Sequence]], pass_tokens: int) -> dict[Sequence, int]:
         """Choose how many tokens of each prompt are read."""
-        self._pass += 1
-        self._served = {client: self._served.get(client, self._pass) for client in prompts}
+        self._now += 2
+        self._served = {client: self._served.get(client, self._now) for client in prompts}
         turns = sorted(prompts, key=lambda client: self._served[client])
         sizes: dict[Sequence, int] = {}
         left = pass_tokens
@@ -62,7 +62,7 @@ class Schedule:
                     size = min(allowed, PROMPT_CHUNK - read, len(sequence.tokens) - sequence.computed - read)
                     if size > 0:
                         sizes[sequence] = read + size
-                        self._served[client] = self._pass
+                        self._served[client] = self._now + 1
                         allowed, left = allowed - size, left - size
         return sizes
 
