@@ -26,7 +26,7 @@ from telic.server.service import Service
 from telic.server.submission import ReplyDelta, ReplyEvent
 from telic.server.thread_worker import ThreadWorker
 from tests.models import tiny
-from tests.server.conftest import Start
+from tests.server.conftest import Start, wait_for
 from tests.server.dashboard.server import tiny_with_readers
 from tests.server.test_conversation import heard, with_service
 
@@ -199,11 +199,16 @@ def test_streams_go_on_while_beliefs_wait_for_a_place_in_the_batch(tmp_path: Pat
         await heard(this.say("Hello there"))
         exchange = await say(service, "bob")  # the batch is full now
         reading = asyncio.create_task(this.read_beliefs(1))
+        while not model.engine.queue:  # type: ignore[attr-defined]
+            await asyncio.sleep(0.001)
+        [replying] = model.engine.active  # type: ignore[attr-defined]
+        enough = len(replying.generated) + 20
         received = 0
         async for _, event in exchange.events():
-            received += isinstance(event, ReplyDelta)
-            if received == 20:
+            received += len(event.token_ids)
+            if received >= enough:
                 break
+        assert received < 900
         assert not reading.done(), "it waits for its turn"
         exchange.close()
         await asyncio.wait_for(reading, SECONDS)
@@ -221,14 +226,13 @@ def test_the_words_of_another_user_are_not_told_by_cached_tokens(start: Start, m
             usage = http.post("/v1/chat/completions", json={**body, "user": user, "ignore_eos": True}).json()["usage"]
         return int(usage["prompt_tokens_details"]["cached_tokens"])
 
-    seen: dict[str, int] = {}
-    threads = [threading.Thread(target=lambda user=user: seen.update({user: cached(user)})) for user in ("ann", "bob")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    ann = threading.Thread(target=cached, args=("ann",))
+    ann.start()
+    wait_for(lambda: any(state.generated for state in list(model.engine.active)))  # ann's prompt is in the batch
+    seen = cached("bob")
+    ann.join()
     system = model.render([Message(role="system", content="You are Mia, a travel agent.")], reply=False)
-    assert max(seen.values()) <= len(system.token_ids) + 4, "the purpose's system prompt only"
+    assert seen <= len(system.token_ids) + 4, "the purpose's system prompt only"
 
 
 def test_a_dead_engine_answers_everybody_and_turns_healthz_red(
