@@ -1,9 +1,9 @@
 """Chats beside a key that sends the longest allowed prompts, for `python -m benchmarks.serving --fairness`.
 
-The chats of one key stream replies of 60 tokens, one after the other. A gap is the time between two texts of one reply.
-Gaps are measured with nobody else on the server, then beside a second key that keeps two requests active: each has a new
-prompt that just fits into the server's context, and asks for 8 choices. The two phases alternate on one server; the
-percentiles are over the gaps of all repeats.
+The chats of one key stream replies of 60 tokens, one after the other. A gap is the time between two texts of one
+reply. Gaps are measured with nobody else on the server, then beside a second key that keeps two requests active: each
+has a new prompt that just fits into the server's context, and asks for 8 choices. The two phases alternate on one
+server; the percentiles are over the gaps of all repeats.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import numpy as np
@@ -25,6 +25,9 @@ from benchmarks.served import SYSTEM, serve
 from telic.dialogue import Message
 from telic.models import load
 from telic.server.keys import add_key
+
+if TYPE_CHECKING:
+    from telic.models import LocalModel
 
 __all__ = ["measure_fairness"]
 
@@ -36,7 +39,7 @@ QUESTIONS = (
     "We are {chat} people, and two of us eat no meat. What else would you like to know before you suggest something?",
     "Our budget is small, and I would rather not fly. Does that leave much to choose from, or should I think again?",
 )
-WORDS = "Where would you like to go, and with whom? "
+SENTENCE = "Where would you like to go, and with whom? "
 
 
 @dataclass
@@ -62,24 +65,25 @@ class LongPrompts:
     """
 
     def __init__(self, model: str, context: int) -> None:
-        loaded = load(model)
-        limit = min(context, loaded.context_length) - CHOICE_TOKENS  # type: ignore[attr-defined]
-        numbers = itertools.count()
+        self._numbers = itertools.count()
+        self._sentences = 0
+        loaded = cast("LocalModel", load(model))
+        limit = min(context, loaded.context_length) - CHOICE_TOKENS
+        self.tokens = self._length(loaded)
+        self._sentences = 10
+        self._sentences = 10 * (limit - self.tokens) // (self._length(loaded) - self.tokens) + 1
+        while (length := self._length(loaded)) > limit:
+            self._sentences -= 1
+        self.tokens = length
+        """Length of each prompt."""
 
-        def prompt(words: int) -> str:
-            return f"{next(numbers):06d}: {WORDS * words}"
+    def next(self) -> str:
+        """Make the next prompt."""
+        return f"{next(self._numbers):06d}: {SENTENCE * self._sentences}"
 
-        def length(words: int) -> int:
-            system, user = Message(role="system", content=SYSTEM), Message(role="user", content=prompt(words))
-            return len(loaded.render((system, user)).token_ids)  # type: ignore[attr-defined]
-
-        self.tokens = 0
-        per_sentence = (length(20) - length(10)) / 10
-        words = int(limit / per_sentence)
-        while (tokens := length(words)) > limit:
-            words -= 1
-        self.tokens = tokens
-        self.next = lambda: prompt(words)
+    def _length(self, model: LocalModel) -> int:
+        messages = Message(role="system", content=SYSTEM), Message(role="user", content=self.next())
+        return len(model.render(messages).token_ids)
 
 
 async def run_chat(client: httpx.AsyncClient, chat: int, replies: int, gaps: Gaps) -> None:
@@ -130,8 +134,9 @@ async def _run_phase(url: str, keys: tuple[str, str], chats: int, replies: int, 
     )
     async with chat_client, other:
         sending = [
-            asyncio.create_task(send_long_prompts(other, prompts, answered))
-            for _ in range(LONG_REQUESTS if prompts else 0)
+            asyncio.create_task(send_long_prompts(other, long_prompts, answered))
+            for long_prompts in LONG_REQUESTS * [prompts]
+            if long_prompts is not None
         ]
         await asyncio.gather(*(run_chat(chat_client, chat, replies, gaps) for chat in range(chats)))
         for task in sending:

@@ -62,8 +62,13 @@ def test_a_touch_does_not_look_at_other_caches(monkeypatch: pytest.MonkeyPatch) 
     caches = [cache(segment()) for _ in range(1000)]
     for one in caches:
         pool.touch(one)
-    looked_at = []
-    monkeypatch.setattr(Segment, "nbytes", property(lambda self: looked_at.append(self) or BYTES))
+    looked_at: list[Segment] = []
+
+    def nbytes(own: Segment) -> int:
+        looked_at.append(own)
+        return BYTES
+
+    monkeypatch.setattr(Segment, "nbytes", property(nbytes))
     pool.touch(caches[0])
     pool.touch(cache(segment()))
     assert len({id(one) for one in looked_at}) <= 1

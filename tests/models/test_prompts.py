@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from telic.dialogue import Message
 from telic.errors import ModelError
 from telic.models.local.prompts import COUNTED, TokenBound
 from telic.models.request import Continuation, Request
+from telic.rendering import Rendering
 from telic.steering.guidance import Guidance
 from tests.models import tiny
 
@@ -92,11 +94,14 @@ def test_what_the_template_leaves_out_does_not_count() -> None:
 
 def test_equal_prompts_of_a_request_are_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny.local("llama")
-    rendered = []
+    rendered: list[Sequence[Message]] = []
     render = model.template.render
-    monkeypatch.setattr(
-        model.template, "render", lambda messages, **options: rendered.append(messages) or render(messages, **options)
-    )
+
+    def count(messages: Sequence[Message]) -> Rendering:
+        rendered.append(messages)
+        return render(messages)
+
+    monkeypatch.setattr(model.template, "render", count)
     request = tiny.ask(seed=1, controls=[Guidance(gamma=1.5), Guidance(gamma=2.0)])
     prompts = model.render_prompts(request)
     assert [place for place, _ in prompts.renderings] == [None, 0, 1]

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from telic.models.local import reply_text
 from telic.models.local.reply_text import Detokenizer, ReplyText
 from telic.models.request import Request, Sampling
 from tests.models import tiny
@@ -95,15 +96,21 @@ def test_the_beginning_of_a_stop_string_is_held_back_until_it_cannot_be_one() ->
     assert shown[-1].endswith("aab")
 
 
-def test_decoding_and_searching_cost_as_much_per_token_at_the_end_as_at_the_beginning() -> None:
+def test_decoding_and_searching_cost_as_much_per_token_at_the_end_as_at_the_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     words = "Where would you like to go, and with whom? Never quote a price. " * 40
     tokens = tiny.tokenizer()(words, add_special_tokens=False)["input_ids"]
     detokenizer = Counting(tiny.tokenizer())
     output = ReplyText(detokenizer, ["Where would you like to go, and with" * 30 + "zz"] * 16)
-    searched = []
-    for search in output._searches:
-        feed = search.feed
-        search.feed = lambda piece, feed=feed: searched.append(len(piece)) or feed(piece)  # type: ignore[method-assign, misc, assignment]
+    searched: list[int] = []
+    feed = reply_text._Search.feed
+
+    def count(search: reply_text._Search, piece: str) -> int | None:
+        searched.append(len(piece))
+        return feed(search, piece)
+
+    monkeypatch.setattr(reply_text._Search, "feed", count)
     for end in range(1, len(tokens) + 1):
         output.update(tokens[:end])
     assert output.text == words
@@ -111,7 +118,7 @@ def test_decoding_and_searching_cost_as_much_per_token_at_the_end_as_at_the_begi
     assert sum(searched) == 16 * len(words), "each character is searched once for each string"
 
 
-def test_stop_strings_of_a_reply_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_strings_of_a_reply_of_a_model() -> None:
     model = tiny.local("llama")
     request = tiny.ask(max_new_tokens=30, ignore_eos=True)
     [whole] = model.generate([request])

@@ -44,9 +44,8 @@ def run(model: LocalModel, states: Sequence[RequestState], each_pass: Callable[[
 def test_clients_take_turns_for_the_batch(model: LocalModel) -> None:
     model.engine.max_batch = 1
     done: list[str] = []
-    for number in range(4):
-        model.engine.submit(ask(f"{SHORT} {number}", "a"), lambda reply, number=number: done.append(f"a{number}"))
-    model.engine.submit(ask(SHORT, "b"), lambda reply: done.append("b0"))
+    for name in ("a0", "a1", "a2", "a3", "b0"):
+        model.engine.submit(ask(f"{SHORT} {name}", name[0]), lambda _, name=name: done.append(name))  # type: ignore[misc]
     while not model.engine.idle:
         model.step()
     assert done == ["a0", "b0", "a1", "a2", "a3"]
