@@ -111,7 +111,7 @@ class Reader:
         path = self.folder / ".bin" / f"line_{block.line}.py"
         path.write_text(block.text)
         print(path, file=self.python.stdin, flush=True)
-        printed = []
+        printed: list[str] = []
         while (line := self.python.stdout.readline()) != f"ran {path}\n":
             assert line, f"line {block.line}: {block.text}\n{''.join(printed)[-4000:]}"
             printed.append(line)

@@ -112,7 +112,7 @@ def demo(
     kept = config.model_dump(include=set(KEPT_SETTINGS))
 
     def forecast(seconds: float) -> str:
-        return forecast_sentence(seconds, len(missing), f"dialogues of {config.rounds} rounds", config.minutes)
+        return forecast_sentence(seconds, len(missing), f"dialogues of {config.rounds} rounds")
 
     start = RunRecord.start("demo", purpose.name, work, kept, root=folder, resume=resume)
     with start as record, track(progress) as tracker:
