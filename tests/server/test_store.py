@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -272,3 +273,18 @@ def test_sqlite_settings(tmp_path: Path) -> None:
         assert settings == [1, 1]
     with closing(sqlite3.connect(path)) as connection_:
         assert connection_.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_only_the_owner_of_a_store_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "telic.db"
+
+    def modes() -> dict[str, int]:
+        return {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+
+    with closing(ConversationStore(str(path))) as store:
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
+        assert modes() == {"telic.db": 0o600, "telic.db-wal": 0o600, "telic.db-shm": 0o600}
+    path.chmod(0o644)  # as an earlier version left it
+    with closing(ConversationStore(f"sqlite:///{path}")) as store:
+        assert set(modes().values()) == {0o600}
+        assert len(list(store.episodes())) == 1

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from telic.models import Reply, Request, Session
 from telic.server.async_store import AsyncConversationStore
 from telic.server.errors import ApiError
+from telic.server.log import log_failure
 from telic.server.metrics import Metrics
 from telic.server.runner import RequestRunner
 from telic.server.sessions import Sessions
@@ -123,17 +124,27 @@ class Exchange:
     async def save(self) -> None:
         """Store the turn. Only after this may the client be told that its reply is complete.
 
+        A caller that is cancelled meanwhile does not stop it: the client may have heard the reply.
+
         Raises:
             ApiError: the turn could not be stored.
         """
         self._status = ExchangeStatus.SAVING
-        await self._services.store.add(self._turns.with_replies(self.replies))
-        self._services.sessions.keep(self.conversation, self._session)
-        self._release()
+        await self._services.store.complete(self._save())
+
+    async def _save(self) -> None:
+        try:
+            await self._services.store.add(self._turns.with_replies(self.replies))
+            self._services.sessions.keep(self.conversation, self._session)
+        except BaseException:
+            self._services.sessions.drop([self.conversation])
+            raise
+        finally:
+            self._release()
 
     def close(self) -> None:
         """Cancel what is not complete. Of an interrupted reply, the text so far is stored in the background."""
-        if self._status is ExchangeStatus.CLOSED:
+        if self._status in (ExchangeStatus.SAVING, ExchangeStatus.CLOSED):  # being stored, it ends by itself
             return
         for index, submission in enumerate(self._submissions):
             if index not in self._replies:
@@ -174,7 +185,13 @@ class Exchange:
                 code="context_length_exceeded",
                 param="messages",
             )
+        if failure.kind == "template_refusal":  # the chat template refuses this order of messages
+            raise ApiError(400, f"the model failed to reply: {failure.detail}")
         if failure.kind == "interrupted":
             raise ApiError(503, f"the request was interrupted: {failure.detail}", code="model_stopped")
-        client_error = failure.kind == "template_refusal"  # the chat template refuses this order of messages
-        raise ApiError(400 if client_error else 502, f"the model failed to reply: {failure.detail}")
+        request = log_failure(
+            "model_failed", failure.detail, kind=failure.kind, conversation=self.conversation
+        )  # the detail may name the endpoint
+        raise ApiError(
+            502, f"the model failed to reply ({failure.kind}); the server's log has the cause at id={request}"
+        )

@@ -8,12 +8,14 @@ from dataclasses import replace
 
 from telic.dialogue import Message
 from telic.episodes import Answer, Branch
-from telic.errors import TelicError
+from telic.errors import Failure, TelicError
 from telic.judges import Score, build_judge, judge_all, prepare_judge
 from telic.models import Control, Model, Reply, Request, Sampling, Session
 from telic.purpose import Probe
 from telic.server.blocking_model import BlockingModel
+from telic.server.daemon_threads import DaemonThreads
 from telic.server.errors import ApiError
+from telic.server.log import log_failure
 from telic.server.runner import RequestRunner
 
 __all__ = ["SAMPLES", "ProbeRunner"]
@@ -35,6 +37,7 @@ class ProbeRunner:
 
     def __init__(self, runner: RequestRunner, probes: Sequence[Probe], sampling: Sampling) -> None:
         self._runner, self._probes = runner, tuple(probes)
+        self._threads = DaemonThreads(1, "telic-judge")  # a judge may ask a model that does not answer
         self._sampling = replace(sampling, max_new_tokens=min(ANSWER_TOKENS, sampling.max_new_tokens))
 
     async def ask(
@@ -75,9 +78,13 @@ class ProbeRunner:
         round_ = sum(message.role == "assistant" for message in messages)
         by_probe = [replies[index * SAMPLES : (index + 1) * SAMPLES] for index in range(len(self._probes))]
         try:
-            return await asyncio.to_thread(self._branches, BlockingModel(self._runner, user), by_probe, round_)
+            model = BlockingModel(self._runner, user)
+            return await asyncio.wrap_future(self._threads.submit(self._branches, model, by_probe, round_))
         except TelicError as error:
-            raise ApiError(502, f"a probe could not be judged: {error}") from None
+            request = log_failure("probe_failed", error)
+            raise ApiError(
+                502, f"a probe could not be judged; the server's log has the cause at id={request}"
+            ) from None
 
     def _branches(self, model: Model, by_probe: Sequence[Sequence[Reply]], round_: int) -> list[Branch]:
         return [
@@ -98,8 +105,14 @@ def _answers(model: Model, probe: Probe, replies: Sequence[Reply]) -> list[Answe
     judge = build_judge(probe.judge)
     prepare_judge(judge, model)  # a judge that asks the served model loads no second one
     judged = iter(judge_all(judge, [(reply.text, probe.ask) for reply in replies if reply.failure is None]))
-    scores = [next(judged) if reply.failure is None else Score.missing(str(reply.failure)) for reply in replies]
+    scores = [next(judged) if reply.failure is None else Score.missing(_reason(reply.failure)) for reply in replies]
     return [
         Answer(text=reply.text, finish=reply.finish, score=score.value, reason=score.reason)
         for reply, score in zip(replies, scores, strict=True)
     ]
+
+
+def _reason(failure: Failure) -> str:
+    """Say that an answer failed, without the detail: it may name the endpoint."""
+    log_failure("model_failed", failure.detail, kind=failure.kind)
+    return f"{failure.boundary}: {failure.kind}"

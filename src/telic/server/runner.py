@@ -11,7 +11,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
 from telic.models import Model, Reply, Request
+from telic.models.capabilities import StreamsInEventLoop
+from telic.server.async_worker import AsyncWorker
 from telic.server.config import ServeConfig
+from telic.server.daemon_threads import DaemonThreads
 from telic.server.local_worker import LocalWorker
 from telic.server.submission import OnEvent, ReplyEvent, Submission, Worker
 from telic.server.thread_worker import ThreadWorker
@@ -40,13 +43,23 @@ class RequestRunner:
             self.local.limit(max_batch=config.max_batch, context_length=config.max_context, cache_bytes=cache_bytes)
 
     def start(self) -> None:
-        """Start the worker's threads. Call it in the event loop."""
-        self._worker = ThreadWorker(self.model) if self.local is None else LocalWorker(self.local)
+        """Start the worker. Call it in the event loop."""
+        if self.local is not None:
+            self._worker = LocalWorker(self.local)
+        elif isinstance(self.model, StreamsInEventLoop):
+            self._worker = AsyncWorker(self.model)
+        else:
+            self._worker = ThreadWorker(self.model)
 
-    async def close(self) -> None:
-        """Cancel all requests and end the threads."""
-        await asyncio.to_thread(self._worker.close)
-        self._worker = _StoppedWorker()
+    async def close(self, seconds: float) -> None:
+        """Cancel all requests and end the worker; a model that answers to nobody is left behind after this time."""
+        worker, self._worker = self._worker, _StoppedWorker()
+        thread = DaemonThreads(1, "telic-close")
+        closed = asyncio.wrap_future(thread.submit(worker.close))
+        await asyncio.wait([closed], timeout=seconds)
+        if closed.done():
+            closed.result()
+        thread.shutdown(wait=False)
 
     @property
     def alive(self) -> bool:

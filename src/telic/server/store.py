@@ -62,6 +62,12 @@ class ConversationStore:
         """Close all connections."""
         self.engine.dispose()
 
+    def check(self, *, write: bool) -> None:
+        """Read from the database, or write to it without changing anything."""
+        query = "UPDATE telic_version SET version_num = version_num" if write else "SELECT 1 FROM telic_version"
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql(query)
+
     def find(self, user: str, digests: Sequence[str], conversation: str | None = None) -> list[HistoryMatch]:
         """Find the conversations of a user that begin with as much of a history as possible.
 

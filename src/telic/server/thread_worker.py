@@ -1,11 +1,10 @@
-"""A worker for remote and scripted models: a few threads, each of which streams one reply."""
+"""A worker for models that stream in a thread, such as scripted ones: a few threads, each with one reply."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from telic.models import Model, Reply, Request
 from telic.models.capabilities import LimitsConcurrency
 from telic.models.fair_queue import FairQueue
+from telic.server.daemon_threads import DaemonThreads
 from telic.server.submission import OnEvent, ReplyDelta, Submission, deliver, failed_reply
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ThreadWorker:
         self._model = model
         self._loop = asyncio.get_running_loop()
         count = model.concurrency if isinstance(model, LimitsConcurrency) else THREADS
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="telic-model")
+        self._threads = DaemonThreads(count, "telic-model")
         self._active: set[Submission] = set()
         self._waiting: FairQueue[Submission] = FairQueue()
         self._lock = threading.Lock()

@@ -7,13 +7,12 @@ it ends: a copy takes milliseconds where reading the tokens again takes seconds.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Arena", "CacheShape", "KeyValueCache", "Segment", "machine_memory", "truncate_segments"]
+__all__ = ["Arena", "CacheShape", "KeyValueCache", "Segment", "truncate_segments"]
 
 
 class Segment:
@@ -161,11 +160,3 @@ def truncate_segments(segments: Sequence[Segment], length: int) -> tuple[Segment
         kept.append(segment if segment.length <= length else Segment(segment.keys_values[:, :, :, :length]))
         length -= segment.length
     return tuple(kept)
-
-
-def machine_memory() -> int:
-    """This machine's memory in bytes; 8 GiB where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return 8 << 30

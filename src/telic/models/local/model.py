@@ -13,15 +13,15 @@ from telic.errors import ModelError
 from telic.models.choices import draw_by_likelihood
 from telic.models.compatibility import refuse_unsupported
 from telic.models.control import Control, ControlPoint
-from telic.models.local.cache import machine_memory
 from telic.models.local.cache_pool import CachePool
 from telic.models.local.checkpoints import context_length, stop_ids
 from telic.models.local.engine import Engine
 from telic.models.local.forward import Runner
-from telic.models.local.packing import pack_linears
+from telic.models.local.memory import machine_memory, release_free_memory
 from telic.models.local.prompts import Prompts
 from telic.models.local.sampling import random_seed
 from telic.models.local.sequences import RequestState
+from telic.models.local.vocabulary import speed_up_vocabulary
 from telic.models.request import READINGS, Continuation, OnReply, Reply, Request, Sampling, ScoredContinuation
 from telic.models.session import Session
 from telic.models.session_cache import SessionCache
@@ -39,7 +39,6 @@ class LocalModel:
         name: what reports call it.
         max_batch: sequences computed together.
         cache_bytes: memory for the sessions' caches; by default a third of this machine's.
-        pack: keep a second copy of the weights in the layout that the processor's kernels prefer (float32 on a CPU).
 
     Raises:
         ModelError: the engine does not support this kind of model; the message says why.
@@ -53,15 +52,14 @@ class LocalModel:
         *,
         max_batch: int = 64,
         cache_bytes: int | None = None,
-        pack: bool = True,
     ) -> None:
         self._name = name
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.template = Template(tokenizer)
         self.runner = Runner(self.model)
-        if pack:
-            pack_linears(self.model, machine_memory() // 8)
+        speed_up_vocabulary(self.model.get_output_embeddings())
+        release_free_memory()  # of loading the weights
         self.engine = Engine(
             self.runner,
             self.template,
