@@ -15,6 +15,7 @@ from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, TelicError
 from telic.models import Control, Session
 from telic.server.errors import ApiError
+from telic.server.log import log_failure
 from telic.server.pins import Pins
 from telic.server.runner import RequestRunner
 
@@ -149,6 +150,7 @@ class Beliefs:
             # In a thread: the engine's thread waits for it, but every pass also advances the active requests.
             [found] = await asyncio.to_thread(read_beliefs, self._runner.model, [fork], self.readers, acting)
         except TelicError as error:
+            log_failure("beliefs_failed", error)
             raise ApiError(502, f"the beliefs could not be read: {error}") from None
         return {
             name: {
