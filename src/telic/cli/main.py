@@ -11,6 +11,7 @@ import tyro
 
 from telic.cli.chat import Chat
 from telic.cli.conversations import Conversations
+from telic.cli.demo import Demo
 from telic.cli.format import Format
 from telic.cli.hold import Hold
 from telic.cli.keys import ManageKeys
@@ -28,6 +29,7 @@ from telic.errors import TelicError
 __all__ = ["main"]
 
 VERBS: dict[str, Callable[..., Any]] = {
+    "demo": Demo,
     "new": New,
     "chat": Chat,
     "measure": Measure,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import aclosing
+from functools import partial
 
 from telic.models import Reply, Request
 from telic.models.capabilities import StreamsInEventLoop
-from telic.server.submission import ReplyDelta, ReplyEvent, Submission, failed_reply
+from telic.models.fair_queue import FairQueue
+from telic.server.submission import OnEvent, ReplyDelta, Submission, failed_reply
 
 __all__ = ["AsyncWorker"]
 
@@ -25,19 +27,22 @@ class AsyncWorker:
     def __init__(self, model: StreamsInEventLoop) -> None:
         self._loop = asyncio.get_running_loop()
         self._streams = model.open_streams()
-        self._slots = asyncio.Semaphore(model.concurrency)
+        self._free = model.concurrency
+        self._waiting: FairQueue[Submission] = FairQueue()
         self._tasks: dict[Submission, asyncio.Task[None]] = {}
 
-    def submit(self, request: Request, on_event: Callable[[ReplyEvent], None]) -> Submission:
-        """Submit a request; it is sent once the model has a free connection."""
-        submission = Submission(request, on_event)
-        task = self._tasks[submission] = self._loop.create_task(self._answer(submission))
-        task.add_done_callback(lambda _: self._tasks.pop(submission, None))
-        return submission
+    def submit(self, requests: Sequence[Request], on_event: OnEvent) -> list[Submission]:
+        """Submit requests; each is sent once the model has a free connection. Clients take turns."""
+        submissions = [Submission(request, partial(on_event, index)) for index, request in enumerate(requests)]
+        for submission in submissions:
+            self._waiting.append(submission.request.client, submission)
+        self._start_waiting()
+        return submissions
 
     def cancel(self, submission: Submission) -> None:
         """Stop a reply, and close its connection."""
         submission.cancelled = True
+        self._waiting.remove(submission.request.client, submission)
         if (task := self._tasks.get(submission)) is not None:
             task.cancel()
 
@@ -51,14 +56,26 @@ class AsyncWorker:
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
 
     async def _close(self) -> None:
-        for submission in list(self._tasks):
+        for submission in [*self._waiting, *self._tasks]:
             self.cancel(submission)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._streams.aclose()
 
+    def _start_waiting(self) -> None:
+        while self._waiting and self._free:
+            self._free -= 1
+            submission = self._waiting.popleft()
+            task = self._tasks[submission] = self._loop.create_task(self._answer(submission))
+            task.add_done_callback(partial(self._end, submission))
+
+    def _end(self, submission: Submission, _: asyncio.Task[None]) -> None:
+        del self._tasks[submission]
+        self._free += 1
+        self._start_waiting()
+
     async def _answer(self, submission: Submission) -> None:
         try:
-            async with self._slots, aclosing(self._streams.stream(submission.request)) as pieces:
+            async with aclosing(self._streams.stream(submission.request)) as pieces:
                 async for piece in pieces:
                     self._deliver(submission, ReplyDelta(piece) if isinstance(piece, str) else piece)
         except Exception as error:  # a third-party model may raise anything: this request fails, the server goes on

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -87,11 +87,11 @@ class Exchange:
         partial = [one.computed_tokens for index, one in enumerate(self._submissions) if index not in self._replies]
         return sum(complete) + sum(partial)
 
-    def submit(self, request: Request) -> None:
-        """Submit the request for one choice."""
-        index = len(self._submissions)
-        submission = self._services.runner.submit(request, lambda event: self._events.put_nowait((index, event)))
-        self._submissions.append(submission)
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Submit the requests of all choices."""
+        self._submissions = self._services.runner.submit(
+            requests, lambda index, event: self._events.put_nowait((index, event))
+        )
 
     async def wait_for_first_event(self) -> None:
         """Wait until the reply begins.
@@ -187,6 +187,8 @@ class Exchange:
             )
         if failure.kind == "template_refusal":  # the chat template refuses this order of messages
             raise ApiError(400, f"the model failed to reply: {failure.detail}")
+        if failure.kind == "interrupted":
+            raise ApiError(503, f"the request was interrupted: {failure.detail}", code="model_stopped")
         request = log_failure(
             "model_failed", failure.detail, kind=failure.kind, conversation=self.conversation
         )  # the detail may name the endpoint
