@@ -97,7 +97,6 @@ def place_sequence(sequence: Sequence, slot: int, others: Iterable[Sequence], ar
     if leader is not None:
         sequence.follow(leader)
         return
-    arena.ensure(slot + 1, sequence.prompt_length)
     arena.load(slot, sequence.reused, sequence.cached)
     sequence.start_reading(sequence.cached)
 
@@ -122,7 +121,6 @@ def copy_to_followers(sequences: Iterable[Sequence], arena: Arena) -> None:
         if leader is None or leader.computed < sequence.prompt_length - 1:
             continue
         read = sequence.prompt_length - 1
-        arena.ensure(sequence.slot + 1, sequence.prompt_length)
         arena.copy(leader.slot, sequence.slot, read)
         sequence.cached, sequence.reused = read, ()
         sequence.context.control_state = deepcopy(leader.context.control_state)  # recorded while the leader read

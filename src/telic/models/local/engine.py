@@ -111,6 +111,8 @@ class Engine:
         """Drop all requests, as after an interruption."""
         self.queue.clear()
         self.active.clear()
+        for sequence in self._sequences:
+            self.runner.arena.release(sequence.slot)
         self._sequences.clear()
 
     def _admit(self) -> None:
@@ -138,7 +140,7 @@ class Engine:
                 self._sequences.append(sequence)
             self.active.append(state)
         compact(self._sequences, self.runner.arena)
-        self.runner.arena.shrink(max((len(sequence.tokens) for sequence in self._sequences), default=0))
+        self.runner.arena.shrink({sequence.slot: len(sequence.tokens) for sequence in self._sequences})
 
     def _run_pass(self) -> None:
         chunks = self._schedule()
@@ -158,7 +160,7 @@ class Engine:
         self._use_logits(computed)
 
     def _schedule(self) -> list[Chunk]:
-        """What each sequence computes next: single tokens, in the order of their slots; then prompts, as they came."""
+        """What each sequence computes next: single tokens, equal prefixes together; then prompts, as they came."""
         single: list[Chunk] = []
         longer: list[Chunk] = []
         budget = self.pass_tokens
@@ -173,7 +175,7 @@ class Engine:
                 elif budget > 0:
                     budget -= size
                     longer.append(Chunk(sequence, sequence.computed, end))
-        return sorted(single, key=lambda chunk: chunk.sequence.slot) + longer
+        return sorted(single, key=lambda chunk: self.runner.arena.reading_order(chunk.sequence.slot)) + longer
 
     def _use_logits(self, computed: dict[Sequence, range]) -> None:
         """Score or draw the next token of every request whose sequences are all up to date.
@@ -265,6 +267,7 @@ class Engine:
         self.active.remove(state)
         for sequence in state.sequences:
             sequence.status = SequenceStatus.FINISHED
+            self.runner.arena.release(sequence.slot)
             self._sequences.remove(sequence)
         for follower in self._sequences:
             if follower.leader in state.sequences:  # gone before it had read the prompt: the follower reads it
