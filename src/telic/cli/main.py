@@ -11,23 +11,27 @@ import tyro
 
 from telic.cli.chat import Chat
 from telic.cli.conversations import Conversations
+from telic.cli.demo import Demo
 from telic.cli.format import Format
 from telic.cli.hold import Hold
-from telic.cli.keys import NewKey
+from telic.cli.keys import ManageKeys
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
 from telic.cli.play import Play
 from telic.cli.readers import Readers
 from telic.cli.serve import Serve
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.train import Train
 from telic.cli.usage import UsageError
 from telic.cli.view import View
 from telic.errors import TelicError
+from telic.models.threads import prepare_threads
 
 __all__ = ["main"]
 
 VERBS: dict[str, Callable[..., Any]] = {
+    "demo": Demo,
     "new": New,
     "chat": Chat,
     "measure": Measure,
@@ -36,7 +40,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "readers": Readers,
     "serve": Serve,
-    "keys": NewKey,
+    "keys": ManageKeys,
     "conversations": Conversations,
     "format": Format,
     "models": Models,
@@ -60,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             description="Put a chat model to work on a purpose.",
             config=(tyro.conf.FlagCreatePairsOff,),
         )
+        loading = verb.action if isinstance(verb, Readers) else verb
+        if isinstance(loading, ThreadOptions):
+            prepare_threads(loading.threads)
         verb.run()
         sys.stdout.flush()
     except TelicError as error:

@@ -7,14 +7,12 @@ it ends: a copy takes milliseconds where reading the tokens again takes seconds.
 
 from __future__ import annotations
 
-import weakref
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Arena", "CachePool", "CacheShape", "KeyValueCache", "Segment", "truncate_segments"]
+__all__ = ["Arena", "CacheShape", "KeyValueCache", "Segment", "truncate_segments"]
 
 
 class Segment:
@@ -64,40 +62,6 @@ class KeyValueCache:
     def drop(self) -> None:
         """Drop the tokens; the next request reads them again."""
         self.tokens, self.segments = (), ()
-
-
-class CachePool:
-    """Keeps the caches of all sessions within a budget; the least recently used is dropped first.
-
-    Args:
-        budget: bytes.
-    """
-
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
-        self._recent: OrderedDict[int, weakref.ref[KeyValueCache]] = OrderedDict()
-        self._segments: weakref.WeakSet[Segment] = weakref.WeakSet()
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held by live segments, shared ones counted once."""
-        # A segment cut short by a prefix shares its memory with the whole one.
-        storages = {segment.keys_values.untyped_storage().data_ptr(): segment.nbytes for segment in self._segments}
-        return sum(storages.values())
-
-    def touch(self, cache: KeyValueCache) -> None:
-        """Record that a cache was made or used, and drop the least recently used ones until the budget holds."""
-        self._recent.pop(id(cache), None)
-        self._recent[id(cache)] = weakref.ref(cache)
-        for segment in cache.segments:
-            self._segments.add(segment)
-        held = self.nbytes
-        while held > self.budget and len(self._recent) > 1:
-            _, reference = self._recent.popitem(last=False)
-            oldest = reference()
-            if oldest is not None:
-                oldest.drop()
-                held = self.nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +125,9 @@ class Arena:
         """The segments with which a slot begins."""
         return self._prefixes.get(slot, ())
 
-    def reading_order(self, slot: int) -> tuple[tuple[tuple[int, int], ...], int]:
-        """A key that sorts slots so that those with the same prefix come one after the other."""
-        return tuple(segment.place for segment in self.prefix(slot)), slot
+    def prefix_places(self, slot: int) -> tuple[tuple[int, int], ...]:
+        """Where the segments of a slot's prefix are: the same for slots that share it."""
+        return tuple(segment.place for segment in self.prefix(slot))
 
     def prefix_length(self, slot: int) -> int:
         """Tokens of a slot's prefix."""

@@ -14,7 +14,7 @@ CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/
 
 
 def machine_memory() -> int:
-    """This machine's memory in bytes, or its container's limit if lower; 8 GiB where the system does not say."""
+    """This machine's memory in bytes, or its container's limit if that is lower; 8 GiB if the system does not say."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
