@@ -133,9 +133,18 @@ class Arena:
         """Tokens of a slot's prefix."""
         return sum(segment.length for segment in self.prefix(slot))
 
-    def entries(self, new_tokens: int, reply_tokens: int) -> int:
-        """Count the entries of a slot that a prompt with this many tokens to read takes, with its reply."""
-        return (min(new_tokens, LONG_CHUNK) if self.shares_prefixes else new_tokens) + reply_tokens
+    def bytes_for(self, sequences: Sequence[tuple[int, int]]) -> int:
+        """Memory that a batch takes at most.
+
+        Args:
+            sequences: for each, the tokens of its prompt that are to be read, and those of its reply.
+        """
+        if not self.shares_prefixes:
+            entries, apart = max(new + reply for new, reply in sequences), 0
+        else:
+            entries = max(min(new, LONG_CHUNK) + reply for new, reply in sequences)
+            apart = sum(new for new, _ in sequences if new > LONG_CHUNK)
+        return self.token_bytes * (len(sequences) * _rounded(entries) + apart)
 
     def prepare(self, chunks: Sequence[tuple[int, int, int]]) -> list[Segment | None]:
         """Prepare for what comes next: positions [start, end) of the sequences in these slots.
@@ -191,7 +200,7 @@ class Arena:
         return self.capacity if self.capacity <= length + length // 4 + GROWTH else length
 
     def _lay_out(self, slots: int, capacity: int) -> None:
-        capacity = -(-capacity // GROWTH) * GROWTH
+        capacity = _rounded(capacity)
         kept, kept_slots = min(self.capacity, capacity), min(self.slots, slots)
         for layer, old in enumerate(self.layers):
             made = self._zeros(slots, capacity)
@@ -267,6 +276,10 @@ class Arena:
         self.ensure(target + 1, own)
         for layer in self.layers:
             layer[:, target, :, :own] = layer[:, source, :, :own]
+
+
+def _rounded(capacity: int) -> int:
+    return -(-capacity // GROWTH) * GROWTH
 
 
 def truncate_segments(segments: Sequence[Segment], length: int) -> tuple[Segment, ...]:
