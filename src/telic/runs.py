@@ -11,7 +11,6 @@ import tomllib
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from importlib import metadata
@@ -27,7 +26,7 @@ from telic.toml_edit import dump, to_toml_types
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["COMMAND_ARGUMENTS", "RunFolder", "RunStart", "versions"]
+__all__ = ["COMMAND_ARGUMENTS", "RunFolder", "versions"]
 
 COMMAND_ARGUMENTS: ContextVar[Sequence[str]] = ContextVar("COMMAND_ARGUMENTS")
 """Arguments of the command that is running; not set in Python. A new run folder records them, so that `--resume FOLDER`
@@ -45,18 +44,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class RunStart:
-    """A run that is about to begin."""
-
-    folder: Path | None
-    """The run folder, if one is kept."""
-    warnings: tuple[str, ...]
-    """Warnings to show when a run is resumed."""
-    total: int | None
-    """What the progress bar counts, still to come: replies or episodes. None if that is unknown."""
 
 
 class RunFolder:

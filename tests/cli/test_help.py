@@ -98,4 +98,4 @@ def test_the_help_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, c
 def test_the_overview_has_one_sentence_per_command(run: Run) -> None:
     shown = " ".join(run("--help").out.split())
     assert all(f" {verb} " in shown for verb in VERBS)
-    assert "Make an API key for `telic serve`. conversations List, export" in shown
+    assert "API keys for `telic serve`. conversations List, export" in shown, "the first sentence only"

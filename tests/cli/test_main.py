@@ -38,7 +38,7 @@ def test_version(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        ((), 2, "expected a command: new, chat, measure"),
+        ((), 2, "expected a command: demo, new, chat, measure"),
         (("mesure",), 2, "unknown command 'mesure'; did you mean 'measure'?"),
         (("mesure", "--help"), 2, "unknown command 'mesure'; did you mean 'measure'?"),
         (("measure", "--round", "3"), 2, "--round"),

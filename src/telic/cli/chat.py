@@ -14,6 +14,7 @@ from telic.cli.chat_record import ChatRecord, unused_path
 from telic.cli.chat_view import PlainView, TerminalView
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_notice
+from telic.cli.thread_options import ThreadOptions
 from telic.errors import ConfigError, DataError, ModelError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ Ctrl-C cuts a reply short; the message and the reply are not kept."""
 
 
 @dataclass
-class Chat:
+class Chat(ThreadOptions):
     """Talk to a chatbot in the terminal.
 
     Examples:

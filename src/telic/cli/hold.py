@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, print_table, progress
+from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.resuming import resume_hint
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted
 from telic.comparison.config import ComparisonConfig
+from telic.progress import ProgressDisplay
 
 if TYPE_CHECKING:
     from telic.comparison.results import ComparisonRun
@@ -26,7 +28,7 @@ class ComparisonSettings(CheckedOptions, ComparisonConfig):
 
 
 @dataclass
-class Hold:
+class Hold(ThreadOptions):
     """Find the control that holds a chatbot to its purpose best, and write it into the purpose file.
 
     Tries every control at several strengths, and leaves out those that cost the model too much of its capability. Then
@@ -51,8 +53,12 @@ class Hold:
     """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
     write: bool = True
     """Write the best control into the purpose file."""
+    trust: bool = False
+    """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False
-    """Print the result as JSON, and show no progress."""
+    """Print the result as JSON."""
+    quiet: bool = False
+    """Show no progress and no notices on standard error."""
     settings: tyro.conf.OmitArgPrefixes[ComparisonSettings] = field(default_factory=ComparisonSettings)
 
     def run(self) -> None:
@@ -62,24 +68,25 @@ class Hold:
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
 
-        purpose: Purpose | Bank = Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose)
-        partner = Purpose.load(self.partner) if self.partner else None
+        purpose: Purpose | Bank = (
+            Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose, trust=self.trust)
+        )
+        partner = Purpose.load(self.partner, trust=self.trust) if self.partner else None
         model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
-        announcer = RunAnnouncer(quiet=self.json)
+        display = ProgressDisplay(quiet=self.quiet)
         try:
-            with progress(quiet=self.json) as bar:
+            with display:
                 run = hold(
                     model,
                     purpose,
                     partner=partner,
                     folder=self.runs,
                     resume=self.resume,
-                    on_reply=bar,
-                    on_start=lambda start: announcer(start, bar),
+                    progress=display,
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(resume_hint(announcer.folder)) from None
+            raise Interrupted(resume_hint(display.folder)) from None
         assert run.folder is not None
         report = write_comparison_report(run.folder, run)
         written = self._write(run)
@@ -92,12 +99,14 @@ class Hold:
                     "left_out": run.left_out,
                     "winner": run.winner.spec if run.winner else None,
                     "written": written,
+                    "shortfall": run.shortfall.as_dict() if run.shortfall else None,
                     "compared": [arm.model_dump(mode="json", exclude={"stability", "bank"}) for arm in run.compared],
                     "trials": [trial.model_dump(mode="json") for trial in run.trials],
                 }
             )
             return
         _print(run)
+        print_shortfall(run.shortfall, run.folder)
         print_line(f"Report: {report}")
         if written:
             print_line(f"Written to {self.purpose}: {run.winner.name if run.winner else ''}")

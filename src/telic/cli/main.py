@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import tyro
 
 from telic.cli.chat import Chat
 from telic.cli.conversations import Conversations
+from telic.cli.demo import Demo
 from telic.cli.format import Format
 from telic.cli.help import find_command, overview, print_help
 from telic.cli.hold import Hold
-from telic.cli.keys import NewKey
+from telic.cli.keys import ManageKeys
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
@@ -25,16 +26,19 @@ from telic.cli.purpose_check import check_purpose_files
 from telic.cli.readers import Readers
 from telic.cli.resuming import resumed_arguments
 from telic.cli.serve import Serve
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.train import Train
 from telic.cli.usage import UsageError
 from telic.cli.view import View
 from telic.errors import MissingExtraError, TelicError
+from telic.models.threads import prepare_threads
 from telic.registry import suggest
 from telic.runs import COMMAND_ARGUMENTS
 
 __all__ = ["main"]
 
 VERBS: dict[str, type] = {
+    "demo": Demo,
     "new": New,
     "chat": Chat,
     "measure": Measure,
@@ -43,7 +47,7 @@ VERBS: dict[str, type] = {
     "train": Train,
     "readers": Readers,
     "serve": Serve,
-    "keys": NewKey,
+    "keys": ManageKeys,
     "conversations": Conversations,
     "format": Format,
     "models": Models,
@@ -64,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         command = parse_command(arguments)
         check_purpose_files(command)
+        loading = command.action if isinstance(command, Readers) else command
+        if isinstance(loading, ThreadOptions):
+            prepare_threads(loading.threads)
         recorded = COMMAND_ARGUMENTS.set(arguments[1:])
         try:
             command.run()
@@ -107,7 +114,7 @@ def parse_command(arguments: Sequence[str]) -> Any:
     before = resumed_arguments(name, arguments[1:])
     if before is None:
         return _parse_options(name, arguments[1:])
-    defaults = replace(_parse_options(name, before), resume=None, json=False)
+    defaults = _without_outcome(_parse_options(name, before))
     # Flags come in pairs, so that one given in addition can agree with the run's or change it.
     return tyro.cli(VERBS[name], args=arguments[1:], prog=f"telic {name}", registry=REGISTRY, default=defaults)
 
@@ -115,6 +122,17 @@ def parse_command(arguments: Sequence[str]) -> Any:
 def _parse_options(name: str, arguments: Sequence[str]) -> Any:
     config = (tyro.conf.FlagCreatePairsOff,)
     return tyro.cli(VERBS[name], args=arguments, prog=f"telic {name}", registry=REGISTRY, config=config)
+
+
+def _without_outcome(command: Any) -> Any:
+    """Return a command without what a resumed run does not take over: how results are printed, and a time limit."""
+    changes: dict[str, Any] = {"resume": None, "json": False, "quiet": False}
+    known = {field.name for field in fields(command)}
+    if "settings" in known and "minutes" in type(command.settings).model_fields:
+        changes["settings"] = command.settings.model_copy(update={"minutes": None})
+    if "minutes" in known:
+        changes["minutes"] = None
+    return replace(command, **changes)
 
 
 def asks_for_help(arguments: Sequence[str]) -> bool:

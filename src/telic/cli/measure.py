@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.controls import parse_controls
-from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, print_table, progress
+from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.resuming import resume_hint
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted
 from telic.errors import ConfigError, RunError
+from telic.progress import ProgressDisplay
 from telic.stability.config import MeasureConfig
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class MeasureSettings(CheckedOptions, MeasureConfig):
 
 
 @dataclass
-class Measure:
+class Measure(ThreadOptions):
     """Measure how well a chatbot holds to its purpose over many rounds.
 
     Lets the model talk to itself in many dialogues. After every round it asks the probes on a branch that the dialogue
@@ -57,8 +59,12 @@ class Measure:
     """Folder in which the run's folder is made."""
     resume: Path | None = None
     """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
+    trust: bool = False
+    """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False
-    """Print the result as JSON, and show no progress."""
+    """Print the result as JSON."""
+    quiet: bool = False
+    """Show no progress and no notices on standard error."""
     settings: tyro.conf.OmitArgPrefixes[MeasureSettings] = field(default_factory=MeasureSettings)
 
     def run(self) -> None:
@@ -71,9 +77,9 @@ class Measure:
         controls = parse_controls(self.controls)
         plan_dialogues(purpose, partner, self.settings, controls)  # raises errors before a model is loaded
         model = load_model(name)
-        announcer = RunAnnouncer(quiet=self.json)
+        display = ProgressDisplay(quiet=self.quiet)
         try:
-            with progress(quiet=self.json) as bar:
+            with display:
                 run = measure(
                     model,
                     purpose,
@@ -81,18 +87,18 @@ class Measure:
                     controls=controls,
                     folder=self.runs,
                     resume=self.resume,
-                    on_reply=bar,
-                    on_start=lambda start: announcer(start, bar),
+                    progress=display,
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(resume_hint(announcer.folder)) from None
+            raise Interrupted(resume_hint(display.folder)) from None
         assert run.folder is not None
         report = write_stability_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:
             spoken = run.spoken.model_dump(mode="json") if run.spoken else None
-            stability = run.stability.model_dump(mode="json")
-            print_json({"folder": str(run.folder), "report": str(report), **stability, "spoken": spoken})
+            limit = run.shortfall.as_dict() if run.shortfall else None
+            document = {"folder": str(run.folder), "report": str(report), **run.stability.model_dump(mode="json")}
+            print_json({**document, "spoken": spoken, "shortfall": limit})
         else:
             print_run(run, report)
         if not run.stability.counts.probed:
@@ -110,8 +116,8 @@ class Measure:
             return bank.of(*self.families) if self.families else bank, None, self.model or "smollm2"
         if self.bank or self.families:
             raise ConfigError("--bank and --families go with `telic measure bank`")
-        purpose = Purpose.load(self.purpose)
-        partner = Purpose.load(self.partner) if self.partner else None
+        purpose = Purpose.load(self.purpose, trust=self.trust)
+        partner = Purpose.load(self.partner, trust=self.trust) if self.partner else None
         if partner and not self.model and "model" in partner.model_fields_set and partner.model != purpose.model:
             raise ConfigError(
                 f"{partner.where('model')}: {partner.model!r}, but {self.purpose} names {purpose.model!r}; one model "
@@ -142,6 +148,7 @@ def print_run(run: StabilityRun, report: Path) -> None:
     if stability.counts.errors:
         failed = sum(stability.counts.errors.values())
         print_line(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")
+    print_shortfall(run.shortfall, run.folder)
     print_line(f"Report: {report}")
 
 

@@ -29,6 +29,7 @@ from tyro.constructors import (
 __all__ = ["REGISTRY", "Option", "actions_of", "options_of"]
 
 METAVARS = {
+    "ManageKeys.action": "NAME",
     "acts": "FILE",
     "agent": "PLAYER",
     "api_key_file": "FILE",

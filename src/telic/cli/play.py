@@ -11,13 +11,16 @@ import tyro
 
 from telic.cli.controls import parse_controls
 from telic.cli.human_play import keep_typed, restore_typed
-from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, progress
+from telic.cli.output import load_model, print_json, print_line, print_shortfall
 from telic.cli.play_view import print_results
 from telic.cli.resuming import resume_hint
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import Interrupted, UsageError
 from telic.errors import ConfigError, RunError
 from telic.models.capabilities import LimitsBatch
 from telic.models.catalog import locate
+from telic.models.credentials import check_model_name
+from telic.progress import ProgressDisplay
 from telic.registry import parse_settings
 
 if TYPE_CHECKING:
@@ -63,8 +66,10 @@ class PlayersConfig:
     def check(self) -> None:
         """Raise an error for an unknown player before a model is loaded."""
         for side in self._sides():
-            if self._model_of(side) is None:
+            name = self._model_of(side)
+            if name is None:
                 self._player(side, {})
+            check_model_name(name)
 
     def _sides(self) -> tuple[str, ...]:
         return ("agent", "partner") if self.has_partner else ("agent",)
@@ -109,7 +114,7 @@ class PlayersConfig:
 
 
 @dataclass
-class Play:
+class Play(ThreadOptions):
     """Play a game between two agents, many episodes at once.
 
     A PLAYER is `model`, `model:NAME`, a purpose file, `human` (you, in this terminal), `random`, `oracle`, `eliza`,
@@ -147,6 +152,8 @@ class Play:
     """Number of episodes played at once."""
     batch: int | None = None
     """Maximum batch size of a local model. A smaller batch needs less memory."""
+    minutes: float | None = None
+    """Play only what fits in about this many minutes, and report that; a resumed run plays the rest."""
     references: bool = True
     """Compare with random and perfect play of the same tasks, if the game has both."""
     ray: str | None = None
@@ -158,7 +165,9 @@ class Play:
     resume: Path | None = None
     """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
     json: bool = False
-    """Print the results as JSON, and show no progress."""
+    """Print the results as JSON."""
+    quiet: bool = False
+    """Show no progress and no notices on standard error."""
 
     def run(self) -> None:
         """Play, write the report, and print the results."""
@@ -170,9 +179,9 @@ class Play:
         workers = self._workers(human)
         players = None if workers else config.players()
         restore_typed(self.resume, players)
-        announcer = RunAnnouncer(quiet=self.json)
+        display = ProgressDisplay(quiet=self.quiet, counts=not human)
         try:
-            with progress("episodes", quiet=self.json or human) as bar:
+            with display:
                 run = play(
                     spec,
                     PlayerFactory(config.players if players is None else lambda: players, config.spec()),
@@ -186,21 +195,22 @@ class Play:
                     concurrency=1 if human else self.concurrency,
                     references=self.references,
                     workers=workers,
-                    on_episode=lambda _: bar.advance(),
-                    on_reply=bar.count_tokens,
-                    on_start=lambda start: announcer(start, bar),
+                    minutes=self.minutes,
+                    progress=display,
                 )
         except KeyboardInterrupt:
-            keep_typed(announcer.folder, players)
-            raise Interrupted(resume_hint(announcer.folder)) from None
+            keep_typed(display.folder, players)
+            raise Interrupted(resume_hint(display.folder)) from None
         assert run.folder is not None
         keep_typed(run.folder, players)
         report = write_play_report(run.folder, run.results, run.episodes, run.document)
         if self.json:
             results = [result.model_dump(mode="json") for result in run.results]
-            print_json({"folder": str(run.folder), "report": str(report), "results": results})
+            limit = run.shortfall.as_dict() if run.shortfall else None
+            print_json({"folder": str(run.folder), "report": str(report), "results": results, "shortfall": limit})
         else:
             print_results(run.results)
+            print_shortfall(run.shortfall, run.folder)
             print_line(f"Report: {report}")
         _require_valid(run)
 
@@ -239,9 +249,12 @@ class Play:
             locate(self.judge)  # raises an error before a run folder is made
         config = PlayersConfig(spec["name"], agent, self.partner, model, has_partner, purposes, self.batch, controls)
         config.check()
+        check_model_name(self.judge, "--judge")
         return spec, purpose.name if purpose else spec["name"], config
 
     def _workers(self, human: bool) -> Workers | None:
+        if self.minutes is not None and not self.minutes > 0:
+            raise UsageError(f"--minutes is {self.minutes}; expected a number greater than 0")
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"--batch is {self.batch}; expected 1 or more")
         if self.ray is None:

@@ -12,6 +12,7 @@ import tyro
 
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_notice
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import UsageError
 from telic.errors import ConfigError, MissingExtraError
 
@@ -22,7 +23,7 @@ __all__ = ["Serve"]
 
 
 @dataclass
-class Serve:
+class Serve(ThreadOptions):
     """Serve a purpose to OpenAI's clients and on a dashboard, and store every conversation.
 
     The table [serve] of the purpose file has further settings, such as limits.
@@ -51,6 +52,8 @@ class Serve:
     """Serve the dashboard: chat, the model's beliefs, its drift."""
     insecure: bool = False
     """Listen on any address without API keys. Everyone who can reach the address can use the server."""
+    trust: bool = False
+    """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False
     """Print the addresses as a line of JSON."""
 
@@ -61,17 +64,18 @@ class Serve:
             from telic.server.dashboard import require_dashboard
 
             require_dashboard()
-        import uvicorn
-
         from telic.purpose import Purpose
         from telic.server import Keys, ServeConfig, Service, create_app
+        from telic.server.http_server import make_server
+        from telic.server.log import configure_logging
         from telic.server.middleware import LOCAL_HOSTS
 
-        purpose = Purpose.load(self.purpose)
+        purpose = Purpose.load(self.purpose, trust=self.trust)
         config = ServeConfig.of_purpose(purpose, store=self.store)
         controls = parse_controls(self.controls)
         keys = Keys.load(self.api_key_file)
         self._require_keys(keys)
+        configure_logging()
         with _listen(self.host, self.port) as listener:
             service = Service(load_model(self.model or purpose.model), purpose, config, controls)
             hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
@@ -79,14 +83,7 @@ class Serve:
             app = create_app(
                 service, keys, hosts, on_start=lambda: self._announce(service, port), dashboard=self.dashboard
             )
-            settings = uvicorn.Config(
-                app,
-                http="h11",  # httptools, which may be installed, accepts headers of any length
-                log_level="warning",
-                timeout_graceful_shutdown=config.shutdown_seconds,
-                server_header=False,
-            )
-            uvicorn.Server(settings).run([listener])
+            make_server(app).run([listener])
 
     def _require_keys(self, keys: Keys) -> None:
         from telic.server.middleware import LOCAL_HOSTS

@@ -10,14 +10,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from telic.dialogue import Message
 from telic.errors import Failure, FailureKind
+from telic.models.credentials import is_openai, key_variable
 from telic.models.request import FinishReason, Reply, Sampling
 
-__all__ = ["Endpoint", "MalformedReplyError", "read_completion", "read_reply"]
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionChunk
+
+__all__ = ["Endpoint", "MalformedReplyError", "StreamedReply", "read_completion", "read_reply"]
 
 CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 CONTEXT_MESSAGE = re.compile(r"(maximum|available|exceeds?\b.*) context (length|size|window)", re.IGNORECASE)
@@ -43,10 +46,12 @@ class Endpoint:
 
     def options(self, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
         """The arguments of the client's `chat.completions.create`."""
-        official = self._official
+        official = is_openai(self.base_url)
         extra = dict(self.extra_body)
         if sampling.top_k:
             extra["top_k"] = sampling.top_k
+        if sampling.min_p:
+            extra["min_p"] = sampling.min_p
         if sampling.ignore_eos:
             extra["ignore_eos"] = True
         options: dict[str, Any] = {
@@ -104,16 +109,45 @@ class Endpoint:
         if code == "insufficient_quota":
             return "; the account's quota is used up"
         advice = {
-            401: "set the environment variable OPENAI_API_KEY, or pass api_key=",
+            401: f"set the environment variable {key_variable(self.base_url)}, or pass api_key=",
             403: "the API key has no access to this model",
             404: "check the model's name, and base_url (most end in /v1)",
             429: "lower concurrency=, or raise retries=",
         }
         return f"; {advice[status]}" if status in advice else ""
 
-    @property
-    def _official(self) -> bool:
-        return (urlsplit(self.base_url).hostname or "").endswith("openai.com")
+
+@dataclass(slots=True)
+class StreamedReply:
+    """A reply of which some chunks have come."""
+
+    text: str = ""
+    reason: str | None = None
+    """Why it ended, if it has."""
+    usage: dict[str, Any] | None = None
+    logprobs: list[float] = field(default_factory=list)
+
+    def add(self, chunk: ChatCompletionChunk) -> str:
+        """Add a chunk, and return its text."""
+        self.usage = chunk.usage.model_dump() if chunk.usage else self.usage
+        piece = ""
+        for choice in chunk.choices[:1]:
+            self.reason = choice.finish_reason or self.reason
+            tokens = (choice.logprobs and choice.logprobs.content) or []
+            self.logprobs += [token.logprob for token in tokens]
+            piece = choice.delta.content or ""
+        self.text += piece
+        return piece
+
+    def complete(self, sampling: Sampling) -> Reply:
+        """Return the whole reply.
+
+        Raises:
+            MalformedReplyError: the stream ended before the reply did.
+        """
+        if self.reason is None:
+            raise MalformedReplyError("the stream ended before the reply did")
+        return read_reply(self.text, self.reason, self.usage, self.logprobs or None, sampling)
 
 
 def retries_of(error: Exception) -> int:

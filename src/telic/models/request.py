@@ -42,6 +42,8 @@ class Sampling:
     """Nucleus: the smallest set of tokens with at least this mass."""
     top_k: int = 0
     """Keep the k most likely tokens; 0 keeps all."""
+    min_p: float = 0.0
+    """Keep tokens with at least this share of the most likely one's probability (arXiv 2407.01082); 0 keeps all."""
     seed: int | None = None
     """Same seed, same prompt, same reply, whatever else is in the batch; None chooses a new seed."""
     stop: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ class Sampling:
             "temperature": (self.temperature >= 0, "0 or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
             "top_k": (self.top_k >= 0, "0 or more"),
+            "min_p": (0 <= self.min_p <= 1, "at least 0 and at most 1"),
         }
         for name, (good, expected) in checks.items():
             if not good:
@@ -80,6 +83,11 @@ class Request:
     """The reply must be one of these: sampled by their likelihood, at the sampling's temperature."""
     reply_prefix: str = ""
     """The text that the reply starts with; `Reply.text` does not repeat it."""
+    client: str = ""
+    """Who asks. Clients take turns: one with many or long requests does not keep the others waiting."""
+    cache_salt: str = ""
+    """Only requests with the same salt share what was read of equal prompts (vLLM's field of this name), so that
+    nobody can find out what another has asked."""
 
     def __post_init__(self) -> None:
         if self.choices and (self.reply_prefix or not all(self.choices) or len(set(self.choices)) < len(self.choices)):
@@ -100,7 +108,8 @@ class Reply:
     prompt_tokens: int = 0
     """Tokens in the prompt, cached ones included."""
     cached_tokens: int = 0
-    """Tokens of the prompt that came from a cache, or from another request that read the same prompt."""
+    """Tokens of the prompt that came from the session's cache, or from another request with the same prompt and the
+    same `cache_salt`."""
     new_tokens: int = 0
     """Tokens generated."""
     token_ids: tuple[int, ...] = ()

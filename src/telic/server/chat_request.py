@@ -1,7 +1,7 @@
 """The requests of OpenAI's chat completions.
 
 A field that would change the reply and is not supported is refused. A field that changes nothing essential (a sampler
-of another engine, a hint about caching) is ignored, so clients of OpenAI and of llama.cpp work unchanged. The header
+of llama.cpp's own, a hint about caching) is ignored, so clients of OpenAI and of llama.cpp work unchanged. The header
 `X-Telic-Ignored` of the response lists it.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from telic.dialogue import Message
 from telic.models import Sampling
@@ -80,10 +81,12 @@ class ChatRequest(_Part):
     max_completion_tokens: Annotated[Int64, Field(ge=-1)] | None = None
     n_predict: Annotated[Int64, Field(ge=-1)] | None = None
     """llama.cpp's name for `max_tokens`."""
-    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Int64 | None = None
     """An extension of llama.cpp and vLLM; 0 and below: all tokens."""
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """An extension of llama.cpp and vLLM."""
     seed: Int64 | None = None
     stop: str | Annotated[list[Stop], Field(max_length=MAX_STOP)] | None = None
     logprobs: bool | None = None
@@ -127,26 +130,29 @@ class ChatRequest(_Part):
             extra |= {f"messages_{name}" for name in message.model_extra or {}}
         return sorted(name for name in extra if _NAME.fullmatch(name))[:MAX_IGNORED]
 
+    @property
+    def requested_tokens(self) -> int:
+        """The number of tokens that the request asks for; -1 if it does not say."""
+        named = (self.max_completion_tokens, self.max_tokens, self.n_predict)
+        return next((number for number in named if number is not None), -1)
+
     def sampling(self, base: Sampling, limit: int) -> Sampling:
         """Apply the request's sampling options to the purpose's.
 
         Args:
             base: the purpose's options.
-            limit: largest number of tokens that a request may ask for.
+            limit: largest number of tokens of a reply; a request that asks for more gets this many.
 
         Raises:
-            ApiError: the request asks for more tokens.
+            ApiError: the request asks for no tokens.
         """
-        requested = next(
-            (n for n in (self.max_completion_tokens, self.max_tokens, self.n_predict) if n is not None), -1
-        )
-        if requested > limit or requested == 0:
-            message = f"max_tokens is {requested}; expected at least 1 and at most {limit}"
-            raise ApiError(400, message, param="max_tokens")
+        requested = self.requested_tokens
+        if requested == 0:
+            raise ApiError(400, "max_tokens is 0; expected at least 1", param="max_tokens")
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         sampling = replace(
             base,
-            max_new_tokens=min(base.max_new_tokens, limit) if requested < 0 else requested,
+            max_new_tokens=min(base.max_new_tokens if requested < 0 else requested, limit),
             stop=(*base.stop, *filter(None, stop)),
             seed=base.seed if self.seed is None else self.seed,
             ignore_eos=bool(self.ignore_eos),
@@ -155,6 +161,8 @@ class ChatRequest(_Part):
             sampling = replace(sampling, temperature=self.temperature)
         if self.top_k is not None:
             sampling = replace(sampling, top_k=max(0, self.top_k))
+        if self.min_p is not None:
+            sampling = replace(sampling, min_p=self.min_p)
         if self.top_p is not None:  # at 0, the nucleus is the most likely token
             greedy = self.top_p == 0
             sampling = replace(sampling, temperature=0.0) if greedy else replace(sampling, top_p=self.top_p)
@@ -168,20 +176,64 @@ def parse_request(body: bytes) -> ChatRequest:
         ApiError: the body is invalid; the message describes one error.
     """
     try:
-        return ChatRequest.model_validate_json(body)
+        request = ChatRequest.model_validate_json(body)
     except ValidationError as error:
-        # The deepest error: of a field with two valid forms, it belongs to the form that the client meant.
-        deepest = max(error.errors(include_url=False, include_input=False), key=lambda one: len(one["loc"]))
-        location = ".".join(str(part) for part in deepest["loc"] if part != "str" and "[" not in str(part))
-        param = str(deepest["loc"][0]) if deepest["loc"] else None
-        message = deepest["msg"].removeprefix("Value error, ")
-        advice = f"; this server does not support {param}" if param in _UNSUPPORTED else ""
-        raise ApiError(400, f"{location or 'body'}: {message}{advice}", param=param) from None
+        raise _invalid(error.errors(include_url=False)) from None
     except RecursionError:
         raise ApiError(400, "body: nested too deeply") from None
+    for name, value in (request.model_extra or {}).items():
+        if _changes_the_reply(name, value):
+            raise _unsupported(name)
+    return request
+
+
+def _changes_the_reply(name: str, value: Any) -> bool:
+    """Whether a field that this server does not know asks for another reply."""
+    if value is None or not (name in _REPLY_FIELDS or name.startswith("guided_")):
+        return False
+    neutral = _REPLY_FIELDS.get(name) or (False, 0, "", [], {})
+    return value not in neutral
+
+
+def _unsupported(name: str) -> ApiError:
+    return ApiError(
+        400, f"{name}: this server does not support {name}; leave it out", param=name, code="unsupported_parameter"
+    )
+
+
+def _invalid(errors: list[ErrorDetails]) -> ApiError:
+    """Describe one of the errors of a body.
+
+    It is the deepest one: of a field with two valid forms, it belongs to the form that the client meant. Among equals,
+    one that is about the value comes before one about its type.
+    """
+    error = max(errors, key=lambda one: (len(one["loc"]), not one["type"].endswith("_type")))
+    param = str(error["loc"][0]) if error["loc"] else None
+    if param in _UNSUPPORTED:
+        return _unsupported(param)
+    location = ".".join(str(part) for part in error["loc"] if part != "str" and "[" not in str(part))
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("too_long", "too_short"):
+        context = error["ctx"]
+        bound = (
+            f"at most {context['max_length']}" if error["type"] == "too_long" else f"at least {context['min_length']}"
+        )
+        message = f"{context['actual_length']} entries; expected {bound}"
+    return ApiError(400, f"{location or 'body'}: {message}", param=param)
 
 
 _UNSUPPORTED = {
     "top_logprobs", "frequency_penalty", "presence_penalty", "logit_bias", "tools", "functions", "modalities",
     "response_format", "grammar", "json_schema",
 }  # fmt: skip
+
+_REPLY_FIELDS: dict[str, tuple[Any, ...]] = {
+    "add_generation_prompt": (True,), "allowed_token_ids": (), "audio": (), "bad_words": (), "best_of": (1,),
+    "chat_template": (), "chat_template_kwargs": (), "continue_final_message": (), "documents": (), "echo": (),
+    "function_call": ("none", "auto"), "include_stop_str_in_output": (), "length_penalty": (1,), "min_tokens": (),
+    "prediction": (), "repetition_penalty": (1,), "skip_special_tokens": (True,), "stop_token_ids": (),
+    "structured_outputs": (), "suffix": (), "tool_choice": ("none", "auto"), "truncate_prompt_tokens": (-1,),
+    "use_beam_search": (), "web_search_options": (),
+}  # fmt: skip
+"""Fields of OpenAI's and vLLM's requests that would change the reply, and the values with which they do not; without
+any, those that are empty or zero. Fields that begin with `guided_` belong to them too."""
