@@ -10,6 +10,7 @@ from typing import Any
 from telic.agents.player import PlayerLeftError
 from telic.games.base import Game, Observation
 from telic.models import Model, Reply, Request
+from telic.terminal import printable
 
 __all__ = ["HumanPlayer"]
 
@@ -67,5 +68,5 @@ class _HumanParticipant:
 
 
 def _show(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text)}\n")
     sys.stderr.flush()

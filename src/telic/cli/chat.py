@@ -13,6 +13,7 @@ import tyro
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_notice
 from telic.errors import ConfigError, DataError, ModelError
+from telic.terminal import printable_pieces
 
 if TYPE_CHECKING:
     from telic.agents import Agent
@@ -69,7 +70,7 @@ class Chat:
             sys.stdout.flush()
             return
         try:
-            with closing(agent.stream(line)) as pieces:
+            with closing(printable_pieces(agent.stream(line))) as pieces:
                 for piece in pieces:
                     sys.stdout.write(piece)
                     sys.stdout.flush()

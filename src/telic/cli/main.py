@@ -25,6 +25,7 @@ from telic.cli.train import Train
 from telic.cli.usage import UsageError
 from telic.cli.view import View
 from telic.errors import TelicError
+from telic.terminal import printable
 
 __all__ = ["main"]
 
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _print_error(text: str) -> None:
-    sys.stderr.write(f"telic: {text}\n")
+    sys.stderr.write(f"telic: {printable(text)}\n")
 
 
 if __name__ == "__main__":
