@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 __all__ = ["printable", "printable_pieces"]
 
@@ -16,7 +16,7 @@ def printable(text: str) -> str:
     return text.translate(_PICTURES)
 
 
-def printable_pieces(pieces: Generator[str, None, None]) -> Iterator[str]:
+def printable_pieces(pieces: Generator[str, None, None]) -> Generator[str, None, None]:
     """Yield the pieces of a stream as `printable` returns them; the stream is closed with this one."""
     try:
         for piece in pieces:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.comparison.config import ComparisonConfig
 from telic.progress import ProgressDisplay
@@ -26,7 +27,7 @@ class ComparisonSettings(CheckedOptions, ComparisonConfig):
 
 
 @dataclass
-class Hold:
+class Hold(ThreadOptions):
     """Find the control that holds a chatbot to its purpose best, and write it into the purpose file.
 
     Tries every control at several strengths, drops those that cost too much capability, and compares the best strength

@@ -10,6 +10,7 @@ import tyro
 
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.errors import ConfigError, RunError
 from telic.progress import ProgressDisplay
@@ -27,7 +28,7 @@ class MeasureSettings(CheckedOptions, MeasureConfig):
 
 
 @dataclass
-class Measure:
+class Measure(ThreadOptions):
     """Measure how well a chatbot holds to its purpose over many rounds.
 
     Plays self-chats, asks probes on branches after every round, and writes a report with the stability curve.

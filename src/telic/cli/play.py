@@ -12,6 +12,7 @@ import tyro
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_shortfall
 from telic.cli.play_view import print_results
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import Interrupted, UsageError, resume_hint
 from telic.errors import ConfigError, RunError
 from telic.models.capabilities import LimitsBatch
@@ -110,7 +111,7 @@ class PlayersConfig:
 
 
 @dataclass
-class Play:
+class Play(ThreadOptions):
     """Play a game between two agents, many episodes at once.
 
     A player is `model`, `model:NAME`, a purpose file, `human`, `random`, `oracle`, `eliza`, `parry`, `restaurant`, or

@@ -12,6 +12,7 @@ import tyro
 
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_notice
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import UsageError
 from telic.errors import ConfigError, MissingExtraError
 
@@ -22,7 +23,7 @@ __all__ = ["Serve"]
 
 
 @dataclass
-class Serve:
+class Serve(ThreadOptions):
     """Serve a purpose to OpenAI's clients and on a dashboard, and store every conversation.
 
     The table [serve] of the purpose file has further settings, such as limits.

@@ -70,7 +70,6 @@ def place_sequence(sequence: Sequence, slot: int, others: Iterable[Sequence], ar
     if leader is not None:
         sequence.follow(leader)
         return
-    arena.ensure(slot + 1, sequence.prompt_length)
     arena.load(slot, sequence.reused, sequence.cached)
     sequence.start_reading(sequence.cached)
 
@@ -115,7 +114,6 @@ def copy_to_followers(sequences: Iterable[Sequence], arena: Arena, limit: int) -
 
 def _copy(leader: Sequence, sequence: Sequence, arena: Arena) -> None:
     read = sequence.prompt_length - 1
-    arena.ensure(sequence.slot + 1, sequence.prompt_length)
     arena.copy(leader.slot, sequence.slot, read)
     sequence.cached, sequence.reused = read, ()
     sequence.context.control_state = deepcopy(leader.context.control_state)  # recorded while the leader read
