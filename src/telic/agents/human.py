@@ -12,6 +12,7 @@ from typing import Any
 from telic.agents.player import PlayerLeftError
 from telic.games.base import Game, Observation
 from telic.models import Model, Reply, Request
+from telic.terminal import printable
 
 __all__ = ["HumanPlayer", "read_line"]
 
@@ -118,5 +119,5 @@ def _forms(kinds: tuple[str, ...]) -> str:
 
 
 def _show(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text)}\n")
     sys.stderr.flush()

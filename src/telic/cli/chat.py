@@ -16,6 +16,7 @@ from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_notice
 from telic.cli.thread_options import ThreadOptions
 from telic.errors import ConfigError, DataError, ModelError
+from telic.terminal import printable_pieces
 
 if TYPE_CHECKING:
     from telic.agents import Agent
@@ -99,7 +100,7 @@ class Chat(ThreadOptions):
             return
         view.begin()
         try:
-            with closing(agent.stream(line)) as pieces:
+            with closing(printable_pieces(agent.stream(line))) as pieces:
                 for piece in pieces:
                     view.write(piece)
         except KeyboardInterrupt:

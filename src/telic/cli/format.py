@@ -12,6 +12,7 @@ from rich.text import Text
 
 from telic.cli.output import load_model, print_json, print_table
 from telic.errors import ConfigError, ModelError
+from telic.terminal import printable
 
 if TYPE_CHECKING:
     from telic.dialogue import Dialogue
@@ -99,7 +100,7 @@ class Format:
             styles[content.start : content.end] = [f"bold {colour}"] * len(content)
         text = Text()
         for style, piece in zip(styles, rendering.token_texts, strict=True):
-            text.append(piece, style=style)
+            text.append(printable(piece), style=style)
             if self.tokens and not piece.endswith("\n"):
                 text.append("|", style="dim")
         return text

@@ -34,6 +34,7 @@ from telic.errors import MissingExtraError, TelicError
 from telic.models.threads import prepare_threads
 from telic.registry import suggest
 from telic.runs import COMMAND_ARGUMENTS
+from telic.terminal import printable
 
 __all__ = ["main"]
 
@@ -148,7 +149,7 @@ def asks_for_help(arguments: Sequence[str]) -> bool:
 
 
 def _print_error(text: str) -> None:
-    sys.stderr.write(f"telic: {text}\n")
+    sys.stderr.write(f"telic: {printable(text)}\n")
 
 
 if __name__ == "__main__":
