@@ -45,7 +45,7 @@ def test_two_scripts_play_and_the_table_has_the_references(run: Run, tmp_path: P
 
 def test_a_purpose_plays_its_own_game(run: Run, travel: Path) -> None:
     travel.write_text(PURPOSE + GAME)
-    outcome = run("play", "travel.toml", "-n", "5", "--trials", "2", "--json")
+    outcome = run("play", "travel.toml", "-n", "5", "--trials", "2", "--json", "--quiet")
     document = json.loads(outcome.out)
     assert outcome.error == ""
     [result] = document["results"]

@@ -214,5 +214,6 @@ def _evaluate_held_out(context: TrainingContext, result: CurriculumResult, plann
     context.begin_phase("judgement")
     spec = context.game_spec("held-out")
     results = evaluate_planner_arms(context.model, played, spec, resamples=config.resamples, seed=config.seed)
+    context.tracker.advance(len(results))
     context.finish_stage("judgement", start, {"arms": len(results)})
     return results
