@@ -75,7 +75,6 @@ class Serve(ThreadOptions):
         controls = parse_controls(self.controls)
         keys = Keys.load(self.api_key_file)
         self._require_keys(keys)
-        configure_logging()
         with _listen(self.host, self.port) as listener:
             service = Service(load_model(self.model or purpose.model), purpose, config, controls)
             hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
@@ -83,6 +82,7 @@ class Serve(ThreadOptions):
             app = create_app(
                 service, keys, hosts, on_start=lambda: self._announce(service, port), dashboard=self.dashboard
             )
+            configure_logging()
             make_server(app).run([listener])
 
     def _require_keys(self, keys: Keys) -> None:
