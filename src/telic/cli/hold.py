@@ -46,6 +46,8 @@ class Hold(ThreadOptions):
     """Run folder to resume, with the same settings."""
     write: bool = True
     """Write the winner into the purpose file's [[controls]]."""
+    trust: bool = False
+    """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False
     """Print the result as JSON."""
     quiet: bool = False
@@ -59,8 +61,10 @@ class Hold(ThreadOptions):
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
 
-        purpose: Purpose | Bank = Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose)
-        partner = Purpose.load(self.partner) if self.partner else None
+        purpose: Purpose | Bank = (
+            Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose, trust=self.trust)
+        )
+        partner = Purpose.load(self.partner, trust=self.trust) if self.partner else None
         model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
         display = ProgressDisplay(quiet=self.quiet)
         try:

@@ -16,6 +16,7 @@ from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import Interrupted, UsageError, resume_hint
 from telic.errors import ConfigError, RunError
 from telic.models.capabilities import LimitsBatch
+from telic.models.credentials import check_model_name
 from telic.progress import ProgressDisplay
 from telic.registry import parse_settings
 
@@ -62,8 +63,10 @@ class PlayersConfig:
     def check(self) -> None:
         """Raise an error for an unknown player before a model is loaded."""
         for side in self._sides():
-            if self._model_of(side) is None:
+            name = self._model_of(side)
+            if name is None:
                 self._player(side, {})
+            check_model_name(name)
 
     def _sides(self) -> tuple[str, ...]:
         return ("agent", "partner") if self.has_partner else ("agent",)
@@ -231,6 +234,7 @@ class Play(ThreadOptions):
         controls = parse_controls(self.controls)
         config = PlayersConfig(spec["name"], agent, self.partner, model, has_partner, purposes, self.batch, controls)
         config.check()
+        check_model_name(self.judge, "--judge")
         return spec, purpose.name if purpose else spec["name"], config
 
     def _workers(self, human: bool) -> Workers | None:

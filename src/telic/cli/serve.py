@@ -47,6 +47,8 @@ class Serve(ThreadOptions):
     """Also serve the dashboard: chat, the model's beliefs, its drift."""
     insecure: bool = False
     """Listen on any address without API keys: everyone who can reach it may use it."""
+    trust: bool = False
+    """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False
     """Print the addresses as a line of JSON."""
 
@@ -63,7 +65,7 @@ class Serve(ThreadOptions):
         from telic.server.log import configure_logging
         from telic.server.middleware import LOCAL_HOSTS
 
-        purpose = Purpose.load(self.purpose)
+        purpose = Purpose.load(self.purpose, trust=self.trust)
         config = ServeConfig.of_purpose(purpose, store=self.store)
         controls = parse_controls(self.controls)
         keys = Keys.load(self.api_key_file)

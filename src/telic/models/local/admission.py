@@ -56,7 +56,7 @@ def lay_out_prompt(state: RequestState, sequence: Sequence, template: Template, 
     """Lay out the prompt; if `final`, add the start of the reply and the forced tokens."""
     sequence.lay_out([item for insertions in sequence.insertions for item in insertions])
     if final and state.request.reply_prefix:
-        sequence.tokens += template.tokenizer(state.request.reply_prefix, add_special_tokens=False)["input_ids"]
+        sequence.tokens += template.encoder.encode(state.request.reply_prefix)
     sequence.context.prompt_length = len(sequence.tokens)
     sequence.logits_from = len(sequence.tokens) - 1
     if final:

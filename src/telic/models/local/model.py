@@ -162,7 +162,7 @@ class LocalModel:
         # The choice enters the cache with the next turn. One seed, so that a control decides the same for all choices.
         branch = replace(request, choices=(), keep=False, sampling=replace(request.sampling, seed=seed))
         for choice in request.choices:
-            forced = tuple(self.tokenizer(choice, add_special_tokens=False)["input_ids"])
+            forced = tuple(self.template.encoder.encode(choice))
             self.engine.submit(branch, partial(take, choice), forced=forced)
 
     def _run_while(self, waiting: Callable[[], bool]) -> None:
@@ -280,10 +280,7 @@ class LocalModel:
             ModelError: a continuation is empty, or does not fit in the context.
         """
         with self._lock:
-            given = [
-                tuple(self.tokenizer(continuation.text, add_special_tokens=False)["input_ids"])
-                for continuation in continuations
-            ]
+            given = [tuple(self.template.encoder.encode(continuation.text)) for continuation in continuations]
             if not all(given):
                 raise ModelError("an empty continuation has no likelihood; give at least one character")
             # Run the first one alone: the others reuse what it read of a shared prefix (system prompt, history).
