@@ -117,7 +117,7 @@ def train(
     run = _open_run(folder, resume, model, purpose, config, acts)
     with run, track(progress) as tracker:
         set_aside_after_cut(run)
-        deadline, phases = Deadline(config.minutes), training_phases(config, _arms(config, purpose.game["name"]))
+        deadline, phases = Deadline(config.minutes), training_phases(config, _arms(config, game_of(purpose)["name"]))
 
         def forecast(seconds: float) -> str:
             return forecast_sentence(seconds, config.episodes, "episodes of each collection and all that follows")
