@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import tomllib
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -36,16 +38,46 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{link}: there is no such heading"
 
 
-def test_every_page_is_in_the_navigation() -> None:
+def test_every_page_is_in_the_navigation_and_on_the_first_page() -> None:
     config = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))
-    listed = [path for entry in config["project"]["nav"] for path in entry.values()]
+    listed = [page for section in config["project"]["nav"] for pages in section.values() for page in pages_of(pages)]
     assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+    for page, folder in ((ROOT / "docs" / "index.md", ""), (ROOT / "README.md", "docs/")):
+        links = set(re.findall(r"\]\(([^)\s#]+)\)", prose(page)))
+        assert {f"{folder}{name}" for name in listed} - links <= {f"{folder}index.md"}
 
 
-def test_the_reference_names_modules_that_exist() -> None:
-    modules = re.findall(r"^::: ([\w.]+)$", (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert modules
+def pages_of(pages: str | list[dict[str, str]]) -> list[str]:
+    return [pages] if isinstance(pages, str) else [path for entry in pages for path in entry.values()]
+
+
+def test_the_reference_lists_every_public_module() -> None:
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    modules = re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE)
+    assert len(modules) == len(set(modules))
     assert [module for module in modules if importlib.util.find_spec(module) is None] == []
+    assert exported_modules() - set(modules) == set()
+
+
+def exported_modules() -> set[str]:
+    """The modules of which a package exports something, without those of the command line."""
+    found = set()
+    for path in (ROOT / "src" / "telic").rglob("__init__.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        exported = {name for node in tree.body if is_all(node) for name in ast.literal_eval(node.value)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and exported & {item.asname or item.name for item in node.names}:
+                found.add(node.module or "")
+    return {name for name in found if name.startswith("telic.") and (ROOT / "src" / as_file(name)).is_file()}
+
+
+def is_all(node: ast.stmt) -> TypeGuard[ast.Assign]:
+    """Whether a statement assigns `__all__`."""
+    return isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]
+
+
+def as_file(module: str) -> str:
+    return module.replace(".", "/") + ".py"
 
 
 def test_every_package_and_module_of_the_root_has_a_line() -> None:

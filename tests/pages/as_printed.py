@@ -18,17 +18,31 @@ import telic.models
 from telic.models import Model
 
 
-def tiny_in_place_of_the_bundled_model() -> None:
-    """Let `load("smollm2")` give a tiny random model."""
-    from tests.models.tiny import local
+ENDING = 5.0
+"""Added to the logit of the token that ends a reply, so that replies have about a dozen tokens."""
 
+
+def tiny_in_place_of_the_bundled_model() -> None:
+    """Let `load("smollm2")` give a tiny random model with a long context, whose replies are short."""
     load = telic.models.load
 
     def replaced(name: str, **options: Any) -> Model:
-        return local("llama") if name == "smollm2" else load(name, **options)
+        return _tiny() if name == "smollm2" else load(name, **options)
 
     for module in (telic.models, telic.models.catalog):
         setattr(module, "load", replaced)  # noqa: B010 - a type checker refuses the assignment
+
+
+def _tiny() -> Model:
+    import torch
+
+    from tests.models.tiny import EOS, local
+
+    model = local("llama", context=8192)
+    bias = torch.zeros(model.model.config.vocab_size)
+    bias[EOS] = ENDING
+    model.model.get_output_embeddings().bias = torch.nn.Parameter(bias, requires_grad=False)
+    return model
 
 
 if __name__ == "__main__":

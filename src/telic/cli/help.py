@@ -8,10 +8,11 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from telic.cli.options import Option, actions_of, options_of
 
-__all__ = ["find_command", "overview", "print_help"]
+__all__ = ["CommandHelp", "find_command", "overview", "print_help"]
 
 GROUPS = {
     "Model": "model controls judge dtype device batch threads concurrency ray workers readers",
@@ -30,6 +31,40 @@ WIDEST = 100
 """Width of the help, in characters, where the terminal is wider."""
 INDENT = 26
 """Column of the explanations."""
+
+
+@dataclass(frozen=True)
+class CommandHelp:
+    """What is said about a command, or about an action of one, before it is laid out."""
+
+    usage: str
+    """The command line in one line."""
+    paragraphs: tuple[str, ...]
+    """What the command does."""
+    actions: tuple[tuple[str, str], ...]
+    """Its actions, each with what it does; empty for most commands."""
+    groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    """Headings, each with its options: how an option is written, and its explanation."""
+    examples: tuple[str, ...]
+    """Command lines."""
+
+    @classmethod
+    def of(cls, name: str, command: type) -> CommandHelp:
+        """Collect the help of a command from its docstring and its fields."""
+        options, actions = list(options_of(command)), actions_of(command)
+        words = [option.metavar if option.required else f"[{option.metavar}]" for option in options if not option.flags]
+        usage = ["ACTION"] if actions else words
+        description, _, examples = inspect.cleandoc(command.__doc__ or "").partition("\n\nExamples:\n")
+        return cls(
+            usage=" ".join(["telic", name, *usage, "[OPTIONS]"]),
+            paragraphs=tuple(" ".join(paragraph.split()) for paragraph in description.split("\n\n")),
+            actions=tuple((action, _summary(kind)) for action, kind in actions.items()),
+            groups=tuple(
+                (heading, tuple((_invocation(option), _explanation(option)) for option in grouped))
+                for heading, grouped in _grouped(options)
+            ),
+            examples=tuple(line.strip() for line in examples.splitlines()),
+        )
 
 
 def find_command(arguments: Sequence[str], commands: Mapping[str, type]) -> tuple[str, type] | None:
@@ -73,20 +108,17 @@ def print_help(name: str, command: type) -> None:
 
 
 def _help(name: str, command: type) -> Iterator[str]:
-    options, actions = list(options_of(command)), actions_of(command)
-    words = [option.metavar if option.required else f"[{option.metavar}]" for option in options if not option.flags]
-    usage = ["ACTION"] if actions else words
-    yield " ".join(["usage: telic", name, *usage, "[OPTIONS]"])
-    description, _, examples = inspect.cleandoc(command.__doc__ or "").partition("\n\nExamples:\n")
-    for paragraph in description.split("\n\n"):
+    found = CommandHelp.of(name, command)
+    yield f"usage: {found.usage}"
+    for paragraph in found.paragraphs:
         yield ""
-        yield from textwrap.wrap(" ".join(paragraph.split()), _width(), break_on_hyphens=False)
-    if actions:
-        yield from ["", "Actions:", *_table([(action, _summary(kind)) for action, kind in actions.items()])]
-    for heading, grouped in _grouped(options):
-        yield from ["", f"{heading}:", *_table([(_invocation(option), _explanation(option)) for option in grouped])]
-    if examples:
-        yield from ["", "Examples:", *("  " + line.strip() for line in examples.splitlines())]
+        yield from textwrap.wrap(paragraph, _width(), break_on_hyphens=False)
+    if found.actions:
+        yield from ["", "Actions:", *_table(found.actions)]
+    for heading, options in found.groups:
+        yield from ["", f"{heading}:", *_table(options)]
+    if found.examples:
+        yield from ["", "Examples:", *("  " + line for line in found.examples)]
 
 
 def _grouped(options: Iterable[Option]) -> Iterator[tuple[str, list[Option]]]:
