@@ -10,6 +10,7 @@ from telic.dialogue import Message
 from telic.errors import JudgeError
 from telic.judges.base import Score, registry
 from telic.models.base import Model
+from telic.models.credentials import check_model_name
 from telic.models.request import Reply, Request, Sampling
 
 __all__ = ["ModelJudge"]
@@ -23,6 +24,8 @@ _USER = (
     "<rubric>\n{rubric}\n</rubric>\n\n<question>\n{question}\n</question>\n\n<answer>\n{answer}\n</answer>\n\n"
     "Grade the answer by the rubric."
 )
+_TAG = re.compile(r"<(/?(?:rubric|question|answer))>", re.IGNORECASE)
+"""The tags of the prompt: an answer that closes its own could add to the rubric."""
 _AGAIN = "That is not in the form asked for. Reply with one line only: Score: N, where N is from 0 to {scale}."
 _STATED = re.compile(r"score[\s:=*_(]{0,6}(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 _BARE = re.compile(r"\W*?(-?\d+(?:\.\d+)?)(?:\s*/\s*\d+)?\W*")
@@ -48,6 +51,8 @@ class ModelJudge:
     def __init__(self, model: Model | str, rubric: str, *, scale: int = 10, retries: int = 2) -> None:
         if not model or not isinstance(model, str | Model):
             raise JudgeError(f"model is {model!r}; expected a model or its name")
+        if isinstance(model, str):
+            check_model_name(model)
         if not isinstance(rubric, str) or not rubric.strip():
             raise JudgeError(f"rubric is {rubric!r}; expected a text that describes a good answer")
         for option, value, least in (("scale", scale, 1), ("retries", retries, 0)):
@@ -93,7 +98,8 @@ class ModelJudge:
         return scores
 
     def _prompt(self, answer: str, question: str) -> tuple[Message, ...]:
-        task = _USER.format(rubric=self.rubric.strip(), question=question or "(not given)", answer=answer)
+        texts = {"rubric": self.rubric.strip(), "question": question or "(not given)", "answer": answer}
+        task = _USER.format(**{name: _TAG.sub("(\\1)", text) for name, text in texts.items()})
         return (
             Message(role="system", content=_SYSTEM.format(scale=self.scale)),
             Message(role="user", content=task),
