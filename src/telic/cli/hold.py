@@ -82,6 +82,7 @@ class Hold:
                     "folder": str(run.folder),
                     "report": str(report),
                     "headline": run.headline,
+                    "never_followed": run.never_followed,
                     "left_out": run.left_out,
                     "winner": run.winner.spec if run.winner else None,
                     "written": written,
@@ -106,16 +107,22 @@ class Hold:
 
 
 def _print(run: ComparisonRun) -> None:
+    if run.never_followed is not None:
+        print_line(_sentence(run.never_followed))
+        print_line()
+    followed = any(arm.followed_gain for arm in run.compared)
     rows = []
     for arm in run.compared:
         gain = "" if arm.gain is None else str(arm.gain)
         costs = ("" if cost is None else cost.summary for cost in (arm.cost, arm.recall))
         said = "" if arm.spoken is None else str(arm.spoken.kept)
-        rows.append((arm.name, str(arm.stability.area), gain, said, *costs))
+        restricted = ["" if arm.followed_gain is None else str(arm.followed_gain)] if followed else []
+        rows.append((arm.name, str(arm.stability.area), gain, *restricted, said, *costs))
     header = (
         "control",
         "area under the curve",
         "gain over the baseline",
+        *(["gain, probes followed at round 0"] if followed else []),
         "utterances",
         "questions lost",
         "recall lost",
@@ -123,5 +130,9 @@ def _print(run: ComparisonRun) -> None:
     print_table(header, rows)
     print_line()
     for sentence in run.left_out:
-        print_line(sentence[:1].upper() + sentence[1:] + ".")
-    print_line(run.headline[:1].upper() + run.headline[1:] + ".")
+        print_line(_sentence(sentence))
+    print_line(_sentence(run.finding))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."

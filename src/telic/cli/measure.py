@@ -83,7 +83,8 @@ class Measure:
         if self.json:
             spoken = run.spoken.model_dump(mode="json") if run.spoken else None
             stability = run.stability.model_dump(mode="json")
-            print_json({"folder": str(run.folder), "report": str(report), **stability, "spoken": spoken})
+            found = {"headline": run.stability.headline, "never_followed": run.stability.never_followed}
+            print_json({**found, "folder": str(run.folder), "report": str(report), **stability, "spoken": spoken})
         else:
             print_run(run, report)
         if not run.stability.counts.probed:
@@ -114,6 +115,9 @@ class Measure:
 def print_run(run: StabilityRun, report: Path) -> None:
     """Print a measurement for people."""
     stability = run.stability
+    if stability.never_followed is not None:
+        print_line(_sentence(stability.never_followed))
+        print_line()
     rows: list[tuple[str, ...]] = []
     for point in stability.curve:
         rows.append(
@@ -122,7 +126,8 @@ def print_run(run: StabilityRun, report: Path) -> None:
         )  # fmt: skip
     print_table(("round", "stability", "95 % interval", "dialogues", "answers", "tokens seen"), rows)
     print_line()
-    print_line(stability.headline[:1].upper() + stability.headline[1:] + ".")
+    if stability.drift is not None:
+        print_line(_sentence(stability.drift))
     if stability.area.value is not None:
         area = stability.area
         print_line(
@@ -134,6 +139,10 @@ def print_run(run: StabilityRun, report: Path) -> None:
         failed = sum(stability.counts.errors.values())
         print_line(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")
     print_line(f"Report: {report}")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
 
 
 def _why(run: StabilityRun) -> str:
