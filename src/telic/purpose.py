@@ -116,12 +116,14 @@ class Purpose(_Part):
     """The system prompt."""
     rules: list[Text] = Field(default_factory=list)
     """Instructions that must always hold, one sentence each. They are appended to the system prompt."""
+    users_want: Text | None = None
+    """What users want of it, as in "I would like ...": `to plan a trip`. The user of a measurement wants this."""
     probes: list[Probe] = Field(default_factory=list)
     """Questions that test whether the purpose still holds."""
     openers: list[Text] = Field(default_factory=list)
-    """First messages of the other side, one for each dialogue of a measurement. Empty: the built-in ones."""
+    """First messages of the user, one for each dialogue of a measurement. Empty: made from `users_want`."""
     partner: Text | None = None
-    """System prompt of the other side when the model talks to itself. None: one is drawn for each dialogue."""
+    """System prompt of the other side when the model talks to itself. None: users who want what the purpose offers."""
     sampling: SamplingDefaults = Field(default_factory=SamplingDefaults)
     """How replies are sampled."""
     game: NamedTable | None = None

@@ -35,7 +35,8 @@ class Hold:
     purpose: tyro.conf.Positional[str] = "demo"
     """A purpose file, `demo`, or `bank`: the triplets that ship with Telic."""
     partner: str | None = None
-    """Purpose file of the other side; by default the purpose's own partner, or the bank's."""
+    """Purpose file of the other side, or `bank` for the personas that ship with Telic; by default the purpose's own
+    partner, or else users who want what it offers."""
     model: str | None = None
     """Model to use instead of the purpose's; it plays both sides."""
     runs: Path = Path("runs")
@@ -56,7 +57,9 @@ class Hold:
         from telic.stability.bank import Bank
 
         purpose: Purpose | Bank = Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose)
-        partner = Purpose.load(self.partner) if self.partner else None
+        partner: Purpose | Bank | None = None
+        if self.partner:
+            partner = Bank.load() if self.partner == "bank" else Purpose.load(self.partner)
         model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
         announcer = RunAnnouncer(quiet=self.json)
         try:

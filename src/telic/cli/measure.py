@@ -35,7 +35,8 @@ class Measure:
     purpose: tyro.conf.Positional[str] = "demo"
     """A purpose file, `demo`, or `bank`: all triplets that ship with Telic, or those of --bank."""
     partner: str | None = None
-    """Purpose file of the other side, which is probed too; by default the purpose's own partner, or the bank's."""
+    """Purpose file of the other side, which is probed too, or `bank` for the personas that ship with Telic; by default
+    the purpose's own partner, or else users who want what it offers."""
     model: str | None = None
     """Model to use instead of the purpose's; it plays both sides."""
     bank: str | None = None
@@ -90,7 +91,7 @@ class Measure:
         if not run.stability.counts.probed:
             raise RunError(f"no answer could be scored: {_why(run)}")
 
-    def _load(self) -> tuple[Purpose | Bank, Purpose | None, str]:
+    def _load(self) -> tuple[Purpose | Bank, Purpose | Bank | None, str]:
         """Load the purpose and its partner, and name the model."""
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
@@ -103,6 +104,8 @@ class Measure:
         if self.bank or self.families:
             raise ConfigError("--bank and --families go with `telic measure bank`")
         purpose = Purpose.load(self.purpose)
+        if self.partner == "bank":
+            return purpose, Bank.load(), self.model or purpose.model
         partner = Purpose.load(self.partner) if self.partner else None
         if partner and not self.model and "model" in partner.model_fields_set and partner.model != purpose.model:
             raise ConfigError(

@@ -20,10 +20,14 @@ __all__ = [
     "Request",
     "Sampling",
     "ScoredContinuation",
+    "Speaker",
 ]
 
 FinishReason = Literal["stop", "length", "context", "error"]
 """Why a reply ended: the model stopped, `max_new_tokens` was reached, the context is full, or the model failed."""
+
+Speaker = Literal["assistant", "user"]
+"""Who speaks in a reply. As the user, a model with a chat template writes the next message of the template's user."""
 
 READINGS = frozenset({"state", "attention"})
 """What can be read off a reply: `state`, the last hidden state at the reply's start; `attention`, the mass of
@@ -80,6 +84,8 @@ class Request:
     """The reply must be one of these: sampled by their likelihood, at the sampling's temperature."""
     reply_prefix: str = ""
     """The text that the reply starts with; `Reply.text` does not repeat it."""
+    speaker: Speaker = "assistant"
+    """Whose next message is generated. The user's needs a model with a chat template (`HasTemplate`)."""
 
     def __post_init__(self) -> None:
         if self.choices and (self.reply_prefix or not all(self.choices) or len(set(self.choices)) < len(self.choices)):

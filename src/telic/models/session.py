@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from telic.dialogue import Dialogue, Message
 from telic.models.control import Control
-from telic.models.request import OnReply, Reply, Request, Sampling
+from telic.models.request import OnReply, Reply, Request, Sampling, Speaker
 from telic.models.session_cache import SessionCache
 
 __all__ = ["Replier", "Session"]
@@ -72,11 +72,14 @@ class Session:
         readings: Sequence[str] = (),
         keep: bool = True,
         sampling: Sampling | None = None,
+        speaker: Speaker = "assistant",
         **options: Any,
     ) -> Request:
         """Make the request for the next reply, for `Model.generate`; `options` are fields of `Sampling`."""
         drawn = replace(sampling or Sampling(), **options)
-        return Request(tuple(self.dialogue), drawn, tuple(controls), frozenset(readings), self.cache, keep)
+        return Request(
+            tuple(self.dialogue), drawn, tuple(controls), frozenset(readings), self.cache, keep, speaker=speaker
+        )
 
     def reply(self, **options: Any) -> Reply:
         """Generate the next reply and add it to the dialogue. Options as for `request`.

@@ -65,7 +65,8 @@ def prepare_sequences(state: RequestState, contrast: ContrastPrompts, template: 
     prompts: list[tuple[int | None, tuple[Message, ...]]] = [(None, controlled_messages(request)), *contrast]
     for number, (place, messages) in enumerate(prompts):
         cache = request.cache if request.cache is None or place is None else request.cache.contrast_cache(number - 1)
-        rendering = template.render(messages)
+        render = template.render_user_turn if request.speaker == "user" else template.render
+        rendering = render(messages)
         carried = deepcopy(cache.control_state) if cache else {}
         context = ControlContext(rendering, len(rendering.token_ids), carried, seed=state.seed)
         own_readings = readings if place is None else frozenset()
