@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-import tomlkit
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -28,7 +27,7 @@ from telic.settings import expected_value
 from telic.toml_edit import dump, edit
 from telic.toml_source import KeyPath, TomlSource, decode, parse
 
-__all__ = ["Probe", "Purpose", "SamplingDefaults", "purpose_template", "update_file"]
+__all__ = ["Probe", "Purpose", "SamplingDefaults", "update_file"]
 
 
 def _not_blank(text: str) -> str:
@@ -217,11 +216,6 @@ class Purpose(_Part):
             if probe["name"] == probe["ask"]:
                 del probe["name"]
         return dump(values)
-
-
-def purpose_template(name: str = "my-agent") -> str:
-    """Return the text of a commented purpose file to start from."""
-    return _bundled("purpose.toml").replace('"my-agent"', tomlkit.string(name).as_string(), 1)
 
 
 def update_file(path: str | Path, changes: Mapping[str, Any]) -> Purpose:
