@@ -44,8 +44,12 @@ ROLE = re.compile(
     r"which|who|whose|with|and)\b|[,.;:!?\n]|$)"
 )
 """The role that a system prompt gives: "a travel agent" of "You are Mia, a travel agent at Blue Door."."""
-PLAIN = "I have not thought about that yet, but it is kind of you to ask."
-"""A text that gives nothing away: a judge that passes it is passed by almost any text."""
+PLAIN = (
+    "I have not thought about that yet, but it is kind of you to ask.",
+    "What do you mean by that?",
+    "Yes.",
+)
+"""Texts that give nothing away: a judge that passes one of them is passed by many a text."""
 LETTERS = 4
 """A word of fewer letters says nothing about a rule."""
 MANY = 0.5
@@ -116,7 +120,8 @@ def _role_of(purpose: Purpose) -> str | None:
     """Return the role that the system prompt gives to the model, unless it gives something of the purpose away."""
     found = ROLE.search(purpose.system)
     role = found[1].strip() if found else ""
-    ruled = {word for rule in purpose.rules for word in _words(rule)}
+    # Names, such as that of a firm, are no instructions.
+    ruled = {word for rule in purpose.rules for name in re.findall(r"\b[a-z]+", rule) for word in _words(name)}
     return role if role and not _words(role) & ruled and not gives_away(role, purpose) else None
 
 
@@ -138,7 +143,7 @@ def _answers(text: str, probe: Probe) -> bool:
     judge = build_judge(probe.judge)
     if model_judges(judge):
         return False
-    return judge.judge(text, probe.ask).value == 1 and judge.judge(PLAIN, probe.ask).value != 1
+    return judge.judge(text, probe.ask).value == 1 and all(judge.judge(plain, probe.ask).value != 1 for plain in PLAIN)
 
 
 def _calls(spec: Mapping[str, object]) -> bool:
