@@ -79,6 +79,10 @@ class ModelContract:
             [reply] = model.generate([request])
             assert reply.failure is None
             assert reply.prompt_tokens == len(model.template.render_user_turn(request.messages).token_ids)
+            session = model.session(SYSTEM).user("Hello.").assistant("Where to?")
+            said = session.reply(speaker="user", max_new_tokens=8, seed=1).text
+            assert (session.dialogue[-1].role, session.dialogue[-1].content) == ("user", said)
+            assert said == reply.text
         else:
             with pytest.raises(UnsupportedControlError, match="writes the assistant's messages only"):
                 model.generate([request])

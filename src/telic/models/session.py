@@ -88,7 +88,7 @@ class Session:
             ModelError: the model failed; the dialogue is unchanged.
         """
         reply = self.model.generate([self.request(**options)])[0]
-        return self._add(reply)
+        return self._add(reply, options.get("speaker", "assistant"))
 
     def stream(self, **options: Any) -> Iterator[str]:
         """Generate the next reply piece by piece; it is in the dialogue once the iterator is exhausted."""
@@ -96,12 +96,12 @@ class Session:
             if isinstance(piece, str):
                 yield piece
             else:
-                self._add(piece)
+                self._add(piece, options.get("speaker", "assistant"))
 
-    def _add(self, reply: Reply) -> Reply:
+    def _add(self, reply: Reply, speaker: Speaker) -> Reply:
         if reply.finish == "error":
             reply.raise_if_failed(f"model {self.model.name!r}")
-        self.assistant(reply.text)
+        self.dialogue = self.dialogue.add(speaker, reply.text)
         return reply
 
     def __iter__(self) -> Iterator[Message]:
