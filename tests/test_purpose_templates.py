@@ -14,10 +14,11 @@ from telic.games import build_game
 from telic.judges import build_judge
 from telic.models import FakeModel
 from telic.planner import train
+from telic.progress import ProgressReport
 from telic.purpose import Purpose
 from telic.purpose_templates import KINDS, PurposeTemplate
 from telic.rollouts import play
-from telic.runs import RunFolder, RunStart
+from telic.runs import RunFolder
 from telic.stability import measure
 from tests.models import tiny
 
@@ -63,11 +64,11 @@ def test_a_planner_can_be_trained_for_a_kind(kind: str, tmp_path: Path) -> None:
     class Started(Exception):  # noqa: N818
         pass
 
-    def stop(start: RunStart) -> None:
+    def stop(report: ProgressReport) -> None:
         raise Started
 
     with pytest.raises(Started):
-        train(tiny.local("llama"), purpose(kind), folder=tmp_path, on_start=stop)
+        train(tiny.local("llama"), purpose(kind), folder=tmp_path, progress=stop)
     [run] = RunFolder.list(tmp_path)
     assert run.document["name"] == "mine"
     assert run.config["acts"]

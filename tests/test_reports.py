@@ -1,19 +1,44 @@
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
-from telic.reports import Html, element, figure, figure_svg, page, save_png, style_axes, table
+import pytest
+from matplotlib.figure import Figure
+
+from telic.reports import (
+    COLORS,
+    Html,
+    LineEnd,
+    Theme,
+    element,
+    figure,
+    figure_svg,
+    label_lines,
+    page,
+    save_png,
+    style_axes,
+    table,
+    title_figure,
+    write_svg,
+)
+from telic.reports.theme import DARK, PAGE
 
 NASTY = "<script>alert('x')</script> & \"quoted\""
 
 
-def drawing(title: str = "title") -> Html:
+def a_curve(title: str = "title") -> Figure:
     drawn = figure(3, 2)
     axes = drawn.add_subplot()
-    axes.plot([0, 1, 2], [0.9, 0.5, 0.2])
+    axes.plot([0, 1, 2], [0.9, 0.5, 0.2], color=COLORS[0])
     axes.set_title(title, parse_math=False)
     style_axes(axes)
-    return figure_svg(drawn, f"A curve: {title}")
+    return drawn
+
+
+def drawing(title: str = "title") -> Html:
+    return figure_svg(a_curve(title), f"A curve: {title}")
 
 
 def test_text_is_escaped_wherever_it_stands() -> None:
@@ -40,6 +65,7 @@ def test_a_figure_follows_the_theme() -> None:
     svg = drawing()
     assert "#24292f" not in svg
     assert "fill: var(--c24292f)" in svg
+    assert "DejaVu" not in svg
     assert "--c24292f:#24292f" in page("", "", svg)
     assert 'aria-label="A curve: title"' in svg
 
@@ -61,3 +87,61 @@ def test_a_png_is_written(tmp_path: Path) -> None:
     drawn = figure(2, 1)
     drawn.add_subplot().plot([0, 1])
     assert save_png(drawn, tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_figure_is_written_as_a_file_of_its_own(theme: Theme, tmp_path: Path) -> None:
+    path = write_svg(a_curve(NASTY), tmp_path / "x.svg", NASTY, "It falls & falls.", theme)
+    text = path.read_text(encoding="utf-8")
+    root = ElementTree.fromstring(text)  # it is well-formed, whatever the title
+    names = {child.attrib.get("id"): child.text for child in root}
+    assert [names[name] for name in root.attrib["aria-labelledby"].split()] == [NASTY, "It falls & falls."]
+    assert (root.attrib["width"], root.attrib["height"], root.attrib["viewBox"]) == ("288", "192", "0 0 216 144")
+    assert NASTY in {one.text for one in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert "script>alert" not in text.replace("&lt;script&gt;alert", "")
+    assert not re.search(r"<image|<style|@import|url\((?!#)|href=\"(?!#)|var\(", text)
+    assert set(re.findall(r"https?://[^\"\s]*", text)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    colors = (DARK[COLORS[0]], PAGE["dark"]) if theme == "dark" else (COLORS[0], PAGE["light"])
+    assert all(color in text for color in colors)
+    assert (COLORS[0] in text) == (theme == "light")
+
+
+def test_equal_figures_give_equal_files(tmp_path: Path) -> None:
+    written = [write_svg(a_curve(), tmp_path / name, "A curve").read_bytes() for name in ("1.svg", "2.svg")]
+    assert written[0] == written[1]
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours, as the Web Content Accessibility Guidelines define it."""
+
+    def luminance(color: str) -> float:
+        shares = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in shares]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("color", COLORS)
+def test_text_in_a_line_colour_can_be_read_in_both_themes(color: str) -> None:
+    assert contrast(color, PAGE["light"]) >= 4.5
+    assert contrast(DARK[color], PAGE["dark"]) >= 4.5
+
+
+def test_names_of_lines_do_not_overlap_and_stay_inside() -> None:
+    drawn = figure(5, 3)
+    axes = drawn.add_subplot()
+    names = [f"line {i}" for i in range(6)]
+    for name in names:
+        axes.plot([0, 1], [0.2, 0.9], label=name)
+    axes.set_ylim(0, 1)
+    label_lines(axes, [LineEnd(1.0, 0.9, name, COLORS[0]) for name in names])
+    title_figure(drawn, "What was found " * 12, "what is plotted")
+    drawn.canvas.draw()
+    boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
+    assert len(boxes) == 6
+    assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
+    assert boxes[-1].y1 <= drawn.bbox.y1
+    assert max(box.x1 for box in boxes) <= drawn.bbox.x1
+    assert drawn.get_suptitle().count("\n") >= 2

@@ -10,7 +10,6 @@ import sys
 import tomllib
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from importlib import metadata
@@ -26,7 +25,7 @@ from telic.toml_edit import dump, to_toml_types
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["RunFolder", "RunStart", "versions"]
+__all__ = ["RunFolder", "versions"]
 
 _CONFIG, _METRICS, _LOCK = "config.toml", "metrics.jsonl", ".lock"
 
@@ -40,18 +39,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class RunStart:
-    """A run that is about to begin."""
-
-    folder: Path | None
-    """The run folder, if one is kept."""
-    warnings: tuple[str, ...]
-    """Warnings to show when a run is resumed."""
-    total: int | None
-    """What the progress bar counts, still to come: replies or episodes. None if that is unknown."""
 
 
 class RunFolder:

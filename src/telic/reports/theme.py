@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-__all__ = ["COLORS", "DARK", "GRID", "INK", "MUTED", "report_style_sheet"]
+from typing import Literal
 
+__all__ = [
+    "COLORS",
+    "DARK",
+    "FONTS",
+    "GRID",
+    "INK",
+    "MARKERS",
+    "MUTED",
+    "PAGE",
+    "Theme",
+    "report_style_sheet",
+]
+
+Theme = Literal["light", "dark"]
 INK = "#24292f"
-MUTED = "#68707a"
+MUTED = "#616973"
 GRID = "#d9dee4"
-COLORS = ("#2563c9", "#c2571a", "#2b8a57", "#8a4bb8", "#b3325c", "#6d7a14")
-"""Line colours, in the order of use."""
+COLORS = ("#1d4fc4", "#c2530c", "#23804f", "#a24fc4", "#6d0f3f", "#454100")
+"""Line colours, in the order of use. They differ in lightness too, for eyes that do not tell red from green, and have
+a contrast of at least 4.5 with the page, so that text may have them."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+"""The marker of each line colour."""
 DARK = {
     INK: "#e3e6ea",
     MUTED: "#9aa3ad",
     GRID: "#3a4149",
-    COLORS[0]: "#6ea3f5",
-    COLORS[1]: "#ee9a5f",
-    COLORS[2]: "#62c491",
-    COLORS[3]: "#c08be6",
-    COLORS[4]: "#ee7fa3",
-    COLORS[5]: "#b9c75a",
+    COLORS[0]: "#8cbcff",
+    COLORS[1]: "#e57f2d",
+    COLORS[2]: "#6fe8a8",
+    COLORS[3]: "#a97af4",
+    COLORS[4]: "#cc7d92",
+    COLORS[5]: "#f5e35a",
 }
+"""What each colour becomes in the dark theme."""
+PAGE: dict[Theme, str] = {"light": "#ffffff", "dark": "#15181c"}
+"""The background of each theme."""
+FONTS = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
+"""The fonts of pages and figures; all are the reader's own."""
 
 _STYLE_SHEET = """
-:root {{ color-scheme: light dark; --page: #fff; --card: #f5f7f9; {light} }}
-@media (prefers-color-scheme: dark) {{ :root {{ --page: #15181c; --card: #1e2329; {dark} }} }}
+:root {{ color-scheme: light dark; --page: {page_light}; --card: #f5f7f9; {light} }}
+@media (prefers-color-scheme: dark) {{ :root {{ --page: {page_dark}; --card: #1e2329; {dark} }} }}
 * {{ box-sizing: border-box; }}
 body {{ margin: 0; background: var(--page); color: {ink};
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }}
+  font: 16px/1.55 {fonts}; }}
 main {{ max-width: 64rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem; }}
 h1 {{ font-size: 1.05rem; font-weight: 600; color: {muted}; margin: 0 0 .4rem; overflow-wrap: anywhere; }}
 .lead {{ font-size: 1.3rem; line-height: 1.35; font-weight: 600; margin: 0 0 1.2rem; max-width: 52rem; }}
@@ -36,7 +58,6 @@ p {{ max-width: 44rem; }}
 .note {{ color: {muted}; font-size: .88rem; }}
 figure {{ margin: .6rem 0; min-width: 0; }}
 figure svg {{ display: block; width: 100%; height: auto; }}
-figure svg text {{ font-family: inherit; }}
 figcaption {{ color: {muted}; font-size: .85rem; }}
 .columns {{ display: grid; gap: 1rem 2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
   align-items: start; }}
@@ -76,4 +97,7 @@ def report_style_sheet() -> str:
     light = "".join(f"--c{color[1:]}:{color};" for color in DARK)
     dark = "".join(f"--c{color[1:]}:{other};" for color, other in DARK.items())
     ink, muted, grid, accent = (f"var(--c{color[1:]})" for color in (INK, MUTED, GRID, COLORS[0]))
-    return _STYLE_SHEET.format(light=light, dark=dark, ink=ink, muted=muted, grid=grid, accent=accent)
+    return _STYLE_SHEET.format(
+        page_light=PAGE["light"], page_dark=PAGE["dark"], light=light, dark=dark, fonts=FONTS, ink=ink, muted=muted,
+        grid=grid, accent=accent,
+    )  # fmt: skip

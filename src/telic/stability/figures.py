@@ -10,11 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from telic.reports import COLORS, INK, MUTED, figure, style_axes
+from telic.reports import (
+    COLORS,
+    INK,
+    MARKERS,
+    MUTED,
+    LineEnd,
+    figure,
+    label_lines,
+    style_axes,
+    title_figure,
+)
 from telic.stability.curves import CurvePoint
 from telic.stability.decay import Decay
 
-__all__ = ["attention_figure", "curve_figure", "families_figure", "heat_figure"]
+__all__ = ["attention_figure", "curve_figure", "curves_figure", "families_figure", "heat_figure"]
 
 AttentionPart = Literal["mass", "relative"]
 WIDTH = 5.2  # inches: its text stays readable on a phone
@@ -40,6 +50,39 @@ def curve_figure(curve: Sequence[CurvePoint], title: str = "") -> Figure:
         top.set_xlabel("tokens seen")
         style_axes(top)
         top.grid(visible=False)
+    return drawn
+
+
+def curves_figure(
+    curves: Mapping[str, Sequence[CurvePoint]], title: str = "", subtitle: str = "", baseline: str = ""
+) -> Figure:
+    """Several stability curves, each with its name at its right end; with 95 % bands where there are at most three.
+
+    Args:
+        curves: the points by name; at most six, besides the baseline.
+        title: the finding, above the figure.
+        subtitle: what is plotted, such as "Share of probes passed".
+        baseline: the name of the curve that the others are compared with. It is grey and dashed.
+    """
+    drawn = figure(6.6, 3.6 if title else 3.2)
+    axes = drawn.add_subplot()
+    colored = [name for name in curves if name != baseline]
+    ends = []
+    for name, curve in curves.items():
+        number = colored.index(name) if name in colored else 0
+        color = MUTED if name == baseline else COLORS[number % len(COLORS)]
+        _curve(axes, curve, color, MARKERS[number % len(MARKERS)], dashed=name == baseline, band=len(curves) <= 3)
+        scored = [(point.round, point.stability) for point in curve if point.stability is not None]
+        if scored:
+            ends.append(LineEnd(*scored[-1], name, color))
+    _round_axis(axes, [point.round for curve in curves.values() for point in curve])
+    axes.set_xlabel("rounds played")
+    if not subtitle:
+        axes.set_ylabel("stability")
+    style_axes(axes)
+    label_lines(axes, ends)
+    if title:
+        title_figure(drawn, title, subtitle)
     return drawn
 
 
@@ -113,15 +156,25 @@ def heat_figure(decay: Decay) -> Figure:
     return drawn
 
 
-def _curve(axes: Axes, curve: Sequence[CurvePoint], color: str = COLORS[0]) -> None:
+def _curve(
+    axes: Axes,
+    curve: Sequence[CurvePoint],
+    color: str = COLORS[0],
+    marker: str = MARKERS[0],
+    *,
+    dashed: bool = False,
+    band: bool = True,
+) -> None:
     rounds = [point.round for point in curve]
     _band(
         axes,
         rounds,
         [point.stability for point in curve],
-        [point.low for point in curve],
-        [point.high for point in curve],
+        [point.low if band else None for point in curve],
+        [point.high if band else None for point in curve],
         color=color,
+        marker=marker,
+        dashed=dashed,
     )
     axes.set_ylim(0, 1.02)
     _round_axis(axes, rounds)
@@ -135,6 +188,7 @@ def _band(
     highs: Sequence[float | None],
     *,
     color: str,
+    marker: str = MARKERS[0],
     label: str = "",
     dashed: bool = False,
 ) -> None:
@@ -147,8 +201,8 @@ def _band(
         rounds,
         value,
         color=color,
-        marker="o",
-        markersize=3.5,
+        marker=marker,
+        markersize=4,
         linewidth=1.7,
         linestyle="--" if dashed else "-",
         label=label,
