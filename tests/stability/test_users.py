@@ -62,6 +62,7 @@ def test_a_judge_that_any_text_passes_and_one_that_asks_a_model_give_nothing_awa
                 '{ excludes = "price" }',
                 '{ model = "nowhere", rubric = "It is polite." }',
                 '{ not = { callable = "nowhere:nothing" } }',
+                '{ name = "callable", argument = "nowhere:nothing" }',
             )
         )
     )

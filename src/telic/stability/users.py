@@ -149,7 +149,7 @@ def _answers(text: str, probe: Probe) -> bool:
 def _calls(spec: Mapping[str, object]) -> bool:
     """Whether a judge, or a part of it, is a function of the user's."""
     parts = [part for value in spec.values() for part in (value if isinstance(value, list) else [value])]
-    return "callable" in spec or any(_calls(part) for part in parts if isinstance(part, Mapping))
+    return "callable" in (*spec, spec.get("name")) or any(_calls(part) for part in parts if isinstance(part, Mapping))
 
 
 def _words(text: str) -> set[str]:
