@@ -16,7 +16,8 @@ from telic import steering
 from telic.errors import ConfigError, JudgeError
 from telic.games import base as games
 from telic.judges import build_judge
-from telic.purpose import Probe, Purpose, SamplingDefaults, purpose_template, update_file
+from telic.purpose import Probe, Purpose, SamplingDefaults, update_file
+from telic.purpose_templates import PurposeTemplate
 from telic.toml_edit import dump, edit, to_toml_types
 from telic.toml_source import KeyPath, parse
 
@@ -217,15 +218,15 @@ def test_the_bundled_purposes_are_valid(tmp_path: Path, monkeypatch: pytest.Monk
     demo = Purpose.load("demo")
     assert "Gull Island" in demo.system_prompt
     assert len(demo.probes) >= 2
-    for purpose in (demo, Purpose.from_text(purpose_template())):
+    for purpose in (demo, Purpose.from_text(PurposeTemplate.load().text("my-agent"))):
         purpose.check(build_judge)
-    assert Purpose.from_text(purpose_template('an "odd" name\\')).name == 'an "odd" name\\'
+    assert Purpose.from_text(PurposeTemplate.load().text('an "odd" name\\')).name == 'an "odd" name\\'
     (tmp_path / "demo").write_text(GOOD)
     assert Purpose.load("demo").name == "travel", "a file of that name comes first"
 
 
 def test_the_commented_examples_of_the_template_are_valid() -> None:
-    text = re.sub(r"^# (?=\[|\w+ = )", "", purpose_template(), flags=re.MULTILINE)
+    text = re.sub(r"^# (?=\[|\w+ = )", "", PurposeTemplate.load().text("my-agent"), flags=re.MULTILINE)
     purpose = Purpose.from_text(text)
     unset = Purpose.model_fields.keys() - purpose.model_fields_set
     assert unset == set(), "the template has an example of every field"

@@ -133,6 +133,29 @@ def left_out(name: str, messages: Sequence[Message], message: Message) -> bool:
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
+def test_the_opening_of_the_users_message_is_what_the_template_writes_before_it(name: str) -> None:
+    used = template(name)
+    for before in (
+        dialogue("Hello.", "Hi."),
+        dialogue("Hello.", "Hi.", "And you?", "Fine.", system="You talk to a user."),
+        dialogue(system="You talk to a user."),
+    ):
+        whole = used.render([*before, Message(role="user", content="Xylophones!")], reply=False)
+        opened = used.render_user_turn(before)
+        assert opened.text == whole.text[: whole.text.index("Xylophones!")]
+        assert decoded(used, opened, Span(0, len(opened.token_ids))) == opened.text
+        assert [decoded(used, opened, span) for span in opened.contents] == [
+            decoded(used, whole, span) for span in whole.contents[:-1]
+        ]
+        assert opened.messages == tuple(before)
+
+
+def test_a_user_who_may_not_speak_next_is_refused() -> None:
+    with pytest.raises(ModelError, match="must alternate"):
+        template("mistral-first").render_user_turn(dialogue("Hello."))
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(contents=st.lists(CONTENT, min_size=1, max_size=5), system=st.one_of(st.none(), CONTENT))
 def test_spans_hold_the_contents(name: str, contents: list[str], system: str | None) -> None:

@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-import tomlkit
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -28,7 +27,7 @@ from telic.settings import expected_value
 from telic.toml_edit import dump, edit
 from telic.toml_source import KeyPath, TomlSource, decode, parse
 
-__all__ = ["Probe", "Purpose", "SamplingDefaults", "purpose_problems", "purpose_template", "update_file"]
+__all__ = ["Probe", "Purpose", "SamplingDefaults", "purpose_problems", "update_file"]
 
 
 def _not_blank(text: str) -> str:
@@ -116,12 +115,14 @@ class Purpose(_Part):
     """The system prompt."""
     rules: list[Text] = Field(default_factory=list)
     """Instructions that must always hold, one sentence each. They are appended to the system prompt."""
+    users_want: Text | None = None
+    """What users want of it, as in "I would like ...": `to plan a trip`. The user of a measurement wants this."""
     probes: list[Probe] = Field(default_factory=list)
     """Questions that test whether the purpose still holds."""
     openers: list[Text] = Field(default_factory=list)
-    """First messages of the other side, one for each dialogue of a measurement. Empty: the built-in ones."""
+    """First messages of the user, one for each dialogue of a measurement. Empty: made from `users_want`."""
     partner: Text | None = None
-    """System prompt of the other side when the model talks to itself. None: one is drawn for each dialogue."""
+    """System prompt of the other side when the model talks to itself. None: users who want what the purpose offers."""
     sampling: SamplingDefaults = Field(default_factory=SamplingDefaults)
     """How replies are sampled."""
     game: NamedTable | None = None
@@ -227,11 +228,6 @@ class Purpose(_Part):
             if probe["name"] == probe["ask"]:
                 del probe["name"]
         return dump(values)
-
-
-def purpose_template(name: str = "my-agent") -> str:
-    """Return the text of a commented purpose file to start from."""
-    return _bundled("purpose.toml").replace('"my-agent"', tomlkit.string(name).as_string(), 1)
 
 
 def update_file(path: str | Path, changes: Mapping[str, Any]) -> Purpose:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os.path import commonprefix
 from typing import Any
@@ -191,6 +191,26 @@ class Template:
             messages=tuple(messages),
             system_folded=folded,
             token_texts=tuple(text[start:end] for start, end in offsets),
+        )
+
+    def render_user_turn(self, messages: Sequence[Message]) -> Rendering:
+        """Render messages and the opening of the user's next message, for a model that plays the user.
+
+        Raises:
+            ModelError: the template refuses these messages, or a user's message after them.
+        """
+        whole = self.render([*messages, Message(role="user", content=_marks(1)[0])], reply=False)
+        end = whole.contents[-1].start
+        if not len(whole.contents[-1]):
+            raise ModelError("the chat template leaves out the user's next message", "template_refusal")
+        return replace(
+            whole,
+            text="".join(whole.token_texts[:end]),
+            token_ids=whole.token_ids[:end],
+            turns=whole.turns[:-1],
+            contents=whole.contents[:-1],
+            messages=whole.messages[:-1],
+            token_texts=whole.token_texts[:end],
         )
 
     def _apply(self, rows: Sequence[dict[str, str]], reply: bool) -> str:

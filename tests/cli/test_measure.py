@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import signal
@@ -54,6 +55,8 @@ def test_the_result_is_printed_and_kept(run: Run, travel: Path, tmp_path: Path) 
 def test_json_is_one_document_and_nothing_else(run: Run, travel: Path) -> None:
     outcome = run(*MEASURE, "--json")
     document = json.loads(outcome.out)
+    assert list(document)[:2] == ["headline", "never_followed"]
+    assert document["never_followed"] is None
     assert [point["round"] for point in document["curve"]] == [0, 1, 2]
     assert Path(document["report"]).is_file()
     assert (
@@ -63,6 +66,31 @@ def test_json_is_one_document_and_nothing_else(run: Run, travel: Path) -> None:
     quiet = run(*MEASURE, "--json", "--quiet")
     assert json.loads(quiet.out)["curve"] == document["curve"]
     assert quiet.error == ""
+
+
+def test_a_probe_that_was_never_followed_comes_first_everywhere(run: Run, travel: Path, tmp_path: Path) -> None:
+    travel.write_text(PURPOSE.replace('contains = "Mia"', 'contains = "Zorro"'))
+    outcome = run(*MEASURE)
+    sentence = (
+        "The model never followed probe 'What is your name?' (0 of 8 answers before the dialogue), so it cannot drift "
+        "from it."
+    )
+    assert outcome.out.splitlines()[0] == sentence
+    assert "no significant drift" not in outcome.out
+    report = html.unescape((folder_of(tmp_path) / "report.html").read_text(encoding="utf-8"))
+    assert report.index(sentence) < report.index("stability at round 0")
+    document = json.loads(run(*MEASURE, "--json").out)
+    assert document["headline"] == document["never_followed"] == sentence[0].lower() + sentence[1:-1]
+    assert document["starts"] == [
+        {"probe": "What is your name?", "side": "travel", "family": "own", "followed": 0, "answers": 8}
+    ]
+
+
+def test_the_bank_can_be_the_partner(run: Run, travel: Path, tmp_path: Path) -> None:
+    assert run(*MEASURE, "--partner", "bank").status == 0
+    families = {json.loads(line)["roles"]["a"]["family"] for line in episodes(folder_of(tmp_path))}
+    assert "user" not in families
+    assert families <= {"format", "choice", "persona", "memory", "language"}
 
 
 def test_the_bank_is_measured_on_both_sides(run: Run) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
 import signal
 import subprocess
+import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 
 from telic.episodes import Episode, Turn
 from telic.purpose import Purpose
+from telic.purpose_templates import KINDS
 from telic.runs import RunFolder
 from tests.cli.conftest import REPLYING, Outcome, Run, Start
 from tests.models import tiny
@@ -49,8 +53,72 @@ def test_new_writes_a_purpose_that_works_and_nothing_twice(run: Run, tmp_path: P
     refused = run("new", "travel.toml")
     assert (refused.status, "--force" in refused.error) == (1, True)
     assert (tmp_path / "travel.toml").read_text() == "mine"
-    assert json.loads(run("new", "travel.toml", "--force", "--json").out) == {"path": "travel.toml"}
+    written = json.loads(run("new", "travel.toml", "--force", "--json").out)
+    assert written == {"path": "travel.toml", "for": None}
     assert run("measure", "travel.toml", "--model", "fake", *QUICK).status == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_new_writes_the_kind_that_is_asked_for(kind: str, run: Run, tmp_path: Path) -> None:
+    outcome = run("new", "mine", "--for", kind)
+    assert (outcome.status, outcome.out.startswith(f"Wrote mine.toml for {kind}.")) == (0, True)
+    assert Purpose.from_file(tmp_path / "mine.toml").game == {"name": "elicitation", "domain": kind, "rounds": 4}
+    assert run("measure", "mine.toml", "--model", "fake", *QUICK).status == 0
+    assert run("play", "mine.toml", "--model", "fake", "-n", "2").status == 0
+
+
+def test_new_names_the_kinds_where_it_cannot_ask_and_where_it_knows_none(run: Run) -> None:
+    assert "--for travel | support | intake | assistant" in run("new", "mine").out
+    refused = run("new", "other", "--for", "suport")
+    assert (refused.status, "did you mean 'support'?" in refused.error) == (1, True)
+
+
+def new_in_a_terminal(folder: Path, answers: str) -> tuple[int, str]:
+    """Run `telic new` in a terminal, type the answers, and return its exit status and all that was shown."""
+    own, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "telic.cli.main", "new", "mine.toml"],
+        cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        os.write(own, answers.encode())
+        shown = b""
+        while True:
+            try:
+                piece = os.read(own, 4096)
+            except OSError:  # Linux says so at the end
+                break
+            if not piece:
+                break
+            shown += piece
+        status = process.wait(timeout=60)
+    os.close(own)
+    return status, shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("answers", "name", "said"),
+    [
+        ("\n\n\n", "Mia", "Blue Door Travel"),
+        ("support\nZoe\nThe Lamp Shop\n", "Zoe", "The Lamp Shop"),
+        ("suport\nassistant\nKim\n", "Kim", "an AI assistant"),
+        ("other\nQuill\na librarian\nto find a book\n", "Quill", "a librarian"),
+    ],
+    ids=["enter", "support", "a typing mistake", "other"],
+)
+def test_new_asks_in_a_terminal(answers: str, name: str, said: str, tmp_path: Path) -> None:
+    status, shown = new_in_a_terminal(tmp_path, answers)
+    assert (status, "What is the chatbot for?" in shown) == (0, True), shown
+    found = Purpose.from_file(tmp_path / "mine.toml")
+    assert found.probes[0].judge == {"contains": name}
+    assert name in found.system
+    assert said in found.system
+
+
+def test_new_without_an_answer_writes_nothing(tmp_path: Path) -> None:
+    status, shown = new_in_a_terminal(tmp_path, "support\n\x04")
+    assert (status, "no answer; name what it is for instead: --for travel" in shown) == (1, True), shown
+    assert not (tmp_path / "mine.toml").exists()
 
 
 def test_chat_answers_what_is_piped_in(talk: Run) -> None:

@@ -86,6 +86,34 @@ def test_where_nothing_helps_nothing_is_recommended() -> None:
     assert "no control is significantly better than the baseline" in run.headline
 
 
+NEVER = """
+[[probes]]
+name = "captain"
+ask = "Who is your captain?"
+judge = { contains = "Ahab" }
+"""
+
+
+def test_a_probe_that_was_never_followed_is_named_and_its_gain_kept_apart(tmp_path: Path) -> None:
+    both = Purpose.from_text(TEXT + NEVER, "travel.toml")
+    run = hold(model(), both, **QUICK, controls=("reminder",), folder=tmp_path)
+    assert run.never_followed is not None
+    assert "never followed probe 'captain' (0 of 12 answers before the dialogue)" in run.never_followed
+    assert run.headline.startswith("without a control, the model never followed probe 'captain'")
+    assert run.winner is not None
+    assert run.winner.gain is not None
+    assert run.winner.followed_gain is not None
+    assert run.winner.gain.value is not None
+    assert run.winner.followed_gain.value == pytest.approx(2 * run.winner.gain.value)
+    assert "on all 2 probes" in run.finding
+    assert "on the 1 others)" in run.finding
+    assert run.folder is not None
+    assert read_comparison(RunFolder.open(run.folder)).headline == run.headline
+    page = write_comparison_report(tmp_path, run).read_text(encoding="utf-8")
+    assert "gain over the probes followed at round 0" in page
+    assert hold(model(), purpose(), **QUICK, controls=("reminder",)).never_followed is None
+
+
 class Costly(ScriptedModel):
     """Answers every question right by itself, and none under a control."""
 

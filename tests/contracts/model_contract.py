@@ -16,6 +16,7 @@ import pytest
 from telic.dialogue import Dialogue, Message
 from telic.errors import ModelError, UnsupportedControlError
 from telic.models.base import Model
+from telic.models.capabilities import HasTemplate
 from telic.models.control import Control, ControlPoint
 from telic.models.request import READINGS, Reply, Request, Sampling
 
@@ -70,6 +71,21 @@ class ModelContract:
         assert [reply.failure for reply in together] == [None] * 3
         assert [reply.text for reply in together] == [reply.text for reply in alone]
         assert model.generate([]) == []
+
+    def test_the_users_message_is_written_where_the_template_is_known_and_refused_elsewhere(self, model: Model) -> None:
+        dialogue = Dialogue().with_system(SYSTEM).add("user", "Hello.").add("assistant", "Where to?")
+        request = Request(tuple(dialogue), Sampling(max_new_tokens=8, seed=1), speaker="user")
+        if isinstance(model, HasTemplate):
+            [reply] = model.generate([request])
+            assert reply.failure is None
+            assert reply.prompt_tokens == len(model.template.render_user_turn(request.messages).token_ids)
+            session = model.session(SYSTEM).user("Hello.").assistant("Where to?")
+            said = session.reply(speaker="user", max_new_tokens=8, seed=1).text
+            assert (session.dialogue[-1].role, session.dialogue[-1].content) == ("user", said)
+            assert said == reply.text
+        else:
+            with pytest.raises(UnsupportedControlError, match="writes the assistant's messages only"):
+                model.generate([request])
 
     def test_a_reply_brings_further_requests_whose_replies_come_last(self, model: Model) -> None:
         heard: list[tuple[int, Reply]] = []

@@ -7,7 +7,7 @@ from typing import Any
 from telic.games.elicitation import Elicitation
 from telic.games.elicitation_domain import load_domain
 
-DOMAINS = ("intake", "support", "travel")
+DOMAINS = ("assistant", "intake", "support", "travel")
 ASK_BUDGET = "What is your budget?"
 
 

@@ -86,6 +86,19 @@ def test_a_client_with_many_prompts_gets_half_of_a_pass_while_another_waits(mode
     assert sum(state.primary.computed for state in many) >= one.primary.prompt_length - 20
 
 
+def test_a_client_gets_half_of_a_pass_while_another_ones_replies_are_decoded(model: LocalModel) -> None:
+    model.engine.pass_tokens = 40
+    chat = model.submit(ask(SHORT, "b", max_new_tokens=30))
+    while not chat.generated:
+        model.step()
+    long = model.submit(ask(LONG, "a"))
+    model.step()
+    assert long.primary.computed == 20
+    model.cancel(chat)
+    model.step()
+    assert long.primary.computed == 60
+
+
 def test_every_client_is_served_in_turn_if_the_pass_is_too_small_for_all(model: LocalModel) -> None:
     model.engine.pass_tokens = 10
     states = [model.submit(ask(f"{client} {LONG}", client)) for client in "abcdefgh"]

@@ -39,13 +39,13 @@ def timed(
 def test_a_resumed_training_ends_as_one_without_a_limit(
     curriculum: str, acts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few: dict[str, Any] = {"baselines": False, "rounds_of_cloning": 1 if curriculum == "acts" else 2}
+    few: dict[str, Any] = {"baselines": False, "episodes": 8, "rounds_of_cloning": 1 if curriculum == "acts" else 2}
     settings = CURRICULA[curriculum][0] | few | {"acts": acts}
     cut, _ = timed(1, monkeypatch, folder=tmp_path / "cut", **settings)
     assert cut.shortfall is not None
     collection = "explored-1 episodes" if curriculum == "acts" else "natural episodes"
     played, planned = cut.shortfall.parts[collection]
-    assert 4 <= played < planned == 12
+    assert 4 <= played < planned == 8
     assert cut.shortfall.parts["held-out-planner episodes"][1] == 6
     [n] = {arm.returns.n for arm in cut.arms}
     assert 4 <= n < 6, "all arms are compared on the same scenarios"
@@ -98,7 +98,21 @@ def test_a_cut_of_the_evaluation_leaves_the_planners(cut: str, kept: set[str], t
     run = folder_with(tmp_path, "first")
     for collection in ("validation-second", "validation-third", "held-out-planner"):
         (run.path / "episodes" / collection).mkdir(parents=True)
-    note_cut(run, cut)
+    note_cut(run, f"episodes/{cut}")
     set_aside_after_cut(run)
     assert {path.name for path in (run.path / "episodes").iterdir()} == kept
     assert (run.path / "first" / "config.json").is_file()
+
+
+def test_what_a_cut_planner_played_is_played_again(tmp_path: Path) -> None:
+    run = folder_with(tmp_path, "self-clone", "advantage-1")
+    for collection in ("natural", "advantage-1"):
+        (run.path / "episodes" / collection).mkdir(parents=True)
+    for stage in ("episodes/natural", "self-clone"):
+        run.append_metrics({"stage": stage})
+    note_cut(run, "advantage-1")
+    run.append_metrics({"stage": "episodes/advantage-1"})
+    set_aside_after_cut(run)
+    assert [path.name for path in (run.path / "episodes").iterdir()] == ["natural"]
+    assert (run.path / "self-clone" / "config.json").is_file()
+    assert not (run.path / "advantage-1" / "config.json").exists()

@@ -150,6 +150,41 @@ def test_followed_is_absent_with_a_reason() -> None:
     assert never.reasons["followed"] == "none of 12 probes was followed at round 0"
 
 
+def test_probes_that_were_never_followed_come_first_and_are_not_said_not_to_drift() -> None:
+    none = analyse_stability(selfchats(9, 3, lambda d, role, r: [0.0, 0.0]))
+    assert none.headline == (
+        "the model never followed any of the 6 probes (0 of 36 answers before the dialogue), so there is nothing to "
+        "drift from"
+    )
+    one = analyse_stability(selfchats(9, 3, lambda d, role, r: [float(role == "a" and not (d == 0 and r)), 0.0]))
+    assert one.drift_round is None
+    assert one.headline.startswith(
+        "the model never followed 3 of 6 probes, 'b0', 'b1', 'b2' (0 of 18 answers before the dialogue): it cannot "
+        "drift from them"
+    )
+    assert [(start.probe, start.side, start.followed, start.answers) for start in one.starts if start.never] == [
+        ("b0", "b0", 0, 6), ("b1", "b1", 0, 6), ("b2", "b2", 0, 6),
+    ]  # fmt: skip
+    followed = analyse_stability(selfchats(9, 3, lambda d, role, r: [1.0, 1.0]))
+    assert followed.never_followed is None
+    assert followed.headline.startswith("no significant drift")
+
+
+def test_what_the_followed_probes_do_stands_beside_what_all_do() -> None:
+    found = analyse_stability(selfchats(20, 2, lambda d, role, r: [float(role == "a" and r == 0)] * 2))
+    never, all_of_them, followed = found.headline.split("; over ", 2)
+    assert "'b0', 'b1', 'b2' (0 of 40 answers" in never
+    assert all_of_them.startswith("all 6 probes: drifts significantly from round 1 (−0.50")
+    assert followed.startswith("those followed before the dialogue: drifts significantly from round 1 (−1.00")
+
+
+def test_a_stray_success_at_round_0_is_no_ground_for_no_drift() -> None:
+    found = analyse_stability(selfchats(12, 2, lambda d, role, r: [0.0, float((d, r) == (0, 0))]))
+    assert found.followed is None
+    assert "no significant drift" not in found.headline
+    assert "only 2 of 48 answers before the dialogue" in found.headline
+
+
 def test_attention_decays_by_round_layer_and_role() -> None:
     found = analyse_stability(selfchats(5, 3, lambda d, role, r: [1.0], attention=True))
     assert [(decay.role, decay.where, decay.rounds) for decay in found.attention] == [

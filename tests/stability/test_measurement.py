@@ -18,6 +18,7 @@ from telic.stability.plan import plan_dialogues
 from tests.timed import Clock, SlowFake
 
 QUICK: dict[str, Any] = {"rounds": 2, "dialogues": 5, "samples": 1, "resamples": 100}
+TOLD = 'partner = "You are in a hurry."\n'
 TEXT = """
 name = "travel"
 system = "You are Mia, a travel agent."
@@ -167,8 +168,11 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=difference):
             measure(FakeModel(), other, resume=run.folder, **{**QUICK, **settings})
+    with pytest.raises(ConfigError, match=r"partner: the run has .plain users., this command not set"):
+        measure(FakeModel(), purpose(TOLD), resume=run.folder, **QUICK)
     # The same by another way: what was the default is now said.
-    measure(FakeModel(), purpose(), resume=run.folder, **QUICK, temperature=1.0, top_p=0.9, utterance_tokens=100)
+    told = measure(FakeModel(), purpose(TOLD), folder=tmp_path, **QUICK)
+    measure(FakeModel(), purpose(TOLD), resume=told.folder, **QUICK, temperature=1.0, top_p=0.9, utterance_tokens=100)
 
 
 def test_an_edited_bank_is_another_one(tmp_path: Path) -> None:
@@ -192,6 +196,8 @@ def test_the_purpose_says_how_it_is_drawn_unless_the_settings_do() -> None:
     [plan] = plan_dialogues(purpose(sampling), None, config)
     assert plan.b.utterance == Sampling(7, temperature=0.2, top_p=0.9, top_k=5, stop=("###",))
     assert plan.b.answer == Sampling(50, temperature=0.2, top_p=0.9, top_k=5, stop=("###",))
+    assert plan.a.utterance == Sampling(60, temperature=0.7, top_p=0.9), "a plain user's own"
+    [plan] = plan_dialogues(purpose(sampling + 'partner = "You are P."\n'), None, config)
     assert plan.a.utterance == Sampling(100, temperature=1.0, top_p=0.9)
     said = MeasureConfig(dialogues=1, temperature=0.0, utterance_tokens=30)
     [plan] = plan_dialogues(purpose(sampling), purpose(sampling), said)
@@ -208,7 +214,7 @@ def test_the_other_side_is_the_partner_in_whatever_form() -> None:
     config = MeasureConfig(dialogues=3)
     drawn = plan_dialogues(purpose(), None, config)
     assert len({plan.a.system for plan in drawn}) == 3
-    told = plan_dialogues(purpose('partner = "You are in a hurry."\n'), None, config)
+    told = plan_dialogues(purpose(TOLD), None, config)
     assert {plan.a.system for plan in told} == {"You are in a hurry."}
     assert not any(plan.a.probes for plan in (*drawn, *told))
     [silent] = {plan.a for plan in plan_dialogues(purpose(), Purpose(name="p", system="You are P."), config)}

@@ -1,3 +1,4 @@
+import html
 import re
 from pathlib import Path
 
@@ -47,6 +48,19 @@ def test_the_report_stands_alone_and_says_what_was_found(tmp_path: Path) -> None
     assert text.count("<details>") == text.count("</details>")
     assert {match.split('"')[0] for match in re.findall(r"(\S*)http", text)} == {"xmlns:xlink=", "xmlns="}
     assert {file.name for file in tmp_path.iterdir()} == {"report.html", "curve.png", "families.png", "attention.png"}
+
+
+def test_probes_that_were_never_followed_open_the_report_and_are_listed(tmp_path: Path) -> None:
+    episodes = [selfchat(i) for i in range(4)]
+    for episode in episodes:
+        for branch in episode.branches:
+            branch.probe = f"probe of {branch.role}"
+            branch.answers[0].score = float(branch.role == "a")
+    path = write_stability_report(tmp_path, analyse_stability(episodes, resamples=100), episodes, {})
+    text = html.unescape(path.read_text(encoding="utf-8"))
+    sentence = "The model never followed probe 'probe of b' (0 of 4 answers before the dialogue), so it cannot drift"
+    assert text.index(sentence) < text.index("stability at round 0")
+    assert text.index("0 of 4</td><td>never followed") < text.index("4 of 4</td>")
 
 
 def test_equal_runs_give_equal_reports(tmp_path: Path) -> None:

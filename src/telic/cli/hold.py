@@ -44,7 +44,8 @@ class Hold(ThreadOptions):
     purpose: tyro.conf.Positional[str] = "demo"
     """A purpose file, `demo`, or `bank`: the instructions and probes that come with Telic."""
     partner: str | None = None
-    """Purpose file of the other side. By default the purpose's own partner, or one of the bank."""
+    """Purpose file of the other side, or `bank` for the personas that come with Telic. By default the purpose's own
+    partner, or else users who want what it offers."""
     model: str | None = None
     """Model to use instead of the one that the purpose names. It plays both sides."""
     runs: Path = Path("runs")
@@ -71,7 +72,9 @@ class Hold(ThreadOptions):
         purpose: Purpose | Bank = (
             Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose, trust=self.trust)
         )
-        partner = Purpose.load(self.partner, trust=self.trust) if self.partner else None
+        partner: Purpose | Bank | None = None
+        if self.partner:
+            partner = Bank.load() if self.partner == "bank" else Purpose.load(self.partner, trust=self.trust)
         model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
         display = ProgressDisplay(quiet=self.quiet)
         try:
@@ -96,6 +99,7 @@ class Hold(ThreadOptions):
                     "folder": str(run.folder),
                     "report": str(report),
                     "headline": run.headline,
+                    "never_followed": run.never_followed,
                     "left_out": run.left_out,
                     "winner": run.winner.spec if run.winner else None,
                     "written": written,
@@ -122,16 +126,22 @@ class Hold(ThreadOptions):
 
 
 def _print(run: ComparisonRun) -> None:
+    if run.never_followed is not None:
+        print_line(_sentence(run.never_followed))
+        print_line()
+    followed = any(arm.followed_gain for arm in run.compared)
     rows = []
     for arm in run.compared:
         gain = "" if arm.gain is None else str(arm.gain)
         costs = ("" if cost is None else cost.summary for cost in (arm.cost, arm.recall))
         said = "" if arm.spoken is None else str(arm.spoken.kept)
-        rows.append((arm.name, str(arm.stability.area), gain, said, *costs))
+        restricted = ["" if arm.followed_gain is None else str(arm.followed_gain)] if followed else []
+        rows.append((arm.name, str(arm.stability.area), gain, *restricted, said, *costs))
     header = (
         "control",
         "area under the curve",
         "gain over the baseline",
+        *(["gain, probes followed at round 0"] if followed else []),
         "utterances",
         "questions lost",
         "recall lost",
@@ -139,5 +149,9 @@ def _print(run: ComparisonRun) -> None:
     print_table(header, rows)
     print_line()
     for sentence in run.left_out:
-        print_line(sentence[:1].upper() + sentence[1:] + ".")
-    print_line(run.headline[:1].upper() + run.headline[1:] + ".")
+        print_line(_sentence(sentence))
+    print_line(_sentence(run.finding))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."

@@ -46,7 +46,8 @@ class Measure(ThreadOptions):
     purpose: tyro.conf.Positional[str] = "demo"
     """A purpose file, `demo`, or `bank`: the instructions and probes that come with Telic, or those of --bank."""
     partner: str | None = None
-    """Purpose file of the other side, which is probed too. By default the purpose's own partner, or one of the bank."""
+    """Purpose file of the other side, which is probed too, or `bank` for the personas that come with Telic. By default
+    the purpose's own partner, or else users who want what it offers."""
     model: str | None = None
     """Model to use instead of the one that the purpose names. It plays both sides."""
     bank: str | None = None
@@ -97,14 +98,15 @@ class Measure(ThreadOptions):
         if self.json:
             spoken = run.spoken.model_dump(mode="json") if run.spoken else None
             limit = run.shortfall.as_dict() if run.shortfall else None
+            found = {"headline": run.stability.headline, "never_followed": run.stability.never_followed}
             document = {"folder": str(run.folder), "report": str(report), **run.stability.model_dump(mode="json")}
-            print_json({**document, "spoken": spoken, "shortfall": limit})
+            print_json({**found, **document, "spoken": spoken, "shortfall": limit})
         else:
             print_run(run, report)
         if not run.stability.counts.probed:
             raise RunError(f"no answer could be scored: {_why(run)}")
 
-    def _load(self) -> tuple[Purpose | Bank, Purpose | None, str]:
+    def _load(self) -> tuple[Purpose | Bank, Purpose | Bank | None, str]:
         """Load the purpose and its partner, and name the model."""
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
@@ -117,6 +119,8 @@ class Measure(ThreadOptions):
         if self.bank or self.families:
             raise ConfigError("--bank and --families go with `telic measure bank`")
         purpose = Purpose.load(self.purpose, trust=self.trust)
+        if self.partner == "bank":
+            return purpose, Bank.load(), self.model or purpose.model
         partner = Purpose.load(self.partner, trust=self.trust) if self.partner else None
         if partner and not self.model and "model" in partner.model_fields_set and partner.model != purpose.model:
             raise ConfigError(
@@ -129,6 +133,9 @@ class Measure(ThreadOptions):
 def print_run(run: StabilityRun, report: Path) -> None:
     """Print a measurement for people."""
     stability = run.stability
+    if stability.never_followed is not None:
+        print_line(_sentence(stability.never_followed))
+        print_line()
     rows: list[tuple[str, ...]] = []
     for point in stability.curve:
         rows.append(
@@ -137,7 +144,8 @@ def print_run(run: StabilityRun, report: Path) -> None:
         )  # fmt: skip
     print_table(("round", "stability", "95 % interval", "dialogues", "answers", "tokens seen"), rows)
     print_line()
-    print_line(stability.headline[:1].upper() + stability.headline[1:] + ".")
+    if stability.drift is not None:
+        print_line(_sentence(stability.drift))
     if stability.area.value is not None:
         area = stability.area
         print_line(
@@ -150,6 +158,10 @@ def print_run(run: StabilityRun, report: Path) -> None:
         print_line(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")
     print_shortfall(run.shortfall, run.folder)
     print_line(f"Report: {report}")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
 
 
 def _why(run: StabilityRun) -> str:

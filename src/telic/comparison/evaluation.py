@@ -12,6 +12,7 @@ from telic.comparison.results import ArmDifference, ArmResult, TuningTrial
 from telic.comparison.stages import BANK, HELD_OUT, TUNING
 from telic.episodes import BASELINE, Episode
 from telic.stability.analysis import analyse_stability
+from telic.stability.followed import probe_starts, without_never_followed
 from telic.stability.utterances import analyse_utterances, followed_by_id
 from telic.statistics import holm
 
@@ -111,7 +112,11 @@ def _evaluate(
     control = arm.controls[0] if arm.controls else None  # None for the baseline
     held_out, general = of_arm(episodes, HELD_OUT, arm), of_arm(episodes, BANK, arm)
     spoken = analyse_utterances(held_out, resamples=config.resamples)
-    bank_gain = spoken_gain = None
+    bank_gain = spoken_gain = followed_gain = None
+    starts = probe_starts(of_arm(episodes, HELD_OUT, baseline))
+    if control and any(start.never for start in starts) and any(start.followed for start in starts):
+        kept = without_never_followed(episodes, starts)
+        followed_gain = ArmDifference.of(compare(kept, HELD_OUT, arm, baseline, resamples=config.resamples))
     if control and general:
         bank_gain = ArmDifference.of(compare(episodes, BANK, arm, baseline, resamples=config.resamples))
     if control and spoken is not None:
@@ -129,5 +134,6 @@ def _evaluate(
         recall=costs.recall(arm, tuning=False) if control else None,
         spoken=spoken,
         spoken_gain=spoken_gain,
+        followed_gain=followed_gain,
         language=costs.language(arm) if control else None,
     )

@@ -45,7 +45,7 @@ def hold(
     model: Model,
     purpose: Purpose | Bank,
     *,
-    partner: Purpose | None = None,
+    partner: Purpose | Bank | None = None,
     folder: str | Path | None = None,
     resume: str | Path | None = None,
     progress: bool | ProgressCallback = False,

@@ -156,6 +156,7 @@ def _compared_table(run: ComparisonRun) -> Html:
         "best control's lead",
     ]
     general = any(arm.bank for arm in run.compared)
+    followed = any(arm.followed_gain for arm in run.compared)
     rows = []
     for arm in run.compared:
         area = arm.stability.area
@@ -169,7 +170,9 @@ def _compared_table(run: ComparisonRun) -> Html:
             *("" if cost is None else cost.summary for cost in (arm.cost, arm.recall)),
             _difference(run.versus.get(arm.name)),
         ]
+        row += [_difference(arm.followed_gain)] if followed else []
         rows.append([*row, _difference(arm.bank_gain)] if general else row)
+    header += ["gain over the probes followed at round 0"] if followed else []
     return html_table([*header, *(["gain on the bank"] if general else [])], rows)
 
 

@@ -17,6 +17,7 @@ from telic.progress import Shortfall
 from telic.runs import RunFolder
 from telic.stability.analysis import Stability
 from telic.stability.curves import ALPHA
+from telic.stability.followed import never_followed
 from telic.stability.utterances import UtteranceStability
 from telic.statistics import Interval, PairedDifference
 from telic.steering import build_control
@@ -99,7 +100,7 @@ class ArmResult(BaseModel):
     """The control's table in a purpose file; None for the baseline."""
     stability: Stability
     gain: ArmDifference | None
-    """Difference of areas to the baseline; None for the baseline itself."""
+    """Difference of areas to the baseline, over all probes; None for the baseline itself."""
     bank: Stability | None
     """Stability on the bank's held-out triplets, where these were played."""
     bank_gain: ArmDifference | None
@@ -110,6 +111,8 @@ class ArmResult(BaseModel):
     """Difference of that share to the baseline."""
     recall: Cost | None = None
     """Cost in questions about the dialogue."""
+    followed_gain: ArmDifference | None = None
+    """The gain over the probes that the baseline follows before the dialogue, where it never follows some of them."""
     language: LanguageHealth | None
     """Replies to neutral prompts: divergence, perplexity, distinct n-grams, length."""
 
@@ -165,18 +168,42 @@ class ComparisonRun:
         )
 
     @property
-    def headline(self) -> str:
-        """The finding in one sentence."""
+    def never_followed(self) -> str | None:
+        """A sentence that names the probes that the baseline never follows before the dialogue, if there are any."""
+        starts = self.compared[0].stability.starts if self.compared else []
+        text = never_followed(starts)
+        if text is None:
+            return None
+        return f"without a control, {text}; no control can restore what was never there"
+
+    @property
+    def finding(self) -> str:
+        """Which control is best, in one sentence."""
         if len(self.compared) < 2:
             return f"no control costs at most {self.budget:.0%} of the questions"
         best = self.compared[1]
+        scope = self._scope(best)
         if self.winner is None:
-            return f"no control is significantly better than the baseline; the best is {best.name}, {best.gain}"
-        text = f"{best.name} holds the purpose best: {best.gain} over the baseline"
+            return f"no control is significantly better than the baseline; the best is {best.name}, {best.gain}{scope}"
+        text = f"{best.name} holds the purpose best: {best.gain} over the baseline{scope}"
         rivals = [name for name, lead in self.versus.items() if not lead.significantly_positive]
         if rivals:
             return f"{text}; not significantly better than {', '.join(rivals)}"
         return f"{text}; significantly better than every other control"
+
+    def _scope(self, arm: ArmResult) -> str:
+        """Say which probes a gain is over, where some were never followed."""
+        starts = self.compared[0].stability.starts
+        never = sum(start.never for start in starts)
+        if not never:
+            return ""
+        rest = f" ({arm.followed_gain} on the {len(starts) - never} others)" if arm.followed_gain else ""
+        return f" on all {len(starts)} probes{rest}"
+
+    @property
+    def headline(self) -> str:
+        """The finding, after the probes that were never followed."""
+        return "; ".join(part for part in (self.never_followed, self.finding) if part)
 
 
 def read_comparison(run: RunFolder) -> ComparisonRun:

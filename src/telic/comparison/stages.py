@@ -21,7 +21,7 @@ TUNING_SHARE = 0.35
 class StagePlans:
     """Plans of every stage's dialogues. The tuning part shares neither triplets nor seeds with the rest."""
 
-    def __init__(self, purpose: Purpose | Bank, partner: Purpose | None, config: ComparisonConfig) -> None:
+    def __init__(self, purpose: Purpose | Bank, partner: Purpose | Bank | None, config: ComparisonConfig) -> None:
         self.purpose, self.partner, self.config = purpose, partner, config
         bank = purpose if isinstance(purpose, Bank) else Bank.load()
         self.tuning, self.held_out = bank.split(TUNING_SHARE, config.seed)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from telic.dialogue import Message
 from telic.errors import UnsupportedControlError
 from telic.models.base import Model
+from telic.models.capabilities import HasTemplate
 from telic.models.control import ControlPoint
 from telic.models.request import Request
 
@@ -34,6 +35,11 @@ def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
         if request.reply_prefix and "logits" not in model.points:
             raise UnsupportedControlError(
                 f"model {model.name!r} does not support a prefix of the reply; run it locally"
+            )
+        if request.speaker == "user" and not isinstance(model, HasTemplate):
+            raise UnsupportedControlError(
+                f"model {model.name!r} writes the assistant's messages only, because its chat template cannot be seen; "
+                "run it locally, or ask for the assistant's message"
             )
         if not request.readings <= model.readings:
             raise UnsupportedControlError(

@@ -20,10 +20,14 @@ __all__ = [
     "Request",
     "Sampling",
     "ScoredContinuation",
+    "Speaker",
 ]
 
 FinishReason = Literal["stop", "length", "context", "error"]
 """Why a reply ended: the model stopped, `max_new_tokens` was reached, the context is full, or the model failed."""
+
+Speaker = Literal["assistant", "user"]
+"""Who speaks in a reply. As the user, a model with a chat template writes the next message of the template's user."""
 
 READINGS = frozenset({"state", "attention"})
 """What can be read off a reply: `state`, the last hidden state at the reply's start; `attention`, the mass of
@@ -83,6 +87,8 @@ class Request:
     """The reply must be one of these: sampled by their likelihood, at the sampling's temperature."""
     reply_prefix: str = ""
     """The text that the reply starts with; `Reply.text` does not repeat it."""
+    speaker: Speaker = "assistant"
+    """Whose next message is generated. The user's needs a model with a chat template (`HasTemplate`)."""
     client: str = ""
     """Who asks. Clients take turns: one with many or long requests does not keep the others waiting."""
     cache_salt: str = ""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from telic.dialogue import Dialogue, Message
 from telic.models.control import Control
-from telic.models.request import OnReply, Reply, Request, Sampling
+from telic.models.request import OnReply, Reply, Request, Sampling, Speaker
 from telic.models.session_cache import SessionCache
 
 __all__ = ["Replier", "Session"]
@@ -72,11 +72,14 @@ class Session:
         readings: Sequence[str] = (),
         keep: bool = True,
         sampling: Sampling | None = None,
+        speaker: Speaker = "assistant",
         **options: Any,
     ) -> Request:
         """Make the request for the next reply, for `Model.generate`; `options` are fields of `Sampling`."""
         drawn = replace(sampling or Sampling(), **options)
-        return Request(tuple(self.dialogue), drawn, tuple(controls), frozenset(readings), self.cache, keep)
+        return Request(
+            tuple(self.dialogue), drawn, tuple(controls), frozenset(readings), self.cache, keep, speaker=speaker
+        )
 
     def reply(self, **options: Any) -> Reply:
         """Generate the next reply and add it to the dialogue. Options as for `request`.
@@ -85,7 +88,7 @@ class Session:
             ModelError: the model failed; the dialogue is unchanged.
         """
         reply = self.model.generate([self.request(**options)])[0]
-        return self._add(reply)
+        return self._add(reply, options.get("speaker", "assistant"))
 
     def stream(self, **options: Any) -> Iterator[str]:
         """Generate the next reply piece by piece; it is in the dialogue once the iterator is exhausted."""
@@ -93,12 +96,12 @@ class Session:
             if isinstance(piece, str):
                 yield piece
             else:
-                self._add(piece)
+                self._add(piece, options.get("speaker", "assistant"))
 
-    def _add(self, reply: Reply) -> Reply:
+    def _add(self, reply: Reply, speaker: Speaker) -> Reply:
         if reply.finish == "error":
             reply.raise_if_failed(f"model {self.model.name!r}")
-        self.assistant(reply.text)
+        self.dialogue = self.dialogue.add(speaker, reply.text)
         return reply
 
     def __iter__(self) -> Iterator[Message]:

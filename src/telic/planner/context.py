@@ -147,7 +147,7 @@ class TrainingContext:
         """Note what was done of a phase, if the deadline cut it short."""
         if done < planned and self.deadline.limited:
             self.cut[f"{name} {unit}"] = (done, planned)
-            note_cut(self.run, name)
+            note_cut(self.run, f"episodes/{name}" if unit == "episodes" else name)
 
     def collect(self, name: str, control: Control, n: int, *, collection: int = 0) -> Experience:
         """Play episodes of the training part under a control, and make training data of them."""

@@ -14,12 +14,12 @@ __all__ = ["note_cut", "set_aside_after_cut"]
 
 ASIDE = "shortened"
 """Folder in the run folder, in which is what was made from less."""
-PLAYED = ("held-out-", "validation-")
-"""What the collections of the evaluation start with, the last part first."""
+HELD_OUT, VALIDATION = "episodes/held-out-", "episodes/validation-"
+"""What the names of the evaluation's collections start with."""
 
 
 def note_cut(run: RunFolder, name: str) -> None:
-    """Note that a time limit cut a stage or a collection short."""
+    """Note that a time limit cut a stage short: a training, or a collection, which is named `episodes/...`."""
     run.append_metrics({"cut": name})
 
 
@@ -34,12 +34,14 @@ def set_aside_after_cut(run: RunFolder) -> None:
     aside = run.path / f"{ASIDE}-{number}"
     trained = [path for path in run.path.iterdir() if path.is_dir() and (path / "config.json").is_file()]
     for path in [*trained, *(run.path / "episodes").glob("*")]:
-        if path in trained and path.name == cut:  # its training goes on from the state after its last epoch
+        name = path.relative_to(run.path).as_posix()
+        if name != cut:
+            if _is_later(name, cut, complete):
+                _move(path, aside / name)
+        elif path in trained:  # its training goes on from the state after its last epoch
             for part in path.iterdir():
                 if part.name != "state":
-                    _move(part, aside / path.name / part.name)
-        elif _is_later(path.name, cut, complete, played=path not in trained):
-            _move(path, aside / path.relative_to(run.path))
+                    _move(part, aside / name / part.name)
     run.append_metrics({"set_aside_after": cut})
 
 
@@ -57,16 +59,13 @@ def _first_cut(run: RunFolder) -> tuple[str | None, set[str]]:
     return cut, complete
 
 
-def _is_later(name: str, cut: str, complete: set[str], *, played: bool) -> bool:
-    """Whether a collection or a trained planner depends on the stage that was cut short."""
-    if name == cut:
+def _is_later(name: str, cut: str, complete: set[str]) -> bool:
+    """Whether a stage depends on the one that was cut short."""
+    if cut.startswith(HELD_OUT):
         return False
-    for part in PLAYED:
-        if cut.startswith(part):  # the planners are complete
-            return played and name.startswith(PLAYED[0]) and part != PLAYED[0]
-        if played and name.startswith(part):
-            return True
-    return (f"episodes/{name}" if played else name) not in complete
+    if cut.startswith(VALIDATION):  # another planner may be chosen
+        return name.startswith(HELD_OUT)
+    return name not in complete
 
 
 def _move(path: Path, to: Path) -> None:

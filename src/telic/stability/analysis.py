@@ -15,8 +15,16 @@ from telic.episodes import Episode
 from telic.errors import DataError
 from telic.stability.curves import CurvePoint, Drop, area_of, curve_of, drops_of
 from telic.stability.decay import Correlation, Decay, attention_decay, correlate
-from telic.stability.followed import FollowedCurve, NoFollowedCurve, followed_curve
-from telic.stability.headline import headline_of
+from telic.stability.followed import (
+    FOLLOWED,
+    FollowedCurve,
+    NoFollowedCurve,
+    ProbeStart,
+    followed_curve,
+    never_followed,
+    probe_starts,
+)
+from telic.stability.headline import drift_sentence
 from telic.stability.scores import Scores, numbered_branches, scores_by_side, scores_of
 from telic.statistics import Interval
 
@@ -55,6 +63,8 @@ class Stability(BaseModel):
     """Area under the curve over its rounds, divided by their number: over the dialogues with all rounds."""
     families: dict[str, list[CurvePoint]]
     """The curve by kind of instruction."""
+    starts: list[ProbeStart] = Field(default_factory=list)
+    """Each probe before the dialogue: a probe that is never followed there cannot drift."""
     followed: FollowedCurve | None
     attention: list[Decay]
     """Attention to the system prompt, by role; empty where it was not read."""
@@ -66,9 +76,30 @@ class Stability(BaseModel):
     seed: int
 
     @property
+    def never_followed(self) -> str | None:
+        """A sentence that names the probes that the model never follows before the dialogue; None if there are none."""
+        return never_followed(self.starts)
+
+    @property
+    def drift(self) -> str | None:
+        """Whether stability fell, in one sentence; None where no probe was ever followed: nothing could fall."""
+        scored = sum(start.answers for start in self.starts)
+        followed = sum(start.followed for start in self.starts)
+        if self.drift_round is None and scored and not followed:
+            return None
+        if self.drift_round is None and self.followed is None and followed < FOLLOWED * scored:
+            found = f"only {followed} of {scored} answers"
+            return f"{found} before the dialogue follow what they are asked about, so there is little to drift from"
+        text = drift_sentence(self.drops, self.drift_round)
+        if self.never_followed is None or self.followed is None:
+            return text
+        rest = drift_sentence(self.followed.drops, self.followed.drift_round)
+        return f"over all {len(self.starts)} probes: {text}; over those followed before the dialogue: {rest}"
+
+    @property
     def headline(self) -> str:
-        """The finding in one sentence."""
-        return headline_of(self.drops, self.drift_round)
+        """The finding in one sentence: first which probes were never followed, then the drift."""
+        return "; ".join(part for part in (self.never_followed, self.drift) if part)
 
 
 def analyse_stability(episodes: Iterable[Episode], *, resamples: int = 2000, seed: int = 0) -> Stability:
@@ -102,6 +133,7 @@ def analyse_stability(episodes: Iterable[Episode], *, resamples: int = 2000, see
             family: curve_of([seen for seen in observed if seen[1].family == family], resamples, seed)
             for family in families
         },
+        starts=probe_starts(played),
         followed=followed if isinstance(followed, FollowedCurve) else None,
         attention=attention,
         correlation=correlation,

@@ -1,4 +1,4 @@
-"""The stability curve over the probes that the model follows before the dialogue."""
+"""What the model follows before the dialogue: each probe at round 0, and the curve over the followed ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from telic.stability.curves import CurvePoint, Drop, curve_of, drops_of
 from telic.stability.scores import NumberedBranch, ProbeKey, scores_of
 from telic.statistics import mean
 
-__all__ = ["FollowedCurve", "NoFollowedCurve", "followed_curve"]
+__all__ = [
+    "FOLLOWED",
+    "FollowedCurve",
+    "NoFollowedCurve",
+    "ProbeStart",
+    "followed_curve",
+    "never_followed",
+    "probe_starts",
+    "without_never_followed",
+]
 
 FOLLOWED = 0.5
 """Mean score at round 0 from which on a probe counts as followed."""
@@ -25,6 +34,30 @@ METHODS: dict[SelectionMethod, str] = {
     "dialogues": "each half of the dialogues with the same probe chooses for the other",
 }
 """How followed probes are chosen, as reports say it."""
+
+
+SHOWN = 5
+"""Probes that a sentence names; it counts the others."""
+
+
+class ProbeStart(BaseModel):
+    """How often the model follows a probe before the dialogue."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    probe: str
+    side: str
+    """Name of the side that is asked."""
+    family: str
+    followed: int
+    """Answers at round 0 that follow the instruction."""
+    answers: int
+    """Answers at round 0 that were scored."""
+
+    @property
+    def never(self) -> bool:
+        """Whether no answer follows it, so that it cannot drift."""
+        return not self.followed and self.answers > 0
 
 
 class FollowedCurve(BaseModel):
@@ -52,6 +85,58 @@ class NoFollowedCurve:
     """The absence of a curve over the followed probes."""
 
     reason: str
+
+
+def probe_starts(episodes: Sequence[Episode]) -> list[ProbeStart]:
+    """Count how often each probe is followed at round 0, over all dialogues; in the order in which they are asked."""
+    scores: dict[tuple[str, str, str], list[float]] = {}
+    for episode in episodes:
+        for branch in episode.branches:
+            if branch.round == 0:
+                found = scores.setdefault((_side_of(episode, branch), branch.probe, branch.family), [])
+                found.extend(answer.score for answer in branch.answers if answer.score is not None)
+    return [
+        ProbeStart(
+            probe=probe,
+            side=side,
+            family=family,
+            followed=sum(score >= FOLLOWED for score in found),
+            answers=len(found),
+        )
+        for (side, probe, family), found in scores.items()
+    ]
+
+
+def never_followed(starts: Sequence[ProbeStart]) -> str | None:
+    """Name the probes that the model never follows before the dialogue, in one sentence; None if there are none."""
+    never = [start for start in starts if start.never]
+    if not never:
+        return None
+    answers = f"(0 of {sum(start.answers for start in never)} answers before the dialogue)"
+    names = [repr(start.probe) for start in never]
+    if len(never) == len(starts) > 1:
+        return f"the model never followed any of the {len(never)} probes {answers}, so there is nothing to drift from"
+    if len(names) == 1:
+        return f"the model never followed probe {names[0]} {answers}, so it cannot drift from it"
+    listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return (
+        f"the model never followed {len(names)} of {len(starts)} probes, {listed} {answers}: it cannot drift from them"
+    )
+
+
+def without_never_followed(episodes: Sequence[Episode], starts: Sequence[ProbeStart]) -> list[Episode]:
+    """Leave out the branches of the probes that are never followed."""
+    never = {(start.side, start.probe) for start in starts if start.never}
+    return [
+        episode.model_copy(
+            update={"branches": [b for b in episode.branches if (_side_of(episode, b), b.probe) not in never]}
+        )
+        for episode in episodes
+    ]
+
+
+def _side_of(episode: Episode, branch: Branch) -> str:
+    return str(episode.roles.get(branch.role, {}).get("name", branch.role))
 
 
 def followed_curve(

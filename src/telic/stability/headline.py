@@ -1,4 +1,4 @@
-"""The finding of a measurement in one sentence."""
+"""Whether stability fell, in one sentence."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from telic.stability.curves import ALPHA, Drop
 
-__all__ = ["headline_of"]
+__all__ = ["drift_sentence"]
 
 
-def headline_of(drops: Sequence[Drop], drift_round: int | None) -> str:
+def drift_sentence(drops: Sequence[Drop], drift_round: int | None) -> str:
     """Say whether stability fell, from which round on and by how much."""
     tested = [drop for drop in drops if drop.n]
     if not tested:

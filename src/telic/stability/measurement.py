@@ -58,7 +58,7 @@ def measure(
     model: Model,
     purpose: Purpose | Bank,
     *,
-    partner: Purpose | None = None,
+    partner: Purpose | Bank | None = None,
     controls: Sequence[Control] | None = None,
     folder: str | Path | None = None,
     resume: str | Path | None = None,
@@ -72,8 +72,8 @@ def measure(
         model: plays both sides, whatever `model` the purposes name.
         purpose: a purpose, whose own probes are asked and which answers in the dialogue; or a bank, from which both
             sides are drawn and both are probed.
-        partner: the other side; it opens, and its probes are asked too, if it has any. By default the purpose's own
-            `partner`, or one drawn from the bank for each dialogue.
+        partner: the other side; it opens. The probes of a purpose are asked too; of a bank, the personas are drawn. By
+            default the purpose's own `partner`, or else plain users who want what the purpose offers.
         controls: controls of the purpose's side, by default its own; with a bank, of both sides.
         folder: where the run folder is made; without it the run is kept in memory only.
         resume: a run folder to go on with.
@@ -115,7 +115,7 @@ def measure(
 def describe(
     model: Model,
     purpose: Purpose | Bank,
-    partner: Purpose | None,
+    partner: Purpose | Bank | None,
     config: MeasureConfig,
     plans: Sequence[DialoguePlan],
 ) -> dict[str, Any]:
@@ -129,14 +129,21 @@ def describe(
         "controls": [control.spec() for control in plans[0].b.controls],
     }
     if isinstance(purpose, Bank):
-        digest = hashlib.sha256("\n".join(triplet.model_dump_json() for triplet in purpose).encode()).hexdigest()
-        ids = [triplet.id for triplet in purpose]
-        described["bank"] = {"source": purpose.source, "triplets": ids, "sha256": digest[:16]}
+        described["bank"] = _describe_bank(purpose)
     else:
         described["purpose"] = purpose.model_dump(mode="json", exclude_none=True)
-    if partner is not None:
+        if partner is None and not purpose.partner:
+            described["partner"] = "plain users"
+    if isinstance(partner, Bank):
+        described["partner"] = _describe_bank(partner)
+    elif partner is not None:
         described["partner"] = partner.model_dump(mode="json", exclude_none=True)
     return described
+
+
+def _describe_bank(bank: Bank) -> dict[str, Any]:
+    digest = hashlib.sha256("\n".join(triplet.model_dump_json() for triplet in bank).encode()).hexdigest()
+    return {"source": bank.source, "triplets": [triplet.id for triplet in bank], "sha256": digest[:16]}
 
 
 def _sampling_of(sampling: Sampling | None) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from telic.agents.agent import controls_of
 from telic.errors import ConfigError
@@ -14,6 +15,7 @@ from telic.models import Control, Model, Sampling
 from telic.purpose import Purpose
 from telic.stability.bank import Bank, Triplet, openers
 from telic.stability.config import MeasureConfig
+from telic.stability.users import plain_users, user_openers
 
 __all__ = [
     "DialoguePlan",
@@ -71,6 +73,8 @@ class Side:
     """How its utterances are sampled, if not as in the protocol."""
     answer: Sampling | None = None
     """How its answers to probes are sampled, if not as in the protocol."""
+    scene: str | None = None
+    """System prompt instead of `system` where the model can write the user's messages in the user's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +106,13 @@ class SelfChatProtocol:
     """Dialogues that are played at once: enough to keep a batch full, few enough for their caches to fit in memory."""
 
 
+USER_SAMPLING = DEFAULT_SAMPLING | {"temperature": 0.7, "max_new_tokens": 60}
+"""How a plain user's messages are sampled unless the settings say otherwise: a small model strays at 1.0."""
+
+
 def plan_dialogues(
     purpose: Purpose | Bank,
-    partner: Purpose | None,
+    partner: Purpose | Bank | None,
     config: MeasureConfig,
     controls: Sequence[Control] | None = None,
 ) -> list[DialoguePlan]:
@@ -114,8 +122,6 @@ def plan_dialogues(
         ConfigError: the purpose has no probes, or a judge or a control is wrong.
     """
     draw = random.Random(config.seed)
-    topics = purpose.openers if isinstance(purpose, Purpose) and purpose.openers else openers()
-    order = [topic for _ in range(-(-config.dialogues // len(topics))) for topic in draw.sample(topics, len(topics))]
     if isinstance(purpose, Bank):
         pairs = [
             (_triplet_side(a, config, controls or ()), _triplet_side(b, config, controls or ()))
@@ -129,9 +135,22 @@ def plan_dialogues(
             )
         side = _purpose_side(purpose, config, controls)
         pairs = [(other, side) for other in _partners(purpose, partner, config)]
+    order = _openers(purpose, partner, config, draw)
     return [
         DialoguePlan(f"{number:04d}", draw.getrandbits(48), a, b, order[number]) for number, (a, b) in enumerate(pairs)
     ]
+
+
+def _openers(
+    purpose: Purpose | Bank, partner: Purpose | Bank | None, config: MeasureConfig, draw: random.Random
+) -> list[str]:
+    """Choose the first message of every dialogue: all openers are used before one is used again."""
+    topics = openers()
+    if isinstance(purpose, Purpose) and not isinstance(partner, Bank):
+        topics = purpose.openers or user_openers(purpose)
+    if not topics and isinstance(purpose, Purpose):
+        return [user.opener for user in plain_users(purpose, config.dialogues, config.seed)]
+    return [topic for _ in range(-(-config.dialogues // len(topics))) for topic in draw.sample(topics, len(topics))]
 
 
 def replies_to_come(plans: Sequence[DialoguePlan], config: MeasureConfig) -> int:
@@ -160,13 +179,13 @@ def protocol_of(model: Model, config: MeasureConfig) -> SelfChatProtocol:
     )
 
 
-def _sampling(config: MeasureConfig, purpose: Purpose | None) -> tuple[Sampling, Sampling]:
+def _sampling(
+    config: MeasureConfig, purpose: Purpose | None, default: Mapping[str, Any] = DEFAULT_SAMPLING
+) -> tuple[Sampling, Sampling]:
     """Return how a side's utterances and answers are sampled: by the settings, else its purpose, else by default."""
     chosen = {"temperature": config.temperature, "top_p": config.top_p, "max_new_tokens": config.utterance_tokens}
     own = purpose.sampling.options() if purpose else {}
-    utterance = Sampling(
-        **(DEFAULT_SAMPLING | own | {name: value for name, value in chosen.items() if value is not None})
-    )
+    utterance = Sampling(**{**default, **own, **{name: value for name, value in chosen.items() if value is not None}})
     return utterance, replace(utterance, max_new_tokens=config.answer_tokens)
 
 
@@ -189,12 +208,18 @@ def _purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Co
     return Side(purpose.name, purpose.system_prompt, probes, "own", used, *_sampling(config, purpose))
 
 
-def _partners(purpose: Purpose, partner: Purpose | None, config: MeasureConfig) -> list[Side]:
+def _partners(purpose: Purpose, partner: Purpose | Bank | None, config: MeasureConfig) -> list[Side]:
+    if isinstance(partner, Bank):
+        drawn = partner.pairs(config.dialogues, config.seed)
+        return [_triplet_side(triplet, config, probed=False) for triplet, _ in drawn]
     if partner is not None:
         return [_purpose_side(partner, config)] * config.dialogues
     if purpose.partner:
         utterance, answer = _sampling(config, None)
         side = Side("partner", purpose.partner, family="partner", utterance=utterance, answer=answer)
         return [side] * config.dialogues
-    drawn = Bank.load().pairs(config.dialogues, config.seed)
-    return [_triplet_side(triplet, config, probed=False) for triplet, _ in drawn]
+    utterance, answer = _sampling(config, None, USER_SAMPLING)
+    return [
+        Side(f"{user.manner} user", user.system, family="user", utterance=utterance, answer=answer, scene=user.scene)
+        for user in plain_users(purpose, config.dialogues, config.seed)
+    ]

@@ -12,6 +12,7 @@ from telic.reports.parts import config_section, interval, number, p_value, sente
 from telic.stability.analysis import Stability
 from telic.stability.curves import CurvePoint
 from telic.stability.figures import attention_figure, curve_figure, families_figure, heat_figure
+from telic.stability.followed import ProbeStart
 from telic.stability.scores import score_by_round
 from telic.stability.utterances import UtteranceStability, analyse_utterances
 from telic.statistics import Interval
@@ -176,9 +177,9 @@ def _families_section(stability: Stability) -> Html:
 
 def _followed_section(stability: Stability) -> Html:
     title = "Probes followed at round 0"
-    followed = stability.followed
+    followed, starts = stability.followed, _starts_table(stability.starts)
     if followed is None:
-        return section(title, element("p", sentence(stability.reasons["followed"])))
+        return section(title, element("p", sentence(stability.reasons["followed"])), starts)
     drift = (
         "no significant drift"
         if followed.drift_round is None
@@ -190,7 +191,20 @@ def _followed_section(stability: Stability) -> Html:
         f"({followed.method})."
     )
     svg = figure_svg(curve_figure(followed.curve), "Stability of the probes followed at round 0")
-    return section(title, element("p", text), element("div", svg, _curve_table(followed.curve), class_="columns"))
+    curve = element("div", svg, _curve_table(followed.curve), class_="columns")
+    return section(title, element("p", text), curve, starts)
+
+
+def _starts_table(starts: Sequence[ProbeStart]) -> Html:
+    """List how often each probe was followed before the dialogue, the never followed ones first."""
+    rows = [
+        (start.probe, start.side, f"{start.followed} of {start.answers}", "never followed" if start.never else "")
+        for start in sorted(starts, key=lambda start: not start.never)
+    ]
+    if not rows:
+        return Html("")
+    listed = element("div", table(("probe", "side", "answers at round 0 that follow it", ""), rows), class_="numbers")
+    return details("Each probe at round 0", listed)
 
 
 def _attention_section(stability: Stability) -> Html:

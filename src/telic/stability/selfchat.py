@@ -19,6 +19,7 @@ from telic.agents.player import seed_of
 from telic.episodes import Answer, Branch, Episode, Turn
 from telic.models import Model, Reply, Session
 from telic.models.capabilities import HasTemplate
+from telic.models.request import Speaker
 from telic.progress import Deadline
 from telic.rollouts.admission import Admission
 from telic.rollouts.driver import ModelRequest, RequestGenerator, drive
@@ -114,8 +115,16 @@ class _SelfChat:
         self.model, self.plan, self.protocol, self.deferred = model, plan, protocol, deferred
         self.on_branch = on_branch
         self.sides = {"a": plan.a, "b": plan.b}
-        self.sessions = {role: model.session(side.system) for role, side in self.sides.items()}
-        self.fold_opener = not _lets_assistant_open(model)
+        self.speakers: dict[str, Speaker] = {
+            role: "user" if side.scene is not None and isinstance(model, HasTemplate) else "assistant"
+            for role, side in self.sides.items()
+        }
+        systems = {
+            role: side.scene if side.scene is not None and self.speakers[role] == "user" else side.system
+            for role, side in self.sides.items()
+        }
+        self.sessions = {role: model.session(system) for role, system in systems.items()}
+        self.fold_opener = self.speakers["a"] == "assistant" and not _lets_assistant_open(model)
         self.unsent: list[ModelRequest] = []
         self.unanswered: dict[ModelRequest, tuple[JudgedProbe, Branch, Answer]] = {}
         """By a probe's request: what its reply is put into."""
@@ -124,7 +133,7 @@ class _SelfChat:
             kind="selfchat",
             seed=plan.seed,
             roles={
-                role: {"name": side.name, "system": side.system, "family": side.family}
+                role: {"name": side.name, "system": systems[role], "family": side.family}
                 for role, side in self.sides.items()
             },
             metadata={"rounds": protocol.rounds},
@@ -173,15 +182,24 @@ class _SelfChat:
         """Put an utterance into the views of both sides."""
         opening, answers_opener = (role, round_) == ("a", 1), (role, round_) == ("b", 1)
         if not (opening and self.fold_opener):
-            self.sessions[role].assistant(text)
+            self._add_message(role, text, own=True)
         heard = self._after_opener(text) if answers_opener and self.fold_opener else text
-        self.sessions["b" if role == "a" else "a"].user(heard)
+        self._add_message("b" if role == "a" else "a", heard, own=False)
+
+    def _add_message(self, role: str, text: str, *, own: bool) -> None:
+        """Add a message to a side's view, in which a plain user is the user and every other side the assistant."""
+        session = self.sessions[role]
+        if own == (self.speakers[role] == "assistant"):
+            session.assistant(text)
+        else:
+            session.user(text)
 
     def _request_utterance(self, role: str, round_: int) -> ModelRequest:
         request = self.sessions[role].request(
             controls=self.sides[role].controls,
             readings=tuple(self.protocol.readings),
             sampling=self.sides[role].utterance or self.protocol.utterance,
+            speaker=self.speakers[role],
             seed=seed_of(self.plan.seed, role, round_),
         )
         self.unsent.append(ModelRequest(self.model, request))

@@ -138,7 +138,8 @@ def render_prompts(
                     least = bound.fewest_tokens(template.text(messages))  # the template may leave out much of it
                     if least >= context_length:
                         return _too_long(f"at least {least}", context_length)
-                rendered[messages] = template.render(messages)
+                render = template.render_user_turn if request.speaker == "user" else template.render
+                rendered[messages] = render(messages)
             count = len(rendered[messages].token_ids)
             if count >= context_length:
                 return _too_long(str(count), context_length, count)

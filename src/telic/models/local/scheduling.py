@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from telic.models.local.cache import Arena
 from telic.models.local.forward import Chunk
@@ -17,8 +17,8 @@ PROMPT_CHUNK = 512
 class Schedule:
     """Shares the prompt tokens of every pass between the clients whose prompts are being read.
 
-    The client that was served the longest ago comes first. While others wait, it gets at most half of the tokens; its
-    own prompts are read in the order of their arrival.
+    The client that was served the longest ago comes first. While others are in the batch, it gets at most half of the
+    tokens, for the replies of the others wait for the pass too. Its own prompts are read in the order of their arrival.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Schedule:
         self._served: dict[str, int] = {}
         """For each client with a prompt to read: when it was served last, or else arrived."""
 
-    def chunks(self, states: Iterable[RequestState], pass_tokens: int) -> list[Chunk]:
+    def chunks(self, states: Collection[RequestState], pass_tokens: int) -> list[Chunk]:
         """Choose what is computed next: single tokens, in the order of their slots, then parts of prompts.
 
         Args:
@@ -43,28 +43,28 @@ class Schedule:
                     single.append(_chunk(sequence, 1))
                 else:
                     prompts.setdefault(state.request.client, []).append(sequence)
-        parts = [_chunk(sequence, size) for sequence, size in self._share(prompts, pass_tokens).items()]
+        alone = len({state.request.client for state in states}) == 1
+        sizes = self._share(prompts, pass_tokens, pass_tokens if alone else -(-pass_tokens // 2))
+        parts = [_chunk(sequence, size) for sequence, size in sizes.items()]
         single += [chunk for chunk in parts if chunk.end - chunk.start == 1]
         longer = [chunk for chunk in parts if chunk.end - chunk.start > 1]
         return sorted(single, key=lambda chunk: chunk.sequence.slot) + longer
 
-    def _share(self, prompts: dict[str, list[Sequence]], pass_tokens: int) -> dict[Sequence, int]:
-        """Choose how many tokens of each prompt are read."""
+    def _share(self, prompts: dict[str, list[Sequence]], pass_tokens: int, share: int) -> dict[Sequence, int]:
+        """Choose how many tokens of each prompt are read, where a client gets at most its share."""
         self._now += 2
         self._served = {client: self._served.get(client, self._now) for client in prompts}
         turns = sorted(prompts, key=lambda client: self._served[client])
         sizes: dict[Sequence, int] = {}
         left = pass_tokens
-        for share in (pass_tokens if len(turns) == 1 else -(-pass_tokens // 2), pass_tokens):
-            for client in turns:
-                allowed = min(share, left)
-                for sequence in prompts[client]:
-                    read = sizes.get(sequence, 0)
-                    size = min(allowed, PROMPT_CHUNK - read, len(sequence.tokens) - sequence.computed - read)
-                    if size > 0:
-                        sizes[sequence] = read + size
-                        self._served[client] = self._now + 1
-                        allowed, left = allowed - size, left - size
+        for client in turns:
+            allowed = min(share, left)
+            for sequence in prompts[client]:
+                size = min(allowed, PROMPT_CHUNK, len(sequence.tokens) - sequence.computed)
+                if size > 0:
+                    sizes[sequence] = size
+                    self._served[client] = self._now + 1
+                    allowed, left = allowed - size, left - size
         return sizes
 
 
