@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from telic.runs import RunFolder
 from tests.cli.conftest import PURPOSE, Run, Start
 
 QUICK = ("--rounds", "2", "--dialogues", "4", "--resamples", "100")
@@ -18,7 +19,7 @@ MEASURE = ("measure", "travel.toml", *QUICK)
 
 
 def folder_of(tmp_path: Path) -> Path:
-    [found] = (tmp_path / "runs").iterdir()
+    [found] = [run.path for run in RunFolder.list(tmp_path / "runs")]
     return found
 
 
@@ -143,7 +144,7 @@ def test_a_run_that_was_stopped_goes_on(how: signal.Signals, start: Start, trave
     assert again.returncode == 0, error
     with start("measure", "travel.toml", *settings, "--runs", "whole", delay=0) as whole:
         whole.communicate(timeout=60)
-    [reference] = (tmp_path / "whole").iterdir()
+    [reference] = [one.path for one in RunFolder.list(tmp_path / "whole")]
     assert episodes(folder) == episodes(reference)
     assert set(played) <= set(episodes(folder))
 

@@ -140,7 +140,7 @@ def test_view_lists_and_renders_again(run: Run, travel: Path, tmp_path: Path) ->
 def test_view_shows_the_others_where_one_is_damaged(run: Run, travel: Path, tmp_path: Path) -> None:
     for _ in range(3):
         run("measure", "travel.toml", *QUICK)
-    first, second, _ = sorted((tmp_path / "runs").iterdir())
+    first, second, _ = (one.path for one in RunFolder.list(tmp_path / "runs"))
     (first / "config.toml").write_text("name = [")
     (second / "episodes.jsonl").write_text('{"id": 3}\n' * 2)
     rows = json.loads(run("view", "--json").out)
@@ -158,7 +158,7 @@ def test_view_writes_inspects_format(run: Run, travel: Path, tmp_path: Path) -> 
     if find_spec("inspect_ai") is None:
         pytest.skip("the extra inspect is not installed")
     run("measure", "travel.toml", *QUICK)
-    [folder] = (tmp_path / "runs").iterdir()
+    [folder] = [one.path for one in RunFolder.list(tmp_path / "runs")]
     written = json.loads(run("view", str(folder), "--inspect", "--json").out)
     assert Path(written["inspect"]).is_file()
 

@@ -110,16 +110,18 @@ class _Comparison:
             held_out += plan_arms(BANK, chosen, self.stages.of(BANK))
         self._play(held_out)
         compared, versus = evaluate_arms(self.record.episodes, chosen, self.costs, self.config)
+        run = ComparisonRun(
+            trials, compared, versus, self.config.budget, self.record.episodes, self.record.path, self.record.document
+        )
         self.record.add_metrics(
             {
+                "headline": run.headline,
                 "trials": [trial.model_dump(mode="json") for trial in trials],
                 "compared": [arm.model_dump(mode="json") for arm in compared],
                 "versus": {name: lead.model_dump(mode="json") for name, lead in versus.items()},
             }
         )
-        return ComparisonRun(
-            trials, compared, versus, self.config.budget, self.record.episodes, self.record.path, self.record.document
-        )
+        return run
 
     def _tuning(self) -> list[DialoguePlan]:
         tuned = tuned_arms(self.arms)

@@ -10,7 +10,19 @@ from matplotlib.figure import Figure
 
 from telic.comparison.results import ArmDifference, ArmResult, ComparisonRun, TuningTrial
 from telic.episodes import BASELINE
-from telic.reports import COLORS, INK, MUTED, Html, element, figure, figure_svg, page, save_png, section, style_axes
+from telic.reports import (
+    COLORS,
+    INK,
+    MUTED,
+    Html,
+    element,
+    figure,
+    figure_svg,
+    save_png,
+    section,
+    style_axes,
+    write_report,
+)
 from telic.reports import table as html_table
 from telic.reports.parts import config_section, interval, number, p_value, sentence
 
@@ -59,9 +71,7 @@ def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
         )
     sections.append(config_section(run.document, {"episodes": len(run.episodes)}))
     title = f"Controls for {run.document.get('name', 'a purpose')}"
-    path = folder / "report.html"
-    path.write_text(page(title, sentence(run.headline), *sections), encoding="utf-8")
-    return path
+    return write_report(folder, title, sentence(run.headline), *sections)
 
 
 def _pareto(run: ComparisonRun) -> Figure:

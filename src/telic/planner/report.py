@@ -18,12 +18,12 @@ from telic.reports import (
     element,
     figure,
     figure_svg,
-    page,
     save_png,
     section,
     style_axes,
     table,
     tiles,
+    write_report,
 )
 from telic.reports.parts import config_section, interval, intervals_figure, number, p_value
 from telic.runs import RunFolder
@@ -81,10 +81,8 @@ def write_train_report(run: RunFolder) -> Path:
         sections.append(section("TD3+BC", figure_svg(curves, "Losses and values over the updates")))
     sections.append(section("Dialogues", *_dialogues(run.path)))
     sections.append(config_section(run.document))
-    path = run.path / "report.html"
     title = f"A planner for {run.document.get('name', 'a purpose')}"
-    path.write_text(page(title, evaluation["headline"], *sections), encoding="utf-8")
-    return path
+    return write_report(run.path, title, evaluation["headline"], *sections)
 
 
 def _overview(arms: Sequence[PlannerArmResult]) -> Html:

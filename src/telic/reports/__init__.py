@@ -11,6 +11,7 @@ from telic.reports.figures import (
     write_svg,
 )
 from telic.reports.html import Html, details, element, page, section, table, tiles
+from telic.reports.run_index import write_report, write_run_index
 from telic.reports.theme import COLORS, GRID, INK, MARKERS, MUTED, Theme
 
 __all__ = [
@@ -34,5 +35,7 @@ __all__ = [
     "table",
     "tiles",
     "title_figure",
+    "write_report",
+    "write_run_index",
     "write_svg",
 ]

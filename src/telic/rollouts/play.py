@@ -168,7 +168,8 @@ class _Run:
         )
         episodes = run.episodes.latest()
         results = analyse_games(episodes, references)
-        run.append_metrics({"results": [result.model_dump(mode="json") for result in results]})
+        headline = " ".join(result.headline for result in results)
+        run.append_metrics({"headline": headline, "results": [result.model_dump(mode="json") for result in results]})
         return PlayRun(results, episodes, run.path, run.document)
 
     def _references(self) -> dict[str, ReferenceScores]:

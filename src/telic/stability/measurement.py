@@ -97,7 +97,7 @@ def measure(
             on_start(RunStart(record.path, record.warnings, replies_to_come(missing, config)))
         play_dialogues(model, missing, protocol_of(model, config), record.append, on_reply)
         stability = analyse_stability(record.episodes, resamples=config.resamples)
-        record.add_metrics({"stability": stability.model_dump(mode="json")})
+        record.add_metrics({"headline": stability.headline, "stability": stability.model_dump(mode="json")})
         return StabilityRun(stability, record.episodes, record.path, record.document)
 
 
