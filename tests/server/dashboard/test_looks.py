@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from telic import measure
 from telic.models import FakeModel
@@ -164,18 +165,27 @@ def test_runs_are_listed_with_their_curves_and_reports(tiny: Dashboard, opened: 
     (root / "measure-broken" / "config.toml").write_text("no = toml = at all")
     page = opened(f"{tiny.url}/dashboard/")
     page.get_by_role("link", name="Runs").click()
-    row = page.get_by_role("row").filter(has_text=run.folder.name)
+    row = page.locator(".run-list li").filter(has_text=run.folder.name)
     row.wait_for()
     first, last = run.curve[0], run.curve[-1]
     assert f"{first.stability:.2f} [{first.low:.2f}, {first.high:.2f}] → {last.stability:.2f}" in row.inner_text()
-    assert page.get_by_role("row").filter(has_text=bare).get_by_text("none").count() == 1
-    assert "damaged" in page.get_by_role("row").filter(has_text="measure-broken").inner_text()
+    assert "finished" in row.inner_text()
+    unfinished = page.locator(".run-list li").filter(has_text=bare)
+    assert "interrupted" in unfinished.inner_text()
+    assert unfinished.get_by_role("link").count() == 0
+    assert "damaged" in page.locator(".run-list li").filter(has_text="measure-broken").inner_text()
+    page.get_by_label("Find").fill("travel interrupted")
+    expect(page.locator(".run-list li:visible")).to_have_count(1)
+    expect(page.get_by_text("1 of 3")).to_be_visible()
+    page.get_by_label("Find").fill("")
+    expect(page.locator(".run-list li:visible")).to_have_count(3)
     page.locator(".curves canvas").wait_for()
     row.get_by_role("link", name=f"Report of {run.folder.name}").click()
     page.get_by_role("heading", name="Stability").wait_for()
     page.go_back()
     page.locator(".curves canvas").wait_for()
     with httpx.Client(base_url=f"{tiny.url}/dashboard") as http:
+        assert http.get("/runs/index.html").headers["location"] == "/dashboard/runs", "where reports link to"
         assert "default-src 'none'" in http.get(f"/runs/{run.folder.name}/report").headers["content-security-policy"]
         for name in (bare, "nothing", "..", "%2e%2e", "..%2Fruns"):
             assert http.get(f"/runs/{name}/report").status_code == 404
