@@ -39,6 +39,13 @@ def test_the_list_has_the_finding_the_curve_and_the_way_to_each_report_and_back(
     assert "<polyline" in text
 
 
+def test_the_list_is_written_again_with_every_report(tmp_path: Path) -> None:
+    for name in ("first", "second", "third"):
+        report = write_report(a_run(tmp_path, name, headline="it holds"), "Stability", "It holds.")
+        assert "All runs" in report.read_text()
+        assert f">{name}</a>" in (tmp_path / "index.html").read_text()
+
+
 def test_a_run_without_a_report_says_how_to_get_on(tmp_path: Path) -> None:
     cut, whole = a_run(tmp_path, "cut"), a_run(tmp_path, "whole", headline="it holds")
     path = write_run_index(tmp_path)

@@ -56,12 +56,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "
 
 
 def tiles(items: Iterable[tuple[str, str]]) -> Html:
-    """Return key figures side by side, each with a label and a value."""
-    return element(
-        "dl",
-        *(element("div", element("dt", label), element("dd", value)) for label, value in items),
-        class_="tiles",
-    )
+    """Return key figures side by side, each with a label and a value; an interval in brackets has its own line."""
+    shown = []
+    for label, value in items:
+        estimate, bracket, rest = value.partition(" [")
+        parts = [estimate, element("span", f"[{rest}", class_="range")] if bracket else [value]
+        shown.append(element("div", element("dt", label), element("dd", *parts)))
+    return element("dl", *shown, class_="tiles")
 
 
 def page(title: str, lead: str, *sections: str, above: Sequence[str] = (), head: Sequence[str] = ()) -> str:

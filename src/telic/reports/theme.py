@@ -63,20 +63,27 @@ h3 {{ font-size: .95rem; margin: 1.2rem 0 .4rem; }}
 p {{ max-width: 44rem; }}
 .note {{ color: var(--muted); font-size: .88rem; }}
 figure {{ margin: .6rem 0; min-width: 0; }}
-figure svg {{ display: block; width: 100%; height: auto; }}
+figure svg {{ display: block; width: 100%; max-width: 39rem; height: auto; }}
 figcaption {{ color: var(--muted); font-size: .85rem; }}
 .columns {{ display: grid; gap: 1rem 2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
   align-items: start; }}
 .columns > * {{ min-width: 0; }}
 .multiples {{ display: grid; gap: .6rem 1.2rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 14rem), 1fr)); }}
+  grid-template-columns: repeat(auto-fill, minmax(min(45%, 14rem), 1fr)); }}
 .multiples figure {{ max-width: 22rem; }}
 .tiles {{ display: grid; gap: .7rem; margin: 0; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); }}
 .tiles div {{ background: var(--card); border-radius: .5rem; padding: .6rem .8rem; }}
 .tiles dt {{ color: var(--muted); font-size: .8rem; }}
 .tiles dd {{ margin: 0; font-size: 1.05rem; font-weight: 600; font-variant-numeric: tabular-nums;
   overflow-wrap: anywhere; }}
-.scroll {{ overflow-x: auto; }}
+.tiles .range {{ display: block; font-size: .9rem; font-weight: 400; white-space: nowrap; }}
+.tiles + .columns, .tiles + figure {{ margin-top: 1rem; }}
+.scroll {{ overflow-x: auto; --fade: color-mix(in srgb, var(--ink) 22%, transparent);
+  background: linear-gradient(to right, var(--page) 40%, transparent) local 0 0 / 2.5rem 100% no-repeat,
+    linear-gradient(to left, var(--page) 40%, transparent) local 100% 0 / 2.5rem 100% no-repeat,
+    linear-gradient(to right, var(--fade), transparent) scroll 0 0 / .7rem 100% no-repeat,
+    linear-gradient(to left, var(--fade), transparent) scroll 100% 0 / .7rem 100% no-repeat; }}
+details .scroll {{ background: none; }}
 table {{ border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }}
 caption {{ text-align: left; color: var(--muted); padding-bottom: .3rem; }}
 th, td {{ padding: .25rem .8rem .25rem 0; text-align: left; vertical-align: top;

@@ -67,7 +67,8 @@ def _game(result: GameResult, episodes: Sequence[Episode]) -> list[Html]:
     ]
     parts: list[str] = [tiles(items)]
     if result.normalised.value is not None:
-        svg = figure_svg(_scale(result), f"{result.game}: normalised score against its references")
+        alt = f"{result.game}: normalised score against its references"
+        svg = figure_svg(_scale(result), alt, "Means with 95 % bootstrap intervals over tasks.")
         parts.append(element("div", svg, _reference_table(result), class_="columns"))
     if result.pass_hat:
         row = (
@@ -92,7 +93,7 @@ def _scale(result: GameResult) -> Figure:
     if result.human is not None:
         rows.append(("people", Interval(result.human, None, None, 0)))
     rows.append((result.agent, result.normalised))
-    drawn = intervals_figure(rows, len(rows) - 1, "normalised score", 5.2)
+    drawn = intervals_figure(rows, len(rows) - 1, "normalised score", 4.8)
     drawn.axes[0].set_xlim(-0.02, 1.02)
     return drawn
 
@@ -130,7 +131,7 @@ def _summary(episode: Episode) -> str:
     normalised = outcome.get("normalised")
     if normalised is not None and normalised != outcome.get("score"):
         score += f" (normalised {normalised:.2f})"
-    return f"{episode.id}: {score}, {outcome.get('reason')}"
+    return f"{episode.id}: {score}, {outcome.get('reason')}".replace("score -", "score −")
 
 
 def _transcript(episode: Episode) -> Html:
