@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -81,15 +81,11 @@ def test_a_report_outside_of_a_run_folder_writes_nothing_else(tmp_path: Path) ->
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    playwright: Any = pytest.importorskip("playwright.sync_api")
-    import shutil
+def page(chromium: str) -> Iterator[Page]:
+    from playwright.sync_api import sync_playwright
 
-    with playwright.sync_playwright() as started:
-        found = shutil.which("chromium") or shutil.which("chromium-browser") or started.chromium.executable_path
-        if not Path(found).exists():
-            pytest.skip("Chromium is not installed")
-        browser = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser.new_page(viewport={"width": 390, "height": 800})
         browser.close()
 

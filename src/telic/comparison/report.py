@@ -19,6 +19,10 @@ LANGUAGE = (
     "distributions in nats per token, the ratio of perplexities under the model without a control, and the change in "
     "the share of distinct word pairs and in length (tokens)."
 )
+SPOKEN = (
+    "What binds every reply is judged in the utterances too: the share of a dialogue's utterances that follow it, mean "
+    "over dialogues, with 95 % intervals."
+)
 COST = (
     "Multiple-choice questions that the model gets wrong under the control and right without it, less the other way "
     "round, in percent of the questions, with 95 % intervals. Below zero, the control helps."
@@ -53,6 +57,7 @@ def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
             ),
         )
     ]
+    sections += _spoken_section(run)
     if figures["attention"] is not None:
         alt = "Attention mass on the system prompt by round under each control"
         sections.append(section("Attention to the system prompt", figure_svg(figures["attention"], alt)))
@@ -93,11 +98,19 @@ def _compared_table(run: ComparisonRun) -> Html:
             "gain over the baseline": lambda arm: _difference(arm.gain),
             "adjusted p": lambda arm: "" if arm.gain is None else p_value(arm.gain.p),
             "best control's lead": lambda arm: _difference(run.versus.get(arm.name)),
-            "utterances that follow it": lambda arm: "" if arm.spoken is None else interval(arm.spoken.kept),
-            "gain in these": lambda arm: _difference(arm.spoken_gain),
             "gain on the bank": lambda arm: _difference(arm.bank_gain),
         },
     )
+
+
+def _spoken_section(run: ComparisonRun) -> list[Html]:
+    if not any(arm.spoken for arm in run.compared):
+        return []
+    columns: dict[str, Callable[[ArmResult], str]] = {
+        "utterances that follow it": lambda arm: "" if arm.spoken is None else interval(arm.spoken.kept),
+        "gain over the baseline": lambda arm: _difference(arm.spoken_gain),
+    }
+    return [section("In the dialogue itself", element("p", SPOKEN), _columns(run.compared, columns))]
 
 
 def _columns(compared: Sequence[ArmResult], columns: Mapping[str, Callable[[ArmResult], str]]) -> Html:

@@ -50,7 +50,7 @@ _STYLE_SHEET = """
 * {{ box-sizing: border-box; }}
 body {{ margin: 0; background: var(--page); color: var(--ink);
   font: 16px/1.55 {fonts}; }}
-main {{ max-width: 64rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem; }}
+main {{ max-width: 70rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem; }}
 a {{ color: var(--accent); }}
 a:focus-visible, summary:focus-visible, input:focus-visible, select:focus-visible, .scroll:focus-visible {{
   outline: 2px solid var(--accent); outline-offset: 2px; }}
