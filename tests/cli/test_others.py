@@ -137,6 +137,23 @@ def test_view_lists_and_renders_again(run: Run, travel: Path, tmp_path: Path) ->
     assert "did you mean" in near.error
 
 
+def test_view_says_of_each_run_what_was_found_and_how_far_it_came(run: Run, travel: Path, tmp_path: Path) -> None:
+    run("measure", "travel.toml", *QUICK)
+    with pytest.raises(ValueError, match="no answer"), RunFolder.create(tmp_path / "runs", "hold", "other", {}):
+        raise ValueError("no answer from the endpoint")
+    done, failed = json.loads(run("view", "--json").out)
+    assert (done["status"], done["model"], done["verb"]) == ("finished", "fake", "measure")
+    assert done["headline"].startswith("Too few dialogues to tell")
+    assert (failed["status"], failed["headline"]) == ("failed", "No answer from the endpoint.")
+    out = run("view").out
+    assert "travel on fake" in out
+    assert f"--resume {failed['run']}" in out
+    assert out.endswith("With curves and a filter: runs/index.html\n")
+    assert (tmp_path / "runs" / "index.html").is_file()
+    assert [one["name"] for one in json.loads(run("view", "--find", "hold ENDPOINT", "--json").out)] == ["other"]
+    assert run("view", "--find", "nothing").out == "No run in runs matches 'nothing'.\n"
+
+
 def test_view_shows_the_others_where_one_is_damaged(run: Run, travel: Path, tmp_path: Path) -> None:
     for _ in range(3):
         run("measure", "travel.toml", *QUICK)

@@ -27,14 +27,14 @@ class View:
     """The run folder. Without it, all runs are listed."""
     runs: Path = Path("runs")
     """Folder of all runs."""
-    find: str = ""
-    """List only the runs in which all of these words occur: in the purpose, the model, the status or the finding."""
     inspect: bool = False
     """Also write the run in Inspect's log format, for `inspect view`."""
     open: bool = False
     """Open the report in a browser: the report of this run, or of the latest one."""
     json: bool = False
     """Print the result as JSON."""
+    find: str = ""
+    """List only the runs in which all of these words occur: in the purpose, the model, the status or the finding."""
 
     def run(self) -> None:
         """List the runs, or write a report."""

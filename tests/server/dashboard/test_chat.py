@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.server.dashboard.conftest import Dashboard, Open, at_rest, say
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 SCRIPT = "<script>alert(1)</script> <img src=x onerror=alert(2)> **bold** {{ 1 + 1 }}"
 
@@ -213,15 +213,11 @@ def test_conversations_are_told_apart_searched_and_deleted(tiny: Dashboard, open
     assert not {url.rpartition("/")[2] for url in urls} & {one.id for one in tiny.episodes()}
 
 
-def test_an_address_without_a_conversation_says_so_and_begins_a_new_one(tiny: Dashboard, browser: Browser) -> None:
-    page = browser.new_page()
-    response = page.goto(f"{tiny.url}/dashboard/c/{'0' * 32}")
-    assert response is not None
-    assert response.status == 404
+def test_an_address_without_a_conversation_says_so_and_begins_a_new_one(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/c/{'0' * 32}")
     expect(page.get_by_role("alert")).to_contain_text("This conversation is not here")
     say(page, "Then a new one.", 1)
     assert not page.url.endswith("0" * 32)
-    page.close()
 
 
 def test_the_button_that_saves_an_edit_is_readable_while_the_pointer_is_on_it(tiny: Dashboard, opened: Open) -> None:

@@ -10,9 +10,10 @@ from playwright.sync_api import expect
 
 from telic import measure
 from telic.models import FakeModel
+from telic.reports import write_report
 from telic.runs import RunFolder
 from tests.server.dashboard.conftest import Dashboard, Open, say
-from tests.server.dashboard.server import PURPOSE
+from tests.server.dashboard.server import KEYS, PURPOSE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -189,3 +190,17 @@ def test_runs_are_listed_with_their_curves_and_reports(tiny: Dashboard, opened: 
         assert "default-src 'none'" in http.get(f"/runs/{run.folder.name}/report").headers["content-security-policy"]
         for name in (bare, "nothing", "..", "%2e%2e", "..%2Fruns"):
             assert http.get(f"/runs/{name}/report").status_code == 404
+
+
+def test_a_report_leads_back_to_the_list_without_another_login(scripted: Dashboard, opened: Open) -> None:
+    with RunFolder.create(scripted.folder / "runs", "measure", "travel", {}) as run:
+        run.append_metrics({"headline": "it holds"})
+    write_report(run.path, "Stability", "It holds.")
+    page = opened(f"{scripted.url}/dashboard/")
+    page.get_by_label("API key").fill(KEYS["ann"])
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Runs").click()
+    page.get_by_role("link", name=f"Report of {run.path.name}").click()
+    page.get_by_role("link", name="All runs").click()
+    page.wait_for_url(f"{scripted.url}/dashboard/runs")
+    expect(page.locator(".run-list li")).to_contain_text("It holds.")

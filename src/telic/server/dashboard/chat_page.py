@@ -10,7 +10,6 @@ from typing import Any, Concatenate, ParamSpec
 
 from nicegui import ui
 from starlette.requests import Request
-from starlette.responses import Response
 
 from telic.errors import TelicError
 from telic.server.beliefs import stored_beliefs
@@ -48,17 +47,17 @@ def register_chat_pages() -> None:
         await ChatPage(request, conversation).show()
 
     @ui.page("/c/{conversation}", response_timeout=RESPONSE_TIMEOUT)
-    async def stored(request: Request, conversation: str) -> Response | None:
-        service, holder = page_service(request), key_holder(request)
+    async def stored(request: Request, conversation: str) -> None:
+        service, holder, error = page_service(request), key_holder(request), ""
         try:
             opened = await DashboardConversation.open(service, holder, conversation)
-        except ApiError as error:
-            page = ChatPage(request, DashboardConversation(service, holder))
-            await page.show()
-            page.view.composer.show_error(MISSING if error.status == 404 else error.message)
-            return ui.context.client.build_response(request, error.status)
-        await ChatPage(request, opened).show()
-        return None
+        except ApiError as refusal:
+            opened = DashboardConversation(service, holder)
+            error = MISSING if refusal.status == 404 else refusal.message
+        page = ChatPage(request, opened)
+        await page.show()
+        if error:
+            page.view.composer.show_error(error)
 
 
 def _marks_busy(action: Action[P]) -> Action[P]:

@@ -27,8 +27,12 @@ from telic.server.http_responses import error_response
 
 __all__ = ["find_report", "register_runs_page"]
 
-# Telic's reports load and run nothing. With this policy, no other file in their place can, nor can it submit forms.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; sandbox"
+# Telic's reports load and run nothing. With this policy, no other file in their place can, nor can it submit forms. It
+# keeps its origin, since it runs nothing: otherwise a link back to the list would come without the login's cookie.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; "
+    "sandbox allow-same-origin"
+)
 RESPONSE_TIMEOUT = 30
 """Longest time to read the run folders, in seconds."""
 MAX_RUNS = 100
