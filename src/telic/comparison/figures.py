@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from telic.comparison.results import ArmResult, ComparisonRun
 from telic.episodes import BASELINE
@@ -50,6 +50,7 @@ def arms_attention_figure(compared: Sequence[ArmResult]) -> Figure | None:
         if known:
             ends.append(LineEnd(*known[-1], name, color))
     axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
     round_axis(axes, [round_ for _, decay in series for round_ in decay.rounds])
     axes.set_xlabel("round")
     axes.set_ylabel("attention mass, mean over layers")
@@ -80,6 +81,7 @@ def pareto_figure(run: ComparisonRun) -> Figure | None:
     if base is not None:
         axes.axhline(base, color=MUTED, linewidth=1.2, linestyle=":", label=BASELINE)
     axes.axvline(run.budget, color=MUTED, linewidth=1.2, linestyle="--", label=f"budget, {run.budget:.0%}")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %".replace("-", "−")))
     axes.set_xlabel("share of questions lost")
     axes.set_ylabel("area under the stability curve")

@@ -106,6 +106,7 @@ def label_lines(axes: Axes, ends: Sequence[LineEnd]) -> None:
     # The places nearest to the wanted ones that are at least a line's height apart.
     placed = isotonic_regression(wanted - steps).x + steps
     placed = placed - max(0.0, placed[-1] - height)
+    placed = placed + max(0.0, -placed[0])
     right = max(end.x for end in ends)
     for end, place, want in zip(ordered, placed, wanted, strict=True):
         axes.annotate(
