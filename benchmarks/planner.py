@@ -272,11 +272,11 @@ class Published(LocalModel):
 
     @classmethod
     def like(cls, model: LocalModel) -> Published:
-        """Load the bundled checkpoint in the same precision as `transformers` does, without packed weights."""
+        """Load the bundled checkpoint in the same precision as `transformers` does."""
         place = CATALOG["smollm2"].bundled()
         assert place is not None
         weights, tokenizer = load_checkpoint(place, dtype=model.model.dtype)
-        made = cls(weights, tokenizer, "published", pack=False)
+        made = cls(weights, tokenizer, "published")
         made.model.set_attn_implementation("sdpa")
         return made
 

@@ -1,6 +1,7 @@
 """Many chats at once through `telic serve`, and the same traffic through a llama.cpp server.
 
     python -m benchmarks.serving [--chats 16] [--turns 6] [--repeats 3]
+    python -m benchmarks.serving --fairness [--chats 15] [--turns 3] [--repeats 2]
 
 Every chat sends its next message as soon as the previous answer is complete, with its whole history, over HTTP, and
 receives a stream of 60 tokens (stop tokens are ignored). Both servers have the same system prompt, the same number of
@@ -10,6 +11,9 @@ converted from. The two servers alternate, `--repeats` times; a ratio is the med
 Time to first token is from sending a request to the first text of its answer. `ttft_turn2_kept` and
 `ttft_turn2_fresh` are those of the second turn, with the conversation's cache and on a server without caches. The last
 line is JSON.
+
+`--fairness` measures Telic alone: the gaps between two tokens of chats beside a key that sends the longest allowed
+prompts (`benchmarks.serving_fairness`).
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ import httpx
 
 from benchmarks.llamacpp import llamacpp
 from benchmarks.served import SYSTEM, serve
+from benchmarks.serving_fairness import measure_fairness
 
 TOKENS = 60
 CONTEXT = 2048
@@ -139,13 +144,23 @@ def main() -> None:
     import torch
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--chats", type=int, default=16)
-    parser.add_argument("--turns", type=int, default=6)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--chats", type=int)
+    parser.add_argument("--turns", type=int)
+    parser.add_argument("--repeats", type=int)
+    parser.add_argument("--fairness", action="store_true")
     options = parser.parse_args()
-    chats, turns, threads = options.chats, options.turns, torch.get_num_threads()
+    chats, turns, repeats = (15, 3, 2) if options.fairness else (16, 6, 3)
+    chats, turns, repeats = options.chats or chats, options.turns or turns, options.repeats or repeats
+    threads = torch.get_num_threads()
+    if options.fairness:
+        print(
+            json.dumps(
+                {**measure_fairness("smollm2", chats, turns, repeats, {"max_context": CONTEXT}), "threads": threads}
+            )
+        )
+        return
     telic, llama, fresh = [], [], []
-    for repeat in range(options.repeats):
+    for repeat in range(repeats):
         telic.append(measure_telic(chats, turns))
         llama.append(measure_llamacpp(chats, turns, threads))
         fresh.append(measure_telic(chats, 2, keep=False))
@@ -161,7 +176,7 @@ def main() -> None:
         "ttft_turn2_fresh": round(statistics.median(run["ttft_by_turn"][1] for run in fresh), 3),
         "chats": chats,
         "turns": turns,
-        "repeats": options.repeats,
+        "repeats": repeats,
         "threads": threads,
     }
     print(json.dumps(summary))

@@ -154,13 +154,13 @@ def batched_way(model: LocalModel, played: Played, rounds: int, measured: Sequen
 
 
 def _plain(model: LocalModel) -> LocalModel:
-    """The same checkpoint as `transformers` gives it: nothing packed, its own attention."""
+    """The same checkpoint as `transformers` gives it: its own attention."""
     from telic.models.local.checkpoints import load_checkpoint
 
     bundled = CATALOG["smollm2"].bundled()
     assert bundled is not None
     weights, tokenizer = load_checkpoint(bundled, dtype=model.model.dtype)
-    plain = LocalModel(weights, tokenizer, "plain", pack=False)
+    plain = LocalModel(weights, tokenizer, "plain")
     plain.model.set_attn_implementation("sdpa")
     return plain
 

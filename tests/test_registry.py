@@ -74,3 +74,19 @@ def test_plugins_are_found_by_their_kind_and_never_replace(
 
 def test_suggest_takes_any_iterator() -> None:
     assert suggest("contians", iter(["regex", "contains"])) == "; did you mean 'contains'?"
+
+
+def test_a_broken_plugin_hides_no_other_one(
+    registry: Registry[Callable[[], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = [EntryPoint(f"animal:{name}", target, "telic") for name, target in
+              (("bat", "no.such.module:bat"), ("owl", "os:getcwd"), ("yak", "os:no_such_name"))]  # fmt: skip
+    monkeypatch.setattr(telic.registry, "entry_points", lambda group: EntryPoints(points))
+    assert registry.names() == ["cat", "crow", "owl"]
+    assert isinstance(registry.get("owl")(), str)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"^animal 'bat' of no.such.module:bat cannot be loaded: ModuleNotFound"):
+            registry.get("bat")
+    with pytest.raises(ConfigError, match=r"^unknown animal 'owk'; did you mean 'owl'\?; animal 'bat' of .*'yak' of"):
+        registry.get("owk")
+    assert "bat" not in registry

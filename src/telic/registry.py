@@ -74,6 +74,8 @@ class Registry(Generic[F]):
         self._factories: dict[str, F] = {}
         self._declared: dict[str, str] = {}
         self._plugins_loaded = False
+        self._broken: dict[str, str] = {}
+        """By name: why a plug-in cannot be loaded."""
 
     def declare(self, **targets: str) -> None:
         """Declare factories that are imported when they are first used: `refresh="telic.steering.refresh:Refresh"`."""
@@ -95,7 +97,7 @@ class Registry(Generic[F]):
         return add
 
     def names(self) -> list[str]:
-        """The sorted names of all factories, including plug-ins."""
+        """The sorted names of all factories, including plug-ins, except those that cannot be loaded."""
         self._load_plugins()
         return sorted({*self._factories, *self._declared})
 
@@ -111,7 +113,10 @@ class Registry(Generic[F]):
         if name not in self._factories:
             self._load_plugins()
         if name not in self._factories:
-            raise ConfigError(f"unknown {self.kind} {name!r}{suggest(name, self.names())}")
+            if name in self._broken:
+                raise ConfigError(self._broken[name])
+            broken = "".join(f"; {reason}" for reason in self._broken.values())
+            raise ConfigError(f"unknown {self.kind} {name!r}{suggest(name, self.names())}{broken}")
         return self._factories[name]
 
     def make(self, spec: Mapping[str, Any]) -> Any:
@@ -150,5 +155,5 @@ class Registry(Generic[F]):
             if point.name.startswith(prefix) and name not in self._factories and name not in self._declared:
                 try:
                     self._factories[name] = point.load()
-                except Exception as error:  # a plug-in may raise anything
-                    raise ConfigError(f"{self.kind} {name!r} of {point.value} cannot be loaded: {error!r}") from error
+                except Exception as error:  # a plug-in may raise anything; the others stay usable
+                    self._broken[name] = f"{self.kind} {name!r} of {point.value} cannot be loaded: {error!r}"

@@ -113,6 +113,18 @@ class Template:
             return False
         return all(mark in text for mark in marks)
 
+    def text(self, messages: Sequence[Message]) -> str:
+        """Render messages, with the opening of the assistant's reply, but not into tokens, which is what takes time.
+
+        Raises:
+            ModelError: the template refuses these messages.
+        """
+        folded = messages[0].role == "system" and not self.takes_system
+        try:
+            return self._apply(_fold_system(messages) if folded else [message.as_dict() for message in messages], True)
+        except _TemplateRefusalError as refusal:
+            raise ModelError(f"the chat template refuses a dialogue: {refusal}", "template_refusal") from refusal
+
     def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
         """Render messages.
 

@@ -10,7 +10,6 @@ import tomllib
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from importlib import metadata
@@ -24,7 +23,7 @@ from telic.files import to_json_types, write_atomically
 from telic.run_lock import HeldLockError, acquire_lock, is_locked
 from telic.toml_edit import dump, to_toml_types
 
-__all__ = ["RunFolder", "RunStart", "versions"]
+__all__ = ["RunFolder", "versions"]
 
 _CONFIG, _METRICS, _LOCK = "config.toml", "metrics.jsonl", ".lock"
 
@@ -38,18 +37,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class RunStart:
-    """A run that is about to begin."""
-
-    folder: Path | None
-    """The run folder, if one is kept."""
-    warnings: tuple[str, ...]
-    """Warnings to show when a run is resumed."""
-    total: int | None
-    """What the progress bar counts, still to come: replies or episodes. None if that is unknown."""
 
 
 class RunFolder:

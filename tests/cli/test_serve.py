@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("sqlalchemy")
 
-from openai import OpenAI
+from openai import AuthenticationError, OpenAI
 
 from tests.cli.conftest import Run
 
@@ -52,7 +53,9 @@ def test_the_dashboard_is_named_and_can_be_left_out(serving: Serving, run: Run, 
     assert "travel · Telic" in httpx.get(f"{root}/dashboard/").text
     assert not (tmp_path / ".nicegui").exists()
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=60) == ("", "")
+    out, log = process.communicate(timeout=60)
+    assert out == ""
+    assert [line for line in log.splitlines() if " INFO telic.server request " not in line] == []
     _, url = serving("--no-dashboard")
     root = url.removesuffix("/v1")
     for path in ("/", "/dashboard/"):
@@ -88,8 +91,13 @@ def test_serve_talk_stop_export_delete(serving: Serving, run: Run, tmp_path: Pat
     messages: list[Any] = [{"role": "user", "content": "Hello"}]
     say(url, messages)
     process.send_signal(signal.SIGTERM)
-    out, error = process.communicate(timeout=60)
-    assert (out, error) == ("", "")
+    out, log = process.communicate(timeout=60)
+    assert out == ""
+    assert re.fullmatch(
+        r"[\d-]+ [\d:,]+ INFO telic.server request method=POST path=/v1/chat/completions status=200 ms=[\d.]+ "
+        r"key=local tokens=\d+ conversation=\w+ id=\w+\n",
+        log,
+    )
     [listed] = json.loads(run("conversations", "--json").out)
     assert (listed["user"], listed["length"], listed["opening"]) == ("local", 2, "Hello")
     heading, line = run("conversations").out.splitlines()
@@ -115,6 +123,26 @@ def test_a_key_from_telic_keys_opens_the_server(serving: Serving, run: Run) -> N
     assert [one["user"] for one in json.loads(run("conversations", "--json").out)] == ["ann"]
     refused = run("keys", "ann")
     assert (refused.status, "already" in refused.error) == (1, True)
+
+
+def test_keys_are_listed_and_revoked_while_a_server_runs(serving: Serving, run: Run) -> None:
+    run("keys", "ann")
+    _, url = serving("--api-key-file", "keys.txt")
+    bob = json.loads(run("keys", "bob", "--json").out)["key"]
+    say(url, [{"role": "user", "content": "Hello"}], bob)
+    assert run("keys", "list").out == "ann\nbob\n"
+    assert json.loads(run("keys", "list", "--json").out) == {"names": ["ann", "bob"], "file": "keys.txt"}
+    assert (
+        run("keys", "revoke", "bob").error == "The key of bob in keys.txt is revoked. Its conversations stay stored.\n"
+    )
+    assert run("keys", "list").out == "ann\n"
+    with pytest.raises(AuthenticationError):
+        say(url, [{"role": "user", "content": "Hello"}], bob)
+    assert (run("keys", "revoke", "bob").status, run("keys", "revoke").status, run("keys", "list", "x").status) == (
+        1,
+        2,
+        2,
+    )
 
 
 def test_no_acknowledged_turn_is_lost_by_a_kill(serving: Serving, run: Run) -> None:

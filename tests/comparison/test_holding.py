@@ -21,7 +21,8 @@ from telic.comparison.stages import HELD_OUT, TUNING, StagePlans
 from telic.dialogue import Message
 from telic.episodes import BASELINE
 from telic.errors import ConfigError
-from telic.models import Continuation, Control, FakeModel, Model, Reply, ScoredContinuation, ScriptedModel
+from telic.models import Continuation, Control, FakeModel, Model, ScoredContinuation, ScriptedModel
+from telic.progress import ProgressReport
 from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.stability import Bank
@@ -107,16 +108,12 @@ def test_a_control_that_costs_too_much_is_left_out_and_it_is_said() -> None:
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
-    heard = 0
-
-    def stop(_: Reply) -> None:
-        nonlocal heard
-        heard += 1
-        if heard == 300:
+    def stop(report: ProgressReport) -> None:
+        if report.done == 300:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        hold(model(), purpose(), folder=tmp_path, on_reply=stop, concurrency=4, **QUICK)
+        hold(model(), purpose(), folder=tmp_path, progress=stop, concurrency=4, **QUICK)
     [folder] = tmp_path.iterdir()
     kept = len((folder / "episodes.jsonl").read_text().splitlines())
     assert kept > 0

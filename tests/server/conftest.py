@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -15,12 +16,12 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from openai import OpenAI
 
 from telic.models import Control, FakeModel, Model, Reply, Request
 from telic.purpose import Purpose
 from telic.server import Keys, ServeConfig, Service, create_app
+from telic.server.http_server import make_server
 
 PURPOSE = Purpose(name="travel", system="You are Mia, a travel agent.")
 
@@ -51,13 +52,7 @@ def serving(
 ) -> Iterator[Served]:
     service = Service(model, purpose, config, controls)
     listener = socket.create_server(("127.0.0.1", 0))
-    settings = uvicorn.Config(
-        create_app(service, keys, hosts),
-        http="h11",
-        log_level="critical",
-        timeout_graceful_shutdown=config.shutdown_seconds,
-    )
-    server = uvicorn.Server(settings)
+    server = make_server(create_app(service, keys, hosts), "critical")
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
 
@@ -161,3 +156,17 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(tmp_path / "telic.db")
     address: str = request.getfixturevalue("postgres")("telic_test")
     return address
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """The server's log, of which no line contains what was said."""
+    caplog.set_level(logging.DEBUG, logger="telic.server")
+    yield caplog
+    assert "swordfish" not in caplog.text
+
+
+def events(log: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
+    """The fields of all lines about events of one kind."""
+    found = [record.__dict__.get("telic", {}) for record in log.records]
+    return [fields for fields in found if fields.get("event") == event]

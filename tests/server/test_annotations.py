@@ -150,4 +150,6 @@ def test_an_old_store_is_migrated_and_keeps_its_conversations(tmp_path: Path) ->
     with closing(ConversationStore(str(path))) as store:
         [episode] = store.episodes()
         assert (episode.turns[0].text, episode.branches) == ("Hello", [])
+        [match] = store.find("ann", ["d"])
+        assert (match.conversation, match.length, match.is_whole) == ("c1", 1, True)
         Annotations(store.engine).add_feedback("ann", "c1", 0, "thumb", -1)

@@ -169,7 +169,7 @@ def test_probes_are_judged_and_failed_answers_are_missing_with_a_reason(tmp_path
         await this.ask_probes(1)
         name, failing = this.turns[1].probe_branches
         assert ([answer.score for answer in name.answers], name.round) == ([1.0] * 4, 1)
-        assert {(answer.score, answer.reason) for answer in failing.answers} == {(None, "model: no words")}
+        assert {(answer.score, answer.reason) for answer in failing.answers} == {(None, "model: exception")}
         assert len(this.turns) == 2
 
     with_service(tmp_path, use, ScriptedModel(reply), PURPOSE.model_copy(update={"probes": probes}))

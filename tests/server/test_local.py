@@ -44,7 +44,7 @@ async def collect(worker: LocalWorker, asked: list[Request]) -> list[list[ReplyE
             done[index].set()
 
     for index, request in enumerate(asked):
-        worker.submit(request, lambda event, index=index: on_event(index, event))  # type: ignore[misc]
+        worker.submit([request], lambda _, event, index=index: on_event(index, event))  # type: ignore[misc]
         await asyncio.sleep(0.002)  # they come one after the other, while the first are under way
     for one in done:
         await one.wait()
@@ -79,7 +79,7 @@ def test_a_cancelled_request_leaves_the_batch_and_the_others_go_on(model: LocalM
         worker = LocalWorker(model)
         heard: list[ReplyEvent] = []
         [endless] = requests(1, max_new_tokens=900, ignore_eos=True)
-        submission = worker.submit(endless, heard.append)
+        [submission] = worker.submit([endless], lambda _, event: heard.append(event))
         while not heard:
             await asyncio.sleep(0.001)
         worker.cancel(submission)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -161,6 +162,40 @@ def test_users_with_a_common_prefix_are_separate(tmp_path: Path) -> None:
         assert store.delete("ann") == ["c1"]
 
 
+def test_a_conversation_is_found_among_any_number_that_begin_alike(tmp_path: Path) -> None:
+    """The work is counted in instructions of SQLite's virtual machine."""
+    with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
+        long = history("ann", "Hello", "Hi!", "Why?", "So.", "And?")
+        store.add(new_turns("long", long, "Yes."))
+        work = []
+        for count in (50, 500):
+            for number in range(count):
+                store.add(new_turns(f"{count}-{number}", history("ann", "Hello"), "Hi!"))
+                store.add(new_turns(f"{count}-{number}-other", history("ann", f"Number {number}"), "Hi!"))
+            steps = 0
+            with store.engine.begin() as connection:
+                connection.execute(text("update conversations set updated = rowid"))
+
+            def step() -> None:
+                nonlocal steps
+                steps += 1
+
+            with store.engine.connect() as connection:  # a pool of one connection for each thread
+                raw = connection.connection.driver_connection
+                assert raw is not None
+                raw.set_progress_handler(step, 10)
+            whole = history("ann", "Hello", "Hi!", "Why?", "So.", "And?", "Yes.", "Well?")
+            [match] = store.find("ann", whole.digests)
+            assert (match.conversation, match.length, match.is_whole) == ("long", 6, True)
+            assert store.find("ann", history("ann", "Hello").digests) == []
+            found = store.find("ann", history("ann", "Hello", "Hi!", "Other?").digests)
+            assert found[0].is_whole
+            assert len(store.recent("ann", 10)) == 10
+            raw.set_progress_handler(None, 10)
+            work.append(steps)
+    assert work[1] < 1.5 * work[0], "ten times the conversations, the same work"
+
+
 def test_names_with_nul_characters_match_no_user(place: str) -> None:
     with closing(ConversationStore(place)) as store:
         store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
@@ -206,7 +241,7 @@ def test_migrations_create_the_tables_of_the_code(place: str) -> None:
     with closing(ConversationStore(place)) as store, store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": "telic_version"})
         assert compare_metadata(context, metadata) == []
-        assert connection.execute(text("select version_num from telic_version")).scalar_one() == "0002"
+        assert connection.execute(text("select version_num from telic_version")).scalar_one() == "0003"
 
 
 def test_stores_that_cannot_be_opened(tmp_path: Path, place: str) -> None:
@@ -238,3 +273,18 @@ def test_sqlite_settings(tmp_path: Path) -> None:
         assert settings == [1, 1]
     with closing(sqlite3.connect(path)) as connection_:
         assert connection_.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_only_the_owner_of_a_store_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "telic.db"
+
+    def modes() -> dict[str, int]:
+        return {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+
+    with closing(ConversationStore(str(path))) as store:
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
+        assert modes() == {"telic.db": 0o600, "telic.db-wal": 0o600, "telic.db-shm": 0o600}
+    path.chmod(0o644)  # as an earlier version left it
+    with closing(ConversationStore(f"sqlite:///{path}")) as store:
+        assert set(modes().values()) == {0o600}
+        assert len(list(store.episodes())) == 1

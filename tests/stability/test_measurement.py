@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 import pytest
 
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
-from telic.models import Control, FakeModel, Reply, Sampling
+from telic.models import Control, FakeModel, Sampling
 from telic.models.control import ControlPoint
+from telic.progress import ProgressReport
 from telic.purpose import Purpose
-from telic.runs import RunFolder, RunStart
-from telic.stability import Bank, MeasureConfig, measure
+from telic.runs import RunFolder
+from telic.stability import Bank, MeasureConfig, StabilityRun, measure
 from telic.stability.plan import plan_dialogues
+from tests.timed import Clock, SlowFake
 
 QUICK: dict[str, Any] = {"rounds": 2, "dialogues": 5, "samples": 1, "resamples": 100}
 TEXT = """
@@ -59,28 +61,74 @@ def test_nothing_is_kept_without_a_folder(tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.iterdir())
 
 
-def test_as_many_replies_come_as_were_announced(tmp_path: Path) -> None:
-    heard: list[Reply] = []
-    starts: list[RunStart] = []
-    run = measure(
-        FakeModel(),
-        purpose(),
-        folder=tmp_path,
-        on_reply=heard.append,
-        on_start=starts.append,
-        **{**QUICK, "samples": 3},
-    )
-    assert starts == [RunStart(run.folder, (), len(heard))]
-    again = measure(
-        FakeModel(),
-        purpose(),
-        resume=run.folder,
-        on_reply=heard.append,
-        on_start=starts.append,
-        **QUICK | {"samples": 3},
-    )
-    assert starts[1].total == 0
+@pytest.mark.parametrize("probe_every", [1, 2, 3])
+def test_as_many_replies_come_as_were_announced(probe_every: int, tmp_path: Path) -> None:
+    told: list[ProgressReport] = []
+    settings = {**QUICK, "samples": 3, "probe_every": probe_every}
+    run = measure(FakeModel(), purpose(), folder=tmp_path, progress=told.append, **settings)
+    counts = [report.done for report in told if report.phase == "playing"]
+    assert counts == list(range(len(counts)))
+    assert {report.total for report in told if report.phase == "playing"} == {told[-1].done}
+    assert {report.folder for report in told} == {run.folder}
+    again = measure(FakeModel(), purpose(), resume=run.folder, progress=told.append, **settings)
+    assert told[-1].total == 0
     assert again.stability == run.stability
+
+
+def timed(minutes: float | None, folder: Path | None, monkeypatch: pytest.MonkeyPatch, **options: Any) -> StabilityRun:
+    """Measure with a model that spends a second on each reply: six on a dialogue, three minutes on all 30."""
+    clock = Clock()
+    monkeypatch.setattr("telic.progress.deadline.CLOCK", clock)
+    model = SlowFake(clock, 1.0, drift=0.2)
+    return measure(model, purpose(), folder=folder, minutes=minutes, **QUICK | {"dialogues": 30} | options)
+
+
+def test_a_time_limit_leaves_whole_dialogues_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = timed(1, tmp_path, monkeypatch)
+    assert 3 < len(run.episodes) < 30
+    assert [episode.id for episode in run.episodes] == [f"{number:04d}" for number in range(len(run.episodes))]
+    whole = timed(None, None, monkeypatch)
+    assert run.episodes == whole.episodes[: len(run.episodes)], "none is cut short"
+    assert run.stability.counts.episodes == len(run.episodes)
+    assert str(run.shortfall) == f"--minutes 1: {len(run.episodes)} of 30 dialogues were finished"
+    assert whole.shortfall is None
+    assert timed(60, None, monkeypatch).shortfall is None
+
+
+def test_the_shortest_time_leaves_a_few_dialogues_to_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = timed(0.001, None, monkeypatch)
+    assert len(run.episodes) == run.curve[0].n == 4
+
+
+def test_a_resumed_run_plays_what_the_limit_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cut = timed(1, tmp_path, monkeypatch)
+    assert cut.folder is not None
+    assert "minutes" not in (cut.folder / "config.toml").read_text(), "a resumed run has no limit of its own accord"
+    further = timed(0.7, None, monkeypatch, resume=cut.folder)
+    assert len(cut.episodes) < len(further.episodes) < 30
+    ended = timed(None, None, monkeypatch, resume=cut.folder)
+    whole = timed(None, tmp_path / "whole", monkeypatch)
+    assert ended.shortfall is None
+    assert (ended.episodes, ended.stability) == (whole.episodes, whole.stability)
+    assert whole.folder is not None
+    assert lines(cut.folder) == lines(whole.folder)
+
+
+@pytest.mark.parametrize("minutes", [0, -2, float("nan"), float("inf")])
+def test_a_limit_that_is_none_is_refused(minutes: float) -> None:
+    with pytest.raises(ConfigError, match="minutes is "):
+        measure(FakeModel(), purpose(), minutes=minutes)
+
+
+def test_dialogues_whose_judge_is_a_model_keep_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("telic.progress.deadline.CLOCK", clock)
+    judged = purpose(
+        text=TEXT.replace('contains = "Mia"', 'all_of = [{ model = "fake", rubric = "It says its name." }]')
+    )
+    run = measure(SlowFake(clock, 1.0), judged, minutes=1, **QUICK | {"dialogues": 30, "concurrency": 4})
+    assert 1 < len(run.episodes) < 30
+    assert [episode.id for episode in run.episodes] == [f"{number:04d}" for number in range(len(run.episodes))]
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 3])
@@ -92,15 +140,12 @@ def test_an_interrupted_run_ends_as_one_that_was_not(stop_after: int, tmp_path: 
     class Stop(Exception):  # noqa: N818
         pass
 
-    heard: list[Reply] = []
-
-    def interrupt(reply: Reply) -> None:
-        heard.append(reply)
-        if len(heard) > stop_after * replies + 2:
+    def interrupt(report: ProgressReport) -> None:
+        if report.done > stop_after * replies + 2:
             raise Stop
 
     with pytest.raises(Stop):
-        measure(FakeModel(drift=0.2), purpose(), folder=tmp_path / "cut", on_reply=interrupt, **settings)
+        measure(FakeModel(drift=0.2), purpose(), folder=tmp_path / "cut", progress=interrupt, **settings)
     [cut] = RunFolder.list(tmp_path / "cut")
     assert len(cut.done()) == stop_after
     # Not how it is played: any concurrency gives the same.

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, print_table, progress
+from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.comparison.config import ComparisonConfig
+from telic.progress import ProgressDisplay
 
 if TYPE_CHECKING:
     from telic.comparison.results import ComparisonRun
@@ -45,7 +46,9 @@ class Hold:
     write: bool = True
     """Write the winner into the purpose file's [[controls]]."""
     json: bool = False
-    """Print the result as JSON, and no progress."""
+    """Print the result as JSON."""
+    quiet: bool = False
+    """Show no progress and no notices on standard error."""
     settings: tyro.conf.OmitArgPrefixes[ComparisonSettings] = field(default_factory=ComparisonSettings)
 
     def run(self) -> None:
@@ -58,21 +61,20 @@ class Hold:
         purpose: Purpose | Bank = Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose)
         partner = Purpose.load(self.partner) if self.partner else None
         model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
-        announcer = RunAnnouncer(quiet=self.json)
+        display = ProgressDisplay(quiet=self.quiet)
         try:
-            with progress(quiet=self.json) as bar:
+            with display:
                 run = hold(
                     model,
                     purpose,
                     partner=partner,
                     folder=self.runs,
                     resume=self.resume,
-                    on_reply=bar,
-                    on_start=lambda start: announcer(start, bar),
+                    progress=display,
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(resume_hint(announcer.folder)) from None
+            raise Interrupted(resume_hint(display.folder)) from None
         assert run.folder is not None
         report = write_comparison_report(run.folder, run)
         written = self._write(run)
@@ -85,12 +87,14 @@ class Hold:
                     "left_out": run.left_out,
                     "winner": run.winner.spec if run.winner else None,
                     "written": written,
+                    "shortfall": run.shortfall.as_dict() if run.shortfall else None,
                     "compared": [arm.model_dump(mode="json", exclude={"stability", "bank"}) for arm in run.compared],
                     "trials": [trial.model_dump(mode="json") for trial in run.trials],
                 }
             )
             return
         _print(run)
+        print_shortfall(run.shortfall, run.folder)
         print_line(f"Report: {report}")
         if written:
             print_line(f"Written to {self.purpose}: {run.winner.name if run.winner else ''}")

@@ -8,28 +8,64 @@ from pathlib import Path
 import tyro
 
 from telic.cli.output import print_json, print_line, print_notice
+from telic.cli.usage import UsageError
 
-__all__ = ["NewKey"]
+__all__ = ["ManageKeys"]
 
 
 @dataclass
-class NewKey:
-    """Make an API key for `telic serve`. The key is printed once; the file holds its hash."""
+class ManageKeys:
+    """Make, list or revoke API keys for `telic serve`. A server that is running notices at once.
 
-    name: tyro.conf.Positional[str]
-    """Name of the key's holder; conversations are stored under it."""
+    `telic keys NAME` makes a key and prints it once; the file holds its hash. `telic keys list` lists the holders.
+    `telic keys revoke NAME` removes the key of a holder.
+    """
+
+    action: tyro.conf.Positional[str]
+    """Name of the holder of a new key, under which conversations are stored; or `list`, or `revoke`."""
+    name: tyro.conf.Positional[str | None] = None
+    """With `revoke`: the holder."""
     file: Path = Path("keys.txt")
-    """File of keys to append to."""
+    """File of keys."""
     json: bool = False
-    """Print it as JSON."""
+    """Print the result as JSON."""
 
     def run(self) -> None:
-        """Make and print the key."""
+        """Run the action."""
+        if (self.name is None) == (self.action == "revoke"):
+            raise UsageError("expected `telic keys NAME`, `telic keys list` or `telic keys revoke NAME`")
+        if self.action == "list":
+            self._list()
+        elif self.name is not None:
+            self._revoke(self.name)
+        else:
+            self._make()
+
+    def _make(self) -> None:
         from telic.server.keys import add_key
 
-        key = add_key(self.file, self.name)
+        key = add_key(self.file, self.action)
         if self.json:
-            print_json({"name": self.name, "key": key, "file": str(self.file)})
+            print_json({"name": self.action, "key": key, "file": str(self.file)})
         else:
             print_line(key)
             print_notice(f"Its hash is in {self.file}; the key is not shown again.", style="dim")
+
+    def _list(self) -> None:
+        from telic.server.keys import key_names
+
+        names = key_names(self.file)
+        if self.json:
+            print_json({"names": names, "file": str(self.file)})
+        else:
+            for name in names:
+                print_line(name)
+
+    def _revoke(self, name: str) -> None:
+        from telic.server.keys import revoke_key
+
+        revoke_key(self.file, name)
+        if self.json:
+            print_json({"revoked": name, "file": str(self.file)})
+        else:
+            print_notice(f"The key of {name} in {self.file} is revoked. Its conversations stay stored.")

@@ -11,9 +11,10 @@ import tyro
 
 from telic.cli.chat import Chat
 from telic.cli.conversations import Conversations
+from telic.cli.demo import Demo
 from telic.cli.format import Format
 from telic.cli.hold import Hold
-from telic.cli.keys import NewKey
+from telic.cli.keys import ManageKeys
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
@@ -28,6 +29,7 @@ from telic.errors import TelicError
 __all__ = ["main"]
 
 VERBS: dict[str, Callable[..., Any]] = {
+    "demo": Demo,
     "new": New,
     "chat": Chat,
     "measure": Measure,
@@ -36,7 +38,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "readers": Readers,
     "serve": Serve,
-    "keys": NewKey,
+    "keys": ManageKeys,
     "conversations": Conversations,
     "format": Format,
     "models": Models,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.controls import parse_controls
-from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, print_table, progress
+from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.errors import ConfigError, RunError
+from telic.progress import ProgressDisplay
 from telic.stability.config import MeasureConfig
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ class Measure:
     resume: Path | None = None
     """Run folder to resume, with the same settings."""
     json: bool = False
-    """Print the result as JSON, and no progress."""
+    """Print the result as JSON."""
+    quiet: bool = False
+    """Show no progress and no notices on standard error."""
     settings: tyro.conf.OmitArgPrefixes[MeasureSettings] = field(default_factory=MeasureSettings)
 
     def run(self) -> None:
@@ -62,9 +65,9 @@ class Measure:
         controls = parse_controls(self.controls)
         plan_dialogues(purpose, partner, self.settings, controls)  # raises errors before a model is loaded
         model = load_model(name)
-        announcer = RunAnnouncer(quiet=self.json)
+        display = ProgressDisplay(quiet=self.quiet)
         try:
-            with progress(quiet=self.json) as bar:
+            with display:
                 run = measure(
                     model,
                     purpose,
@@ -72,18 +75,18 @@ class Measure:
                     controls=controls,
                     folder=self.runs,
                     resume=self.resume,
-                    on_reply=bar,
-                    on_start=lambda start: announcer(start, bar),
+                    progress=display,
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(resume_hint(announcer.folder)) from None
+            raise Interrupted(resume_hint(display.folder)) from None
         assert run.folder is not None
         report = write_stability_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:
             spoken = run.spoken.model_dump(mode="json") if run.spoken else None
-            stability = run.stability.model_dump(mode="json")
-            print_json({"folder": str(run.folder), "report": str(report), **stability, "spoken": spoken})
+            limit = run.shortfall.as_dict() if run.shortfall else None
+            document = {"folder": str(run.folder), "report": str(report), **run.stability.model_dump(mode="json")}
+            print_json({**document, "spoken": spoken, "shortfall": limit})
         else:
             print_run(run, report)
         if not run.stability.counts.probed:
@@ -133,6 +136,7 @@ def print_run(run: StabilityRun, report: Path) -> None:
     if stability.counts.errors:
         failed = sum(stability.counts.errors.values())
         print_line(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")
+    print_shortfall(run.shortfall, run.folder)
     print_line(f"Report: {report}")
 
 

@@ -1,35 +1,23 @@
-"""Printing for all verbs: results on standard output, notices and progress on standard error, JSON for scripts."""
+"""Printing for all verbs: results on standard output, notices on standard error, JSON for scripts."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from telic.models import Model, Reply
-    from telic.runs import RunStart
+    from telic.models import Model
+    from telic.progress import Shortfall
 
-__all__ = [
-    "ProgressBar",
-    "RunAnnouncer",
-    "load_model",
-    "print_json",
-    "print_line",
-    "print_notice",
-    "print_table",
-    "progress",
-]
+__all__ = ["load_model", "print_json", "print_line", "print_notice", "print_shortfall", "print_table"]
 
 PIPED_WIDTH = 1000
 """Width of a table, in characters, where the output is not a terminal: no cell is wrapped."""
@@ -65,81 +53,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     Console(highlight=False, width=None if terminal else PIPED_WIDTH).print(table)
 
 
-class ProgressBar:
-    """A progress bar that also shows the tokens generated per second.
-
-    Args:
-        display: draws the bar; None draws nothing.
-    """
-
-    def __init__(self, display: Progress | None) -> None:
-        self._display = display
-        self._task: TaskID | None = None
-        self._started = time.monotonic()
-        self.tokens = 0
-
-    def start(self, total: int) -> None:
-        """Show the bar. It is full after `total` steps."""
-        self._started = time.monotonic()
-        if self._display is not None:
-            self._task = self._display.add_task("playing", total=total, rate="")
-
-    def count_tokens(self, reply: Reply) -> None:
-        """Add a reply's tokens to the rate."""
-        self.tokens += reply.new_tokens
-        if self._display is not None and self._task is not None:
-            rate = self.tokens / max(time.monotonic() - self._started, 1e-3)
-            self._display.update(self._task, rate=f"{rate:.0f} tokens/s")
-
-    def advance(self) -> None:
-        """Advance by one step."""
-        if self._display is not None and self._task is not None:
-            self._display.advance(self._task)
-
-    def __call__(self, reply: Reply) -> None:
-        """Count a reply's tokens and advance by one step, where each step is a reply."""
-        self.count_tokens(reply)
-        self.advance()
-
-
-class RunAnnouncer:
-    """Prints a run's folder when the run starts, and keeps it for the message after an interruption."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self.folder: Path | None = None
-        self._quiet = quiet
-
-    def __call__(self, start: RunStart, bar: ProgressBar | None = None) -> None:
-        """Print the run folder and the warnings, and show the bar if there is one."""
-        self.folder = start.folder
-        if not self._quiet:
-            print_notice(
-                f"Run folder {start.folder} (after an interruption, continue with --resume {start.folder})", style="dim"
-            )
-            for text in start.warnings:
-                print_notice(text, style="dim")
-        if bar is not None and start.total is not None:
-            bar.start(start.total)
-
-
-@contextmanager
-def progress(what: str = "replies", *, quiet: bool = False) -> Iterator[ProgressBar]:
-    """Show a progress bar with throughput and time left on standard error, if that is a terminal.
-
-    Args:
-        what: what the bar counts.
-        quiet: show nothing.
-    """
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield ProgressBar(None)
-        return
-    columns = [
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(what + " {task.fields[rate]}"),
-        TimeRemainingColumn(), TextColumn("left"),
-    ]  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as display:
-        yield ProgressBar(display)
+def print_shortfall(shortfall: Shortfall | None, folder: Path | None) -> None:
+    """Say what a time limit left to be played, if anything, and how to play it."""
+    if shortfall is not None:
+        print_line(f"{shortfall}. To play the rest, add --resume {folder} to the same command without --minutes.")
 
 
 def load_model(name: str) -> Model:

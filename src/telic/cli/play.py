@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from telic.cli.controls import parse_controls
-from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, progress
+from telic.cli.output import load_model, print_json, print_line, print_shortfall
 from telic.cli.play_view import print_results
 from telic.cli.usage import Interrupted, UsageError, resume_hint
 from telic.errors import ConfigError, RunError
 from telic.models.capabilities import LimitsBatch
+from telic.progress import ProgressDisplay
 from telic.registry import parse_settings
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ class Play:
     """Episodes played at once."""
     batch: int | None = None
     """Maximum batch size of a local model; a smaller batch needs less memory."""
+    minutes: float | None = None
+    """Play only what fits in about this many minutes, and report that; a resumed run plays the rest."""
     references: bool = True
     """Compare with random and perfect play of the same tasks, if the game has both."""
     ray: str | None = None
@@ -148,7 +151,9 @@ class Play:
     resume: Path | None = None
     """Run folder to resume, with the same settings."""
     json: bool = False
-    """Print the results as JSON, without progress."""
+    """Print the results as JSON."""
+    quiet: bool = False
+    """Show no progress and no notices on standard error."""
 
     def run(self) -> None:
         """Play, write the report, and print the results."""
@@ -159,9 +164,9 @@ class Play:
         human = "human" in (config.agent, config.partner)
         workers = self._workers(human)
         players = None if workers else config.players()
-        announcer = RunAnnouncer(quiet=self.json)
+        display = ProgressDisplay(quiet=self.quiet, counts=not human)
         try:
-            with progress("episodes", quiet=self.json or human) as bar:
+            with display:
                 run = play(
                     spec,
                     PlayerFactory(config.players if players is None else lambda: players, config.spec()),
@@ -175,19 +180,20 @@ class Play:
                     concurrency=1 if human else self.concurrency,
                     references=self.references,
                     workers=workers,
-                    on_episode=lambda _: bar.advance(),
-                    on_reply=bar.count_tokens,
-                    on_start=lambda start: announcer(start, bar),
+                    minutes=self.minutes,
+                    progress=display,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(resume_hint(announcer.folder)) from None
+            raise Interrupted(resume_hint(display.folder)) from None
         assert run.folder is not None
         report = write_play_report(run.folder, run.results, run.episodes, run.document)
         if self.json:
             results = [result.model_dump(mode="json") for result in run.results]
-            print_json({"folder": str(run.folder), "report": str(report), "results": results})
+            limit = run.shortfall.as_dict() if run.shortfall else None
+            print_json({"folder": str(run.folder), "report": str(report), "results": results, "shortfall": limit})
         else:
             print_results(run.results)
+            print_shortfall(run.shortfall, run.folder)
             print_line(f"Report: {report}")
         _require_valid(run)
 
@@ -227,6 +233,8 @@ class Play:
         return spec, purpose.name if purpose else spec["name"], config
 
     def _workers(self, human: bool) -> Workers | None:
+        if self.minutes is not None and not self.minutes > 0:
+            raise UsageError(f"--minutes is {self.minutes}; expected a number greater than 0")
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"--batch is {self.batch}; expected 1 or more")
         if self.ray is None:

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from telic.cli.output import ProgressBar, load_model, print_json, print_line, print_notice, print_table, progress
+from telic.cli.output import load_model, print_json, print_line, print_notice, print_table
 from telic.cli.usage import CheckedOptions, Interrupted
+from telic.progress import ProgressDisplay
 from telic.readers.config import ReaderTrainingConfig
 
 __all__ = ["Readers"]
@@ -33,7 +34,9 @@ class TrainReaders:
     cache: Path | None = None
     """Folder for recorded activations, from which an interrupted training continues; by default OUT/activations."""
     json: bool = False
-    """Print the card as JSON, and no progress."""
+    """Print the card as JSON."""
+    quiet: bool = False
+    """Show no progress and no notices on standard error."""
     settings: tyro.conf.OmitArgPrefixes[ReaderTrainingSettings] = field(default_factory=ReaderTrainingSettings)
 
     def run(self) -> None:
@@ -43,9 +46,8 @@ class TrainReaders:
         cache = self.cache or self.out / "activations"
         model = load_model(self.model)
         try:
-            with progress("dialogues", quiet=self.json) as bar:
-                show = _Advance(bar)
-                trained = train_readers(model, self.data, config=self.settings, cache=cache, on_progress=show)
+            with ProgressDisplay(quiet=self.quiet) as display:
+                trained = train_readers(model, self.data, config=self.settings, cache=cache, progress=display)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"the recorded activations are kept in {cache}; run the same command to continue"
@@ -56,21 +58,6 @@ class TrainReaders:
             return
         _print_card(trained.readers.card)
         print_line(f"Written to {self.out}. Use them with: telic readers read FILE --readers {self.out}")
-
-
-class _Advance:
-    """Moves a progress bar to the number of dialogues recorded."""
-
-    def __init__(self, bar: ProgressBar) -> None:
-        self._bar, self._done = bar, -1
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._done < 0:
-            self._bar.start(total)
-            self._done = 0
-        for _ in range(done - self._done):
-            self._bar.advance()
-        self._done = done
 
 
 @dataclass

@@ -56,10 +56,10 @@ class Serve:
             from telic.server.dashboard import require_dashboard
 
             require_dashboard()
-        import uvicorn
-
         from telic.purpose import Purpose
         from telic.server import Keys, ServeConfig, Service, create_app
+        from telic.server.http_server import make_server
+        from telic.server.log import configure_logging
         from telic.server.middleware import LOCAL_HOSTS
 
         purpose = Purpose.load(self.purpose)
@@ -67,6 +67,7 @@ class Serve:
         controls = parse_controls(self.controls)
         keys = Keys.load(self.api_key_file)
         self._require_keys(keys)
+        configure_logging()
         with _listen(self.host, self.port) as listener:
             service = Service(load_model(self.model or purpose.model), purpose, config, controls)
             hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
@@ -74,14 +75,7 @@ class Serve:
             app = create_app(
                 service, keys, hosts, on_start=lambda: self._announce(service, port), dashboard=self.dashboard
             )
-            settings = uvicorn.Config(
-                app,
-                http="h11",  # httptools, which may be installed, accepts headers of any length
-                log_level="warning",
-                timeout_graceful_shutdown=config.shutdown_seconds,
-                server_header=False,
-            )
-            uvicorn.Server(settings).run([listener])
+            make_server(app).run([listener])
 
     def _require_keys(self, keys: Keys) -> None:
         from telic.server.middleware import LOCAL_HOSTS

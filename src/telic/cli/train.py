@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from telic.cli.output import RunAnnouncer, load_model, print_json, print_line, print_notice, print_table
+from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.planner.config import PlannerTrainingConfig
+from telic.progress import ProgressDisplay
 
 if TYPE_CHECKING:
-    from telic.planner.training import Stage, TrainRun
+    from telic.planner.training import TrainRun
     from telic.statistics import Interval
 
 __all__ = ["Train"]
@@ -43,7 +44,9 @@ class Train:
     write: bool = True
     """Save a significantly better planner to planners/ beside the purpose file, and name it in the file."""
     json: bool = False
-    """Print the result as JSON, without progress."""
+    """Print the result as JSON."""
+    quiet: bool = False
+    """Show no progress and no notices on standard error."""
     settings: tyro.conf.OmitArgPrefixes[PlannerTrainingSettings] = field(default_factory=PlannerTrainingSettings)
 
     def run(self) -> None:
@@ -55,19 +58,14 @@ class Train:
 
         purpose = Purpose.load(self.purpose)
         model = load_model(self.model or purpose.model)
-        announcer = RunAnnouncer(quiet=self.json)
+        display = ProgressDisplay(quiet=self.quiet)
         try:
-            run = train(
-                model,
-                purpose,
-                folder=self.runs,
-                resume=self.resume,
-                on_start=announcer,
-                on_stage=self._announce,
-                config=self.settings,
-            )
+            with display:
+                run = train(
+                    model, purpose, folder=self.runs, resume=self.resume, progress=display, config=self.settings
+                )
         except KeyboardInterrupt:
-            raise Interrupted(resume_hint(announcer.folder or self.resume)) from None
+            raise Interrupted(resume_hint(display.folder or self.resume)) from None
         report = write_train_report(RunFolder.open(run.folder))
         written = self._write(run, purpose.name)
         if self.json:
@@ -79,17 +77,16 @@ class Train:
                 "stage": run.stage,
                 "headline": run.headline,
             }
-            print_json({**document, "written": written, "validation": run.validation, "judged": judged})
+            limit = run.shortfall.as_dict() if run.shortfall else None
+            print_json(
+                {**document, "shortfall": limit, "written": written, "validation": run.validation, "judged": judged}
+            )
             return
         _print(run)
+        print_shortfall(run.shortfall, run.folder)
         print_line(f"Report: {report}")
         if written:
             print_line(f"Written to {self.purpose}: [planner] path = {written!r}")
-
-    def _announce(self, stage: Stage) -> None:
-        if not self.json:
-            figures = ", ".join(f"{name} {value:.4g}" for name, value in stage.figures.items())
-            print_notice(f"{stage.name}: {figures} ({stage.seconds:.0f} s)")
 
     def _write(self, run: TrainRun, name: str) -> str | None:
         """Save a significantly better planner beside the purpose file, and name it there; returns its path."""

@@ -35,7 +35,10 @@ def plan_arms(
         arms: what to compare.
         plan: plans the dialogues under given controls.
     """
-    planned = [[replace(dialogue, id=_id(stage, arm, dialogue.id)) for dialogue in plan(arm.controls)] for arm in arms]
+    planned = [
+        [replace(one, id=_id(stage, arm, one.id), group=f"{stage}/{one.id}") for one in plan(arm.controls)]
+        for arm in arms
+    ]
     return [dialogue for same in zip(*planned, strict=True) for dialogue in same]
 
 

@@ -6,7 +6,12 @@ from pydantic import Field
 
 from telic.stability.config import MeasureConfig
 
-__all__ = ["ComparisonConfig"]
+__all__ = ["DEMO_CONTROL", "DEMO_SEED", "ComparisonConfig", "DemoConfig"]
+
+DEMO_SEED = 1
+"""The seed of a demo. The purpose, its probes and the control were chosen on the seeds from 900 on."""
+DEMO_CONTROL = {"name": "refresh"}
+"""The control of the second arm."""
 
 
 class ComparisonConfig(MeasureConfig):
@@ -32,3 +37,26 @@ class ComparisonConfig(MeasureConfig):
     controls: tuple[str, ...] = ()
     """Controls to compare; by default all that the model supports. `refresh` is tried at several strengths,
     `refresh:strength=2` at this one only. A control with one strength plays no tuning dialogues."""
+
+
+class DemoConfig(MeasureConfig):
+    """Settings of a demo: small enough for two minutes on two cores."""
+
+    rounds: int = Field(default=4, ge=1)
+    """Rounds per dialogue; one round is one utterance of each side."""
+    probe_every: int = Field(default=1, ge=1)
+    """Probes are asked in round 0, in every round that is a multiple of this, and in the last."""
+    dialogues: int = Field(default=10, ge=2)
+    """Number of dialogues, each played under both arms; the intervals are over them."""
+    samples: int = Field(default=1, ge=1)
+    """Answers sampled per probe."""
+    utterance_tokens: int | None = Field(default=30, ge=1)
+    """Maximum number of new tokens of an utterance."""
+    answer_tokens: int = Field(default=20, ge=1)
+    """Maximum number of new tokens of an answer to a probe."""
+    seed: int = DEMO_SEED
+    """Seed of the openers and all replies."""
+    attention: bool = False
+    """Read attention to the system prompt, if the model gives it."""
+    concurrency: int = Field(default=8, ge=1)
+    """Dialogues that are played at once; both arms count. A small batch needs little memory."""

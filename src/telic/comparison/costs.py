@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, MutableMapping, Sequence
+import random
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,10 +24,23 @@ from telic.dialogue import Message
 from telic.episodes import BASELINE
 from telic.models import Control, Model
 from telic.models.capabilities import Scorer
+from telic.progress import Deadline, ProgressTracker
 from telic.stability.record import RunRecord
 from telic.statistics import paired_difference
 
 __all__ = ["Cost", "Costs", "RecordedCosts"]
+
+BLOCK = {"": 16, "/recall": 5}
+"""Questions that all arms are asked before time is looked at: general ones, and those about a dialogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A question with what comes before it."""
+
+    item: Item
+    system: str
+    history: tuple[Message, ...]
 
 
 class Cost(BaseModel):
@@ -74,7 +89,7 @@ class Costs:
 
     There are two: on general questions, and on questions about the dialogue itself (`recall`), because a control can
     hold a model to its purpose by making it ignore the dialogue. Strengths are chosen on half of each; the costs of the
-    chosen ones are reported on the other half.
+    chosen ones are reported on the other half. Where time is short, all arms are asked the same first questions.
 
     Args:
         model: must score replies; otherwise every cost is missing.
@@ -89,58 +104,128 @@ class Costs:
     ) -> None:
         self.model, self.systems, self._measured = model, list(systems), measured
         items = sample_items(load_items(seed=seed), questions, seed)
-        self._uncontrolled: UncontrolledLanguage | None = None
-        self._general = {True: items[::2], False: items[1::2]}
+        random.Random(seed).shuffle(items)  # where time is short, the first ones are of all subjects
         dialogues = recall_dialogues()
-        self._recall = {True: dialogues[::2], False: dialogues[1::2]}
+        self._questions: dict[str, list[_Question]] = {}
+        for first, half in ((0, "tuning"), (1, "held-out")):
+            general = zip(items[first::2], itertools.cycle(self.systems), strict=False)
+            self._questions[half] = [_Question(item, system, HISTORY) for item, system in general]
+            talks = zip(dialogues[first::2], itertools.cycle(self.systems), strict=False)
+            recall = [_Question(item, system, talk.history) for talk, system in talks for item in talk.items]
+            self._questions[f"{half}/recall"] = recall
+        self._uncontrolled: UncontrolledLanguage | None = None
+        self._language: dict[str, LanguageHealth] = {}
 
     def of(self, arm: Arm, *, tuning: bool) -> Cost:
         """Return the cost of an arm on general questions: on the half for tuning, or on the held-out one."""
-        return self._cost(_half(tuning), arm, lambda controls: self._ask(controls, self._general[tuning]))
+        return self._cost(_half(tuning), arm)
 
     def recall(self, arm: Arm, *, tuning: bool) -> Cost:
         """Return its cost on questions about the dialogue: on the half for tuning, or on the held-out one."""
-
-        def ask(controls: Sequence[Control]) -> tuple[float | None, ...]:
-            pairs = zip(self._recall[tuning], itertools.cycle(self.systems), strict=False)
-            correct = [self._correct(one.items, controls, system, one.history) for one, system in pairs]
-            return tuple(itertools.chain.from_iterable(correct))
-
-        return self._cost(f"{_half(tuning)}/recall", arm, ask)
+        return self._cost(f"{_half(tuning)}/recall", arm)
 
     def language(self, arm: Arm) -> LanguageHealth | None:
-        """Measure an arm's replies to neutral prompts against the model's own; None where it scores no replies."""
-        if not isinstance(self.model, Scorer):
-            return None
-        scorer, config = require_scorer(self.model), CostConfig()
-        if self._uncontrolled is None:
-            self._uncontrolled = language_baseline(scorer, neutral_prompts(), self.systems[0], HISTORY, config)
-        return language_health(scorer, self._uncontrolled, arm.controls, config)
+        """Return how an arm's replies to neutral prompts differ from the model's own; None if that was not measured."""
+        return self._language.get(arm.name)
 
-    def _cost(self, questions: str, arm: Arm, ask: Callable[[Sequence[Control]], tuple[float | None, ...]]) -> Cost:
+    def questions(self, *, tuning: bool) -> int:
+        """Count the questions that an arm is asked on one of the halves; none where the model scores no replies."""
+        half = _half(tuning)
+        return len(self._questions[half]) + len(self._questions[f"{half}/recall"]) if self._asks else 0
+
+    def missing(self, arms: Sequence[Arm], *, tuning: bool) -> int:
+        """Count the questions that arms are still to be asked."""
+        half = _half(tuning)
+        asked = sum(self._asked(f"{half}{kind}", arm) for arm in arms for kind in BLOCK)
+        return len(arms) * self.questions(tuning=tuning) - asked if self._asks else 0
+
+    def measure(self, arms: Sequence[Arm], *, tuning: bool, deadline: Deadline, tracker: ProgressTracker) -> int:
+        """Ask all arms the same questions, as far as a deadline leaves time. At least a few are always asked.
+
+        Args:
+            arms: what to ask, the baseline first.
+            tuning: which half of the questions.
+            deadline: when no block of questions is begun any more that would not end in time.
+            tracker: counts the questions.
+
+        Returns:
+            The number of questions that all arms were asked.
+        """
+        half, blocks = _half(tuning), self._blocks(_half(tuning)) if deadline.limited else 1
+        for number in range(1, blocks + 1):
+            began = deadline.clock()
+            for kind, size in BLOCK.items():
+                end = size * number if number < blocks else len(self._questions[half + kind])
+                for arm in arms:
+                    self._ask(half + kind, arm, end, tracker)
+            if deadline.clock() - began > deadline.remaining:
+                break
+        return sum(min(self._asked(half + kind, arm) for arm in arms) for kind in BLOCK)
+
+    def measure_language(self, arms: Sequence[Arm], *, deadline: Deadline, tracker: ProgressTracker) -> None:
+        """Measure the replies of arms to neutral prompts against the model's own: of all arms, or of none.
+
+        Args:
+            arms: the controls.
+            deadline: where the first arm shows that there is no time for the others, none is measured.
+            tracker: counts the prompts.
+        """
+        if not self._asks or deadline.remaining <= 0:
+            return
+        scorer, config, prompts = require_scorer(self.model), CostConfig(), neutral_prompts()
+        for number, arm in enumerate(arms):
+            began = deadline.clock()
+            if self._uncontrolled is None:
+                self._uncontrolled = language_baseline(scorer, prompts, self.systems[0], HISTORY, config)
+            self._language[arm.name] = language_health(scorer, self._uncontrolled, arm.controls, config)
+            tracker.advance(len(prompts))
+            if number == 0 and (deadline.clock() - began) * (len(arms) - 1) > deadline.remaining:
+                self._language.clear()
+                return
+
+    @property
+    def _asks(self) -> bool:
+        """Whether the model can be asked: it scores replies."""
+        return isinstance(self.model, Scorer)
+
+    def _blocks(self, half: str) -> int:
+        return max(-(-len(self._questions[half + kind]) // size) for kind, size in BLOCK.items())
+
+    def _asked(self, questions: str, arm: Arm) -> int:
+        """Return how many questions of a list an arm was asked so far."""
+        found = self._measured.get(f"{questions}/{arm.name}")
+        return len(found.correct) if found else 0
+
+    def _cost(self, questions: str, arm: Arm) -> Cost:
         """Look the cost up, or measure and keep it."""
-        key = f"{questions}/{arm.name}"
-        if key not in self._measured:
-            correct = ask(arm.controls)
-            base = correct if arm.name == BASELINE else self._cost(questions, Arm(BASELINE), ask).correct
-            self._measured[key] = _difference(base, correct)
-        return self._measured[key]
+        if not self._asked(questions, arm):
+            for one in (Arm(BASELINE), arm):
+                self._ask(questions, one, len(self._questions[questions]), ProgressTracker())
+        return self._measured[f"{questions}/{arm.name}"]
 
-    def _ask(self, controls: Sequence[Control], items: Sequence[Item]) -> tuple[float | None, ...]:
-        """Ask general questions, under each system prompt in turn."""
-        correct: dict[str, float | None] = {}
-        for place, system in enumerate(self.systems):
-            part = items[place :: len(self.systems)]
-            correct |= zip((item.id for item in part), self._correct(part, controls, system, HISTORY), strict=True)
-        return tuple(correct[item.id] for item in items)
+    def _ask(self, questions: str, arm: Arm, end: int, tracker: ProgressTracker) -> None:
+        """Ask an arm the questions of a list up to a number, without those that it was asked before."""
+        asked = self._questions[questions][self._asked(questions, arm) : end]
+        if not asked:
+            return
+        found = self._measured.get(f"{questions}/{arm.name}")
+        correct = (*(found.correct if found else ()), *self._correct(asked, arm.controls, tracker))
+        known = self._measured.get(f"{questions}/{BASELINE}")
+        base = correct if arm.name == BASELINE or known is None else known.correct
+        self._measured[f"{questions}/{arm.name}"] = _difference(base[: len(correct)], correct)
 
     def _correct(
-        self, items: Sequence[Item], controls: Sequence[Control], system: str, history: Sequence[Message]
-    ) -> Sequence[float | None]:
+        self, asked: Sequence[_Question], controls: Sequence[Control], tracker: ProgressTracker
+    ) -> list[float | None]:
         """Return 1 or 0 for each question; None for all where the model scores no replies."""
-        if not items or not isinstance(self.model, Scorer):
-            return (None,) * len(items)
-        return choice_accuracy(self.model, items, controls, system, history).correct
+        correct: dict[_Question, float | None] = dict.fromkeys(asked)
+        for system, history in dict.fromkeys((one.system, one.history) for one in asked):
+            same = [one for one in asked if (one.system, one.history) == (system, history)]
+            if isinstance(self.model, Scorer):
+                items = [one.item for one in same]
+                correct |= zip(same, choice_accuracy(self.model, items, controls, system, history).correct, strict=True)
+                tracker.advance(len(same))
+        return [correct[one] for one in asked]
 
 
 def _half(tuning: bool) -> str:

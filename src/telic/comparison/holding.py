@@ -2,11 +2,15 @@
 
 Every control is tried at several strengths on a tuning part. The most stable strength of each within the budget is then
 compared with the baseline and with the others, pair by pair, on dialogues that played no part in the tuning.
+
+A time limit is divided between the phases as a whole run would divide its time. Within a phase all arms play the same
+dialogues, and are asked the same questions, whatever the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +22,23 @@ from telic.comparison.evaluation import evaluate_arms, evaluate_trials, tuned_ar
 from telic.comparison.results import ComparisonRun
 from telic.comparison.stages import BANK, HELD_OUT, TUNING, StagePlans
 from telic.episodes import BASELINE
-from telic.models import Model, Reply
+from telic.models import Model
+from telic.progress import Deadline, Phase, ProgressCallback, ProgressTracker, Shortfall, forecast_sentence, track
 from telic.purpose import Purpose
-from telic.runs import RunStart
 from telic.stability.bank import Bank
-from telic.stability.measurement import CHANGEABLE_SETTINGS, describe, name_of
+from telic.stability.measurement import KEPT_SETTINGS, describe, name_of
 from telic.stability.plan import DialoguePlan, protocol_of, replies_to_come
 from telic.stability.record import RunRecord
 from telic.stability.selfchat import play_dialogues
 
 __all__ = ["hold"]
+
+TUNED, TUNING_COSTS, COMPARED, COSTS = "tuning", "tuning costs", "comparing", "costs"
+"""The phases of a comparison."""
+QUESTION = 0.2
+"""Time of a question relative to a reply, before either was timed."""
+PROMPTS = 24
+"""Neutral prompts whose replies are compared, per control."""
 
 
 def hold(
@@ -37,8 +48,7 @@ def hold(
     partner: Purpose | None = None,
     folder: str | Path | None = None,
     resume: str | Path | None = None,
-    on_reply: Callable[[Reply], None] | None = None,
-    on_start: Callable[[RunStart], None] | None = None,
+    progress: bool | ProgressCallback = False,
     config: ComparisonConfig | None = None,
     **settings: Any,
 ) -> ComparisonRun:
@@ -50,8 +60,7 @@ def hold(
         partner: the other side, as for `measure`.
         folder: where the run folder is made; without it the run is kept in memory only.
         resume: a run folder to go on with.
-        on_reply: called with every reply of the dialogues.
-        on_start: called before the first reply.
+        progress: True shows it on standard error; a function gets a `ProgressReport` with every reply and question.
         config: settings.
         **settings: single fields of `ComparisonConfig`, over those of `config`.
 
@@ -66,12 +75,11 @@ def hold(
         described = describe(model, purpose, partner, config, stages.of(TUNING)(()))
         return described | {"strengths": {kind: list(tried) for kind, tried in strengths.items()}}
 
-    changeable = config.model_dump(include=set(CHANGEABLE_SETTINGS))
-    with RunRecord.start("hold", name_of(purpose), work, changeable, root=folder, resume=resume) as record:
-        comparison = _Comparison(model, strengths, stages, record, on_reply)
-        start = RunStart(record.path, (*record.warnings, *left_out), comparison.replies_to_come())
-        if on_start is not None:
-            on_start(start)
+    kept = config.model_dump(include=set(KEPT_SETTINGS))
+    start = RunRecord.start("hold", name_of(purpose), work, kept, root=folder, resume=resume)
+    with start as record, track(progress) as tracker:
+        comparison = _Comparison(model, strengths, stages, record, tracker)
+        comparison.announce(left_out)
         return comparison.run()
 
 
@@ -84,41 +92,63 @@ class _Comparison:
         strengths: Strengths,
         stages: StagePlans,
         record: RunRecord,
-        on_reply: Callable[[Reply], None] | None,
+        tracker: ProgressTracker,
     ) -> None:
-        self.model, self.stages, self.record, self.on_reply = model, stages, record, on_reply
+        self.model, self.stages, self.record, self.tracker = model, stages, record, tracker
         self.config = stages.config
+        self.deadline = Deadline(self.config.minutes)
         folder = record.path / "vectors" / "purpose-axis" if record.path else None
         found = candidates(model, strengths, stages.systems(), folder)
         self.arms = [Arm(BASELINE), *(Arm(candidate.name, (candidate.control,)) for candidate in found)]
         self.kinds = len(strengths)
         self.costs = Costs(model, stages.cost_systems(), self.config.questions, self.config.seed, RecordedCosts(record))
 
-    def replies_to_come(self) -> int:
-        """Count the replies of a comparison in which a strength of every control is affordable."""
+    def announce(self, left_out: Sequence[str]) -> None:
+        """Report the start, with what is to come if a strength of every control is affordable."""
+        questions, prompts = self.costs.questions(tuning=False), PROMPTS if self.costs.questions(tuning=False) else 0
         tuning = replies_to_come(self.record.missing(self._tuning()), self.config)
-        return tuning + (1 + self.kinds) * self.stages.held_out_replies()
+        phases = [
+            Phase(TUNED, "replies", tuning),
+            Phase(TUNING_COSTS, "questions", self.costs.missing(self.arms, tuning=True), QUESTION),
+            Phase(COMPARED, "replies", (1 + self.kinds) * self.stages.held_out_replies()),
+            Phase(COSTS, "questions", (1 + self.kinds) * questions + self.kinds * prompts, QUESTION),
+        ]
+        what = f"dialogues of {self.config.rounds} rounds with each control, the tuning before them included"
+
+        def forecast(seconds: float) -> str:
+            return forecast_sentence(seconds, self.config.dialogues, what)
+
+        self.tracker.start(self.record.path, (*self.record.warnings, *left_out), phases, forecast, self.deadline)
 
     def run(self) -> ComparisonRun:
         """Choose a strength of every control, and compare these on held-out dialogues."""
-        self._play(self._tuning())
+        tuning = self._tuning()
+        self._play(TUNED, tuning)
+        tuning_questions = self._ask(TUNING_COSTS, self.arms, tuning=True)
         trials = evaluate_trials(self.record.episodes, self.arms, self.costs, self.config)
         names = {trial.name for trial in trials if trial.chosen}
         chosen = [self.arms[0], *(arm for arm in self.arms if arm.name in names)]
-        held_out = plan_arms(HELD_OUT, chosen, self.stages.of(HELD_OUT))
-        if self.config.bank_dialogues:
-            held_out += plan_arms(BANK, chosen, self.stages.of(BANK))
-        self._play(held_out)
+        held_out = self._held_out(chosen)
+        self._play(COMPARED, held_out)
+        questions = self._ask(COSTS, chosen, tuning=False)
+        self.costs.measure_language(chosen[1:], deadline=self.deadline, tracker=self.tracker)
         compared, versus = evaluate_arms(self.record.episodes, chosen, self.costs, self.config)
-        run = ComparisonRun(
-            trials, compared, versus, self.config.budget, self.record.episodes, self.record.path, self.record.document
+        shortfall = Shortfall.of(
+            self.config.minutes,
+            tuning_dialogues=self._dialogues(tuning),
+            tuning_questions=(tuning_questions, self.costs.questions(tuning=True)),
+            dialogues=self._dialogues(held_out),
+            questions=(questions, self.costs.questions(tuning=False)),
         )
-        self.record.add_metrics(
+        record, budget = self.record, self.config.budget
+        run = ComparisonRun(trials, compared, versus, budget, record.episodes, record.path, record.document, shortfall)
+        record.add_metrics(
             {
                 "headline": run.headline,
                 "trials": [trial.model_dump(mode="json") for trial in trials],
                 "compared": [arm.model_dump(mode="json") for arm in compared],
                 "versus": {name: lead.model_dump(mode="json") for name, lead in versus.items()},
+                **({"shortfall": shortfall.as_dict()} if shortfall else {}),
             }
         )
         return run
@@ -127,6 +157,28 @@ class _Comparison:
         tuned = tuned_arms(self.arms)
         return plan_arms(TUNING, tuned, self.stages.of(TUNING)) if len(tuned) > 1 else []
 
-    def _play(self, plans: Sequence[DialoguePlan]) -> None:
-        protocol = protocol_of(self.model, self.config)
-        play_dialogues(self.model, self.record.missing(plans), protocol, self.record.append, self.on_reply)
+    def _held_out(self, chosen: Sequence[Arm]) -> list[DialoguePlan]:
+        """Plan the dialogues after the tuning: those of the bank, if there are any, in turn with the purpose's own."""
+        stages = [HELD_OUT, *([BANK] if self.config.bank_dialogues else [])]
+        planned = [plan_arms(stage, chosen, self.stages.of(stage)) for stage in stages]
+        groups = [[list(same) for _, same in groupby(plans, key=lambda plan: plan.group)] for plans in planned]
+        return [plan for same in zip_longest(*groups, fillvalue=()) for group in same for plan in group]
+
+    def _play(self, phase: str, plans: Sequence[DialoguePlan]) -> None:
+        """Play the missing ones of some dialogues, in the share of the time that they would take of a whole run."""
+        missing, protocol = self.record.missing(plans), protocol_of(self.model, self.config)
+        self.tracker.begin(phase, replies_to_come(missing, self.config))
+        deadline = self.deadline.part(self.tracker.share())
+        play_dialogues(self.model, missing, protocol, self.record.append, self.tracker.count_reply, deadline)
+
+    def _ask(self, phase: str, arms: Sequence[Arm], *, tuning: bool) -> int:
+        """Ask the missing questions in the same way; returns how many all arms were asked."""
+        prompts = PROMPTS * (len(arms) - 1) if not tuning and self.costs.questions(tuning=False) else 0
+        self.tracker.begin(phase, self.costs.missing(arms, tuning=tuning) + prompts)
+        deadline = self.deadline.part(self.tracker.share())
+        return self.costs.measure(arms, tuning=tuning, deadline=deadline, tracker=self.tracker)
+
+    def _dialogues(self, plans: Sequence[DialoguePlan]) -> tuple[int, int]:
+        """Count the dialogues that all arms have played, and those planned."""
+        planned, missing = ({plan.group for plan in some} for some in (plans, self.record.missing(plans)))
+        return len(planned) - len(missing), len(planned)

@@ -13,6 +13,7 @@ from telic.comparison.costs import Cost
 from telic.episodes import Episode
 from telic.errors import RunError
 from telic.models import Control
+from telic.progress import Shortfall
 from telic.runs import RunFolder
 from telic.stability.analysis import Stability
 from telic.stability.curves import ALPHA
@@ -127,6 +128,8 @@ class ComparisonRun:
     folder: Path | None = None
     document: dict[str, Any] = field(default_factory=dict)
     """The run folder's `config.toml`."""
+    shortfall: Shortfall | None = None
+    """What a time limit left unplayed and unasked; None if all was done."""
 
     @property
     def winner(self) -> ArmResult | None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol, runtime_checkable
 
 from telic.dialogue import Message
 from telic.models.base import Model
 from telic.models.control import Control
-from telic.models.request import Continuation, ScoredContinuation
+from telic.models.request import Continuation, Reply, Request, ScoredContinuation
 from telic.rendering import Rendering, Template
 
-__all__ = ["HasHiddenStates", "HasTemplate", "LimitsBatch", "LimitsConcurrency", "Scorer"]
+__all__ = [
+    "HasHiddenStates",
+    "HasTemplate",
+    "LimitsBatch",
+    "LimitsConcurrency",
+    "ReplyStreams",
+    "Scorer",
+    "StreamsInEventLoop",
+]
 
 
 @runtime_checkable
@@ -74,4 +82,25 @@ class LimitsConcurrency(Protocol):
     @property
     def concurrency(self) -> int:
         """Requests in flight at once."""
+        ...
+
+
+class ReplyStreams(Protocol):
+    """Replies of a model that are streamed in one event loop."""
+
+    def stream(self, request: Request) -> AsyncGenerator[str | Reply, None]:
+        """Yield the reply's text piece by piece, then the whole `Reply`; cancelling the task ends it at once."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+@runtime_checkable
+class StreamsInEventLoop(LimitsConcurrency, Protocol):
+    """It also streams in an event loop, without a thread for each reply."""
+
+    def open_streams(self) -> ReplyStreams:
+        """Open its connections in the running event loop."""
         ...

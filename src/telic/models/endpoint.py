@@ -10,14 +10,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from telic.dialogue import Message
 from telic.errors import Failure, FailureKind
 from telic.models.request import FinishReason, Reply, Sampling
 
-__all__ = ["Endpoint", "MalformedReplyError", "read_completion", "read_reply"]
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionChunk
+
+__all__ = ["Endpoint", "MalformedReplyError", "StreamedReply", "read_completion", "read_reply"]
 
 CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 CONTEXT_MESSAGE = re.compile(r"(maximum|available|exceeds?\b.*) context (length|size|window)", re.IGNORECASE)
@@ -98,7 +101,14 @@ class Endpoint:
             what = f"sent a malformed reply: {error}; is it an OpenAI-compatible chat endpoint?"
         else:
             what = f"failed: {type(error).__name__}: {_clip(str(error))}"
-        return kind, f"{self.base_url} (model {self.model!r}) {what}".replace(self.api_key, "***")
+        where = f"{self.address} (model {self.model!r})"
+        return kind, f"{where} {what}".replace(self.base_url, self.address).replace(self.api_key, "***")
+
+    @property
+    def address(self) -> str:
+        """The address without a user and password, and without a query, which may contain a key."""
+        parts = urlsplit(self.base_url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
     def _advice(self, status: int, code: str | None) -> str:
         if code == "insufficient_quota":
@@ -114,6 +124,39 @@ class Endpoint:
     @property
     def _official(self) -> bool:
         return (urlsplit(self.base_url).hostname or "").endswith("openai.com")
+
+
+@dataclass(slots=True)
+class StreamedReply:
+    """A reply of which some chunks have come."""
+
+    text: str = ""
+    reason: str | None = None
+    """Why it ended, if it has."""
+    usage: dict[str, Any] | None = None
+    logprobs: list[float] = field(default_factory=list)
+
+    def add(self, chunk: ChatCompletionChunk) -> str:
+        """Add a chunk, and return its text."""
+        self.usage = chunk.usage.model_dump() if chunk.usage else self.usage
+        piece = ""
+        for choice in chunk.choices[:1]:
+            self.reason = choice.finish_reason or self.reason
+            tokens = (choice.logprobs and choice.logprobs.content) or []
+            self.logprobs += [token.logprob for token in tokens]
+            piece = choice.delta.content or ""
+        self.text += piece
+        return piece
+
+    def complete(self, sampling: Sampling) -> Reply:
+        """Return the whole reply.
+
+        Raises:
+            MalformedReplyError: the stream ended before the reply did.
+        """
+        if self.reason is None:
+            raise MalformedReplyError("the stream ended before the reply did")
+        return read_reply(self.text, self.reason, self.usage, self.logprobs or None, sampling)
 
 
 def retries_of(error: Exception) -> int:

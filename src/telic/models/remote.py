@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from random import uniform
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError
+from telic.models.capabilities import ReplyStreams
 from telic.models.choices import as_question, read_choice
 from telic.models.compatibility import MESSAGES_ONLY, controlled_messages, refuse_unsupported
 from telic.models.control import ControlPoint
-from telic.models.endpoint import Endpoint, MalformedReplyError, read_completion, read_reply, retries_of
+from telic.models.endpoint import Endpoint, MalformedReplyError, StreamedReply, read_completion, retries_of
 from telic.models.request import OnReply, Reply, Request
 from telic.models.session import Session
 
@@ -33,6 +34,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 MALFORMED_RETRIES = 2
 """Retries after a malformed reply, at most: the server said 200, so it may mean it."""
 CONNECT_TIMEOUT = 10.0
+STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 NO_KEY = "no-key-needed"  # the client insists on one
 
 _COUNTING = threading.Lock()  # not an attribute: a model travels to other processes, a lock does not
@@ -116,7 +118,7 @@ class RemoteModel:
         return self._endpoint.model
 
     def __repr__(self) -> str:
-        return f"RemoteModel({self.name!r}, base_url={self._endpoint.base_url!r})"
+        return f"RemoteModel({self.name!r}, base_url={self._endpoint.address!r})"
 
     def session(self, system: str | None = None) -> Session:
         """Open a dialogue with this model."""
@@ -140,6 +142,12 @@ class RemoteModel:
         """
         refuse_unsupported(self, [request])
         return self._stream(request)
+
+    def open_streams(self) -> ReplyStreams:
+        """Open connections that stream replies in the running event loop."""
+        from openai import AsyncOpenAI
+
+        return _Streams(self, AsyncOpenAI(**self._client_options()))
 
     def _client_options(self) -> dict[str, Any]:
         from openai import Timeout
@@ -212,33 +220,43 @@ class RemoteModel:
             yield reply.text
             yield reply
             return
-        text, reason, usage = "", None, None
-        logprobs: list[float] = []
-        retries = 0
+        streamed, retries = StreamedReply(), 0
         options, _ = self._prepared(request)
-        sampling = request.sampling
         with OpenAI(**self._client_options()) as client:
             try:
-                raw = client.chat.completions.with_raw_response.create(
-                    **options, stream=True, stream_options={"include_usage": True}
-                )
+                raw = client.chat.completions.with_raw_response.create(**options, **STREAMED)
                 retries = raw.retries_taken
                 with raw.parse() as chunks:
                     for chunk in chunks:
-                        usage = chunk.usage.model_dump() if chunk.usage else usage
-                        for choice in chunk.choices[:1]:
-                            reason = choice.finish_reason or reason
-                            tokens = (choice.logprobs and choice.logprobs.content) or []
-                            logprobs += [token.logprob for token in tokens]
-                            if choice.delta.content:
-                                text += choice.delta.content
-                                yield choice.delta.content
-                if reason is None:
-                    raise MalformedReplyError("the stream ended before the reply did")
-                reply = read_reply(text, reason, usage, logprobs or None, sampling)
+                        if piece := streamed.add(chunk):
+                            yield piece
+                reply = streamed.complete(request.sampling)
             except Exception as error:  # as in `_answer`
                 retries = max(retries, retries_of(error))
-                reply = self._endpoint.failure(error, sampling, text)
+                reply = self._endpoint.failure(error, request.sampling, streamed.text)
+        yield self._counted(reply, retries)
+
+    async def _stream_async(self, client: AsyncOpenAI, request: Request) -> AsyncGenerator[str | Reply, None]:
+        """Do as `_stream` does, in an event loop."""
+        refuse_unsupported(self, [request])
+        options, _ = self._prepared(request)
+        if request.choices:
+            reply = await self._answer(client, options, request)
+            yield reply.text
+            yield reply
+            return
+        streamed, retries = StreamedReply(), 0
+        try:
+            raw = await client.chat.completions.with_raw_response.create(**options, **STREAMED)
+            retries = raw.retries_taken
+            async with raw.parse() as chunks:
+                async for chunk in chunks:
+                    if piece := streamed.add(chunk):
+                        yield piece
+            reply = streamed.complete(request.sampling)
+        except Exception as error:  # as in `_answer`
+            retries = max(retries, retries_of(error))
+            reply = self._endpoint.failure(error, request.sampling, streamed.text)
         yield self._counted(reply, retries)
 
     def _counted(self, reply: Reply, retries: int) -> Reply:
@@ -251,6 +269,19 @@ class RemoteModel:
             usage.new_tokens += reply.new_tokens
             usage.errors += reply.finish == "error"
         return reply
+
+
+class _Streams:
+    """Streams of an endpoint in one event loop, which share connections."""
+
+    def __init__(self, model: RemoteModel, client: AsyncOpenAI) -> None:
+        self._model, self._client = model, client
+
+    def stream(self, request: Request) -> AsyncGenerator[str | Reply, None]:
+        return self._model._stream_async(self._client, request)
+
+    async def aclose(self) -> None:
+        await self._client.close()
 
 
 def _run(main: Coroutine[Any, Any, T]) -> T:

@@ -80,6 +80,11 @@ class Request:
     """The reply must be one of these: sampled by their likelihood, at the sampling's temperature."""
     reply_prefix: str = ""
     """The text that the reply starts with; `Reply.text` does not repeat it."""
+    client: str = ""
+    """Who asks. Clients take turns: one with many or long requests does not keep the others waiting."""
+    cache_salt: str = ""
+    """Only requests with the same salt share what was read of equal prompts (vLLM's field of this name), so that
+    nobody can find out what another has asked."""
 
     def __post_init__(self) -> None:
         if self.choices and (self.reply_prefix or not all(self.choices) or len(set(self.choices)) < len(self.choices)):
@@ -100,7 +105,8 @@ class Reply:
     prompt_tokens: int = 0
     """Tokens in the prompt, cached ones included."""
     cached_tokens: int = 0
-    """Tokens of the prompt that came from a cache, or from another request that read the same prompt."""
+    """Tokens of the prompt that came from the session's cache, or from another request with the same prompt and the
+    same `cache_salt`."""
     new_tokens: int = 0
     """Tokens generated."""
     token_ids: tuple[int, ...] = ()

@@ -22,6 +22,7 @@ from telic.files import read_json, read_tensors, write_json, write_tensors
 from telic.models.local import LocalModel
 from telic.planner.gradient import UtteranceExample, UtteranceLosses
 from telic.planner.planner import Planner
+from telic.progress import Deadline
 from telic.settings import Settings
 
 __all__ = ["CloneConfig", "CloneResult", "advantage_weights", "clone_utterances", "fit_prefixes"]
@@ -101,6 +102,7 @@ def clone_utterances(
     *,
     folder: str | Path | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
+    deadline: Deadline | None = None,
 ) -> CloneResult:
     """Train a planner, in place, so that the steered model says the utterances of the examples.
 
@@ -116,6 +118,7 @@ def clone_utterances(
         folder: where the state is saved after each epoch. If it holds a state of the same cloning, the training
             continues from there, with the same result as without the interruption.
         on_epoch: called with the number of each epoch, from 1, and its loss.
+        deadline: when no epoch is begun any more that would not end in time; one is done in any case.
 
     Raises:
         ConfigError: an argument is wrong, or the folder holds the state of another cloning.
@@ -137,7 +140,7 @@ def clone_utterances(
         about = {"config": config.model_dump(mode="json"), "model": model.name, "planner": planner.plain_shape()}
         checkpoint = _Checkpoint(Path(folder), {**about, "examples": _fingerprint(examples, weights_N)})
     parameters = dict(planner.named_parameters())
-    losses, steps = fit_prefixes(parameters, prefixes, utterances, weights_N, config, checkpoint, on_epoch)
+    losses, steps = fit_prefixes(parameters, prefixes, utterances, weights_N, config, checkpoint, on_epoch, deadline)
     return CloneResult(tuple(losses), steps, len(kept))
 
 
@@ -159,6 +162,7 @@ def fit_prefixes(
     config: CloneConfig,
     checkpoint: _Checkpoint | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
+    deadline: Deadline | None = None,
 ) -> tuple[list[float], int]:
     """Fit parameters by AdamW, so that their prefix tokens make the model say the utterances.
 
@@ -170,6 +174,7 @@ def fit_prefixes(
         config: settings.
         checkpoint: where the state is saved after each epoch, and restored from.
         on_epoch: called with the number of each epoch, from 1, and its loss.
+        deadline: when no epoch is begun any more that would not end in time.
 
     Returns:
         The loss of every epoch, and the number of updates.
@@ -180,8 +185,9 @@ def fit_prefixes(
     batches = -(-len(utterances) // config.batch)
     loss_of = utterances.divergence if config.soft else utterances.nll
     losses = checkpoint.restore(parameters, optimiser) if checkpoint else []
+    deadline = deadline or Deadline()
     for epoch in range(len(losses), config.epochs):
-        total = spoken = 0.0
+        total, spoken, began = 0.0, 0.0, deadline.clock()
         for number, index_B in enumerate(_batches(utterances.tokens, config, epoch)):
             for group in optimiser.param_groups:
                 group["lr"] = group["initial"] * (1 - (epoch * batches + number) / (config.epochs * batches))
@@ -198,7 +204,9 @@ def fit_prefixes(
             checkpoint.write(parameters, optimiser, losses)
         if on_epoch:
             on_epoch(epoch + 1, losses[-1])
-    return losses, batches * config.epochs
+        if deadline.clock() - began > deadline.remaining:
+            break
+    return losses, batches * len(losses)
 
 
 def _check(planner: Planner, model: LocalModel) -> None:

@@ -81,6 +81,8 @@ class PlannerTrainingConfig(Settings):
     """Seed of the episodes, the initial weights and all other draws."""
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap resamples behind every interval."""
+    minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Divide about this many minutes between the stages and the evaluation; a resumed run does the rest."""
 
     @property
     def prefix_tokens(self) -> int:

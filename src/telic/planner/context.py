@@ -15,7 +15,7 @@ from telic.agents.scripted import TalkingPlayer
 from telic.dialogue import Dialogue, Message
 from telic.episodes import Episode
 from telic.games.base import build_game
-from telic.models import Control, Reply
+from telic.models import Control
 from telic.models.local import LocalModel
 from telic.planner.cloning import CloneConfig, clone_utterances
 from telic.planner.config import PlannerTrainingConfig
@@ -26,6 +26,9 @@ from telic.planner.experience import Experience, utterance_examples
 from telic.planner.gradient import UtteranceExample
 from telic.planner.planner import Planner
 from telic.planner.saving import load_planner, save_planner
+from telic.planner.shortening import note_cut
+from telic.progress import Deadline, ProgressTracker
+from telic.progress.report import duration
 from telic.purpose import Purpose
 from telic.rollouts.play import play
 from telic.rollouts.record import agent_role
@@ -48,6 +51,10 @@ class Stage:
     seconds: float
     figures: dict[str, float]
 
+    def __str__(self) -> str:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
+        return f"{self.name}: {figures} ({duration(self.seconds)})"
+
 
 class TrainingContext:
     """A model, a purpose with a game, and a run folder.
@@ -58,7 +65,8 @@ class TrainingContext:
         config: settings.
         run: the run folder.
         on_stage: called with every completed stage.
-        on_reply: called with every reply.
+        tracker: counts what each stage does.
+        deadline: of the whole training; each phase gets a share of the time.
     """
 
     def __init__(
@@ -68,13 +76,16 @@ class TrainingContext:
         config: PlannerTrainingConfig,
         run: RunFolder,
         on_stage: Callable[[Stage], None] | None,
-        on_reply: Callable[[Reply], None] | None,
+        tracker: ProgressTracker,
+        deadline: Deadline,
     ) -> None:
         self.model, self.config, self.folder, self.run = model, config, run.path, run
         self.purpose = purpose.model_copy(update={"planner": None})
         self.game = dict(purpose.game or {})
         self._on_stage: Callable[[Stage], None] = on_stage or (lambda _: None)
-        self._on_reply = on_reply
+        self.tracker, self.deadline = tracker, deadline
+        self.cut: dict[str, tuple[int, int]] = {}
+        """What the deadline cut short: how much of it was done, and planned."""
 
     @property
     def baseline_control(self) -> PlannerControl:
@@ -119,11 +130,24 @@ class TrainingContext:
         started = next(iter(sorted(folder.glob("play-*"))), None)
         seed = (self.config.seed * len(PART_SEEDS) + PART_SEEDS[part]) * COLLECTIONS + collection
         where: dict[str, Any] = {"folder": folder} if started is None else {"resume": started}
+        deadline = self.begin_phase(name if name != f"advantage-{collection}" else f"{name}-episodes")
         run = play(
-            spec, players, n, seed, references=False, concurrency=self.config.concurrency, on_reply=self._on_reply,
-            **where,
+            spec, players, n, seed, references=False, concurrency=self.config.concurrency,
+            minutes=deadline, progress=self.tracker.follow, **where,
         )  # fmt: skip
+        self.note_cut(name, "episodes", len(run.episodes), n)
         return run.episodes
+
+    def begin_phase(self, name: str) -> Deadline:
+        """Begin a phase; returns its deadline."""
+        self.tracker.begin(name)
+        return self.deadline.part(self.tracker.share())
+
+    def note_cut(self, name: str, unit: str, done: int, planned: int) -> None:
+        """Note what was done of a phase, if the deadline cut it short."""
+        if done < planned and self.deadline.limited:
+            self.cut[f"{name} {unit}"] = (done, planned)
+            note_cut(self.run, name)
 
     def collect(self, name: str, control: Control, n: int, *, collection: int = 0) -> Experience:
         """Play episodes of the training part under a control, and make training data of them."""
@@ -165,8 +189,12 @@ class TrainingContext:
         def train() -> tuple[Planner, dict[str, float]]:
             config = self.config
             settings = CloneConfig(epochs=config.clone_epochs, lr=config.clone_lr, soft=soft, seed=config.seed)
-            folder = self.folder / name / "state"
-            found = clone_utterances(planner, self.model, examples, weights, settings, folder=folder)
+            folder, deadline = self.folder / name / "state", self.begin_phase(name)
+            found = clone_utterances(
+                planner, self.model, examples, weights, settings, folder=folder,
+                on_epoch=lambda *_: self.tracker.advance(), deadline=deadline,
+            )  # fmt: skip
+            self.note_cut(name, "epochs", len(found.losses), config.clone_epochs)
             losses = {"first": found.losses[0], "last": found.losses[-1]}
             return planner, {"examples": found.examples, "steps": found.steps, **losses}
 
@@ -191,6 +219,7 @@ class TrainingContext:
         """Record and report a completed stage that started at `start`, in monotonic seconds."""
         stage = Stage(name, time.monotonic() - start, dict(figures))
         self.run.append_metrics({"stage": stage.name, "seconds": stage.seconds, "figures": stage.figures})
+        self.tracker.notify(str(stage))
         self._on_stage(stage)
 
     def _finish_episodes(self, name: str, start: float, episodes: Sequence[Episode]) -> None:

@@ -19,6 +19,7 @@ from telic.planner.context import COLLECTIONS, TrainingContext
 from telic.planner.control import PlannerControl
 from telic.planner.dialogue_acts import DISTILLATION, DialogueActSet, distil_acts
 from telic.planner.experience import Experience
+from telic.planner.phases import SUBSAMPLE
 from telic.planner.planner import Planner
 from telic.planner.policy import ConstantPolicy
 from telic.planner.td3bc import TD3BC, TD3BCConfig
@@ -27,10 +28,9 @@ from telic.planner.upmapping import ActMapping
 __all__ = ["BASELINE_ACT", "SELF_CLONE", "CurriculumResult", "run_act_curriculum", "run_utterance_curriculum"]
 
 NATURAL, SELF_CLONE, CONSTANT, GREEDY, TD3 = "natural", "self-clone", "constant", "greedy", "td3bc"
+ACTS = "acts"
 BASELINE_ACT = "go on as usual"
 """The act of saying what the baseline model would say."""
-SUBSAMPLE = 4
-"""Factor by which the self-clone and the recital of acts use fewer episodes and utterances than the training."""
 
 
 @dataclass(frozen=True)
@@ -105,17 +105,28 @@ def _distil_basis(context: TrainingContext, acts: DialogueActSet, self_clone: Pl
 
     def train() -> tuple[Planner, dict[str, float]]:
         losses: list[float] = []
+
+        def ended(_: int, loss: float) -> None:
+            losses.append(loss)
+            context.tracker.advance()
+
+        dialogues, deadline = (
+            context.act_dialogues(acts, max(2, config.episodes // SUBSAMPLE)),
+            context.begin_phase(ACTS),
+        )
         found = distil_acts(
             context.model,
             acts,
-            dialogues=context.act_dialogues(acts, max(2, config.episodes // SUBSAMPLE)),
+            dialogues=dialogues,
             tokens=config.prefix_tokens,
             config=DISTILLATION.model_copy(update={"epochs": config.act_epochs, "seed": config.seed}),
-            on_epoch=lambda _, loss: losses.append(loss),
+            on_epoch=ended,
+            deadline=deadline,
         )
+        context.note_cut(ACTS, "epochs", len(losses), config.act_epochs)
         return Planner.new(context.model, acts=found), {"acts": len(found), "first": losses[0], "last": losses[-1]}
 
-    mapping = context.load_or_train("acts", train).mapping
+    mapping = context.load_or_train(ACTS, train).mapping
     assert isinstance(mapping, ActMapping)
     prefixes = dict(zip(mapping.names, mapping.prefixes, strict=True))
     with torch.no_grad():
@@ -166,9 +177,13 @@ def _reinforce(context: TrainingContext, planner: Planner, collected: Sequence[T
             alpha=config.alpha, gamma=config.gamma, bound=config.bound, hidden=config.width,
             mixtures=shape.mapping == "acts", remembered=shape.remembered, seed=config.seed,
         )  # fmt: skip
-        learner, metrics = TD3BC(data, settings), dict[str, float]()
+        learner, metrics, deadline = TD3BC(data, settings), dict[str, float](), context.begin_phase(TD3)
         for metrics in learner.learn(config.rl_steps):
             context.run.append_metrics({"td3bc": metrics})
+            context.tracker.reach(learner.step, config.rl_steps)
+            if deadline.remaining <= 0:
+                break
+        context.note_cut(TD3, "steps", learner.step, config.rl_steps)
         return planner.with_residual(learner.actor, learner.standardise), metrics
 
     return context.load_or_train(TD3, train)

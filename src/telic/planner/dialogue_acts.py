@@ -23,6 +23,7 @@ from telic.planner.cloning import CloneConfig, fit_prefixes
 from telic.planner.config import ACT_EPOCHS, ACT_TOKENS
 from telic.planner.gradient import UtteranceExample, UtteranceLosses
 from telic.planner.upmapping import embeddings_of
+from telic.progress import Deadline
 from telic.toml_source import decode, parse
 
 __all__ = [
@@ -168,6 +169,7 @@ def distil_acts(
     contexts: int = 3,
     config: CloneConfig = DISTILLATION,
     on_epoch: Callable[[int, float], None] | None = None,
+    deadline: Deadline | None = None,
 ) -> dict[str, torch.Tensor]:
     """Find the prefix tokens of every act, for `Planner.new(model, acts=...)`.
 
@@ -181,6 +183,7 @@ def distil_acts(
         contexts: number of dialogues in which each line is said.
         config: settings of the optimisation.
         on_epoch: called with the number of each epoch, from 1, and its loss over all acts.
+        deadline: when no epoch is begun any more that would not end in time; one is done in any case.
 
     Returns:
         For each name of an act, its prefix: float32 [L, D].
@@ -201,7 +204,7 @@ def distil_acts(
         return torch.stack([prefixes[owners[number]] for number in index_B])
 
     losses = UtteranceLosses(model, examples)
-    fit_prefixes(prefixes, stacked, losses, torch.ones(len(examples)), config, on_epoch=on_epoch)
+    fit_prefixes(prefixes, stacked, losses, torch.ones(len(examples)), config, on_epoch=on_epoch, deadline=deadline)
     return {name: prefix_L_D.detach() for name, prefix_L_D in prefixes.items()}
 
 

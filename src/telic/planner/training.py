@@ -8,17 +8,17 @@ beside its rivals.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from telic.agents.model_player import ModelPlayer
 from telic.agents.player import Player
-from telic.episodes import BASELINE
+from telic.episodes import BASELINE, Episode
 from telic.errors import ConfigError
 from telic.games.base import build_game
-from telic.models import Control, Model, Reply
+from telic.models import Control, Model
 from telic.models.local import LocalModel
 from telic.planner.config import PROMPTS, PlannerTrainingConfig
 from telic.planner.context import Stage, TrainingContext
@@ -26,10 +26,13 @@ from telic.planner.control import PlannerControl
 from telic.planner.curricula import SELF_CLONE, CurriculumResult, run_act_curriculum, run_utterance_curriculum
 from telic.planner.dialogue_acts import DialogueActSet, acts_for, load_acts
 from telic.planner.evaluation import PlannerArmResult, evaluate_planner_arms, returns_by_task
+from telic.planner.phases import training_phases
 from telic.planner.planner import Planner
 from telic.planner.saving import save_planner
+from telic.planner.shortening import set_aside_after_cut
+from telic.progress import Deadline, ProgressCallback, Shortfall, forecast_sentence, track
 from telic.purpose import Purpose
-from telic.runs import RunFolder, RunStart
+from telic.runs import RunFolder
 from telic.statistics import mean
 from telic.steering.prompt import Prompt
 
@@ -52,6 +55,8 @@ class TrainRun:
     """Results of the baseline, the planner and its rivals on held-out scenarios."""
     folder: Path
     """The run folder."""
+    shortfall: Shortfall | None = None
+    """What a time limit cut short; None if nothing was."""
 
     @property
     def better(self) -> bool:
@@ -80,9 +85,8 @@ def train(
     *,
     folder: str | Path = "runs",
     resume: str | Path | None = None,
-    on_start: Callable[[RunStart], None] | None = None,
     on_stage: Callable[[Stage], None] | None = None,
-    on_reply: Callable[[Reply], None] | None = None,
+    progress: bool | ProgressCallback = False,
     config: PlannerTrainingConfig | None = None,
     **settings: Any,
 ) -> TrainRun:
@@ -93,9 +97,8 @@ def train(
         purpose: a purpose with a game. Its controls act, its planner does not.
         folder: where the run folder is made.
         resume: the folder of a run to continue.
-        on_start: called before the first stage.
         on_stage: called with every completed stage.
-        on_reply: called with every reply.
+        progress: True shows it on standard error; a function gets a `ProgressReport` with every step.
         config: settings.
         **settings: single fields of `PlannerTrainingConfig`, which override those of `config`.
 
@@ -117,10 +120,15 @@ def train(
     game = build_game(purpose.game)
     acts = load_acts(config.acts or acts_for(game)) if config.mapping == "acts" else None
     run = _open_run(folder, resume, model, purpose, config, acts)
-    if on_start is not None:
-        on_start(RunStart(run.path, tuple(run.warnings), None))
-    with run:
-        context = TrainingContext(model, purpose, config, run, on_stage, on_reply)
+    with run, track(progress) as tracker:
+        set_aside_after_cut(run)
+        deadline, phases = Deadline(config.minutes), training_phases(config, _arms(config, purpose.game["name"]))
+
+        def forecast(seconds: float) -> str:
+            return forecast_sentence(seconds, config.episodes, "episodes of each collection and all that follows")
+
+        tracker.start(run.path, run.warnings, phases, forecast, deadline)
+        context = TrainingContext(model, purpose, config, run, on_stage, tracker, deadline)
         result = run_utterance_curriculum(context) if acts is None else run_act_curriculum(context, acts)
         return _evaluate(context, result)
 
@@ -137,7 +145,7 @@ def _open_run(
     described = {
         "model": model.name,
         "purpose": purpose.model_dump(mode="json", exclude_none=True, exclude={"planner"}),
-        "train": config.model_dump(mode="json", exclude={"concurrency"}, exclude_none=True),
+        "train": config.model_dump(mode="json", exclude={"concurrency", "minutes"}, exclude_none=True),
     }
     if acts is not None:  # their file may change before the run is resumed
         described["acts"] = {act.name: list(act.says) for act in acts.acts}
@@ -148,22 +156,41 @@ def _open_run(
 
 def _evaluate(context: TrainingContext, result: CurriculumResult) -> TrainRun:
     """Choose the best stage on validation episodes, evaluate it on the held-out part, and save it."""
-    config, validation = context.config, dict[str, float]()
+    config, played = context.config, dict[str, list[Episode]]()
     for stage, planner in result.stages.items():
         name = f"validation-{stage}"
         player = context.player([PlannerControl(planner=planner)], name)
-        episodes = context.play(name, "validation", player, config.validation)
-        validation[stage] = mean(returns_by_task(episodes).values()) or 0.0
+        played[stage] = context.play(name, "validation", player, config.validation)
+    validation = {
+        stage: mean(returns_by_task(episodes).values()) or 0.0 for stage, episodes in _same_tasks(played).items()
+    }
     chosen = max((stage for stage in result.stages if stage != SELF_CLONE), key=lambda stage: validation[stage])
     arms = _evaluate_held_out(context, result, result.stages[chosen])
     path = context.folder / "planner"
     figures = {arm.name: str(arm.returns) for arm in arms}
     note = f"Trained on the game `{context.game['name']}`; returns of {config.held_out} held-out episodes:"
     save_planner(result.stages[chosen], path, model=context.model, figures=figures, note=note)
-    run = TrainRun(result.stages[chosen], chosen, path, validation, arms, context.folder)
+    shortfall = Shortfall(config.minutes, context.cut) if config.minutes and context.cut else None
+    run = TrainRun(result.stages[chosen], chosen, path, validation, arms, context.folder, shortfall)
     judged = [arm.model_dump(mode="json") for arm in arms]
     context.run.append_metrics({"headline": run.headline, "chosen": chosen, "validation": validation, "judged": judged})
     return run
+
+
+def _same_tasks(played: Mapping[str, list[Episode]]) -> dict[str, list[Episode]]:
+    """Select the episodes of the tasks that all have played: time may have been short for some."""
+    common = set.intersection(*({int(one.metadata["task"]) for one in episodes} for episodes in played.values()))
+    return {name: [one for one in episodes if int(one.metadata["task"]) in common] for name, episodes in played.items()}
+
+
+def _arms(config: PlannerTrainingConfig, game: str) -> list[str]:
+    """Name the arms that play the held-out part, as far as they are known beforehand."""
+    names = [BASELINE, "planner"]
+    if config.baselines:
+        names += ["self-clone", "constant-prefix"]
+        names += ["prompt", "planner-and-prompt"] if config.prompt or PROMPTS.get(game) else []
+        names += ["acts-recited"] if config.mapping == "acts" else []
+    return names
 
 
 def _evaluate_held_out(context: TrainingContext, result: CurriculumResult, planner: Planner) -> list[PlannerArmResult]:
@@ -181,13 +208,15 @@ def _evaluate_held_out(context: TrainingContext, result: CurriculumResult, plann
     players: dict[str, Player] = {name: context.player(controls, name) for name, controls in arms.items()}
     if config.baselines and result.acts is not None:  # the return of the written lines alone, and their perplexity
         players["acts recited"] = context.act_player(result.acts)
-    played = {
-        name: (
-            player if isinstance(player, ModelPlayer) else context.player([], name),
-            context.play(f"held-out-{name.replace(' ', '-')}", "held-out", player, config.held_out),
-        )
+    episodes = {
+        name: context.play(f"held-out-{name.replace(' ', '-')}", "held-out", player, config.held_out)
         for name, player in players.items()
     }
+    played = {
+        name: (player if isinstance(player, ModelPlayer) else context.player([], name), same)
+        for (name, player), same in zip(players.items(), _same_tasks(episodes).values(), strict=True)
+    }
+    context.begin_phase("judgement")
     spec = context.game_spec("held-out")
     results = evaluate_planner_arms(context.model, played, spec, resamples=config.resamples, seed=config.seed)
     context.finish_stage("judgement", start, {"arms": len(results)})

@@ -195,6 +195,12 @@ def record_examples(
 
     The truncated dialogues of a conversation are read one after another, so that each extends the cached one before.
 
+    Args:
+        model: reads the dialogues.
+        examples: what to record.
+        cache: has what was recorded before, and gets the rest.
+        on_progress: called with the number of conversations recorded now, and of all that the cache lacked.
+
     Raises:
         ModelError: a dialogue does not fit in the context.
     """
@@ -202,7 +208,7 @@ def record_examples(
     for example in examples:
         by_conversation.setdefault((example.attribute, example.conversation), []).append(example)
     waiting = [own for own in by_conversation.values() if any(_key(model, example) not in cache for example in own)]
-    done = len(by_conversation) - len(waiting)
+    done, lacking = 0, len(waiting)
     waiting.sort(key=lambda own: own[0].attribute)  # stable: one batch has one attribute's prefixes
     while waiting:
         name = waiting[0][0].attribute
@@ -211,7 +217,7 @@ def record_examples(
         cache.add(_record_batch(model, batch, recorded_prefixes(find_attribute(name))))
         done += len(batch)
         if on_progress is not None:
-            on_progress(done, len(by_conversation))
+            on_progress(done, lacking)
 
 
 def _record_batch(

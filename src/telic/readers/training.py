@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import torch
 from telic.errors import ConfigError, UnsupportedControlError
 from telic.models.base import Model
 from telic.models.local import LocalModel
+from telic.progress import Phase, ProgressCallback, ProgressTracker, track
 from telic.readers.attributes import Attribute, Subject, find_attribute, opposite
 from telic.readers.card import reader_card
 from telic.readers.config import ReaderTrainingConfig
 from telic.readers.examples import (
-    OnProgress,
+    ReaderExample,
     RecordedExamples,
     persona_examples,
     record_examples,
@@ -65,7 +66,7 @@ def train_readers(
     *,
     config: ReaderTrainingConfig | None = None,
     cache: Path | None = None,
-    on_progress: OnProgress | None = None,
+    progress: bool | ProgressCallback = False,
 ) -> TrainedReaders:
     """Train readers of a model's beliefs on conversations in TalkTuner's format (arXiv 2406.07882).
 
@@ -74,7 +75,7 @@ def train_readers(
         data: the folder with `age.jsonl`, `gender.jsonl`, `education.jsonl` and `socioeco.jsonl`.
         config: the settings.
         cache: a folder for the recorded activations; an interrupted training continues from it.
-        on_progress: called with the number of dialogues recorded, and of all dialogues.
+        progress: True shows it on standard error; a function gets a `ProgressReport` with every step.
 
     Raises:
         UnsupportedControlError: the model gives no access to its hidden states.
@@ -83,14 +84,36 @@ def train_readers(
     """
     model, config = _require_local(model), config or ReaderTrainingConfig()
     attributes = [find_attribute(name) for name in config.attributes]
-    examples = {
-        a.name: user_examples(model, Path(data), a, config) + persona_examples(model, a, config, cache)
-        for a in attributes
-    }
+    with track(progress) as tracker:
+        phases = [
+            Phase("writing personas", "attributes", len(attributes), weight=10),
+            Phase("recording", "dialogues"),
+            Phase("fitting", "readers", len(attributes) * len(config.subjects), weight=10),
+        ]
+        tracker.start(phases=phases)
+        return _train_readers(model, Path(data), attributes, config, cache, tracker)
+
+
+def _train_readers(
+    model: LocalModel,
+    data: Path,
+    attributes: Sequence[Attribute],
+    config: ReaderTrainingConfig,
+    cache: Path | None,
+    tracker: ProgressTracker,
+) -> TrainedReaders:
+    tracker.begin("writing personas")
+    examples: dict[str, list[ReaderExample]] = {}
+    for attribute in attributes:
+        own = user_examples(model, data, attribute, config)
+        examples[attribute.name] = own + persona_examples(model, attribute, config, cache)
+        tracker.advance()
     pairs = {a.name: third_person_examples(a) for a in attributes}
     activations = ActivationCache(cache)
     every = [example for found in (examples, pairs) for own in found.values() for example in own]
-    record_examples(model, every, activations, on_progress)
+    tracker.begin("recording")
+    record_examples(model, every, activations, tracker.reach)
+    tracker.begin("fitting")
     readers: list[Reader] = []
     cards: dict[str, object] = {}
     directions: dict[str, Mapping[int, torch.Tensor]] = {}
@@ -102,6 +125,7 @@ def train_readers(
             readers.append(reader)
             cards[reader.name] = reader_card(reader, penalty, recorded, mentions, config)
             directions |= fit_pins(recorded, attribute, subject)
+            tracker.advance()
     origin = Origin.of(model)
     card = {"config": config.model_dump(mode="json"), "readers": cards}
     return TrainedReaders(ReaderSet(tuple(readers), origin, card), Belief(directions, origin=origin))

@@ -4,6 +4,9 @@ An episode is a generator that yields requests and is sent their replies. Each m
 for as long as any request is queued for it: requests that its own replies lead to join the running batch at once, and
 so do those that come from other workers. With several models each worker has a thread of its own, so that a local
 model computes while a remote one is waited for.
+
+This is the one scheduler of dialogues, so a deadline is kept here: it admits no episode that would not end in time
+(`telic.rollouts.admission`).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import TypeVar
 
 from telic.episodes import Episode
 from telic.models import Model, Reply, Request
+from telic.rollouts.admission import Admission, EpisodeTiming
 
 __all__ = ["ModelRequest", "RequestGenerator", "ask", "drive"]
 
@@ -52,6 +56,7 @@ def drive(
     concurrency: int,
     on_episode: Callable[[Episode], None],
     on_reply: Callable[[Reply], None] | None = None,
+    admission: Admission | None = None,
 ) -> None:
     """Play episodes, `concurrency` of them at once.
 
@@ -61,8 +66,9 @@ def drive(
         concurrency: episodes that are played at once.
         on_episode: called with each episode as it ends; never called twice at the same time.
         on_reply: called with every reply; may be called from several threads.
+        admission: decides whether the next episode still starts; by default all do.
     """
-    _Driver(iter(episodes), models, on_episode, on_reply).run(concurrency)
+    _Driver(iter(episodes), models, concurrency, on_episode, on_reply, admission).run()
 
 
 class _CancelledError(Exception):
@@ -74,6 +80,8 @@ class _ActiveEpisode:
     """An episode that is being played."""
 
     generator: RequestGenerator[Episode]
+    timing: EpisodeTiming | None
+    """For the admission of further episodes, if there is a limit to it."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Replies of several models may come at the same time."""
 
@@ -86,22 +94,20 @@ class _Driver:
         self,
         episodes: Iterator[RequestGenerator[Episode]],
         models: Iterable[Model],
+        concurrency: int,
         on_episode: Callable[[Episode], None],
         on_reply: Callable[[Reply], None] | None,
+        admission: Admission | None,
     ) -> None:
         self.episodes, self.on_episode, self.on_reply = episodes, on_episode, on_reply
+        self.concurrency, self.admission = concurrency, admission
         self.workers = {id(model): _ModelWorker(model, self) for model in models}
         self.lock = threading.Lock()
         self.active = 0
         self.failure: BaseException | None = None
 
-    def run(self, concurrency: int) -> None:
-        for _ in range(concurrency):
-            started = self._start_next()
-            if not started:
-                break
-            self.active += 1
-            self.enqueue(started)
+    def run(self) -> None:
+        self.enqueue(self._start_episodes())
         if not self.active:
             return
         workers = list(self.workers.values())
@@ -127,23 +133,25 @@ class _Driver:
             self.workers[id(request.model)].queue.put((episode, request))
 
     def resume(self, episode: _ActiveEpisode, request: ModelRequest, reply: Reply) -> list[_Queued]:
-        """Give an episode a reply, and return its next requests. If it ends, start the next episode in its place."""
+        """Give an episode a reply, and return its next requests, with those of the episodes that start now."""
         if self.on_reply is not None:
             self.on_reply(reply)
         if self.failure is not None:
             raise _CancelledError
+        if self.admission is not None and episode.timing is not None:
+            with self.lock:
+                self.admission.reply(episode.timing)
+        further: list[_Queued] = []
         try:
             with episode.lock:
-                return [(episode, further) for further in episode.generator.send((request, reply))]
+                further = [(episode, made) for made in episode.generator.send((request, reply))]
         except StopIteration as end:
-            self._end(end.value)
-        started = self._start_next()
-        if not started:
-            with self.lock:
-                self.active -= 1
-                if not self.active:
-                    self._close_queues()
-        return started
+            self._end(episode, end.value)
+        further += self._start_episodes()
+        with self.lock:
+            if not self.active:
+                self._close_queues()
+        return further
 
     def stop(self, failure: BaseException) -> None:
         """Stop all workers: at their next reply, or now if they wait."""
@@ -159,21 +167,32 @@ class _Driver:
         except BaseException as error:  # the main thread raises it
             self.stop(error)
 
-    def _start_next(self) -> list[_Queued]:
-        """Start the next episode that makes requests; those that make none end here."""
-        while True:
-            with self.lock:
-                generator = next(self.episodes, None)
-            if generator is None:
-                return []
-            episode = _ActiveEpisode(generator)
+    def _start_episodes(self) -> list[_Queued]:
+        """Start as many episodes as may be played at once, and return their requests."""
+        queued: list[_Queued] = []
+        while (episode := self._next_episode()) is not None:
             try:
-                return [(episode, request) for request in next(generator)]
-            except StopIteration as end:
-                self._end(end.value)
+                queued += [(episode, request) for request in next(episode.generator)]
+            except StopIteration as end:  # it makes no requests
+                self._end(episode, end.value)
+        return queued
 
-    def _end(self, episode: Episode) -> None:
+    def _next_episode(self) -> _ActiveEpisode | None:
+        """Take the next episode, if one may start now."""
         with self.lock:
+            if self.active >= self.concurrency or not (self.admission is None or self.admission.admits()):
+                return None
+            generator = next(self.episodes, None)
+            if generator is None:
+                return None
+            self.active += 1
+            return _ActiveEpisode(generator, None if self.admission is None else self.admission.start())
+
+    def _end(self, ended: _ActiveEpisode, episode: Episode) -> None:
+        with self.lock:
+            if self.admission is not None and ended.timing is not None:
+                self.admission.end(ended.timing)
+            self.active -= 1
             self.on_episode(episode)
 
     def _close_queues(self) -> None:

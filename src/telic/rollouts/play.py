@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ from telic.episodes import Episode
 from telic.errors import ConfigError
 from telic.games.base import Game, build_game
 from telic.models import Model, Reply, load
+from telic.progress import Deadline, Phase, ProgressCallback, ProgressTracker, Shortfall, forecast_sentence, track
+from telic.rollouts.admission import Admission
 from telic.rollouts.driver import RequestGenerator, drive
 from telic.rollouts.record import Task, play_episode
 from telic.rollouts.references import reference_scores
 from telic.rollouts.results import GameResult, ReferenceScores, analyse_games
 from telic.rollouts.tasks import GameSpec, label_games, plan_tasks
 from telic.rollouts.workers import PlayerFactory, Workers
-from telic.runs import RunFolder, RunStart
+from telic.runs import RunFolder
 
 __all__ = ["PlayRun", "models_of", "play", "play_tasks"]
 
@@ -34,6 +37,8 @@ class PlayRun:
     """The run folder, if there is one."""
     document: dict[str, Any] = field(default_factory=dict)
     """The run folder's `config.toml`."""
+    shortfall: Shortfall | None = None
+    """How many episodes a time limit left unplayed; None if all were played."""
 
 
 def play(
@@ -41,8 +46,8 @@ def play(
     trials: int = 1, judge: Model | str | None = None, name: str | None = None,
     folder: str | Path | None = None, resume: str | Path | None = None,
     concurrency: int = 64, references: bool = True, workers: Workers | None = None,
-    on_episode: Callable[[Episode], None] | None = None, on_reply: Callable[[Reply], None] | None = None,
-    on_start: Callable[[RunStart], None] | None = None,
+    minutes: float | Deadline | None = None, on_episode: Callable[[Episode], None] | None = None,
+    progress: bool | ProgressCallback = False,
 ) -> PlayRun:  # fmt: skip
     """Play many episodes at once.
 
@@ -62,9 +67,11 @@ def play(
         concurrency: episodes played at once, in each worker.
         references: also play the scripted players that bound the scale on the same tasks.
         workers: play on these workers instead of in this process.
+        minutes: play only what fits in about this time, or until a `Deadline`. All trials of a task are played, or
+            none.
         on_episode: called with each episode as it ends.
-        on_reply: called with each reply, perhaps from another thread; never called with workers.
-        on_start: called before the first episode.
+        progress: True shows it on standard error; a function gets a `ProgressReport` with every reply and episode,
+            with workers only with every episode.
 
     Raises:
         ConfigError: a game or a setting is wrong, a role has no player, or the run to resume has other settings.
@@ -73,16 +80,20 @@ def play(
     for argument, value in (("n", n), ("trials", trials), ("concurrency", concurrency)):
         if value < 1:
             raise ConfigError(f"{argument} is {value!r}; expected 1 or more")
+    deadline = minutes if isinstance(minutes, Deadline) else Deadline(minutes)
+    if workers is not None and deadline.limited:
+        raise ConfigError("minutes does not go with workers; play fewer tasks (n) instead")
     specs = label_games([game] if isinstance(game, str | Mapping) else game)
     tasks, factory = plan_tasks(specs, n, seed, trials), _factory_of(players, workers)
     _check_games(specs, tasks)
-    player = _TaskPlayer(factory, judge, concurrency, workers, on_episode, on_reply)
-    run = _Run(player, tasks, specs if references else {}, on_start or (lambda _: None))
-    if folder is None and resume is None:
-        return run.play()
     work = _work(specs, factory, judge, n=n, trials=trials, seed=seed)
-    with _open_folder(folder, resume, name or next(iter(specs)), work, concurrency) as opened:
-        return run.play_in(opened)
+    with track(progress) as tracker:
+        player = _TaskPlayer(factory, judge, concurrency, workers, on_episode, deadline, tracker)
+        run = _Run(player, tasks, specs if references else {})
+        if folder is None and resume is None:
+            return run.play()
+        with _open_folder(folder, resume, name or next(iter(specs)), work, concurrency) as opened:
+            return run.play_in(opened)
 
 
 def _factory_of(players: Mapping[str, Player] | PlayerFactory, workers: Workers | None) -> PlayerFactory:
@@ -124,18 +135,25 @@ class _TaskPlayer:
     concurrency: int
     workers: Workers | None
     on_episode: Callable[[Episode], None] | None
-    on_reply: Callable[[Reply], None] | None
+    deadline: Deadline
+    tracker: ProgressTracker
 
     def play(self, tasks: Sequence[Task], keep: Callable[[Episode], None]) -> None:
+        """Play tasks, as far as the deadline leaves time for them."""
+
         def end(episode: Episode) -> None:
             keep(episode)
+            self.tracker.advance()
             if self.on_episode is not None:
                 self.on_episode(episode)
 
         if self.workers is not None:
             self.workers.play(tasks, self.factory.make, self.judge, self.concurrency, end)
-        else:
-            play_tasks(tasks, self.factory.make(), self.judge, self.concurrency, end, self.on_reply)
+            return
+        players, counted = self.factory.make(), self.tracker.count_tokens
+        groups = [len(list(same)) for _, same in groupby(tasks, key=lambda task: task.number)]
+        admission = Admission(self.deadline, groups)
+        play_tasks(tasks, players, self.judge, self.concurrency, end, counted, admission)
 
 
 @dataclass(frozen=True)
@@ -146,37 +164,54 @@ class _Run:
     tasks: Sequence[Task]
     referenced: Mapping[str, Mapping[str, Any]]
     """Games that are compared with their references, by label."""
-    on_start: Callable[[RunStart], None]
 
     def play(self) -> PlayRun:
         """Play all tasks without a run folder."""
         episodes: list[Episode] = []
-        self.on_start(RunStart(None, (), len(self.tasks)))
+        self._start(None, len(self.tasks))
         self.player.play(self.tasks, episodes.append)
-        results = analyse_games(episodes, self._references())
-        return PlayRun(results, sorted(episodes, key=lambda episode: episode.id))
+        results = analyse_games(episodes, self._references(episodes))
+        return PlayRun(results, sorted(episodes, key=lambda episode: episode.id), shortfall=self._shortfall(episodes))
 
     def play_in(self, run: RunFolder) -> PlayRun:
         """Play the tasks that a run folder lacks, and write the results of all tasks to it."""
         done = run.done()
         missing = [task for task in self.tasks if task.id not in done]
-        self.on_start(RunStart(run.path, tuple(run.warnings), len(missing)))
+        self._start(run, len(missing))
         self.player.play(missing, run.episodes.append)
-        references = self._references()
+        episodes = run.episodes.latest()
+        references = self._references(episodes)
         run.append_metrics(
             {"references": {label: scores.model_dump(mode="json") for label, scores in references.items()}}
         )
-        episodes = run.episodes.latest()
         results = analyse_games(episodes, references)
         headline = " ".join(result.headline for result in results)
         run.append_metrics({"headline": headline, "results": [result.model_dump(mode="json") for result in results]})
-        return PlayRun(results, episodes, run.path, run.document)
+        return PlayRun(results, episodes, run.path, run.document, self._shortfall(episodes))
 
-    def _references(self) -> dict[str, ReferenceScores]:
+    def _start(self, run: RunFolder | None, missing: int) -> None:
+        """Report the start of the run."""
+        deadline, tracker = self.player.deadline, self.player.tracker
+
+        def forecast(seconds: float) -> str:
+            return forecast_sentence(seconds, missing, "episodes")
+
+        phases, path = [Phase("playing", "episodes", missing)], run.path if run else None
+        tracker.start(path, run.warnings if run else (), phases, forecast, deadline)
+        tracker.begin("playing")
+
+    def _references(self, episodes: Sequence[Episode]) -> dict[str, ReferenceScores]:
+        """Score the references on the tasks that were played."""
+        played = {episode.id for episode in episodes}
         return {
-            label: reference_scores([task for task in self.tasks if task.game == label and not task.trial])
+            label: reference_scores(
+                [task for task in self.tasks if task.game == label and not task.trial and task.id in played]
+            )
             for label in self.referenced
         }
+
+    def _shortfall(self, episodes: Sequence[Episode]) -> Shortfall | None:
+        return Shortfall.of(self.player.deadline.minutes, episodes=(len(episodes), len(self.tasks)))
 
 
 def play_tasks(
@@ -186,12 +221,14 @@ def play_tasks(
     concurrency: int,
     on_episode: Callable[[Episode], None],
     on_reply: Callable[[Reply], None] | None = None,
+    admission: Admission | None = None,
 ) -> None:
     """Play tasks in this process; see `play`. It takes the tasks one by one, as episodes end."""
     if isinstance(judge, str):
         judge = next((model for model in models_of(players, None) if model.name == judge), None) or load(judge)
     episodes = _start_episodes(tasks, players, judge)
-    drive(episodes, models_of(players, judge), concurrency=concurrency, on_episode=on_episode, on_reply=on_reply)
+    models = models_of(players, judge)
+    drive(episodes, models, concurrency=concurrency, on_episode=on_episode, on_reply=on_reply, admission=admission)
 
 
 def models_of(players: Mapping[str, Player], judge: Model | None) -> list[Model]:

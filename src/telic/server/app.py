@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from uuid import uuid4
 
 from fastapi import FastAPI, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
-from starlette.responses import Response, StreamingResponse
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 
+from telic.errors import ConfigError
 from telic.server.authentication import authenticate
 from telic.server.chat_answers import make_response, stream_response
 from telic.server.chat_request import parse_request
 from telic.server.chat_response import ResponseMetadata
 from telic.server.dashboard import mount
 from telic.server.errors import ApiError
+from telic.server.exchange import Exchange
 from telic.server.http_requests import CLIENT_CLOSED_REQUEST, ClientDisconnectedError, read_body, while_connected
-from telic.server.http_responses import SAFETY_HEADERS, EventStream, error_response, json_response
+from telic.server.http_responses import SAFETY_HEADERS, HeldStream, error_response, json_response
 from telic.server.keys import Keys
-from telic.server.middleware import HostOriginMiddleware
+from telic.server.log import current_record
+from telic.server.middleware import ANY_ORIGIN, HostOriginMiddleware
+from telic.server.request_log import REQUEST_ID, RequestLogMiddleware, record_of
 from telic.server.service import Service
 
 __all__ = ["CONVERSATION", "create_app"]
 
 CONVERSATION = "X-Telic-Conversation"
 """The header that names a conversation, in requests and responses."""
+IGNORED = "X-Telic-Ignored"
+"""The header that lists the fields of a request that were ignored."""
+CAPPED = "X-Telic-Capped"
+"""The header that says which limit a reply got instead of what its request asked for."""
 
 
 def create_app(
@@ -48,7 +57,8 @@ def create_app(
         dashboard: whether to add the dashboard, at `/dashboard/`; a process can have only one.
 
     Raises:
-        ConfigError: the process has a dashboard already; the dashboard's readers cannot be loaded.
+        ConfigError: the process has a dashboard already; the dashboard's readers cannot be loaded; every web page
+            could use a server without keys.
         MissingExtraError: NiceGUI is not installed, which the dashboard needs.
     """
     keys = keys or Keys()
@@ -71,17 +81,36 @@ def create_app(
     _add_routes(app, _Api(service, keys))
     if dashboard:
         mount(app, service, keys)
-    app.add_middleware(HostOriginMiddleware, hosts=hosts)  # last, so that it is the outermost
+    _add_middleware(app, keys, hosts, service.config.allow_origins)
     return app
+
+
+def _add_middleware(app: FastAPI, keys: Keys, hosts: frozenset[str] | None, origins: tuple[str, ...]) -> None:
+    """Add what all requests pass; the last one is the outermost."""
+    if ANY_ORIGIN in origins and not keys:
+        raise ConfigError(
+            "allow_origins has '*', and there are no API keys: every web page could use the server. Name the origins, "
+            "or make a key with: telic keys NAME"
+        )
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=[CONVERSATION, IGNORED, CAPPED, REQUEST_ID, "Retry-After"],
+        )
+    app.add_middleware(HostOriginMiddleware, hosts=hosts, origins=origins)
+    app.add_middleware(RequestLogMiddleware)
 
 
 def _add_routes(app: FastAPI, api: _Api) -> None:
     for prefix in ("/v1", ""):  # llama.cpp's clients omit the version
         app.add_api_route(f"{prefix}/chat/completions", api.chat, methods=["POST"])
-        app.add_api_route(f"{prefix}/models", api.models, methods=["GET"])
-    app.add_api_route("/v1/models/{name:path}", api.model, methods=["GET"])
+        app.add_api_route(f"{prefix}/models", api.models, methods=["GET", "HEAD"])
+    app.add_api_route("/v1/models/{name:path}", api.model, methods=["GET", "HEAD"])
     for path in ("/healthz", "/health"):
-        app.add_api_route(path, api.health, methods=["GET"])
+        app.add_api_route(path, api.health, methods=["GET", "HEAD"])
     app.add_api_route("/metrics", api.metrics, methods=["GET"])
     app.add_api_route("/telic/conversations", api.export, methods=["GET"])
     app.add_api_route("/telic/conversations", api.delete, methods=["DELETE"])
@@ -117,19 +146,27 @@ class _Api:
             user = f"{holder}/{sub_user}" if sub_user else holder
             conversation = request.headers.get(CONVERSATION) or body.conversation
             exchange = await service.chat.begin(user, body, conversation)
-            resources.callback(lambda: service.limits.spend(holder, exchange.computed_tokens))
+            resources.callback(lambda: self._count(holder, exchange))
             resources.callback(exchange.close)
             await while_connected(request, exchange.wait_for_first_event())
             service.metrics.first_token_seconds.observe(time.perf_counter() - start)
             metadata = ResponseMetadata(f"chatcmpl-{uuid4().hex}", int(time.time()), service.purpose.name)
             headers = {CONVERSATION: exchange.conversation}
             if body.ignored:
-                headers["X-Telic-Ignored"] = ", ".join(body.ignored)
+                headers[IGNORED] = ", ".join(body.ignored)
+            if body.requested_tokens > service.config.max_new_tokens:
+                headers[CAPPED] = f"max_tokens={service.config.max_new_tokens}"
             if body.stream:
                 lines = stream_response(exchange, service.runner, metadata, body)
-                return EventStream(lines, resources.pop_all(), headers)
+                return HeldStream(lines, resources.pop_all(), headers=headers)
             text = await while_connected(request, make_response(exchange, service.runner, metadata, body))
             return Response(text, 200, {**SAFETY_HEADERS, **headers}, "application/json")
+
+    def _count(self, holder: str, exchange: Exchange) -> None:
+        """Count the tokens of an exchange that has ended, for the limits and for the log."""
+        self._service.limits.spend(holder, exchange.computed_tokens)
+        record = current_record()
+        record.tokens, record.conversation = exchange.computed_tokens, exchange.conversation
 
     async def models(self, request: Request) -> Response:
         """List the served model."""
@@ -149,9 +186,11 @@ class _Api:
         return {"id": service.purpose.name, "object": "model", "created": service.created, "owned_by": "telic"}
 
     async def health(self) -> Response:
-        """Report whether requests are answered."""
-        alive = self._service.alive
-        return json_response({"status": "ok" if alive else "failed"}, 200 if alive else 503)
+        """Report whether requests are answered: 503, with the parts that fail, if they are not."""
+        failing = await self._service.health.failing()
+        return (
+            json_response({"status": "failed", "failing": failing}, 503) if failing else json_response({"status": "ok"})
+        )
 
     def metrics(self, request: Request) -> Response:  # in a thread: `cache_bytes` waits for the engine's current pass
         """Report the metrics to Prometheus."""
@@ -165,26 +204,37 @@ class _Api:
 
     async def export(self, request: Request) -> Response:
         """Export a user's conversations, an episode per line."""
-        user = self._user(request)
+        holder = authenticate(request.headers, self._keys)
+        user = _named_user(request, holder)
+        with ExitStack() as resources:
+            resources.enter_context(self._service.limits.admit(holder))
+            return HeldStream(self._lines(user), resources.pop_all(), "application/x-ndjson")
 
-        def lines() -> Iterator[str]:  # Starlette iterates in a thread
-            for episode in self._service.store.episodes(user):
-                yield episode.model_dump_json() + "\n"
-
-        return StreamingResponse(lines(), headers=SAFETY_HEADERS, media_type="application/x-ndjson")
+    async def _lines(self, user: str) -> AsyncIterator[str]:
+        async for episode in self._service.store.exported(user):
+            yield episode.model_dump_json() + "\n"
 
     async def delete(self, request: Request) -> Response:
         """Delete everything stored about a user."""
-        return json_response({"deleted": await self._service.delete_user(self._user(request))})
-
-    def _user(self, request: Request) -> str:
-        """Return the user that a request is about.
-
-        It is the key's holder, or with `?user=NAME` a user whom the holder's requests named.
-        """
         holder = authenticate(request.headers, self._keys)
-        sub_user = request.query_params.get("user")
-        return f"{holder}/{sub_user}" if sub_user else holder
+        user = _named_user(request, holder)
+        with self._service.limits.admit(holder):
+            return json_response({"deleted": await self._service.delete_user(user)})
+
+
+def _named_user(request: Request, holder: str) -> str:
+    """Return the user that a request is about.
+
+    It is the key's holder, or with `?user=NAME` a user whom the holder's requests named.
+
+    Raises:
+        ApiError: the name is empty, or there are several.
+    """
+    names = request.query_params.getlist("user")
+    if len(names) > 1 or "" in names:
+        message = f"?user is {', '.join(map(repr, names))}; expected one name, or no ?user for all users of this key"
+        raise ApiError(400, message, param="user")
+    return f"{holder}/{names[0]}" if names else holder
 
 
 def _add_error_handlers(app: FastAPI) -> None:
@@ -201,5 +251,7 @@ def _add_error_handlers(app: FastAPI) -> None:
         return error_response(ApiError(error.status_code, message, headers=dict(error.headers or {})))
 
     @app.exception_handler(Exception)
-    async def unexpected(_request: Request, _error: Exception) -> Response:
-        return error_response(ApiError(500, "internal server error; see the server's log"))
+    async def unexpected(request: Request, _error: Exception) -> Response:
+        name = record_of(request.scope).id  # uvicorn logs the traceback
+        message = f"internal server error; see the server's log at id={name}"
+        return error_response(ApiError(500, message, headers={REQUEST_ID: name}))

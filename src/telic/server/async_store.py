@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from telic.episodes import Episode
 from telic.errors import DataError, RunError
 from telic.server.annotations import Annotations
+from telic.server.daemon_threads import DaemonThreads
 from telic.server.errors import ApiError
+from telic.server.log import log_failure
 from telic.server.records import ConversationSummary, HistoryMatch, NewTurns, StoredConversation
 from telic.server.store import ConflictError, ConversationStore
 
@@ -37,8 +39,10 @@ class AsyncConversationStore:
         """The same store, for use in a thread."""
         self.listeners: list[Callable[[NewTurns], None]] = []
         """Each is called in the event loop after turns were stored."""
+        self.last_write_failed = False
+        """Whether the latest turns could not be stored."""
         self._annotations = Annotations(store.engine)
-        self._threads = ThreadPoolExecutor(1 if store.is_sqlite else THREADS, thread_name_prefix="telic-store")
+        self._threads = DaemonThreads(1 if store.is_sqlite else THREADS, "telic-store")
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -90,6 +94,19 @@ class AsyncConversationStore:
         """Read conversations as episodes. This blocks: iterate in a thread."""
         return self.blocking.episodes(user)
 
+    async def exported(self, user: str) -> AsyncIterator[Episode]:
+        """Read the conversations of a user as episodes, in a thread beside those of the transactions.
+
+        Raises:
+            ApiError: the store failed.
+        """
+        episodes, thread = self.episodes(user), DaemonThreads(1, "telic-export")
+        try:
+            while (episode := await self._query(partial(next, episodes, None), thread)) is not None:
+                yield episode
+        finally:
+            thread.shutdown(wait=False)
+
     async def add(self, new: NewTurns) -> None:
         """Store turns; they are on disk when this returns.
 
@@ -101,9 +118,21 @@ class AsyncConversationStore:
         except ConflictError as error:
             raise ApiError(409, str(error), code="conversation_changed") from None
         except SQLAlchemyError as error:
+            log_failure("store_failed", cause_of(error), conversation=new.conversation)
+            self.last_write_failed = True
             raise ApiError(503, "the turn could not be stored; try again later") from error
+        self.last_write_failed = False
         for listener in self.listeners:
             listener(new)
+
+    async def check(self) -> None:
+        """Check that the store answers, and after a failure that it can be written to again.
+
+        Raises:
+            ApiError: the store failed.
+        """
+        await self._query(partial(self.blocking.check, write=self.last_write_failed))
+        self.last_write_failed = False
 
     async def annotate(self, add: Callable[[Annotations], None]) -> None:
         """Add feedback, readings or probe branches to a turn.
@@ -124,27 +153,43 @@ class AsyncConversationStore:
         """
         return await self._query(partial(self.blocking.delete, user))
 
-    def run_in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine that no caller waits for; `drain` waits for it."""
+    def run_in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine that no caller has to wait for; `drain` waits for it."""
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
-    async def drain(self) -> None:
-        """Wait for all background work."""
-        while self._background:
-            await asyncio.gather(*self._background, return_exceptions=True)
+    async def complete(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine to its end, also if the caller is cancelled meanwhile; `drain` waits for it too."""
+        await asyncio.shield(self.run_in_background(work))
 
-    async def close(self) -> None:
-        """Wait for all transactions, and close the store."""
-        await asyncio.to_thread(self._threads.shutdown)
+    async def drain(self, seconds: float) -> int:
+        """Wait for all background work, no longer than this; returns how much was not done."""
+        end = time.monotonic() + seconds
+        while self._background and (left := end - time.monotonic()) > 0:
+            await asyncio.wait(self._background, timeout=left)
+        return len(self._background)
+
+    def close(self, seconds: float) -> None:
+        """Wait for the transactions that have begun, no longer than this, and close the store."""
+        self._threads.close(seconds)
         self.blocking.close()
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def _in_thread(self, work: Callable[[], T], threads: DaemonThreads | None = None) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads or self._threads, work)
 
-    async def _query(self, work: Callable[[], T]) -> T:
+    async def _query(self, work: Callable[[], T], threads: DaemonThreads | None = None) -> T:
         try:
-            return await self._in_thread(work)
+            return await self._in_thread(work, threads)
         except SQLAlchemyError as error:
+            log_failure("store_failed", cause_of(error))
             raise ApiError(503, "the conversation store does not respond; try again later") from error
+
+
+def cause_of(error: SQLAlchemyError) -> str:
+    """Say what a database refused, without the values, which are what users said."""
+    if isinstance(error, DBAPIError):
+        lines = str(error.orig).strip().splitlines()
+        return f"{type(error.orig).__name__}: {lines[0] if lines else ''}"
+    return type(error).__name__

@@ -6,6 +6,7 @@ from starlette.datastructures import Headers
 
 from telic.server.errors import ApiError
 from telic.server.keys import Keys
+from telic.server.log import current_record
 
 __all__ = ["LOCAL_USER", "authenticate"]
 
@@ -20,6 +21,7 @@ def authenticate(headers: Headers, keys: Keys) -> str:
         ApiError: the request has no key, or an unknown one.
     """
     if not keys:
+        current_record().key = LOCAL_USER
         return LOCAL_USER
     scheme, _, key = headers.get("authorization", "").partition(" ")
     holder = keys.holder(key.strip()) if scheme.lower() == "bearer" else None
@@ -30,4 +32,5 @@ def authenticate(headers: Headers, keys: Keys) -> str:
             code="invalid_api_key",
             headers={"WWW-Authenticate": "Bearer"},
         )
+    current_record().key = holder
     return holder

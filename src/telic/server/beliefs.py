@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, TelicError
 from telic.models import Control, Session
+from telic.server.blocking_model import BlockingModel
 from telic.server.errors import ApiError
 from telic.server.pins import Pins
 from telic.server.runner import RequestRunner
@@ -123,11 +124,12 @@ class Beliefs:
         return (control,)
 
     async def read(
-        self, messages: Sequence[Message], fork: Session, controls: Sequence[Control]
+        self, user: str, messages: Sequence[Message], fork: Session, controls: Sequence[Control]
     ) -> dict[str, dict[str, Any]]:
         """Read the model's beliefs at the user's last message.
 
         Args:
+            user: whose conversation it is.
             messages: the conversation with its system prompt; a last message of the assistant is left out.
             fork: a fork of the conversation's session, which may have read part of these messages.
             controls: controls that act meanwhile, without the planner's prefix: readers were trained on states that
@@ -143,11 +145,11 @@ class Beliefs:
 
         if self.readers is None:
             raise ApiError(400, self.unavailable_reason)
-        fork.dialogue = Dialogue(messages)
+        model = BlockingModel(self._runner, user)
+        fork.model, fork.dialogue = model, Dialogue(messages)
         acting = tuple(control for control in controls if not control.prefix_from_state)
         try:
-            # In a thread: the engine's thread waits for it, but every pass also advances the active requests.
-            [found] = await asyncio.to_thread(read_beliefs, self._runner.model, [fork], self.readers, acting)
+            [found] = await asyncio.to_thread(read_beliefs, model, [fork], self.readers, acting)
         except TelicError as error:
             raise ApiError(502, f"the beliefs could not be read: {error}") from None
         return {

@@ -15,6 +15,7 @@ from telic.server.controls import ConversationControls
 from telic.server.errors import ApiError
 from telic.server.exchange import Exchange, ExchangeServices
 from telic.server.history import History, system_message
+from telic.server.runner import of_user
 from telic.server.turn_builder import StoreTarget, TurnBuilder
 
 __all__ = ["ChatHandler"]
@@ -62,6 +63,8 @@ class ChatHandler:
             ApiError: the request exceeds a limit or asks for something that is not supported; there is no such
                 conversation; the store failed.
         """
+        if not self.services.runner.alive:
+            raise ApiError(503, "the model has stopped; the server has to be restarted", code="model_stopped")
         history = History.from_messages(user, [message.message for message in body.messages])
         self._refuse_unsupported(body)
         sampling = body.sampling(self.sampling, self.config.max_new_tokens)
@@ -114,9 +117,13 @@ class ChatHandler:
         session = self.services.sessions.open(target.conversation, target.parent)
         messages = (system_message(self.purpose, history.system), *history.messages)
         exchange = Exchange(self.services, turns, session)
-        for index in range(count):
-            seed = None if sampling.seed is None else sampling.seed + index
-            options = replace(sampling, seed=seed)
-            exchange.submit(Request(messages, options, controls, readings, session.cache, keep=index == 0))
+        request = of_user(Request(messages, sampling, controls, readings, session.cache), history.user)
+        seeds = [None if sampling.seed is None else sampling.seed + index for index in range(count)]
+        exchange.submit(
+            [
+                replace(request, sampling=replace(sampling, seed=seed), keep=index == 0)
+                for index, seed in enumerate(seeds)
+            ]
+        )
         self.active_exchanges.add(exchange)
         return exchange

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from telic.dialogue import Message
 from telic.models import Sampling
@@ -127,26 +128,29 @@ class ChatRequest(_Part):
             extra |= {f"messages_{name}" for name in message.model_extra or {}}
         return sorted(name for name in extra if _NAME.fullmatch(name))[:MAX_IGNORED]
 
+    @property
+    def requested_tokens(self) -> int:
+        """The number of tokens that the request asks for; -1 if it does not say."""
+        named = (self.max_completion_tokens, self.max_tokens, self.n_predict)
+        return next((number for number in named if number is not None), -1)
+
     def sampling(self, base: Sampling, limit: int) -> Sampling:
         """Apply the request's sampling options to the purpose's.
 
         Args:
             base: the purpose's options.
-            limit: largest number of tokens that a request may ask for.
+            limit: largest number of tokens of a reply; a request that asks for more gets this many.
 
         Raises:
-            ApiError: the request asks for more tokens.
+            ApiError: the request asks for no tokens.
         """
-        requested = next(
-            (n for n in (self.max_completion_tokens, self.max_tokens, self.n_predict) if n is not None), -1
-        )
-        if requested > limit or requested == 0:
-            message = f"max_tokens is {requested}; expected at least 1 and at most {limit}"
-            raise ApiError(400, message, param="max_tokens")
+        requested = self.requested_tokens
+        if requested == 0:
+            raise ApiError(400, "max_tokens is 0; expected at least 1", param="max_tokens")
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         sampling = replace(
             base,
-            max_new_tokens=min(base.max_new_tokens, limit) if requested < 0 else requested,
+            max_new_tokens=min(base.max_new_tokens if requested < 0 else requested, limit),
             stop=(*base.stop, *filter(None, stop)),
             seed=base.seed if self.seed is None else self.seed,
             ignore_eos=bool(self.ignore_eos),
@@ -170,15 +174,31 @@ def parse_request(body: bytes) -> ChatRequest:
     try:
         return ChatRequest.model_validate_json(body)
     except ValidationError as error:
-        # The deepest error: of a field with two valid forms, it belongs to the form that the client meant.
-        deepest = max(error.errors(include_url=False, include_input=False), key=lambda one: len(one["loc"]))
-        location = ".".join(str(part) for part in deepest["loc"] if part != "str" and "[" not in str(part))
-        param = str(deepest["loc"][0]) if deepest["loc"] else None
-        message = deepest["msg"].removeprefix("Value error, ")
-        advice = f"; this server does not support {param}" if param in _UNSUPPORTED else ""
-        raise ApiError(400, f"{location or 'body'}: {message}{advice}", param=param) from None
+        raise _invalid(error.errors(include_url=False)) from None
     except RecursionError:
         raise ApiError(400, "body: nested too deeply") from None
+
+
+def _invalid(errors: list[ErrorDetails]) -> ApiError:
+    """Describe one of the errors of a body.
+
+    It is the deepest one: of a field with two valid forms, it belongs to the form that the client meant. Among equals,
+    one that is about the value comes before one about its type.
+    """
+    error = max(errors, key=lambda one: (len(one["loc"]), not one["type"].endswith("_type")))
+    param = str(error["loc"][0]) if error["loc"] else None
+    if param in _UNSUPPORTED:
+        message = f"{param}: this server does not support {param}; leave it out"
+        return ApiError(400, message, param=param, code="unsupported_parameter")
+    location = ".".join(str(part) for part in error["loc"] if part != "str" and "[" not in str(part))
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("too_long", "too_short"):
+        context = error["ctx"]
+        bound = (
+            f"at most {context['max_length']}" if error["type"] == "too_long" else f"at least {context['min_length']}"
+        )
+        message = f"{context['actual_length']} entries; expected {bound}"
+    return ApiError(400, f"{location or 'body'}: {message}", param=param)
 
 
 _UNSUPPORTED = {

@@ -13,6 +13,7 @@ from telic.settings import Settings
 __all__ = ["ServeConfig"]
 
 Count = Annotated[int, Field(ge=1)]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/?#\s]+)$")]
 
 
 class ServeConfig(Settings):
@@ -29,13 +30,15 @@ class ServeConfig(Settings):
     the bundled set for the model, if there is one."""
     runs: str = "runs"
     """Folder of the runs that the dashboard lists."""
+    allow_origins: tuple[Origin, ...] = ()
+    """Origins of other sites whose pages may use the API from a browser (CORS): `https://app.example`; `*`: any."""
     max_body_bytes: Count = 1 << 20
     """Longest body of a request; longer ones get status 413."""
     max_messages: Count = 256
     """Largest number of messages in a request."""
     max_new_tokens: Count = 1024
-    """Largest number of tokens that a request may ask for. By default it gets the purpose's own limit, at most this
-    one."""
+    """Largest number of tokens of a reply. A request that asks for more gets this many; one that does not ask gets the
+    purpose's own limit, at most this one."""
     max_context: Count = 4096
     """Longest conversation of a local model in tokens, with the reply; never more than the model's own limit. With
     `max_batch`, it bounds the memory of the batch."""
@@ -51,6 +54,8 @@ class ServeConfig(Settings):
     """Tokens computed per minute for one API key, without cached ones; beyond it, status 429. 0: no limit."""
     body_seconds: Annotated[float, Field(gt=0)] = 30.0
     """Time for the body of a request to arrive; slower ones get status 408."""
+    write_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Time for a client to read what it was sent; the connection of a slower one is cut, and its reply interrupted."""
     cache_megabytes: Count | None = None
     """Memory for the caches of conversations between turns; the least recently used one is dropped first. By default a
     third of the machine's memory."""

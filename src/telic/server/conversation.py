@@ -207,7 +207,7 @@ class DashboardConversation:
         conversation, controls = self._stored_id, self._controls_at(position)
         with self._service.limits.admit(self.user):
             messages = self._model_messages(position)
-            beliefs = await self._service.beliefs.read(messages, self._fork(position), controls)
+            beliefs = await self._service.beliefs.read(self.user, messages, self._fork(position), controls)
         await self._annotate(lambda notes: notes.add_readings(self.user, conversation, position, {"beliefs": beliefs}))
 
     async def ask_probes(self, position: int) -> None:
@@ -220,7 +220,7 @@ class DashboardConversation:
         limits, messages = self._service.limits, self._model_messages(position + 1)
         with limits.admit(self.user):
             spend = partial(limits.spend, self.user)
-            probe_branches = await self._service.probes.ask(messages, self._fork(position), controls, spend)
+            probe_branches = await self._service.probes.ask(self.user, messages, self._fork(position), controls, spend)
         await self._annotate(lambda notes: notes.add_probe_branches(self.user, conversation, position, probe_branches))
 
     async def _annotate(self, add: Callable[[Annotations], None]) -> None:

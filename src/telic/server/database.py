@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,9 @@ def open_database(location: str, *, create: bool = True) -> Engine:
     url = _url(location)
     if not create and url.database and url.drivername.startswith("sqlite") and not Path(url.database).exists():
         raise ConfigError(f"there is no store {url.database!r}; name it with --store")
-    engine = create_engine(url, pool_pre_ping=True)
+    if create:
+        _make_private(url)
+    engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)  # errors would quote what users said
     if url.drivername.startswith("sqlite"):
         event.listen(engine, "connect", _prepare_sqlite)
     try:
@@ -78,6 +82,18 @@ def _url(location: str) -> URL:
     if url.drivername == "postgresql+psycopg" and importlib.util.find_spec("psycopg") is None:
         raise MissingExtraError("a store in Postgres", "postgres")
     return url
+
+
+def _make_private(url: URL) -> None:
+    """Make the file of a store, and what SQLite keeps beside it, readable by their owner only."""
+    name = url.database
+    if url.get_backend_name() != "sqlite" or not name or name.startswith(("file:", ":memory:")):
+        return
+    with suppress(OSError):  # opening it says what is wrong; another user's file keeps its mode
+        os.close(os.open(name, os.O_RDWR | os.O_CREAT, 0o600))
+        for path in (name, f"{name}-wal", f"{name}-shm"):  # new ones take the mode of the database
+            with suppress(FileNotFoundError):
+                Path(path).chmod(0o600)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

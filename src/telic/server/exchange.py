@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -11,6 +11,7 @@ from enum import Enum, auto
 from telic.models import Reply, Request, Session
 from telic.server.async_store import AsyncConversationStore
 from telic.server.errors import ApiError
+from telic.server.log import log_failure
 from telic.server.metrics import Metrics
 from telic.server.runner import RequestRunner
 from telic.server.sessions import Sessions
@@ -86,11 +87,11 @@ class Exchange:
         partial = [one.computed_tokens for index, one in enumerate(self._submissions) if index not in self._replies]
         return sum(complete) + sum(partial)
 
-    def submit(self, request: Request) -> None:
-        """Submit the request for one choice."""
-        index = len(self._submissions)
-        submission = self._services.runner.submit(request, lambda event: self._events.put_nowait((index, event)))
-        self._submissions.append(submission)
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Submit the requests of all choices."""
+        self._submissions = self._services.runner.submit(
+            requests, lambda index, event: self._events.put_nowait((index, event))
+        )
 
     async def wait_for_first_event(self) -> None:
         """Wait until the reply begins.
@@ -123,17 +124,27 @@ class Exchange:
     async def save(self) -> None:
         """Store the turn. Only after this may the client be told that its reply is complete.
 
+        A caller that is cancelled meanwhile does not stop it: the client may have heard the reply.
+
         Raises:
             ApiError: the turn could not be stored.
         """
         self._status = ExchangeStatus.SAVING
-        await self._services.store.add(self._turns.with_replies(self.replies))
-        self._services.sessions.keep(self.conversation, self._session)
-        self._release()
+        await self._services.store.complete(self._save())
+
+    async def _save(self) -> None:
+        try:
+            await self._services.store.add(self._turns.with_replies(self.replies))
+            self._services.sessions.keep(self.conversation, self._session)
+        except BaseException:
+            self._services.sessions.drop([self.conversation])
+            raise
+        finally:
+            self._release()
 
     def close(self) -> None:
         """Cancel what is not complete. Of an interrupted reply, the text so far is stored in the background."""
-        if self._status is ExchangeStatus.CLOSED:
+        if self._status in (ExchangeStatus.SAVING, ExchangeStatus.CLOSED):  # being stored, it ends by itself
             return
         for index, submission in enumerate(self._submissions):
             if index not in self._replies:
@@ -174,5 +185,13 @@ class Exchange:
                 code="context_length_exceeded",
                 param="messages",
             )
-        client_error = failure.kind == "template_refusal"  # the chat template refuses this order of messages
-        raise ApiError(400 if client_error else 502, f"the model failed to reply: {failure.detail}")
+        if failure.kind == "template_refusal":  # the chat template refuses this order of messages
+            raise ApiError(400, f"the model failed to reply: {failure.detail}")
+        if failure.kind == "interrupted":
+            raise ApiError(503, f"the request was interrupted: {failure.detail}", code="model_stopped")
+        request = log_failure(
+            "model_failed", failure.detail, kind=failure.kind, conversation=self.conversation
+        )  # the detail may name the endpoint
+        raise ApiError(
+            502, f"the model failed to reply ({failure.kind}); the server's log has the cause at id={request}"
+        )

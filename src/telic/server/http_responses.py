@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from telic.server.errors import ApiError
 
-__all__ = ["SAFETY_HEADERS", "EventStream", "error_response", "event_line", "json_response", "to_json"]
+__all__ = ["SAFETY_HEADERS", "HeldStream", "error_response", "event_line", "json_response", "to_json"]
 
 SAFETY_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 """Headers of the API's responses, so that a browser neither shows them as a page nor caches them."""
@@ -41,20 +41,27 @@ def event_line(value: BaseModel | dict[str, Any]) -> str:
     return f"data: {to_json(value)}\n\n"
 
 
-class EventStream(StreamingResponse):
-    """A stream of server-sent events. Its resources are released when it ends, or when the client disconnects.
+class HeldStream(StreamingResponse):
+    """A streamed response. Its resources are released when it ends, or when the client disconnects.
 
     Args:
-        lines: the events.
+        lines: the lines of the response.
         resources: closed with the stream, even if it never began.
-        headers: headers of the response.
+        media_type: by default that of server-sent events.
+        headers: further headers of the response.
     """
 
-    def __init__(self, lines: AsyncIterator[str], resources: ExitStack, headers: dict[str, str]) -> None:
-        super().__init__(lines, headers={**SAFETY_HEADERS, **headers}, media_type="text/event-stream")
+    def __init__(
+        self,
+        lines: AsyncIterator[str],
+        resources: ExitStack,
+        media_type: str = "text/event-stream",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(lines, headers={**SAFETY_HEADERS, **(headers or {})}, media_type=media_type)
         self._resources = resources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send all events."""
+        """Send all lines."""
         with self._resources:
             await super().__call__(scope, receive, send)

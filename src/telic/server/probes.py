@@ -8,11 +8,14 @@ from dataclasses import replace
 
 from telic.dialogue import Message
 from telic.episodes import Answer, Branch
-from telic.errors import TelicError
+from telic.errors import Failure, TelicError
 from telic.judges import Score, build_judge, judge_all, prepare_judge
-from telic.models import Control, Reply, Request, Sampling, Session
+from telic.models import Control, Model, Reply, Request, Sampling, Session
 from telic.purpose import Probe
+from telic.server.blocking_model import BlockingModel
+from telic.server.daemon_threads import DaemonThreads
 from telic.server.errors import ApiError
+from telic.server.log import log_failure
 from telic.server.runner import RequestRunner
 
 __all__ = ["SAMPLES", "ProbeRunner"]
@@ -34,10 +37,12 @@ class ProbeRunner:
 
     def __init__(self, runner: RequestRunner, probes: Sequence[Probe], sampling: Sampling) -> None:
         self._runner, self._probes = runner, tuple(probes)
+        self._threads = DaemonThreads(1, "telic-judge")  # a judge may ask a model that does not answer
         self._sampling = replace(sampling, max_new_tokens=min(ANSWER_TOKENS, sampling.max_new_tokens))
 
     async def ask(
         self,
+        user: str,
         messages: Sequence[Message],
         fork: Session,
         controls: Sequence[Control],
@@ -46,6 +51,7 @@ class ProbeRunner:
         """Ask every probe `SAMPLES` times.
 
         Args:
+            user: whose conversation it is.
             messages: the conversation with its system prompt.
             fork: a fork of the conversation's session, which may have read part of these messages.
             controls: controls that act meanwhile.
@@ -67,16 +73,20 @@ class ProbeRunner:
             for probe in self._probes
             for seed in range(SAMPLES)
         ]
-        replies = await self._runner.generate(requests)
+        replies = await self._runner.generate(requests, user)
         on_tokens(sum(reply.prompt_tokens - reply.cached_tokens + reply.new_tokens for reply in replies))
         round_ = sum(message.role == "assistant" for message in messages)
         by_probe = [replies[index * SAMPLES : (index + 1) * SAMPLES] for index in range(len(self._probes))]
         try:
-            return await asyncio.to_thread(self._branches, by_probe, round_)
+            model = BlockingModel(self._runner, user)
+            return await asyncio.wrap_future(self._threads.submit(self._branches, model, by_probe, round_))
         except TelicError as error:
-            raise ApiError(502, f"a probe could not be judged: {error}") from None
+            request = log_failure("probe_failed", error)
+            raise ApiError(
+                502, f"a probe could not be judged; the server's log has the cause at id={request}"
+            ) from None
 
-    def _branches(self, by_probe: Sequence[Sequence[Reply]], round_: int) -> list[Branch]:
+    def _branches(self, model: Model, by_probe: Sequence[Sequence[Reply]], round_: int) -> list[Branch]:
         return [
             Branch(
                 role="assistant",
@@ -85,17 +95,24 @@ class ProbeRunner:
                 family=probe.family,
                 question=probe.ask,
                 prompt_tokens=max(reply.prompt_tokens for reply in replies),
-                answers=self._answers(probe, replies),
+                answers=_answers(model, probe, replies),
             )
             for probe, replies in zip(self._probes, by_probe, strict=True)
         ]
 
-    def _answers(self, probe: Probe, replies: Sequence[Reply]) -> list[Answer]:
-        judge = build_judge(probe.judge)
-        prepare_judge(judge, self._runner.model)  # a judge that asks the served model loads no second one
-        judged = iter(judge_all(judge, [(reply.text, probe.ask) for reply in replies if reply.failure is None]))
-        scores = [next(judged) if reply.failure is None else Score.missing(str(reply.failure)) for reply in replies]
-        return [
-            Answer(text=reply.text, finish=reply.finish, score=score.value, reason=score.reason)
-            for reply, score in zip(replies, scores, strict=True)
-        ]
+
+def _answers(model: Model, probe: Probe, replies: Sequence[Reply]) -> list[Answer]:
+    judge = build_judge(probe.judge)
+    prepare_judge(judge, model)  # a judge that asks the served model loads no second one
+    judged = iter(judge_all(judge, [(reply.text, probe.ask) for reply in replies if reply.failure is None]))
+    scores = [next(judged) if reply.failure is None else Score.missing(_reason(reply.failure)) for reply in replies]
+    return [
+        Answer(text=reply.text, finish=reply.finish, score=score.value, reason=score.reason)
+        for reply, score in zip(replies, scores, strict=True)
+    ]
+
+
+def _reason(failure: Failure) -> str:
+    """Say that an answer failed, without the detail: it may name the endpoint."""
+    log_failure("model_failed", failure.detail, kind=failure.kind)
+    return f"{failure.boundary}: {failure.kind}"

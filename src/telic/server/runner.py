@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
 from telic.models import Model, Reply, Request
+from telic.models.capabilities import StreamsInEventLoop
+from telic.server.async_worker import AsyncWorker
 from telic.server.config import ServeConfig
+from telic.server.daemon_threads import DaemonThreads
 from telic.server.local_worker import LocalWorker
-from telic.server.submission import ReplyEvent, Submission, Worker
+from telic.server.submission import OnEvent, ReplyEvent, Submission, Worker
 from telic.server.thread_worker import ThreadWorker
 
 if TYPE_CHECKING:
     from telic.models import LocalModel
 
-__all__ = ["RequestRunner"]
+__all__ = ["RequestRunner", "of_user"]
 
 
 class RequestRunner:
@@ -38,43 +43,61 @@ class RequestRunner:
             self.local.limit(max_batch=config.max_batch, context_length=config.max_context, cache_bytes=cache_bytes)
 
     def start(self) -> None:
-        """Start the worker's threads. Call it in the event loop."""
-        self._worker = ThreadWorker(self.model) if self.local is None else LocalWorker(self.local)
+        """Start the worker. Call it in the event loop."""
+        if self.local is not None:
+            self._worker = LocalWorker(self.local)
+        elif isinstance(self.model, StreamsInEventLoop):
+            self._worker = AsyncWorker(self.model)
+        else:
+            self._worker = ThreadWorker(self.model)
 
-    async def close(self) -> None:
-        """Cancel all requests and end the threads."""
-        await asyncio.to_thread(self._worker.close)
-        self._worker = _StoppedWorker()
+    async def close(self, seconds: float) -> None:
+        """Cancel all requests and end the worker; a model that answers to nobody is left behind after this time."""
+        worker, self._worker = self._worker, _StoppedWorker()
+        thread = DaemonThreads(1, "telic-close")
+        closed = asyncio.wrap_future(thread.submit(worker.close))
+        await asyncio.wait([closed], timeout=seconds)
+        if closed.done():
+            closed.result()
+        thread.shutdown(wait=False)
 
     @property
     def alive(self) -> bool:
         """Whether requests are answered."""
         return self._worker.alive
 
-    def submit(self, request: Request, on_event: Callable[[ReplyEvent], None]) -> Submission:
-        """Submit a request.
+    def submit(self, requests: Sequence[Request], on_event: OnEvent) -> list[Submission]:
+        """Submit requests that have the same prompts: the choices of one reply.
 
         Args:
-            request: the request.
-            on_event: called in the event loop with each delta, then with the complete `Reply`.
+            requests: the requests; they differ in their sampling.
+            on_event: called in the event loop with the index of a request and each delta, then with the complete
+                `Reply`.
         """
-        return self._worker.submit(request, on_event)
+        return self._worker.submit(requests, on_event)
 
     def cancel(self, submission: Submission) -> None:
         """Stop a reply; no further events are delivered."""
         self._worker.cancel(submission)
 
-    async def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer requests that belong to no conversation, beside the active ones."""
+    async def generate(self, requests: Sequence[Request], user: str = "") -> list[Reply]:
+        """Answer requests that belong to no conversation, beside the active ones.
+
+        Args:
+            requests: the requests.
+            user: whose requests they are.
+        """
         replies: list[asyncio.Future[Reply]] = [asyncio.get_running_loop().create_future() for _ in requests]
 
-        def on_event(reply: asyncio.Future[Reply], event: ReplyEvent) -> None:
-            if isinstance(event, Reply) and not reply.done():
-                reply.set_result(event)
+        def on_event(group: Sequence[asyncio.Future[Reply]], index: int, event: ReplyEvent) -> None:
+            if isinstance(event, Reply) and not group[index].done():
+                group[index].set_result(event)
 
-        submissions = [
-            self.submit(request, partial(on_event, reply)) for request, reply in zip(requests, replies, strict=True)
-        ]
+        submissions: list[Submission] = []
+        for _, same_prompts in groupby(zip(requests, replies, strict=True), lambda pair: _prompt_key(pair[0])):
+            group = list(same_prompts)
+            own = [of_user(request, user) for request, _ in group]
+            submissions += self.submit(own, partial(on_event, [reply for _, reply in group]))
         try:
             return [await reply for reply in replies]
         finally:
@@ -98,7 +121,7 @@ class _StoppedWorker:
 
     alive = False
 
-    def submit(self, request: Request, on_event: Callable[[ReplyEvent], None]) -> Submission:  # noqa: ARG002
+    def submit(self, requests: Sequence[Request], on_event: OnEvent) -> list[Submission]:  # noqa: ARG002
         raise RuntimeError("the service is not running; await its start() first")
 
     def cancel(self, submission: Submission) -> None:
@@ -106,6 +129,15 @@ class _StoppedWorker:
 
     def close(self) -> None:
         pass
+
+
+def of_user(request: Request, user: str) -> Request:
+    """Mark a request as a user's: keys take turns, and users share nothing of their prompts."""
+    return replace(request, client=user.partition("/")[0], cache_salt=user)
+
+
+def _prompt_key(request: Request) -> tuple[object, ...]:
+    return request.messages, tuple(map(id, request.controls))
 
 
 def _as_local(model: Model) -> LocalModel | None:

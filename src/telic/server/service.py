@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,8 +20,10 @@ from telic.server.chat_handler import ChatHandler
 from telic.server.config import ServeConfig
 from telic.server.controls import ConversationControls
 from telic.server.exchange import ExchangeServices
+from telic.server.health import Health
 from telic.server.history import system_message
 from telic.server.limits import Limits
+from telic.server.log import log_event
 from telic.server.metrics import Metrics
 from telic.server.probes import ProbeRunner
 from telic.server.records import NewTurns
@@ -28,6 +32,11 @@ from telic.server.sessions import Sessions
 from telic.server.store import ConversationStore
 
 __all__ = ["Service"]
+
+LAST_SECONDS = 1.0
+"""Time to store interrupted replies and to end the worker when requests have used up `shutdown_seconds`."""
+CLOSE_SECONDS = 0.3
+"""Time for the transactions that have begun."""
 
 
 class Service:
@@ -50,6 +59,7 @@ class Service:
         agent = Agent(model, purpose, controls)
         refuse_unsupported(model, [Request((), controls=agent.controls, readings=frozenset(config.readings))])
         self.purpose, self.config = purpose, config
+        self._end: float | None = None
         self.created = int(time.time())
         self.store = AsyncConversationStore(ConversationStore(config.store))
         self.runner = RequestRunner(model, config)
@@ -61,6 +71,7 @@ class Service:
         self.probes = ProbeRunner(self.runner, purpose.probes, sampling)
         exchange_services = ExchangeServices(self.runner, self.store, self.sessions, self.metrics)
         self.chat = ChatHandler(purpose, config, sampling, exchange_services, self.controls, self.beliefs)
+        self.health = Health(lambda: self.alive, self.store.check)
         self.store.listeners.append(self._count_turns)
 
     async def start(self) -> None:
@@ -73,13 +84,27 @@ class Service:
         if self.runner.local is not None:
             self.sessions.shared_prefix = await self._make_shared_prefix()
 
+    def begin_closing(self) -> None:
+        """Begin the time within which `close` ends: `shutdown_seconds`, of which requests may use some first."""
+        self._end = time.monotonic() + self.config.shutdown_seconds
+
+    @property
+    def closing(self) -> bool:
+        """Whether the server is being stopped."""
+        return self._end is not None
+
     async def close(self) -> None:
-        """Interrupt the active exchanges, store what is left to store, and end all threads."""
+        """Interrupt the active exchanges, store what is left to store, and end all threads, within the time."""
+        if self._end is None:
+            self.begin_closing()
+        assert self._end is not None
         for exchange in list(self.chat.active_exchanges):  # dashboard pages may outlive their connection
             exchange.close()
-        await self.store.drain()
-        await self.runner.close()
-        await self.store.close()
+        left = max(LAST_SECONDS, self._end - time.monotonic())
+        not_stored, _ = await asyncio.gather(self.store.drain(left), self.runner.close(LAST_SECONDS))
+        if not_stored:
+            log_event(logging.ERROR, "not_stored", replies=not_stored, cause="the store did not answer in time")
+        self.store.close(CLOSE_SECONDS)
 
     @property
     def alive(self) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Text, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from telic.episodes import Episode
@@ -62,29 +63,50 @@ class ConversationStore:
         """Close all connections."""
         self.engine.dispose()
 
-    def find(self, user: str, digests: Sequence[str], conversation: str | None = None) -> list[HistoryMatch]:
-        """Find the conversations of a user that begin with a history, longest match first.
+    def check(self, *, write: bool) -> None:
+        """Read from the database, or write to it without changing anything."""
+        query = "UPDATE telic_version SET version_num = version_num" if write else "SELECT 1 FROM telic_version"
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql(query)
 
-        A match ends with a reply, or where the conversation ends.
+    def find(self, user: str, digests: Sequence[str], conversation: str | None = None) -> list[HistoryMatch]:
+        """Find the conversations of a user that begin with as much of a history as possible.
+
+        A match ends with a reply, or where the conversation ends. Those that end there come first, latest first.
 
         Args:
             user: whose conversations.
             digests: one for each prefix of the history (`History.digests`).
             conversation: search this conversation only.
         """
+        # A user may have any number of conversations, all with the same beginning: no query may read them all. A digest
+        # includes the user; if a query named the user too, SQLite would go through all of the user's conversations.
         c, t = conversations.c, turns.c
-        left = c.length - t.position - 1
-        query = (
-            select(c.id, t.position, left)
-            .join_from(turns, conversations)
-            .where(c.user == user, t.digest.in_(digests), or_(t.role == "assistant", left == 0))
-            .order_by(t.position.desc(), left, c.updated.desc())
-            .limit(MAX_MATCHES)
-        )
-        if conversation is not None:
-            query = query.where(c.id == storable(conversation))
+        only = () if conversation is None else (c.id == storable(conversation),)
+        ends = select(c.id, c.user).where(*only)
+        replies = select(c.id, c.user).join_from(turns, conversations).where(t.role == "assistant", *only)
         with self.engine.connect() as connection:
-            return [HistoryMatch(name, position + 1, rest == 0) for name, position, rest in connection.execute(query)]
+            given = self._rows(digests)
+            matches = or_(ends.where(c.last_digest == given).exists(), replies.where(t.digest == given).exists())
+            known = set(connection.scalars(select(given).where(matches)))
+            length = max((index + 1 for index, digest in enumerate(digests) if digest in known), default=0)
+            if not length:
+                return []
+            digest = digests[length - 1]
+            latest = ends.where(c.last_digest == digest).order_by(c.updated.desc()).limit(MAX_MATCHES)
+            whole = [name for name, owner in connection.execute(latest) if owner == user]
+            begun = replies.where(t.digest == digest).limit(MAX_MATCHES)
+            others = {name for name, owner in connection.execute(begun) if owner == user} - set(whole)
+        return [HistoryMatch(name, length, name in whole) for name in (*whole, *sorted(others))]
+
+    def _rows(self, values: Sequence[str]) -> ColumnElement[str]:
+        """Make a column with these values, any number of them."""
+        if self.is_sqlite:
+            given = func.json_each(json.dumps(list(values))).table_valued("value", name="given")
+        else:
+            array = literal(list(values), postgresql.ARRAY(Text))
+            given = func.unnest(array).table_valued("value", name="given").render_derived()
+        return given.c.value
 
     def has(self, user: str, conversation: str) -> bool:
         """Return whether a user has a conversation of this id."""
@@ -215,6 +237,7 @@ def _insert_conversation(connection: Connection, new: NewTurns) -> None:
         "length": new.start + len(new.turns),
         "created": now,
         "updated": now,
+        "last_digest": new.turns[-1].digest,
     }
     connection.execute(insert(conversations).values(row))
     if new.start:
@@ -230,7 +253,8 @@ def _insert_conversation(connection: Connection, new: NewTurns) -> None:
 
 def _extend_conversation(connection: Connection, new: NewTurns) -> None:
     c = conversations.c
-    values = {"length": new.start + len(new.turns), "updated": new.turns[-1].time}
+    last = new.turns[-1]
+    values = {"length": new.start + len(new.turns), "updated": last.time, "last_digest": last.digest}
     unchanged = (c.id == new.conversation, c.user == new.user, c.length == new.start)
     if connection.execute(update(conversations).where(*unchanged).values(values)).rowcount != 1:
         raise ConflictError(

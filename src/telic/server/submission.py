@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from telic.errors import Failure
+from telic.errors import Failure, ModelError
 from telic.models import Reply, Request
 
-__all__ = ["ReplyDelta", "ReplyEvent", "Submission", "Worker", "deliver", "failed_reply"]
+__all__ = ["OnEvent", "ReplyDelta", "ReplyEvent", "Submission", "Worker", "deliver", "failed_reply"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,9 @@ class ReplyDelta:
 
 ReplyEvent: TypeAlias = ReplyDelta | Reply
 """Deltas while the reply grows, then the complete `Reply`."""
+
+OnEvent: TypeAlias = Callable[[int, ReplyEvent], None]
+"""Called in the event loop with the index of a request and each event of its reply."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,8 +54,8 @@ class Submission:
 class Worker(Protocol):
     """Answers requests as they arrive."""
 
-    def submit(self, request: Request, on_event: Callable[[ReplyEvent], None]) -> Submission:
-        """Submit a request, from the event loop."""
+    def submit(self, requests: Sequence[Request], on_event: OnEvent) -> list[Submission]:
+        """Submit requests that have the same prompts, such as the choices of one reply; from the event loop."""
         ...
 
     def cancel(self, submission: Submission) -> None:
@@ -71,6 +74,8 @@ class Worker(Protocol):
 
 def failed_reply(error: Exception) -> Reply:
     """Make the reply to a request on which the model raised an exception."""
+    if isinstance(error, ModelError):
+        return Reply("", "error", failure=error.failure)
     return Reply("", "error", failure=Failure("model", "exception", str(error) or repr(error)))
 
 

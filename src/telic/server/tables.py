@@ -27,7 +27,10 @@ conversations = Table(
     Column("length", Integer, nullable=False),  # number of turns
     Column("created", Float, nullable=False),  # seconds since 1970
     Column("updated", Float, nullable=False),
+    Column("last_digest", String(64)),  # digest of the last turn
     Index("ix_conversations_user", "user", "created"),
+    Index("ix_conversations_last_digest", "last_digest", "updated"),
+    Index("ix_conversations_updated", "user", "updated"),
 )
 
 turns = Table(
@@ -49,7 +52,7 @@ turns = Table(
     Column("readings", JSON, nullable=False),
     Column("sampling", JSON, nullable=False),
     Column("alternatives", JSON, nullable=False),  # the other choices of a request with n > 1
-    Index("ix_turns_digest", "digest"),
+    Index("ix_turns_digest", "digest", "role"),
 )
 
 

@@ -1,16 +1,19 @@
-"""A worker for remote and scripted models: a few threads, each of which streams one reply."""
+"""A worker for models that stream in a thread, such as scripted ones: a few threads, each with one reply."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from telic.models import Model, Reply, Request
 from telic.models.capabilities import LimitsConcurrency
-from telic.server.submission import ReplyDelta, ReplyEvent, Submission, deliver, failed_reply
+from telic.models.fair_queue import FairQueue
+from telic.server.daemon_threads import DaemonThreads
+from telic.server.submission import OnEvent, ReplyDelta, Submission, deliver, failed_reply
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -32,15 +35,20 @@ class ThreadWorker:
         self._model = model
         self._loop = asyncio.get_running_loop()
         count = model.concurrency if isinstance(model, LimitsConcurrency) else THREADS
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="telic-model")
+        self._threads = DaemonThreads(count, "telic-model")
         self._active: set[Submission] = set()
+        self._waiting: FairQueue[Submission] = FairQueue()
+        self._lock = threading.Lock()
 
-    def submit(self, request: Request, on_event: Callable[[ReplyEvent], None]) -> Submission:
-        """Submit a request; a thread answers it as soon as one is free."""
-        submission = Submission(request, on_event)
-        self._active.add(submission)
-        self._threads.submit(self._answer, submission)
-        return submission
+    def submit(self, requests: Sequence[Request], on_event: OnEvent) -> list[Submission]:
+        """Submit requests; a thread answers each as soon as one is free. Clients take turns."""
+        submissions = [Submission(request, partial(on_event, index)) for index, request in enumerate(requests)]
+        self._active.update(submissions)
+        for submission in submissions:
+            with self._lock:
+                self._waiting.append(submission.request.client, submission)
+            self._threads.submit(self._answer_next)
+        return submissions
 
     def cancel(self, submission: Submission) -> None:
         """Stop reading the reply after the next piece."""
@@ -56,6 +64,11 @@ class ThreadWorker:
         for submission in list(self._active):
             submission.cancelled = True
         self._threads.shutdown(cancel_futures=True)
+
+    def _answer_next(self) -> None:
+        with self._lock:
+            submission = self._waiting.popleft()
+        self._answer(submission)
 
     def _answer(self, submission: Submission) -> None:
         try:

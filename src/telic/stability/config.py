@@ -36,3 +36,5 @@ class MeasureConfig(Settings):
     """Dialogues that are played at once."""
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap resamples of every interval."""
+    minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Play only what fits in about this many minutes, and report that; a resumed run plays the rest."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from telic.episodes import Episode
 from telic.judges import prepare_judge
-from telic.models import Control, Model, Reply, Request, Sampling
+from telic.models import Control, Model, Request, Sampling
 from telic.models.compatibility import refuse_unsupported
+from telic.progress import Deadline, Phase, ProgressCallback, Shortfall, forecast_sentence, track
 from telic.purpose import Purpose
-from telic.runs import RunStart
 from telic.stability.analysis import Stability, analyse_stability
 from telic.stability.bank import Bank
 from telic.stability.config import MeasureConfig
@@ -23,10 +23,12 @@ from telic.stability.record import RunRecord
 from telic.stability.selfchat import play_dialogues
 from telic.stability.utterances import UtteranceStability, analyse_utterances
 
-__all__ = ["CHANGEABLE_SETTINGS", "StabilityRun", "describe", "measure", "name_of"]
+__all__ = ["CHANGEABLE_SETTINGS", "KEPT_SETTINGS", "StabilityRun", "describe", "measure", "name_of"]
 
-CHANGEABLE_SETTINGS = frozenset({"concurrency", "resamples"})
-"""Settings that a resumed run may change: they make no difference to what is played."""
+CHANGEABLE_SETTINGS = frozenset({"concurrency", "resamples", "minutes"})
+"""Settings that a resumed run may change: they make no difference to what is played, or only to how much of it."""
+KEPT_SETTINGS = CHANGEABLE_SETTINGS - {"minutes"}
+"""Those that are written into the run folder. A limit of time is one session's: a resumed run plays the rest."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class StabilityRun:
     folder: Path | None = None
     document: dict[str, Any] = field(default_factory=dict)
     """The run folder's `config.toml`: the configuration and the versions."""
+    shortfall: Shortfall | None = None
+    """How many dialogues a time limit left unplayed; None if all were played."""
 
     @property
     def spoken(self) -> UtteranceStability | None:
@@ -58,8 +62,7 @@ def measure(
     controls: Sequence[Control] | None = None,
     folder: str | Path | None = None,
     resume: str | Path | None = None,
-    on_reply: Callable[[Reply], None] | None = None,
-    on_start: Callable[[RunStart], None] | None = None,
+    progress: bool | ProgressCallback = False,
     config: MeasureConfig | None = None,
     **settings: Any,
 ) -> StabilityRun:
@@ -74,8 +77,7 @@ def measure(
         controls: controls of the purpose's side, by default its own; with a bank, of both sides.
         folder: where the run folder is made; without it the run is kept in memory only.
         resume: a run folder to go on with.
-        on_reply: called with every reply (perhaps from another thread, where the model is remote).
-        on_start: called before the first reply.
+        progress: True shows it on standard error; a function gets a `ProgressReport` with every reply.
         config: settings.
         **settings: single fields of `MeasureConfig`, over those of `config`.
 
@@ -86,19 +88,28 @@ def measure(
     config = MeasureConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
     plans = plan_dialogues(purpose, partner, config, controls)
     _refuse_early(model, plans)
-    changeable = config.model_dump(include=set(CHANGEABLE_SETTINGS))
+    kept = config.model_dump(include=set(KEPT_SETTINGS))
 
     def work() -> dict[str, Any]:
         return describe(model, purpose, partner, config, plans)
 
-    with RunRecord.start("measure", name_of(purpose), work, changeable, root=folder, resume=resume) as record:
-        missing = record.missing(plans)
-        if on_start is not None:
-            on_start(RunStart(record.path, record.warnings, replies_to_come(missing, config)))
-        play_dialogues(model, missing, protocol_of(model, config), record.append, on_reply)
+    def forecast(seconds: float) -> str:
+        return forecast_sentence(seconds, len(missing), f"dialogues of {config.rounds} rounds")
+
+    start = RunRecord.start("measure", name_of(purpose), work, kept, root=folder, resume=resume)
+    with start as record, track(progress) as tracker:
+        missing, deadline = record.missing(plans), Deadline(config.minutes)
+        playing = Phase("playing", "replies", replies_to_come(missing, config))
+        tracker.start(record.path, record.warnings, [playing], forecast, deadline)
+        tracker.begin("playing")
+        play_dialogues(model, missing, protocol_of(model, config), record.append, tracker.count_reply, deadline)
+        finished = len(plans) - len(record.missing(plans))
+        shortfall = Shortfall.of(config.minutes, dialogues=(finished, len(plans)))
+        if shortfall is not None:
+            record.add_metrics({"shortfall": shortfall.as_dict()})
         stability = analyse_stability(record.episodes, resamples=config.resamples)
         record.add_metrics({"headline": stability.headline, "stability": stability.model_dump(mode="json")})
-        return StabilityRun(stability, record.episodes, record.path, record.document)
+        return StabilityRun(stability, record.episodes, record.path, record.document, shortfall)
 
 
 def describe(

@@ -21,6 +21,7 @@ __all__ = [
     "Side",
     "plan_dialogues",
     "protocol_of",
+    "replies_of",
     "replies_to_come",
 ]
 
@@ -80,6 +81,8 @@ class DialoguePlan:
     a: Side
     b: Side
     opener: str
+    group: str = ""
+    """Dialogues in a row with the same one are played as a whole, or not at all if time is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +135,14 @@ def plan_dialogues(
 
 def replies_to_come(plans: Sequence[DialoguePlan], config: MeasureConfig) -> int:
     """Count the replies of a whole measurement in which no dialogue ends early."""
+    return sum(replies_of(plan, config) for plan in plans)
+
+
+def replies_of(plan: DialoguePlan, config: MeasureConfig | SelfChatProtocol) -> int:
+    """Count the replies of a dialogue that does not end early: its utterances, and its answers to probes."""
     trunk = max(0, 2 * config.rounds - 1)
-    probes = sum(len(side.probes) for plan in plans for side in (plan.a, plan.b))
-    return len(plans) * trunk + probes * (config.rounds + 1) * config.samples
+    probed = len({*range(0, config.rounds + 1, config.probe_every), config.rounds})
+    return trunk + sum(len(side.probes) for side in (plan.a, plan.b)) * probed * config.samples
 
 
 def protocol_of(model: Model, config: MeasureConfig) -> SelfChatProtocol:

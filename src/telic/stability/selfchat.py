@@ -12,15 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from telic.agents.player import seed_of
 from telic.episodes import Answer, Branch, Episode, Turn
 from telic.models import Model, Reply, Session
 from telic.models.capabilities import HasTemplate
+from telic.progress import Deadline
+from telic.rollouts.admission import Admission
 from telic.rollouts.driver import ModelRequest, RequestGenerator, drive
 from telic.stability.judging import DeferredAnswer, judge_answers, judge_deferred
-from telic.stability.plan import DialoguePlan, JudgedProbe, SelfChatProtocol
+from telic.stability.plan import DialoguePlan, JudgedProbe, SelfChatProtocol, replies_of
 
 __all__ = ["play_dialogues"]
 
@@ -31,6 +34,8 @@ def play_dialogues(
     protocol: SelfChatProtocol,
     on_episode: Callable[[Episode], None],
     on_reply: Callable[[Reply], None] | None = None,
+    deadline: Deadline | None = None,
+    on_branch: Callable[[Episode, Branch], None] | None = None,
 ) -> None:
     """Play dialogues, `protocol.concurrency` of them at once.
 
@@ -43,10 +48,19 @@ def play_dialogues(
         protocol: how they are played.
         on_episode: called with each dialogue as it ends (with a judge that asks a model: as its wave ends).
         on_reply: called with every reply, except those of a judge's model.
+        deadline: when no group of dialogues is started any more that would not end in time. The first is always played.
+        on_branch: called with a branch and its episode once all answers of the branch are there. Answers that a model
+            judges have no scores yet.
     """
     size = protocol.concurrency if any(map(_asks_judge_model, plans)) else len(plans)
-    for start in range(0, len(plans), max(size, 1)):
-        _play_wave(model, plans[start : start + size], protocol, on_episode, on_reply)
+    admission = Admission(
+        deadline or Deadline(),
+        [len(list(group)) for _, group in groupby(plans, key=lambda plan: plan.group or plan.id)],
+        [replies_of(plan, protocol) for plan in plans],
+    )
+    while admission.admits():
+        wave = plans[admission.started : admission.started + size]
+        _play_wave(model, wave, protocol, on_episode, on_reply, admission, on_branch)
 
 
 def _play_wave(
@@ -55,6 +69,8 @@ def _play_wave(
     protocol: SelfChatProtocol,
     on_episode: Callable[[Episode], None],
     on_reply: Callable[[Reply], None] | None,
+    admission: Admission,
+    on_branch: Callable[[Episode, Branch], None] | None,
 ) -> None:
     held_back = {plan.id for plan in plans if _asks_judge_model(plan)}
     unjudged: list[Episode] = []
@@ -67,11 +83,12 @@ def _play_wave(
             on_episode(episode)
 
     drive(
-        (_SelfChat(model, plan, protocol, deferred).play() for plan in plans),
+        (_SelfChat(model, plan, protocol, deferred, on_branch).play() for plan in plans),
         [model],
         concurrency=protocol.concurrency,
         on_episode=ended,
         on_reply=on_reply,
+        admission=admission,
     )
     judge_deferred(deferred)
     for episode in unjudged:
@@ -87,9 +104,15 @@ class _SelfChat:
     """One dialogue, as it is played."""
 
     def __init__(
-        self, model: Model, plan: DialoguePlan, protocol: SelfChatProtocol, deferred: list[DeferredAnswer]
+        self,
+        model: Model,
+        plan: DialoguePlan,
+        protocol: SelfChatProtocol,
+        deferred: list[DeferredAnswer],
+        on_branch: Callable[[Episode, Branch], None] | None,
     ) -> None:
         self.model, self.plan, self.protocol, self.deferred = model, plan, protocol, deferred
+        self.on_branch = on_branch
         self.sides = {"a": plan.a, "b": plan.b}
         self.sessions = {role: model.session(side.system) for role, side in self.sides.items()}
         self.fold_opener = not _lets_assistant_open(model)
@@ -244,6 +267,8 @@ class _SelfChat:
         else:
             [score] = judge_answers(probe.judge, [(reply.text, probe.ask)])
             answer.score, answer.reason = score.value, score.reason
+        if self.on_branch is not None and all(given.finish for given in branch.answers):
+            self.on_branch(self.episode, branch)
 
 
 def _lets_assistant_open(model: Model) -> bool:

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import uvicorn
-
 from telic.models import Control, Model, Reply, Request, ScriptedModel
 from telic.models.control import ControlContext, ControlPoint
 from telic.models.scripted import TOKEN
 from telic.purpose import Probe, Purpose, SamplingDefaults
 from telic.server import Keys, ServeConfig, Service, create_app
+from telic.server.http_server import make_server
 
 SECONDS = 0.03
 """Time per word."""
@@ -133,7 +132,7 @@ def main(kind: str, folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         app = create_app(service, keys, None, lambda: print(address, flush=True), dashboard=True)
-        uvicorn.Server(uvicorn.Config(app, http="h11", log_level="warning")).run([listener])
+        make_server(app).run([listener])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("playwright")
+
+from playwright.sync_api import expect
+
 from telic.server import ConversationStore
 from tests.server.dashboard.conftest import Open, running, say
 
@@ -37,9 +41,9 @@ def test_the_bundled_model_is_read_and_pinned(tmp_path: Path, opened: Open) -> N
         page = opened(json.loads(line)["dashboard"])
         say(page, "Hi! I am in second grade, and I lost a tooth!", 1)
         age = page.locator(".side").first.locator(".attribute", has_text="Age")
-        assert age.locator("strong").inner_text() in ("child", "adolescent", "adult", "older adult", "unknown")
+        expect(age.locator("strong")).to_have_text(re.compile("^(child|adolescent|adult|older adult|unknown)$"))
         say(page, "Where can I go with my mommy?", 2)
-        assert re.fullmatch(r"\d+%", page.locator(".gauge strong").inner_text())
+        expect(page.locator(".gauge strong")).to_have_text(re.compile(r"^\d+%$"))
         page.get_by_label("Strength of pins").select_option("3.0")
         page.get_by_role("button", name="Pin your age “older adult” as likely").click()
         page.get_by_role("button", name="Regenerate reply 2, and compare").click()

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
+pytest.importorskip("playwright")
+
 from playwright.sync_api import expect
 
+from tests.server.conftest import wait_for
 from tests.server.dashboard.conftest import Dashboard, Open, at_rest, say
 
 if TYPE_CHECKING:
@@ -20,50 +25,57 @@ def shares(page: Page) -> list[str]:
     return page.locator(".attribute .share").all_inner_texts()
 
 
+def stored_reply(dashboard: Dashboard, page: Page) -> str:
+    """The text of the first reply of the conversation that the page shows, as the store holds it."""
+    [episode] = [one for one in dashboard.episodes() if page.url.endswith(one.id)]
+    return episode.turns[1].text
+
+
 def test_a_chat_is_streamed_read_and_stored_and_a_script_in_it_is_text(tiny: Dashboard, opened: Open) -> None:
     page = opened(tiny.url)
-    assert page.url == f"{tiny.url}/dashboard/"
+    expect(page).to_have_url(f"{tiny.url}/dashboard/")
     page.get_by_text("Send a message to begin.").wait_for()
     say(page, SCRIPT, 1)
-    assert page.locator(".turn.user .words").inner_text() == SCRIPT
-    assert page.locator(".turn script, .turn img").count() == 0
+    expect(page.locator(".turn.user .words")).to_have_text(SCRIPT)
+    expect(page.locator(".turn script, .turn img")).to_have_count(0)
     name = page.url.rpartition("/")[2]
     [episode] = [one for one in tiny.episodes() if one.id == name]
     assert [(turn.role, turn.finish != "left") for turn in episode.turns] == [("user", True), ("assistant", True)]
     assert episode.turns[0].text == SCRIPT
-    assert page.locator(".turn.bot .words").inner_text().split() == episode.turns[1].text.split()
+    expect(page.locator(".turn.bot .words")).to_have_text(episode.turns[1].text)
     readings = episode.turns[1].readings
     assert set(readings) == {"attention", "beliefs"}
     assert len(readings["beliefs"]) == 8
     assert episode.metadata["setups"][episode.turns[1].origin["setup"]]["purpose"] == "travel"
     expected = [f"{p:.0%}" for one in readings["beliefs"].values() for p in one["probabilities"].values()]
-    assert sorted(shares(page)) == sorted(expected)
-    unknown = page.locator(".attribute", has_text="Socioeconomic").locator("strong").all_inner_texts()
-    assert unknown == ["unknown", "unknown"]
+    wait_for(lambda: sorted(shares(page)) == sorted(expected))
+    unknown = page.locator(".attribute", has_text="Socioeconomic").locator("strong")
+    expect(unknown).to_have_text(["unknown", "unknown"])
     page.reload()
     page.get_by_role("button", name="Reply 1:").first.wait_for()
-    assert sorted(shares(page)) == sorted(expected)
-    assert page.get_by_role("navigation", name="Conversations").get_by_role("link", name="script").count() == 1
+    wait_for(lambda: sorted(shares(page)) == sorted(expected))
+    expect(page.get_by_role("navigation", name="Conversations").get_by_role("link", name="script")).to_have_count(1)
 
 
 def test_an_earlier_reply_shows_its_beliefs_and_drift(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Hello! I am eight years old.", 1)
+    expect(page.locator(".attribute .share").first).to_have_text(re.compile(r"\d+%"))
     first = shares(page)
-    assert page.locator(".gauge").inner_text().startswith("100%")
+    expect(page.locator(".gauge")).to_have_text(re.compile("^100%"))
     say(page, "Where should I go in May, and with whom?", 2)
+    wait_for(lambda: shares(page) != first)
+    expect(page.locator(".gauge strong")).to_have_text(re.compile(r"^\d+%$"))
     second, level = shares(page), page.locator(".gauge strong").inner_text()
-    assert first != second
-    assert re.fullmatch(r"\d+%", level)
     page.get_by_role("button", name="Reply 1: show its readings").click()
     page.get_by_text("reply 1 of 2").wait_for()
-    assert shares(page) == first
+    wait_for(lambda: shares(page) == first)
     bar = page.locator(".bars").get_by_role("button", name=f"Reply 2: {level}")
     bar.focus()
     page.keyboard.press("Enter")
     page.get_by_text("reply 2 of 2").wait_for()
-    assert shares(page) == second
-    assert bar.get_attribute("aria-pressed") == "true"
+    wait_for(lambda: shares(page) == second)
+    expect(bar).to_have_attribute("aria-pressed", "true")
     page.locator(".turn.bot .words").first.click()
     page.get_by_role("button", name="To the latest").click()
     page.get_by_text("reply 2 of 2").wait_for()
@@ -72,28 +84,29 @@ def test_an_earlier_reply_shows_its_beliefs_and_drift(tiny: Dashboard, opened: O
 def test_pin_regenerate_compare_choose_unpin(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Hello, who are you?", 1)
-    old, before = page.locator(".turn.bot .words").inner_text(), page.url
+    old, before = stored_reply(tiny, page), page.url
     page.get_by_label("Strength of pins").select_option("4.0")
     pin = page.get_by_role("button", name="Pin your age “child” as likely")
     pin.click()
     page.get_by_role("button", name="Pin its own gender “male” as unlikely").click()
     page.get_by_role("button", name="Unpin: itself: not male").wait_for()
-    assert pin.get_attribute("aria-pressed") == "true"
+    expect(pin).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="Regenerate reply 1, and compare").click()
     keep = page.get_by_role("button", name="Keep the regenerated answer")
     keep.wait_for()
     page.get_by_text("Beliefs, from old to new").wait_for()
     answers = page.locator(".answer")
-    assert answers.first.locator(".words").inner_text() == old
-    assert answers.first.locator(".tag").inner_text() == "no pins"
-    assert answers.last.locator(".tag").all_inner_texts() == ["you: child", "itself: not male"]
-    assert page.get_by_text("your age: ").count() == 1, "what is pinned is told, whether it changed or not"
+    expect(answers.first.locator(".words")).to_have_text(old)
+    expect(answers.first.locator(".tag")).to_have_text("no pins")
+    expect(answers.last.locator(".tag")).to_have_text(["you: child", "itself: not male"])
+    # What is pinned is told, whether it changed or not.
+    expect(page.get_by_text("your age: ")).to_have_count(1)
     new = answers.last.locator(".words").inner_text().replace("\0", "\ufffd")  # as the store holds it
     keep.click()
     page.wait_for_function("before => location.href !== before", arg=before)
     at_rest(page)
-    assert page.locator(".turn.bot .words").inner_text() == new
-    assert page.locator(".turn.bot .tag").first.inner_text() == "you: child"
+    expect(page.locator(".turn.bot .words")).to_have_text(new)
+    expect(page.locator(".turn.bot .tag").first).to_have_text("you: child")
     episodes = {one.id: one for one in tiny.episodes()}
     old_id, new_id = (url.rpartition("/")[2] for url in (before, page.url))
     kept, left = episodes[new_id], episodes[old_id]
@@ -106,7 +119,7 @@ def test_pin_regenerate_compare_choose_unpin(tiny: Dashboard, opened: Open) -> N
     assert "controls" not in left.turns[1].origin, "the other answer is as it was"
     page.reload()
     page.get_by_role("button", name="Unpin: you: child").wait_for()
-    assert page.get_by_label("Strength of pins").input_value() == "4.0"
+    expect(page.get_by_label("Strength of pins")).to_have_value("4.0")
     page.get_by_role("button", name="Unpin: you: child").click()
     page.get_by_role("button", name="Unpin: itself: not male").click()
     page.locator(".pinned").wait_for(state="hidden")
@@ -120,17 +133,17 @@ def test_regenerate_without_pins_and_keep_the_old_answer(tiny: Dashboard, opened
     page = opened(f"{tiny.url}/dashboard/")
     page.get_by_role("button", name="Pin your gender “female” as likely").click()
     say(page, "Hello there.", 1)
-    old = page.locator(".turn.bot .words").inner_text()
-    assert page.locator(".turn.bot .tag").first.inner_text() == "you: female"
+    old = stored_reply(tiny, page)
+    expect(page.locator(".turn.bot .tag").first).to_have_text("you: female")
     page.get_by_role("button", name="Regenerate reply 1 without pins, and compare").click()
     page.get_by_text("Beliefs, from old to new").wait_for()
-    assert page.locator(".answer").last.locator(".tag").inner_text() == "no pins"
-    assert page.get_by_role("button", name="Send").is_disabled()
+    expect(page.locator(".answer").last.locator(".tag")).to_have_text("no pins")
+    expect(page.get_by_role("button", name="Send")).to_be_disabled()
     page.get_by_role("button", name="Keep the old answer").click()
     page.locator(".compare").wait_for(state="detached")
     at_rest(page)
-    assert page.locator(".turn.bot .words").inner_text() == old
-    assert page.get_by_role("button", name="Unpin: you: female").is_visible(), "the pins stay as they were"
+    expect(page.locator(".turn.bot .words")).to_have_text(old)
+    expect(page.get_by_role("button", name="Unpin: you: female")).to_be_visible()  # the pins stay as they were
 
 
 def test_thumbs_and_edits_are_stored_and_the_chat_continues_from_the_edit(tiny: Dashboard, opened: Open) -> None:
@@ -138,17 +151,17 @@ def test_thumbs_and_edits_are_stored_and_the_chat_continues_from_the_edit(tiny: 
     say(page, "Good morning.", 1)
     up, down = (page.get_by_role("button", name=f"Reply 1 is {word}") for word in ("good", "bad"))
     up.click()
-    page.wait_for_selector(".actions [aria-label='Reply 1 is good'][aria-pressed=true]")
+    expect(up).to_have_attribute("aria-pressed", "true")
     down.click()
-    page.wait_for_selector(".actions [aria-label='Reply 1 is bad'][aria-pressed=true]")
-    assert up.get_attribute("aria-pressed") == "false"
+    expect(down).to_have_attribute("aria-pressed", "true")
+    expect(up).to_have_attribute("aria-pressed", "false")
     before = page.url.rpartition("/")[2]
     page.get_by_role("button", name="Edit reply 1").click()
     page.get_by_label("Edited reply").fill("I am Mia. <b>Where to?</b>")
     page.get_by_role("button", name="Save edit").click()
     page.get_by_text("edited by you").wait_for()
     page.wait_for_function("before => !location.href.endsWith(before)", arg=before)
-    assert page.locator(".turn.bot .words").inner_text() == "I am Mia. <b>Where to?</b>"
+    expect(page.locator(".turn.bot .words")).to_have_text("I am Mia. <b>Where to?</b>")
     say(page, "To the mountains.", 2)
     episodes = {one.id: one for one in tiny.episodes()}
     told = [(one["kind"], one["value"]) for one in episodes[before].turns[1].origin["feedback"]]
@@ -160,13 +173,13 @@ def test_thumbs_and_edits_are_stored_and_the_chat_continues_from_the_edit(tiny: 
 
 def test_the_planners_choice_is_shown(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
-    assert "Chooses before every reply." in page.locator(".planner").inner_text()
+    expect(page.locator(".planner")).to_contain_text("Chooses before every reply.")
     say(page, "What is next?", 1)
     [episode] = [one for one in tiny.episodes() if page.url.endswith(one.id)]
     act = episode.turns[1].origin["planner"]["act"]
-    assert f"Act: {act}" in page.locator(".planner").inner_text()
-    assert page.locator(".turn.bot .tag", has_text=f"act: {act}").count() == 1
-    assert sorted(page.locator(".planner .label").all_inner_texts()) == ["ask", "tell"]
+    expect(page.locator(".planner")).to_contain_text(f"Act: {act}")
+    expect(page.locator(".turn.bot .tag", has_text=f"act: {act}")).to_have_count(1)
+    wait_for(lambda: sorted(page.locator(".planner .label").all_inner_texts()) == ["ask", "tell"])
 
 
 def test_probes_are_asked_on_a_fork(tiny: Dashboard, opened: Open) -> None:

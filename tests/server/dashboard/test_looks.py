@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
+pytest.importorskip("playwright")
+
 from playwright.sync_api import expect
 
 from telic import measure
 from telic.models import FakeModel
 from telic.reports import write_report
 from telic.runs import RunFolder
+from tests.server.conftest import wait_for
 from tests.server.dashboard.conftest import Dashboard, Open, say
 from tests.server.dashboard.server import KEYS, PURPOSE
 
@@ -81,7 +86,7 @@ def test_everything_works_with_the_keyboard(tiny: Dashboard, opened: Open) -> No
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Regenerate reply 1, and compare").wait_for()
     page.wait_for_function("document.querySelector('.attribute .share').textContent !== ''")
-    assert page.locator(".turn.user .words").inner_text() == "First line\nsecond line"
+    expect(page.locator(".turn.user .words")).to_have_js_property("textContent", "First line\nsecond line")
     page.reload()
     page.wait_for_function("document.querySelector('.attribute .share')?.textContent")
     found = stops(page)
@@ -98,12 +103,12 @@ def test_everything_works_with_the_keyboard(tiny: Dashboard, opened: Open) -> No
     thumb.focus()
     page.keyboard.press("Space")
     page.wait_for_selector("[aria-label='Reply 1 is good'][aria-pressed=true]")
-    assert thumb.evaluate("own => own === document.activeElement"), "the focus stays where it was"
+    expect(thumb).to_be_focused()  # the focus stays where it was
     page.get_by_role("button", name="Edit reply 1").focus()
     page.keyboard.press("Enter")
     page.wait_for_selector("textarea[aria-label='Edited reply']:focus")
     page.keyboard.type("More. ")
-    assert "More." in page.get_by_label("Edited reply").input_value()
+    expect(page.get_by_label("Edited reply")).to_have_value(re.compile(r"More\."))
     page.keyboard.press("Escape")
     page.get_by_label("Edited reply").wait_for(state="detached")
 
@@ -113,15 +118,14 @@ def test_a_phone_shows_one_view_at_a_time_and_nothing_overflows(tiny: Dashboard,
     say(page, "Hello from a phone, with a verylongwordthatdoesnotbreak" + "n" * 60, 1)
 
     def fits() -> None:
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
-        wide = page.evaluate(WIDE)
-        assert wide == []
+        page.wait_for_function("document.documentElement.scrollWidth === 390")
+        wait_for(lambda: page.evaluate(WIDE) == [])
 
     fits()
-    assert not page.locator(".beliefs").is_visible()
+    expect(page.locator(".beliefs")).to_be_hidden()
     page.get_by_role("button", name="Beliefs and drift").click()
     page.locator(".beliefs").wait_for()
-    assert not page.get_by_label("Your message").is_visible()
+    expect(page.get_by_label("Your message")).to_be_hidden()
     assert page.get_by_role("button", name="Pin your age “child” as likely").bounding_box()["width"] >= 24  # type: ignore[index]
     fits()
     page.get_by_role("button", name="Conversations", exact=True).click()
@@ -140,17 +144,18 @@ def test_light_and_dark_follow_the_system_or_the_user_and_all_text_is_readable(
     page = opened(f"{tiny.url}/dashboard/", scheme=scheme)
     say(page, "Hello!", 1)
     page.get_by_role("button", name="Pin your age “child” as likely").click()
+    page.get_by_role("button", name="Unpin: you: child").wait_for()
     ground = "getComputedStyle(document.body).backgroundColor"
     own = page.evaluate(ground)
-    assert page.evaluate(PALE) == []
+    wait_for(lambda: page.evaluate(PALE) == [])
     page.get_by_label("Colours").select_option(other)
     page.wait_for_function(f"{ground} !== '{own}'")
-    assert page.evaluate(PALE) == []
+    wait_for(lambda: page.evaluate(PALE) == [])
     chosen = page.evaluate(ground)
     page.reload()
     page.get_by_label("Your message").wait_for()
     page.wait_for_function(f"{ground} === '{chosen}'")
-    assert page.get_by_label("Colours").input_value() == other
+    expect(page.get_by_label("Colours")).to_have_value(other)
 
 
 def test_runs_are_listed_with_their_curves_and_reports(tiny: Dashboard, opened: Open) -> None:
@@ -169,12 +174,12 @@ def test_runs_are_listed_with_their_curves_and_reports(tiny: Dashboard, opened: 
     row = page.locator(".run-list li").filter(has_text=run.folder.name)
     row.wait_for()
     first, last = run.curve[0], run.curve[-1]
-    assert f"{first.stability:.2f} [{first.low:.2f}, {first.high:.2f}] → {last.stability:.2f}" in row.inner_text()
-    assert "finished" in row.inner_text()
+    expect(row).to_contain_text(f"{first.stability:.2f} [{first.low:.2f}, {first.high:.2f}] → {last.stability:.2f}")
+    expect(row).to_contain_text("finished")
     unfinished = page.locator(".run-list li").filter(has_text=bare)
-    assert "interrupted" in unfinished.inner_text()
-    assert unfinished.get_by_role("link").count() == 0
-    assert "damaged" in page.locator(".run-list li").filter(has_text="measure-broken").inner_text()
+    expect(unfinished).to_contain_text("interrupted")
+    expect(unfinished.get_by_role("link")).to_have_count(0)
+    expect(page.locator(".run-list li").filter(has_text="measure-broken")).to_contain_text("damaged")
     page.get_by_label("Find").fill("travel interrupted")
     expect(page.locator(".run-list li:visible")).to_have_count(1)
     expect(page.get_by_text("1 of 3")).to_be_visible()

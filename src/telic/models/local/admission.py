@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import deepcopy
 
-from telic.dialogue import Message
-from telic.errors import ModelError
-from telic.models.compatibility import controlled_messages
 from telic.models.control import ControlContext
-from telic.models.local.cache import Arena, CachePool
+from telic.models.local.cache import Arena
+from telic.models.local.cache_pool import CachePool
+from telic.models.local.prompts import Prompts
 from telic.models.local.sampling import RandomStream, random_seed
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
 from telic.models.local.session_caches import control_key, reuse_cache
-from telic.models.request import Request
 from telic.rendering import Template
 
 __all__ = [
@@ -27,49 +25,24 @@ __all__ = [
     "lay_out_prompt",
     "place_sequence",
     "prepare_sequences",
-    "refuse_too_many_rows",
+    "release_followers",
 ]
 
-ContrastPrompts = list[tuple[int, tuple[Message, ...]]]
-"""For each contrast prompt: the index of its control in the request, and its messages."""
 
-
-def refuse_too_many_rows(request: Request, contrast: ContrastPrompts, max_batch: int) -> None:
-    """Refuse a request whose sequences will never fit into the batch together.
-
-    Raises:
-        ModelError: the request needs more rows than the batch has; names the controls.
-    """
-    if len(contrast) < max_batch:
-        return
-    names = " and ".join(dict.fromkeys(repr(request.controls[place].name) for place, _ in contrast))
-    raise ModelError(
-        f"{names}: a reply takes {len(contrast) + 1} rows of the batch, and this model's batch has {max_batch}; load "
-        "the model with a larger max_batch",
-        "batch_too_small",
-    )
-
-
-def prepare_sequences(state: RequestState, contrast: ContrastPrompts, template: Template, pool: CachePool) -> None:
-    """Render a request's prompts, and find out what each can take over from the session's cache.
-
-    Raises:
-        ModelError: the chat template refuses the messages.
-    """
+def prepare_sequences(state: RequestState, prompts: Prompts, template: Template, pool: CachePool) -> None:
+    """Make a request's sequences, and find out what each can take over from the session's cache."""
     request = state.request
     state.seed = random_seed() if request.sampling.seed is None else request.sampling.seed
     state.random = RandomStream(state.seed)
     readings = request.readings
     if any(control.prefix_from_state for control in request.controls):
         readings |= {"state"}
-    prompts: list[tuple[int | None, tuple[Message, ...]]] = [(None, controlled_messages(request)), *contrast]
-    for number, (place, messages) in enumerate(prompts):
+    for number, (place, rendering) in enumerate(prompts.renderings):
         cache = request.cache if request.cache is None or place is None else request.cache.contrast_cache(number - 1)
-        rendering = template.render(messages)
         carried = deepcopy(cache.control_state) if cache else {}
         context = ControlContext(rendering, len(rendering.token_ids), carried, seed=state.seed)
         own_readings = readings if place is None else frozenset()
-        sequence = Sequence(context, request.controls, own_readings, cache, place)
+        sequence = Sequence(context, request.controls, own_readings, cache, request.cache_salt, place)
         sequence.insertions = [
             control.embeddings(context) if "embeddings" in control.points and not control.prefix_from_state else ()
             for control in request.controls
@@ -91,9 +64,9 @@ def lay_out_prompt(state: RequestState, sequence: Sequence, template: Template, 
 
 
 def place_sequence(sequence: Sequence, slot: int, others: Iterable[Sequence], arena: Arena) -> None:
-    """Give a sequence a slot, and let it follow a sequence that reads the same prompt, or read it."""
+    """Give a sequence a slot, and let it follow a sequence that has the same prompt, or read it."""
     sequence.slot = slot
-    leader = next((other for other in others if _reads_same_prompt(other, sequence)), None)
+    leader = next((other for other in others if _can_lead(other, sequence)), None)
     if leader is not None:
         sequence.follow(leader)
         return
@@ -102,11 +75,18 @@ def place_sequence(sequence: Sequence, slot: int, others: Iterable[Sequence], ar
     sequence.start_reading(sequence.cached)
 
 
-def _reads_same_prompt(leader: Sequence, other: Sequence) -> bool:
-    """Whether `leader` is still reading the same prompt as `other`, under the same controls."""
+def _can_lead(leader: Sequence, other: Sequence) -> bool:
+    """Whether `leader` reads, or has read, the same prompt as `other`, under the same controls and for the same user.
+
+    A follower of another user would tell, by `cached_tokens` and by its time to the first token, what that one asked.
+    """
+    is_reading = leader.computed < leader.prompt_length - 1
     return (
-        leader.status is not SequenceStatus.FOLLOWING
-        and leader.computed < leader.prompt_length - 1  # not read yet, so that reading it is still to save
+        leader.cache_salt == other.cache_salt
+        and leader.status is not SequenceStatus.FOLLOWING
+        # Once it replies, the state of its controls is no longer that at the prompt's end.
+        and (is_reading or not leader.context.control_state)
+        and other.cached < other.prompt_length - 1  # there is something to save
         and leader.prompt_length == other.prompt_length
         and leader.tokens[: leader.prompt_length] == other.tokens[: other.prompt_length]
         and not leader.embeddings
@@ -115,18 +95,50 @@ def _reads_same_prompt(leader: Sequence, other: Sequence) -> bool:
     )
 
 
-def copy_to_followers(sequences: Iterable[Sequence], arena: Arena) -> None:
-    """Copy the keys and values of leaders that have read their prompt to their followers."""
+def copy_to_followers(sequences: Iterable[Sequence], arena: Arena, limit: int) -> None:
+    """Copy the keys and values of leaders that have read their prompt to their followers.
+
+    Args:
+        sequences: the batch.
+        arena: its keys and values.
+        limit: positions to copy, about; further followers wait for the next pass.
+    """
     for sequence in sequences:
         leader = sequence.leader
         if leader is None or leader.computed < sequence.prompt_length - 1:
             continue
-        read = sequence.prompt_length - 1
-        arena.ensure(sequence.slot + 1, sequence.prompt_length)
-        arena.copy(leader.slot, sequence.slot, read)
-        sequence.cached, sequence.reused = read, ()
-        sequence.context.control_state = deepcopy(leader.context.control_state)  # recorded while the leader read
-        sequence.start_reading(read)
+        # What controls recorded while the leader read, and its prompt, may be different after this pass.
+        if limit > 0 or leader.context.control_state or leader.chooses_prefix_from_state:
+            _copy(leader, sequence, arena)
+            limit -= sequence.cached
+
+
+def _copy(leader: Sequence, sequence: Sequence, arena: Arena) -> None:
+    read = sequence.prompt_length - 1
+    arena.ensure(sequence.slot + 1, sequence.prompt_length)
+    arena.copy(leader.slot, sequence.slot, read)
+    sequence.cached, sequence.reused = read, ()
+    sequence.context.control_state = deepcopy(leader.context.control_state)  # recorded while the leader read
+    sequence.start_reading(read)
+
+
+def release_followers(leader: Sequence, sequences: Iterable[Sequence], arena: Arena, *, copy: bool) -> None:
+    """Let the followers of a sequence that leaves the batch go on without it.
+
+    Args:
+        leader: the sequence.
+        sequences: the others.
+        arena: the batch's keys and values.
+        copy: whether what the leader has read is good.
+    """
+    for follower in sequences:
+        if follower.leader is not leader:
+            continue
+        if copy and leader.computed >= follower.prompt_length - 1:
+            _copy(leader, follower, arena)
+        else:  # the leader left before it had read the prompt: the follower reads it
+            follower.cached, follower.reused = 0, ()
+            follower.start_reading(0)
 
 
 def compact(sequences: list[Sequence], arena: Arena) -> None:

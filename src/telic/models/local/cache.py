@@ -7,15 +7,12 @@ it ends: a copy takes milliseconds where reading the tokens again takes seconds.
 
 from __future__ import annotations
 
-import os
-import weakref
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Arena", "CachePool", "CacheShape", "KeyValueCache", "Segment", "machine_memory", "truncate_segments"]
+__all__ = ["Arena", "CacheShape", "KeyValueCache", "Segment", "truncate_segments"]
 
 
 class Segment:
@@ -60,40 +57,6 @@ class KeyValueCache:
     def drop(self) -> None:
         """Drop the tokens; the next request reads them again."""
         self.tokens, self.segments = (), ()
-
-
-class CachePool:
-    """Keeps the caches of all sessions within a budget; the least recently used is dropped first.
-
-    Args:
-        budget: bytes.
-    """
-
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
-        self._recent: OrderedDict[int, weakref.ref[KeyValueCache]] = OrderedDict()
-        self._segments: weakref.WeakSet[Segment] = weakref.WeakSet()
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held by live segments, shared ones counted once."""
-        # A segment cut short by a prefix shares its memory with the whole one.
-        storages = {segment.keys_values.untyped_storage().data_ptr(): segment.nbytes for segment in self._segments}
-        return sum(storages.values())
-
-    def touch(self, cache: KeyValueCache) -> None:
-        """Record that a cache was made or used, and drop the least recently used ones until the budget holds."""
-        self._recent.pop(id(cache), None)
-        self._recent[id(cache)] = weakref.ref(cache)
-        for segment in cache.segments:
-            self._segments.add(segment)
-        held = self.nbytes
-        while held > self.budget and len(self._recent) > 1:
-            _, reference = self._recent.popitem(last=False)
-            oldest = reference()
-            if oldest is not None:
-                oldest.drop()
-                held = self.nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +160,3 @@ def truncate_segments(segments: Sequence[Segment], length: int) -> tuple[Segment
         kept.append(segment if segment.length <= length else Segment(segment.keys_values[:, :, :, :length]))
         length -= segment.length
     return tuple(kept)
-
-
-def machine_memory() -> int:
-    """This machine's memory in bytes; 8 GiB where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return 8 << 30

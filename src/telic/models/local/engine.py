@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections import deque
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 from telic.errors import Failure, ModelError
-from telic.models.compatibility import contrast_prompts
+from telic.models.fair_queue import FairQueue
 from telic.models.local.admission import (
     compact,
     copy_to_followers,
     place_sequence,
     prepare_sequences,
-    refuse_too_many_rows,
+    release_followers,
 )
-from telic.models.local.cache import CachePool
+from telic.models.local.cache_pool import CachePool
 from telic.models.local.decoding import nan_rows, next_logits, next_tokens, score_tokens
-from telic.models.local.forward import Chunk, Runner
+from telic.models.local.forward import Runner
 from telic.models.local.prefixes import choose_prefixes
+from telic.models.local.prompts import Prompts, TokenBound, render_prompts
+from telic.models.local.reply_text import Detokenizer, ReplyText
+from telic.models.local.scheduling import Schedule
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
 from telic.models.local.session_caches import update_cache
 from telic.models.request import FinishReason, Reply, Request
 from telic.rendering import Template
 
 __all__ = ["Engine"]
-
-PROMPT_CHUNK = 512
-"""Prompt tokens of one sequence read in one pass, which bounds the memory of the attention weights."""
 
 
 class Engine:
@@ -38,8 +39,10 @@ class Engine:
         max_batch: sequences that are computed together.
         context_length: longest sequence, in tokens.
         stop_ids: tokens that end a reply.
-        pass_tokens: prompt tokens read in one pass over all sequences, about: fewer bring the first of many requests to
-            its first token sooner, more are read a little faster in all. A sequence reads `PROMPT_CHUNK` at most.
+        pass_tokens: prompt tokens read in one pass over all sequences: fewer bring the first of many requests to its
+            first token sooner, more are read a little faster in all. A sequence reads `PROMPT_CHUNK` at most.
+        pass_copies: positions of keys and values, about, that are copied into the batch in one pass. A server limits
+            them, because the replies in the batch wait meanwhile.
         pool: keeps the sessions' caches within a budget.
     """
 
@@ -53,30 +56,52 @@ class Engine:
         stop_ids: frozenset[int],
         pool: CachePool,
         pass_tokens: int = 1024,
+        pass_copies: int = sys.maxsize,
     ) -> None:
         self.runner, self.template = runner, template
         self.max_batch, self.context_length, self.stop_ids, self.pool = max_batch, context_length, stop_ids, pool
-        self.pass_tokens = pass_tokens
-        self.queue: deque[RequestState] = deque()
+        self.pass_tokens, self.pass_copies = pass_tokens, pass_copies
+        self.queue: FairQueue[RequestState] = FairQueue()
         """Requests that have no slot yet."""
         self.active: list[RequestState] = []
         """Requests whose sequences are in the batch."""
         self._sequences: list[Sequence] = []
         """The batch: all sequences of the active requests, in the order of their slots."""
         self._done: list[RequestState] = []
+        self._schedule = Schedule()
+        self._bound = TokenBound(template.tokenizer)
+        self._detokenizer = Detokenizer(template.tokenizer)
         self._arrived = 0
         self.passes = 0
         """Forward passes so far."""
         self.drawn_tokens = 0
         """Tokens drawn so far; over `passes * max_batch` this is the batch's occupancy."""
 
+    def render(self, request: Request) -> Prompts:
+        """Render a request's prompts. This does not touch the batch, so another thread may do it during a pass."""
+        return render_prompts(
+            request, self.template, self._bound, max_batch=self.max_batch, context_length=self.context_length
+        )
+
     def submit(
-        self, request: Request, on_reply: Callable[[Reply], None] | None = None, forced: tuple[int, ...] = ()
+        self,
+        request: Request,
+        on_reply: Callable[[Reply], None] | None = None,
+        forced: tuple[int, ...] = (),
+        prompts: Prompts | None = None,
     ) -> RequestState:
-        """Queue a request; `on_reply` is called with its reply. `forced` tokens are scored, and none are sampled."""
+        """Queue a request.
+
+        Args:
+            request: the request.
+            on_reply: called with its reply.
+            forced: tokens that are scored; none are sampled then.
+            prompts: its prompts, if they are rendered already.
+        """
         self._arrived += 1
-        state = RequestState(request, on_reply, forced, self._arrived)
-        self.queue.append(state)
+        output = ReplyText(self._detokenizer, request.sampling.stop)
+        state = RequestState(request, output, prompts, on_reply, forced, self._arrived)
+        self.queue.append(request.client, state)
         return state
 
     def step(self) -> list[RequestState]:
@@ -102,9 +127,7 @@ class Engine:
 
     def cancel(self, state: RequestState) -> None:
         """Drop a request; its reply never comes."""
-        if state in self.queue:
-            self.queue.remove(state)
-        elif state in self.active:
+        if not self.queue.remove(state.request.client, state) and state in self.active:
             self._release(state)
 
     def reset(self) -> None:
@@ -117,15 +140,19 @@ class Engine:
         """Move requests from the queue into the batch while there are free slots."""
         taken = {sequence.slot for sequence in self._sequences}
         free = [slot for slot in range(self.max_batch) if slot not in taken]
-        while self.queue and free:
-            state = self.queue.popleft()
+        copies = self.pass_copies
+        while self.queue and free and copies > 0:
+            state = self.queue.first
+            prompts = state.prompts = state.prompts or self.render(state.request)
+            if len(prompts.renderings) > len(free):  # not enough slots yet for all its sequences
+                break
+            self.queue.popleft()
+            if prompts.refusal is not None:
+                state.reply = replace(prompts.refusal, seed=state.request.sampling.seed)
+                self._done.append(state)
+                continue
             try:
-                contrast = contrast_prompts(state.request)
-                refuse_too_many_rows(state.request, contrast, self.max_batch)
-                if len(contrast) >= len(free):  # not enough slots yet for all its sequences
-                    self.queue.appendleft(state)
-                    break
-                prepare_sequences(state, contrast, self.template, self.pool)
+                prepare_sequences(state, prompts, self.template, self.pool)
             except ModelError as error:
                 self._finish(state, "error", error.failure)
                 continue
@@ -136,15 +163,16 @@ class Engine:
             for sequence in state.sequences:
                 place_sequence(sequence, free.pop(0), self._sequences, self.runner.arena)
                 self._sequences.append(sequence)
+                copies -= sequence.computed
             self.active.append(state)
         compact(self._sequences, self.runner.arena)
         self.runner.arena.shrink(max((len(sequence.tokens) for sequence in self._sequences), default=0))
 
     def _run_pass(self) -> None:
-        chunks = self._schedule()
+        chunks = self._schedule.chunks(self.active, self.pass_tokens)
         logits = self.runner.run(chunks)
         self.passes += 1
-        copy_to_followers(self._sequences, self.runner.arena)
+        copy_to_followers(self._sequences, self.runner.arena, self.pass_copies)
         for state in list(self.active):
             if state.awaits_prefix and state.up_to_date:
                 choose_prefixes(state, self.template, self.runner.arena)
@@ -156,24 +184,6 @@ class Engine:
                 chunk.sequence.pending_logits.append(logits_W_V)
                 computed[chunk.sequence] = chunk.logit_positions
         self._use_logits(computed)
-
-    def _schedule(self) -> list[Chunk]:
-        """What each sequence computes next: single tokens, in the order of their slots; then prompts, as they came."""
-        single: list[Chunk] = []
-        longer: list[Chunk] = []
-        budget = self.pass_tokens
-        for state in sorted(self.active, key=lambda state: state.arrival):
-            for sequence in state.sequences:
-                if sequence.status is SequenceStatus.FOLLOWING or sequence.up_to_date:
-                    continue
-                end = min(len(sequence.tokens), sequence.computed + PROMPT_CHUNK)
-                size = end - sequence.computed
-                if size == 1:
-                    single.append(Chunk(sequence, sequence.computed, end))
-                elif budget > 0:
-                    budget -= size
-                    longer.append(Chunk(sequence, sequence.computed, end))
-        return sorted(single, key=lambda chunk: chunk.sequence.slot) + longer
 
     def _use_logits(self, computed: dict[Sequence, range]) -> None:
         """Score or draw the next token of every request whose sequences are all up to date.
@@ -227,46 +237,35 @@ class Engine:
         sampling = state.request.sampling
         for sequence in state.sequences:
             sequence.append(token)
+        tokens = state.generated
         if token in self.stop_ids and not sampling.ignore_eos:
+            state.output.update(tokens[:-1])
             self._finish(state, "stop")
             return
-        count = len(state.generated)
-        last = count >= sampling.max_new_tokens or len(state.primary.tokens) >= self.context_length
-        if sampling.stop or last or state.on_reply is None:
-            state.text = self._decoded_text(state.generated)
-        cut = min((at for at in map(state.text.find, sampling.stop) if at >= 0), default=-1)
-        if cut >= 0:
-            state.text = state.text[:cut]
+        last = len(tokens) >= sampling.max_new_tokens or len(state.primary.tokens) >= self.context_length
+        if sampling.stop or last or state.on_reply is None:  # else nobody looks at the text yet
+            state.output.update(tokens)
+        if state.output.stopped:
             self._finish(state, "stop")
-        elif count >= sampling.max_new_tokens:
+        elif len(tokens) >= sampling.max_new_tokens:
             self._finish(state, "length")
         elif last:
             self._finish(state, "context")
 
-    def _decoded_text(self, tokens: list[int]) -> str:
-        # Some tokenizers clean up spaces by default, which would change the model's output.
-        decode = self.template.tokenizer.decode
-        return str(decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
-
     def _finish(self, state: RequestState, finish: FinishReason, failure: Failure | None = None) -> None:
         """Give a request its reply, keep what was read of it for its session, and release its slots."""
-        tokens = state.generated
-        if finish == "stop" and tokens and tokens[-1] in self.stop_ids and not state.request.sampling.ignore_eos:
-            state.text = self._decoded_text(tokens[:-1])
         state.reply = state.make_reply(finish, failure)
         if state in self.active:
             if finish != "error" and state.request.keep:
                 for sequence in state.sequences:
                     update_cache(sequence, self.runner.arena, self.pool)
-            self._release(state)
+            self._release(state, copy=finish != "error")
         self._done.append(state)
 
-    def _release(self, state: RequestState) -> None:
+    def _release(self, state: RequestState, *, copy: bool = True) -> None:
         self.active.remove(state)
         for sequence in state.sequences:
             sequence.status = SequenceStatus.FINISHED
             self._sequences.remove(sequence)
-        for follower in self._sequences:
-            if follower.leader in state.sequences:  # gone before it had read the prompt: the follower reads it
-                follower.cached, follower.reused = 0, ()
-                follower.start_reading(0)
+        for sequence in state.sequences:
+            release_followers(sequence, self._sequences, self.runner.arena, copy=copy)

@@ -13,13 +13,15 @@ from telic.errors import ModelError
 from telic.models.choices import draw_by_likelihood
 from telic.models.compatibility import refuse_unsupported
 from telic.models.control import Control, ControlPoint
-from telic.models.local.cache import CachePool, machine_memory
+from telic.models.local.cache_pool import CachePool
 from telic.models.local.checkpoints import context_length, stop_ids
 from telic.models.local.engine import Engine
 from telic.models.local.forward import Runner
-from telic.models.local.packing import pack_linears
+from telic.models.local.memory import machine_memory, release_free_memory
+from telic.models.local.prompts import Prompts
 from telic.models.local.sampling import random_seed
 from telic.models.local.sequences import RequestState
+from telic.models.local.vocabulary import speed_up_vocabulary
 from telic.models.request import READINGS, Continuation, OnReply, Reply, Request, Sampling, ScoredContinuation
 from telic.models.session import Session
 from telic.models.session_cache import SessionCache
@@ -37,7 +39,6 @@ class LocalModel:
         name: what reports call it.
         max_batch: sequences computed together.
         cache_bytes: memory for the sessions' caches; by default a third of this machine's.
-        pack: keep a second copy of the weights in the layout that the processor's kernels prefer (float32 on a CPU).
 
     Raises:
         ModelError: the engine does not support this kind of model; the message says why.
@@ -51,15 +52,14 @@ class LocalModel:
         *,
         max_batch: int = 64,
         cache_bytes: int | None = None,
-        pack: bool = True,
     ) -> None:
         self._name = name
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.template = Template(tokenizer)
         self.runner = Runner(self.model)
-        if pack:
-            pack_linears(self.model, machine_memory() // 8)
+        speed_up_vocabulary(self.model.get_output_embeddings())
+        release_free_memory()  # of loading the weights
         self.engine = Engine(
             self.runner,
             self.template,
@@ -192,7 +192,7 @@ class LocalModel:
                 self.step(state)
                 final = self.final_length(state)
                 if state.reply is None and final > shown:
-                    yield state.text[shown:final]
+                    yield state.output.text[shown:final]
                     shown = final
         finally:
             self.cancel(state)
@@ -202,10 +202,19 @@ class LocalModel:
 
     # For a server: it may submit or cancel a request between any two passes.
 
-    def submit(self, request: Request) -> RequestState:
-        """Put a request into the engine's queue; `step` brings it forward, its `reply` is set at the end."""
+    def render_prompts(self, request: Request) -> Prompts:
+        """Render a request's prompts, for `submit`; this waits for no pass. One thread may do it at a time."""
+        return self.engine.render(request)
+
+    def submit(self, request: Request, prompts: Prompts | None = None) -> RequestState:
+        """Put a request into the engine's queue; `step` brings it forward, its `reply` is set at the end.
+
+        Args:
+            request: the request.
+            prompts: its prompts, if they are rendered already.
+        """
         with self._lock:
-            return self.engine.submit(request)
+            return self.engine.submit(request, prompts=prompts)
 
     def step(self, state: RequestState | None = None) -> None:
         """Run one pass over all active requests; do nothing if `state` already has its reply.
@@ -254,9 +263,7 @@ class LocalModel:
 
     def final_length(self, state: RequestState) -> int:
         """Characters of a growing reply that will not change; all of them once it is complete."""
-        if state.reply is not None:
-            return len(state.text)
-        return _final_length(state.text, state.request.sampling.stop)
+        return len(state.output.text) if state.reply is not None else state.output.final_length
 
     def score(
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()
@@ -290,18 +297,8 @@ class LocalModel:
 def _scored(reply: Reply, *, greedy: bool) -> ScoredContinuation:
     if reply.logprobs is None:
         if reply.failure is None or reply.failure.kind == "context_full":
-            detail = f"the prompt of {reply.prompt_tokens} tokens and the continuation exceed the context"
+            size = f" of {reply.prompt_tokens} tokens" if reply.prompt_tokens else ""  # one far too long is not counted
+            detail = f"the prompt{size} and the continuation exceed the context"
             raise ModelError(f"cannot score a continuation: {detail}", "context_full")
         raise ModelError(f"cannot score a continuation: {reply.failure.detail}", reply.failure.kind)
     return ScoredContinuation(sum(reply.logprobs), len(reply.logprobs), greedy)
-
-
-def _final_length(text: str, stop: Sequence[str]) -> int:
-    """How much of a growing text is final: no half character, nothing that may still become a stop string."""
-    safe = len(text.rstrip("\ufffd"))
-    for string in stop:
-        for length in range(min(len(string) - 1, safe), 0, -1):
-            if text[:safe].endswith(string[:length]):
-                safe -= length
-                break
-    return safe

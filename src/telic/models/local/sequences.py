@@ -16,6 +16,8 @@ import torch
 from telic.errors import Failure
 from telic.models.control import Control, ControlContext, Insertion
 from telic.models.local.cache import KeyValueCache, Segment
+from telic.models.local.prompts import Prompts
+from telic.models.local.reply_text import ReplyText
 from telic.models.local.sampling import RandomStream
 from telic.models.request import FinishReason, Reply, Request
 from telic.models.session_cache import SessionCache
@@ -51,6 +53,8 @@ class Sequence:
     readings: frozenset[str] = frozenset()
     cache: SessionCache | None = None
     """The session's, from which it starts and which it brings up to date."""
+    cache_salt: str = ""
+    """That of its request."""
     contrast_control: int | None = None
     """For a contrast prompt: the place of its control among the request's; None for the primary sequence."""
     status: SequenceStatus = SequenceStatus.WAITING
@@ -177,6 +181,10 @@ class RequestState:
     """A request in the engine: in its queue, then answered by sequences of the batch."""
 
     request: Request
+    output: ReplyText
+    """The text of the reply so far."""
+    prompts: Prompts | None = None
+    """The prompts in tokens; rendered at its admission, if they are not given."""
     on_reply: Callable[[Reply], None] | None = None
     """Called with the reply."""
     forced: tuple[int, ...] = ()
@@ -188,8 +196,6 @@ class RequestState:
     """The random numbers of its reply."""
     sequences: list[Sequence] = field(default_factory=list)
     """The primary one, then those of contrast prompts; empty while it is in the queue."""
-    text: str = ""
-    """The reply so far."""
     logprobs: list[float] = field(default_factory=list)
     greedy: bool = True
     """Whether each forced token was the most likely one."""
@@ -230,14 +236,15 @@ class RequestState:
         """Put the reply together; one that the context has no room for is a failure as well."""
         sequence = self.primary if self.sequences else None
         prompt_tokens = sequence.prompt_length if sequence else 0
-        if finish == "context" and not self.text:
+        text = self.output.text
+        if finish == "context" and not text:
             detail = f"the prompt of {prompt_tokens} tokens leaves no room for a reply in the model's context"
             failure = Failure("model", "context_full", detail)
         mass = None
         if sequence is not None and sequence.mass_L is not None:
             mass = (sequence.mass_L / sequence.mass_count).cpu().numpy().copy()
         return Reply(
-            text=self.text,
+            text=text,
             finish=finish,
             prompt_tokens=prompt_tokens,
             cached_tokens=sequence.cached if sequence else 0,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from telic.models.control import Control, ControlPoint
-from telic.models.local.cache import Arena, CachePool, KeyValueCache, truncate_segments
+from telic.models.local.cache import Arena, KeyValueCache, truncate_segments
+from telic.models.local.cache_pool import CachePool
 from telic.models.local.sequences import Sequence
 
 __all__ = ["control_key", "copy_cache", "reuse_cache", "update_cache"]

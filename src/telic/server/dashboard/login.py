@@ -68,8 +68,8 @@ class LoginMiddleware:
 
     def __init__(self, app: ASGIApp, service: Service, keys: Keys, path: str) -> None:
         self._app, self._service, self._keys, self._path = app, service, keys, path
-        self._logins: OrderedDict[str, tuple[str, float]] = OrderedDict()
-        """By hash of the cookie: the holder of the key, and when the login ends."""
+        self._logins: OrderedDict[str, tuple[str, bytes | None, float]] = OrderedDict()
+        """By hash of the cookie: the holder of the key, the key's hash, and when the login ends."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or redirect it to the login page."""
@@ -96,8 +96,9 @@ class LoginMiddleware:
     def _holder(self, headers: Headers) -> str | None:
         if not self._keys:
             return LOCAL_USER
-        holder, end = self._logins.get(_digest(_cookie(headers)), ("", 0.0))
-        return holder if end > time.monotonic() else None
+        holder, key, end = self._logins.get(_digest(_cookie(headers)), ("", None, 0.0))
+        is_revoked = key is None or self._keys.digest(holder) != key
+        return holder if end > time.monotonic() and not is_revoked else None
 
     async def _log_in_or_out(self, page: str, request: Request) -> Response:
         if not self._keys:
@@ -120,7 +121,7 @@ class LoginMiddleware:
         if holder is None:
             return self._form("Unknown API key.", 401)
         token = secrets.token_urlsafe(32)
-        self._logins[_digest(token)] = holder, time.monotonic() + LOGIN_SECONDS
+        self._logins[_digest(token)] = holder, self._keys.digest(holder), time.monotonic() + LOGIN_SECONDS
         while len(self._logins) > MAX_LOGINS:
             self._logins.popitem(last=False)
         logged_in = RedirectResponse(f"{self._path}/", 303)

@@ -1,0 +1,120 @@
+"""`telic demo`: a chatbot that drifts, and the same one held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+
+from telic.cli.live_chart import LiveChart
+from telic.cli.output import load_model, print_json, print_line, print_notice
+from telic.cli.usage import Interrupted, resume_hint
+from telic.comparison.config import DEMO_CONTROL, DEMO_SEED, DemoConfig
+from telic.episodes import BASELINE
+from telic.progress import ProgressDisplay
+
+if TYPE_CHECKING:
+    from telic.comparison.demo import DemoRun
+    from telic.episodes import Branch, Episode
+
+__all__ = ["Demo"]
+
+SPEAKERS = {"a": "user", "b": "chatbot"}
+EXCERPT = 160
+"""Most characters of an utterance that are printed."""
+
+
+@dataclass
+class Demo:
+    """Show what Telic is for, in two minutes: a chatbot that drifts, and the same one held by a control.
+
+    Plays the same dialogues twice, without a control and with `refresh`, and draws both curves while it plays.
+    """
+
+    model: str = "smollm2"
+    """Model that plays both sides."""
+    dialogues: int = DemoConfig().dialogues
+    """Number of dialogues; each is played twice."""
+    seed: int = DEMO_SEED
+    """Seed of the openers and all replies."""
+    runs: Path = Path("runs")
+    """Folder of all runs."""
+    resume: Path | None = None
+    """Run folder to resume, with the same settings."""
+    json: bool = False
+    """Print the result as JSON on standard output; all else goes to standard error."""
+    quiet: bool = False
+    """Show no progress and no notices on standard error."""
+
+    def run(self) -> None:
+        """Play, report, print."""
+        from telic.comparison.demo import demo
+        from telic.comparison.demo_report import write_demo_report
+
+        config = DemoConfig.of(dialogues=self.dialogues, seed=self.seed)
+        model = load_model(self.model)
+        chart = LiveChart((BASELINE, DEMO_CONTROL["name"]), config.rounds)
+        display = ProgressDisplay(quiet=self.quiet, counts=not Console(stderr=True).is_terminal)
+        try:
+            with display, nullcontext() if self.quiet else _curves(chart) as on_branch:
+                run = demo(
+                    model, folder=self.runs, resume=self.resume, progress=display, on_branch=on_branch, config=config
+                )
+        except KeyboardInterrupt:
+            raise Interrupted(resume_hint(display.folder)) from None
+        assert run.folder is not None
+        report = write_demo_report(run.folder, run)
+        if not self.json:
+            _print(run, report, print_line)
+            return
+        if not self.quiet:
+            _print(run, report, print_notice)
+        found = {name: getattr(run, name).model_dump(mode="json") for name in ("gain", "last_gain", "baseline", "held")}
+        print_json({"folder": str(run.folder), "report": str(report), "headline": run.headline, **found})
+
+
+@contextmanager
+def _curves(chart: LiveChart) -> Iterator[Callable[[Episode, Branch], None]]:
+    """Draw the curves on standard error while they grow; where that is not a terminal, once they are complete."""
+    from telic.comparison.demo import arm_of
+
+    console = Console(stderr=True, highlight=False)
+
+    def on_branch(episode: Episode, branch: Branch) -> None:
+        chart.add(arm_of(episode), branch.round, [answer.score for answer in branch.answers])
+
+    with Live(chart, console=console, refresh_per_second=4) if console.is_terminal else nullcontext():
+        yield on_branch
+    if not console.is_terminal:
+        console.print(chart)
+
+
+def _print(run: DemoRun, report: Path, show: Callable[..., None]) -> None:
+    """Show the end of the dialogue in which the arms differ most, the finding, and where the report is."""
+    pair = run.excerpt()
+    if pair is not None:
+        for title, episode in zip(("Without a control:", f"With {run.control}:"), pair, strict=True):
+            show(title, style="bold")
+            for line in _last_lines(episode):
+                show(f"  {line}")
+            show()
+    show(f"{run.headline[:1].upper()}{run.headline[1:]}.")
+    show(f"Report: {report}")
+
+
+def _last_lines(episode: Episode) -> list[str]:
+    """The last exchange of a dialogue, and the last answers to its probes."""
+    lines = [f"{SPEAKERS[turn.role]}: {shorten(turn.text, EXCERPT)}" for turn in episode.turns[-2:]]
+    last = max((branch.round for branch in episode.branches), default=0)
+    for branch in episode.branches:
+        if branch.round == last:
+            [answer, *_] = branch.answers
+            mark = "missing" if answer.score is None else "right" if answer.score == 1 else "wrong"
+            lines.append(f"asked aside: {branch.question} - {shorten(answer.text, EXCERPT)} ({mark})")
+    return lines

@@ -1,0 +1,148 @@
+"""Prompts in tokens, made before a request gets a place in the batch, in any thread.
+
+Reading a prompt takes the model a while, but a prompt that does not fit is found out without the model, and one that is
+far too long without the tokenizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+
+from telic.dialogue import Message
+from telic.errors import Failure, ModelError
+from telic.models.compatibility import contrast_prompts, controlled_messages
+from telic.models.request import Reply, Request
+from telic.rendering import Rendering, Template
+
+__all__ = ["Prompts", "TokenBound", "render_prompts"]
+
+COUNTED = 1 << 16
+"""Prompts up to this number of bytes are tokenized in any case, so that a refusal names their length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The prompts of a request. Requests that differ in their sampling only may share them."""
+
+    renderings: tuple[tuple[int | None, Rendering], ...] = ()
+    """The primary prompt, with None; then the contrast prompts, each with the place of its control in the request."""
+    refusal: Reply | None = None
+    """The reply, if the model cannot be asked."""
+
+
+class TokenBound:
+    """Tells how many tokens a text has at least, without tokenizing it.
+
+    No token stands for more bytes than the longest one of the vocabulary. That holds for tokenizers which lose nothing
+    of the text: byte-level ones, and those that fall back to bytes. Of others, the bound is 0.
+
+    Args:
+        tokenizer: a fast tokenizer of `transformers`.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def fewest_tokens(self, text: str) -> int:
+        """Return a number of tokens that the text has at least."""
+        if not self.longest_token:
+            return 0
+        normalizer = self._tokenizer.backend_tokenizer.normalizer
+        if normalizer is not None:
+            text = normalizer.normalize_str(text)
+        if self._takes_spaces:  # any number of them around a special token become part of it
+            text = "".join(text.split())
+        return -(-_bytes(text) // self.longest_token)
+
+    @cached_property
+    def longest_token(self) -> int:
+        """Bytes of the longest token; 0 if the tokenizer may leave something out."""
+        backend = self._tokenizer.backend_tokenizer
+        vocabulary = backend.get_vocab(with_added_tokens=False)
+        byte_level = set(ByteLevel.alphabet()) <= vocabulary.keys() and _is_byte_level(backend.pre_tokenizer)
+        if not isinstance(backend.model, BPE) or not (byte_level or backend.model.byte_fallback):
+            return 0
+        added = [_bytes(token.content) for token in self._tokenizer.added_tokens_decoder.values()]
+        return max([len(token) if byte_level else _bytes(token) for token in vocabulary] + added)
+
+    @cached_property
+    def _takes_spaces(self) -> bool:
+        return any(token.lstrip or token.rstrip for token in self._tokenizer.added_tokens_decoder.values())
+
+
+def _is_byte_level(pre_tokenizer: Any) -> bool:
+    """Whether the pieces of a text have a character per byte, and none is left out."""
+    sample = "a é\n  1 "
+    return pre_tokenizer is not None and sum(
+        len(piece) for piece, _ in pre_tokenizer.pre_tokenize_str(sample)
+    ) == _bytes(sample)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def render_prompts(
+    request: Request, template: Template, bound: TokenBound, *, max_batch: int, context_length: int
+) -> Prompts:
+    """Render a request's prompts, or find out that the model cannot be asked.
+
+    Args:
+        request: the request.
+        template: renders dialogues.
+        bound: tells which prompts are too long without tokenizing them.
+        max_batch: rows of the batch.
+        context_length: longest sequence, in tokens.
+    """
+    try:
+        contrast = contrast_prompts(request)
+        _refuse_too_many_rows(request, contrast, max_batch)
+        renderings: list[tuple[int | None, Rendering]] = []
+        rendered: dict[tuple[Message, ...], Rendering] = {}
+        for place, messages in [(None, controlled_messages(request)), *contrast]:
+            if messages not in rendered:
+                if _is_long(messages, max(COUNTED, bound.longest_token * context_length)):
+                    least = bound.fewest_tokens(template.text(messages))  # the template may leave out much of it
+                    if least >= context_length:
+                        return _too_long(f"at least {least}", context_length)
+                rendered[messages] = template.render(messages)
+            count = len(rendered[messages].token_ids)
+            if count >= context_length:
+                return _too_long(str(count), context_length, count)
+            renderings.append((place, rendered[messages]))
+    except ModelError as error:
+        return Prompts(refusal=Reply("", "error", failure=error.failure))
+    return Prompts(tuple(renderings))
+
+
+def _is_long(messages: Sequence[Message], length: int) -> bool:
+    """Whether messages may have this many bytes; a character has up to 4."""
+    return 4 * sum(len(message.content) for message in messages) >= length
+
+
+def _too_long(count: str, context_length: int, prompt_tokens: int = 0) -> Prompts:
+    detail = f"the prompt of {count} tokens leaves no room for a reply in the model's context of {context_length}"
+    failure = Failure("model", "context_full", detail)
+    return Prompts(refusal=Reply("", "context", prompt_tokens=prompt_tokens, failure=failure))
+
+
+def _refuse_too_many_rows(request: Request, contrast: Sequence[tuple[int, object]], max_batch: int) -> None:
+    """Refuse a request whose sequences will never fit into the batch together.
+
+    Raises:
+        ModelError: the request needs more rows than the batch has; names the controls.
+    """
+    if len(contrast) < max_batch:
+        return
+    names = " and ".join(dict.fromkeys(repr(request.controls[place].name) for place, _ in contrast))
+    raise ModelError(
+        f"{names}: a reply takes {len(contrast) + 1} rows of the batch, and this model's batch has {max_batch}; load "
+        "the model with a larger max_batch",
+        "batch_too_small",
+    )

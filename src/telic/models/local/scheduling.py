@@ -1,0 +1,71 @@
+"""What each pass computes: a token of every reply, and some tokens of the prompts that are being read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from telic.models.local.forward import Chunk
+from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
+
+__all__ = ["PROMPT_CHUNK", "Schedule"]
+
+PROMPT_CHUNK = 512
+"""Prompt tokens of one sequence read in one pass, which bounds the memory of the attention weights."""
+
+
+class Schedule:
+    """Shares the prompt tokens of every pass between the clients whose prompts are being read.
+
+    The client that was served the longest ago comes first. While others wait, it gets at most half of the tokens; its
+    own prompts are read in the order of their arrival.
+    """
+
+    def __init__(self) -> None:
+        self._now = 0
+        self._served: dict[str, int] = {}
+        """For each client with a prompt to read: when it was served last, or else arrived."""
+
+    def chunks(self, states: Iterable[RequestState], pass_tokens: int) -> list[Chunk]:
+        """Choose what is computed next: single tokens, in the order of their slots, then parts of prompts.
+
+        Args:
+            states: the active requests.
+            pass_tokens: prompt tokens to read.
+        """
+        single: list[Chunk] = []
+        prompts: dict[str, list[Sequence]] = {}
+        for state in sorted(states, key=lambda state: state.arrival):
+            for sequence in state.sequences:
+                if sequence.status is SequenceStatus.FOLLOWING or sequence.up_to_date:
+                    continue
+                if len(sequence.tokens) - sequence.computed == 1:
+                    single.append(_chunk(sequence, 1))
+                else:
+                    prompts.setdefault(state.request.client, []).append(sequence)
+        parts = [_chunk(sequence, size) for sequence, size in self._share(prompts, pass_tokens).items()]
+        single += [chunk for chunk in parts if chunk.end - chunk.start == 1]
+        longer = [chunk for chunk in parts if chunk.end - chunk.start > 1]
+        return sorted(single, key=lambda chunk: chunk.sequence.slot) + longer
+
+    def _share(self, prompts: dict[str, list[Sequence]], pass_tokens: int) -> dict[Sequence, int]:
+        """Choose how many tokens of each prompt are read."""
+        self._now += 2
+        self._served = {client: self._served.get(client, self._now) for client in prompts}
+        turns = sorted(prompts, key=lambda client: self._served[client])
+        sizes: dict[Sequence, int] = {}
+        left = pass_tokens
+        for share in (pass_tokens if len(turns) == 1 else -(-pass_tokens // 2), pass_tokens):
+            for client in turns:
+                allowed = min(share, left)
+                for sequence in prompts[client]:
+                    read = sizes.get(sequence, 0)
+                    size = min(allowed, PROMPT_CHUNK - read, len(sequence.tokens) - sequence.computed - read)
+                    if size > 0:
+                        sizes[sequence] = read + size
+                        self._served[client] = self._now + 1
+                        allowed, left = allowed - size, left - size
+        return sizes
+
+
+def _chunk(sequence: Sequence, size: int) -> Chunk:
+    return Chunk(sequence, sequence.computed, sequence.computed + size)

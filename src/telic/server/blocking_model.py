@@ -1,0 +1,102 @@
+"""The served model for code that waits for replies in a thread of its own, such as readers and judges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from telic.models import Model, Reply, Request, Session
+from telic.models.capabilities import HasHiddenStates
+from telic.models.compatibility import refuse_unsupported
+from telic.models.control import ControlPoint
+from telic.models.request import OnReply
+from telic.server.runner import RequestRunner
+
+__all__ = ["BlockingModel"]
+
+
+class BlockingModel:
+    """The served model, except that its requests wait for their turn like those of clients.
+
+    The model itself would answer them at once, and stop all other replies meanwhile. Make it in the event loop, and use
+    it in another thread.
+
+    Args:
+        runner: answers the requests.
+        user: whose requests they are.
+    """
+
+    def __init__(self, runner: RequestRunner, user: str) -> None:
+        self._runner, self._user = runner, user
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def _model(self) -> Model:
+        return self._runner.model
+
+    @property
+    def name(self) -> str:
+        """What reports call the model."""
+        return self._model.name
+
+    @property
+    def points(self) -> frozenset[ControlPoint]:
+        """Where controls can act on it."""
+        return self._model.points
+
+    @property
+    def readings(self) -> frozenset[str]:
+        """What can be read off its replies."""
+        return self._model.readings
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the residual stream.
+
+        Raises:
+            AttributeError: the model does not run in this process, so it shows no residual stream.
+        """
+        return _hidden_states(self._model).hidden_size
+
+    @property
+    def layers(self) -> int:
+        """Number of decoder layers.
+
+        Raises:
+            AttributeError: as for `hidden_size`.
+        """
+        return _hidden_states(self._model).layers
+
+    def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
+        """Answer requests; see `Model.generate`. What `on_reply` returns is submitted when these are answered."""
+        refuse_unsupported(self._model, requests)
+        replies: list[Reply] = []
+        waiting = list(requests)
+        while waiting:
+            answered = self._answers(waiting)
+            waiting = []
+            for reply in answered:
+                waiting += (on_reply(len(replies), reply) if on_reply else None) or ()
+                replies.append(reply)
+        return replies
+
+    def stream(self, request: Request) -> Iterator[str | Reply]:
+        """Yield the whole text, then the `Reply`."""
+        [reply] = self.generate([request])
+        yield reply.text
+        yield reply
+
+    def session(self, system: str | None = None) -> Session:
+        """Open a dialogue with this model."""
+        session = Session(self)
+        return session.system(system) if system is not None else session
+
+    def _answers(self, requests: Sequence[Request]) -> list[Reply]:
+        answering = self._runner.generate(requests, self._user)
+        return asyncio.run_coroutine_threadsafe(answering, self._loop).result()
+
+
+def _hidden_states(model: Model) -> HasHiddenStates:
+    if not isinstance(model, HasHiddenStates):
+        raise AttributeError(f"model {model.name!r} gives no access to its hidden states")
+    return model
