@@ -207,8 +207,7 @@ def decode_share(model: LocalModel, rows: int = 32, context: int = 512, steps: i
         times.append(time.perf_counter() - start)
     step = sorted(times[-steps + 2 :])[steps // 2 - 1]
     weights = sum(p.nbytes for p in model.model.parameters())
-    shape = model.runner.arena.shape
-    cache = 2 * shape.layers * shape.kv_heads * shape.head_dim * model.runner.arena.data.element_size() * context * rows
+    cache = model.runner.arena.token_bytes * context * rows
     bandwidth = memory_bandwidth()
     return {
         "step_ms": 1e3 * step,

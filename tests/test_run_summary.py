@@ -44,6 +44,9 @@ def test_a_comparison_shows_the_curves_of_the_baseline_and_the_best_control(tmp_
         arms = [{"name": name, "stability": {"curve": CURVE}} for name in ("baseline", "refresh", "reminder")]
         run.append_metrics({"headline": "refresh holds", "compared": arms})
     assert list(summarise_run(run).curves) == ["baseline", "refresh"]
+    with RunFolder.create(tmp_path, "demo", "travel", {"model": "smollm2"}) as demo:
+        demo.append_metrics({"headline": "refresh holds", "baseline": {"curve": CURVE}, "held": {"curve": CURVE}})
+    assert list(summarise_run(demo).curves) == ["baseline", "held"]
 
 
 def test_the_models_of_a_game_are_those_of_its_players(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ class Purpose(_Part):
     """How the purpose is served: fields of `telic.server.ServeConfig`."""
 
     _source: TomlSource = PrivateAttr(default_factory=TomlSource)
+    _trusted_folder: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _probes_are_distinct(self) -> Purpose:
@@ -150,16 +151,27 @@ class Purpose(_Part):
         """The model's system prompt: `system`, then every rule on a line of its own."""
         return "\n".join([self.system, *self.rules])
 
+    @property
+    def trusted_folder(self) -> Path | None:
+        """The file's folder, if the user trusts the code in it; see `from_file`."""
+        return self._trusted_folder
+
     @classmethod
-    def from_file(cls, path: str | Path) -> Purpose:
+    def from_file(cls, path: str | Path, *, trust: bool = False) -> Purpose:
         """Read a purpose file.
+
+        Args:
+            path: the file.
+            trust: whether its judges may call functions in the Python files beside it.
 
         Raises:
             ConfigError: the file cannot be read, is not TOML, or is not a purpose. The message lists all errors of the
                 file, each with its line, the field, what was found and what was expected.
         """
         path = Path(path)
-        return cls.from_text(decode(_read(path), str(path)), str(path))
+        purpose = cls.from_text(decode(_read(path), str(path)), str(path))
+        purpose._trusted_folder = path.resolve().parent if trust else None
+        return purpose
 
     @classmethod
     def from_text(cls, text: str, name: str = "purpose") -> Purpose:
@@ -173,11 +185,11 @@ class Purpose(_Part):
         return purpose
 
     @classmethod
-    def load(cls, source: str | Path) -> Purpose:
-        """Read a purpose file, or the bundled purpose `demo` if no file has that name."""
+    def load(cls, source: str | Path, *, trust: bool = False) -> Purpose:
+        """Read a purpose file, or the bundled purpose `demo` if no file has that name; see `from_file`."""
         if str(source) == "demo" and not Path(source).exists():
             return cls.from_text(_bundled("demo.toml"), "demo")
-        return cls.from_file(source)
+        return cls.from_file(source, trust=trust)
 
     def where(self, *path: str | int) -> str:
         """Return a place in the file for an error message: `travel.toml, line 9: probes[1].judge`."""

@@ -3,11 +3,13 @@
 It finds the spans without knowledge of the template. It renders the dialogue a second time with a unique marker in
 place of each content. The text between the markers is the template's own, so each content lies between the same pieces
 of the real rendering, even if the template trims or rewrites it. The ends of the turns come from renderings of the
-first messages of the marked dialogue.
+first messages of the marked dialogue. What lies outside the contents is the template's own, so only control tokens
+there count (`telic.encoding`).
 """
 
 from __future__ import annotations
 
+import secrets
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from os.path import commonprefix
 from typing import Any
 
 from telic.dialogue import Message
+from telic.encoding import TextEncoder
 from telic.errors import ModelError
 
 __all__ = ["PLAIN_TEMPLATE", "Rendering", "Span", "Template"]
@@ -105,6 +108,34 @@ class Template:
         """Whether a dialogue may begin with an assistant message."""
         return self._takes(*(("system",) if self.takes_system else ()), "assistant", "user")
 
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        """The tokenizer, for texts in which no control token counts, such as a choice."""
+        own = []
+        for roles in (("system", "user"), ("user", "assistant", "user"), ("user", "assistant", "tool")):
+            try:
+                marked = zip(roles, _marks(len(roles)), strict=True)
+                own.append(self._apply([{"role": role, "content": mark} for role, mark in marked], True))
+            except _TemplateRefusalError:
+                continue
+        return TextEncoder(self.tokenizer, "\n".join(own))
+
+    def _refuse_controls(self, rows: Sequence[dict[str, str]], exact: bool) -> None:
+        """Refuse control tokens where they cannot be told from the template's own.
+
+        Args:
+            rows: the messages as the template takes them.
+            exact: whether it is known where each content begins and ends.
+        """
+        for row in rows:
+            for part in ("name", "content") if not exact else ("name",):
+                if part in row and (control := self.encoder.find_control(row[part])):
+                    raise ModelError(
+                        f"the {part} of a message from {row['role']!r} holds the control token {control!r}, and the "
+                        "chat template does not show where it ends; take it out",
+                        "template_refusal",
+                    )
+
     def _takes(self, *roles: str) -> bool:
         marks = _marks(len(roles))
         try:
@@ -141,20 +172,20 @@ class Template:
         rows = _fold_system(messages) if folded else [message.as_dict() for message in messages]
         try:
             text = self._apply(rows, reply)
-            contents, turns = self._spans(rows, text, reply)
+            contents, turns, exact = self._spans(rows, text, reply)
         except _TemplateRefusalError as refusal:
             roles = ", ".join(message.role for message in messages)
             raise ModelError(
                 f"the chat template refuses a dialogue of [{roles}]: {refusal}", "template_refusal"
             ) from refusal
+        self._refuse_controls(rows, exact)
+        ids, offsets = self.encoder.encode_around(text, [(span.start, span.end) for span in contents])
         if folded:
             contents, turns = _unfold_system(contents, turns, messages, rows, text)
-        encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        offsets = encoding["offset_mapping"]
         starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
         return Rendering(
             text=text,
-            token_ids=tuple(encoding["input_ids"]),
+            token_ids=tuple(ids),
             turns=tuple(_tokens_of(span, starts, ends) for span in turns),
             contents=tuple(_tokens_of(span, starts, ends) for span in contents),
             messages=tuple(messages),
@@ -172,18 +203,46 @@ class Template:
             raise _TemplateRefusalError(str(error)) from error
         return rendered
 
-    def _spans(self, rows: Sequence[dict[str, str]], text: str, reply: bool) -> tuple[list[Span], list[Span]]:
-        """Return the character spans of contents and turns; empty for a message that the template leaves out."""
+    def _spans(self, rows: Sequence[dict[str, str]], text: str, reply: bool) -> tuple[list[Span], list[Span], bool]:
+        """Return the character spans of contents and turns, and whether all other text is known to be the template's.
+
+        The spans of a message that the template leaves out are empty.
+        """
         contents, turns = [Span(0, 0)] * len(rows), [Span(0, 0)] * len(rows)
         cursor = turn_start = 0  # everything before it is assigned to a message
-        for index, piece in self._pieces(tuple((row["role"], row.get("name")) for row in rows), reply):
+        pieces = self._pieces(tuple((row["role"], row.get("name")) for row in rows), reply)
+        rewritten: list[str] | None = None
+        exact = True
+        for index, piece in pieces:
             begin = text.find(piece.lead, cursor)
+            exact = exact and begin == cursor
             begin = cursor if begin < 0 else begin + len(piece.lead)
-            cursor = _content_end(text, begin, rows[index]["content"], piece.following)
+            end = _content_end(text, begin, rows[index]["content"], piece.following)
+            if end is None:
+                rewritten = self._rewritten(rows, pieces, reply) if rewritten is None else rewritten
+                end = _content_end(text, begin, rewritten[index], piece.following)
+            if end is None:
+                exact = False
+                end = text.find(piece.following, begin) if piece.following else -1
+            cursor = end if end >= 0 else len(text)
             contents[index] = Span(begin, cursor)
             turns[index] = Span(turn_start, cursor + piece.closing)
             turn_start = turns[index].end
-        return contents, turns
+        return contents, turns, exact and (not pieces or text[cursor:] == pieces[-1][1].following)
+
+    def _rewritten(self, rows: Sequence[dict[str, str]], pieces: list[tuple[int, _Piece]], reply: bool) -> list[str]:
+        """Return what the template makes of each content, as far as a mark after each content shows."""
+        marks = _marks(len(rows), secrets.token_hex(8).translate(_LETTERS))  # no content can hold them
+        texts = [row["content"] for row in rows]
+        marked = [{**row, "content": row["content"] + mark} for row, mark in zip(rows, marks, strict=True)]
+        shown, cursor = self._apply(marked, reply), 0
+        for index, piece in pieces:
+            begin = cursor + len(piece.lead)
+            end = shown.find(marks[index], begin)
+            if end < 0 or not shown.startswith(piece.lead, cursor):
+                break
+            texts[index], cursor = shown[begin:end], end + len(marks[index])
+        return texts
 
     def _pieces(self, speakers: tuple[tuple[str, str | None], ...], reply: bool) -> list[tuple[int, _Piece]]:
         """Return the template's text around each content. It depends only on the order of speakers, so it is kept.
@@ -236,9 +295,12 @@ class _TemplateRefusalError(Exception):
     """The template raised."""
 
 
-def _marks(count: int) -> list[str]:
-    # No template tests for these words and no dialogue contains them. Filters do not change plain letters.
-    return [f"Qz{chr(97 + i // 676)}{chr(97 + i // 26 % 26)}{chr(97 + i % 26)}mark" for i in range(count)]
+def _marks(count: int, word: str = "mark") -> list[str]:
+    # No template tests for these words. Filters do not change plain letters.
+    return [f"Qz{chr(97 + i // 676)}{chr(97 + i // 26 % 26)}{chr(97 + i % 26)}{word}" for i in range(count)]
+
+
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
 _BETWEEN_FOLDED = "\n\n"
@@ -275,13 +337,12 @@ def _unfold_system(
     return [Span(whole.start, end), *own], [Span(turns[holder].start, rest), *own_turns]
 
 
-def _content_end(text: str, begin: int, content: str, following: str) -> int:
-    """Find the end of a content, as it was given or trimmed; else it ends at the template's next piece."""
+def _content_end(text: str, begin: int, content: str, following: str) -> int | None:
+    """Find the end of a content, as it was given or trimmed; None if the template's next piece does not follow."""
     for candidate in (content, content.strip(), content.rstrip(), content.lstrip()):
         if text.startswith(candidate, begin) and text.startswith(following, begin + len(candidate)):
             return begin + len(candidate)
-    end = text.find(following, begin) if following else len(text)
-    return end if end >= 0 else len(text)
+    return None
 
 
 def _tokens_of(span: Span, starts: Sequence[int], ends: Sequence[int]) -> Span:

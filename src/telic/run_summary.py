@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from telic.episodes import BASELINE
 from telic.errors import DataError, TelicError
 from telic.runs import RunFolder
 
@@ -108,9 +109,11 @@ def _models(config: Mapping[str, Any]) -> list[str]:
 
 
 def _curves(record: Mapping[str, Any]) -> dict[str, list[dict[str, float]]]:
-    """Return the stability curves of a measurement, or of a comparison's baseline and best control."""
+    """Return the stability curves of a measurement, of a demo, or of a comparison's baseline and best control."""
     if "stability" in record:
         return {"stability": _points(record["stability"]["curve"])}
+    if "held" in record:
+        return {BASELINE: _points(record["baseline"]["curve"]), "held": _points(record["held"]["curve"])}
     return {arm["name"]: _points(arm["stability"]["curve"]) for arm in record.get("compared", [])[:2]}
 
 

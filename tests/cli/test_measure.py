@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import stat
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from telic.runs import RunFolder
 from tests.cli.conftest import PURPOSE, Run, Start
+from tests.timed import Clock, SlowFake
 
 QUICK = ("--rounds", "2", "--dialogues", "4", "--resamples", "100")
 MEASURE = ("measure", "travel.toml", *QUICK)
@@ -55,7 +57,13 @@ def test_json_is_one_document_and_nothing_else(run: Run, travel: Path) -> None:
     document = json.loads(outcome.out)
     assert [point["round"] for point in document["curve"]] == [0, 1, 2]
     assert Path(document["report"]).is_file()
-    assert outcome.error == ""
+    assert (
+        outcome.error
+        == f"Run folder {document['folder']} (after an interruption, continue with --resume {document['folder']})\n"
+    )
+    quiet = run(*MEASURE, "--json", "--quiet")
+    assert json.loads(quiet.out)["curve"] == document["curve"]
+    assert quiet.error == ""
 
 
 def test_the_bank_is_measured_on_both_sides(run: Run) -> None:
@@ -157,3 +165,37 @@ def test_two_do_not_write_into_one_folder(start: Start, run: Run, travel: Path, 
     process.communicate()
     assert outcome.status == 1
     assert f"is being written by process {process.pid}" in outcome.error
+
+
+def test_a_limit_says_what_was_finished_and_how_to_go_on(
+    run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("telic.progress.deadline.CLOCK", clock)
+    monkeypatch.setattr("telic.models.load", lambda name: SlowFake(clock, 1.0))
+    measuring = ("measure", "travel.toml", "--rounds", "2", "--dialogues", "30", "--samples", "1", "--resamples", "100")
+    outcome = run(*measuring, "--minutes", "1")
+    folder = folder_of(travel.parent)
+    assert outcome.status == 0
+    found = re.search(r"^--minutes 1: (\d+) of 30 dialogues were finished\. (.*)$", outcome.out, re.MULTILINE)
+    assert found is not None
+    assert 4 <= int(found[1]) < 30
+    assert found[2] == f"To play the rest, add --resume runs/{folder.name} to the same command without --minutes."
+    rest = run(*measuring, "--resume", str(folder), "--json")
+    document = json.loads(rest.out)
+    assert document["counts"]["episodes"] == 30
+    assert document["shortfall"] is None
+    limited = json.loads(run(*measuring, "--minutes", "1", "--json").out)
+    assert limited["shortfall"] == {
+        "minutes": 1.0, "parts": {"dialogues": {"finished": int(found[1]), "planned": 30}}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+@pytest.mark.parametrize("verb", ["measure", "hold", "play"])
+def test_a_limit_that_is_none_is_refused(verb: str, minutes: str, run: Run, travel: Path) -> None:
+    outcome = run(verb, "elicitation" if verb == "play" else "travel.toml", "--model", "fake", "--minutes", minutes)
+    assert outcome.status in (1, 2)
+    assert "minutes is" in outcome.error
+    assert "expected" in outcome.error
+    assert not (travel.parent / "runs").exists()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,15 +14,13 @@ import pytest
 
 from telic.errors import ConfigError, JudgeError
 from telic.judges import Judge, Score, build_judge, judge_all, model_judges, prepare_judge, registry
+from telic.judges.base import FunctionJudge
 from telic.judges.model import ModelJudge
 from telic.models import FakeModel
 
-
-@pytest.fixture
-def plugin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A module of the user's own with functions in every form that is taken."""
-    module = ModuleType("user_judges")
-    source = """
+SOURCE = """
+from neighbour import LIMIT
+def long(answer): return len(answer) > LIMIT
 def polite(answer): return "please" in answer
 def share(answer): return min(len(answer) / 10, 1)
 def relevant(answer, question): return question in answer
@@ -32,8 +32,23 @@ def wordy(answer): return "yes"
 def silent(answer): return None
 number = 3
 """
-    exec(source, module.__dict__)
-    monkeypatch.setitem(sys.modules, "user_judges", module)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a purpose file, with functions of the user's own in every form that is taken."""
+    (tmp_path / "user_judges.py").write_text(SOURCE)
+    (tmp_path / "neighbour.py").write_text("LIMIT = 5")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "inner.py").write_text("class Kind:\n    def polite(answer): return 1")
+    return tmp_path
+
+
+@pytest.fixture
+def plugin() -> ModuleType:
+    """The same functions in a module."""
+    module = ModuleType("user_judges")
+    exec(SOURCE.replace("from neighbour import LIMIT", "LIMIT = 5"), module.__dict__)
     return module
 
 
@@ -88,15 +103,17 @@ def test_no_option_is_called_like_a_judge() -> None:
         ({"any_of": [{"regex": "("}]}, JudgeError, "judge 'any_of': judge 'regex'"),
         ({"not": {"contians": "a"}}, JudgeError, "did you mean 'contains'?"),
         ({"model": "smollm2"}, JudgeError, "missing a required argument: 'rubric'"),
-        ({"callable": "no_colon"}, JudgeError, "expected 'package.module:function'"),
-        ({"callable": "no_such_module:f"}, JudgeError, "cannot be imported"),
-        ({"callable": "json:no_such_function"}, JudgeError, "cannot be imported"),
+        ({"callable": "no_colon"}, JudgeError, "expected 'module:function'"),
+        ({"callable": "../user_judges:polite"}, JudgeError, "expected 'module:function'"),
+        ({"callable": "no_such_module:f"}, JudgeError, "there is no no_such_module.py in"),
+        ({"callable": "subprocess:call"}, JudgeError, "there is no subprocess.py in"),
+        ({"callable": "user_judges:no_such_function"}, JudgeError, "cannot be imported"),
         ({"callable": "user_judges:number"}, JudgeError, "is 3; expected a function"),
     ],
 )
-def test_errors_say_what_is_wrong(spec: Any, error: type[Exception], says: str, plugin: ModuleType) -> None:
+def test_errors_say_what_is_wrong(spec: Any, error: type[Exception], says: str, folder: Path) -> None:
     with pytest.raises(error, match=re.escape(says)):
-        build_judge(spec)
+        build_judge(spec, trusted=folder)
 
 
 @pytest.mark.parametrize(
@@ -105,17 +122,44 @@ def test_errors_say_what_is_wrong(spec: Any, error: type[Exception], says: str, 
         ({"callable": "user_judges:polite"}, "please", 1.0),
         ({"callable": "user_judges:polite"}, "now", 0.0),
         ({"callable": "user_judges:share"}, "12345", 0.5),
+        ({"callable": "user_judges:long"}, "please", 1.0),
+        ({"callable": "package.inner:Kind.polite"}, "now", 1.0),
+        ({"any_of": [{"not": {"callable": "user_judges:polite"}}]}, "please", 0.0),
         ({"callable": "user_judges:relevant"}, "The question is why?", 1.0),
         ({"callable": "user_judges:factory", "minimum": 3}, "ab", 0.0),
     ],
 )
-def test_a_function_of_the_users_own_is_a_judge(spec: Any, answer: str, value: float, plugin: ModuleType) -> None:
-    assert build_judge(spec).judge(answer, "why?").value == value
+def test_a_function_of_the_users_own_is_a_judge(spec: Any, answer: str, value: float, folder: Path) -> None:
+    before = list(sys.path)
+    assert build_judge(spec, trusted=folder).judge(answer, "why?").value == value
+    assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"callable": "user_judges:polite"}, {"all_of": [{"not": {"callable": "subprocess:call"}}]}],
+)
+def test_a_file_runs_no_code(spec: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.chdir(folder)
+    with pytest.raises(JudgeError, match=r"is code, and no installed package declares it as a judge.* add --trust"):
+        build_judge(spec)
+    assert "user_judges" not in sys.modules
+
+
+def test_functions_of_installed_packages_may_be_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = EntryPoints(
+        [EntryPoint("judge:shout", "textwrap:dedent", "telic"), EntryPoint("game:x", "os:system", "telic")]
+    )
+    monkeypatch.setattr("telic.judges.functions.entry_points", lambda group: points.select(group=group))
+    assert isinstance(build_judge({"callable": "textwrap:dedent"}), FunctionJudge)
+    with pytest.raises(JudgeError, match="'os:system' is code"):
+        build_judge({"callable": "os:system"})
 
 
 @pytest.mark.parametrize("name", ["broken", "tenfold", "wordy", "silent"])
-def test_a_function_that_fails_has_not_decided(name: str, plugin: ModuleType) -> None:
-    score = build_judge({"callable": f"user_judges:{name}"}).judge("anything")
+def test_a_function_that_fails_has_not_decided(name: str, folder: Path) -> None:
+    score = build_judge({"callable": f"user_judges:{name}"}, trusted=folder).judge("anything")
     assert score.value is None
     assert name in score.reason
 

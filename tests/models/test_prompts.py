@@ -32,18 +32,29 @@ def changed(change: Any) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=inner, clean_up_tokenization_spaces=False)
 
 
+def without(*symbols: str) -> Any:
+    """The tiny tokenizer without some symbols, which it then leaves out of a text."""
+    data = json.loads(tiny.tokenizer().backend_tokenizer.to_str())
+    kept = [token for token in data["model"]["vocab"] if not any(symbol in token for symbol in symbols)]
+    data["model"]["vocab"] = {token: number for number, token in enumerate(kept)}
+    merges = [pair if isinstance(pair, list) else pair.split(" ") for pair in data["model"]["merges"]]
+    data["model"]["merges"] = [pair for pair in merges if {*pair, "".join(pair)} <= set(kept)]
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(data)))
+
+
 def test_a_text_never_has_fewer_tokens_than_the_bound() -> None:
     def normalize(inner: Any) -> None:
         inner.normalizer = normalizers.Sequence([normalizers.Strip(), normalizers.StripAccents()])
 
     draw = random.Random(0)
-    for tokenizer in (tiny.tokenizer(), changed(normalize)):
+    for tokenizer in (tiny.tokenizer(), changed(normalize), without("a", "Ġ", "ð")):
         bound = TokenBound(tokenizer)
         for _ in range(300):
-            alphabet = draw.choice(["ab ", "Where would you", " \n", "é\u0301\u0301\u0301", "東🙂", "<|im_end|>"])
+            alphabet = draw.choice(["ab ", "aaaaab", "Where would you", " \n", "é\u0301\u0301", "東🙂", "<|im_end|>"])
             text = "".join(draw.choice(alphabet) for _ in range(draw.randint(0, 400)))
             assert bound.fewest_tokens(text) <= len(tokenizer(text, add_special_tokens=False)["input_ids"]), text
         assert bound.fewest_tokens(HUGE) > 10_000
+    assert len(without("a")("aaaa")["input_ids"]) == 0, "it leaves them out indeed"
 
 
 def test_a_tokenizer_that_may_lose_text_has_no_bound() -> None:
@@ -111,3 +122,10 @@ def test_equal_prompts_of_a_request_are_rendered_once(monkeypatch: pytest.Monkey
         model.step()
     assert len(rendered) == 2
     assert state.reply == model.generate([request])[0]
+
+
+@pytest.mark.model
+def test_the_bundled_model_refuses_a_huge_prompt_without_tokenizing_it() -> None:
+    bound = TokenBound(tiny.bundled().model.tokenizer)
+    assert bound.fewest_tokens(HUGE) > 8192
+    assert bound.fewest_tokens("\x04" * 1000) == len(bound._tokenizer("\x04" * 1000)["input_ids"]) == 0

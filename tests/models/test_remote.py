@@ -323,7 +323,7 @@ def test_a_slow_reply_times_out(server: Server) -> None:
 def test_a_wrong_key_is_not_tried_again(server: Server) -> None:
     model = server.model(answer(401, refusal(f"Incorrect API key: {KEY}")))
     (reply,) = model.generate([ask()])
-    assert "set the environment variable OPENAI_API_KEY" in str(reply.failure)
+    assert f"set the environment variable TELIC_KEY_127_0_0_1_{server.server_port}" in str(reply.failure)
     assert KEY not in str(reply.failure)
     assert len(server.bodies) == 1
     with pytest.raises(ModelError, match=r"'gpt-nano' failed to reply: .*answered 401"):
@@ -380,7 +380,7 @@ def test_streams(server: Server) -> None:
         (answer(200, 'data: {"choices"\n\n', "text/event-stream"), [], "JSONDecodeError"),
         (answer(200, f"data: {json.dumps(refusal('oops'))}\n\n", "text/event-stream"), [], "oops"),
         (answer(200, "<html></html>", "text/html"), [], "ended before the reply did"),
-        (answer(401, refusal("no")), [], "OPENAI_API_KEY"),
+        (answer(401, refusal("no")), [], "TELIC_KEY_127_0_0_1"),
         (cut_off, [], "broke off"),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_client_of_llama_cpp_works_unchanged(start: Start) -> None:
             assert answer.status_code == 200
             assert len(answer.json()["choices"][0]["message"]["content"].split()) == 4
         assert http.post("/v1/chat/completions", json={**body, "n_predict": -1}).status_code == 200
-        assert answer.headers["X-Telic-Ignored"] == "cache_prompt, id_slot, min_p, repeat_penalty, samplers"
+        assert answer.headers["X-Telic-Ignored"] == "cache_prompt, id_slot, repeat_penalty, samplers"
         assert http.get("/health").json() == {"status": "ok"}
         assert http.get("/models").json()["data"][0]["id"] == "travel"
 
@@ -163,6 +163,8 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"messages": HELLO, "max_tokens": 0}, "max_tokens", "expected at least 1"),
     ({"messages": HELLO, "max_tokens": "5"}, "max_tokens", "integer"),
     ({"messages": HELLO, "temperature": -1}, "temperature", "greater than or equal to 0"),
+    ({"messages": HELLO, "temperature": 9}, "temperature", "less than or equal to 2"),
+    ({"messages": HELLO, "min_p": 2}, "min_p", "less than or equal to 1"),
     (b'{"messages": [{"role": "user", "content": "x"}], "temperature": NaN}', "temperature", "finite"),
     ({"messages": HELLO, "top_p": 2}, "top_p", "less than or equal to 1"),
     ({"messages": HELLO, "seed": 2**70}, "seed", ""),
@@ -175,6 +177,62 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"messages": HELLO, "frequency_penalty": 0.5}, "frequency_penalty", "does not support"),
     ({"messages": HELLO, "top_logprobs": 5}, "top_logprobs", "does not support"),
 ]  # fmt: skip
+
+
+CHANGING: dict[str, tuple[list[Any], list[Any]]] = {
+    "repetition_penalty": ([1.3, 0.5], [1, 1.0, None]),
+    "guided_json": ([{"type": "object"}], [None]),
+    "guided_choice": ([["a", "b"]], [[], None]),
+    "structured_outputs": ([{"choice": ["a"]}], [None, {}]),
+    "min_tokens": ([5], [0, None]),
+    "chat_template": (["{{ messages }}"], ["", None]),
+    "chat_template_kwargs": ([{"enable_thinking": False}], [{}, None]),
+    "continue_final_message": ([True], [False]),
+    "add_generation_prompt": ([False], [True]),
+    "echo": ([True], [False, None]),
+    "best_of": ([3], [1, None]),
+    "tool_choice": (["required", {"type": "function", "function": {"name": "f"}}], ["none", "auto", None]),
+    "prediction": ([{"type": "content", "content": "Hi"}], [None]),
+}
+"""Fields that would change the reply: values that are refused, and values that ask for nothing."""
+
+
+def test_a_field_that_would_change_the_reply_is_honoured_or_refused(start: Start) -> None:
+    with start().http() as http:
+        for name, (refused, neutral) in CHANGING.items():
+            for value in refused:
+                answer = http.post("/v1/chat/completions", json={"messages": HELLO, name: value})
+                assert answer.status_code == 400, (name, value)
+                assert answer.json()["error"] == {
+                    "message": f"{name}: this server does not support {name}; leave it out",
+                    "type": "invalid_request_error",
+                    "param": name,
+                    "code": "unsupported_parameter",
+                }
+            for value in neutral:
+                answer = http.post("/v1/chat/completions", json={"messages": HELLO, name: value})
+                assert answer.status_code == 200, (name, value)
+        harmless = {"user": "ann", "metadata": {"a": "b"}, "store": True, "service_tier": "auto", "seed": 1,
+                    "parallel_tool_calls": True, "prompt_cache_key": "k", "temperature": 2}  # fmt: skip
+        answer = http.post("/v1/chat/completions", json={"messages": HELLO, **harmless})
+        assert answer.status_code == 200
+        assert (
+            answer.headers["X-Telic-Ignored"] == "metadata, parallel_tool_calls, prompt_cache_key, service_tier, store"
+        )
+
+
+def test_min_p_reaches_the_model(start: Start) -> None:
+    seen: list[float] = []
+
+    class Noting(FakeModel):
+        def stream(self, request: Request) -> Iterator[str | Reply]:
+            seen.append(request.sampling.min_p)
+            return super().stream(request)
+
+    with start(Noting()).http() as http:
+        for body in ({}, {"min_p": 0.25}):
+            assert http.post("/v1/chat/completions", json={"messages": HELLO, **body}).status_code == 200
+    assert seen == [0.0, 0.25]
 
 
 def test_errors_have_openais_form(start: Start) -> None:

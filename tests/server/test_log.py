@@ -72,7 +72,7 @@ def test_a_line_stays_one_line_whatever_a_client_sends(log: pytest.LogCaptureFix
 def test_a_failure_of_an_endpoint_is_logged_and_the_client_is_not_told_its_address(
     start: Start, log: pytest.LogCaptureFixture
 ) -> None:
-    served = start(RemoteModel("m", base_url="http://ann:hunter22@127.0.0.1:9/v1?key=hunter22", retries=0))
+    served = start(RemoteModel("m", base_url="http://127.0.0.1:9/v1", api_key="hunter22", retries=0))
     with served.client() as client:
         for number, stream in enumerate((False, True)):
             with pytest.raises(openai.InternalServerError) as failed:

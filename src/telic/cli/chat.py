@@ -12,6 +12,7 @@ import tyro
 
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_notice
+from telic.cli.thread_options import ThreadOptions
 from telic.errors import ConfigError, DataError, ModelError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ HELP = "/reset starts a new dialogue, /save FILE saves this one, /quit (or Ctrl-
 
 
 @dataclass
-class Chat:
+class Chat(ThreadOptions):
     """Talk to a purpose in the terminal."""
 
     purpose: tyro.conf.Positional[str] = "demo"

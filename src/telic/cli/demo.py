@@ -14,6 +14,7 @@ from rich.live import Live
 
 from telic.cli.live_chart import LiveChart
 from telic.cli.output import load_model, print_json, print_line, print_notice
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import Interrupted, resume_hint
 from telic.comparison.config import DEMO_CONTROL, DEMO_SEED, DemoConfig
 from telic.episodes import BASELINE
@@ -31,7 +32,7 @@ EXCERPT = 160
 
 
 @dataclass
-class Demo:
+class Demo(ThreadOptions):
     """Show what Telic is for, in two minutes: a chatbot that drifts, and the same one held by a control.
 
     Plays the same dialogues twice, without a control and with `refresh`, and draws both curves while it plays.

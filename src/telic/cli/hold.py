@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.comparison.config import ComparisonConfig
 from telic.progress import ProgressDisplay
@@ -26,7 +27,7 @@ class ComparisonSettings(CheckedOptions, ComparisonConfig):
 
 
 @dataclass
-class Hold:
+class Hold(ThreadOptions):
     """Find the control that holds a chatbot to its purpose best, and write it into the purpose file.
 
     Tries every control at several strengths, drops those that cost too much capability, and compares the best strength
@@ -45,6 +46,8 @@ class Hold:
     """Run folder to resume, with the same settings."""
     write: bool = True
     """Write the winner into the purpose file's [[controls]]."""
+    trust: bool = False
+    """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False
     """Print the result as JSON."""
     quiet: bool = False
@@ -58,8 +61,10 @@ class Hold:
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
 
-        purpose: Purpose | Bank = Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose)
-        partner = Purpose.load(self.partner) if self.partner else None
+        purpose: Purpose | Bank = (
+            Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose, trust=self.trust)
+        )
+        partner = Purpose.load(self.partner, trust=self.trust) if self.partner else None
         model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
         display = ProgressDisplay(quiet=self.quiet)
         try:

@@ -21,10 +21,12 @@ from telic.cli.new import New
 from telic.cli.play import Play
 from telic.cli.readers import Readers
 from telic.cli.serve import Serve
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.train import Train
 from telic.cli.usage import UsageError
 from telic.cli.view import View
 from telic.errors import TelicError
+from telic.models.threads import prepare_threads
 
 __all__ = ["main"]
 
@@ -62,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             description="Put a chat model to work on a purpose.",
             config=(tyro.conf.FlagCreatePairsOff,),
         )
+        loading = verb.action if isinstance(verb, Readers) else verb
+        if isinstance(loading, ThreadOptions):
+            prepare_threads(loading.threads)
         verb.run()
         sys.stdout.flush()
     except TelicError as error:

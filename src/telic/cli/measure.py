@@ -10,6 +10,7 @@ import tyro
 
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.errors import ConfigError, RunError
 from telic.progress import ProgressDisplay
@@ -27,7 +28,7 @@ class MeasureSettings(CheckedOptions, MeasureConfig):
 
 
 @dataclass
-class Measure:
+class Measure(ThreadOptions):
     """Measure how well a chatbot holds to its purpose over many rounds.
 
     Plays self-chats, asks probes on branches after every round, and writes a report with the stability curve.
@@ -49,6 +50,8 @@ class Measure:
     """Folder of all runs."""
     resume: Path | None = None
     """Run folder to resume, with the same settings."""
+    trust: bool = False
+    """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False
     """Print the result as JSON."""
     quiet: bool = False
@@ -104,8 +107,8 @@ class Measure:
             return bank.of(*self.families) if self.families else bank, None, self.model or "smollm2"
         if self.bank or self.families:
             raise ConfigError("--bank and --families go with `telic measure bank`")
-        purpose = Purpose.load(self.purpose)
-        partner = Purpose.load(self.partner) if self.partner else None
+        purpose = Purpose.load(self.purpose, trust=self.trust)
+        partner = Purpose.load(self.partner, trust=self.trust) if self.partner else None
         if partner and not self.model and "model" in partner.model_fields_set and partner.model != purpose.model:
             raise ConfigError(
                 f"{partner.where('model')}: {partner.model!r}, but {self.purpose} names {purpose.model!r}; one model "

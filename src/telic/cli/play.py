@@ -12,9 +12,11 @@ import tyro
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_shortfall
 from telic.cli.play_view import print_results
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import Interrupted, UsageError, resume_hint
 from telic.errors import ConfigError, RunError
 from telic.models.capabilities import LimitsBatch
+from telic.models.credentials import check_model_name
 from telic.progress import ProgressDisplay
 from telic.registry import parse_settings
 
@@ -61,8 +63,10 @@ class PlayersConfig:
     def check(self) -> None:
         """Raise an error for an unknown player before a model is loaded."""
         for side in self._sides():
-            if self._model_of(side) is None:
+            name = self._model_of(side)
+            if name is None:
                 self._player(side, {})
+            check_model_name(name)
 
     def _sides(self) -> tuple[str, ...]:
         return ("agent", "partner") if self.has_partner else ("agent",)
@@ -107,7 +111,7 @@ class PlayersConfig:
 
 
 @dataclass
-class Play:
+class Play(ThreadOptions):
     """Play a game between two agents, many episodes at once.
 
     A player is `model`, `model:NAME`, a purpose file, `human`, `random`, `oracle`, `eliza`, `parry`, `restaurant`, or
@@ -230,6 +234,7 @@ class Play:
         controls = parse_controls(self.controls)
         config = PlayersConfig(spec["name"], agent, self.partner, model, has_partner, purposes, self.batch, controls)
         config.check()
+        check_model_name(self.judge, "--judge")
         return spec, purpose.name if purpose else spec["name"], config
 
     def _workers(self, human: bool) -> Workers | None:

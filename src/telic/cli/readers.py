@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from telic.cli.output import load_model, print_json, print_line, print_notice, print_table
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted
 from telic.progress import ProgressDisplay
 from telic.readers.config import ReaderTrainingConfig
@@ -22,7 +23,7 @@ class ReaderTrainingSettings(CheckedOptions, ReaderTrainingConfig):
 
 
 @dataclass
-class TrainReaders:
+class TrainReaders(ThreadOptions):
     """Train readers on conversations in TalkTuner's format, and measure how good they are."""
 
     data: tyro.conf.Positional[Path]
@@ -81,7 +82,7 @@ class ShowCard:
 
 
 @dataclass
-class ReadDialogues:
+class ReadDialogues(ThreadOptions):
     """Read what the model believes at each of the user's turns."""
 
     dialogues: tyro.conf.Positional[Path]

@@ -12,6 +12,7 @@ import tyro
 
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_notice
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import UsageError
 from telic.errors import ConfigError, MissingExtraError
 
@@ -22,7 +23,7 @@ __all__ = ["Serve"]
 
 
 @dataclass
-class Serve:
+class Serve(ThreadOptions):
     """Serve a purpose to OpenAI's clients and on a dashboard, and store every conversation.
 
     The table [serve] of the purpose file has further settings, such as limits.
@@ -46,6 +47,8 @@ class Serve:
     """Also serve the dashboard: chat, the model's beliefs, its drift."""
     insecure: bool = False
     """Listen on any address without API keys: everyone who can reach it may use it."""
+    trust: bool = False
+    """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False
     """Print the addresses as a line of JSON."""
 
@@ -62,7 +65,7 @@ class Serve:
         from telic.server.log import configure_logging
         from telic.server.middleware import LOCAL_HOSTS
 
-        purpose = Purpose.load(self.purpose)
+        purpose = Purpose.load(self.purpose, trust=self.trust)
         config = ServeConfig.of_purpose(purpose, store=self.store)
         controls = parse_controls(self.controls)
         keys = Keys.load(self.api_key_file)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
+from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
 from telic.planner.config import PlannerTrainingConfig
 from telic.progress import ProgressDisplay
@@ -26,7 +27,7 @@ class PlannerTrainingSettings(CheckedOptions, PlannerTrainingConfig):
 
 
 @dataclass
-class Train:
+class Train(ThreadOptions):
     """Train a planner of dialogue action tokens for the purpose's game, and evaluate it on held-out scenarios.
 
     If it plays significantly better than the baseline, the same model without a planner, it is saved beside the purpose

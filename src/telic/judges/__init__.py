@@ -1,6 +1,6 @@
 """Judges: they score an utterance. Importing this package registers the judges that ship with Telic."""
 
-from telic.judges import combine, language, model, parsed, rules, sentiment  # noqa: F401
+from telic.judges import combine, functions, language, model, parsed, rules, sentiment  # noqa: F401
 from telic.judges.base import (
     BatchJudge,
     Judge,

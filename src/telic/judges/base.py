@@ -6,8 +6,10 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydantic import ConfigDict, ValidationError
@@ -31,6 +33,7 @@ __all__ = [
     "model_judges",
     "prepare_judge",
     "registry",
+    "trusted_folder",
 ]
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
@@ -137,16 +140,38 @@ class FunctionJudge:
         return Score(value)
 
 
-def build_judge(spec: Mapping[str, Any]) -> Judge:
+_trusted: ContextVar[Path | None] = ContextVar("telic_trusted", default=None)
+
+
+def trusted_folder() -> Path | None:
+    """The folder whose functions may be called by the judge that is being made; None if none may."""
+    return _trusted.get()
+
+
+def build_judge(spec: Mapping[str, Any], *, trusted: Path | None = None) -> Judge:
     """Make a judge from its form in a purpose file.
 
     Two forms: `{ contains = "Mia" }` (the judge's name and its argument; further keys are options, as in
     `{ contains = "Mia", case = true }`), and `{ name = "contains", argument = "Mia" }`.
 
+    Args:
+        spec: the judge's table.
+        trusted: a folder whose functions the judge, and the judges that it combines, may call.
+
     Raises:
         ConfigError: no judge has this name.
         JudgeError: the judge does not take the argument or an option.
     """
+    if trusted is None:
+        return _build(spec)
+    before = _trusted.set(trusted)
+    try:
+        return _build(spec)
+    finally:
+        _trusted.reset(before)
+
+
+def _build(spec: Mapping[str, Any]) -> Judge:
     if not isinstance(spec, Mapping):
         raise JudgeError(f'{spec!r} is not a judge; expected a table such as {{ contains = "Mia" }}')
     name, arguments, options = _parse(spec)

@@ -1,4 +1,4 @@
-"""Judges made of judges, and of the user's own functions.
+"""Judges made of judges.
 
 A missing score is an unknown truth value: the combination is missing only if the other judges do not settle it.
 """
@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from importlib import import_module
 from typing import Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from telic.errors import JudgeError
-from telic.judges.base import STRICT, FunctionJudge, Judge, Score, build_judge, judge_all, registry
+from telic.judges.base import STRICT, Judge, Score, build_judge, judge_all, registry
 
-__all__ = ["AllOf", "AnyOf", "Not", "callable_judge"]
+__all__ = ["AllOf", "AnyOf", "Not"]
 
 _Specs = list[dict[str, Any]]
 
@@ -91,34 +89,6 @@ class Not:
     def judge_all(self, items: Sequence[tuple[str, str]]) -> list[Score]:
         """Score many `(answer, question)` pairs at once."""
         return [_inverted(score) for score in judge_all(self.inner, items)]
-
-
-@registry.register("callable")
-def callable_judge(argument: str, **options: Any) -> Judge:
-    """The user's own function: `{ callable = "package.module:function" }`.
-
-    The function takes the answer (and the question, if its second parameter is called `question`) and returns true,
-    false or a number in [0, 1]. With options, or if it is a class, it is a factory: called with the options, it
-    returns a `Judge` or such a function.
-
-    Raises:
-        JudgeError: there is no such module or function.
-    """
-    if not isinstance(argument, str) or argument.count(":") != 1:
-        raise JudgeError(f"argument is {argument!r}; expected 'package.module:function'")
-    module, _, path = argument.partition(":")
-    try:
-        found: Any = import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise JudgeError(f"{argument!r} cannot be imported: {error}") from error
-    made = found(**options) if options or isinstance(found, type) else found
-    if isinstance(made, Judge):
-        return made
-    if not callable(made):
-        raise JudgeError(f"{argument!r} is {made!r}; expected a function of the answer or a Judge")
-    return FunctionJudge(made, argument)
 
 
 def _inverted(score: Score) -> Score:

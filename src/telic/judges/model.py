@@ -10,6 +10,7 @@ from telic.dialogue import Message
 from telic.errors import JudgeError
 from telic.judges.base import Score, registry
 from telic.models.base import Model
+from telic.models.credentials import check_model_name
 from telic.models.request import Reply, Request, Sampling
 
 __all__ = ["ModelJudge"]
@@ -48,6 +49,8 @@ class ModelJudge:
     def __init__(self, model: Model | str, rubric: str, *, scale: int = 10, retries: int = 2) -> None:
         if not model or not isinstance(model, str | Model):
             raise JudgeError(f"model is {model!r}; expected a model or its name")
+        if isinstance(model, str):
+            check_model_name(model)
         if not isinstance(rubric, str) or not rubric.strip():
             raise JudgeError(f"rubric is {rubric!r}; expected a text that describes a good answer")
         for option, value, least in (("scale", scale, 1), ("retries", retries, 0)):

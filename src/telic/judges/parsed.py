@@ -33,8 +33,8 @@ class Json:
     def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
         """1 if the answer parses and has the keys."""
         text = answer.strip()
-        if fenced := re.fullmatch(r"```\w*\s*(.*?)\s*```", text, re.DOTALL):
-            text = fenced[1]
+        if len(text) >= 6 and text.startswith(_FENCE) and text.endswith(_FENCE):
+            text = _FENCE_NAME.sub("", text[3:-3], count=1).strip()
         try:
             value = json.loads(text, parse_constant=_reject)
         except (ValueError, RecursionError) as error:
@@ -43,6 +43,10 @@ class Json:
             return Score.of(False, f"JSON, but of type {type(value).__name__}")
         missing = [key for key in self.keys or [] if key not in value]
         return Score.of(not missing, f"without the key {missing[0]!r}" if missing else "valid JSON")
+
+
+_FENCE = "```"
+_FENCE_NAME = re.compile(r"\A\w*")
 
 
 def _reject(constant: str) -> Any:
@@ -186,9 +190,11 @@ _REJECTED = (
     r"(?:\bnot|\bnever|n't|\brather than|\binstead of|\bover|\bthan)"
     r"(?: (?:the|a|an|option|answer|choose|pick))*\W*$"
 )
+_NEARBY = 60
+"""Characters before a pick in which it may be rejected."""
 _STATING = (
     r"\b(?:answer|choice|option|pick|choose|chose|select|go with|going with|prefer|recommend)"
-    r"(?: (?:is|would be|option|answer|choice|for|number|must be|will be|should be|the))*[\s:=]*[\"'*(\[]*"
+    r"(?: (?:is|would be|option|answer|choice|for|number|must be|will be|should be|the)){0,8}[\s:=]*[\"'*(\[]*"
 )
 
 
@@ -225,7 +231,12 @@ def picks(answer: str, options: dict[str, str]) -> set[str]:
 def _labels_found(pattern: str, text: str) -> set[str]:
     """Return the labels that a pattern's group finds, without rejected ones ("not b")."""
     found = re.finditer(pattern, text)
-    return {hit[1].lower() for hit in found if not re.search(_REJECTED, text[: hit.start(1)], re.IGNORECASE)}
+    return {hit[1].lower() for hit in found if not _is_rejected(text, hit.start(1))}
+
+
+def _is_rejected(text: str, at: int) -> bool:
+    """Return whether the words just before a place reject what follows."""
+    return re.search(_REJECTED, text[max(0, at - _NEARBY) : at], re.IGNORECASE) is not None
 
 
 def _labels_of_texts(text: str, options: dict[str, str]) -> set[str]:
@@ -234,7 +245,7 @@ def _labels_of_texts(text: str, options: dict[str, str]) -> set[str]:
     for label, option in sorted(options.items(), key=lambda item: -len(item[1])):
         if option:
             hits = re.finditer(phrase(option), rest)
-            if any(not re.search(_REJECTED, rest[: hit.start()]) for hit in hits):
+            if any(not _is_rejected(rest, hit.start()) for hit in hits):
                 found.add(label)
             rest = re.sub(phrase(option), lambda hit: "\0" * len(hit[0]), rest)
     return found

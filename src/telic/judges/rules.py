@@ -7,15 +7,15 @@ option `case` is set.
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from telic.errors import JudgeError
 from telic.judges.base import STRICT, Score, registry
+from telic.judges.patterns import SECONDS, compile_pattern, nfkc, search_pattern
 
 __all__ = [
     "Casing",
@@ -41,9 +41,9 @@ _LETTER = f"[^\\W{_UNSPACED}]"
 
 def normalise(text: str, case: bool = False) -> str:
     """Return `text` in the form in which texts are compared; `case` distinguishes upper from lower case."""
-    text = unicodedata.normalize("NFKC", text).translate(_PLAIN)
+    text = nfkc(text).translate(_PLAIN)
     if not case:
-        text = unicodedata.normalize("NFKC", text.casefold())
+        text = nfkc(text.casefold())
     return " ".join(text.split())
 
 
@@ -171,7 +171,10 @@ class Equals:
 @registry.register("regex")
 @dataclass(frozen=True, config=STRICT)
 class Regex:
-    r"""The answer matches a regular expression: `{ regex = '\b\d{4}\b' }`. The answer is in NFKC, with its lines."""
+    r"""The answer matches a regular expression: `{ regex = '\b\d{4}\b' }`. The answer is in NFKC, with its lines.
+
+    The score is missing if the expression takes longer than a second.
+    """
 
     argument: str
     case: bool = False
@@ -180,21 +183,20 @@ class Regex:
     """The whole answer, without the space around it, has to match."""
 
     def __post_init__(self) -> None:
-        try:
-            _ = self.pattern
-        except (re.error, OverflowError, RecursionError) as error:
-            raise JudgeError(f"argument is {self.argument!r}; expected a regular expression: {error}") from error
+        _ = self.pattern  # a broken pattern is an error now, not at the first answer
 
     @cached_property
-    def pattern(self) -> re.Pattern[str]:
+    def pattern(self) -> Any:
         """The compiled expression."""
-        return re.compile(self.argument, re.MULTILINE | (re.NOFLAG if self.case else re.IGNORECASE))
+        return compile_pattern(self.argument, case=self.case)
 
     def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
         """1 if the expression is found."""
-        text = unicodedata.normalize("NFKC", answer).strip()
-        found = self.pattern.fullmatch(text) if self.full else self.pattern.search(text)
-        return Score.of(found is not None, f"matches at {found.start()}" if found else "does not match")
+        try:
+            found = search_pattern(self.pattern, nfkc(answer).strip(), full=self.full)
+        except TimeoutError:
+            return Score.missing(f"undetermined: {self.argument!r} takes more than {SECONDS:g} s for this answer")
+        return Score.of(found is not None, "does not match" if found is None else f"matches at {found}")
 
 
 @registry.register("length")

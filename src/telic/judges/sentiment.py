@@ -15,6 +15,9 @@ from telic.judges.base import STRICT, Score, registry
 
 __all__ = ["Sentiment"]
 
+LONGEST = 10_000
+"""Characters of the longest answer: VADER is made for short texts, and takes quadratic time."""
+
 
 @registry.register("sentiment")
 @dataclass(frozen=True, config=STRICT)
@@ -30,9 +33,11 @@ class Sentiment:
     """The default is VADER's own."""
 
     def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
-        """1 if the answer has the sentiment, 0 if it has another; missing if it is empty."""
+        """1 if the answer has the sentiment, 0 if it has another; missing if it is empty or very long."""
         if not answer.strip():
             return Score.missing("the answer is empty")
+        if len(answer) > LONGEST:
+            return Score.missing(f"undetermined: {len(answer):,} characters; VADER reads at most {LONGEST:,}")
         compound = float(_analyser().polarity_scores(answer)["compound"])
         sign = (compound >= self.threshold) - (compound <= -self.threshold)
         found = ("neutral", "positive", "negative")[sign]

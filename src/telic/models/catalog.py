@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telic.errors import MissingExtraError, ModelError
+from telic.models.threads import prepare_threads
 from telic.registry import suggest
 
 if TYPE_CHECKING:
@@ -96,12 +97,17 @@ def locate(name: str) -> tuple[str, str]:
     )
 
 
-def load(name: str = "smollm2", **options: Any) -> Model:
+def load(name: str = "smollm2", *, threads: int | None = None, **options: Any) -> Model:
     """Load a model by catalog name, Hub id, folder, GGUF file, or endpoint address.
 
     An endpoint is `http://host:port/v1#model`; the model's name at the endpoint follows the `#`. Options go to
     `LocalModel` (`max_batch`, ...), to the loading of its weights (`dtype`, `device`), to `RemoteModel`, or to
     `FakeModel` (its `drift` defaults to 0.1).
+
+    Args:
+        name: the model.
+        threads: processor threads of a local model; see `prepare_threads`. Other models ignore it.
+        **options: see above.
 
     Raises:
         ModelError: it cannot be found or loaded; the message says what to do.
@@ -120,6 +126,7 @@ def load(name: str = "smollm2", **options: Any) -> Model:
     missing = [p for p in ("torch", "transformers", "safetensors", "gguf") if importlib.util.find_spec(p) is None]
     if missing:
         raise MissingExtraError(f"a local model ({name!r})", "local")
+    prepare_threads(threads)
     from telic.models.local import LocalModel
     from telic.models.local.checkpoints import load_checkpoint
 

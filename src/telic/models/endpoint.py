@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from telic.dialogue import Message
 from telic.errors import Failure, FailureKind
+from telic.models.credentials import is_openai, key_variable
 from telic.models.request import FinishReason, Reply, Sampling
 
 if TYPE_CHECKING:
@@ -46,10 +46,12 @@ class Endpoint:
 
     def options(self, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
         """The arguments of the client's `chat.completions.create`."""
-        official = self._official
+        official = is_openai(self.base_url)
         extra = dict(self.extra_body)
         if sampling.top_k:
             extra["top_k"] = sampling.top_k
+        if sampling.min_p:
+            extra["min_p"] = sampling.min_p
         if sampling.ignore_eos:
             extra["ignore_eos"] = True
         options: dict[str, Any] = {
@@ -101,29 +103,18 @@ class Endpoint:
             what = f"sent a malformed reply: {error}; is it an OpenAI-compatible chat endpoint?"
         else:
             what = f"failed: {type(error).__name__}: {_clip(str(error))}"
-        where = f"{self.address} (model {self.model!r})"
-        return kind, f"{where} {what}".replace(self.base_url, self.address).replace(self.api_key, "***")
-
-    @property
-    def address(self) -> str:
-        """The address without a user and password, and without a query, which may contain a key."""
-        parts = urlsplit(self.base_url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return kind, f"{self.base_url} (model {self.model!r}) {what}".replace(self.api_key, "***")
 
     def _advice(self, status: int, code: str | None) -> str:
         if code == "insufficient_quota":
             return "; the account's quota is used up"
         advice = {
-            401: "set the environment variable OPENAI_API_KEY, or pass api_key=",
+            401: f"set the environment variable {key_variable(self.base_url)}, or pass api_key=",
             403: "the API key has no access to this model",
             404: "check the model's name, and base_url (most end in /v1)",
             429: "lower concurrency=, or raise retries=",
         }
         return f"; {advice[status]}" if status in advice else ""
-
-    @property
-    def _official(self) -> bool:
-        return (urlsplit(self.base_url).hostname or "").endswith("openai.com")
 
 
 @dataclass(slots=True)

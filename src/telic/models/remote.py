@@ -17,6 +17,7 @@ from telic.models.capabilities import ReplyStreams
 from telic.models.choices import as_question, read_choice
 from telic.models.compatibility import MESSAGES_ONLY, controlled_messages, refuse_unsupported
 from telic.models.control import ControlPoint
+from telic.models.credentials import NO_KEY, OPENAI_URL, check_address, key_for
 from telic.models.endpoint import Endpoint, MalformedReplyError, StreamedReply, read_completion, retries_of
 from telic.models.request import OnReply, Reply, Request
 from telic.models.session import Session
@@ -30,12 +31,10 @@ T = TypeVar("T")
 
 _Prepared = tuple[dict[str, Any], Request]
 
-OPENAI_URL = "https://api.openai.com/v1"
 MALFORMED_RETRIES = 2
 """Retries after a malformed reply, at most: the server said 200, so it may mean it."""
 CONNECT_TIMEOUT = 10.0
 STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-NO_KEY = "no-key-needed"  # the client insists on one
 
 _COUNTING = threading.Lock()  # not an attribute: a model travels to other processes, a lock does not
 
@@ -67,7 +66,8 @@ class RemoteModel:
     Args:
         model: name of the model at the endpoint.
         base_url: where the API is, "/v1" included; else the environment's OPENAI_BASE_URL, else OpenAI.
-        api_key: else the environment's OPENAI_API_KEY; a `base_url` that needs none does without.
+        api_key: else the address's variable in the environment (`telic.models.credentials`): OPENAI_API_KEY for OpenAI
+            and OPENAI_BASE_URL, for others `TELIC_KEY_` and the host. An address that needs no key does without.
         concurrency: requests in flight at once.
         retries: times that a failed request is sent again.
         timeout: seconds of silence after which a request counts as failed. An endpoint that does not stream is silent
@@ -76,7 +76,7 @@ class RemoteModel:
             keeps its own defaults top_k=40 and min_p=0.05 unless told `{"top_k": 0, "min_p": 0}`.
 
     Raises:
-        ConfigError: an argument is wrong, or OpenAI is to be called without a key.
+        ConfigError: an argument is wrong, the address has a password in it, or OpenAI is to be called without a key.
     """
 
     points: frozenset[ControlPoint] = MESSAGES_ONLY
@@ -94,9 +94,8 @@ class RemoteModel:
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
         url = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
-        key = api_key or os.environ.get("OPENAI_API_KEY")
-        if not url.startswith(("http://", "https://")):
-            raise ConfigError(f"remote model {model!r}: base_url is {url!r}; expected http://... or https://...")
+        check_address(url, f"remote model {model!r}: base_url")
+        key = api_key or key_for(url)
         if not key and url == OPENAI_URL:
             raise ConfigError(
                 f"remote model {model!r}: {url} needs an API key; set the environment variable OPENAI_API_KEY, pass "
@@ -118,7 +117,7 @@ class RemoteModel:
         return self._endpoint.model
 
     def __repr__(self) -> str:
-        return f"RemoteModel({self.name!r}, base_url={self._endpoint.address!r})"
+        return f"RemoteModel({self.name!r}, base_url={self._endpoint.base_url!r})"
 
     def session(self, system: str | None = None) -> Session:
         """Open a dialogue with this model."""

@@ -42,6 +42,8 @@ class Sampling:
     """Nucleus: the smallest set of tokens with at least this mass."""
     top_k: int = 0
     """Keep the k most likely tokens; 0 keeps all."""
+    min_p: float = 0.0
+    """Keep tokens with at least this share of the most likely one's probability (arXiv 2407.01082); 0 keeps all."""
     seed: int | None = None
     """Same seed, same prompt, same reply, whatever else is in the batch; None chooses a new seed."""
     stop: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ class Sampling:
             "temperature": (self.temperature >= 0, "0 or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
             "top_k": (self.top_k >= 0, "0 or more"),
+            "min_p": (0 <= self.min_p <= 1, "at least 0 and at most 1"),
         }
         for name, (good, expected) in checks.items():
             if not good:

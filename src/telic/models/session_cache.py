@@ -5,11 +5,12 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
 __all__ = ["SessionCache"]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class SessionCache:
     """What a model has read of one dialogue, and what its controls carry from one turn to the next.
 
@@ -23,10 +24,20 @@ class SessionCache:
     """What controls carry from one turn to the next, each under a name of its own. A fork gets a copy."""
     contrast: list[SessionCache] = field(default_factory=list)
     """The same for the contrast prompts of controls, in their order."""
+    family: WeakSet[SessionCache] = field(default_factory=WeakSet)
+    """It, and all of its forks that still exist; empty before the first fork."""
 
     def fork(self) -> SessionCache:
         """Copy it for a branch: keys and values are shared, the controls' state is copied."""
-        return SessionCache(self.key_values, deepcopy(self.control_state), [cache.fork() for cache in self.contrast])
+        contrast = [cache.fork() for cache in self.contrast]
+        made = SessionCache(self.key_values, deepcopy(self.control_state), contrast, self.family)
+        self.family.update((self, made))
+        return made
+
+    @property
+    def shares_key_values(self) -> bool:
+        """Whether a fork, or what it was forked from, holds the same keys and values."""
+        return any(other is not self and other.key_values is self.key_values for other in self.family)
 
     def contrast_cache(self, index: int) -> SessionCache:
         """The cache of a contrast prompt, made when it is first asked for."""

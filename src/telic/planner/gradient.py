@@ -184,7 +184,7 @@ class UtteranceLosses:
         return _Logits(logits_M_V, padded_B_U[spoken_B_U], lengths_B)
 
     def _tokens_of(self, index: int, example: UtteranceExample) -> tuple[int, ...]:
-        ids = self.model.tokenizer(example.text, add_special_tokens=False)["input_ids"]
+        ids = self.model.template.encoder.encode(example.text)
         if not ids:
             raise ConfigError(f"examples[{index}] has the text {example.text!r}; expected an utterance")
         return (*ids, *self._end) if example.ends else tuple(ids)

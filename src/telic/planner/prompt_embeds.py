@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +17,7 @@ import torch
 from telic.errors import ModelError, UnsupportedControlError
 from telic.models.compatibility import controlled_messages, refuse_unsupported
 from telic.models.control import ControlContext, Insertion
+from telic.models.credentials import NO_KEY, check_address, key_for
 from telic.models.endpoint import Endpoint, MalformedReplyError, read_reply
 from telic.models.local import LocalModel
 from telic.models.local.sampling import random_seed
@@ -65,7 +65,7 @@ def prompt_embeddings(model: LocalModel, request: Request) -> torch.Tensor:
     sequence = Sequence(context)
     sequence.lay_out(inserted)
     if request.reply_prefix:
-        sequence.tokens += model.tokenizer(request.reply_prefix, add_special_tokens=False)["input_ids"]
+        sequence.tokens += model.template.encoder.encode(request.reply_prefix)
     embed = model.model.get_input_embeddings()
     ids = torch.tensor([max(token, 0) for token in sequence.tokens], device=embed.weight.device)
     embedded_P_D: torch.Tensor = embed(ids).clone()
@@ -100,7 +100,8 @@ def complete(
         model: name of the model at the server.
         base_url: URL of its API, "/v1" included.
         sampling: sampling parameters of the reply.
-        api_key: key of the server, if it needs one; by default the environment's OPENAI_API_KEY.
+        api_key: key of the server, if it needs one; by default that in the environment variable of the address (see
+            `telic.models.credentials`).
         retries: times that a failed request is sent again.
         timeout: seconds without an answer after which a request counts as failed.
 
@@ -110,7 +111,8 @@ def complete(
     from openai import OpenAI
 
     sampling = sampling or Sampling()
-    key = api_key or os.environ.get("OPENAI_API_KEY") or "no-key-needed"
+    check_address(base_url)
+    key = api_key or key_for(base_url) or NO_KEY
     endpoint = Endpoint(model, base_url, key, retries, timeout, {})
     with OpenAI(base_url=base_url, api_key=key, max_retries=retries, timeout=timeout) as client:
         try:
@@ -128,6 +130,8 @@ def _options(embeddings_P_D: torch.Tensor, model: str, sampling: Sampling) -> di
     extra: dict[str, Any] = {"prompt_embeds": encode(embeddings_P_D)}
     if sampling.top_k:
         extra["top_k"] = sampling.top_k
+    if sampling.min_p:
+        extra["min_p"] = sampling.min_p
     if sampling.ignore_eos:
         extra["ignore_eos"] = True
     options: dict[str, Any] = {

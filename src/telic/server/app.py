@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from uuid import uuid4
 
 from fastapi import FastAPI, Request
@@ -211,8 +211,9 @@ class _Api:
             return HeldStream(self._lines(user), resources.pop_all(), "application/x-ndjson")
 
     async def _lines(self, user: str) -> AsyncIterator[str]:
-        async for episode in self._service.store.exported(user):
-            yield episode.model_dump_json() + "\n"
+        async with aclosing(self._service.store.exported(user)) as episodes:
+            async for episode in episodes:
+                yield episode.model_dump_json() + "\n"
 
     async def delete(self, request: Request) -> Response:
         """Delete everything stored about a user."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -94,7 +94,7 @@ class AsyncConversationStore:
         """Read conversations as episodes. This blocks: iterate in a thread."""
         return self.blocking.episodes(user)
 
-    async def exported(self, user: str) -> AsyncIterator[Episode]:
+    async def exported(self, user: str) -> AsyncGenerator[Episode, None]:
         """Read the conversations of a user as episodes, in a thread beside those of the transactions.
 
         Raises:

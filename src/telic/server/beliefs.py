@@ -16,6 +16,7 @@ from telic.errors import ConfigError, TelicError
 from telic.models import Control, Session
 from telic.server.blocking_model import BlockingModel
 from telic.server.errors import ApiError
+from telic.server.log import log_failure
 from telic.server.pins import Pins
 from telic.server.runner import RequestRunner
 
@@ -151,6 +152,7 @@ class Beliefs:
         try:
             [found] = await asyncio.to_thread(read_beliefs, model, [fork], self.readers, acting)
         except TelicError as error:
+            log_failure("beliefs_failed", error)
             raise ApiError(502, f"the beliefs could not be read: {error}") from None
         return {
             name: {

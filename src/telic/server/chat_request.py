@@ -1,7 +1,7 @@
 """The requests of OpenAI's chat completions.
 
 A field that would change the reply and is not supported is refused. A field that changes nothing essential (a sampler
-of another engine, a hint about caching) is ignored, so clients of OpenAI and of llama.cpp work unchanged. The header
+of llama.cpp's own, a hint about caching) is ignored, so clients of OpenAI and of llama.cpp work unchanged. The header
 `X-Telic-Ignored` of the response lists it.
 """
 
@@ -81,10 +81,12 @@ class ChatRequest(_Part):
     max_completion_tokens: Annotated[Int64, Field(ge=-1)] | None = None
     n_predict: Annotated[Int64, Field(ge=-1)] | None = None
     """llama.cpp's name for `max_tokens`."""
-    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Int64 | None = None
     """An extension of llama.cpp and vLLM; 0 and below: all tokens."""
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """An extension of llama.cpp and vLLM."""
     seed: Int64 | None = None
     stop: str | Annotated[list[Stop], Field(max_length=MAX_STOP)] | None = None
     logprobs: bool | None = None
@@ -159,6 +161,8 @@ class ChatRequest(_Part):
             sampling = replace(sampling, temperature=self.temperature)
         if self.top_k is not None:
             sampling = replace(sampling, top_k=max(0, self.top_k))
+        if self.min_p is not None:
+            sampling = replace(sampling, min_p=self.min_p)
         if self.top_p is not None:  # at 0, the nucleus is the most likely token
             greedy = self.top_p == 0
             sampling = replace(sampling, temperature=0.0) if greedy else replace(sampling, top_p=self.top_p)
@@ -172,11 +176,29 @@ def parse_request(body: bytes) -> ChatRequest:
         ApiError: the body is invalid; the message describes one error.
     """
     try:
-        return ChatRequest.model_validate_json(body)
+        request = ChatRequest.model_validate_json(body)
     except ValidationError as error:
         raise _invalid(error.errors(include_url=False)) from None
     except RecursionError:
         raise ApiError(400, "body: nested too deeply") from None
+    for name, value in (request.model_extra or {}).items():
+        if _changes_the_reply(name, value):
+            raise _unsupported(name)
+    return request
+
+
+def _changes_the_reply(name: str, value: Any) -> bool:
+    """Whether a field that this server does not know asks for another reply."""
+    if value is None or not (name in _REPLY_FIELDS or name.startswith("guided_")):
+        return False
+    neutral = _REPLY_FIELDS.get(name) or (False, 0, "", [], {})
+    return value not in neutral
+
+
+def _unsupported(name: str) -> ApiError:
+    return ApiError(
+        400, f"{name}: this server does not support {name}; leave it out", param=name, code="unsupported_parameter"
+    )
 
 
 def _invalid(errors: list[ErrorDetails]) -> ApiError:
@@ -188,8 +210,7 @@ def _invalid(errors: list[ErrorDetails]) -> ApiError:
     error = max(errors, key=lambda one: (len(one["loc"]), not one["type"].endswith("_type")))
     param = str(error["loc"][0]) if error["loc"] else None
     if param in _UNSUPPORTED:
-        message = f"{param}: this server does not support {param}; leave it out"
-        return ApiError(400, message, param=param, code="unsupported_parameter")
+        return _unsupported(param)
     location = ".".join(str(part) for part in error["loc"] if part != "str" and "[" not in str(part))
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("too_long", "too_short"):
@@ -205,3 +226,14 @@ _UNSUPPORTED = {
     "top_logprobs", "frequency_penalty", "presence_penalty", "logit_bias", "tools", "functions", "modalities",
     "response_format", "grammar", "json_schema",
 }  # fmt: skip
+
+_REPLY_FIELDS: dict[str, tuple[Any, ...]] = {
+    "add_generation_prompt": (True,), "allowed_token_ids": (), "audio": (), "bad_words": (), "best_of": (1,),
+    "chat_template": (), "chat_template_kwargs": (), "continue_final_message": (), "documents": (), "echo": (),
+    "function_call": ("none", "auto"), "include_stop_str_in_output": (), "length_penalty": (1,), "min_tokens": (),
+    "prediction": (), "repetition_penalty": (1,), "skip_special_tokens": (True,), "stop_token_ids": (),
+    "structured_outputs": (), "suffix": (), "tool_choice": ("none", "auto"), "truncate_prompt_tokens": (-1,),
+    "use_beam_search": (), "web_search_options": (),
+}  # fmt: skip
+"""Fields of OpenAI's and vLLM's requests that would change the reply, and the values with which they do not; without
+any, those that are empty or zero. Fields that begin with `guided_` belong to them too."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from telic.dialogue import Message
 from telic.episodes import Answer, Branch
 from telic.errors import Failure, TelicError
-from telic.judges import Score, build_judge, judge_all, prepare_judge
+from telic.judges import Judge, Score, build_judge, judge_all, prepare_judge
 from telic.models import Control, Model, Reply, Request, Sampling, Session
-from telic.purpose import Probe
+from telic.purpose import Purpose
 from telic.server.blocking_model import BlockingModel
 from telic.server.daemon_threads import DaemonThreads
 from telic.server.errors import ApiError
@@ -31,12 +32,17 @@ class ProbeRunner:
 
     Args:
         runner: runs the requests.
-        probes: the purpose's probes.
+        purpose: has the probes.
         sampling: sampling options of the answers, except for their length and seed.
+
+    Raises:
+        ConfigError: a judge is wrong; the message lists all that are.
     """
 
-    def __init__(self, runner: RequestRunner, probes: Sequence[Probe], sampling: Sampling) -> None:
-        self._runner, self._probes = runner, tuple(probes)
+    def __init__(self, runner: RequestRunner, purpose: Purpose, sampling: Sampling) -> None:
+        self._make_judge = partial(build_judge, trusted=purpose.trusted_folder)
+        purpose.check(self._make_judge)
+        self._runner, self._probes = runner, tuple(purpose.probes)
         self._threads = DaemonThreads(1, "telic-judge")  # a judge may ask a model that does not answer
         self._sampling = replace(sampling, max_new_tokens=min(ANSWER_TOKENS, sampling.max_new_tokens))
 
@@ -95,16 +101,15 @@ class ProbeRunner:
                 family=probe.family,
                 question=probe.ask,
                 prompt_tokens=max(reply.prompt_tokens for reply in replies),
-                answers=_answers(model, probe, replies),
+                answers=_answers(model, self._make_judge(probe.judge), probe.ask, replies),
             )
             for probe, replies in zip(self._probes, by_probe, strict=True)
         ]
 
 
-def _answers(model: Model, probe: Probe, replies: Sequence[Reply]) -> list[Answer]:
-    judge = build_judge(probe.judge)
+def _answers(model: Model, judge: Judge, question: str, replies: Sequence[Reply]) -> list[Answer]:
     prepare_judge(judge, model)  # a judge that asks the served model loads no second one
-    judged = iter(judge_all(judge, [(reply.text, probe.ask) for reply in replies if reply.failure is None]))
+    judged = iter(judge_all(judge, [(reply.text, question) for reply in replies if reply.failure is None]))
     scores = [next(judged) if reply.failure is None else Score.missing(_reason(reply.failure)) for reply in replies]
     return [
         Answer(text=reply.text, finish=reply.finish, score=score.value, reason=score.reason)

@@ -68,7 +68,7 @@ class Service:
         self.limits, self.metrics = Limits(config), Metrics()
         self.beliefs = Beliefs(self.runner, config.readers)
         sampling = replace(agent.sampling, logprobs=self.runner.local is not None)
-        self.probes = ProbeRunner(self.runner, purpose.probes, sampling)
+        self.probes = ProbeRunner(self.runner, purpose, sampling)
         exchange_services = ExchangeServices(self.runner, self.store, self.sessions, self.metrics)
         self.chat = ChatHandler(purpose, config, sampling, exchange_services, self.controls, self.beliefs)
         self.health = Health(lambda: self.alive, self.store.check)

@@ -88,7 +88,13 @@ class TurnBuilder:
             time.time(),
             finish,
             setup=self.setup.digest,
-            sampling={"temperature": used.temperature, "top_p": used.top_p, "top_k": used.top_k, "seed": seed},
+            sampling={
+                "temperature": used.temperature,
+                "top_p": used.top_p,
+                "top_k": used.top_k,
+                "min_p": used.min_p,
+                "seed": seed,
+            },
             **fields,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from telic.agents.agent import controls_of
 from telic.errors import ConfigError
@@ -178,9 +179,10 @@ def _triplet_side(
 
 
 def _purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Control] | None = None) -> Side:
-    purpose.check(build_judge)
+    make_judge = partial(build_judge, trusted=purpose.trusted_folder)
+    purpose.check(make_judge)
     probes = tuple(
-        JudgedProbe(probe.name, probe.family, probe.ask, build_judge(probe.judge), probe.every_reply)
+        JudgedProbe(probe.name, probe.family, probe.ask, make_judge(probe.judge), probe.every_reply)
         for probe in purpose.probes
     )
     used = controls_of(purpose) if controls is None else tuple(controls)

@@ -56,7 +56,7 @@ def lay_out_prompt(state: RequestState, sequence: Sequence, template: Template, 
     """Lay out the prompt; if `final`, add the start of the reply and the forced tokens."""
     sequence.lay_out([item for insertions in sequence.insertions for item in insertions])
     if final and state.request.reply_prefix:
-        sequence.tokens += template.tokenizer(state.request.reply_prefix, add_special_tokens=False)["input_ids"]
+        sequence.tokens += template.encoder.encode(state.request.reply_prefix)
     sequence.context.prompt_length = len(sequence.tokens)
     sequence.logits_from = len(sequence.tokens) - 1
     if final:
@@ -70,7 +70,6 @@ def place_sequence(sequence: Sequence, slot: int, others: Iterable[Sequence], ar
     if leader is not None:
         sequence.follow(leader)
         return
-    arena.ensure(slot + 1, sequence.prompt_length)
     arena.load(slot, sequence.reused, sequence.cached)
     sequence.start_reading(sequence.cached)
 
@@ -115,7 +114,6 @@ def copy_to_followers(sequences: Iterable[Sequence], arena: Arena, limit: int) -
 
 def _copy(leader: Sequence, sequence: Sequence, arena: Arena) -> None:
     read = sequence.prompt_length - 1
-    arena.ensure(sequence.slot + 1, sequence.prompt_length)
     arena.copy(leader.slot, sequence.slot, read)
     sequence.cached, sequence.reused = read, ()
     sequence.context.control_state = deepcopy(leader.context.control_state)  # recorded while the leader read

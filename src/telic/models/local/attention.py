@@ -24,9 +24,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from telic.models.control import Control, ControlBatch
-from telic.models.local.cache import Arena
+from telic.models.local.cache import Arena, Segment
 
-__all__ = ["IMPLEMENTATION", "AppliedAttention", "Group", "PassLayout", "use_layout"]
+__all__ = ["IMPLEMENTATION", "AppliedAttention", "Group", "PassLayout", "PrefixPart", "use_layout"]
 
 IMPLEMENTATION = "telic"
 
@@ -46,16 +46,42 @@ class AppliedAttention:
 
 
 @dataclass(slots=True)
+class PrefixPart:
+    """A segment with which consecutive rows of a group begin: one product reads it for all of them."""
+
+    rows: slice
+    segment: Segment
+    start: int
+    """Position of its first token."""
+
+
+@dataclass(slots=True)
 class Group:
-    """All sequences that compute one token, or one that computes more: R rows of Q queries, unused slots included."""
+    """All sequences that compute one token, or one that computes more: R rows of Q queries.
+
+    The keys of a row are those of its prefix, padded to P, and then those of its slot: K in all.
+    """
 
     tokens: slice
     """Their tokens in the pass, row after row."""
-    first_slot: int
     position_R_Q: torch.Tensor
-    """Position of each query; -1 for a slot in between that is not part of the pass."""
+    """Position of each query."""
+    prefix_R: torch.Tensor
+    """Tokens of each row's prefix."""
+    slots: slice
+    """Slots of the arena, those in between that are not part of the pass included."""
     length: int
-    """Keys read: those of the longest sequence, or all that the arena has room for."""
+    """Keys read of each slot: those of the longest sequence, or all that the arena has room for; 0 reads none."""
+    prefix_length: int = 0
+    """P: tokens of the longest prefix."""
+    prefixes: list[PrefixPart] = field(default_factory=list)
+    slot_R: torch.Tensor | None = None
+    """Each row's slot among `slots`; None where the rows are the slots."""
+    written_slot_N: torch.Tensor | None = None
+    """Where the new keys and values go: slots, and entries in them."""
+    written_entry_N: torch.Tensor | None = None
+    written: Segment | None = None
+    """Where they go instead: a segment that is the last of the row's prefix."""
     spanned: int = 0
     """S: the first keys, among which are those of all system prompts that are read or controlled."""
     controls: list[AppliedAttention] = field(default_factory=list)
@@ -63,20 +89,28 @@ class Group:
     """float32: 1 on the system prompt's keys, for the rows whose attention is read."""
     masses: list[torch.Tensor] = field(default_factory=list)
     """Per layer: [R], attention mass on the system prompt of the row's last query, mean over heads."""
-    gather_N: torch.Tensor | None = None
-    """The row of each token, where there are unused slots in between."""
     _masks: dict[int, torch.Tensor] = field(default_factory=dict)
 
+    @property
+    def keys(self) -> int:
+        """K: keys of a row, padding included."""
+        return self.prefix_length + self.length
+
     def mask(self, window: int) -> torch.Tensor:
-        """Bool [R, Q, length]: which keys each query sees; `window` limits how far back, 0 does not."""
+        """Bool [R, Q, K]: which keys each query sees; `window` limits how far back, 0 does not."""
         if window not in self._masks:
-            key_L = torch.arange(self.length, device=self.position_R_Q.device)
+            device = self.position_R_Q.device
+            prefix_P = torch.arange(self.prefix_length, device=device)
+            entry_L = torch.arange(self.length, device=device)
+            prefix_R_1 = self.prefix_R[:, None]
+            beyond = torch.iinfo(torch.long).max
+            prefix_R_P = torch.where(prefix_P < prefix_R_1, prefix_P, beyond)
+            position_R_1_K = torch.cat([prefix_R_P, prefix_R_1 + entry_L], 1)[:, None]
             position = self.position_R_Q[:, :, None]
-            seen = key_L <= position
+            seen = position_R_1_K <= position
             if window:
-                seen &= key_L > position - window
-            # An unused slot must not divide by zero: it sees its first key.
-            self._masks[window] = seen | ((position < 0) & (key_L == 0))
+                seen &= position_R_1_K > position - window
+            self._masks[window] = seen
         return self._masks[window]
 
 
@@ -85,8 +119,6 @@ class PassLayout:
     """Where the tokens of one forward pass live, and how they are grouped."""
 
     arena: Arena
-    slot_N: torch.Tensor
-    position_N: torch.Tensor
     groups: list[Group]
 
 
@@ -118,13 +150,22 @@ def _attention(
         out, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
         return out, None
     layer = int(module.layer_idx)  # type: ignore[arg-type]
-    keys, values = layout.arena.data[layer]
-    keys[layout.slot_N, :, layout.position_N] = key[0].transpose(0, 1)
-    values[layout.slot_N, :, layout.position_N] = value[0].transpose(0, 1)
+    slots = layout.arena.layers[layer]
     window = kwargs.get("sliding_window") or 0
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    parts = [_attend(group, layer, query[0, :, group.tokens], keys, values, scale, window) for group in layout.groups]
+    for group in layout.groups:
+        _write(group, layer, key[0, :, group.tokens], value[0, :, group.tokens], slots)
+    parts = [_attend(group, layer, query[0, :, group.tokens], slots, scale, window) for group in layout.groups]
     return torch.cat(parts)[None], None
+
+
+def _write(group: Group, layer: int, key_N: torch.Tensor, value_N: torch.Tensor, slots: torch.Tensor) -> None:
+    """Keep the keys and values [KV, N, D] of a group's tokens."""
+    for place, new in enumerate((key_N, value_N)):
+        if group.written is not None:
+            group.written.keys_values[layer, place] = new
+        else:
+            slots[place][group.written_slot_N, :, group.written_entry_N] = new.transpose(0, 1)
 
 
 def _mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
@@ -136,41 +177,94 @@ AttentionMaskInterface.register(IMPLEMENTATION, _mask)
 
 
 def _attend(
-    group: Group,
-    layer: int,
-    query_H_N_D: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    scale: float,
-    window: int,
+    group: Group, layer: int, query_H_N_D: torch.Tensor, slots: torch.Tensor, scale: float, window: int
 ) -> torch.Tensor:
-    """Attend each row of a group to its slot; returns [N, H, D]."""
+    """Attend each row of a group to its prefix and its slot; returns [N, H, D]."""
     rows, queries = group.position_R_Q.shape
     heads, _, dim = query_H_N_D.shape
-    slots = slice(group.first_slot, group.first_slot + rows)
-    kv_heads = keys.shape[1]
-    # Query heads that share a key head are folded into the query axis, so that keys and values are read once.
-    key = keys[slots, :, : group.length].reshape(rows * kv_heads, group.length, dim)
-    value = values[slots, :, : group.length].reshape(rows * kv_heads, group.length, dim)
-    query_R_H_Q_D = _spread(query_H_N_D * scale, group)
-    folded = query_R_H_Q_D.reshape(rows * kv_heads, -1, dim)
-    scores = _scores(folded, key).float().reshape(rows, heads, queries, group.length)
+    kv_heads = slots.shape[2]
+    # Query heads that share a key head are folded into the query axis (M), so that keys and values are read once.
+    spread = (query_H_N_D * scale).view(kv_heads, -1, rows, queries, dim)
+    query_R_KV_M_D = spread.permute(2, 0, 1, 3, 4).reshape(rows, kv_heads, -1, dim)
+    scores_R_KV_M_K = _slot_scores(group, query_R_KV_M_D, slots[0])
+    if group.prefixes:
+        scores_R_KV_M_K = _with_prefix_scores(group, layer, query_R_KV_M_D, scores_R_KV_M_K)
+    scores = scores_R_KV_M_K.float().reshape(rows, heads, queries, group.keys)
     scores.masked_fill_(~group.mask(window)[:, None], float("-inf"))
-    weights_R_H_Q_L = torch.softmax(scores, dim=-1)
+    weights_R_H_Q_K = torch.softmax(scores, dim=-1)
     # System prompts come first, so whatever is read or changed is among the first few keys; the weights on the rest
     # are only ever scaled as a whole.
-    front_R_H_Q_S = weights_R_H_Q_L[..., : group.spanned]
+    front_R_H_Q_S = weights_R_H_Q_K[..., : group.spanned]
     rest_R_H_Q: torch.Tensor | None = None
     for applied in group.controls:
         front_R_H_Q_S, rest_R_H_Q = _reweigh(front_R_H_Q_S, rest_R_H_Q, applied, layer)
     if group.reading_R_S is not None:
         group.masses.append((front_R_H_Q_S[:, :, -1] * group.reading_R_S[:, None]).sum(-1).mean(1))
     if rest_R_H_Q is not None:
-        weights_R_H_Q_L.mul_(rest_R_H_Q[..., None])
-        weights_R_H_Q_L[..., : group.spanned] = front_R_H_Q_S
-    weights = weights_R_H_Q_L.to(value.dtype).view(rows * kv_heads, -1, group.length)
-    out = torch.bmm(weights, value).view(rows, heads, queries, dim)
-    return _gather(out, group)
+        weights_R_H_Q_K.mul_(rest_R_H_Q[..., None])
+        weights_R_H_Q_K[..., : group.spanned] = front_R_H_Q_S
+    weights = weights_R_H_Q_K.to(slots.dtype).view(rows, kv_heads, -1, group.keys)
+    out = _slot_values(group, weights[..., group.prefix_length :], slots[1])
+    for part in group.prefixes:
+        out[part.rows] += _prefix_values(part, layer, weights)
+    return out.view(rows, heads, queries, dim).transpose(1, 2).reshape(rows * queries, heads, dim)
+
+
+def _slot_scores(group: Group, query_R_KV_M_D: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """Products of queries and the keys of their slots, [R, KV, M, L]."""
+    rows, kv_heads, folded, dim = query_R_KV_M_D.shape
+    if not group.length:
+        return query_R_KV_M_D.new_empty(rows, kv_heads, folded, 0)
+    if group.slot_R is not None:
+        count = group.slots.stop - group.slots.start
+        query_R_KV_M_D = query_R_KV_M_D.new_zeros(count, kv_heads, folded, dim).index_copy_(
+            0, group.slot_R, query_R_KV_M_D
+        )
+    key = keys[group.slots, :, : group.length].reshape(-1, group.length, dim)
+    scores = _scores(query_R_KV_M_D.reshape(-1, folded, dim), key).view(-1, kv_heads, folded, group.length)
+    return scores if group.slot_R is None else scores[group.slot_R]
+
+
+def _slot_values(group: Group, weights_R_KV_M_L: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Sums of the values of the slots, [R, KV, M, D]."""
+    rows, kv_heads, folded, _ = weights_R_KV_M_L.shape
+    dim = values.shape[-1]
+    if not group.length:
+        return values.new_zeros(rows, kv_heads, folded, dim)
+    if group.slot_R is not None:
+        count = group.slots.stop - group.slots.start
+        weights_R_KV_M_L = weights_R_KV_M_L.new_zeros(count, kv_heads, folded, group.length).index_copy_(
+            0, group.slot_R, weights_R_KV_M_L
+        )
+    value = values[group.slots, :, : group.length].reshape(-1, group.length, dim)
+    out = torch.bmm(weights_R_KV_M_L.reshape(-1, folded, group.length), value).view(-1, kv_heads, folded, dim)
+    return out if group.slot_R is None else out[group.slot_R]
+
+
+def _with_prefix_scores(
+    group: Group, layer: int, query_R_KV_M_D: torch.Tensor, slot_scores: torch.Tensor
+) -> torch.Tensor:
+    """Products of queries and all their keys, [R, KV, M, K]; what lies between is masked later."""
+    rows, kv_heads, folded, dim = query_R_KV_M_D.shape
+    query_KV_R_M_D = query_R_KV_M_D.transpose(0, 1).contiguous()
+    scores = slot_scores.new_empty(rows, kv_heads, folded, group.keys)
+    scores[..., group.prefix_length :] = slot_scores
+    for part in group.prefixes:
+        length = part.segment.length
+        query = query_KV_R_M_D[:, part.rows].reshape(kv_heads, -1, dim)
+        found = torch.bmm(query, part.segment.keys_values[layer, 0].transpose(1, 2))
+        target = scores[part.rows, :, :, part.start : part.start + length]
+        target.copy_(found.view(kv_heads, -1, folded, length).transpose(0, 1))
+    return scores
+
+
+def _prefix_values(part: PrefixPart, layer: int, weights_R_KV_M_K: torch.Tensor) -> torch.Tensor:
+    """Sums of the values of a segment, [R, KV, M, D] of its rows."""
+    _, kv_heads, folded, _ = weights_R_KV_M_K.shape
+    length = part.segment.length
+    weights = weights_R_KV_M_K[part.rows, :, :, part.start : part.start + length].transpose(0, 1)
+    out = torch.bmm(weights.reshape(kv_heads, -1, length), part.segment.keys_values[layer, 1])
+    return out.view(kv_heads, -1, folded, out.shape[-1]).transpose(0, 1)
 
 
 def _scores(query_B_M_D: torch.Tensor, key_B_L_D: torch.Tensor) -> torch.Tensor:
@@ -178,25 +272,6 @@ def _scores(query_B_M_D: torch.Tensor, key_B_L_D: torch.Tensor) -> torch.Tensor:
     if query_B_M_D.shape[1] < 16:  # rows that decode: a CPU in bfloat16 is three times as fast with the keys first
         return torch.bmm(key_B_L_D, query_B_M_D.transpose(1, 2)).transpose(1, 2)
     return torch.bmm(query_B_M_D, key_B_L_D.transpose(1, 2))
-
-
-def _spread(query_H_N_D: torch.Tensor, group: Group) -> torch.Tensor:
-    """[H, N, D] tokens to [R, H, Q, D] rows; unused slots stay zero."""
-    rows, queries = group.position_R_Q.shape
-    heads, _, dim = query_H_N_D.shape
-    if group.gather_N is None:
-        return query_H_N_D.view(heads, rows, queries, dim).transpose(0, 1)
-    spread = query_H_N_D.new_zeros(rows, heads, queries, dim)
-    spread[group.gather_N, :, 0] = query_H_N_D.transpose(0, 1)
-    return spread
-
-
-def _gather(out_R_H_Q_D: torch.Tensor, group: Group) -> torch.Tensor:
-    """[R, H, Q, D] rows to [N, H, D] tokens."""
-    if group.gather_N is not None:
-        return out_R_H_Q_D[group.gather_N, :, 0]
-    rows, heads, queries, dim = out_R_H_Q_D.shape
-    return out_R_H_Q_D.transpose(1, 2).reshape(rows * queries, heads, dim)
 
 
 def _reweigh(

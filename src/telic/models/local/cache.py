@@ -29,6 +29,11 @@ class Segment:
         return int(self.keys_values.shape[3])
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Where it is in memory, and its length: the same for two segments that were cut from one at the same token."""
+        return self.keys_values.data_ptr(), self.length
+
+    @property
     def nbytes(self) -> int:
         """Memory that the segment holds."""
         return self.keys_values.untyped_storage().nbytes()
@@ -70,85 +75,211 @@ class CacheShape:
 
 GROWTH = 64
 """An arena's capacity is a multiple of this many positions."""
+LONG_CHUNK = 64
+"""A longer chunk of a prompt gets a segment of its own, so that it does not lengthen the slots of all others."""
 
 
 class Arena:
-    """The batch's keys and values: [layers, 2, slots, kv_heads, capacity, head_dim].
+    """The batch's keys and values.
 
-    Each sequence has a slot; its position p is entry p there. The arena starts zeroed, so that entries that were never
-    written are finite: their attention weight is 0, and 0 times anything finite is 0.
+    Each sequence has a slot. In float32 on a CPU, a slot begins with a *prefix*: segments that it shares with the
+    session and with the session's branches. Only what comes after the prefix is in the slot itself: position p of a
+    sequence whose prefix has n tokens is entry p - n there. In half precision and on a GPU, one product over all slots
+    is much faster than one for each prefix. There, prefixes are copied into the slots, and n is 0.
 
-    It is hardly longer than its longest sequence, so that attention reads it whole: products in half precision would
-    first copy keys and values with gaps between them, in every pass and layer. So it grows in small steps, each of
-    which copies it once.
+    A layer's slots are one tensor, [2, slots, kv_heads, capacity, head_dim]. It starts zeroed, so that entries that
+    were never written are finite: their attention weight is 0, and 0 times anything finite is 0.
+
+    The slots are hardly longer than the longest sequence, so that attention reads them whole: products in half
+    precision would first copy keys and values with gaps between them, in every pass and layer. So they grow in small
+    steps, each of which copies them once, layer by layer.
     """
 
     def __init__(self, shape: CacheShape, dtype: torch.dtype, device: torch.device) -> None:
         self.shape = shape
         self.dtype, self.device = dtype, device
-        self.data = self._zeros(8, GROWTH)
+        self.shares_prefixes = dtype == torch.float32 and device.type == "cpu"
+        self.layers = [self._zeros(1, GROWTH) for _ in range(shape.layers)]
+        self._prefixes: dict[int, tuple[Segment, ...]] = {}
 
     def _zeros(self, slots: int, capacity: int) -> torch.Tensor:
         s = self.shape
-        return torch.zeros(s.layers, 2, slots, s.kv_heads, capacity, s.head_dim, dtype=self.dtype, device=self.device)
+        return torch.zeros(2, slots, s.kv_heads, capacity, s.head_dim, dtype=self.dtype, device=self.device)
 
     @property
     def slots(self) -> int:
         """Sequences that fit."""
-        return int(self.data.shape[2])
+        return int(self.layers[0].shape[1])
 
     @property
     def capacity(self) -> int:
-        """Positions that fit in a slot."""
-        return int(self.data.shape[4])
+        """Positions that fit in a slot, those of its prefix left out."""
+        return int(self.layers[0].shape[3])
+
+    @property
+    def token_bytes(self) -> int:
+        """Memory of one token's keys and values."""
+        return 2 * self.shape.layers * self.shape.kv_heads * self.shape.head_dim * self.dtype.itemsize
+
+    def prefix(self, slot: int) -> tuple[Segment, ...]:
+        """The segments with which a slot begins."""
+        return self._prefixes.get(slot, ())
+
+    def prefix_places(self, slot: int) -> tuple[tuple[int, int], ...]:
+        """Where the segments of a slot's prefix are: the same for slots that share it."""
+        return tuple(segment.place for segment in self.prefix(slot))
+
+    def prefix_length(self, slot: int) -> int:
+        """Tokens of a slot's prefix."""
+        return sum(segment.length for segment in self.prefix(slot))
+
+    def bytes_for(self, sequences: Sequence[tuple[int, int]]) -> int:
+        """Memory that a batch takes at most.
+
+        Args:
+            sequences: for each, the tokens of its prompt that are to be read, and those of its reply.
+        """
+        if not self.shares_prefixes:
+            entries, apart = max(new + reply for new, reply in sequences), 0
+        else:
+            entries = max(min(new, LONG_CHUNK) + reply for new, reply in sequences)
+            apart = sum(new for new, _ in sequences if new > LONG_CHUNK)
+        return self.token_bytes * (len(sequences) * _rounded(entries) + apart)
+
+    def prepare(self, chunks: Sequence[tuple[int, int, int]]) -> list[Segment | None]:
+        """Prepare for what comes next: positions [start, end) of the sequences in these slots.
+
+        Args:
+            chunks: (slot, start, end).
+
+        Returns:
+            For each a new segment for its keys and values; None where they go into the slot.
+        """
+        made: list[Segment | None] = []
+        s, longest = self.shape, 0
+        for slot, start, end in chunks:
+            length = self.prefix_length(slot)
+            if start < length:  # the prompt has changed: a prefix was inserted into it
+                self._prefixes[slot] = truncate_segments(self.prefix(slot), start)
+                length = start
+            if self.shares_prefixes and start == length and end - start > LONG_CHUNK:
+                made.append(Segment(torch.empty(s.layers, 2, s.kv_heads, end - start, s.head_dim, dtype=self.dtype)))
+            else:
+                made.append(None)
+                longest = max(longest, end - length)
+        self.ensure(1 + max(slot for slot, _, _ in chunks), longest)
+        return made
+
+    def extend_prefix(self, slot: int, segment: Segment) -> None:
+        """Add a segment that was computed to a slot's prefix."""
+        self._prefixes[slot] = (*self.prefix(slot), segment)
 
     def ensure(self, slots: int, capacity: int) -> None:
         """Make room for `slots` sequences of `capacity` positions; the contents stay."""
-        if slots <= self.slots and capacity <= self.capacity:
-            return
-        self._lay_out(
-            self.slots if slots <= self.slots else max(slots, 2 * self.slots),
-            self.capacity if capacity <= self.capacity else capacity,
-        )
+        if slots > self.slots or capacity > self.capacity:
+            slots = self.slots if slots <= self.slots else max(slots, self.slots + self.slots // 4)
+            self._lay_out(slots, max(capacity, self.capacity))
 
-    def shrink(self, longest: int) -> None:
-        """Shrink, where all sequences are far shorter than there is room for."""
-        if self.capacity > 2 * max(longest, GROWTH):
-            self._lay_out(self.slots, longest)
+    def shrink(self, lengths: Mapping[int, int]) -> None:
+        """Shrink, where all sequences are far shorter, or far fewer, than there is room for.
+
+        Args:
+            lengths: by slot, the length of its sequence.
+        """
+        slots = max(lengths, default=0) + 1
+        longest = max((length - self.prefix_length(slot) for slot, length in lengths.items()), default=0)
+        capacity = max(longest, GROWTH)
+        if self.capacity > 2 * capacity or self.slots > 2 * slots:
+            self._lay_out(
+                min(slots, self.slots) if self.slots > 2 * slots else self.slots,
+                capacity if self.capacity > 2 * capacity else self.capacity,
+            )
 
     def read_length(self, length: int) -> int:
         """Choose how many positions to read where the longest sequence has `length`: all, if that is not many more."""
         return self.capacity if self.capacity <= length + length // 4 + GROWTH else length
 
     def _lay_out(self, slots: int, capacity: int) -> None:
-        made = self._zeros(slots, -(-capacity // GROWTH) * GROWTH)
-        kept = min(self.capacity, int(made.shape[4]))
-        made[:, :, : self.slots, :, :kept] = self.data[:, :, :, :, :kept]
-        self.data = made
+        capacity = _rounded(capacity)
+        kept, kept_slots = min(self.capacity, capacity), min(self.slots, slots)
+        for layer, old in enumerate(self.layers):
+            made = self._zeros(slots, capacity)
+            made[:, :kept_slots, :, :kept] = old[:, :kept_slots, :, :kept]
+            self.layers[layer] = made
 
     def load(self, slot: int, segments: Sequence[Segment], length: int) -> None:
-        """Copy the first `length` tokens of a chain into a slot."""
+        """Let a slot begin with the first `length` tokens of a chain."""
+        self._prefixes.pop(slot, None)
+        chain = truncate_segments(segments, length)
+        if self.shares_prefixes:
+            self._prefixes[slot] = chain
+            return
+        self.ensure(slot + 1, length)
         start = 0
-        for segment in segments:
-            take = min(segment.length, length - start)
-            if take <= 0:
-                return
-            self.data[:, :, slot, :, start : start + take] = segment.keys_values[:, :, :, :take]
-            start += take
+        for segment in chain:
+            for layer, keys_values in zip(self.layers, segment.keys_values, strict=True):
+                layer[:, slot, :, start : start + segment.length] = keys_values
+            start += segment.length
 
-    def store(self, slot: int, start: int, end: int) -> Segment:
-        """Copy positions [start, end) of a slot out of the arena."""
-        return Segment(self.data[:, :, slot, :, start:end].clone(memory_format=torch.contiguous_format))
+    def store(self, slot: int, reused: tuple[Segment, ...], length: int, *, merge: bool) -> tuple[Segment, ...]:
+        """Copy the first `length` positions of a sequence out of the arena, as far as `reused` does not hold them.
+
+        Where prefixes are shared, attention takes one product for each segment, so it is faster if there is only one.
+
+        Args:
+            slot: of the sequence.
+            reused: what the session has kept already.
+            length: positions to keep.
+            merge: copy `reused` too, so that the session has one segment.
+        """
+        start = sum(segment.length for segment in reused)
+        if length <= start:
+            return reused
+        if merge and self.shares_prefixes:
+            reused, start = (), 0
+        s = self.shape
+        made = torch.empty(s.layers, 2, s.kv_heads, length - start, s.head_dim, dtype=self.dtype, device=self.device)
+        chain = self.prefix(slot)
+        held = self.prefix_length(slot)
+        for number, layer in enumerate(self.layers):
+            parts = [segment.keys_values[number] for segment in chain]
+            if length > held:
+                parts.append(layer[:, slot])
+            at = 0
+            for part in parts:
+                first, last = max(at, start), min(at + part.shape[2], length)
+                if first < last:
+                    made[number][:, :, first - start : last - start] = part[:, :, first - at : last - at]
+                at += part.shape[2]
+        return (*reused, Segment(made))
+
+    def release(self, slot: int) -> None:
+        """Let go of the prefix of a sequence that has ended."""
+        self._prefixes.pop(slot, None)
 
     def scrub(self, live: Mapping[int, int]) -> None:
         """Zero all but the first `live[slot]` positions of each slot, where a failed sequence may have left NaN."""
         for slot in range(self.slots):
-            self.data[:, :, slot, :, live.get(slot, 0) :] = 0
+            kept = max(live.get(slot, 0) - self.prefix_length(slot), 0)
+            for layer in self.layers:
+                layer[:, slot, :, kept:] = 0
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` positions of a slot to another one."""
-        if length:  # a sequence that has read nothing may have a slot that does not exist yet
-            self.data[:, :, target, :, :length] = self.data[:, :, source, :, :length]
+        self._prefixes.pop(target, None)
+        if not length:  # a sequence that has read nothing may have a slot that does not exist yet
+            return
+        self._prefixes[target] = truncate_segments(self.prefix(source), length)
+        own = length - self.prefix_length(target)
+        if not own:
+            return
+        self.ensure(target + 1, own)
+        for layer in self.layers:
+            layer[:, target, :, :own] = layer[:, source, :, :own]
+
+
+def _rounded(capacity: int) -> int:
+    return -(-capacity // GROWTH) * GROWTH
 
 
 def truncate_segments(segments: Sequence[Segment], length: int) -> tuple[Segment, ...]:

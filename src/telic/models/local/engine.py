@@ -15,13 +15,14 @@ from telic.models.local.admission import (
     prepare_sequences,
     release_followers,
 )
+from telic.models.local.cache import KeyValueCache
 from telic.models.local.cache_pool import CachePool
 from telic.models.local.decoding import nan_rows, next_logits, next_tokens, score_tokens
 from telic.models.local.forward import Runner
 from telic.models.local.prefixes import choose_prefixes
 from telic.models.local.prompts import Prompts, TokenBound, render_prompts
 from telic.models.local.reply_text import Detokenizer, ReplyText
-from telic.models.local.scheduling import Schedule
+from telic.models.local.scheduling import Schedule, reading_order
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
 from telic.models.local.session_caches import update_cache
 from telic.models.request import FinishReason, Reply, Request
@@ -44,6 +45,7 @@ class Engine:
         pass_copies: positions of keys and values, about, that are copied into the batch in one pass. A server limits
             them, because the replies in the batch wait meanwhile.
         pool: keeps the sessions' caches within a budget.
+        batch_bytes: memory for the keys and values of the batch. It takes fewer sequences where they are long.
     """
 
     def __init__(
@@ -55,12 +57,13 @@ class Engine:
         context_length: int,
         stop_ids: frozenset[int],
         pool: CachePool,
+        batch_bytes: int = sys.maxsize,
         pass_tokens: int = 1024,
         pass_copies: int = sys.maxsize,
     ) -> None:
         self.runner, self.template = runner, template
         self.max_batch, self.context_length, self.stop_ids, self.pool = max_batch, context_length, stop_ids, pool
-        self.pass_tokens, self.pass_copies = pass_tokens, pass_copies
+        self.pass_tokens, self.pass_copies, self.batch_bytes = pass_tokens, pass_copies, batch_bytes
         self.queue: FairQueue[RequestState] = FairQueue()
         """Requests that have no slot yet."""
         self.active: list[RequestState] = []
@@ -134,6 +137,8 @@ class Engine:
         """Drop all requests, as after an interruption."""
         self.queue.clear()
         self.active.clear()
+        for sequence in self._sequences:
+            self.runner.arena.release(sequence.slot)
         self._sequences.clear()
 
     def _admit(self) -> None:
@@ -144,7 +149,7 @@ class Engine:
         while self.queue and free and copies > 0:
             state = self.queue.first
             prompts = state.prompts = state.prompts or self.render(state.request)
-            if len(prompts.renderings) > len(free):  # not enough slots yet for all its sequences
+            if len(prompts.renderings) > len(free) or not self._fits(state):  # not enough room yet
                 break
             self.queue.popleft()
             if prompts.refusal is not None:
@@ -166,10 +171,24 @@ class Engine:
                 copies -= sequence.computed
             self.active.append(state)
         compact(self._sequences, self.runner.arena)
-        self.runner.arena.shrink(max((len(sequence.tokens) for sequence in self._sequences), default=0))
+        self.runner.arena.shrink({sequence.slot: len(sequence.tokens) for sequence in self._sequences})
+
+    def _fits(self, state: RequestState) -> bool:
+        """Whether the batch stays within its memory with one request more; one alone always fits."""
+        if not self.active or state.prompts is None:
+            return True
+        shares = self.runner.arena.shares_prefixes
+        cache = state.request.cache.key_values if state.request.cache else None
+        # As if the prompt went on where its session ended.
+        read = len(cache.tokens) if shares and isinstance(cache, KeyValueCache) else 0
+        sequences = [(max(len(prompt.token_ids) - read, 1), state) for _, prompt in state.prompts.renderings]
+        for other in self.active:
+            sequences += [(s.prompt_length - (s.cached if shares else 0), other) for s in other.sequences]
+        needs = [(new, len(each.forced) or each.request.sampling.max_new_tokens) for new, each in sequences]
+        return self.runner.arena.bytes_for(needs) <= self.batch_bytes
 
     def _run_pass(self) -> None:
-        chunks = self._schedule.chunks(self.active, self.pass_tokens)
+        chunks = reading_order(self._schedule.chunks(self.active, self.pass_tokens), self.runner.arena)
         logits = self.runner.run(chunks)
         self.passes += 1
         copy_to_followers(self._sequences, self.runner.arena, self.pass_copies)
@@ -269,3 +288,4 @@ class Engine:
             self._sequences.remove(sequence)
         for sequence in state.sequences:
             release_followers(sequence, self._sequences, self.runner.arena, copy=copy)
+            self.runner.arena.release(sequence.slot)

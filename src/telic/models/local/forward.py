@@ -10,8 +10,8 @@ import torch
 
 from telic.errors import ModelError
 from telic.models.control import Control, ControlBatch
-from telic.models.local.attention import IMPLEMENTATION, AppliedAttention, Group, PassLayout, use_layout
-from telic.models.local.cache import Arena, CacheShape
+from telic.models.local.attention import IMPLEMENTATION, AppliedAttention, Group, PassLayout, PrefixPart, use_layout
+from telic.models.local.cache import Arena, CacheShape, Segment
 from telic.models.local.sequences import Sequence
 from telic.rendering import Span
 
@@ -83,23 +83,22 @@ class Runner:
     def run(self, chunks: list[Chunk]) -> list[torch.Tensor]:
         """Compute chunks, and return float32 logits [positions, vocabulary] for each.
 
-        Chunks of one token must come first, in the order of their slots.
+        Chunks of one token must come first; those whose sequences share a prefix must come one after the other.
         """
-        self.arena.ensure(1 + max(c.sequence.slot for c in chunks), max(c.end for c in chunks))
+        made = self.arena.prepare([(c.sequence.slot, c.start, c.end) for c in chunks])
         tokens = [c.sequence.tokens[p] for c in chunks for p in range(c.start, c.end)]
         positions = [p for c in chunks for p in range(c.start, c.end)]
-        slots = [c.sequence.slot for c in chunks for _ in range(c.start, c.end)]
         wanted, offset = [], 0
         for chunk in chunks:
             wanted += [offset + p - chunk.start for p in chunk.logit_positions]
             offset += chunk.end - chunk.start
-        layout = PassLayout(self.arena, self._long(slots), self._long(positions), self._groups(chunks))
+        layout = PassLayout(self.arena, self._groups(chunks, made))
         self._residuals = self._residual_controls(chunks)
         try:
             with torch.inference_mode(), use_layout(layout):
                 output = self.model(
                     **self._inputs(tokens, positions, chunks),
-                    position_ids=layout.position_N[None],
+                    position_ids=self._long(positions)[None],
                     use_cache=False,
                     logits_to_keep=self._long(wanted or [offset - 1]),
                 )
@@ -107,8 +106,10 @@ class Runner:
             self._residuals = []  # the model may be used on its own, outside of the engine
         logits = output.logits[0].float()
         self._take_readings(chunks, layout.groups)
-        for chunk in chunks:
+        for chunk, segment in zip(chunks, made, strict=True):
             chunk.sequence.computed = chunk.end
+            if segment is not None:
+                self.arena.extend_prefix(chunk.sequence.slot, segment)
         return list(logits.split([len(c.logit_positions) for c in chunks])) if wanted else [logits[:0] for _ in chunks]
 
     def _long(self, values: Iterable[int]) -> torch.Tensor:
@@ -124,53 +125,85 @@ class Runner:
                 embedded[place] = sequence.embeddings[position].to(embedded)
         return {"inputs_embeds": embedded[None]}
 
-    def _groups(self, chunks: list[Chunk]) -> list[Group]:
+    def _groups(self, chunks: list[Chunk], made: list[Segment | None]) -> list[Group]:
         """One group for all chunks of one token, then one for each longer chunk."""
         single = [c for c in chunks if c.end - c.start == 1]
-        groups = [self._group(single, slice(0, len(single)))] if single else []
+        groups = [self._group(single, slice(0, len(single)), None)] if single else []
         offset = len(single)
-        for chunk in chunks[len(single) :]:
+        for chunk, segment in zip(chunks[len(single) :], made[len(single) :], strict=True):
             size = chunk.end - chunk.start
-            groups.append(self._group([chunk], slice(offset, offset + size)))
+            groups.append(self._group([chunk], slice(offset, offset + size), segment))
             offset += size
         return groups
 
-    def _group(self, chunks: list[Chunk], tokens: slice) -> Group:
-        first = chunks[0].sequence.slot
-        rows = chunks[-1].sequence.slot - first + 1
-        places = [c.sequence.slot - first for c in chunks]
-        queries = chunks[0].end - chunks[0].start
-        position_R_Q = torch.full((rows, queries), -1, dtype=torch.long, device=self.device)
-        position_R_Q[places] = torch.stack([torch.arange(c.start, c.end, device=self.device) for c in chunks])
-        group = Group(tokens, first, position_R_Q, self.arena.read_length(max(c.end for c in chunks)))
-        if rows != len(chunks):
-            group.gather_N = self._long(places)
-        controlled = _by_control(chunks, "attention")
-        spans = [chunk.sequence.system_span(control.span) for control, members in controlled for _, chunk in members]
-        reading = [(p, c) for p, c in zip(places, chunks, strict=True) if _reads_attention(c)]
-        read = [(p, c.sequence.system_span("content")) for p, c in reading]
-        group.spanned = min(group.length, max((span.end for span in (*spans, *(span for _, span in read))), default=0))
-        if read:
-            group.reading_R_S = self._marked(rows, group.spanned, read)
-        if group.spanned:
-            group.controls = [self._attention_control(c, members, places, group) for c, members in controlled]
+    def _group(self, chunks: list[Chunk], tokens: slice, written: Segment | None) -> Group:
+        slots = [c.sequence.slot for c in chunks]
+        first, last = min(slots), max(slots)
+        chains = [self.arena.prefix(slot) for slot in slots]
+        if written is not None:
+            chains = [(*chain, written) for chain in chains]
+        lengths = [sum(segment.length for segment in chain) for chain in chains]
+        longest = max(c.end - length for c, length in zip(chunks, lengths, strict=True))
+        group = Group(
+            tokens,
+            torch.stack([torch.arange(c.start, c.end, device=self.device) for c in chunks]),
+            self._long(lengths),
+            slice(first, last + 1),
+            self.arena.read_length(longest) if longest else 0,
+            max(lengths),
+            _prefix_parts(chains),
+            written=written,
+        )
+        if slots != list(range(first, last + 1)):
+            group.slot_R = self._long(slot - first for slot in slots)
+        if written is None:
+            group.written_slot_N = self._long(
+                slot for slot, c in zip(slots, chunks, strict=True) for _ in _positions(c)
+            )
+            group.written_entry_N = self._long(
+                p - length for c, length in zip(chunks, lengths, strict=True) for p in _positions(c)
+            )
+        self._observe(group, chunks, lengths)
         return group
 
-    def _marked(self, rows: int, keys: int, spans: list[tuple[int, Span]]) -> torch.Tensor:
-        """float32 [rows, keys]: 1 within each row's span."""
-        marked = torch.zeros(rows, keys, device=self.device)
+    def _observe(self, group: Group, chunks: list[Chunk], lengths: list[int]) -> None:
+        """Mark the system prompts that controls act on, and those whose attention is read."""
+        controlled = _by_control(chunks, "attention")
+        spans = [chunk.sequence.system_span(control.span) for control, members in controlled for _, chunk in members]
+        read = [(r, c.sequence.system_span("content")) for r, c in enumerate(chunks) if _reads_attention(c)]
+        end = max((span.end for span in (*spans, *(span for _, span in read))), default=0)
+        # Among the first keys, unless a prefix is padded before they end.
+        aligned = end <= min(lengths) or not group.prefix_length
+        group.spanned = min(group.keys, end) if aligned else group.keys
+        if read:
+            group.reading_R_S = self._marked(group, read)
+        if group.spanned and controlled:
+            group.controls = [self._attention_control(c, members, group, lengths) for c, members in controlled]
+
+    def _marked(self, group: Group, spans: list[tuple[int, Span]]) -> torch.Tensor:
+        """float32 [R, S]: 1 on the keys of each row's span."""
+        marked = torch.zeros(len(group.prefix_R), group.spanned, device=self.device)
         for row, span in spans:
-            marked[row, span.start : span.end] = 1.0
+            self._mark(marked[row], span, int(group.prefix_R[row]), group.prefix_length)
         return marked
 
+    @staticmethod
+    def _mark(marked_S: torch.Tensor, span: Span, length: int, padded: int) -> None:
+        """Mark a span of positions, of which the first `length` are in a prefix that is padded."""
+        marked_S[span.start : min(span.end, length)] = 1.0
+        moved = padded - length
+        marked_S[max(span.start, length) + moved : max(span.end, length) + moved] = 1.0
+
     def _attention_control(
-        self, control: Control, members: list[tuple[int, Chunk]], places: list[int], group: Group
+        self, control: Control, members: list[tuple[int, Chunk]], group: Group, lengths: list[int]
     ) -> AppliedAttention:
         chunks = [chunk for _, chunk in members]
-        index_R = self._long([places[index] for index, _ in members])
+        index_R = self._long(index for index, _ in members)
         spans = [chunk.sequence.system_span(control.span) for chunk in chunks]
-        span_R_S = self._marked(len(chunks), group.spanned, list(enumerate(spans)))
-        after = group.position_R_Q[index_R] >= self._long([span.end for span in spans])[:, None]
+        span_R_S = torch.zeros(len(chunks), group.spanned, device=self.device)
+        for (index, _), span, marked_S in zip(members, spans, span_R_S, strict=True):
+            self._mark(marked_S, span, lengths[index], group.prefix_length)
+        after = group.position_R_Q[index_R] >= self._long(span.end for span in spans)[:, None]
         return AppliedAttention(control, self._control_batch(chunks), index_R, span_R_S, after)
 
     def _control_batch(self, chunks: list[Chunk]) -> ControlBatch:
@@ -222,12 +255,33 @@ class Runner:
             if not group.masses:
                 continue
             mass_R_L = torch.stack(group.masses, dim=1)
-            for chunk in belonging:
+            for row, chunk in enumerate(belonging):
                 sequence = chunk.sequence
                 if _reads_attention(chunk) and chunk.logit_positions:
-                    mass = mass_R_L[sequence.slot - group.first_slot]
+                    mass = mass_R_L[row]
                     sequence.mass_L = mass if sequence.mass_L is None else sequence.mass_L + mass
                     sequence.mass_count += 1
+
+
+def _positions(chunk: Chunk) -> range:
+    return range(chunk.start, chunk.end)
+
+
+def _prefix_parts(chains: list[tuple[Segment, ...]]) -> list[PrefixPart]:
+    """The segments of the rows' prefixes; rows one after the other that have one at the same place share it."""
+    parts: list[PrefixPart] = []
+    last: dict[int, PrefixPart] = {}
+    for row, chain in enumerate(chains):
+        start = 0
+        for segment in chain:
+            before = last.get(start)
+            if before is not None and before.rows.stop == row and before.segment.place == segment.place:
+                before.rows = slice(before.rows.start, row + 1)
+            else:
+                last[start] = PrefixPart(slice(row, row + 1), segment, start)
+                parts.append(last[start])
+            start += segment.length
+    return parts
 
 
 def _reads_attention(chunk: Chunk) -> bool:

@@ -39,6 +39,8 @@ class LocalModel:
         name: what reports call it.
         max_batch: sequences computed together.
         cache_bytes: memory for the sessions' caches; by default a third of this machine's.
+        batch_bytes: memory for the keys and values of what is computed together, which takes fewer sequences where they
+            are long; by default a quarter of this machine's.
 
     Raises:
         ModelError: the engine does not support this kind of model; the message says why.
@@ -52,6 +54,7 @@ class LocalModel:
         *,
         max_batch: int = 64,
         cache_bytes: int | None = None,
+        batch_bytes: int | None = None,
     ) -> None:
         self._name = name
         self.model = model.eval().requires_grad_(False)
@@ -67,6 +70,7 @@ class LocalModel:
             context_length=context_length(model, tokenizer),
             stop_ids=stop_ids(model, self.template),
             pool=CachePool(machine_memory() // 3 if cache_bytes is None else cache_bytes),
+            batch_bytes=machine_memory() // 4 if batch_bytes is None else batch_bytes,
         )
         self._lock = threading.RLock()
 
@@ -158,7 +162,7 @@ class LocalModel:
         # The choice enters the cache with the next turn. One seed, so that a control decides the same for all choices.
         branch = replace(request, choices=(), keep=False, sampling=replace(request.sampling, seed=seed))
         for choice in request.choices:
-            forced = tuple(self.tokenizer(choice, add_special_tokens=False)["input_ids"])
+            forced = tuple(self.template.encoder.encode(choice))
             self.engine.submit(branch, partial(take, choice), forced=forced)
 
     def _run_while(self, waiting: Callable[[], bool]) -> None:
@@ -276,10 +280,7 @@ class LocalModel:
             ModelError: a continuation is empty, or does not fit in the context.
         """
         with self._lock:
-            given = [
-                tuple(self.tokenizer(continuation.text, add_special_tokens=False)["input_ids"])
-                for continuation in continuations
-            ]
+            given = [tuple(self.template.encoder.encode(continuation.text)) for continuation in continuations]
             if not all(given):
                 raise ModelError("an empty continuation has no likelihood; give at least one character")
             # Run the first one alone: the others reuse what it read of a shared prefix (system prompt, history).

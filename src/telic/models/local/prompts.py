@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any
 
 from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
 
 from telic.dialogue import Message
 from telic.errors import Failure, ModelError
@@ -39,8 +38,8 @@ class Prompts:
 class TokenBound:
     """Tells how many tokens a text has at least, without tokenizing it.
 
-    No token stands for more bytes than the longest one of the vocabulary. That holds for tokenizers which lose nothing
-    of the text: byte-level ones, and those that fall back to bytes. Of others, the bound is 0.
+    No token stands for more bytes than the longest one of the vocabulary, and the tokenizer leaves out only bytes that
+    the vocabulary lacks. That holds for tokenizers that work on bytes, or fall back to them. Of others, the bound is 0.
 
     Args:
         tokenizer: a fast tokenizer of `transformers`.
@@ -58,34 +57,62 @@ class TokenBound:
             text = normalizer.normalize_str(text)
         if self._takes_spaces:  # any number of them around a special token become part of it
             text = "".join(text.split())
-        return -(-_bytes(text) // self.longest_token)
+        return -(-len(_utf8(text).translate(None, self._lacking)) // self.longest_token)
 
     @cached_property
     def longest_token(self) -> int:
-        """Bytes of the longest token; 0 if the tokenizer may leave something out."""
-        backend = self._tokenizer.backend_tokenizer
-        vocabulary = backend.get_vocab(with_added_tokens=False)
-        byte_level = set(ByteLevel.alphabet()) <= vocabulary.keys() and _is_byte_level(backend.pre_tokenizer)
-        if not isinstance(backend.model, BPE) or not (byte_level or backend.model.byte_fallback):
+        """Bytes of the longest token; 0 if the tokenizer may leave anything out."""
+        if self._is_byte_level:
+            lengths = [len(token) for token in self._vocabulary]
+        elif self._falls_back_to_bytes:
+            lengths = [len(_utf8(token)) for token in self._vocabulary]
+        else:
             return 0
-        added = [_bytes(token.content) for token in self._tokenizer.added_tokens_decoder.values()]
-        return max([len(token) if byte_level else _bytes(token) for token in vocabulary] + added)
+        added = self._tokenizer.added_tokens_decoder.values()
+        return max(lengths + [len(_utf8(token.content)) for token in added])
+
+    @cached_property
+    def _vocabulary(self) -> dict[str, int]:
+        vocabulary: dict[str, int] = self._tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False)
+        return vocabulary
+
+    @cached_property
+    def _is_byte_level(self) -> bool:
+        """Whether it turns a text into a character for each byte, and leaves none out."""
+        backend, sample = self._tokenizer.backend_tokenizer, "a é\n  1 "
+        if not isinstance(backend.model, BPE) or backend.pre_tokenizer is None:
+            return False
+        pieces = backend.pre_tokenizer.pre_tokenize_str(sample)
+        return "".join(piece for piece, _ in pieces) == "".join(_BYTE_CHARACTERS[byte] for byte in _utf8(sample))
+
+    @cached_property
+    def _falls_back_to_bytes(self) -> bool:
+        model = self._tokenizer.backend_tokenizer.model
+        every_byte = {f"<0x{byte:02X}>" for byte in range(256)}
+        return isinstance(model, BPE) and model.byte_fallback and every_byte <= self._vocabulary.keys()
+
+    @cached_property
+    def _lacking(self) -> bytes:
+        """The bytes that have no token."""
+        characters = _BYTE_CHARACTERS if self._is_byte_level else []
+        return bytes(byte for byte, character in enumerate(characters) if character not in self._vocabulary)
 
     @cached_property
     def _takes_spaces(self) -> bool:
         return any(token.lstrip or token.rstrip for token in self._tokenizer.added_tokens_decoder.values())
 
 
-def _is_byte_level(pre_tokenizer: Any) -> bool:
-    """Whether the pieces of a text have a character per byte, and none is left out."""
-    sample = "a é\n  1 "
-    return pre_tokenizer is not None and sum(
-        len(piece) for piece, _ in pre_tokenizer.pre_tokenize_str(sample)
-    ) == _bytes(sample)
+def _byte_characters() -> list[str]:
+    """The characters that stand for bytes in a byte-level vocabulary (GPT-2): its own, if it is visible."""
+    others = (chr(code) for code in range(256, 512))
+    return [chr(b) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174 else next(others) for b in range(256)]
 
 
-def _bytes(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
+_BYTE_CHARACTERS = _byte_characters()
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def render_prompts(

@@ -57,7 +57,7 @@ def sample_tokens(logits_R_V: torch.Tensor, settings: Sequence[Sampling], stream
     for place, row in enumerate(warm):
         setting, uniform = settings[row], streams[row].next()
         values, ids = top_values[place], top_tokens[place]
-        if setting.top_p == 1 and not setting.top_k:
+        if setting.top_p == 1 and not setting.top_k and not setting.min_p:
             tokens[row] = _invert(np.cumsum(probabilities[place].double().cpu().numpy()), uniform)
             continue
         if not _enough(values, setting):
@@ -71,17 +71,18 @@ def _enough(values: Array, setting: Sampling) -> bool:
     """Whether the candidates include every token that may be sampled."""
     if setting.top_k:
         return setting.top_k <= len(values)
-    return float(values.sum()) >= setting.top_p
+    return float(values.sum()) >= setting.top_p or bool(values[-1] < setting.min_p * values[0])
 
 
 def _truncated(values: Array, setting: Sampling) -> Array:
-    """Cumulative probabilities, in falling order, of what is left after top-k and then the nucleus of that."""
+    """Cumulative probabilities, in falling order, of what is left after top-k, the nucleus of that, and min-p."""
     if setting.top_k:
         values = values[: setting.top_k]
     cumulative: Array = np.cumsum(values)
     whole = cumulative[-1] if setting.top_k else 1.0
     last = min(int(np.searchsorted(cumulative, setting.top_p * whole)), len(cumulative) - 1)
-    return cumulative[: last + 1]
+    likely = int(np.count_nonzero(values >= setting.min_p * values[0]))
+    return cumulative[: min(last + 1, likely)]
 
 
 def _invert(cumulative: Array, uniform: float) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from telic.models.local.cache import Arena
 from telic.models.local.forward import Chunk
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
 
-__all__ = ["PROMPT_CHUNK", "Schedule"]
+__all__ = ["PROMPT_CHUNK", "Schedule", "reading_order"]
 
 PROMPT_CHUNK = 512
 """Prompt tokens of one sequence read in one pass, which bounds the memory of the attention weights."""
@@ -65,6 +66,14 @@ class Schedule:
                         self._served[client] = self._now + 1
                         allowed, left = allowed - size, left - size
         return sizes
+
+
+def reading_order(chunks: list[Chunk], arena: Arena) -> list[Chunk]:
+    """Sort the single tokens so that sequences with the same prefix come one after the other; parts of prompts stay."""
+    single = [chunk for chunk in chunks if chunk.end - chunk.start == 1]
+    order = {chunk.sequence.slot: arena.prefix_places(chunk.sequence.slot) for chunk in single}
+    single.sort(key=lambda chunk: (order[chunk.sequence.slot], chunk.sequence.slot))
+    return single + chunks[len(single) :]
 
 
 def _chunk(sequence: Sequence, size: int) -> Chunk:

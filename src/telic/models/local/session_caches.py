@@ -35,10 +35,9 @@ def update_cache(sequence: Sequence, arena: Arena, pool: CachePool) -> None:
 
 def copy_cache(sequence: Sequence, length: int, arena: Arena) -> KeyValueCache:
     """Copy what was read of a sequence's first `length` tokens out of the arena."""
-    kept = sum(segment.length for segment in sequence.reused)
-    segments = sequence.reused
-    if length > kept:
-        segments = (*segments, arena.store(sequence.slot, kept, length))
+    # Where a fork holds the prefix as well, a copy would not free the original.
+    merge = not (sequence.cache and sequence.cache.shares_key_values)
+    segments = arena.store(sequence.slot, sequence.reused, length, merge=merge)
     return KeyValueCache(tuple(sequence.tokens[:length]), segments, control_key(sequence.controls))
 
 

@@ -1,0 +1,15 @@
+"""The option `--threads` of all commands that load a local model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ThreadOptions"]
+
+
+@dataclass(kw_only=True)
+class ThreadOptions:
+    """A mixin for commands that load a model."""
+
+    threads: int | None = None
+    """Processor threads of a local model; by default one for each core."""

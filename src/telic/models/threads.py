@@ -1,0 +1,77 @@
+"""Processor threads of a local model. They have to be chosen before torch is imported, which starts them.
+
+Threads that share a product wait for each other at its end. By default, OpenMP lets them spin for a millisecond or
+more. If another program is using a core, a spinning thread takes the other core from the thread that it waits for. So
+threads of Telic sleep while they wait.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from telic.errors import ConfigError
+
+__all__ = ["available_cores", "prepare_threads"]
+
+CPUS = Path("/sys/devices/system/cpu")
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""A container's processor time and the period that it is for, in microseconds."""
+
+
+def prepare_threads(threads: int | None = None) -> None:
+    """Choose how many threads torch computes with.
+
+    Args:
+        threads: their number; by default `OMP_NUM_THREADS`, else `available_cores()`. If torch is imported already, the
+            default leaves it as it is.
+
+    Raises:
+        ConfigError: less than one thread.
+    """
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads is {threads!r}; expected 1 or more")
+    if "torch" in sys.modules:
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
+        return
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if threads is None and "OMP_NUM_THREADS" not in os.environ:
+        threads = available_cores()
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
+def available_cores() -> int | None:
+    """Count the physical cores that this process may use: its affinity, and its container's share of the machine.
+
+    Returns:
+        None where the system does not say.
+    """
+    if sys.platform != "linux":
+        return None
+    cores = _physical(os.sched_getaffinity(0))
+    return min(cores, _quota(QUOTA) or cores)
+
+
+def _physical(cpus: set[int]) -> int:
+    """Count the cores that these logical processors belong to."""
+    siblings = set()
+    for cpu in cpus:
+        try:
+            siblings.add((CPUS / f"cpu{cpu}/topology/thread_siblings_list").read_text())
+        except OSError:
+            siblings.add(str(cpu))
+    return len(siblings)
+
+
+def _quota(path: Path) -> int:
+    """Cores that the container's share of processor time amounts to; 0 if there is no limit."""
+    try:
+        quota, period = path.read_text().split()
+    except (OSError, ValueError):
+        return 0
+    return max(1, int(quota) // int(period)) if quota.isdigit() else 0

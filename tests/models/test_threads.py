@@ -1,0 +1,75 @@
+"""Threads are chosen before torch starts them, and sleep while they wait for each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from telic.errors import ConfigError
+from telic.models import load, threads
+
+pytest.importorskip("torch")
+
+SHOW = "import json, os, torch; print(json.dumps([torch.get_num_threads(), os.environ['OMP_WAIT_POLICY']]))"
+
+
+def run(code: str, **environment: str) -> list[object]:
+    """What a fresh process prints: this one has imported torch already."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code + SHOW], env=clean | environment, capture_output=True, text=True, check=True
+    )
+    shown = json.loads(done.stdout)
+    assert isinstance(shown, list)
+    return shown
+
+
+PREPARE = "from telic.models.threads import prepare_threads; "
+
+
+def test_threads_that_are_asked_for_are_those_that_torch_has_and_they_sleep_while_they_wait() -> None:
+    assert run(PREPARE + "prepare_threads(1); ") == [1, "PASSIVE"]
+    assert run(PREPARE + "import torch; prepare_threads(3); ", OMP_WAIT_POLICY="ACTIVE") == [3, "ACTIVE"]
+
+
+def test_the_environment_of_openmp_comes_before_the_default() -> None:
+    assert run(PREPARE + "prepare_threads(); ", OMP_NUM_THREADS="1", OMP_WAIT_POLICY="ACTIVE") == [1, "ACTIVE"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which cores a process may use")
+def test_by_default_there_is_a_thread_for_each_core_that_the_process_may_use() -> None:
+    first = min(os.sched_getaffinity(0))
+    pin = f"import os; os.sched_setaffinity(0, {{{first}}}); "
+    assert run(pin + PREPARE + "prepare_threads(); ") == [1, "PASSIVE"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which cores a process may use")
+def test_a_container_gets_no_more_threads_than_its_share_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores = {number: f"{number // 2 * 2}-{number // 2 * 2 + 1}" for number in range(8)}  # two threads each
+    for number, siblings in cores.items():
+        folder = tmp_path / f"cpu{number}/topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(siblings)
+    monkeypatch.setattr(threads, "CPUS", tmp_path)
+    monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(cores))
+    assert threads.available_cores() == 4
+    for text, expected in (("250000 100000", 2), ("50000 100000", 1), ("max 100000", 4), ("900000 100000", 4)):
+        (tmp_path / "cpu.max").write_text(text)
+        assert threads.available_cores() == expected
+
+
+def test_less_than_one_thread_is_refused() -> None:
+    with pytest.raises(ConfigError, match="threads is 0; expected 1 or more"):
+        threads.prepare_threads(0)
+
+
+def test_a_model_that_is_not_local_ignores_threads() -> None:
+    assert load("fake", threads=2).name == "fake"
