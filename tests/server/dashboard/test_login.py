@@ -143,4 +143,4 @@ def test_a_page_that_is_closed_during_a_reply_loses_nothing(scripted: Dashboard,
     wait_for(lambda: any(one.turns[0].text == "Closing soon." for one in scripted.episodes()))
     page.goto(f"{scripted.url}/dashboard/")
     page.get_by_role("link", name="Closing soon.").click()
-    page.get_by_text("you said 'Closing soon.'").wait_for()
+    page.locator(".turn.bot .words", has_text="you said 'Closing soon.'").wait_for()
