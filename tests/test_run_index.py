@@ -51,7 +51,7 @@ def test_a_run_without_a_report_says_how_to_get_on(tmp_path: Path) -> None:
     path = write_run_index(tmp_path)
     assert path is not None
     text = path.read_text()
-    assert f"telic measure ... --resume {cut}" in text
+    assert f"telic measure --resume {cut}" in text
     assert f"telic view {whole}" in text
     assert "report.html" not in text
 

@@ -67,7 +67,7 @@ def write_run_index(root: Path) -> Path | None:
 def run_status_note(run: RunSummary) -> str:
     """Say what can be done with a run that has no report; empty if it has one."""
     if run.status in ("interrupted", "failed"):
-        return f"Continue with: telic {run.verb} ... --resume {run.path}"
+        return f"Continue with: telic {run.verb} --resume {run.path}"
     if run.status == "damaged":
         return "Its configuration or its episodes cannot be read."
     if run.has_report or run.status == "running":
