@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,3 +21,17 @@ settings.load_profile("telic")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the examples first: they take minutes, and one that came last would keep a single worker busy alone."""
     items.sort(key=lambda item: item.path.name != "test_examples.py")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium, for tests that look at a page."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    with playwright.sync_playwright() as started:
+        path = str(started.chromium.executable_path)
+    if not Path(path).exists():
+        pytest.skip("there is no Chromium; install one, or run: playwright install chromium")
+    return path

@@ -129,19 +129,21 @@ def test_text_in_a_line_colour_can_be_read_in_both_themes(color: str) -> None:
     assert contrast(DARK[color], PAGE["dark"]) >= 4.5
 
 
-def test_names_of_lines_do_not_overlap_and_stay_inside() -> None:
+@pytest.mark.parametrize("end", [0.0, 0.5, 1.0])
+def test_names_of_lines_do_not_overlap_and_stay_inside(end: float) -> None:
     drawn = figure(5, 3)
     axes = drawn.add_subplot()
     names = [f"line {i}" for i in range(6)]
     for name in names:
         axes.plot([0, 1], [0.2, 0.9], label=name)
     axes.set_ylim(0, 1)
-    label_lines(axes, [LineEnd(1.0, 0.9, name, COLORS[0]) for name in names])
+    label_lines(axes, [LineEnd(1.0, end, name, COLORS[0]) for name in names])
     title_figure(drawn, "What was found " * 12, "what is plotted")
     drawn.canvas.draw()
     boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
     assert len(boxes) == 6
     assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
     assert boxes[-1].y1 <= drawn.bbox.y1
+    assert boxes[0].y1 >= axes.bbox.y0, "above the labels of the axis"
     assert max(box.x1 for box in boxes) <= drawn.bbox.x1
     assert drawn.get_suptitle().count("\n") >= 2

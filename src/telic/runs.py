@@ -6,10 +6,10 @@ import json
 import os
 import platform
 import re
-import sys
 import tomllib
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime
 from difflib import get_close_matches
@@ -21,10 +21,8 @@ from typing import Any
 from telic.episodes import EpisodeStore
 from telic.errors import ConfigError, RunError
 from telic.files import to_json_types, write_atomically
+from telic.run_lock import HeldLockError, acquire_lock, is_locked
 from telic.toml_edit import dump, to_toml_types
-
-if sys.platform != "win32":
-    import fcntl
 
 __all__ = ["COMMAND_ARGUMENTS", "RunFolder", "versions"]
 
@@ -170,6 +168,11 @@ class RunFolder:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RunError(f"{path}: {error}. The file was edited, and the run cannot be read.") from None
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process is writing into the folder."""
+        return self._unlock is not None or is_locked(self.path / _LOCK)
+
     def done(self) -> set[str]:
         """Return the ids of the episodes that need not be played again.
 
@@ -217,26 +220,23 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the folder; what ended the run, if it was not the user, is recorded as `failed` in the metrics."""
+        if isinstance(error, Exception) and self._unlock is not None:
+            with suppress(RunError):  # the disk may be full
+                self.append_metrics({"failed": str(error) or type(error).__name__})
         self.close()
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
 
     def _acquire(self) -> None:
-        """Take the lock. The system releases it when the process ends, so that a killed run leaves no stale lock."""
+        """Take the lock."""
         try:
-            lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            lock = acquire_lock(self.path / _LOCK)
+        except HeldLockError as error:
+            raise RunError(f"run {str(self.path)!r} is being written by {error}") from None
         except OSError as error:
             raise RunError(f"cannot write into run {str(self.path)!r}: {error.strerror}") from None
-        if sys.platform != "win32":
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                holder = os.read(lock, 200).decode(errors="replace") or "another process"
-                os.close(lock)
-                raise RunError(f"run {str(self.path)!r} is being written by {holder}") from None
-        os.truncate(lock, 0)
-        os.write(lock, f"process {os.getpid()} on {platform.node()}".encode())
         self._unlock = weakref.finalize(self, os.close, lock)
 
     def _write_config(self, text: str) -> None:

@@ -19,7 +19,7 @@ def test_a_demo_plays_both_arms_and_resumes(run: Run, tmp_path: Path) -> None:
     assert "baseline" in shown.error
     assert "rounds played" in shown.error
     assert shown.out.count("asked aside: When does the last ferry") == 2
-    [folder] = (tmp_path / "runs").iterdir()
+    [folder] = [one.path for one in RunFolder.list(tmp_path / "runs")]
     assert f"Report: {Path('runs') / folder.name}" in shown.out
 
     episodes = RunFolder.open(folder).episodes.latest()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from telic.runs import RunFolder
 from tests.cli.conftest import PURPOSE, Run, Start
 from tests.timed import Clock, SlowFake
 
@@ -21,7 +22,7 @@ MEASURE = ("measure", "travel.toml", *QUICK)
 
 
 def folder_of(tmp_path: Path) -> Path:
-    [found] = (tmp_path / "runs").iterdir()
+    [found] = [run.path for run in RunFolder.list(tmp_path / "runs")]
     return found
 
 
@@ -179,7 +180,7 @@ def test_a_run_that_was_stopped_goes_on(how: signal.Signals, start: Start, trave
     assert again.returncode == 0, error
     with start("measure", "travel.toml", *settings, "--runs", "whole", delay=0) as whole:
         whole.communicate(timeout=60)
-    [reference] = (tmp_path / "whole").iterdir()
+    [reference] = [one.path for one in RunFolder.list(tmp_path / "whole")]
     assert episodes(folder) == episodes(reference)
     assert set(played) <= set(episodes(folder))
 
@@ -202,7 +203,7 @@ def test_a_limit_says_what_was_finished_and_how_to_go_on(
     monkeypatch.setattr("telic.models.load", lambda name: SlowFake(clock, 1.0))
     measuring = ("measure", "travel.toml", "--rounds", "2", "--dialogues", "30", "--samples", "1", "--resamples", "100")
     outcome = run(*measuring, "--minutes", "1")
-    [folder] = (travel.parent / "runs").iterdir()
+    folder = folder_of(travel.parent)
     assert outcome.status == 0
     found = re.search(r"^--minutes 1: (\d+) of 30 dialogues were finished\. (.*)$", outcome.out, re.MULTILINE)
     assert found is not None

@@ -205,11 +205,28 @@ def test_view_lists_and_renders_again(run: Run, travel: Path, tmp_path: Path) ->
     assert "did you mean" in near.error
 
 
+def test_view_says_of_each_run_what_was_found_and_how_far_it_came(run: Run, travel: Path, tmp_path: Path) -> None:
+    run("measure", "travel.toml", *QUICK)
+    with pytest.raises(ValueError, match="no answer"), RunFolder.create(tmp_path / "runs", "hold", "other", {}):
+        raise ValueError("no answer from the endpoint")
+    done, failed = json.loads(run("view", "--json").out)
+    assert (done["status"], done["model"], done["verb"]) == ("finished", "fake", "measure")
+    assert done["headline"].startswith("Too few dialogues to tell")
+    assert (failed["status"], failed["headline"]) == ("failed", "No answer from the endpoint.")
+    out = run("view").out
+    assert "travel on fake" in out
+    assert f"--resume {failed['run']}" in out
+    assert out.endswith("With curves and a filter: runs/index.html\n")
+    assert (tmp_path / "runs" / "index.html").is_file()
+    assert [one["name"] for one in json.loads(run("view", "--find", "hold ENDPOINT", "--json").out)] == ["other"]
+    assert run("view", "--find", "nothing").out == "No run in runs matches 'nothing'.\n"
+
+
 def test_view_opens_the_latest_finished_report(run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     assert run("measure", "travel.toml", *QUICK).status == 0
-    [finished] = Path("runs").iterdir()
+    [finished] = [one.path for one in RunFolder.list("runs")]
     with RunFolder.create("runs", "hold", "travel", {}) as interrupted:
         outcome = run("view", "--open")
     assert outcome.status == 0, outcome.error
@@ -223,7 +240,7 @@ def test_view_opens_the_latest_finished_report(run: Run, travel: Path, monkeypat
 def test_view_shows_the_others_where_one_is_damaged(run: Run, travel: Path, tmp_path: Path) -> None:
     for _ in range(3):
         run("measure", "travel.toml", *QUICK)
-    first, second, _ = sorted((tmp_path / "runs").iterdir())
+    first, second, _ = (one.path for one in RunFolder.list(tmp_path / "runs"))
     (first / "config.toml").write_text("name = [")
     (second / "episodes.jsonl").write_text('{"id": 3}\n' * 2)
     rows = json.loads(run("view", "--json").out)
@@ -241,7 +258,7 @@ def test_view_writes_inspects_format(run: Run, travel: Path, tmp_path: Path) -> 
     if find_spec("inspect_ai") is None:
         pytest.skip("the extra inspect is not installed")
     run("measure", "travel.toml", *QUICK)
-    [folder] = (tmp_path / "runs").iterdir()
+    [folder] = [one.path for one in RunFolder.list(tmp_path / "runs")]
     written = json.loads(run("view", str(folder), "--inspect", "--json").out)
     assert Path(written["inspect"]).is_file()
 

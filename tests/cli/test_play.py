@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from telic.cli.play import PlayersConfig
+from telic.runs import RunFolder
 from tests.cli.conftest import PURPOSE, Run, Start
 from tests.cli.terminal import CTRL_C, CTRL_D, Terminal
 from tests.models import tiny
@@ -28,7 +29,7 @@ def test_the_batch_of_a_local_model_is_limited(monkeypatch: pytest.MonkeyPatch) 
 
 
 def folder_of(tmp_path: Path) -> Path:
-    [found] = (tmp_path / "runs").iterdir()
+    [found] = [run.path for run in RunFolder.list(tmp_path / "runs")]
     return found
 
 

@@ -62,7 +62,7 @@ def test_the_folder_is_enough_in_training(run: Run, travel: Path, monkeypatch: p
     monkeypatch.setattr("telic.planner.training.run_act_curriculum", interrupt)
     travel.write_text(PURPOSE.replace("fake", "smollm2") + GAME)
     assert run("train", "travel.toml", "--episodes", "8", "--no-baselines", "--width", "None").status == 130
-    [folder] = Path("runs").iterdir()
+    [folder] = [one.path for one in RunFolder.list("runs")]
     outcome = run("train", "--resume", str(folder))
     assert outcome.status == 130, "it came as far as before"
     assert outcome.error.endswith(f"To continue: telic train --resume {folder}\n")

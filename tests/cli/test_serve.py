@@ -98,8 +98,13 @@ def test_serve_talk_stop_export_delete(serving: Serving, run: Run, tmp_path: Pat
         r"key=local tokens=\d+ conversation=\w+ id=\w+\n",
         log,
     )
-    assert run("conversations", "--json").out == '{"local": 1}\n'
-    assert "local" in run("conversations").out
+    [listed] = json.loads(run("conversations", "--json").out)
+    assert (listed["user"], listed["length"], listed["opening"]) == ("local", 2, "Hello")
+    heading, line = run("conversations").out.splitlines()
+    assert heading.split() == ["when", "user", "turns", "feedback", "first", "words"]
+    assert line.split()[2:] == ["local", "2", "Hello"]
+    assert run("conversations", "--find", "hello").out.count("local") == 1
+    assert run("conversations", "--find", "goodbye").error == "No conversation matches.\n"
     exported = run("conversations", "export")
     episode = json.loads(exported.out)
     assert [turn["text"] for turn in episode["turns"]] == [message["content"] for message in messages]
@@ -115,7 +120,7 @@ def test_a_key_from_telic_keys_opens_the_server(serving: Serving, run: Run) -> N
     made = json.loads(run("keys", "ann", "--json").out)
     _, url = serving("--api-key-file", "keys.txt")
     say(url, [{"role": "user", "content": "Hello"}], made["key"])
-    assert json.loads(run("conversations", "--json").out) == {"ann": 1}
+    assert [one["user"] for one in json.loads(run("conversations", "--json").out)] == ["ann"]
     refused = run("keys", "ann")
     assert (refused.status, "already" in refused.error) == (1, True)
 

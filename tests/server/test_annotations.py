@@ -64,6 +64,45 @@ def test_annotations_are_returned_with_the_conversation_and_the_episode(place: s
                 assert connection.execute(text(f"select count(*) from {table}")).scalar_one() == 0
 
 
+def test_a_list_tells_conversations_apart_and_finds_them_by_their_words(tmp_path: Path) -> None:
+    with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
+        notes = Annotations(store.engine)
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("c2", history("ann", "Hello"), "Good day, 100 % of it."))
+        store.add(new_turns("c3", history("ann/child", "Hello"), "Hi!"))
+        for value in (1, -1):  # the last one counts
+            notes.add_feedback("ann", "c1", 1, "thumb", value)
+        notes.add_feedback("ann", "c1", 1, "edit", "Hi there!")
+        notes.add_feedback("ann", "c2", 1, "thumb", 1)
+        notes.add_feedback("ann", "c2", 1, "thumb", 0)  # withdrawn
+        told = {one.conversation: (one.opening, one.closing, one.feedback) for one in store.recent("ann")}
+        assert told == {
+            "c1": ("Hello", "Hi!", {"bad": 1, "edit": 1}),
+            "c2": ("Hello", "Good day, 100 % of it.", {}),
+        }
+        assert [one.conversation for one in store.recent("ann", words="hello GOOD")] == ["c2"]
+        assert [one.conversation for one in store.recent("ann", words="100 %")] == ["c2"]
+        assert store.recent("ann", words="%x") == store.recent("ann", words="H_llo") == []
+        assert {one.conversation for one in store.summaries("ann")} == {"c1", "c2", "c3"}
+        assert [one.user for one in store.summaries("ann/child")] == ["ann/child"]
+        assert len(store.summaries()) == 3
+        assert len(store.summaries(limit=2)) == 2
+
+
+def test_a_conversation_is_deleted_with_its_branches_and_no_other(tmp_path: Path) -> None:
+    with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("c2", history("ann", "Hello", "Hi!", "Why?"), "So.", 2, new=True, parent="c1"))
+        store.add(new_turns("c3", history("ann", "Hello", "Hi!", "How?"), "Thus.", 2, new=True, parent="c2"))
+        store.add(new_turns("other", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("hers", history("bob", "Hello"), "Hi!"))
+        assert store.delete_family("bob", "c2") == store.delete_family("ann", "hers") == []
+        assert sorted(store.delete_family("ann", "c2")) == ["c1", "c2", "c3"]
+        assert {one.conversation for one in store.summaries()} == {"other", "hers"}
+        with store.engine.connect() as connection:
+            assert connection.execute(text("select count(*) from turns")).scalar_one() == 4
+
+
 def test_turns_of_another_user_cannot_be_annotated(tmp_path: Path) -> None:
     with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
         notes = Annotations(store.engine)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -19,24 +21,31 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversations"]
 
+WORDS = 60
+"""Characters shown of a conversation's first message."""
+
 
 @dataclass
 class Conversations:
     """List, export or delete the conversations that `telic serve` has stored.
 
     Examples:
-        telic conversations list
+        telic conversations list --find refund
         telic conversations export --out conversations.jsonl
         telic conversations export --user ann/customer-7
         telic conversations delete --user ann/customer-7
     """
 
     action: tyro.conf.Positional[Literal["list", "export", "delete"]] = "list"
-    """`list` the users, `export` conversations as JSON lines, or `delete` everything stored about a user."""
+    """`list` the conversations, `export` them as JSON lines, or `delete` everything stored about a user."""
     user: str | None = None
     """Only this user. NAME is the holder of an API key, with all users in its requests; NAME/USER is one of those."""
     store: str = "telic.db"
     """Where the conversations are stored: a file (SQLite), or postgresql://..."""
+    find: str = ""
+    """List only the conversations in which all of these words occur."""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 50
+    """Conversations to list, the latest ones; 0 for all."""
     out: Path | None = None
     """File to export to. By default standard output."""
     json: bool = False
@@ -58,11 +67,24 @@ class Conversations:
                 self._delete(store, self.user)
 
     def _list(self, store: ConversationStore) -> None:
-        users = {name: n for name, n in store.users().items() if self.user in (None, name, name.partition("/")[0])}
+        found = store.summaries(self.user, self.find, self.n or None)
         if self.json:
-            print_json(users)
-        else:
-            print_table(("user", "conversations"), [(name, str(count)) for name, count in users.items()])
+            print_json([asdict(one) for one in found])
+            return
+        if not found:
+            print_notice("No conversation matches." if self.user or self.find else "No conversations yet.")
+            return
+        print_table(
+            ("when", "user", "turns", "feedback", "first words"),
+            [
+                (f"{datetime.fromtimestamp(one.updated):%Y-%m-%d %H:%M}", one.user, str(one.length),
+                 _feedback(one.feedback), _first_words(one.opening))
+                for one in found
+            ],
+        )  # fmt: skip
+        total = sum(store.users().values())
+        if self.n and len(found) == self.n < total:
+            print_notice(f"The latest {self.n} of {total}. For all: -n 0")
 
     def _export(self, store: ConversationStore) -> None:
         count = 0
@@ -81,3 +103,12 @@ class Conversations:
             print_json({"deleted": count})
         else:
             print_notice(f"{count} conversations of {user} deleted.")
+
+
+def _feedback(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def _first_words(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= WORDS else f"{words[: WORDS - 1]}…"

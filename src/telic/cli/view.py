@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import webbrowser
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from telic.cli.output import print_json, print_line, print_notice, print_table
-from telic.errors import RunError, TelicError
+from telic.cli.output import print_json, print_line, print_notice
+from telic.errors import RunError
 
 if TYPE_CHECKING:
+    from telic.run_summary import RunSummary
     from telic.runs import RunFolder
 
 __all__ = ["View"]
@@ -39,6 +39,8 @@ class View:
     """Open the report in a browser: that of this run, or else that of the latest finished run."""
     json: bool = False
     """Print the result as JSON."""
+    find: str = ""
+    """List only the runs in which all of these words occur: in the purpose, the model, the status or the finding."""
 
     def run(self) -> None:
         """List the runs, or write a report."""
@@ -64,37 +66,22 @@ class View:
         return finished[-1].path
 
     def _list(self) -> None:
-        from telic.runs import RunFolder
+        from telic.reports import write_run_index
+        from telic.run_summary import summarise_runs
 
-        rows = []
-        for run in RunFolder.list(self.runs):
-            document: dict[str, Any] = {}
-            episodes: int | None = None
-            with suppress(TelicError):  # a damaged run does not hide the others
-                document = run.document
-                episodes = len(run.done())
-            rows.append(
-                {
-                    "run": str(run.path),
-                    "verb": document.get("verb", "?"),
-                    "name": document.get("name", "?"),
-                    "started": str(document.get("started", "?")),
-                    "episodes": episodes,
-                    "report": (run.path / "report.html").is_file(),
-                }
-            )
+        runs = summarise_runs(self.runs)
+        found = [run for run in runs if run.matches(self.find)]
         if self.json:
-            print_json(rows)
-        elif not rows:
+            print_json([_as_row(run) for run in reversed(found)])
+        elif not runs:
             print_line(f"No runs in {self.runs}. Make one with: telic measure")
+        elif not found:
+            print_line(f"No run in {self.runs} matches {self.find!r}.")
         else:
-            print_table(
-                ("run", "started", "episodes", "report"),
-                [
-                    (str(r["run"]), str(r["started"])[:16], _count(r["episodes"]), "yes" if r["report"] else "no")
-                    for r in rows
-                ],
-            )
+            for run in reversed(found):  # the latest is next to the prompt
+                _print_run(run)
+            if index := write_run_index(self.runs):
+                print_line(f"With curves and a filter: {index}")
 
     def _render(self, folder: Path) -> None:
         from telic.comparison.report import write_comparison_report
@@ -159,8 +146,35 @@ class View:
             webbrowser.open(Path(written["report"]).resolve().as_uri())
 
 
-def _count(value: object) -> str:
-    return "damaged" if value is None else str(value)
+def _as_row(run: RunSummary) -> dict[str, Any]:
+    return {
+        "run": str(run.path),
+        "verb": run.verb,
+        "name": run.name,
+        "model": run.model,
+        "started": str(run.started or "?"),
+        "episodes": run.episodes,
+        "status": run.status,
+        "headline": run.headline,
+        "report": run.has_report,
+    }
+
+
+def _print_run(run: RunSummary) -> None:
+    """Print a run: its folder and status, what was run, its finding."""
+    facts = [
+        f"{run.name} on {run.model}" if run.model else run.name,
+        "" if run.episodes is None else f"{run.episodes} episodes",
+        "" if run.started is None else f"{run.started:%Y-%m-%d %H:%M}",
+    ]
+    from telic.reports.run_index import run_status_note
+
+    print_line(f"{run.path}  {run.status}", style="bold")
+    if run.status != "damaged":
+        print_line("  " + " · ".join(filter(None, facts)))
+    for text in filter(None, (run.headline, run_status_note(run))):
+        print_line(f"  {text}")
+    print_line()
 
 
 def _is_name(folder: Path) -> bool:

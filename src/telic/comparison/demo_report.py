@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from telic.comparison.demo import DemoRun
 from telic.episodes import BASELINE, Episode
-from telic.reports import Html, element, figure_svg, page, save_png, section, tiles
+from telic.reports import Html, element, figure_svg, save_png, section, tiles, write_report
 from telic.reports.parts import config_section, interval, p_value, sentence
 from telic.stability.figures import curves_figure
 
@@ -39,11 +39,7 @@ def write_demo_report(folder: Path, run: DemoRun) -> Path:
         _dialogue_section(run),
         config_section(run.document, {"episodes": len(run.episodes)}),
     ]
-    path = folder / "report.html"
-    path.write_text(
-        page("Demo: a chatbot that drifts, and the same one held", sentence(run.headline), *sections), "utf-8"
-    )
-    return path
+    return write_report(folder, "Demo: a chatbot that drifts, and the same one held", sentence(run.headline), *sections)
 
 
 def demo_figure(run: DemoRun) -> Figure:

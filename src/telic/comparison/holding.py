@@ -140,16 +140,18 @@ class _Comparison:
             dialogues=self._dialogues(held_out),
             questions=(questions, self.costs.questions(tuning=False)),
         )
-        self.record.add_metrics(
+        record, budget = self.record, self.config.budget
+        run = ComparisonRun(trials, compared, versus, budget, record.episodes, record.path, record.document, shortfall)
+        record.add_metrics(
             {
+                "headline": run.headline,
                 "trials": [trial.model_dump(mode="json") for trial in trials],
                 "compared": [arm.model_dump(mode="json") for arm in compared],
                 "versus": {name: lead.model_dump(mode="json") for name, lead in versus.items()},
                 **({"shortfall": shortfall.as_dict()} if shortfall else {}),
             }
         )
-        record, budget = self.record, self.config.budget
-        return ComparisonRun(trials, compared, versus, budget, record.episodes, record.path, record.document, shortfall)
+        return run
 
     def _tuning(self) -> list[DialoguePlan]:
         tuned = tuned_arms(self.arms)

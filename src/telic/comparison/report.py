@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
 
+from telic.comparison.figures import arms_attention_figure, arms_figure, pareto_figure
 from telic.comparison.results import ArmDifference, ArmResult, ComparisonRun, TuningTrial
-from telic.episodes import BASELINE
-from telic.reports import COLORS, INK, MUTED, Html, element, figure, figure_svg, page, save_png, section, style_axes
-from telic.reports import table as html_table
+from telic.reports import Html, element, figure_svg, save_png, section, table, write_report
 from telic.reports.parts import config_section, interval, number, p_value, sentence
 
 __all__ = ["write_comparison_report"]
@@ -21,162 +19,127 @@ LANGUAGE = (
     "distributions in nats per token, the ratio of perplexities under the model without a control, and the change in "
     "the share of distinct word pairs and in length (tokens)."
 )
-WIDTH = 5.4  # inches: its text stays readable on a phone
+SPOKEN = (
+    "What binds every reply is judged in the utterances too: the share of a dialogue's utterances that follow it, mean "
+    "over dialogues, with 95 % intervals."
+)
+COST = (
+    "Multiple-choice questions that the model gets wrong under the control and right without it, less the other way "
+    "round, in percent of the questions, with 95 % intervals. Below zero, the control helps."
+)
+UNSCORED = "it is measured by the likelihood of given answers, which this model does not tell"
 
 
 def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
-    """Write `report.html`, `pareto.png` and `curves.png`; returns the path of the page."""
-    pareto, curves = _pareto(run), _curves(run.compared)
-    save_png(pareto, folder / "pareto.png")
-    save_png(curves, folder / "curves.png")
+    """Write `report.html`, and `curves.png`, `attention.png` and `pareto.png` where there is such data.
+
+    Returns:
+        The path of the page.
+    """
+    figures = {
+        "curves": arms_figure(run.compared),
+        "attention": arms_attention_figure(run.compared),
+        "pareto": pareto_figure(run),
+    }
+    for name, drawn in figures.items():
+        if drawn is not None:
+            save_png(drawn, folder / f"{name}.png")
     sections = [
         section(
             "Held-out dialogues",
             element("p", "No strength was chosen on these dialogues. Gains are paired by dialogue."),
             _compared_table(run),
-            figure_svg(curves, "Stability by round under each control"),
-        ),
-        section("Language", element("p", LANGUAGE), _language_table(run.compared)),
-        section(
-            "Stability against cost",
-            figure_svg(
-                pareto,
-                "Area under the stability curve against the share of questions lost, on the tuning part",
-                f"Every strength that was tried. The vertical line is the budget: {run.budget:.1%} of the questions.",
-            ),
-            _trials_table(run.trials),
-        ),
-    ]
-    attention = _attention(run.compared)
-    if attention is not None:
-        save_png(attention, folder / "attention.png")
-        sections.insert(
-            1,
-            section(
-                "Attention to the system prompt",
-                figure_svg(attention, "Attention mass on the system prompt by round under each control"),
+            _drawn(
+                figures["curves"],
+                "Stability by round under each control",
+                "Mean over dialogues. Bands, where there are two curves only, are 95 % intervals.",
+                "There is no curve: no dialogue has a score.",
             ),
         )
+    ]
+    sections += _spoken_section(run)
+    if figures["attention"] is not None:
+        alt = "Attention mass on the system prompt by round under each control"
+        sections.append(section("Attention to the system prompt", figure_svg(figures["attention"], alt)))
+    sections += [_cost_section(run), _language_section(run.compared), _tuning_section(run, figures["pareto"])]
     sections.append(config_section(run.document, {"episodes": len(run.episodes)}))
     title = f"Controls for {run.document.get('name', 'a purpose')}"
-    path = folder / "report.html"
-    path.write_text(page(title, sentence(run.headline), *sections), encoding="utf-8")
-    return path
+    return write_report(folder, title, sentence(run.headline), *sections)
 
 
-def _pareto(run: ComparisonRun) -> Figure:
-    drawn = figure(WIDTH, 3.6)
-    axes = drawn.add_subplot()
-    for index, kind in enumerate(dict.fromkeys(trial.kind for trial in run.trials)):
-        tried = [
-            (t.cost.loss, t.area, t.chosen)
-            for t in run.trials
-            if t.kind == kind and t.area is not None and t.cost.loss is not None
-        ]
-        color = _color(index + 1)
-        axes.plot([t[0] for t in tried], [t[1] for t in tried], color=color, marker="o", markersize=4, label=kind)
-        chosen = [t for t in tried if t[2]]
-        axes.scatter([t[0] for t in chosen], [t[1] for t in chosen], s=90, facecolor="none", edgecolor=color)
-    base = _baseline_on_tuning(run)
-    if base is not None:
-        axes.axhline(base, color=MUTED, linewidth=1, linestyle=":", label=BASELINE)
-    axes.axvline(run.budget, color=MUTED, linewidth=1, linestyle="--")
-    axes.set_xlabel("share of questions lost")
-    axes.set_ylabel("area under the stability curve")
-    style_axes(axes)
-    if run.trials:
-        axes.legend(frameon=False, fontsize=8.5, labelcolor=INK)
-    return drawn
+def _drawn(figure: Figure | None, alt: str, caption: str, why_not: str) -> Html:
+    """Return a figure, or the reason why there is none."""
+    return element("p", why_not) if figure is None else figure_svg(figure, alt, caption)
 
 
-def _color(index: int) -> str:
-    """Return the color of the arm at an index; the first is the baseline."""
-    return COLORS[(index - 1) % len(COLORS)] if index else MUTED
-
-
-def _baseline_on_tuning(run: ComparisonRun) -> float | None:
-    """Return the baseline's area: that of any trial less its gain."""
-    for trial in run.trials:
-        if trial.area is not None and trial.gain.value is not None:
-            return trial.area - trial.gain.value
-    return None
-
-
-def _curves(compared: Sequence[ArmResult]) -> Figure:
-    drawn = figure(WIDTH, 3.4)
-    axes = drawn.add_subplot()
-    for index, arm in enumerate(compared):
-        values = [np.nan if p.stability is None else p.stability for p in arm.stability.curve]
-        axes.plot(
-            [p.round for p in arm.stability.curve], values, marker="o", markersize=3.5, label=arm.name,
-            color=_color(index), linestyle="--" if arm.spec is None else "-",
-        )  # fmt: skip
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel("rounds played")
-    axes.set_ylabel("stability")
-    style_axes(axes)
-    for text in axes.legend(frameon=False, fontsize=8, labelcolor=INK).get_texts():
-        text.set_parse_math(False)
-    return drawn
-
-
-def _attention(compared: Sequence[ArmResult]) -> Figure | None:
-    """Plot the mean attention mass over layers of side b, in its utterances; None where none was read."""
-    series = []
-    for arm in compared:
-        found = [decay for decay in arm.stability.attention if decay.where == "trunk" and decay.role == "b"]
-        if found:
-            series.append((arm, found[0]))
-    if not series:
-        return None
-    drawn = figure(WIDTH, 3.0)
-    axes = drawn.add_subplot()
-    for index, (arm, decay) in enumerate(series):
-        values = [np.nan if mass.value is None else mass.value for mass in decay.mass]
-        axes.plot(decay.rounds, values, marker="o", markersize=3.5, color=_color(index), label=arm.name)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("round")
-    axes.set_ylabel("attention mass, mean over layers")
-    style_axes(axes)
-    for text in axes.legend(frameon=False, fontsize=8, labelcolor=INK).get_texts():
-        text.set_parse_math(False)
-    return drawn
+def _tuning_section(run: ComparisonRun, figure: Figure | None) -> Html:
+    hidden = [trial.name for trial in run.trials if trial.area is None or trial.cost.loss is None]
+    left_out = f" Not shown, because one of the two is unknown: {', '.join(hidden)}." if hidden else ""
+    unscored = all(trial.cost.loss is None for trial in run.trials)
+    unknown = "the cost is unknown" if unscored else "no dialogue of the tuning has a score"
+    return section(
+        "Stability against cost",
+        element("p", "The tuning, on other dialogues than those above: every strength that was tried."),
+        _drawn(
+            figure,
+            "Area under the stability curve against the share of questions lost, on the tuning part",
+            f"A ring marks the strength that was chosen: the most stable one within the budget.{left_out}",
+            f"There is no curve: {unknown}.",
+        ),
+        _trials_table(run.trials),
+    )
 
 
 def _compared_table(run: ComparisonRun) -> Html:
-    header = [
-        "control",
-        "area under the curve",
-        "gain over the baseline",
-        "adjusted p",
-        "utterances that follow it",
-        "gain in these",
-        "questions lost",
-        "recall lost",
-        "best control's lead",
-    ]
-    general = any(arm.bank for arm in run.compared)
-    followed = any(arm.followed_gain for arm in run.compared)
-    rows = []
-    for arm in run.compared:
-        area = arm.stability.area
-        row = [
-            arm.name,
-            interval(area),
-            _difference(arm.gain),
-            "" if arm.gain is None else p_value(arm.gain.p),
-            "" if arm.spoken is None else interval(arm.spoken.kept),
-            _difference(arm.spoken_gain),
-            *("" if cost is None else cost.summary for cost in (arm.cost, arm.recall)),
-            _difference(run.versus.get(arm.name)),
-        ]
-        row += [_difference(arm.followed_gain)] if followed else []
-        rows.append([*row, _difference(arm.bank_gain)] if general else row)
-    header += ["gain over the probes followed at round 0"] if followed else []
-    return html_table([*header, *(["gain on the bank"] if general else [])], rows)
+    return _columns(
+        run.compared,
+        {
+            "area under the curve": lambda arm: interval(arm.stability.area),
+            "gain over the baseline": lambda arm: _difference(arm.gain),
+            "adjusted p": lambda arm: "" if arm.gain is None else p_value(arm.gain.p),
+            "gain over the probes followed at round 0": lambda arm: _difference(arm.followed_gain),
+            "best control's lead": lambda arm: _difference(run.versus.get(arm.name)),
+            "gain on the bank": lambda arm: _difference(arm.bank_gain),
+        },
+    )
 
 
-def _language_table(compared: Sequence[ArmResult]) -> Html:
+def _spoken_section(run: ComparisonRun) -> list[Html]:
+    if not any(arm.spoken for arm in run.compared):
+        return []
+    columns: dict[str, Callable[[ArmResult], str]] = {
+        "utterances that follow it": lambda arm: "" if arm.spoken is None else interval(arm.spoken.kept),
+        "gain over the baseline": lambda arm: _difference(arm.spoken_gain),
+    }
+    return [section("In the dialogue itself", element("p", SPOKEN), _columns(run.compared, columns))]
+
+
+def _columns(compared: Sequence[ArmResult], columns: Mapping[str, Callable[[ArmResult], str]]) -> Html:
+    """Return a table of the arms, without the columns that are empty."""
+    cells = {title: [cell(arm) for arm in compared] for title, cell in columns.items()}
+    filled = {title: column for title, column in cells.items() if any(cell not in ("", "–") for cell in column)}
+    rows = [[arm.name, *(column[i] for column in filled.values())] for i, arm in enumerate(compared)]
+    return element("div", table(["control", *filled], rows), class_="numbers")
+
+
+def _cost_section(run: ComparisonRun) -> Html:
+    costs = [cost for arm in run.compared for cost in (arm.cost, arm.recall) if cost is not None]
+    if all(cost.loss is None for cost in costs):
+        return section("Cost", element("p", f"Unknown: {UNSCORED}."))
+    return section(
+        "Cost",
+        element("p", COST),
+        _columns(
+            run.compared,
+            {
+                "general questions lost": lambda arm: "" if arm.cost is None else arm.cost.summary,
+                "questions about the dialogue lost": lambda arm: "" if arm.recall is None else arm.recall.summary,
+            },
+        ),
+    )
+
+
+def _language_section(compared: Sequence[ArmResult]) -> Html:
     rows = [
         [
             arm.name,
@@ -188,7 +151,10 @@ def _language_table(compared: Sequence[ArmResult]) -> Html:
         for arm in compared
         if arm.language is not None
     ]
-    return html_table(["control", "divergence", "perplexity ratio", "distinct pairs", "length"], rows)
+    if not rows:
+        return section("Language", element("p", f"Unknown: {UNSCORED}."))
+    listed = table(["control", "divergence", "perplexity ratio", "distinct pairs", "length"], rows)
+    return section("Language", element("p", LANGUAGE), element("div", listed, class_="numbers"))
 
 
 def _trials_table(trials: Sequence[TuningTrial]) -> Html:
@@ -203,7 +169,8 @@ def _trials_table(trials: Sequence[TuningTrial]) -> Html:
         ]
         for trial in trials
     ]
-    return html_table(["control", "area", "gain over the baseline", "questions lost", "recall lost", ""], rows)
+    listed = table(["control", "area", "gain over the baseline", "questions lost", "recall lost", ""], rows)
+    return element("div", listed, class_="numbers")
 
 
 def _difference(found: ArmDifference | None) -> str:

@@ -18,12 +18,13 @@ from telic.reports import (
     element,
     figure,
     figure_svg,
-    page,
+    legend_above,
     save_png,
     section,
     style_axes,
     table,
     tiles,
+    write_report,
 )
 from telic.reports.parts import config_section, interval, intervals_figure, number, p_value
 from telic.runs import RunFolder
@@ -32,13 +33,23 @@ __all__ = ["write_train_report"]
 
 SHOWN = 6
 """Number of scenarios whose dialogues are shown, without and with the planner."""
-WIDTH = 5.4  # inches; the text of figures stays readable on a phone
+WIDTH = 5.0  # inches; the text of figures stays readable on a phone
 LANGUAGE = (
     "Perplexity is that of the utterances under the baseline model, each in its own dialogue. Distinct pairs is the "
     "share of distinct word pairs in an episode. Length is in tokens. Where the actions of neighbouring rounds have a "
     "cosine near 1, the planner is hardly more than a constant prefix."
 )
 STAGES = "Mean return on the validation episodes. The stage was chosen on them, so its own return is a little too high."
+
+
+TD3BC_NAMES = {
+    "critic_loss": "loss of the critics",
+    "bc": "distance to the actions played",
+    "q": "value of the actions played",
+    "policy_q": "value of the planner's actions",
+    "target": "target of the values",
+}
+"""What each metric of TD3+BC is, as the figure's legend says it."""
 
 
 def write_train_report(run: RunFolder) -> Path:
@@ -67,7 +78,9 @@ def write_train_report(run: RunFolder) -> Path:
                 "No stage was trained or chosen on these scenarios. Gains are over the baseline, paired by scenario.",
             ),
             _overview(arms),
-            figure_svg(returns, "Mean return of an episode, with 95 % intervals"),
+            figure_svg(
+                returns, "Mean return of an episode, by arm", "Means with 95 % bootstrap intervals over scenarios."
+            ),
             _arms(arms),
         ),
         section("Language", element("p", LANGUAGE), _language(arms)),
@@ -81,10 +94,8 @@ def write_train_report(run: RunFolder) -> Path:
         sections.append(section("TD3+BC", figure_svg(curves, "Losses and values over the updates")))
     sections.append(section("Dialogues", *_dialogues(run.path)))
     sections.append(config_section(run.document))
-    path = run.path / "report.html"
     title = f"A planner for {run.document.get('name', 'a purpose')}"
-    path.write_text(page(title, evaluation["headline"], *sections), encoding="utf-8")
-    return path
+    return write_report(run.path, title, evaluation["headline"], *sections)
 
 
 def _overview(arms: Sequence[PlannerArmResult]) -> Html:
@@ -112,7 +123,7 @@ def _arms(arms: Sequence[PlannerArmResult]) -> Html:
         )
         for arm in arms
     ]
-    return table(("", "return", "gain", "p", "n"), rows)
+    return element("div", table(("", "return", "gain", "p", "n"), rows), class_="numbers")
 
 
 def _language(arms: Sequence[PlannerArmResult]) -> Html:
@@ -124,7 +135,8 @@ def _language(arms: Sequence[PlannerArmResult]) -> Html:
         rows.append(
             (arm.name, *map(interval, (behaviour.perplexity, behaviour.distinct2, behaviour.length)), cosine, norm)
         )
-    return table(("", "perplexity", "distinct pairs", "length", "cosine of actions", "length of actions"), rows)
+    header = ("", "perplexity", "distinct pairs", "length", "cosine of actions", "length of actions")
+    return element("div", table(header, rows), class_="numbers")
 
 
 def _stages(records: Sequence[dict[str, Any]], evaluation: dict[str, Any]) -> Html:
@@ -155,16 +167,16 @@ def _acts(planner: PlannerArmResult) -> Html:
 def _td3bc(metrics: Sequence[dict[str, float]]) -> Figure | None:
     if len(metrics) < 2:
         return None
-    drawn = figure(WIDTH, 2.6)
+    drawn = figure(WIDTH, 3.0)
     left, right = drawn.subplots(1, 2)
     steps = [record["step"] for record in metrics]
     for axes, names in ((left, ("critic_loss", "bc")), (right, ("q", "policy_q", "target"))):
         for color, name in zip(COLORS, names, strict=False):
             points = [(step, record[name]) for step, record in zip(steps, metrics, strict=True) if name in record]
-            axes.plot(*zip(*points, strict=True), color=color, label=name.replace("_", " "))
+            axes.plot(*zip(*points, strict=True), color=color, label=TD3BC_NAMES[name])
         axes.set_xlabel("updates")
-        axes.legend(frameon=False, fontsize=8)
         style_axes(axes)
+        legend_above(axes, columns=1)
     return drawn
 
 

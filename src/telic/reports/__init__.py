@@ -5,12 +5,14 @@ from telic.reports.figures import (
     figure,
     figure_svg,
     label_lines,
+    legend_above,
     save_png,
     style_axes,
     title_figure,
     write_svg,
 )
 from telic.reports.html import Html, details, element, page, section, table, tiles
+from telic.reports.run_index import write_report, write_run_index
 from telic.reports.theme import COLORS, GRID, INK, MARKERS, MUTED, Theme
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "figure",
     "figure_svg",
     "label_lines",
+    "legend_above",
     "page",
     "save_png",
     "section",
@@ -34,5 +37,7 @@ __all__ = [
     "table",
     "tiles",
     "title_figure",
+    "write_report",
+    "write_run_index",
     "write_svg",
 ]

@@ -26,7 +26,17 @@ from telic.files import write_atomically
 from telic.reports.html import Html, element
 from telic.reports.theme import DARK, FONTS, GRID, INK, MUTED, PAGE, Theme
 
-__all__ = ["LineEnd", "figure", "figure_svg", "label_lines", "save_png", "style_axes", "title_figure", "write_svg"]
+__all__ = [
+    "LineEnd",
+    "figure",
+    "figure_svg",
+    "label_lines",
+    "legend_above",
+    "save_png",
+    "style_axes",
+    "title_figure",
+    "write_svg",
+]
 
 FRAME = 75
 """About how much of a figure's height the title and the labels of the x axis take, in points."""
@@ -96,12 +106,23 @@ def label_lines(axes: Axes, ends: Sequence[LineEnd]) -> None:
     # The places nearest to the wanted ones that are at least a line's height apart.
     placed = isotonic_regression(wanted - steps).x + steps
     placed = placed - max(0.0, placed[-1] - height)
+    placed = placed + max(0.0, -placed[0])
     right = max(end.x for end in ends)
     for end, place, want in zip(ordered, placed, wanted, strict=True):
         axes.annotate(
             end.name, (right, end.y), (8, float(place - want)), textcoords="offset points", va="center",
             color=end.color, fontsize=9, annotation_clip=False, parse_math=False,
         )  # fmt: skip
+
+
+def legend_above(axes: Axes, columns: int = 3) -> None:
+    """Write the legend above the axes, where it hides no line."""
+    legend = axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, fontsize=8.5, labelcolor=INK,
+        handlelength=2.5, borderaxespad=0.2, columnspacing=1.5,
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def figure_svg(drawn: Figure, alt: str, caption: str = "") -> Html:

@@ -12,7 +12,7 @@ from telic.reports.theme import report_style_sheet
 
 __all__ = ["Html", "details", "element", "page", "section", "table", "tiles"]
 
-VOID = frozenset({"br", "hr", "meta"})
+VOID = frozenset({"br", "hr", "input", "meta"})
 
 
 class Html(str):
@@ -56,26 +56,36 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "
 
 
 def tiles(items: Iterable[tuple[str, str]]) -> Html:
-    """Return key figures side by side, each with a label and a value."""
-    return element(
-        "dl",
-        *(element("div", element("dt", label), element("dd", value)) for label, value in items),
-        class_="tiles",
-    )
+    """Return key figures side by side, each with a label and a value; an interval in brackets has its own line."""
+    shown = []
+    for label, value in items:
+        estimate, bracket, rest = value.partition(" [")
+        parts = [estimate, element("span", f"[{rest}", class_="range")] if bracket else [value]
+        shown.append(element("div", element("dt", label), element("dd", *parts)))
+    return element("dl", *shown, class_="tiles")
 
 
-def page(title: str, lead: str, *sections: str) -> str:
-    """Return the whole page as text. It loads nothing: no script, no style sheet, no image, no font."""
-    head = element(
+def page(title: str, lead: str, *sections: str, above: Sequence[str] = (), head: Sequence[str] = ()) -> str:
+    """Return the whole page as text. It loads nothing: no style sheet, no image, no font.
+
+    Args:
+        title: the title, small above the lead.
+        lead: the finding.
+        *sections: the body.
+        above: what stands above the title, such as a link.
+        head: further elements of the page's head.
+    """
+    whole_head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", title),
         element("style", Html(report_style_sheet())),
+        *head,
     )
-    header = element("header", element("h1", title), element("p", lead, class_="lead"))
+    header = element("header", *above, element("h1", title), element("p", lead, class_="lead"))
     body = element("body", element("main", header, *sections))
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+    return f"<!doctype html>\n{element('html', whole_head, body, lang='en')}\n"
 
 
 def _join(children: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from telic.reports.figures import figure, style_axes
 from telic.reports.html import Html, details, element, section, table
-from telic.reports.theme import COLORS
+from telic.reports.theme import COLORS, MUTED
 from telic.runs import versions
 from telic.statistics import Interval
 
@@ -55,12 +55,13 @@ def intervals_figure(rows: Sequence[tuple[str, Interval]], own: int, label: str,
     drawn = figure(width, 0.7 + 0.4 * len(rows))
     axes = drawn.add_subplot()
     for place, (_, found) in enumerate(rows):
-        color = COLORS[0] if place == own else COLORS[1]
+        color = COLORS[0] if place == own else MUTED
         if found.value is not None:
-            axes.plot(found.value, place, "o", color=color)
+            axes.plot(found.value, place, "o", color=color, markersize=7 if place == own else 5)
         if found.low is not None and found.high is not None:
             axes.plot([found.low, found.high], [place, place], color=color, linewidth=2)
-    axes.set_yticks(range(len(rows)), [name if len(name) < 28 else f"{name[:25]}..." for name, _ in rows])
+    names = [name if len(name) < 28 else f"{name[:25]}..." for name, _ in rows]
+    axes.set_yticks(range(len(rows)), names, parse_math=False)
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlabel(label)
     style_axes(axes)

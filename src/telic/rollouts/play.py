@@ -185,7 +185,8 @@ class _Run:
             {"references": {label: scores.model_dump(mode="json") for label, scores in references.items()}}
         )
         results = analyse_games(episodes, references)
-        run.append_metrics({"results": [result.model_dump(mode="json") for result in results]})
+        headline = " ".join(result.headline for result in results)
+        run.append_metrics({"headline": headline, "results": [result.model_dump(mode="json") for result in results]})
         return PlayRun(results, episodes, run.path, run.document, self._shortfall(episodes))
 
     def _start(self, run: RunFolder | None, missing: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from telic.episodes import Episode, Turn
-from telic.reports import Html, details, element, figure_svg, page, section, table, tiles
+from telic.reports import Html, details, element, figure_svg, section, table, tiles, write_report
 from telic.reports.parts import config_section, interval, intervals_figure
 from telic.rollouts.results import GameResult, ReferenceScores
 from telic.runs import RunFolder
@@ -43,10 +43,8 @@ def write_play_report(
         by_game.setdefault(str(episode.metadata.get("game", episode.kind)), []).append(episode)
     parts = [part for result in results for part in _game(result, by_game.get(result.game, []))]
     parts.append(config_section(config))
-    path = folder / "report.html"
     title = f"Games: {config['name']}" if "name" in config else "Games"
-    path.write_text(page(title, " ".join(map(_headline, results)), *parts), encoding="utf-8")
-    return path
+    return write_report(folder, title, " ".join(result.headline for result in results), *parts)
 
 
 def references_of(run: RunFolder) -> dict[str, ReferenceScores]:
@@ -56,16 +54,6 @@ def references_of(run: RunFolder) -> dict[str, ReferenceScores]:
         references = record.get("references", {}).items()
         found.update({game: ReferenceScores.model_validate(scores) for game, scores in references})
     return found
-
-
-def _headline(result: GameResult) -> str:
-    what = f"{result.agent} plays {result.game}"
-    if result.success.value is None:
-        return f"{what}: {result.valid} of {result.episodes} episodes are valid, none has a verdict."
-    text = f"{what}: success in {_percent(result.success.value)} of {result.success.n} tasks"
-    if result.normalised.value is not None:
-        text += f", normalised score {interval(result.normalised)}"
-    return text + "."
 
 
 def _game(result: GameResult, episodes: Sequence[Episode]) -> list[Html]:
@@ -79,7 +67,8 @@ def _game(result: GameResult, episodes: Sequence[Episode]) -> list[Html]:
     ]
     parts: list[str] = [tiles(items)]
     if result.normalised.value is not None:
-        svg = figure_svg(_scale(result), f"{result.game}: normalised score against its references")
+        alt = f"{result.game}: normalised score against its references"
+        svg = figure_svg(_scale(result), alt, "Means with 95 % bootstrap intervals over tasks.")
         parts.append(element("div", svg, _reference_table(result), class_="columns"))
     if result.pass_hat:
         row = (
@@ -104,7 +93,7 @@ def _scale(result: GameResult) -> Figure:
     if result.human is not None:
         rows.append(("people", Interval(result.human, None, None, 0)))
     rows.append((result.agent, result.normalised))
-    drawn = intervals_figure(rows, len(rows) - 1, "normalised score", 5.2)
+    drawn = intervals_figure(rows, len(rows) - 1, "normalised score", 4.8)
     drawn.axes[0].set_xlim(-0.02, 1.02)
     return drawn
 
@@ -142,7 +131,7 @@ def _summary(episode: Episode) -> str:
     normalised = outcome.get("normalised")
     if normalised is not None and normalised != outcome.get("score"):
         score += f" (normalised {normalised:.2f})"
-    return f"{episode.id}: {score}, {outcome.get('reason')}"
+    return f"{episode.id}: {score}, {outcome.get('reason')}".replace("score -", "score −")
 
 
 def _transcript(episode: Episode) -> Html:
@@ -190,7 +179,3 @@ def _plain(value: object) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"

@@ -76,6 +76,17 @@ class GameResult(BaseModel):
     notes: dict[str, int]
     """Replacements of the agent's replies and acts, summed over all episodes."""
 
+    @property
+    def headline(self) -> str:
+        """The finding in one sentence."""
+        what = f"{self.agent} plays {self.game}"
+        if self.success.value is None:
+            return f"{what}: {self.valid} of {self.episodes} episodes are valid, none has a verdict."
+        text = f"{what}: success in {100 * self.success.value:.0f} % of {self.success.n} tasks"
+        if self.normalised.value is not None:
+            text += f", normalised score {self.normalised}"
+        return text + "."
+
 
 def analyse_games(
     episodes: Iterable[Episode], references: Mapping[str, ReferenceScores] | None = None

@@ -74,13 +74,21 @@ class AsyncConversationStore:
         """
         return await self._query(partial(self.blocking.conversation, user, conversation))
 
-    async def recent(self, user: str) -> list[ConversationSummary]:
-        """List a user's own conversations, latest first.
+    async def recent(self, user: str, words: str = "") -> list[ConversationSummary]:
+        """List a user's own conversations, latest first; only those with all of these words, if any.
 
         Raises:
             ApiError: the store failed.
         """
-        return await self._query(partial(self.blocking.recent, user))
+        return await self._query(partial(self.blocking.recent, user, words=words))
+
+    async def delete_family(self, user: str, conversation: str) -> list[str]:
+        """Delete a conversation with its branches (`ConversationStore.delete_family`).
+
+        Raises:
+            ApiError: the store failed.
+        """
+        return await self._query(partial(self.blocking.delete_family, user, conversation))
 
     def episodes(self, user: str | None = None) -> Iterator[Episode]:
         """Read conversations as episodes. This blocks: iterate in a thread."""

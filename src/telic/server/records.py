@@ -121,10 +121,16 @@ class ConversationSummary:
     """A conversation in a list."""
 
     conversation: str
+    user: str
     parent: str | None
-    updated: float
+    created: float
     """Seconds since 1970."""
+    updated: float
     length: int
     """Number of turns."""
     opening: str
-    """Text of its first turn."""
+    """The beginning of its first turn."""
+    closing: str
+    """The beginning of its last turn."""
+    feedback: Mapping[str, int] = field(default_factory=dict)
+    """Number of turns with feedback: `good`, `bad`, `edit`, `preferred`."""

@@ -113,10 +113,16 @@ class Service:
 
     async def delete_user(self, user: str) -> int:
         """Delete everything stored about a user; returns the number of conversations."""
-        deleted = await self.store.delete(user)
+        return len(self._forget(await self.store.delete(user)))
+
+    async def delete_conversation(self, user: str, conversation: str) -> list[str]:
+        """Delete a conversation with its branches; returns the ids of what was deleted."""
+        return self._forget(await self.store.delete_family(user, conversation))
+
+    def _forget(self, deleted: list[str]) -> list[str]:
         self.sessions.drop(deleted)
         self.controls.drop(deleted)
-        return len(deleted)
+        return deleted
 
     async def _make_shared_prefix(self) -> Session:
         model = self.runner.model

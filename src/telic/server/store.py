@@ -25,6 +25,7 @@ from telic.server.records import (
 )
 from telic.server.store_export import episodes_of
 from telic.server.stored_rows import setups_by_digest, turns_by_conversation
+from telic.server.summaries import family_of, summarise_conversations
 from telic.server.tables import conversations, setups, turns
 
 __all__ = ["ConflictError", "ConversationStore"]
@@ -173,21 +174,33 @@ class ConversationStore:
         ]  # fmt: skip
         return StoredConversation(system, stored)
 
-    def recent(self, user: str, limit: int = MAX_LISTED) -> list[ConversationSummary]:
-        """List the conversations of exactly this user, latest first.
+    def recent(self, user: str, limit: int = MAX_LISTED, words: str = "") -> list[ConversationSummary]:
+        """List the conversations of exactly this user, latest first; only those with all of these words, if any.
 
         Those of `holder/name` users are not the holder's.
         """
-        c, t = conversations.c, turns.c
-        query = (
-            select(c.id, c.parent, c.updated, c.length, t.text)
-            .join_from(conversations, turns, (t.conversation == c.id) & (t.position == 0))
-            .where(c.user == user)
-            .order_by(c.updated.desc(), c.id)
-            .limit(limit)
-        )
         with self.engine.connect() as connection:
-            return [ConversationSummary(*row) for row in connection.execute(query)]
+            return summarise_conversations(connection, conversations.c.user == user, words=words, limit=limit)
+
+    def summaries(
+        self, user: str | None = None, words: str = "", limit: int | None = None
+    ) -> list[ConversationSummary]:
+        """List the conversations of all users, or of one with those that its requests named, latest first."""
+        conditions = [] if user is None else [_belongs_to(user)]
+        with self.engine.connect() as connection:
+            return summarise_conversations(connection, *conditions, words=words, limit=limit)
+
+    def delete_family(self, user: str, conversation: str) -> list[str]:
+        """Delete a conversation of exactly this user, with its branches and those that it branched off from.
+
+        Returns:
+            The ids of the deleted conversations; none if the user has no such conversation.
+        """
+        with self.engine.begin() as connection:
+            deleted = family_of(connection, user, storable(conversation))
+            connection.execute(delete(conversations).where(conversations.c.id.in_(deleted)))
+        self._empty_log()
+        return deleted
 
     def delete(self, user: str) -> list[str]:
         """Delete everything stored about a user; the holder of an API key includes the users that its requests named.
@@ -198,10 +211,13 @@ class ConversationStore:
         with self.engine.begin() as connection:
             deleted = list(connection.scalars(select(conversations.c.id).where(_belongs_to(user))))
             connection.execute(delete(conversations).where(_belongs_to(user)))
-        if self.is_sqlite:  # the write-ahead log still contains the text
+        self._empty_log()
+        return deleted
+
+    def _empty_log(self) -> None:
+        if self.is_sqlite:  # the write-ahead log still contains the deleted text
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        return deleted
 
     def users(self) -> dict[str, int]:
         """Count the conversations of each user."""

@@ -12,22 +12,22 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from telic.reports import (
     COLORS,
-    INK,
     MARKERS,
     MUTED,
     LineEnd,
     figure,
     label_lines,
+    legend_above,
     style_axes,
     title_figure,
 )
 from telic.stability.curves import CurvePoint
 from telic.stability.decay import Decay
 
-__all__ = ["attention_figure", "curve_figure", "curves_figure", "families_figure", "heat_figure"]
+__all__ = ["attention_figure", "curve_figure", "curves_figure", "families_figure", "heat_figure", "round_axis"]
 
 AttentionPart = Literal["mass", "relative"]
-WIDTH = 5.2  # inches: its text stays readable on a phone
+WIDTH = 4.6  # inches: its text stays readable on a phone
 
 
 def curve_figure(curve: Sequence[CurvePoint], title: str = "") -> Figure:
@@ -54,28 +54,33 @@ def curve_figure(curve: Sequence[CurvePoint], title: str = "") -> Figure:
 
 
 def curves_figure(
-    curves: Mapping[str, Sequence[CurvePoint]], title: str = "", subtitle: str = "", baseline: str = ""
+    curves: Mapping[str, Sequence[CurvePoint]],
+    title: str = "",
+    subtitle: str = "",
+    baseline: str = "",
+    width: float = 6.6,
 ) -> Figure:
-    """Several stability curves, each with its name at its right end; with 95 % bands where there are at most three.
+    """Several stability curves, each with its name at its right end; with 95 % bands where there are two.
 
     Args:
         curves: the points by name; at most six, besides the baseline.
         title: the finding, above the figure.
         subtitle: what is plotted, such as "Share of probes passed".
         baseline: the name of the curve that the others are compared with. It is grey and dashed.
+        width: width in inches.
     """
-    drawn = figure(6.6, 3.6 if title else 3.2)
+    drawn = figure(width, 3.6 if title else 3.2)
     axes = drawn.add_subplot()
     colored = [name for name in curves if name != baseline]
     ends = []
     for name, curve in curves.items():
         number = colored.index(name) if name in colored else 0
         color = MUTED if name == baseline else COLORS[number % len(COLORS)]
-        _curve(axes, curve, color, MARKERS[number % len(MARKERS)], dashed=name == baseline, band=len(curves) <= 3)
+        _curve(axes, curve, color, MARKERS[number % len(MARKERS)], dashed=name == baseline, band=len(curves) <= 2)
         scored = [(point.round, point.stability) for point in curve if point.stability is not None]
         if scored:
             ends.append(LineEnd(*scored[-1], name, color))
-    _round_axis(axes, [point.round for curve in curves.values() for point in curve])
+    round_axis(axes, [point.round for curve in curves.values() for point in curve])
     axes.set_xlabel("rounds played")
     if not subtitle:
         axes.set_ylabel("stability")
@@ -97,7 +102,7 @@ def families_figure(families: Mapping[str, Sequence[CurvePoint]], columns: int =
         axes = drawn.add_subplot(rows, columns, number + 1, sharex=first, sharey=first)
         first = first or axes
         _curve(axes, curve, COLORS[number % len(COLORS)])
-        _round_axis(axes, rounds)
+        round_axis(axes, rounds)
         axes.set_title(family, parse_math=False)
         style_axes(axes)
         axes.label_outer()
@@ -106,10 +111,10 @@ def families_figure(families: Mapping[str, Sequence[CurvePoint]], columns: int =
 
 def attention_figure(decays: Sequence[Decay], parts: Sequence[AttentionPart] = ("mass", "relative")) -> Figure:
     """Mean attention over layers by round: its mass, and relative to the first round, side by side."""
-    drawn = figure(WIDTH * (1 if len(parts) == 1 else 1.6), 2.9)
+    drawn = figure(WIDTH * (1 if len(parts) == 1 else 2), 3.2)
     roles = sorted({decay.role for decay in decays})
-    for number, part in enumerate(parts):
-        axes = drawn.add_subplot(1, len(parts), number + 1)
+    for number, part in enumerate(parts, start=1):
+        axes = drawn.add_subplot(1, len(parts), number)
         for decay in decays:
             intervals = decay.mass if part == "mass" else decay.relative
             _band(
@@ -124,13 +129,11 @@ def attention_figure(decays: Sequence[Decay], parts: Sequence[AttentionPart] = (
             )
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.set_title("mean over layers" if part == "mass" else "relative to the first round")
+        axes.set_ylabel("attention mass, mean over layers" if part == "mass" else "relative to the first round")
         axes.set_xlabel("round")
-        _round_axis(axes, [round_ for decay in decays for round_ in decay.rounds])
+        round_axis(axes, [round_ for decay in decays for round_ in decay.rounds])
         style_axes(axes)
-        if number == 0:
-            for text in axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, handlelength=3).get_texts():
-                text.set_parse_math(False)
+        legend_above(axes, columns=2)
     return drawn
 
 
@@ -177,7 +180,7 @@ def _curve(
         dashed=dashed,
     )
     axes.set_ylim(0, 1.02)
-    _round_axis(axes, rounds)
+    round_axis(axes, rounds)
 
 
 def _band(
@@ -209,7 +212,7 @@ def _band(
     )
 
 
-def _round_axis(axes: Axes, rounds: Sequence[int]) -> None:
+def round_axis(axes: Axes, rounds: Sequence[int]) -> None:
     """Ticks at rounds only, with room at both ends."""
     if rounds:
         axes.set_xlim(min(rounds) - 0.3, max(rounds) + 0.3)

@@ -108,7 +108,7 @@ def measure(
         if shortfall is not None:
             record.add_metrics({"shortfall": shortfall.as_dict()})
         stability = analyse_stability(record.episodes, resamples=config.resamples)
-        record.add_metrics({"stability": stability.model_dump(mode="json")})
+        record.add_metrics({"headline": stability.headline, "stability": stability.model_dump(mode="json")})
         return StabilityRun(stability, record.episodes, record.path, record.document, shortfall)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from telic.episodes import Branch, Episode
-from telic.reports import Html, details, element, figure_svg, page, save_png, section, table, tiles
+from telic.reports import Html, details, element, figure_svg, save_png, section, table, tiles, write_report
 from telic.reports.parts import config_section, interval, number, p_value, sentence
 from telic.stability.analysis import Stability
 from telic.stability.curves import CurvePoint
@@ -56,9 +56,7 @@ def write_stability_report(
     if stability.attention:
         save_png(attention_figure(stability.attention), folder / "attention.png")
     title = f"Instruction stability: {config['name']}" if "name" in config else "Instruction stability"
-    path = folder / "report.html"
-    path.write_text(page(title, sentence(stability.headline), *sections), encoding="utf-8")
-    return path
+    return write_report(folder, title, sentence(stability.headline), *sections)
 
 
 def _overview(stability: Stability) -> Html:

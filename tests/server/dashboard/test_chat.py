@@ -193,3 +193,53 @@ def test_probes_are_asked_on_a_fork(tiny: Dashboard, opened: Open) -> None:
     assert len(episode.turns) == 2, "the chat never sees them"
     [branch] = episode.branches
     assert (branch.probe, branch.round, len(branch.answers)) == ("name", 1, 4)
+
+
+def test_conversations_are_told_apart_searched_and_deleted(tiny: Dashboard, opened: Open) -> None:
+    urls = []
+    for _ in range(2):
+        page = opened(f"{tiny.url}/dashboard/")
+        say(page, "The very same quokka.", 1)
+        urls.append(page.url)
+    entries = page.locator(".sidebar li", has_text="The very same quokka.")
+    expect(entries).to_have_count(2)
+    replies = {one.id: " ".join(one.turns[1].text.split()) for one in tiny.episodes()}
+    told = [" ".join(text.split()) for text in entries.locator(".closing").all_text_contents()]
+    assert told == [replies[url.rpartition("/")[2]][:80].strip() for url in reversed(urls)], "by their latest words"
+    search = page.get_by_label("Search conversations")
+    search.fill("QUOKKA same")
+    expect(page.locator(".sidebar li a")).to_have_count(2)
+    search.fill("quokka nowhere")
+    expect(page.get_by_text("No conversation has these words.")).to_be_visible()
+    search.fill("quokka")
+    expect(entries).to_have_count(2)
+    entries.last.get_by_role("button", name="Delete: The very same quokka.").click()
+    entries.last.get_by_role("button", name="Keep").click()
+    expect(entries).to_have_count(2)
+    entries.last.get_by_role("button", name="Delete: The very same quokka.").click()
+    entries.last.get_by_role("button", name="Delete", exact=True).click()
+    expect(entries).to_have_count(1)
+    assert page.url == urls[1], "the open one stays open"
+    entries.first.get_by_role("button", name="Delete: The very same quokka.").click()
+    entries.first.get_by_role("button", name="Delete", exact=True).click()
+    page.wait_for_url(f"{tiny.url}/dashboard/")
+    assert not {url.rpartition("/")[2] for url in urls} & {one.id for one in tiny.episodes()}
+
+
+def test_an_address_without_a_conversation_says_so_and_begins_a_new_one(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/c/{'0' * 32}")
+    expect(page.get_by_role("alert")).to_contain_text("This conversation is not here")
+    say(page, "Then a new one.", 1)
+    assert not page.url.endswith("0" * 32)
+
+
+def test_the_button_that_saves_an_edit_is_readable_while_the_pointer_is_on_it(tiny: Dashboard, opened: Open) -> None:
+    for scheme in ("light", "dark"):
+        page = opened(f"{tiny.url}/dashboard/", scheme=scheme)
+        say(page, "Good evening.", 1)
+        page.get_by_role("button", name="Edit reply 1").click()
+        save = page.get_by_role("button", name="Save edit")
+        color = "button => getComputedStyle(button).color"
+        away = save.evaluate(color)
+        save.hover()
+        assert save.evaluate(color) == away, "the colour that goes with the button's ground"

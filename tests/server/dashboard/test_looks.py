@@ -14,10 +14,11 @@ from playwright.sync_api import expect
 
 from telic import measure
 from telic.models import FakeModel
+from telic.reports import write_report
 from telic.runs import RunFolder
 from tests.server.conftest import wait_for
 from tests.server.dashboard.conftest import Dashboard, Open, say
-from tests.server.dashboard.server import PURPOSE
+from tests.server.dashboard.server import KEYS, PURPOSE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -170,18 +171,41 @@ def test_runs_are_listed_with_their_curves_and_reports(tiny: Dashboard, opened: 
     (root / "measure-broken" / "config.toml").write_text("no = toml = at all")
     page = opened(f"{tiny.url}/dashboard/")
     page.get_by_role("link", name="Runs").click()
-    row = page.get_by_role("row").filter(has_text=run.folder.name)
+    row = page.locator(".run-list li").filter(has_text=run.folder.name)
     row.wait_for()
     first, last = run.curve[0], run.curve[-1]
     expect(row).to_contain_text(f"{first.stability:.2f} [{first.low:.2f}, {first.high:.2f}] → {last.stability:.2f}")
-    expect(page.get_by_role("row").filter(has_text=bare).get_by_text("none")).to_have_count(1)
-    expect(page.get_by_role("row").filter(has_text="measure-broken")).to_contain_text("damaged")
+    expect(row).to_contain_text("finished")
+    unfinished = page.locator(".run-list li").filter(has_text=bare)
+    expect(unfinished).to_contain_text("interrupted")
+    expect(unfinished.get_by_role("link")).to_have_count(0)
+    expect(page.locator(".run-list li").filter(has_text="measure-broken")).to_contain_text("damaged")
+    page.get_by_label("Find").fill("travel interrupted")
+    expect(page.locator(".run-list li:visible")).to_have_count(1)
+    expect(page.get_by_text("1 of 3")).to_be_visible()
+    page.get_by_label("Find").fill("")
+    expect(page.locator(".run-list li:visible")).to_have_count(3)
     page.locator(".curves canvas").wait_for()
     row.get_by_role("link", name=f"Report of {run.folder.name}").click()
     page.get_by_role("heading", name="Stability").wait_for()
     page.go_back()
     page.locator(".curves canvas").wait_for()
     with httpx.Client(base_url=f"{tiny.url}/dashboard") as http:
+        assert http.get("/runs/index.html").headers["location"] == "/dashboard/runs", "where reports link to"
         assert "default-src 'none'" in http.get(f"/runs/{run.folder.name}/report").headers["content-security-policy"]
         for name in (bare, "nothing", "..", "%2e%2e", "..%2Fruns"):
             assert http.get(f"/runs/{name}/report").status_code == 404
+
+
+def test_a_report_leads_back_to_the_list_without_another_login(scripted: Dashboard, opened: Open) -> None:
+    with RunFolder.create(scripted.folder / "runs", "measure", "travel", {}) as run:
+        run.append_metrics({"headline": "it holds"})
+    write_report(run.path, "Stability", "It holds.")
+    page = opened(f"{scripted.url}/dashboard/")
+    page.get_by_label("API key").fill(KEYS["ann"])
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Runs").click()
+    page.get_by_role("link", name=f"Report of {run.path.name}").click()
+    page.get_by_role("link", name="All runs").click()
+    page.wait_for_url(f"{scripted.url}/dashboard/runs")
+    expect(page.locator(".run-list li")).to_contain_text("It holds.")

@@ -10,7 +10,6 @@ from typing import Any, Concatenate, ParamSpec
 
 from nicegui import ui
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
 
 from telic.errors import TelicError
 from telic.server.beliefs import stored_beliefs
@@ -31,6 +30,10 @@ __all__ = ["register_chat_pages"]
 RESPONSE_TIMEOUT = 30
 """Longest time to read the store, in seconds."""
 
+MISSING = (
+    "This conversation is not here: it was deleted, or it belongs to another user. Your next message begins a new one."
+)
+
 P = ParamSpec("P")
 Action = Callable[Concatenate["ChatPage", P], Coroutine[Any, Any, None]]
 
@@ -44,13 +47,17 @@ def register_chat_pages() -> None:
         await ChatPage(request, conversation).show()
 
     @ui.page("/c/{conversation}", response_timeout=RESPONSE_TIMEOUT)
-    async def stored(request: Request, conversation: str) -> Response | None:
+    async def stored(request: Request, conversation: str) -> None:
+        service, holder, error = page_service(request), key_holder(request), ""
         try:
-            opened = await DashboardConversation.open(page_service(request), key_holder(request), conversation)
-        except ApiError:  # deleted, or another user's: begin a new one
-            return RedirectResponse(f"{PATH}/", 303)
-        await ChatPage(request, opened).show()
-        return None
+            opened = await DashboardConversation.open(service, holder, conversation)
+        except ApiError as refusal:
+            opened = DashboardConversation(service, holder)
+            error = MISSING if refusal.status == 404 else refusal.message
+        page = ChatPage(request, opened)
+        await page.show()
+        if error:
+            page.view.composer.show_error(error)
 
 
 def _marks_busy(action: Action[P]) -> Action[P]:
@@ -96,7 +103,7 @@ class ChatPage:
 
     async def _show_list(self) -> None:
         with self._showing_errors():
-            summaries = await list_conversations(self._service, self._conversation.user)
+            summaries = await list_conversations(self._service, self._conversation.user, self.view.sidebar.words)
             self.view.show_list(summaries, self._conversation.id)
 
     @contextmanager
@@ -123,6 +130,22 @@ class ChatPage:
             self._state.status = ChatStatus.READY if self._comparison is None else ChatStatus.CHOOSING
             self.view.composer.show_status("")
             self._show()
+
+    async def search(self) -> None:
+        """List only the conversations with the words of the search."""
+        await self._show_list()
+
+    @_marks_busy
+    async def delete(self, conversation: str) -> None:
+        """Delete a conversation with its branches; if it is open, begin a new one."""
+        if self._state.status.is_busy:
+            return
+        deleted: list[str] = []
+        with self._showing_errors():
+            deleted = await self._service.delete_conversation(self._conversation.user, conversation)
+        if self._conversation.id in deleted:
+            self._client.open("/")  # below the path of the dashboard
+        await self._show_list()
 
     def select(self, position: int) -> None:
         """Show the readings of a reply."""

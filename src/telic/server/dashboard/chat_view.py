@@ -74,6 +74,14 @@ class ChatActions(TurnActions, Protocol):
         """Ask the probes after the selected reply."""
         ...
 
+    async def search(self) -> None:
+        """List only the conversations with the words of the search."""
+        ...
+
+    async def delete(self, conversation: str) -> None:
+        """Delete a conversation with its branches."""
+        ...
+
 
 class ChatStatus(Enum):
     """What the page is doing."""
@@ -153,7 +161,7 @@ class ChatView:
             self._root = stack.enter_context(box("div", "chat-page"))
             self._root.props.update({"data-view": "chat", "aria-busy": "false"})
             with box("div", "column-list"):
-                self._sidebar = Sidebar()
+                self.sidebar = Sidebar(actions.search, actions.delete)
             with box("div", "column-chat"):
                 self.log = ChatLog(service.purpose.name, actions)
                 self.composer = Composer(actions.say, actions.stop, actions.toggle_pin)
@@ -195,7 +203,7 @@ class ChatView:
 
     def show_list(self, summaries: Sequence[ConversationSummary], current: str | None) -> None:
         """Show the list of conversations, and mark the one that is open."""
-        self._sidebar.show(summaries, current)
+        self.sidebar.show(summaries, current)
 
     def count_action(self, change: int) -> None:
         """Count an action that begins (1) or ends (-1); the page is marked as busy (`aria-busy`) meanwhile."""

@@ -81,7 +81,7 @@ class TurnView:
                 self._add_buttons(number)
 
     def _add_buttons(self, number: int) -> None:
-        with box("div", "actions"):
+        with box("div", "actions") as self._actions_row:
             self._up = button(
                 "", lambda: self._rate(1), icon="thumb_up", classes="icon", aria_pressed="false",
                 aria_label=f"Reply {number} is good",
@@ -130,6 +130,7 @@ class TurnView:
     def _edit(self) -> None:
         """Replace the text by a field to edit it."""
         set_visible(self._words, False)
+        set_visible(self._actions_row, False)
         with self.root:
             form = box("div", "editing")
         form.move(target_index=2)
@@ -143,6 +144,7 @@ class TurnView:
             def cancel() -> None:
                 form.delete()
                 set_visible(self._words, True)
+                set_visible(self._actions_row, True)
 
             with box("div", "actions"):
                 button("Save edit", save, classes="primary")
