@@ -11,16 +11,19 @@ before it:
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -32,6 +35,8 @@ BLOCK = re.compile(
 )
 RUNNER = Path(__file__).parent / "as_printed.py"
 SERVING = "http://127.0.0.1:8000/healthz"
+LOCK = Path(tempfile.gettempdir()) / "telic-pages-8000.lock"
+"""The servers of all pages have one port, so one page at a time serves."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def blocks_of(page: Path) -> list[Block]:
             found["value"] or "",
         )
         for found in BLOCK.finditer(text)
-        if found["kind"] in ("sh", "python", "toml")
+        if found["kind"] in ("sh", "python", "toml") or found["key"] in ("file", "append")
     ]
 
 
@@ -68,6 +73,7 @@ class Reader:
         self.folder = folder
         self.python: subprocess.Popen[str] | None = None
         self.servers: list[subprocess.Popen[bytes]] = []
+        self.lock: TextIO | None = None
         commands = folder / ".bin"
         commands.mkdir()
         (commands / "telic").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{RUNNER}" telic "$@"\n')
@@ -96,6 +102,8 @@ class Reader:
     def close(self) -> None:
         """End what still runs."""
         self._stop_servers()
+        if self.lock is not None:
+            self.lock.close()
         if self.python is not None:
             self.python.kill()
             self.python.communicate()
@@ -119,6 +127,9 @@ class Reader:
     def _run_command(self, command: str, block: Block) -> None:
         if re.match(r"(\S+=\S+ )*telic serve\b", command):
             self._stop_servers()
+            if self.lock is None:
+                self.lock = LOCK.open("w")
+                fcntl.flock(self.lock, fcntl.LOCK_EX)
             self.servers.append(
                 subprocess.Popen(
                     ["bash", "-c", f"exec {command}"], cwd=self.folder, env=self.environment, start_new_session=True
