@@ -23,6 +23,7 @@ check: $(STAMP) ## lint, formatting, types, import layers
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.stamp-docs ## build the documentation into site/
+	$(BIN)/python -m telic.cli.reference > docs/commands.md
 	$(BIN)/zensical build --clean
 
 bench: $(STAMP) ## compare the speed of a measurement with the obvious way to do it
