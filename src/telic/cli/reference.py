@@ -50,7 +50,7 @@ def _section(title: str, found: CommandHelp, *, level: int) -> Iterator[str]:
         if rows:
             yield from _table(heading.lower(), rows)
     if found.examples:
-        yield from ["", "<!-- skip: examples of the help; the guides have commands that are run -->"]
+        yield from ["", "<!-- skip: examples, which tests/cli/test_help.py parses -->"]
         yield from ["```sh", *found.examples, "```"]
 
 
