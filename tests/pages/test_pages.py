@@ -21,6 +21,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -34,6 +35,7 @@ BLOCK = re.compile(
     re.M | re.S,
 )
 RUNNER = Path(__file__).parent / "as_printed.py"
+COMMAND = Path(__file__).parent / "telic_command.py"
 SERVING = "http://127.0.0.1:8000/healthz"
 LOCK = Path(tempfile.gettempdir()) / "telic-pages-8000.lock"
 """The servers of all pages have one port, so one page at a time serves."""
@@ -69,14 +71,14 @@ def blocks_of(page: Path) -> list[Block]:
 class Reader:
     """A reader who types what a page says."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: str) -> None:
         self.folder = folder
         self.python: subprocess.Popen[str] | None = None
         self.servers: list[subprocess.Popen[bytes]] = []
         self.lock: TextIO | None = None
         commands = folder / ".bin"
         commands.mkdir()
-        (commands / "telic").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{RUNNER}" telic "$@"\n')
+        (commands / "telic").write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{COMMAND}" "$@"\n')
         (commands / "telic").chmod(0o755)
         self.environment = {
             **os.environ,
@@ -84,6 +86,7 @@ class Reader:
             "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
             "BROWSER": "true",
             "OMP_NUM_THREADS": "1",
+            "TELIC_PAGES_SERVER": server,
         }
 
     def run(self, block: Block) -> None:
@@ -132,7 +135,7 @@ class Reader:
                 fcntl.flock(self.lock, fcntl.LOCK_EX)
             self.servers.append(
                 subprocess.Popen(
-                    ["bash", "-c", f"exec {command}"], cwd=self.folder, env=self.environment, start_new_session=True
+                    ["bash", "-c", f"exec env {command}"], cwd=self.folder, env=self.environment, start_new_session=True
                 )
             )
             self._wait_for_server(self.servers[-1])
@@ -170,13 +173,29 @@ class Reader:
         self.servers.clear()
 
 
+@pytest.fixture(scope="module")
+def command_server() -> Iterator[str]:
+    """A process that runs commands of telic; the address of its socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"{folder}/socket"
+        process = subprocess.Popen(
+            [sys.executable, str(RUNNER), "serve", address], text=True, stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield address
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.model
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).with_suffix("").as_posix())
-def test_a_page_runs_as_printed(page: Path, tmp_path: Path) -> None:
+def test_a_page_runs_as_printed(page: Path, tmp_path: Path, command_server: str) -> None:
     blocks = blocks_of(page)
     if not blocks:
         pytest.skip("nothing to run on this page")
-    reader = Reader(tmp_path)
+    reader = Reader(tmp_path, command_server)
     if not any("telic new travel.toml" in block.text for block in blocks):
         reader.run(Block(0, "sh", "telic new travel.toml --for travel", "", ""))
     try:
