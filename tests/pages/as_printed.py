@@ -11,6 +11,7 @@ The command `telic` itself is `telic_command.py`, which asks the server to run i
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -84,12 +85,9 @@ def run_pieces() -> None:
 
 
 def serve(path: str) -> None:
-    """Run the commands that come over a socket, each in a fork. The first answer is its process, the last its status."""
-    import matplotlib.pyplot as plt
-
-    import telic.cli.main  # all of it is imported once
-
-    plt.close()
+    """Run the commands that come over a socket, each in a fork. It answers with the process, and then its status."""
+    for name in ("matplotlib.pyplot", "telic.cli.main"):
+        importlib.import_module(name)
     tiny_model()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:

@@ -1,7 +1,7 @@
 """Everything that the pages print is run: commands by a shell, Python in one namespace a page, TOML as purpose files.
 
-A page starts in an empty folder, with a `travel.toml` from `telic new` unless the page makes its own. What a block needs besides is said in a comment
-before it:
+A page starts in an empty folder, with a `travel.toml` from `telic new` unless the page makes its own. A comment before
+a block says what it needs besides:
 
     <!-- skip: why -->                  the block is not run
     <!-- model: smollm2 -->             it is run with the bundled model; by default a tiny random one stands in for it
