@@ -381,6 +381,24 @@ def test_the_purposes_in_the_documentation_are_valid(page: str) -> None:
         Purpose.from_text(example).check(build_judge)
 
 
+def printed(page: str, kind: str, start: str = "") -> str:
+    """The first block of a kind on a page whose text begins so."""
+    text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+    return next(block for block in re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) if block.startswith(start))
+
+
+def test_the_errors_in_the_documentation_are_those_that_are_reported() -> None:
+    broken = printed("README.md", "toml", "name").replace("judge = { contains", "jugde = { contains")
+    broken = broken.replace('judge = { language = "en" }', 'judge = "language"')
+    shown = printed("README.md", "text", "travel.toml, line").replace("travel.toml, ", "")
+    assert refused(broken) == shown.splitlines()
+    lines = ['name = "travel"', 'sytem = "You are Mia."', 'rules = "Be kind."', ""]
+    lines += ["[[probes]]", 'ask = "a"', 'judge = { contains = "x" }', ""]
+    lines += ["[[probes]]", 'ask = "b"', 'judge = "contains"', ""]
+    shown = printed("docs/purpose.md", "text", "travel.toml, line").replace("travel.toml, ", "")
+    assert refused("\n".join(lines)) == shown.splitlines()
+
+
 def test_an_edit_that_would_break_the_purpose_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "travel.toml"
     path.write_text(COMMENTED)
