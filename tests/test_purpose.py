@@ -384,7 +384,8 @@ def test_the_purposes_in_the_documentation_are_valid(page: str) -> None:
 def printed(page: str, kind: str, start: str = "") -> str:
     """The first block of a kind on a page whose text begins so."""
     text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
-    return next(block for block in re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) if block.startswith(start))
+    found: list[str] = re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
+    return next(block for block in found if block.startswith(start))
 
 
 def test_the_errors_in_the_documentation_are_those_that_are_reported() -> None:
