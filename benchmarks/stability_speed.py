@@ -1,6 +1,6 @@
 """Speed of a stability measurement: Telic against three other ways to do the same work.
 
-    python -m benchmarks.stability_speed [--ways sequential batched llamacpp] [--rounds 8]
+    python -m benchmarks.stability_speed [--ways sequential batched llamacpp] [--rounds 8] [--dtype float32]
 
 The work: 32 dialogues of 8 rounds; side a's opener is given, every other utterance has 60 new tokens; side b is asked
 its probe before the dialogue and after each round, on a branch, with 30 new tokens. Stop tokens are ignored.
@@ -8,17 +8,24 @@ its probe before the dialogue and after each round, on a branch, with 30 new tok
 (a) sequential: the published protocol's way: one dialogue at a time, `generate`, the whole history prefilled for each
 turn and each probe; measured on `--sample` dialogues and scaled. (b) batched: `generate` over all dialogues with left
 padding, without reuse; some rounds are measured, those between interpolated. (c) llamacpp: a llama.cpp server on the
-same GGUF, prompt cache, 16 slots, 32 dialogues concurrently. Same threads; (a) and (b) same dtype. The last line is
-JSON.
+same GGUF, prompt cache, 16 slots, 32 dialogues concurrently. Same threads; (a) and (b) same dtype. Each way runs in a
+process of its own, whose peak memory it reports (ru_maxrss; that of the server for (c)). The last line is JSON.
+
+For a processor with AVX2 only: ATEN_CPU_CAPABILITY=avx2 DNNL_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2, with
+`--dtype float32`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
+import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from typing import Any
 
 from benchmarks.llamacpp import llamacpp
@@ -26,7 +33,6 @@ from telic.dialogue import Dialogue
 from telic.episodes import Episode
 from telic.judges import Score
 from telic.models import LocalModel, RemoteModel, Reply, Request, Sampling, load
-from telic.models.catalog import CATALOG
 from telic.stability.bank import Bank, openers
 from telic.stability.plan import DialoguePlan, JudgedProbe, SelfChatProtocol, Side
 from telic.stability.selfchat import play_dialogues
@@ -60,8 +66,11 @@ def protocol(rounds: int, dialogues: int) -> SelfChatProtocol:
     return SelfChatProtocol(rounds, 1, utterance, answer, concurrency=dialogues)
 
 
-def telic_way(model: LocalModel, rounds: int, dialogues: int) -> tuple[dict[str, Any], Played]:
+def telic_way(dtype: str | None, rounds: int, dialogues: int) -> tuple[dict[str, Any], Played]:
     """Telic's own self-chat on its engine; also returns what was said, for the other ways."""
+    import torch
+
+    model = _load(dtype)
     tokens = computed = 0
 
     def count(reply: Reply) -> None:
@@ -82,7 +91,11 @@ def telic_way(model: LocalModel, rounds: int, dialogues: int) -> tuple[dict[str,
         "prompt_tokens_computed": computed,
         "passes": passes,
         "rows_per_pass": rows / passes,
+        "peak_memory_mb": peak_memory(resource.RUSAGE_SELF),
+        "threads": torch.get_num_threads(),
+        "dtype": str(model.model.dtype).removeprefix("torch."),
     }
+    result |= decode_share(model)
     episodes.sort(key=lambda episode: episode.id)
     return result, (episodes, [plan.b.probes[0].ask for plan in dialogues_])
 
@@ -131,38 +144,60 @@ def _seconds(model: LocalModel, calls: Iterable[tuple[list[Dialogue], int]]) -> 
     return time.perf_counter() - start
 
 
-def sequential_way(model: LocalModel, played: Played, rounds: int, sample: int) -> dict[str, Any]:
+def sequential_way(dtype: str, played: Played, rounds: int, sample: int) -> dict[str, Any]:
     """(a): one dialogue at a time, scaled from a sample."""
-    plain = _plain(model)
+    plain = _plain(dtype)
     seconds = sum(
         _seconds(plain, calls_of_round([episode], [ask], round_))
         for episode, ask in list(zip(*played, strict=True))[:sample]
         for round_ in range(rounds + 1)
     )
-    return {"seconds": seconds / sample * len(played[0]), "sample": sample}
+    return {
+        "seconds": seconds / sample * len(played[0]),
+        "sample": sample,
+        "peak_memory_mb": peak_memory(resource.RUSAGE_SELF),
+    }
 
 
-def batched_way(model: LocalModel, played: Played, rounds: int, measured: Sequence[int]) -> dict[str, Any]:
+def batched_way(dtype: str, played: Played, rounds: int, measured: Sequence[int]) -> dict[str, Any]:
     """(b): all dialogues in one padded batch, whole histories; rounds that are not measured are interpolated."""
     import numpy as np
 
-    plain = _plain(model)
+    plain = _plain(dtype)
     measured = sorted({0, 1, rounds, *(r for r in measured if r < rounds)})
     by_round = {r: _seconds(plain, calls_of_round(*played, r)) for r in measured}
     seconds = float(np.interp(range(rounds + 1), measured, [by_round[r] for r in measured]).sum())
-    return {"seconds": seconds, "measured_rounds": {str(r): round(s, 1) for r, s in by_round.items()}}
+    return {
+        "seconds": seconds,
+        "measured_rounds": {str(r): round(s, 1) for r, s in by_round.items()},
+        "peak_memory_mb": peak_memory(resource.RUSAGE_SELF),
+    }
 
 
-def _plain(model: LocalModel) -> LocalModel:
+def _load(dtype: str | None) -> LocalModel:
+    import torch
+
+    model = load("smollm2", dtype=getattr(torch, dtype) if dtype else None)
+    assert isinstance(model, LocalModel)
+    return model
+
+
+def _plain(dtype: str) -> LocalModel:
     """The same checkpoint as `transformers` gives it: its own attention."""
-    from telic.models.local.checkpoints import load_checkpoint
-
-    bundled = CATALOG["smollm2"].bundled()
-    assert bundled is not None
-    weights, tokenizer = load_checkpoint(bundled, dtype=model.model.dtype)
-    plain = LocalModel(weights, tokenizer, "plain")
+    plain = _load(dtype)
     plain.model.set_attn_implementation("sdpa")
     return plain
+
+
+def peak_memory(who: int) -> int:
+    """Peak memory in MB of this process, or of the largest of its children that have ended."""
+    return int(resource.getrusage(who).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024))
+
+
+def in_own_process(way: Callable[..., Any], *arguments: Any) -> Any:
+    """Run one way in a process of its own, so that its memory and its threads are its own too."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        return executor.submit(way, *arguments).result()
 
 
 def llamacpp_way(rounds: int, dialogues: int, slots: int, threads: int) -> dict[str, Any]:
@@ -174,7 +209,12 @@ def llamacpp_way(rounds: int, dialogues: int, slots: int, threads: int) -> dict[
         start = time.perf_counter()
         play_dialogues(model, plans(dialogues), protocol(rounds, dialogues), lambda _: None)
         seconds = time.perf_counter() - start
-    return {"seconds": seconds, "tokens": model.usage.new_tokens, "errors": model.usage.errors}
+    return {
+        "seconds": seconds,
+        "tokens": model.usage.new_tokens,
+        "errors": model.usage.errors,
+        "peak_memory_mb": peak_memory(resource.RUSAGE_CHILDREN),
+    }
 
 
 def memory_bandwidth() -> float:
@@ -223,50 +263,39 @@ def tokens_per_dialogue(rounds: int) -> int:
 
 
 def main() -> None:
-    import torch
-
     ways = ("sequential", "batched", "llamacpp")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ways", nargs="+", default=list(ways), choices=ways)
+    parser.add_argument("--ways", nargs="*", default=list(ways), choices=ways)
     parser.add_argument("--dialogues", type=int, default=DIALOGUES)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="by default what suits the processor")
     parser.add_argument("--sample", type=int, default=1, help="dialogues of way (a) that are measured")
     parser.add_argument(
-        "--measured",
-        type=int,
-        nargs="+",
-        default=[4],
-        help="rounds of way (b) that are measured, besides the ends",
+        "--measured", type=int, nargs="+", default=[4], help="rounds of way (b) that are measured, besides the ends"
     )
     options = parser.parse_args()
     rounds, dialogues = options.rounds, options.dialogues
-    threads = torch.get_num_threads()
-    model = load("smollm2")
-    assert isinstance(model, LocalModel)
-    results: dict[str, Any] = {}
-    results["telic"], played = telic_way(model, rounds, dialogues)
+    results: dict[str, dict[str, Any]] = {}
+    results["telic"], played = in_own_process(telic_way, options.dtype, rounds, dialogues)
+    dtype, threads = results["telic"]["dtype"], results["telic"]["threads"]
     for way in ("telic", *options.ways):
         if way == "sequential":
-            results[way] = sequential_way(model, played, rounds, options.sample)
+            results[way] = in_own_process(sequential_way, dtype, played, rounds, options.sample)
         elif way == "batched":
-            results[way] = batched_way(model, played, rounds, options.measured)
+            results[way] = in_own_process(batched_way, dtype, played, rounds, options.measured)
         elif way == "llamacpp":
-            results[way] = llamacpp_way(rounds, dialogues, slots=16, threads=threads)
+            results[way] = in_own_process(llamacpp_way, rounds, dialogues, 16, threads)
         results[way]["tokens_per_second"] = tokens_per_dialogue(rounds) * dialogues / results[way]["seconds"]
         print(way, json.dumps(results[way]), flush=True)
+    telic = results["telic"]
     summary: dict[str, Any] = {
-        f"ratio_{way}": round(results[way]["seconds"] / results["telic"]["seconds"], 2)
-        for way in ways
-        if way in results
+        f"ratio_{way}": round(results[way]["seconds"] / telic["seconds"], 2) for way in options.ways
     }
-    summary |= {k: round(v, 3) for k, v in decode_share(model).items()}
+    summary |= {f"peak_memory_mb_{way}": result["peak_memory_mb"] for way, result in results.items()}
     summary |= {
-        "dialogues": dialogues,
-        "rounds": rounds,
-        "threads": threads,
-        "dtype": str(model.model.dtype).removeprefix("torch."),
+        k: round(telic[k], 3) for k in ("step_ms", "bandwidth_gb_s", "decode_share_of_bandwidth", "decode_gflops")
     }
-    print(json.dumps(summary))
+    print(json.dumps(summary | {"dialogues": dialogues, "rounds": rounds, "threads": threads, "dtype": dtype}))
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def test_a_plain_prompt_and_completion_is_a_round(tmp_path: Path) -> None:
         ("[{}]\n[{}]", r", line 2: not JSON: expecting the end of the file at column 1"),
         (
             Episode(id="a", kind="k", seed=1, roles={}).model_dump_json(),
-            r", line 1: found an episode; telic\.formats\.dialogue_seen_by",
+            r", line 1: found episode 'a' without roles",
         ),
     ],
 )

@@ -114,8 +114,22 @@ class RunError(TelicError, RuntimeError):
     """A run folder cannot be created, resumed or read."""
 
 
+_EXTRAS = {
+    "local": ("torch", "transformers", "safetensors", "gguf"),
+    "server": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "nicegui", "prometheus_client"),
+    "ray": ("ray",),
+}
+"""The packages of each extra."""
+
+
 class MissingExtraError(TelicError, ImportError):
     """A feature needs an optional dependency that is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs the extra {extra!r}. Install it with: pip install 'telic[{extra}]'")
+
+    @classmethod
+    def of(cls, error: ModuleNotFoundError, feature: str) -> MissingExtraError | None:
+        """Return the error that names the extra with a missing module; None if the module belongs to no extra."""
+        package = (error.name or "").partition(".")[0]
+        return next((cls(feature, extra) for extra, packages in _EXTRAS.items() if package in packages), None)

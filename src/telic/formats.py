@@ -1,8 +1,8 @@
 """Reading and writing dialogues in the formats of other tools, and episodes as dialogues.
 
 It reads OpenAI messages (`{"messages": [...]}` per line), ShareGPT (`{"conversations": [{"from", "value"}]}`, per line
-or in one JSON list), and pairs of prompt and completion. It writes OpenAI messages, which is also TRL's conversational
-format, and TRL's conversational prompt and completion.
+or in one JSON list), pairs of prompt and completion, and Telic's own episodes, as the assistant saw them. It writes
+OpenAI messages, which is also TRL's conversational format, and TRL's conversational prompt and completion.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from pydantic import ValidationError
 
 from telic.dialogue import Dialogue, Message, Role
 from telic.episodes import Episode
@@ -36,6 +38,8 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "observation": "tool",
 }
+_OWN_ROLES = ("assistant", "agent", "answerer")
+"""Roles whose view of an episode is the dialogue, in a served conversation, a game and a self-chat."""
 _EXPECTED = "expected 'messages', 'conversations', or 'prompt' and 'completion'"
 
 
@@ -186,7 +190,7 @@ def _dialogue(record: Any) -> Dialogue:
     if not isinstance(record, dict):
         raise _RecordError(f"found {_kind(record)}, expected an object with 'messages' or 'conversations'")
     if {"roles", "turns"} <= record.keys():
-        raise _RecordError("found an episode; telic.formats.dialogue_seen_by turns it into a dialogue")
+        return _episode_dialogue(record)
     for key in ("messages", "conversations", "conversation"):
         if key in record:
             messages = _messages(record[key], key)
@@ -202,6 +206,23 @@ def _dialogue(record: Any) -> Dialogue:
     system = record.get("system")  # some ShareGPT files have it beside the conversation
     if isinstance(system, str) and system.strip() and dialogue.system is None:
         dialogue = dialogue.with_system(system)
+    return dialogue
+
+
+def _episode_dialogue(record: dict[str, Any]) -> Dialogue:
+    """Return an episode as its assistant saw it: of a served conversation, the model; of a game, the agent."""
+    try:
+        episode = Episode.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _RecordError(f"found an episode that this Telic cannot read: {where}: {first['msg']}") from None
+    role = next((role for role in (*_OWN_ROLES, *episode.roles) if role in episode.roles), None)
+    if role is None:
+        raise _RecordError(f"found episode {episode.id!r} without roles")
+    dialogue = dialogue_seen_by(episode, role)
+    if not dialogue:
+        raise _RecordError(f"found episode {episode.id!r} without messages")
     return dialogue
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from telic.errors import MissingExtraError
+
 __all__ = ["imports"]
 
 
@@ -21,7 +23,10 @@ def imports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(homes[name]), name)
+        try:
+            value = getattr(import_module(homes[name]), name)
+        except ModuleNotFoundError as error:
+            raise MissingExtraError.of(error, f"{package}.{name}") or error from None
         setattr(sys.modules[package], name, value)  # from now on the attribute is found without `__getattr__`
         return value
 

@@ -27,7 +27,7 @@ from telic.settings import expected_value
 from telic.toml_edit import dump, edit
 from telic.toml_source import KeyPath, TomlSource, decode, parse
 
-__all__ = ["Probe", "Purpose", "SamplingDefaults", "update_file"]
+__all__ = ["Probe", "Purpose", "SamplingDefaults", "purpose_problems", "update_file"]
 
 
 def _not_blank(text: str) -> str:
@@ -301,6 +301,15 @@ _KINDS = (
     (float, "a number"),
     (list, "a list"),
 )
+
+
+def purpose_problems(values: dict[str, Any]) -> list[tuple[KeyPath, str]]:
+    """Return the mistakes in the values of a purpose file, each with its place; none for a purpose."""
+    try:
+        Purpose.model_validate(values)
+    except ValidationError as error:
+        return _problems(error.errors(), values)
+    return []
 
 
 def _problems(errors: list[ErrorDetails], values: dict[str, Any]) -> list[tuple[KeyPath, str]]:

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any, Generic, TypeVar
 
-from telic.errors import ConfigError
+from telic.errors import ConfigError, MissingExtraError
 
 __all__ = ["Registry", "parse_settings", "parse_spec", "suggest"]
 
@@ -106,10 +106,15 @@ class Registry(Generic[F]):
 
         Raises:
             ConfigError: no factory has this name; the message suggests the nearest one.
+            MissingExtraError: the factory needs a package that is not installed.
         """
         if name in self._declared:
-            module, _, attribute = self._declared.pop(name).partition(":")
-            self._factories[name] = getattr(import_module(module), attribute)
+            module, _, attribute = self._declared[name].partition(":")
+            try:
+                self._factories[name] = getattr(import_module(module), attribute)
+            except ModuleNotFoundError as error:
+                raise MissingExtraError.of(error, f"{self.kind} {name!r}") or error from None
+            del self._declared[name]
         if name not in self._factories:
             self._load_plugins()
         if name not in self._factories:
@@ -137,6 +142,9 @@ class Registry(Generic[F]):
                 if key not in parameters:
                     known = suggest(key, list(parameters))
                     raise ConfigError(f"{self.kind} {name!r}: unknown setting {key!r}{known}")
+        for key, value in settings.items():
+            if key in parameters and (expected := _number_instead_of(value, parameters[key])):
+                raise ConfigError(f"{self.kind} {name!r}: {key} is {value!r}; expected {expected}")
         try:
             return factory(**settings)
         except TypeError as error:
@@ -157,3 +165,15 @@ class Registry(Generic[F]):
                     self._factories[name] = point.load()
                 except Exception as error:  # a plug-in may raise anything; the others stay usable
                     self._broken[name] = f"{self.kind} {name!r} of {point.value} cannot be loaded: {error!r}"
+
+
+def _number_instead_of(value: Any, parameter: Parameter) -> str | None:
+    """Return which number a parameter takes, if it takes only numbers and the value is none."""
+    annotation = parameter.annotation
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    kinds = {part.strip() for part in text.split("|")}
+    if not kinds & {"int", "float"} or not kinds <= {"int", "float", "None"}:
+        return None
+    if isinstance(value, (int, float)) or (value is None and "None" in kinds):
+        return None
+    return "a number" if "float" in kinds else "a whole number"

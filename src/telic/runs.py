@@ -9,7 +9,8 @@ import re
 import sys
 import tomllib
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import datetime
 from difflib import get_close_matches
 from importlib import metadata
@@ -25,7 +26,11 @@ from telic.toml_edit import dump, to_toml_types
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["RunFolder", "versions"]
+__all__ = ["COMMAND_ARGUMENTS", "RunFolder", "versions"]
+
+COMMAND_ARGUMENTS: ContextVar[Sequence[str]] = ContextVar("COMMAND_ARGUMENTS")
+"""Arguments of the command that is running; not set in Python. A new run folder records them, so that `--resume FOLDER`
+is enough to continue the run."""
 
 _CONFIG, _METRICS, _LOCK = "config.toml", "metrics.jsonl", ".lock"
 
@@ -79,10 +84,12 @@ class RunFolder:
             RunError: the folder cannot be created.
         """
         stamp = datetime.now().astimezone().replace(microsecond=0)
+        arguments = COMMAND_ARGUMENTS.get(None)
         document = {
             "verb": verb,
             "name": name,
             "started": stamp,
+            **({} if arguments is None else {"arguments": list(arguments)}),
             "config": to_toml_types(config, "config"),
             "settings": to_toml_types(settings or {}, "settings"),
             "versions": versions(),
@@ -149,6 +156,8 @@ class RunFolder:
     @property
     def document(self) -> dict[str, Any]:
         """The content of `config.toml`: `verb`, `name`, `started`, `config`, `settings`, `versions`.
+
+        A run that a command has started has its `arguments` too.
 
         Raises:
             RunError: the file cannot be read.

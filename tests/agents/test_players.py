@@ -290,10 +290,10 @@ def test_unknown_and_misplaced_scripts_are_errors() -> None:
         )
 
 
-def lines(*texts: str) -> Callable[[], str]:
+def lines(*texts: str) -> Callable[[str], str]:
     left: Iterator[str] = iter(texts)
 
-    def read() -> str:
+    def read(_prompt: str) -> str:
         try:
             return next(left)
         except StopIteration:
@@ -304,12 +304,22 @@ def lines(*texts: str) -> Callable[[], str]:
 
 def test_a_person_sees_the_news_the_acts_and_the_errors() -> None:
     shown: list[str] = []
-    human = HumanPlayer(lines("[offer] a lot", "[offer] 50", "[leave]"), shown.append)
+    prompts: list[str] = []
+    typed = lines("[propose] 3", "[accept]", "[offer] a lot", "[offer] 50", "[leave]")
+
+    def read(prompt: str) -> str:
+        prompts.append(prompt)
+        return typed(prompt)
+
+    human = HumanPlayer(read, shown.append)
     game = build_game({"name": "negotiation", "side": "first"})
     play(game, {"agent": human, "partner": scripted_player("concession", "negotiation")}, 2)
     text = "\n".join(shown)
     assert game.instructions("agent") in text
-    assert "You may: [message] [offer] [leave] [think]" in text
+    assert prompts[:4] == ["agent [message] [offer] [leave] [think]> "] * 4
+    assert "[accept]" in prompts[-1]
+    assert "Refused: [propose] is not possible now; possible: [message] [offer] [leave] [think]" in text
+    assert "Refused: [accept] is not possible now" in text
     assert "Refused: an offer names one number" in text
     assert text.count("partner: ") >= 1
     assert "agent: " not in text  # one knows what one has said

@@ -173,7 +173,7 @@ def test_a_run_that_was_stopped_goes_on(how: signal.Signals, start: Start, trave
     if how is signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in error
-        assert error.endswith(f"To continue, add --resume {folder.relative_to(tmp_path)} to the same command\n")
+        assert error.endswith(f"To continue: telic measure --resume {folder.relative_to(tmp_path)}\n")
     with start("measure", "travel.toml", *settings, "--resume", str(folder), delay=0) as again:
         out, error = again.communicate(timeout=60)
     assert again.returncode == 0, error
@@ -207,7 +207,7 @@ def test_a_limit_says_what_was_finished_and_how_to_go_on(
     found = re.search(r"^--minutes 1: (\d+) of 30 dialogues were finished\. (.*)$", outcome.out, re.MULTILINE)
     assert found is not None
     assert 4 <= int(found[1]) < 30
-    assert found[2] == f"To play the rest, add --resume runs/{folder.name} to the same command without --minutes."
+    assert found[2] == f"To play the rest, continue with --resume runs/{folder.name}."
     rest = run(*measuring, "--resume", str(folder), "--json")
     document = json.loads(rest.out)
     assert document["counts"]["episodes"] == 30

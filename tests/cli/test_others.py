@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from telic.episodes import Episode, Turn
 from telic.purpose import Purpose
 from telic.purpose_templates import KINDS
 from telic.runs import RunFolder
 from tests.cli.conftest import REPLYING, Outcome, Run, Start
+from tests.models import tiny
 
 QUICK = ("--rounds", "1", "--dialogues", "3", "--resamples", "100")
 
@@ -129,18 +131,16 @@ def test_chat_answers_what_is_piped_in(talk: Run) -> None:
 
 
 def test_chat_commands(talk: Run, tmp_path: Path) -> None:
-    outcome = talk(
-        "/help me\n/save\nHello\n/save kept.jsonl\n/save none/x.jsonl\n/reset\n/save empty.jsonl\n/quit\nNo\n"
-    )
+    outcome = talk("/hepl\n/save\nHello\n/save kept.jsonl\n/save none/x.jsonl\n/reset\n/save kept.jsonl\n/quit\nNo\n")
     assert len(outcome.out.splitlines()) == 1
     notes = outcome.error.splitlines()
-    assert notes[0].startswith("unknown command '/help'. /reset starts")
-    assert notes[1].startswith("/save needs the name of a file.")
+    assert notes[0] == "unknown command '/hepl'. /help lists the commands."
+    assert notes[1] == "/save needs the name of a file. /help lists the commands."
     assert notes[2:] == [
         "Saved to kept.jsonl.",
         "cannot write 'none/x.jsonl': No such file or directory",
         "A new dialogue.",
-        "Saved to empty.jsonl.",
+        "kept.jsonl exists already. Saved to kept-2.jsonl.",
     ]
     kept = json.loads((tmp_path / "kept.jsonl").read_text())["messages"]
     assert [message["role"] for message in kept] == ["system", "user", "assistant"]
@@ -205,6 +205,21 @@ def test_view_lists_and_renders_again(run: Run, travel: Path, tmp_path: Path) ->
     assert "did you mean" in near.error
 
 
+def test_view_opens_the_latest_finished_report(run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    assert run("measure", "travel.toml", *QUICK).status == 0
+    [finished] = Path("runs").iterdir()
+    with RunFolder.create("runs", "hold", "travel", {}) as interrupted:
+        outcome = run("view", "--open")
+    assert outcome.status == 0, outcome.error
+    assert opened == [(finished / "report.html").resolve().as_uri()]
+    assert f"{interrupted.path} is not finished; this is the latest finished run" in outcome.error
+    (finished / "report.html").unlink()
+    assert "no run in runs is finished" in run("view", "--open").error
+    assert len(opened) == 1
+
+
 def test_view_shows_the_others_where_one_is_damaged(run: Run, travel: Path, tmp_path: Path) -> None:
     for _ in range(3):
         run("measure", "travel.toml", *QUICK)
@@ -238,6 +253,23 @@ def test_view_writes_inspects_format_only_for_measurements(verb: str, run: Run, 
     assert outcome.status == 1
     assert f"is a run of {verb!r}; expected a run of measure" in outcome.error
     assert not (folder.path / "report.html").exists()
+
+
+@pytest.mark.parametrize("roles", [("assistant", "user"), ("agent", "customer")], ids=["served", "game"])
+def test_format_shows_episodes(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roles: tuple[str, str]
+) -> None:
+    own, other = roles
+    turns = [Turn(round=1, role=role, text=text, finish="stop") for role, text in ((other, "Hello"), (own, "Hi!"))]
+    setting = {own: {"system": "You are Mia."}, other: {"system": ""}}
+    episode = Episode(id="a", kind="served", seed=0, roles=setting, turns=turns)
+    (tmp_path / "conversations.jsonl").write_text(episode.model_dump_json() + "\n")
+    monkeypatch.setattr("telic.cli.format.load_model", lambda _: tiny.local("llama"))
+    outcome = run("format", "conversations.jsonl", "--json")
+    assert outcome.status == 0, outcome.error
+    document = json.loads(outcome.out)
+    assert [message["role"] for message in document["messages"]] == ["system", "user", "assistant"]
+    assert document["text"].index("You are Mia.") < document["text"].index("Hello") < document["text"].index("Hi!")
 
 
 @pytest.mark.model

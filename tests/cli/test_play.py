@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from telic.cli.play import PlayersConfig
 from tests.cli.conftest import PURPOSE, Run, Start
+from tests.cli.terminal import CTRL_C, CTRL_D, Terminal
 from tests.models import tiny
 
 GAME = '\n[game]\nname = "elicitation"\ndomain = "support"\nrounds = 2\n'
@@ -45,7 +45,7 @@ def test_two_scripts_play_and_the_table_has_the_references(run: Run, tmp_path: P
 
 def test_a_purpose_plays_its_own_game(run: Run, travel: Path) -> None:
     travel.write_text(PURPOSE + GAME)
-    outcome = run("play", "travel.toml", "-n", "5", "--trials", "2", "--json")
+    outcome = run("play", "travel.toml", "-n", "5", "--trials", "2", "--json", "--quiet")
     document = json.loads(outcome.out)
     assert outcome.error == ""
     [result] = document["results"]
@@ -140,38 +140,65 @@ def test_an_interrupted_run_goes_on(start: Start, run: Run, tmp_path: Path) -> N
     _, error = process.communicate(timeout=30)
     folder = folder_of(tmp_path).relative_to(tmp_path)
     assert process.returncode == 130
-    assert f"add --resume {folder} to the same command" in error
+    assert f"To continue: telic play --resume {folder}\n" in error
     outcome = run(*arguments, "--resume", str(folder), "--json")
     assert json.loads(outcome.out)["results"][0]["episodes"] == 30
 
 
-def test_a_person_plays_at_a_terminal(tmp_path: Path) -> None:
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "telic.cli.main", "play", "elicitation", "--agent", "human", "--set", "rounds=2"],
-        stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path, close_fds=True,
-    )  # fmt: skip
-    os.close(slave)
-    shown = ""
-    typed = iter([b"\n", b"Where would you like to go?\n", b"When?\n"])  # what is empty is refused, and asked again
-    deadline = time.monotonic() + 60
-    turns = 0
-    try:
-        while time.monotonic() < deadline:
-            try:
-                shown += os.read(master, 4096).decode(errors="replace")
-            except OSError:  # the other end is closed
-                break
-            if shown.count("customer: ") + shown.count("Refused: ") > turns and (line := next(typed, None)):
-                turns += 1
-                os.write(master, line)
-    finally:
-        process.wait(timeout=30)
-        os.close(master)
-    assert process.returncode == 0, shown
-    assert "you are the agent (Ctrl-D leaves)" in shown
-    assert "Refused: an empty utterance" in shown
-    assert "1 of 1" in shown
+HUMAN = ("play", "elicitation", "--agent", "human", "--set", "rounds=3")
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    opened: list[Terminal] = []
+
+    def call(*arguments: str) -> Terminal:
+        opened.append(Terminal(tmp_path, *arguments))
+        return opened[-1]
+
+    yield call
+    for one in opened:
+        one.kill()
+
+
+def test_a_person_plays_at_a_terminal(terminal: Callable[..., Terminal]) -> None:
+    play = terminal(*HUMAN)
+    play.expect("you are the agent. Ctrl-D leaves")
+    for typed in ("", "[propose] Rome", "Where would you like to go?", "When?", "Anything else?"):
+        play.expect("agent> ")
+        play.type(typed + "\n")
+    assert play.wait() == 0, play.shown
+    assert "Refused: an empty utterance" in play.shown
+    assert "Refused: [propose] is not possible now; possible: [message]" in play.shown
+    assert "1 of 1" in play.shown
+
+
+@pytest.mark.parametrize("key", [CTRL_C, CTRL_D], ids=["Ctrl-C", "Ctrl-D"])
+def test_a_person_who_interrupts_continues_the_dialogue(
+    key: str, terminal: Callable[..., Terminal], tmp_path: Path
+) -> None:
+    play = terminal(*HUMAN)
+    play.expect("agent> ")
+    play.type("Where would you like to go?\n")
+    play.expect("customer: ")
+    answer = play.expect("agent> ")
+    play.type(key)
+    assert play.wait() == (130 if key == CTRL_C else 1)
+    folder = folder_of(tmp_path).relative_to(tmp_path)
+    if key == CTRL_C:
+        assert f"what you have said is saved. To continue: telic play --resume {folder}" in play.shown
+    again = terminal("play", "--resume", str(folder))
+    again.expect("agent> Where would you like to go?")
+    assert answer in again.expect("agent> ")
+    for typed in ("When?", "Anything else?"):
+        again.type(typed + "\n")
+    assert again.wait() == 0, again.shown
+    [episode] = [json.loads(line) for line in (tmp_path / folder / "episodes.jsonl").read_text().splitlines()][-1:]
+    assert [turn["text"] for turn in episode["turns"] if turn["role"] == "agent"] == [
+        "Where would you like to go?",
+        "When?",
+        "Anything else?",
+    ]
 
 
 def test_a_person_who_leaves_gets_an_error_without_results(tmp_path: Path) -> None:

@@ -183,5 +183,8 @@ def test_a_port_that_is_taken_and_an_unknown_setting(run: Run, travel: Path) -> 
     assert (outcome.status, "choose others with --host, --port" in outcome.error) == (1, True)
     travel.write_text(travel.read_text() + "[serve]\nmax_mesages = 3\n")
     outcome = run("serve", "travel.toml")
-    assert "travel.toml, line 8: serve: unknown setting 'max_mesages'; did you mean 'max_messages'?" in outcome.error
+    assert (
+        "travel.toml, line 9: serve.max_mesages: unknown setting 'max_mesages'; did you mean 'max_messages'?"
+        in outcome.error
+    )
     assert "there is no store 'telic.db'" in run("conversations").error

@@ -61,7 +61,7 @@ def test_a_resumed_run_says_what_changed(run: Run, travel: Path, monkeypatch: py
     outcome = run("train", str(travel), "--resume", str(folder))
     assert f"Run folder {folder}" in outcome.error
     assert "resumed with other versions: python was 3.0.0" in outcome.error
-    assert f"add --resume {folder}" in outcome.error
+    assert f"To continue: telic train --resume {folder}" in outcome.error
 
 
 def test_a_purpose_without_a_game_says_what_to_add(run: Run, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -366,13 +367,45 @@ def chunks(*deltas: str, finish: str | None = "stop") -> str:
     return "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
 
 
-def test_streams(server: Server) -> None:
-    stream = "text/event-stream"
-    model = server.model(answer(500, ""), answer(200, chunks("Hi", " you"), stream))
-    assert list(model.stream(ask())) == ["Hi", " you", Reply("Hi you", "stop", prompt_tokens=4, new_tokens=2)]
+def in_event_loop(model: RemoteModel, request: Request) -> list[str | Reply]:
+    """Stream a reply as a server does."""
+
+    async def collect() -> list[str | Reply]:
+        streams = model.open_streams()
+        try:
+            return [piece async for piece in streams.stream(request)]
+        finally:
+            await streams.aclose()
+
+    return asyncio.run(collect())
+
+
+def in_thread(model: RemoteModel, request: Request) -> list[str | Reply]:
+    return list(model.stream(request))
+
+
+either_way = pytest.mark.parametrize("stream", [in_thread, in_event_loop])
+Stream = Callable[[RemoteModel, Request], "list[str | Reply]"]
+
+
+@either_way
+def test_streams(server: Server, stream: Stream) -> None:
+    kind = "text/event-stream"
+    model = server.model(answer(500, ""), answer(200, chunks("Hi", " you"), kind))
+    assert stream(model, ask()) == ["Hi", " you", Reply("Hi you", "stop", prompt_tokens=4, new_tokens=2)]
     assert (model.usage.retries, model.usage.new_tokens) == (1, 2)
 
 
+@either_way
+def test_a_choice_comes_whole(server: Server, stream: Stream) -> None:
+    request = replace(ask("Sea or hills?"), choices=("the sea", "the hills"))
+    pieces = stream(server.model(answer(200, completion("The hills, please."))), request)
+    assert pieces[0] == "the hills"
+    assert isinstance(pieces[1], Reply)
+    assert (len(pieces), pieces[1].text, pieces[1].finish) == (2, "the hills", "stop")
+
+
+@either_way
 @pytest.mark.parametrize(
     ("step", "pieces", "said"),
     [
@@ -384,8 +417,10 @@ def test_streams(server: Server) -> None:
         (cut_off, [], "broke off"),
     ],
 )
-def test_a_broken_stream_ends_in_an_error_reply(server: Server, step: Step, pieces: list[str], said: str) -> None:
-    *before, reply = server.model(step, retries=0).stream(ask())
+def test_a_broken_stream_ends_in_an_error_reply(
+    server: Server, step: Step, pieces: list[str], said: str, stream: Stream
+) -> None:
+    *before, reply = stream(server.model(step, retries=0), ask())
     assert before == pieces
     assert isinstance(reply, Reply)
     assert (reply.text, reply.finish) == ("".join(pieces), "error")

@@ -190,7 +190,7 @@ def test_the_record_says_who_saw_what() -> None:
     assert turns
     assert all(turn.seen_by == [] for turn in turns)
     texts = iter(["[think] Well, well.", "[tool] Search(limit=1)", "[propose] 1. a"])
-    direct = HumanPlayer(lambda: next(texts, "[message] Hello"), lambda _: None)
+    direct = HumanPlayer(lambda _: next(texts, "[message] Hello"), lambda _: None)
     players: dict[str, Player] = {"agent": direct, "partner": scripted_player("random", "itinerary")}
     [episode] = play({"name": "itinerary", "max_turns": 5}, players, n=1, references=False).episodes
     acts = [(turn.role, turn.act, turn.seen_by) for turn in episode.turns]
@@ -231,13 +231,13 @@ def test_a_judge_that_fails_is_tried_again_by_a_resumed_run(tmp_path: Path) -> N
 
 
 def test_a_person_who_leaves_may_come_back(tmp_path: Path) -> None:
-    def leave() -> str:
+    def leave(_prompt: str) -> str:
         raise EOFError
 
     players: dict[str, Player] = {"agent": HumanPlayer(leave, lambda _: None)}
     run = play(TALK, players, n=1, folder=tmp_path, references=False)
     assert next(iter(run.results[0].errors)).startswith("player: the person who played 'agent' left")
-    back: dict[str, Player] = {"agent": HumanPlayer(lambda: "Where to?", lambda _: None)}
+    back: dict[str, Player] = {"agent": HumanPlayer(lambda _: "Where to?", lambda _: None)}
     assert run.folder is not None
     assert play(TALK, back, n=1, resume=run.folder, references=False).results[0].valid == 1
 

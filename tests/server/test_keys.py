@@ -123,3 +123,37 @@ def test_a_login_ends_when_its_key_is_revoked(tmp_path: Path) -> None:
             assert (await browser.get("/dashboard/")).status_code == 303, "a new key of the same name is another key"
 
     asyncio.run(run())
+
+
+def test_an_open_page_is_cut_off_when_its_key_is_revoked(tmp_path: Path) -> None:
+    import asyncio
+    from typing import Any
+
+    heard: list[str] = []
+
+    async def behind(scope: Any, receive: Any, send: Any) -> None:
+        while "websocket.disconnect" not in heard and len(heard) < 10:
+            heard.append((await receive())["type"])
+            if len(heard) == 2:
+                revoke_key(path, "ann")
+
+    path = tmp_path / "keys.txt"
+    ann = add_key(path, "ann")
+    service = Service(FakeModel(), PURPOSE, ServeConfig.of(store=str(tmp_path / "telic.db")))
+    login = LoginMiddleware(behind, service, Keys.load(path), "/dashboard")
+
+    async def click() -> Any:
+        return {"type": "websocket.receive", "text": "click"}
+
+    async def send(_message: Any) -> None:
+        raise AssertionError("the page says nothing")
+
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(login), base_url="http://localhost") as browser:
+            await browser.post("/dashboard/login", data={"key": ann})
+            cookie = f"telic_dashboard={browser.cookies['telic_dashboard']}".encode()
+        scope = {"type": "websocket", "path": "/dashboard/_nicegui_ws/", "headers": [(b"cookie", cookie)]}
+        await login(scope, click, send)
+
+    asyncio.run(run())
+    assert heard == ["websocket.receive", "websocket.receive", "websocket.disconnect"]

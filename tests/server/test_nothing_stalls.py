@@ -236,7 +236,7 @@ def test_the_words_of_another_user_are_not_told_by_cached_tokens(start: Start, m
 
 
 def test_a_dead_engine_answers_everybody_and_turns_healthz_red(
-    start: Start, model: LocalModel, monkeypatch: pytest.MonkeyPatch
+    start: Start, model: LocalModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = start(model, max_batch=1)
     deaths: list[Any] = []
@@ -266,6 +266,8 @@ def test_a_dead_engine_answers_everybody_and_turns_healthz_red(
         thread.join(SECONDS)
     assert [answer.status_code for answer in answers] == [503] * 3
     assert {answer.json()["error"]["code"] for answer in answers} == {"model_stopped"}
+    assert "model_died" in caplog.text
+    assert "SystemExit" in caplog.text
     with served.http() as http:
         assert http.get("/healthz").status_code == 503
         later = http.post("/v1/chat/completions", json=body)

@@ -10,31 +10,49 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from telic.cli.chat_record import ChatRecord, unused_path
+from telic.cli.chat_view import PlainView, TerminalView
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_notice
 from telic.cli.thread_options import ThreadOptions
 from telic.errors import ConfigError, DataError, ModelError
+from telic.terminal import printable_pieces
 
 if TYPE_CHECKING:
     from telic.agents import Agent
 
 __all__ = ["Chat"]
 
-HELP = "/reset starts a new dialogue, /save FILE saves this one, /quit (or Ctrl-D) ends. Ctrl-C cuts a reply short."
+HELP = """\
+/help         shows this help
+/reset        starts a new dialogue
+/save FILE    saves this dialogue as a line of JSON; an existing file is kept, and the name is numbered
+/quit         ends the chat, as Ctrl-D does
+Ctrl-C cuts a reply short; the message and the reply are not kept."""
 
 
 @dataclass
 class Chat(ThreadOptions):
-    """Talk to a purpose in the terminal."""
+    """Talk to a chatbot in the terminal.
+
+    Examples:
+        telic chat travel.toml
+        telic chat travel.toml --controls refresh
+        telic chat --model fake
+    """
 
     purpose: tyro.conf.Positional[str] = "demo"
-    """The purpose file, or `demo`."""
+    """A purpose file, or `demo`."""
     model: str | None = None
-    """Model to use instead of the purpose's."""
+    """Model to use instead of the one that the purpose names."""
     controls: tuple[str, ...] = ()
-    """Controls to use instead of the purpose's, such as `attention_hold` or `split_softmax:k=0.8`; `none` for none."""
+    """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none."""
     seed: int | None = None
-    """Random seed: the same seed gives the same replies."""
+    """Seed of the replies: the same seed and the same messages give the same replies."""
+    runs: Path = Path("runs")
+    """Folder in which a chat in a terminal is saved: in its folder `chats`, after every reply."""
+    keep: bool = True
+    """Save a chat in a terminal."""
     json: bool = False
     """Answer each line of standard input with a line of JSON: the reply, or an error."""
 
@@ -46,18 +64,29 @@ class Chat(ThreadOptions):
         purpose = Purpose.load(self.purpose)
         controls = parse_controls(self.controls)
         agent = Agent(load_model(self.model or purpose.model), purpose, controls, seed=self.seed)
-        interactive = sys.stdin.isatty() and not self.json
+        interactive = sys.stdin.isatty() and sys.stdout.isatty() and not self.json
+        view = TerminalView(purpose.name) if interactive else PlainView()
+        record = ChatRecord(self.runs / "chats", purpose.name) if interactive and self.keep else None
         if interactive:
-            print_notice(f"{purpose.name} on {agent.model.name}. {HELP}", style="dim")
-        while (line := _read(interactive)) is not None:
+            print_notice(f"{purpose.name} on {agent.model.name}. /help lists the commands, /quit ends.", style="dim")
+        try:
+            self._talk(agent, view, record)
+        finally:
+            if record is not None and record.path is not None:
+                print_notice(f"The chat is saved in {record.path}.", style="dim")
+
+    def _talk(self, agent: Agent, view: PlainView, record: ChatRecord | None) -> None:
+        while (line := _read(view)) is not None:
             if line.startswith("/"):
                 if line in ("/quit", "/exit"):
                     break
-                _command(agent, line)
+                _command(agent, line, record)
             elif line:
-                self._answer(agent, line)
+                self._answer(agent, line, view)
+                if record is not None:
+                    record.update(agent.session.dialogue)
 
-    def _answer(self, agent: Agent, line: str) -> None:
+    def _answer(self, agent: Agent, line: str, view: PlainView) -> None:
         if self.json:
             try:
                 reply = agent.reply(line)
@@ -69,41 +98,51 @@ class Chat(ThreadOptions):
                 )
             sys.stdout.flush()
             return
+        view.begin()
         try:
-            with closing(agent.stream(line)) as pieces:
+            with closing(printable_pieces(agent.stream(line))) as pieces:
                 for piece in pieces:
-                    sys.stdout.write(piece)
-                    sys.stdout.flush()
+                    view.write(piece)
         except KeyboardInterrupt:
-            sys.stdout.write(" [cut short; not kept]")
+            view.write(" [cut short; not kept]")
         except ModelError as error:
-            sys.stdout.write(f"[{error}]")
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+            view.write(f"[{error}]")
+        view.end()
 
 
-def _read(interactive: bool) -> str | None:
+def _read(view: PlainView) -> str | None:
     try:
-        return (input("> ") if interactive else input()).strip()
+        return view.read().strip()
     except EOFError:
         return None
     except UnicodeDecodeError as error:
         raise ConfigError(f"standard input is not UTF-8: {error.reason}") from None
 
 
-def _command(agent: Agent, line: str) -> None:
+def _command(agent: Agent, line: str, record: ChatRecord | None) -> None:
     name, _, argument = line.partition(" ")
-    if name == "/reset":
+    if name == "/help":
+        print_notice(HELP, style="dim")
+    elif name == "/reset":
         agent.reset()
+        if record is not None:
+            record.begin()
         print_notice("A new dialogue.", style="dim")
     elif name == "/save" and argument:
-        from telic.formats import write_dialogues
-
-        try:
-            write_dialogues(Path(argument.strip()), [agent.session.dialogue])
-            print_notice(f"Saved to {argument.strip()}.", style="dim")
-        except DataError as error:
-            print_notice(str(error))
+        _save(agent, Path(argument.strip()).expanduser())
     else:
         problem = "/save needs the name of a file" if name == "/save" else f"unknown command {name!r}"
-        print_notice(f"{problem}. {HELP}", style="dim")
+        print_notice(f"{problem}. /help lists the commands.", style="dim")
+
+
+def _save(agent: Agent, wanted: Path) -> None:
+    from telic.formats import write_dialogues
+
+    path = unused_path(wanted)
+    try:
+        write_dialogues(path, [agent.session.dialogue])
+    except DataError as error:
+        print_notice(str(error))
+        return
+    exists = f"{wanted} exists already. " if path != wanted else ""
+    print_notice(f"{exists}Saved to {path}.", style="dim")

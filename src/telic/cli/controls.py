@@ -35,7 +35,11 @@ def parse_controls(texts: Sequence[str]) -> tuple[Control, ...] | None:
         try:
             made.append(build_control(parse_spec(text)))
         except ConfigError as error:
-            raise UsageError(
-                f"--controls {text!r}: {error} (expected NAME or NAME:KEY=VALUE, such as split_softmax:k=0.8)"
-            ) from None
+            raise UsageError(f"--controls {text!r}: {error}{_advice(text)}") from None
     return tuple(made)
+
+
+def _advice(text: str) -> str:
+    if text.endswith(".toml"):  # `--controls` takes all words that follow it
+        return f". Write {text} before --controls"
+    return ". Write a control as NAME or NAME:KEY=VALUE, such as split_softmax:k=0.8"

@@ -22,16 +22,23 @@ __all__ = ["Conversations"]
 
 @dataclass
 class Conversations:
-    """List, export or delete the conversations that `telic serve` has stored."""
+    """List, export or delete the conversations that `telic serve` has stored.
+
+    Examples:
+        telic conversations list
+        telic conversations export --out conversations.jsonl
+        telic conversations export --user ann/customer-7
+        telic conversations delete --user ann/customer-7
+    """
 
     action: tyro.conf.Positional[Literal["list", "export", "delete"]] = "list"
-    """`list` users, `export` episodes as JSON lines, `delete` everything stored about a user."""
+    """`list` the users, `export` conversations as JSON lines, or `delete` everything stored about a user."""
     user: str | None = None
-    """Only this user: the holder of an API key, with the users in its requests, or one of those (`NAME/USER`)."""
+    """Only this user. NAME is the holder of an API key, with all users in its requests; NAME/USER is one of those."""
     store: str = "telic.db"
-    """The conversation store: a file, or postgresql://..."""
+    """Where the conversations are stored: a file (SQLite), or postgresql://..."""
     out: Path | None = None
-    """File to export to; by default standard output."""
+    """File to export to. By default standard output."""
     json: bool = False
     """Print the result as JSON."""
 

@@ -14,8 +14,9 @@ from rich.live import Live
 
 from telic.cli.live_chart import LiveChart
 from telic.cli.output import load_model, print_json, print_line, print_notice
+from telic.cli.resuming import resume_hint
 from telic.cli.thread_options import ThreadOptions
-from telic.cli.usage import Interrupted, resume_hint
+from telic.cli.usage import Interrupted
 from telic.comparison.config import DEMO_CONTROL, DEMO_SEED, DemoConfig
 from telic.episodes import BASELINE
 from telic.progress import ProgressDisplay
@@ -36,18 +37,22 @@ class Demo(ThreadOptions):
     """Show what Telic is for, in two minutes: a chatbot that drifts, and the same one held by a control.
 
     Plays the same dialogues twice, without a control and with `refresh`, and draws both curves while it plays.
+
+    Examples:
+        telic demo
+        telic demo --dialogues 20 --seed 7
     """
 
     model: str = "smollm2"
     """Model that plays both sides."""
     dialogues: int = DemoConfig().dialogues
-    """Number of dialogues; each is played twice."""
+    """Number of dialogues. Each is played twice."""
     seed: int = DEMO_SEED
     """Seed of the openers and all replies."""
     runs: Path = Path("runs")
-    """Folder of all runs."""
+    """Folder in which the run's folder is made."""
     resume: Path | None = None
-    """Run folder to resume, with the same settings."""
+    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
     json: bool = False
     """Print the result as JSON on standard output; all else goes to standard error."""
     quiet: bool = False

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from telic.cli.output import load_model, print_json, print_table
 from telic.errors import ConfigError, ModelError
+from telic.terminal import printable
 
 if TYPE_CHECKING:
     from telic.dialogue import Dialogue
@@ -24,20 +25,26 @@ COLOURS = {"system": "magenta", "user": "cyan", "assistant": "green", "tool": "y
 
 @dataclass
 class Format:
-    """Show a dialogue as the model sees it: template, tokens, and the span of every message."""
+    """Show a dialogue as the model sees it: template, tokens, and the span of every message.
+
+    Examples:
+        telic format travel.toml --say "Hello!" "Hi, I am Mia." "Where to?"
+        telic format dialogues.jsonl --index 3 --tokens
+        telic format travel.toml --model qwen2.5-1.5b
+    """
 
     source: tyro.conf.Positional[str] = "demo"
-    """A purpose file, or a file of dialogues (OpenAI messages JSONL, ShareGPT)."""
+    """A purpose file, `demo`, or a file of dialogues: lines of OpenAI's messages, ShareGPT, or Telic's episodes."""
     model: str | None = None
-    """Model whose chat template is used; by default the purpose's, or smollm2."""
+    """Model whose chat template is used. By default the one that the purpose names, or else smollm2."""
     say: tuple[str, ...] = ("Hello!",)
-    """With a purpose: the messages of the dialogue, the user's first, then the assistant's, and so on in turn."""
+    """With a purpose: the messages of the dialogue. The user and the assistant take turns, and the user begins."""
     index: int = 0
-    """With a file of dialogues: index of the dialogue, from 0."""
+    """With a file of dialogues: the number of the dialogue, counted from 0."""
     tokens: bool = False
-    """Mark the boundaries of tokens."""
+    """Mark the boundaries between tokens."""
     json: bool = False
-    """Print text, token ids and spans as JSON."""
+    """Print the text, the token ids and the spans as JSON."""
 
     def run(self) -> None:
         """Render and print."""
@@ -93,7 +100,7 @@ class Format:
             styles[content.start : content.end] = [f"bold {colour}"] * len(content)
         text = Text()
         for style, piece in zip(styles, rendering.token_texts, strict=True):
-            text.append(piece, style=style)
+            text.append(printable(piece), style=style)
             if self.tokens and not piece.endswith("\n"):
                 text.append("|", style="dim")
         return text

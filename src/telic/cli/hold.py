@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
+from telic.cli.resuming import resume_hint
 from telic.cli.thread_options import ThreadOptions
-from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
+from telic.cli.usage import CheckedOptions, Interrupted
 from telic.comparison.config import ComparisonConfig
 from telic.progress import ProgressDisplay
 
@@ -30,23 +31,29 @@ class ComparisonSettings(CheckedOptions, ComparisonConfig):
 class Hold(ThreadOptions):
     """Find the control that holds a chatbot to its purpose best, and write it into the purpose file.
 
-    Tries every control at several strengths, drops those that cost too much capability, and compares the best strength
-    of each on dialogues that played no part in choosing it.
+    Tries every control at several strengths, and leaves out those that cost the model too much of its capability. Then
+    compares the best strength of each control on dialogues that played no part in choosing it.
+
+    Examples:
+        telic hold travel.toml
+        telic hold travel.toml --controls refresh reminder --no-write
+        telic hold travel.toml --budget 0.05 --dialogues 40
+        telic hold --resume runs/hold-travel-agent-20260101-120000
     """
 
     purpose: tyro.conf.Positional[str] = "demo"
-    """A purpose file, `demo`, or `bank`: the triplets that ship with Telic."""
+    """A purpose file, `demo`, or `bank`: the instructions and probes that come with Telic."""
     partner: str | None = None
-    """Purpose file of the other side, or `bank` for the personas that ship with Telic; by default the purpose's own
+    """Purpose file of the other side, or `bank` for the personas that come with Telic. By default the purpose's own
     partner, or else users who want what it offers."""
     model: str | None = None
-    """Model to use instead of the purpose's; it plays both sides."""
+    """Model to use instead of the one that the purpose names. It plays both sides."""
     runs: Path = Path("runs")
-    """Folder of all runs."""
+    """Folder in which the run's folder is made."""
     resume: Path | None = None
-    """Run folder to resume, with the same settings."""
+    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
     write: bool = True
-    """Write the winner into the purpose file's [[controls]]."""
+    """Write the best control into the purpose file."""
     trust: bool = False
     """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import tyro
@@ -13,24 +14,31 @@ from telic.cli.chat import Chat
 from telic.cli.conversations import Conversations
 from telic.cli.demo import Demo
 from telic.cli.format import Format
+from telic.cli.help import find_command, overview, print_help
 from telic.cli.hold import Hold
 from telic.cli.keys import ManageKeys
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
+from telic.cli.options import REGISTRY
 from telic.cli.play import Play
+from telic.cli.purpose_check import check_purpose_files
 from telic.cli.readers import Readers
+from telic.cli.resuming import resumed_arguments
 from telic.cli.serve import Serve
 from telic.cli.thread_options import ThreadOptions
 from telic.cli.train import Train
 from telic.cli.usage import UsageError
 from telic.cli.view import View
-from telic.errors import TelicError
+from telic.errors import MissingExtraError, TelicError
 from telic.models.threads import prepare_threads
+from telic.registry import suggest
+from telic.runs import COMMAND_ARGUMENTS
+from telic.terminal import printable
 
 __all__ = ["main"]
 
-VERBS: dict[str, Callable[..., Any]] = {
+VERBS: dict[str, type] = {
     "demo": Demo,
     "new": New,
     "chat": Chat,
@@ -57,21 +65,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.write(f"telic {__version__}\n")
         return
     try:
-        verb = tyro.extras.subcommand_cli_from_dict(
-            VERBS,
-            args=arguments,
-            prog="telic",
-            description="Put a chat model to work on a purpose.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
-        loading = verb.action if isinstance(verb, Readers) else verb
+        if asks_for_help(arguments):
+            return
+        command = parse_command(arguments)
+        check_purpose_files(command)
+        loading = command.action if isinstance(command, Readers) else command
         if isinstance(loading, ThreadOptions):
             prepare_threads(loading.threads)
-        verb.run()
+        recorded = COMMAND_ARGUMENTS.set(arguments[1:])
+        try:
+            command.run()
+        finally:
+            COMMAND_ARGUMENTS.reset(recorded)
         sys.stdout.flush()
     except TelicError as error:
         _print_error(str(error))
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except ModuleNotFoundError as error:
+        explained = MissingExtraError.of(error, f"telic {arguments[0]}")
+        if explained is None:
+            raise
+        _print_error(str(explained))
+        sys.exit(1)
     except BrokenPipeError:  # the program that reads our output has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that flushing at exit does not fail
         sys.exit(1)
@@ -84,8 +99,57 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
+def parse_command(arguments: Sequence[str]) -> Any:
+    """Return the command that the arguments describe. With `--resume FOLDER`, the arguments of that run come first.
+
+    Raises:
+        UsageError: they name no command, or one that did not start the run to resume.
+        RunError: there is no such run.
+        SystemExit: an option is wrong; tyro has said which.
+    """
+    name = arguments[0] if arguments else ""
+    if not name:
+        raise UsageError(f"expected a command: {', '.join(VERBS)}. Read more with: telic --help")
+    if name not in VERBS:
+        raise UsageError(f"unknown command {name!r}{suggest(name, list(VERBS))}")
+    before = resumed_arguments(name, arguments[1:])
+    if before is None:
+        return _parse_options(name, arguments[1:])
+    defaults = _without_outcome(_parse_options(name, before))
+    # Flags come in pairs, so that one given in addition can agree with the run's or change it.
+    return tyro.cli(VERBS[name], args=arguments[1:], prog=f"telic {name}", registry=REGISTRY, default=defaults)
+
+
+def _parse_options(name: str, arguments: Sequence[str]) -> Any:
+    config = (tyro.conf.FlagCreatePairsOff,)
+    return tyro.cli(VERBS[name], args=arguments, prog=f"telic {name}", registry=REGISTRY, config=config)
+
+
+def _without_outcome(command: Any) -> Any:
+    """Return a command without what a resumed run does not take over: how results are printed, and a time limit."""
+    changes: dict[str, Any] = {"resume": None, "json": False, "quiet": False}
+    known = {field.name for field in fields(command)}
+    if "settings" in known and "minutes" in type(command.settings).model_fields:
+        changes["settings"] = command.settings.model_copy(update={"minutes": None})
+    if "minutes" in known:
+        changes["minutes"] = None
+    return replace(command, **changes)
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Print the help that the arguments ask for; return whether they do."""
+    if not {"-h", "--help"} & set(arguments):
+        return False
+    found = find_command(arguments, VERBS)
+    if found:
+        print_help(*found)
+    elif arguments[0].startswith("-"):
+        sys.stdout.write(overview(VERBS) + "\n")
+    return found is not None or arguments[0].startswith("-")
+
+
 def _print_error(text: str) -> None:
-    sys.stderr.write(f"telic: {text}\n")
+    sys.stderr.write(f"telic: {printable(text)}\n")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import tyro
 
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
+from telic.cli.resuming import resume_hint
 from telic.cli.thread_options import ThreadOptions
-from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
+from telic.cli.usage import CheckedOptions, Interrupted
 from telic.errors import ConfigError, RunError
 from telic.progress import ProgressDisplay
 from telic.stability.config import MeasureConfig
@@ -31,26 +32,34 @@ class MeasureSettings(CheckedOptions, MeasureConfig):
 class Measure(ThreadOptions):
     """Measure how well a chatbot holds to its purpose over many rounds.
 
-    Plays self-chats, asks probes on branches after every round, and writes a report with the stability curve.
+    Lets the model talk to itself in many dialogues. After every round it asks the probes on a branch that the dialogue
+    never sees, and scores the answers. Writes a report with the stability curve.
+
+    Examples:
+        telic measure travel.toml
+        telic measure travel.toml --rounds 12 --dialogues 64
+        telic measure travel.toml --controls refresh:strength=2
+        telic measure bank --families persona language
+        telic measure --resume runs/measure-travel-agent-20260101-120000
     """
 
     purpose: tyro.conf.Positional[str] = "demo"
-    """A purpose file, `demo`, or `bank`: all triplets that ship with Telic, or those of --bank."""
+    """A purpose file, `demo`, or `bank`: the instructions and probes that come with Telic, or those of --bank."""
     partner: str | None = None
-    """Purpose file of the other side, which is probed too, or `bank` for the personas that ship with Telic; by default
+    """Purpose file of the other side, which is probed too, or `bank` for the personas that come with Telic. By default
     the purpose's own partner, or else users who want what it offers."""
     model: str | None = None
-    """Model to use instead of the purpose's; it plays both sides."""
+    """Model to use instead of the one that the purpose names. It plays both sides."""
     bank: str | None = None
-    """A bank of your own (TOML) instead of the one that ships with Telic."""
+    """A bank of your own (TOML) instead of the one that comes with Telic."""
     families: tuple[str, ...] = ()
-    """Only these families of the bank."""
+    """Use only these families of the bank, such as persona or language."""
     controls: tuple[str, ...] = ()
-    """Controls to use instead of the purpose's: `attention_hold`, `split_softmax:k=0.8`, ...; `none` for none."""
+    """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none."""
     runs: Path = Path("runs")
-    """Folder of all runs."""
+    """Folder in which the run's folder is made."""
     resume: Path | None = None
-    """Run folder to resume, with the same settings."""
+    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
     trust: bool = False
     """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False

@@ -11,7 +11,12 @@ __all__ = ["Models"]
 
 @dataclass
 class Models:
-    """List the models of the catalog, and where each comes from."""
+    """List the models of the catalog, and where each comes from.
+
+    Examples:
+        telic models
+        telic models --json
+    """
 
     json: bool = False
     """Print the list as JSON."""

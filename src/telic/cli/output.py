@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from telic.terminal import printable
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -34,7 +36,7 @@ def print_notice(text: str = "", **style: Any) -> None:
 
 
 def _print_plain(console: Console, text: str, style: dict[str, Any]) -> None:
-    console.print(text, markup=False, **style)
+    console.print(printable(text), markup=False, **style)
 
 
 def print_json(value: Any) -> None:
@@ -46,9 +48,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     """Print a table on standard output; the first column is text, the others are numbers."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold", no_wrap=index > 0)
+        table.add_column(
+            printable(column), justify="left" if index == 0 else "right", overflow="fold", no_wrap=index > 0
+        )
     for row in rows:
-        table.add_row(*map(Text, row))  # text, not markup: a name may have brackets in it
+        table.add_row(*map(Text, map(printable, row)))  # text, not markup: a name may have brackets in it
     terminal = Console().is_terminal
     Console(highlight=False, width=None if terminal else PIPED_WIDTH).print(table)
 
@@ -56,7 +60,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 def print_shortfall(shortfall: Shortfall | None, folder: Path | None) -> None:
     """Say what a time limit left to be played, if anything, and how to play it."""
     if shortfall is not None:
-        print_line(f"{shortfall}. To play the rest, add --resume {folder} to the same command without --minutes.")
+        print_line(f"{shortfall}. To play the rest, continue with --resume {folder}.")
 
 
 def load_model(name: str) -> Model:

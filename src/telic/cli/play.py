@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from telic.cli.controls import parse_controls
+from telic.cli.human_play import keep_typed, restore_typed
 from telic.cli.output import load_model, print_json, print_line, print_shortfall
 from telic.cli.play_view import print_results
+from telic.cli.resuming import resume_hint
 from telic.cli.thread_options import ThreadOptions
-from telic.cli.usage import Interrupted, UsageError, resume_hint
+from telic.cli.usage import Interrupted, UsageError
 from telic.errors import ConfigError, RunError
 from telic.models.capabilities import LimitsBatch
+from telic.models.catalog import locate
 from telic.models.credentials import check_model_name
 from telic.progress import ProgressDisplay
 from telic.registry import parse_settings
@@ -114,34 +117,41 @@ class PlayersConfig:
 class Play(ThreadOptions):
     """Play a game between two agents, many episodes at once.
 
-    A player is `model`, `model:NAME`, a purpose file, `human`, `random`, `oracle`, `eliza`, `parry`, `restaurant`, or
-    another script of the game.
+    A PLAYER is `model`, `model:NAME`, a purpose file, `human` (you, in this terminal), `random`, `oracle`, `eliza`,
+    `parry`, `restaurant`, or another scripted player of the game.
+
+    Examples:
+        telic play travel.toml
+        telic play elicitation --agent human
+        telic play negotiation --agent travel.toml --partner concession -n 64
+        telic play elicitation --set rounds=3 domain=support --model fake
+        telic play --resume runs/play-elicitation-20260101-120000
     """
 
     game: tyro.conf.Positional[str] = "elicitation"
     """Name of a game, or a purpose file with a [game]."""
     agent: str | None = None
-    """Player of the role under test; by default the purpose, or the model."""
+    """Player of the role under test. By default the purpose, or else the model."""
     partner: str = "model"
-    """Player of the other roles that the game's rules do not play."""
+    """Player of the other roles, except those that the game's rules play."""
     n: Annotated[int | None, tyro.conf.arg(aliases=["-n"])] = None
-    """Number of tasks; by default 32, or 1 for a person."""
+    """Number of tasks. By default 32, or 1 if a person plays."""
     trials: int = 1
-    """Trials of each task; two or more give pass^k."""
+    """Number of times that each task is played. Two or more give pass^k."""
     seed: int = 0
     """Seed of the tasks and the players."""
     set: tuple[str, ...] = ()
     """Settings of the game, such as `rounds=3 domain=support`."""
     model: str | None = None
-    """Name of the model that the player `model` uses; by default the purpose's, or smollm2."""
+    """Model that the player `model` uses. By default the one that the purpose names, or else smollm2."""
     controls: tuple[str, ...] = ()
-    """Controls of the agent to use instead of its purpose's; `none` for none."""
+    """Controls of the agent, instead of its purpose's own; `none` for none."""
     judge: str | None = None
     """Model that scores games with a judge."""
     concurrency: int = 64
-    """Episodes played at once."""
+    """Number of episodes played at once."""
     batch: int | None = None
-    """Maximum batch size of a local model; a smaller batch needs less memory."""
+    """Maximum batch size of a local model. A smaller batch needs less memory."""
     minutes: float | None = None
     """Play only what fits in about this many minutes, and report that; a resumed run plays the rest."""
     references: bool = True
@@ -149,11 +159,11 @@ class Play(ThreadOptions):
     ray: str | None = None
     """Play on a Ray cluster: its address, `auto`, or `local` to start one on this machine."""
     workers: int | None = None
-    """Number of workers on Ray; by default one per node."""
+    """Number of workers on Ray. By default one per node."""
     runs: Path = Path("runs")
-    """Folder of all runs."""
+    """Folder in which the run's folder is made."""
     resume: Path | None = None
-    """Run folder to resume, with the same settings."""
+    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
     json: bool = False
     """Print the results as JSON."""
     quiet: bool = False
@@ -168,6 +178,7 @@ class Play(ThreadOptions):
         human = "human" in (config.agent, config.partner)
         workers = self._workers(human)
         players = None if workers else config.players()
+        restore_typed(self.resume, players)
         display = ProgressDisplay(quiet=self.quiet, counts=not human)
         try:
             with display:
@@ -188,8 +199,10 @@ class Play(ThreadOptions):
                     progress=display,
                 )
         except KeyboardInterrupt:
+            keep_typed(display.folder, players)
             raise Interrupted(resume_hint(display.folder)) from None
         assert run.folder is not None
+        keep_typed(run.folder, players)
         report = write_play_report(run.folder, run.results, run.episodes, run.document)
         if self.json:
             results = [result.model_dump(mode="json") for result in run.results]
@@ -232,6 +245,8 @@ class Play(ThreadOptions):
         model = self.model or (own.model if own else purpose.model if purpose else MODEL)
         has_partner = _has_partner(spec)
         controls = parse_controls(self.controls)
+        if self.judge is not None:
+            locate(self.judge)  # raises an error before a run folder is made
         config = PlayersConfig(spec["name"], agent, self.partner, model, has_partner, purposes, self.batch, controls)
         config.check()
         check_model_name(self.judge, "--judge")

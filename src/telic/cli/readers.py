@@ -24,16 +24,21 @@ class ReaderTrainingSettings(CheckedOptions, ReaderTrainingConfig):
 
 @dataclass
 class TrainReaders(ThreadOptions):
-    """Train readers on conversations in TalkTuner's format, and measure how good they are."""
+    """Train readers on conversations in TalkTuner's format, and measure how good they are.
+
+    Examples:
+        telic readers train conversations/ --out readers
+        telic readers train conversations/ --model qwen2.5-1.5b --attributes age gender
+    """
 
     data: tyro.conf.Positional[Path]
-    """Folder with age.jsonl, gender.jsonl, education.jsonl and socioeco.jsonl."""
+    """Folder of conversations: age.jsonl, gender.jsonl, education.jsonl and socioeco.jsonl."""
     out: Path = Path("readers")
-    """Folder to write the readers, their card, and the pins to."""
+    """Folder for the readers, their card, and the pins."""
     model: str = "smollm2"
     """Model whose beliefs the readers read."""
     cache: Path | None = None
-    """Folder for recorded activations, from which an interrupted training continues; by default OUT/activations."""
+    """Folder of recorded activations, from which an interrupted training continues. By default OUT/activations."""
     json: bool = False
     """Print the card as JSON."""
     quiet: bool = False
@@ -63,10 +68,15 @@ class TrainReaders(ThreadOptions):
 
 @dataclass
 class ShowCard:
-    """Show how good a set of readers is, as measured in training."""
+    """Show how good a set of readers is, as measured in training.
+
+    Examples:
+        telic readers card
+        telic readers card readers
+    """
 
     readers: tyro.conf.Positional[str] = "smollm2"
-    """A folder that `telic readers train` wrote, or the name of a set that ships with Telic."""
+    """A folder that `telic readers train` has written, or the name of a set that comes with Telic."""
     json: bool = False
     """Print the card as JSON."""
 
@@ -83,18 +93,23 @@ class ShowCard:
 
 @dataclass
 class ReadDialogues(ThreadOptions):
-    """Read what the model believes at each of the user's turns."""
+    """Read what the model believes at each turn of the user.
+
+    Examples:
+        telic readers read dialogues.jsonl
+        telic readers read dialogues.jsonl --readers readers --only user_age self_gender
+    """
 
     dialogues: tyro.conf.Positional[Path]
-    """A file of dialogues (OpenAI messages JSONL, ShareGPT)."""
+    """A file of dialogues: lines of OpenAI's messages, ShareGPT, or Telic's episodes."""
     readers: str = "smollm2"
-    """A folder that `telic readers train` wrote, or the name of a set that ships with Telic."""
+    """A folder that `telic readers train` has written, or the name of a set that comes with Telic."""
     model: str | None = None
-    """Model that reads the dialogues; by default the one that the readers were trained on."""
+    """Model that reads the dialogues. By default the one that the readers were trained on."""
     only: tuple[str, ...] = ()
-    """Readers to use, such as user_age self_gender; by default all."""
+    """Readers to use, such as user_age or self_gender. By default all."""
     json: bool = False
-    """Print the readings as JSON, one line per turn."""
+    """Print the readings as JSON, one line for each turn."""
 
     def run(self) -> None:
         """Read and print."""
@@ -126,7 +141,7 @@ class ReadDialogues(ThreadOptions):
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
 @dataclass
 class Readers:
-    """Read what the model believes about the user and itself; train readers; show how good they are."""
+    """Read what the model believes about the user and about itself; train readers; show how good they are."""
 
     action: (
         Annotated[TrainReaders, tyro.conf.subcommand("train")]

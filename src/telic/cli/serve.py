@@ -27,26 +27,31 @@ class Serve(ThreadOptions):
     """Serve a purpose to OpenAI's clients and on a dashboard, and store every conversation.
 
     The table [serve] of the purpose file has further settings, such as limits.
+
+    Examples:
+        telic serve travel.toml
+        telic serve travel.toml --port 9000 --store travel.db
+        telic serve travel.toml --host 0.0.0.0 --api-key-file keys.txt
     """
 
     purpose: tyro.conf.Positional[str] = "demo"
-    """The purpose file, or `demo`."""
+    """A purpose file, or `demo`."""
     model: str | None = None
-    """Model to use instead of the purpose's."""
+    """Model to use instead of the one that the purpose names."""
     controls: tuple[str, ...] = ()
-    """Controls to use instead of the purpose's: `attention_hold`, `split_softmax:k=0.8`, ...; `none` for none."""
+    """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none."""
     host: str = "127.0.0.1"
-    """Address to listen on. One that other machines can reach needs API keys."""
+    """Address to listen on. An address that other machines can reach requires API keys."""
     port: int = 8000
-    """Port to listen on; 0: any free port."""
+    """Port to listen on; 0 for any free port."""
     store: str | None = None
-    """The conversation store: a file (SQLite), or postgresql://...; by default the purpose's own setting."""
+    """Where conversations are stored: a file (SQLite), or postgresql://... By default as [serve] says."""
     api_key_file: Path | None = None
-    """File of API keys, made by `telic keys`. The environment variable TELIC_API_KEY sets a single key."""
+    """File of API keys, which `telic keys` writes. The environment variable TELIC_API_KEY sets a single key."""
     dashboard: bool = True
-    """Also serve the dashboard: chat, the model's beliefs, its drift."""
+    """Serve the dashboard: chat, the model's beliefs, its drift."""
     insecure: bool = False
-    """Listen on any address without API keys: everyone who can reach it may use it."""
+    """Listen on any address without API keys. Everyone who can reach the address can use the server."""
     trust: bool = False
     """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False
@@ -70,7 +75,6 @@ class Serve(ThreadOptions):
         controls = parse_controls(self.controls)
         keys = Keys.load(self.api_key_file)
         self._require_keys(keys)
-        configure_logging()
         with _listen(self.host, self.port) as listener:
             service = Service(load_model(self.model or purpose.model), purpose, config, controls)
             hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
@@ -78,6 +82,7 @@ class Serve(ThreadOptions):
             app = create_app(
                 service, keys, hosts, on_start=lambda: self._announce(service, port), dashboard=self.dashboard
             )
+            configure_logging()
             make_server(app).run([listener])
 
     def _require_keys(self, keys: Keys) -> None:

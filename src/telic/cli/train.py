@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import tyro
 
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
+from telic.cli.resuming import resume_hint
 from telic.cli.thread_options import ThreadOptions
-from telic.cli.usage import CheckedOptions, Interrupted, resume_hint
-from telic.planner.config import PlannerTrainingConfig
+from telic.cli.usage import CheckedOptions, Interrupted
+from telic.errors import ConfigError
+from telic.models.catalog import locate
+from telic.planner.config import PlannerTrainingConfig, game_of
 from telic.progress import ProgressDisplay
 
 if TYPE_CHECKING:
@@ -28,20 +31,26 @@ class PlannerTrainingSettings(CheckedOptions, PlannerTrainingConfig):
 
 @dataclass
 class Train(ThreadOptions):
-    """Train a planner of dialogue action tokens for the purpose's game, and evaluate it on held-out scenarios.
+    """Train a planner for the game of a purpose, and evaluate it on held-out scenarios.
 
-    If it plays significantly better than the baseline, the same model without a planner, it is saved beside the purpose
-    file and named in it. Then `chat`, `play`, `measure` and `serve` use it.
+    A planner is a small network that steers the frozen model: before each reply it chooses a few prefix tokens
+    (dialogue action tokens). If the model plays significantly better with it than without it, the planner is saved
+    beside the purpose file and named in the file. Then `chat`, `play`, `measure` and `serve` use it.
+
+    Examples:
+        telic train travel.toml
+        telic train travel.toml --episodes 64 --held-out 100
+        telic train --resume runs/train-travel-agent-20260101-120000
     """
 
     purpose: tyro.conf.Positional[str]
     """A purpose file with a [game]."""
     model: str | None = None
-    """Model to use instead of the purpose's."""
+    """Local model to train for, instead of the one that the purpose names."""
     runs: Path = Path("runs")
-    """Folder of all runs."""
+    """Folder in which the run's folder is made."""
     resume: Path | None = None
-    """Run folder to resume, with the same settings."""
+    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
     write: bool = True
     """Save a significantly better planner to planners/ beside the purpose file, and name it in the file."""
     json: bool = False
@@ -52,13 +61,21 @@ class Train(ThreadOptions):
 
     def run(self) -> None:
         """Train and evaluate the planner, save it, and print the result."""
-        from telic.planner.report import write_train_report
-        from telic.planner.training import train
+        from telic.games.base import build_game
         from telic.purpose import Purpose
         from telic.runs import RunFolder
 
         purpose = Purpose.load(self.purpose)
-        model = load_model(self.model or purpose.model)
+        build_game(game_of(purpose))  # a mistake is reported before anything is loaded
+        name = self.model or purpose.model
+        if locate(name)[0] in ("built-in", "endpoint"):
+            raise ConfigError(
+                f"model {name!r} does not run in this process, and training needs its gradient; expected a local one"
+            )
+        from telic.planner.report import write_train_report
+        from telic.planner.training import train
+
+        model = load_model(name)
         display = ProgressDisplay(quiet=self.quiet)
         try:
             with display:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -11,7 +10,7 @@ from pydantic_core import ErrorDetails
 from telic.errors import TelicError
 from telic.settings import expected_value
 
-__all__ = ["CheckedOptions", "Interrupted", "UsageError", "resume_hint"]
+__all__ = ["CheckedOptions", "Interrupted", "UsageError"]
 
 
 class UsageError(TelicError):
@@ -20,13 +19,6 @@ class UsageError(TelicError):
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, with a message that says what was kept and how to resume."""
-
-
-def resume_hint(folder: Path | None) -> str:
-    """Say how to resume an interrupted run; `folder` is its run folder, None before it had one."""
-    if folder is None:
-        return "nothing was played yet"
-    return f"finished episodes are saved. To continue, add --resume {folder} to the same command"
 
 
 class CheckedOptions(BaseModel):

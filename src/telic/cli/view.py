@@ -21,16 +21,22 @@ __all__ = ["View"]
 
 @dataclass
 class View:
-    """List past runs, or write the report of one again."""
+    """List past runs, or write the report of one again.
+
+    Examples:
+        telic view
+        telic view --open
+        telic view runs/measure-travel-agent-20260101-120000 --inspect
+    """
 
     run_folder: tyro.conf.Positional[Path | None] = None
-    """The run folder. Without it, all runs are listed."""
+    """The run folder, or its name in --runs. Without it, all runs are listed."""
     runs: Path = Path("runs")
-    """Folder of all runs."""
+    """Folder of the runs."""
     inspect: bool = False
-    """Also write the run in Inspect's log format, for `inspect view`."""
+    """Also write the run in Inspect's log format, which `inspect view` shows."""
     open: bool = False
-    """Open the report in a browser: the report of this run, or of the latest one."""
+    """Open the report in a browser: that of this run, or else that of the latest finished run."""
     json: bool = False
     """Print the result as JSON."""
 
@@ -39,17 +45,23 @@ class View:
         if self.run_folder is not None:
             self._render(self.run_folder)
         elif self.open:
-            self._render(self._latest())
+            self._render(self._latest_finished())
         else:
             self._list()
 
-    def _latest(self) -> Path:
+    def _latest_finished(self) -> Path:
+        """Return the folder of the latest run with a report: one that was interrupted has none."""
         from telic.runs import RunFolder
 
         runs = RunFolder.list(self.runs)
         if not runs:
             raise RunError(f"no runs in {self.runs}. Make one with: telic measure")
-        return runs[-1].path
+        finished = [run for run in runs if (run.path / "report.html").is_file()]
+        if not finished:
+            raise RunError(f"no run in {self.runs} is finished. Report on an unfinished one with: telic view FOLDER")
+        if finished[-1] is not runs[-1]:
+            print_notice(f"{runs[-1].path} is not finished; this is the latest finished run.", style="dim")
+        return finished[-1].path
 
     def _list(self) -> None:
         from telic.runs import RunFolder
@@ -91,7 +103,7 @@ class View:
         from telic.stability.analysis import analyse_stability
         from telic.stability.report import write_stability_report
 
-        run = RunFolder.open(folder if folder.exists() else self.runs / folder)
+        run = RunFolder.open(self.runs / folder if _is_name(folder) else folder)
         document = run.document
         if self.inspect and document.get("verb") != "measure":
             raise RunError(f"--inspect: {run.path} is a run of {document.get('verb')!r}; expected a run of measure")
@@ -149,3 +161,8 @@ class View:
 
 def _count(value: object) -> str:
     return "damaged" if value is None else str(value)
+
+
+def _is_name(folder: Path) -> bool:
+    """Return whether the user named a run without its folder of runs."""
+    return len(folder.parts) == 1 and not folder.exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from telic.comparison.recall import HISTORY
-from telic.errors import ConfigError
+from telic.errors import ConfigError, MissingExtraError
 from telic.models import Control, Model
 from telic.models.control import ControlPoint
 from telic.registry import parse_spec, suggest
@@ -76,9 +76,7 @@ def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, li
             )
         tried = asked.get(kind, ())
         asked[kind] = (*tried, *(one for one in ([settings] if settings else STRENGTHS[kind]) if one not in tried))
-    supported = {
-        kind: tried for kind, tried in asked.items() if all(_points(kind, one) <= model.points for one in tried)
-    }
+    supported = {kind: tried for kind, tried in asked.items() if all(_supports(model, kind, one) for one in tried)}
     refused = [kind for kind in asked if kind not in supported]
     if names and refused:
         raise ConfigError(
@@ -111,6 +109,13 @@ def candidates(model: Model, strengths: Strengths, systems: Sequence[str], folde
 
 def _is_purpose_axis(kind: str, settings: Mapping[str, Any]) -> bool:
     return kind == "vector" and "path" not in settings
+
+
+def _supports(model: Model, kind: str, settings: Mapping[str, Any]) -> bool:
+    try:
+        return _points(kind, settings) <= model.points
+    except MissingExtraError:  # a control of local models; without the extra `local` there are none
+        return False
 
 
 def _points(kind: str, settings: Mapping[str, Any]) -> frozenset[ControlPoint]:

@@ -24,6 +24,8 @@ _USER = (
     "<rubric>\n{rubric}\n</rubric>\n\n<question>\n{question}\n</question>\n\n<answer>\n{answer}\n</answer>\n\n"
     "Grade the answer by the rubric."
 )
+_TAG = re.compile(r"<(/?(?:rubric|question|answer))>", re.IGNORECASE)
+"""The tags of the prompt: an answer that closes its own could add to the rubric."""
 _AGAIN = "That is not in the form asked for. Reply with one line only: Score: N, where N is from 0 to {scale}."
 _STATED = re.compile(r"score[\s:=*_(]{0,6}(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 _BARE = re.compile(r"\W*?(-?\d+(?:\.\d+)?)(?:\s*/\s*\d+)?\W*")
@@ -96,7 +98,8 @@ class ModelJudge:
         return scores
 
     def _prompt(self, answer: str, question: str) -> tuple[Message, ...]:
-        task = _USER.format(rubric=self.rubric.strip(), question=question or "(not given)", answer=answer)
+        texts = {"rubric": self.rubric.strip(), "question": question or "(not given)", "answer": answer}
+        task = _USER.format(**{name: _TAG.sub("(\\1)", text) for name, text in texts.items()})
         return (
             Message(role="system", content=_SYSTEM.format(scale=self.scale)),
             Message(role="user", content=task),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telic.errors import MissingExtraError, ModelError
+from telic.models.hub import require_model
 from telic.models.threads import prepare_threads
 from telic.registry import suggest
 
@@ -127,11 +128,13 @@ def load(name: str = "smollm2", *, threads: int | None = None, **options: Any) -
     if missing:
         raise MissingExtraError(f"a local model ({name!r})", "local")
     prepare_threads(threads)
-    from telic.models.local import LocalModel
-    from telic.models.local.checkpoints import load_checkpoint
-
     weights = {key: options.pop(key) for key in ("dtype", "device") if key in options}
     try:
+        if kind == "hub":
+            require_model(place)
+        from telic.models.local import LocalModel
+        from telic.models.local.checkpoints import load_checkpoint
+
         model, tokenizer = load_checkpoint(place, **weights)
     except ModelError as error:
         entry = CATALOG.get(name)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from telic.errors import ConfigError
+from telic.purpose import Purpose
 from telic.settings import Settings
 
-__all__ = ["ACT_EPOCHS", "ACT_TOKENS", "PROMPTS", "PlannerTrainingConfig"]
+__all__ = ["ACT_EPOCHS", "ACT_TOKENS", "PROMPTS", "PlannerTrainingConfig", "game_of"]
 
 ACT_TOKENS = 6
 """Prefix tokens of a dialogue act. Two are too few to make the model say it."""
@@ -26,30 +28,30 @@ class PlannerTrainingConfig(Settings):
     """Settings of the training of a planner and of its evaluation."""
 
     episodes: int = Field(default=384, ge=4)
-    """Episodes of each collection, on the game's training part."""
+    """Number of episodes in each collection, from the game's training part."""
     rounds_of_cloning: int = Field(default=2, ge=1, le=32)
     """Rounds of collecting episodes and cloning what paid off in them. From the second round on, the planner plays the
     episodes."""
     validation: int = Field(default=128, ge=2)
-    """Episodes of the training part on which the best stage is chosen."""
+    """Number of episodes of the training part on which the best stage is chosen."""
     held_out: int = Field(default=400, ge=2)
-    """Episodes of the held-out part on which the chosen planner and its rivals are evaluated."""
+    """Number of episodes of the held-out part on which the chosen planner and its rivals are evaluated."""
     mapping: Literal["acts", "learned"] = "acts"
     """How an action becomes prefix tokens: `acts` mixes written dialogue acts, which the planner tries out; `learned`
     trains the up-mapping together with the policy on the baseline model's successful utterances."""
     acts: str | None = None
-    """TOML file of dialogue acts, or the name of a set that Telic ships. By default the set of the game or its domain,
-    else the general one."""
+    """TOML file of dialogue acts, or the name of a set that comes with Telic. By default the set of the game or of its
+    domain, or else the general one."""
     tokens: int | None = Field(default=None, ge=1)
-    """Prefix tokens; by default 6 for acts and 2 for a learned mapping."""
+    """Number of prefix tokens. By default 6 for acts, and 2 for a learned mapping."""
     action_size: int = Field(default=64, ge=1)
     """Size of an action, for a learned mapping."""
     width: int | None = Field(default=128, ge=1)
-    """Width of the layers of the networks over acts and of TD3+BC's networks; None for the size of the state."""
+    """Width of the layers of the networks over acts and of TD3+BC's networks. None for the size of the state."""
     sigma: float = Field(default=0.25, ge=0, allow_inf_nan=False)
     """Standard deviation of the exploration noise on actions in the episodes for TD3+BC, for a learned mapping."""
     beta: float = Field(default=0.15, gt=0, allow_inf_nan=False)
-    """Temperature of advantage-weighted cloning; a smaller one puts more weight on the best examples."""
+    """Temperature of advantage-weighted cloning. A smaller one puts more weight on the best examples."""
     cut_after_question: bool = False
     """Cut utterances after their last question mark, and leave out those without one."""
     act_epochs: int = Field(default=ACT_EPOCHS, ge=1)
@@ -59,28 +61,28 @@ class PlannerTrainingConfig(Settings):
     clone_lr: float = Field(default=5e-3, gt=0, allow_inf_nan=False)
     """Learning rate of the up-mapping and of prefix tokens, in cloning."""
     rl_steps: int = Field(default=2000, ge=0)
-    """Updates of TD3+BC; 0 leaves the stage out."""
+    """Number of updates of TD3+BC; 0 leaves the stage out."""
     alpha: float = Field(default=2.5, ge=0, allow_inf_nan=False)
     """TD3+BC: weight of the value relative to staying near the data."""
     bound: float | None = Field(default=0.15, gt=0, allow_inf_nan=False)
-    """TD3+BC: bound on the absolute value of what it adds to each component of the action; None for no bound. With
+    """TD3+BC: bound on the absolute value of what it adds to each component of the action. None for no bound. With
     acts, a bound of 1 would let it overrule the clone."""
     gamma: float = Field(default=0.99, ge=0, le=1)
     """Discount per round."""
     prompt: str | None = None
-    """A better system prompt to compare with, added to the purpose's; by default the game's, if there is one."""
+    """A better system prompt to compare with, added to the purpose's. By default that of the game, if it has one."""
     baselines: bool = True
     """Also evaluate the self-clone, a constant prefix, the better prompt and, with acts, the acts recited at random."""
     max_new_tokens: int = Field(default=48, ge=1)
-    """Maximum of new tokens in an utterance."""
+    """Maximum number of new tokens of an utterance."""
     temperature: float = Field(default=0.7, ge=0, allow_inf_nan=False)
     """Sampling temperature of all utterances."""
     concurrency: int = Field(default=64, ge=1)
-    """Episodes that are played at once."""
+    """Number of episodes played at once."""
     seed: int = 0
     """Seed of the episodes, the initial weights and all other draws."""
     resamples: int = Field(default=2000, ge=100)
-    """Bootstrap resamples behind every interval."""
+    """Number of bootstrap resamples behind every interval."""
     minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Divide about this many minutes between the stages and the evaluation; a resumed run does the rest."""
 
@@ -88,3 +90,17 @@ class PlannerTrainingConfig(Settings):
     def prefix_tokens(self) -> int:
         """Number of prefix tokens, with the default of the mapping filled in."""
         return self.tokens or {"acts": ACT_TOKENS, "learned": 2}[self.mapping]
+
+
+def game_of(purpose: Purpose) -> dict[str, Any]:
+    """Return the game that defines success.
+
+    Raises:
+        ConfigError: the purpose has none.
+    """
+    if purpose.game is None:
+        raise ConfigError(
+            f"purpose {purpose.name!r} has no game, which defines success; add one, such as: [game] name = "
+            '"elicitation"'
+        )
+    return purpose.game

@@ -20,7 +20,7 @@ from telic.errors import ConfigError
 from telic.games.base import build_game
 from telic.models import Control, Model
 from telic.models.local import LocalModel
-from telic.planner.config import PROMPTS, PlannerTrainingConfig
+from telic.planner.config import PROMPTS, PlannerTrainingConfig, game_of
 from telic.planner.context import Stage, TrainingContext
 from telic.planner.control import PlannerControl
 from telic.planner.curricula import SELF_CLONE, CurriculumResult, run_act_curriculum, run_utterance_curriculum
@@ -112,17 +112,12 @@ def train(
         raise ConfigError(
             f"model {model.name!r} does not run in this process, and training needs its gradient; expected a local one"
         )
-    if purpose.game is None:
-        raise ConfigError(
-            f"purpose {purpose.name!r} has no game, which defines success; add one, such as: [game] name = "
-            '"elicitation"'
-        )
-    game = build_game(purpose.game)
+    game = build_game(game_of(purpose))
     acts = load_acts(config.acts or acts_for(game)) if config.mapping == "acts" else None
     run = _open_run(folder, resume, model, purpose, config, acts)
     with run, track(progress) as tracker:
         set_aside_after_cut(run)
-        deadline, phases = Deadline(config.minutes), training_phases(config, _arms(config, purpose.game["name"]))
+        deadline, phases = Deadline(config.minutes), training_phases(config, _arms(config, game_of(purpose)["name"]))
 
         def forecast(seconds: float) -> str:
             return forecast_sentence(seconds, config.episodes, "episodes of each collection and all that follows")
@@ -219,5 +214,6 @@ def _evaluate_held_out(context: TrainingContext, result: CurriculumResult, plann
     context.begin_phase("judgement")
     spec = context.game_spec("held-out")
     results = evaluate_planner_arms(context.model, played, spec, resamples=config.resamples, seed=config.seed)
+    context.tracker.advance(len(results))
     context.finish_stage("judgement", start, {"arms": len(results)})
     return results

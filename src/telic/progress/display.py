@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from telic.progress.report import ProgressReport, duration
+from telic.terminal import printable
 
 __all__ = ["ProgressDisplay"]
 
@@ -78,7 +79,7 @@ class ProgressDisplay:
 
     def _print(self, text: str) -> None:
         if not self._quiet:
-            self._console.print(text, markup=False, style="dim")
+            self._console.print(printable(text), markup=False, style="dim")
 
     def _move(self, bar: Progress, report: ProgressReport) -> None:
         rest = ", ".join([report.unit, *_rate(report), *_left(report)])

@@ -20,15 +20,15 @@ class ReaderTrainingConfig(Settings):
     subjects: tuple[Literal["user", "self"], ...] = SUBJECTS
     """Subjects of the readers: the user, the model itself (self), or both."""
     per_class: int = Field(default=60, ge=10)
-    """Conversations of each class, over all parts of the split."""
+    """Number of conversations of each class, over all parts of the split."""
     max_tokens: int = Field(default=256, ge=32)
-    """Tokens of a conversation that are read, at most."""
+    """Maximum number of tokens that are read of a conversation."""
     reply_tokens: int = Field(default=32, ge=4)
-    """Length of the model's own replies in the dialogues that readers of the model itself are trained on."""
+    """Length of the model's own replies, in the dialogues on which readers of the model itself are trained."""
     precision: float = Field(default=0.8, gt=0, lt=1)
     """Share of validation readings at or above the confidence threshold that must be right; below the threshold, the
-    reading is `unknown`. Some validation dialogues give no evidence of the attribute: there any answer is wrong."""
+    reading is `unknown`. Where a validation dialogue gives no evidence of the attribute, any answer is wrong."""
     seed: int = 0
     """Seed of the sample, the split, and the model's own replies."""
     resamples: int = Field(default=2000, ge=100)
-    """Bootstrap resamples behind every interval."""
+    """Number of bootstrap resamples behind every interval."""

@@ -187,11 +187,9 @@ class Exchange:
             )
         if failure.kind == "template_refusal":  # the chat template refuses this order of messages
             raise ApiError(400, f"the model failed to reply: {failure.detail}")
+        # The detail may name the endpoint, so it is for the log only.
+        request = log_failure("model_failed", failure.detail, kind=failure.kind, conversation=self.conversation)
+        cause = f"the server's log has the cause at id={request}"
         if failure.kind == "interrupted":
-            raise ApiError(503, f"the request was interrupted: {failure.detail}", code="model_stopped")
-        request = log_failure(
-            "model_failed", failure.detail, kind=failure.kind, conversation=self.conversation
-        )  # the detail may name the endpoint
-        raise ApiError(
-            502, f"the model failed to reply ({failure.kind}); the server's log has the cause at id={request}"
-        )
+            raise ApiError(503, f"the request was interrupted; {cause}", code="model_stopped")
+        raise ApiError(502, f"the model failed to reply ({failure.kind}); {cause}")

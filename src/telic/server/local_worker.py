@@ -13,10 +13,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from traceback import format_exception
 from typing import TYPE_CHECKING, TypeAlias
 
 from telic.errors import Failure
 from telic.models import Reply, Request
+from telic.server.log import log_event
 from telic.server.prompt_thread import PromptThread
 from telic.server.submission import OnEvent, ReplyDelta, ReplyEvent, Submission, deliver, failed_reply
 
@@ -32,8 +34,6 @@ PASS_TOKENS = 96
 time would all wait for the longest prompt."""
 PASS_COPIES = 1024
 """Positions, about, that are copied into the batch in one pass: several short conversations, or one long one."""
-
-logger = logging.getLogger("telic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class LocalWorker:
         """Answer all requests, those to come too, with a failure."""
         reason = "the server is stopping"
         if error is not None:
-            logger.error("a thread of the model has died; no more requests are answered", exc_info=error)
+            log_event(logging.CRITICAL, "model_died", cause="".join(format_exception(error)))
             reason = "the model has stopped; the server has to be restarted"
         with self._lock:
             self._failure = self._failure or Failure("model", "interrupted", reason)

@@ -15,26 +15,26 @@ class MeasureConfig(Settings):
     rounds: int = Field(default=8, ge=0)
     """Rounds per dialogue; one round is one utterance of each side."""
     probe_every: int = Field(default=1, ge=1)
-    """Probes are asked in round 0, in every round that is a multiple of this, and in the last."""
+    """Ask the probes in round 0, in every round that is a multiple of this, and in the last."""
     dialogues: int = Field(default=32, ge=1)
     """Number of dialogues; the intervals are over them."""
     samples: int = Field(default=2, ge=1)
     """Answers sampled per probe. With two or more, half of them decide which probes count as followed."""
     utterance_tokens: int | None = Field(default=None, ge=1)
-    """Maximum number of new tokens of an utterance; by default the purpose's max_new_tokens, else 100."""
+    """Maximum number of new tokens of an utterance. By default the purpose's max_new_tokens, or else 100."""
     answer_tokens: int = Field(default=50, ge=1)
     """Maximum number of new tokens of an answer to a probe."""
     temperature: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Temperature of utterances and answers, 0 for greedy decoding; by default the purpose's, else 1.0."""
+    """Temperature of utterances and answers; 0 for greedy decoding. By default the purpose's, or else 1.0."""
     top_p: float | None = Field(default=None, gt=0, le=1)
-    """Nucleus of utterances and answers; by default the purpose's, else 0.9."""
+    """Probability mass of nucleus sampling, for utterances and answers. By default the purpose's, or else 0.9."""
     seed: int = 0
     """Seed of the pairs, the openers and all replies."""
     attention: bool = True
-    """Read attention to the system prompt, if the model gives it."""
+    """Read attention to the system prompt, if the model offers it."""
     concurrency: int = Field(default=32, ge=1)
-    """Dialogues that are played at once."""
+    """Number of dialogues played at once."""
     resamples: int = Field(default=2000, ge=100)
-    """Bootstrap resamples of every interval."""
+    """Number of bootstrap resamples behind every interval."""
     minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Play only what fits in about this many minutes, and report that; a resumed run plays the rest."""

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -60,17 +60,23 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
         raise ModelError(
             f"{folder} is not a model folder: it has no config.json; expected a folder of transformers, or a .gguf file"
         )
-    try:
+
+    def read(**options: Any) -> tuple[Any, Any]:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+            return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **options).to(device), tokenizer
+
+    if not Path(folder).exists():  # a Hub id
+        with suppress(Exception):  # what was downloaded before needs no network
+            return read(local_files_only=True)
+    try:
+        return read()
     except Exception as error:  # each format's reader raises its own
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"cannot load model {str(source)!r}: {first}. Give a name from `telic models`, a folder, a .gguf file, "
             "or a Hub id that this machine can reach"
         ) from error
-    return model.to(device), tokenizer
 
 
 @contextmanager

@@ -91,7 +91,19 @@ class LoginMiddleware:
             await response(scope, receive, send)
             return
         scope[_HOLDER], scope[_SERVICE] = holder, self._service
-        await self._app(scope, receive, _with_safety_headers(send) if scope["type"] == "http" else send)
+        if scope["type"] == "websocket":
+            await self._app(scope, self._while_logged_in(receive, Headers(scope=scope)), send)
+        else:
+            await self._app(scope, receive, _with_safety_headers(send))
+
+    def _while_logged_in(self, receive: Receive, headers: Headers) -> Receive:
+        """End the connection of an open page with its login, at the next message from the browser."""
+
+        async def receive_while_logged_in() -> Message:
+            message = await receive()
+            return message if self._holder(headers) else {"type": "websocket.disconnect", "code": 1008}
+
+        return receive_while_logged_in
 
     def _holder(self, headers: Headers) -> str | None:
         if not self._keys:

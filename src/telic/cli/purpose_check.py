@@ -1,0 +1,90 @@
+"""All mistakes of a purpose file at once: those of its form, and those of its judges, controls, game and [serve]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from telic.errors import MissingExtraError, TelicError
+from telic.purpose import purpose_problems
+from telic.toml_source import KeyPath, decode, parse
+
+__all__ = ["check_purpose_files"]
+
+FIELDS = ("purpose", "partner", "game", "agent", "source")
+"""Options of the commands that may name a purpose file."""
+
+Problem = tuple[KeyPath, str]
+
+
+def check_purpose_files(command: object) -> None:
+    """Check the purpose files that a command's options name, before the command loads anything.
+
+    Raises:
+        ConfigError: a file has mistakes; the message lists all of them, each with its line.
+    """
+    for field in FIELDS:
+        path = Path(str(getattr(command, field, None) or ""))
+        if path.suffix == ".toml" and path.is_file():
+            _check(path)
+
+
+def _check(path: Path) -> None:
+    values, source = parse(decode(path.read_bytes(), str(path)), str(path))
+    problems = purpose_problems(values)
+    wrong = {place[:2] for place, _ in problems}
+    problems += [problem for problem in _parts(values, path.parent) if problem[0][:2] not in wrong]
+    if problems:
+        raise source.error(problems)
+
+
+def _parts(values: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
+    """Yield the mistakes that show when the parts of a purpose are made."""
+    from telic.games.base import build_game
+    from telic.judges import build_judge
+
+    for index, probe in enumerate(_tables(values.get("probes"))):
+        judge = probe.get("judge")
+        if isinstance(judge, dict) and judge and "callable" not in judge:  # which code may run is checked elsewhere
+            yield from _made(("probes", index, "judge"), build_judge, judge)
+    for index, control in enumerate(_tables(values.get("controls"))):
+        if isinstance(control.get("name"), str):
+            yield from _made(("controls", index), _build_control, {**control, **_found(control, folder)})
+    game = values.get("game")
+    if isinstance(game, dict) and isinstance(game.get("name"), str):
+        yield from _made(("game",), build_game, game)
+    serve = values.get("serve")
+    if isinstance(serve, dict):
+        yield from _serve(serve)
+
+
+def _serve(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    from telic.server.config import ServeConfig
+
+    for key, value in settings.items():
+        yield from _made(("serve", key), lambda setting: ServeConfig.of(**setting), {key: value})
+
+
+def _made(place: KeyPath, make: Callable[[dict[str, Any]], object], table: dict[str, Any]) -> Iterator[Problem]:
+    try:
+        make(table)
+    except MissingExtraError:  # the command says so, if it needs the part
+        return
+    except TelicError as error:
+        yield place, str(error)
+
+
+def _build_control(spec: dict[str, Any]) -> object:
+    from telic.steering import build_control
+
+    return build_control(spec)
+
+
+def _found(control: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    path = control.get("path")
+    return {"path": str(folder / path)} if isinstance(path, str) and path and (folder / path).exists() else {}
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    return [item if isinstance(item, dict) else {} for item in value] if isinstance(value, list) else []
