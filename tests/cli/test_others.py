@@ -69,7 +69,7 @@ def test_new_writes_the_kind_that_is_asked_for(kind: str, run: Run, tmp_path: Pa
 
 def test_the_help_of_new_names_the_option_as_it_is_written(run: Run) -> None:
     shown = run("new", "--help").out
-    assert "--for KIND" in shown
+    assert "--for {travel,support,intake,assistant}" in shown
     assert "--kind" not in shown
 
 
