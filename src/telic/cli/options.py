@@ -54,6 +54,7 @@ METAVARS = {
     "source": "FILE",
     "store": "FILE",
     "Conversations.out": "FILE",
+    "New.kind": "{travel,support,intake,assistant}",
     "Play.partner": "PLAYER",
 }
 """Metavars by field, or by class and field where one name has two meanings. The others follow from the type."""
@@ -143,7 +144,8 @@ class _Field:
     def option(self) -> Option:
         required = self.default is tyro.MISSING_NONPROP
         aliases = tuple(alias for note in self.notes for alias in getattr(note, "aliases", None) or ())
-        flag = ("--no-" if self.default is True else "--") + self.name.replace("_", "-")
+        name = next((note.name for note in self.notes if getattr(note, "name", None)), self.name)
+        flag = ("--no-" if self.default is True else "--") + name.replace("_", "-")
         flags = () if tyro.conf.Positional in self.notes else (*aliases, flag)
         metavar = "" if self.kind is bool else self.metavar
         return Option(self.name, self.owner.__name__, flags, metavar, self.help, self.default_label, required)
