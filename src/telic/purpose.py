@@ -188,7 +188,7 @@ class Purpose(_Part):
     @classmethod
     def load(cls, source: str | Path, *, trust: bool = False) -> Purpose:
         """Read a purpose file, or the bundled purpose `demo` if no file has that name; see `from_file`."""
-        if str(source) == "demo" and not Path(source).exists():
+        if str(source) == "demo" and not Path(source).is_file():
             return cls.from_text(_bundled("demo.toml"), "demo")
         return cls.from_file(source, trust=trust)
 

@@ -13,8 +13,8 @@ from telic.errors import RunError
 from tests.cli.conftest import Run
 
 METAVARS = {
-    "ADDRESS", "FILE", "FOLDER", "GAME", "KEY=VALUE", "KIND", "MINUTES", "MODEL", "N", "NAME", "NAME[:KEY=VALUE...]",
-    "NUMBER", "PLAYER", "PORT", "PURPOSE", "SECONDS", "TEXT", "TOKENS",
+    "ADDRESS", "FILE", "FOLDER", "GAME", "KEY=VALUE", "MINUTES", "MODEL", "N", "NAME", "NAME[:KEY=VALUE...]", "NUMBER",
+    "PLAYER", "PORT", "PURPOSE", "SECONDS", "TEXT", "TOKENS",
 }  # fmt: skip
 CHOICES = re.compile(r"\{[a-z]+(,[a-z]+)*\}")
 MACHINE_TYPES = re.compile(r"\b(STR|INT|FLOAT|BOOL|PATH|None\}|default: None|default: \))")
@@ -32,12 +32,6 @@ def help_of(run: Run, name: str) -> str:
     outcome = run(*name.split(), "--help")
     assert (outcome.status, outcome.error) == (0, "")
     return outcome.out
-
-
-def test_an_option_is_shown_as_it_is_written(run: Run) -> None:
-    shown = help_of(run, "new")
-    assert re.search(r"^  --for KIND +What", shown, re.MULTILINE)
-    assert "--kind" not in shown
 
 
 @pytest.mark.parametrize(("name", "command"), commands(), ids=dict(commands()))

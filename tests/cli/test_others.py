@@ -67,6 +67,12 @@ def test_new_writes_the_kind_that_is_asked_for(kind: str, run: Run, tmp_path: Pa
     assert run("play", "mine.toml", "--model", "fake", "-n", "2").status == 0
 
 
+def test_the_help_of_new_names_the_option_as_it_is_written(run: Run) -> None:
+    shown = run("new", "--help").out
+    assert "--for {travel,support,intake,assistant}" in shown
+    assert "--kind" not in shown
+
+
 def test_new_names_the_kinds_where_it_cannot_ask_and_where_it_knows_none(run: Run) -> None:
     assert "--for travel | support | intake | assistant" in run("new", "mine").out
     refused = run("new", "other", "--for", "suport")

@@ -30,7 +30,7 @@ class New:
 
     path: tyro.conf.Positional[Path] = Path("purpose.toml")
     """The file to write."""
-    kind: Annotated[str | None, tyro.conf.arg(name="for", metavar="KIND")] = None
+    kind: Annotated[str | None, tyro.conf.arg(name="for")] = None
     """What the chatbot is for: travel, support, intake or assistant. Each has its rules, probes, openers and game."""
     force: bool = False
     """Overwrite an existing file."""

@@ -54,7 +54,7 @@ METAVARS = {
     "source": "FILE",
     "store": "FILE",
     "Conversations.out": "FILE",
-    "New.kind": "KIND",
+    "New.kind": "{travel,support,intake,assistant}",
     "Play.partner": "PLAYER",
 }
 """Metavars by field, or by class and field where one name has two meanings. The others follow from the type."""
