@@ -42,10 +42,36 @@ def test_the_environment_of_openmp_comes_before_the_default() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which cores a process may use")
-def test_by_default_there_is_a_thread_for_each_core_that_the_process_may_use() -> None:
+def test_a_process_that_is_bound_to_a_core_has_one_available() -> None:
     first = min(os.sched_getaffinity(0))
-    pin = f"import os; os.sched_setaffinity(0, {{{first}}}); "
-    assert run(pin + PREPARE + "prepare_threads(); ") == [1, "PASSIVE"]
+    pin = f"import os; os.sched_setaffinity(0, {{{first}}}); from telic.models.threads import available_cores; "
+    assert run(pin + PREPARE + "prepare_threads(available_cores()); ") == [1, "PASSIVE"]
+
+
+def test_a_model_takes_no_core_that_other_programs_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from telic.models.local.thread_governor import EVERY, ThreadGovernor
+
+    chosen = [0]
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: chosen[-1])
+    now, machine, own = 0.0, 0.0, 0.0
+    governor = ThreadGovernor(4, lambda: (machine, own), lambda: now)
+
+    def after(seconds: float, *, others: float, mine: float) -> int:
+        nonlocal now, machine, own
+        now += seconds
+        own += mine * seconds
+        machine += (others + mine) * seconds
+        governor.adapt()
+        return chosen[-1]
+
+    assert after(EVERY / 2, others=4, mine=1) == 0, "it does not look more often than every few seconds"
+    assert after(EVERY / 2, others=4, mine=1) == 1, "one thread is left even where all cores are in use"
+    assert after(EVERY, others=1, mine=3) == 3
+    assert after(EVERY, others=0.2, mine=3) == 4, "a program that takes little costs no thread"
+    assert after(EVERY, others=0, mine=4) == 4, "its own time is no other program's"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which cores a process may use")

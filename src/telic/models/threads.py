@@ -2,7 +2,7 @@
 
 Threads that share a product wait for each other at its end. By default, OpenMP lets them spin for a millisecond or
 more. If another program is using a core, a spinning thread takes the other core from the thread that it waits for. So
-threads of Telic sleep while they wait.
+threads of Telic sleep while they wait; and unless their number is given, a model adapts it to the cores that are idle.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+
+import psutil
 
 from telic.errors import ConfigError
 
@@ -21,11 +23,10 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def prepare_threads(threads: int | None = None) -> None:
-    """Choose how many threads torch computes with.
+    """Choose how many threads torch computes with. Without a number, a local model adapts it while it runs.
 
     Args:
-        threads: their number; by default `OMP_NUM_THREADS`, else `available_cores()`. If torch is imported already, the
-            default leaves it as it is.
+        threads: their number; by default `OMP_NUM_THREADS`, if that is set.
 
     Raises:
         ConfigError: less than one thread.
@@ -39,20 +40,14 @@ def prepare_threads(threads: int | None = None) -> None:
             torch.set_num_threads(threads)
         return
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if threads is None and "OMP_NUM_THREADS" not in os.environ:
-        threads = available_cores()
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
-def available_cores() -> int | None:
-    """Count the physical cores that this process may use: its affinity, and its container's share of the machine.
-
-    Returns:
-        None where the system does not say.
-    """
+def available_cores() -> int:
+    """Count the physical cores that this process may use: its affinity, and its container's share of the machine."""
     if sys.platform != "linux":
-        return None
+        return psutil.cpu_count(logical=False) or 1
     cores = _physical(os.sched_getaffinity(0))
     return min(cores, _quota(QUOTA) or cores)
 

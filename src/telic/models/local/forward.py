@@ -13,6 +13,7 @@ from telic.models.control import Control, ControlBatch
 from telic.models.local.attention import IMPLEMENTATION, AppliedAttention, Group, PassLayout, PrefixPart, use_layout
 from telic.models.local.cache import Arena, CacheShape, Segment
 from telic.models.local.sequences import Sequence
+from telic.models.local.thread_governor import ThreadGovernor
 from telic.rendering import Span
 
 __all__ = ["Chunk", "Runner"]
@@ -42,12 +43,16 @@ class _AppliedResidual:
 class Runner:
     """Runs forward passes of a model of `transformers`.
 
+    Args:
+        model: the model.
+        thread_governor: adapts the number of processor threads before each pass.
+
     Raises:
         ModelError: the model's attention is of a kind that the engine does not support.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    def __init__(self, model: Any, thread_governor: ThreadGovernor | None = None) -> None:
+        self.model, self._thread_governor = model, thread_governor
         config = model.config.get_text_config()
         self.hidden_size = int(config.hidden_size)
         self.layers = int(config.num_hidden_layers)
@@ -85,6 +90,8 @@ class Runner:
 
         Chunks of one token must come first; those whose sequences share a prefix must come one after the other.
         """
+        if self._thread_governor is not None:
+            self._thread_governor.adapt()
         made = self.arena.prepare([(c.sequence.slot, c.start, c.end) for c in chunks])
         tokens = [c.sequence.tokens[p] for c in chunks for p in range(c.start, c.end)]
         positions = [p for c in chunks for p in range(c.start, c.end)]

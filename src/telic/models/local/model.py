@@ -21,6 +21,7 @@ from telic.models.local.memory import machine_memory, release_free_memory
 from telic.models.local.prompts import Prompts
 from telic.models.local.sampling import random_seed
 from telic.models.local.sequences import RequestState
+from telic.models.local.thread_governor import ThreadGovernor
 from telic.models.local.vocabulary import speed_up_vocabulary
 from telic.models.request import READINGS, Continuation, OnReply, Reply, Request, Sampling, ScoredContinuation
 from telic.models.session import Session
@@ -41,6 +42,7 @@ class LocalModel:
         cache_bytes: memory for the sessions' caches; by default a third of this machine's.
         batch_bytes: memory for the keys and values of what is computed together, which takes fewer sequences where they
             are long; by default a quarter of this machine's.
+        thread_governor: adapts the number of processor threads before a pass; by default it stays as it is.
 
     Raises:
         ModelError: the engine does not support this kind of model; the message says why.
@@ -55,12 +57,13 @@ class LocalModel:
         max_batch: int = 64,
         cache_bytes: int | None = None,
         batch_bytes: int | None = None,
+        thread_governor: ThreadGovernor | None = None,
     ) -> None:
         self._name = name
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.template = Template(tokenizer)
-        self.runner = Runner(self.model)
+        self.runner = Runner(self.model, thread_governor)
         speed_up_vocabulary(self.model.get_output_embeddings())
         release_free_memory()  # of loading the weights
         self.engine = Engine(

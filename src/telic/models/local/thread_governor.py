@@ -1,0 +1,60 @@
+"""The number of processor threads of a local model, chosen while it runs.
+
+Threads that share a product wait for the slowest of them. Where another program has one of two cores, two threads take
+up to ten times as long as one: each product waits for the scheduler. So there are as many threads as idle cores.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import psutil
+import torch
+
+__all__ = ["ThreadGovernor"]
+
+EVERY = 5.0
+"""Seconds between two looks at the machine."""
+SLACK = 0.3
+"""Part of a core that other programs may take without costing a thread."""
+
+
+class ThreadGovernor:
+    """Gives torch as many threads as there are cores that other programs leave idle.
+
+    Args:
+        cores: most threads.
+        busy_seconds: returns the processor time that all programs took so far, and that of this one, in seconds.
+        clock: returns the time in seconds.
+    """
+
+    def __init__(
+        self,
+        cores: int,
+        busy_seconds: Callable[[], tuple[float, float]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cores, self._busy_seconds, self._clock = cores, busy_seconds or _busy_seconds, clock
+        self._since = clock()
+        self._busy = self._busy_seconds()
+
+    def adapt(self) -> None:
+        """Set the number of threads, if the last look is some seconds ago."""
+        passed = self._clock() - self._since
+        if passed < EVERY:
+            return
+        busy = self._busy_seconds()
+        (machine, own), (machine_before, own_before) = busy, self._busy
+        others = (machine - machine_before - (own - own_before)) / passed
+        self._since, self._busy = self._clock(), busy
+        threads = max(1, min(self._cores, int(self._cores - others + SLACK)))
+        if threads != torch.get_num_threads():
+            torch.set_num_threads(threads)
+
+
+def _busy_seconds() -> tuple[float, float]:
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # counted in user and nice as well
+    return sum(times) - idle - guests, time.process_time()
