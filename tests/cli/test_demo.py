@@ -38,6 +38,9 @@ def test_a_demo_plays_both_arms_and_resumes(run: Run, tmp_path: Path) -> None:
     assert document["headline"][1:] in again.error
     assert RunFolder.open(folder).episodes.latest() == episodes, "a resumed demo plays nothing again"
     page = (folder / "report.html").read_text()
+    (folder / "report.html").unlink()
+    assert run("view", f"runs/{folder.name}").status == 0
+    assert (folder / "report.html").read_text() == page, "the report is written again"
     assert "Asked aside after round 4" in page
     assert (folder / "curves.png").exists()
 

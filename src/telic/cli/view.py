@@ -98,6 +98,12 @@ class View:
             report = write_comparison_report(run.path, read_comparison(run))
             self._show({"report": str(report)}, {})
             return
+        if document.get("verb") == "demo":
+            from telic.comparison.demo import read_demo
+            from telic.comparison.demo_report import write_demo_report
+
+            self._show({"report": str(write_demo_report(run.path, read_demo(run)))}, {})
+            return
         if document.get("verb") == "play":
             self._render_play(run)
             return
@@ -108,8 +114,8 @@ class View:
             return
         if document.get("verb") != "measure":
             raise RunError(
-                f"{run.path} is a run of {document.get('verb')!r}; expected measure, hold, play or train; update Telic "
-                "to read it"
+                f"{run.path} is a run of {document.get('verb')!r}; expected demo, measure, hold, play or train; update "
+                "Telic to read it"
             )
         if run.episodes.cut_short():
             print_notice(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")

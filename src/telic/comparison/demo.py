@@ -11,10 +11,12 @@ from telic.comparison.arms import Arm, compare, of_arm, plan_arms
 from telic.comparison.config import DEMO_CONTROL, DemoConfig
 from telic.comparison.results import ArmDifference
 from telic.episodes import BASELINE, Branch, Episode
+from telic.errors import RunError
 from telic.models import Model, Request
 from telic.models.compatibility import refuse_unsupported
 from telic.progress import Deadline, Phase, ProgressCallback, forecast_sentence, track
 from telic.purpose import Purpose
+from telic.runs import RunFolder
 from telic.stability.analysis import Stability, analyse_stability
 from telic.stability.measurement import KEPT_SETTINGS, describe
 from telic.stability.plan import plan_dialogues, protocol_of, replies_to_come
@@ -23,7 +25,7 @@ from telic.stability.scores import score_by_round
 from telic.stability.selfchat import play_dialogues
 from telic.steering import build_control
 
-__all__ = ["DemoRun", "arm_of", "demo"]
+__all__ = ["DemoRun", "arm_of", "demo", "read_demo"]
 
 STAGE = "demo"
 
@@ -51,13 +53,13 @@ class DemoRun:
         first, last = self.baseline.curve[0], self.baseline.curve[-1]
         held = self.held.curve[-1]
         numbers = [point.stability for point in (first, last, held)]
-        if None in numbers or self.last_gain.value is None:
+        if None in numbers or self.gain.value is None:
             return "too few answers could be scored to compare the two"
-        told = (
+        return (
             f"after {last.round} rounds the chatbot follows {numbers[1]:.0%} of its probes alone (before the dialogue: "
-            f"{numbers[0]:.0%}) and {numbers[2]:.0%} with {self.control}"
+            f"{numbers[0]:.0%}) and {numbers[2]:.0%} with {self.control}; averaged over the rounds the difference is "
+            f"{self.gain} dialogues"
         )
-        return f"{told}; difference {self.last_gain}"
 
     def excerpt(self) -> tuple[Episode, Episode] | None:
         """The dialogue in which the arms differ most in the last round: its baseline episode, then the held one."""
@@ -122,7 +124,7 @@ def demo(
         tracker.begin("playing")
         protocol = protocol_of(model, config)
         play_dialogues(model, missing, protocol, record.append, tracker.count_reply, deadline, on_branch)
-        run = _analyse(record, arms, config)
+        run = _analyse(record.episodes, config.resamples, record.path, record.document)
         record.add_metrics(
             {
                 "headline": run.headline,
@@ -140,15 +142,28 @@ def arm_of(episode: Episode) -> str:
     return episode.id.split("/")[1]
 
 
-def _analyse(record: RunRecord, arms: Sequence[Arm], config: DemoConfig) -> DemoRun:
-    episodes = record.episodes
-    baseline, held = (analyse_stability(of_arm(episodes, STAGE, arm), resamples=config.resamples) for arm in arms)
-    gain = compare(episodes, STAGE, arms[1], arms[0], resamples=config.resamples)
-    last = compare(episodes, STAGE, arms[1], arms[0], by=_last_scores, resamples=config.resamples)
+def read_demo(run: RunFolder) -> DemoRun:
+    """Read the result of a demo from its folder.
+
+    Raises:
+        RunError: it was not finished.
+    """
+    if not any("last_gain" in record for record in run.read_metrics()):
+        raise RunError(f"{run.path} is not finished: continue with --resume {run.path}")
+    resamples = run.document.get("settings", {}).get("resamples", DemoConfig().resamples)
+    return _analyse(run.episodes.latest(), resamples, run.path, run.document)
+
+
+def _analyse(episodes: list[Episode], resamples: int, folder: Path | None, document: dict[str, Any]) -> DemoRun:
+    alone, controlled = Arm(BASELINE), Arm(DEMO_CONTROL["name"])
+    baseline, held = (
+        analyse_stability(of_arm(episodes, STAGE, arm), resamples=resamples) for arm in (alone, controlled)
+    )
+    gain = compare(episodes, STAGE, controlled, alone, resamples=resamples)
+    last = compare(episodes, STAGE, controlled, alone, by=_last_scores, resamples=resamples)
     return DemoRun(
-        arms[1].name, baseline, held, ArmDifference.of(gain), ArmDifference.of(last), episodes, record.path,
-        record.document,
-    )  # fmt: skip
+        controlled.name, baseline, held, ArmDifference.of(gain), ArmDifference.of(last), episodes, folder, document
+    )
 
 
 def _last_scores(episodes: Sequence[Episode]) -> dict[str, float | None]:
