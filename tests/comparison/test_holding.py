@@ -130,8 +130,8 @@ def test_a_control_that_costs_too_much_is_left_out_and_it_is_said() -> None:
     assert run.winner is None
     assert "no control costs at most 3%" in run.headline
     [sentence] = run.left_out
-    assert sentence.startswith("reminder is left out: it costs more than the budget of 3% at every strength")
-    assert "the cheapest, reminder-every=" in sentence
+    assert sentence.startswith("control reminder is left out: it costs more than the budget of 3% at every strength")
+    assert "lost with the cheapest, reminder-every=" in sentence
     assert hold(model(), purpose(), **QUICK).left_out == []
 
 

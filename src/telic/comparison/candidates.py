@@ -82,7 +82,7 @@ def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, li
         raise ConfigError(
             f"model {model.name!r} does not support control {refused[0]!r}; run the model locally to use it"
         )
-    return supported, [f"{kind} is left out: model {model.name!r} does not support it" for kind in refused]
+    return supported, [f"control {kind} is left out: model {model.name!r} does not support it" for kind in refused]
 
 
 def candidates(model: Model, strengths: Strengths, systems: Sequence[str], folder: Path | None) -> list[Candidate]:

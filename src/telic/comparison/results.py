@@ -159,12 +159,12 @@ class ComparisonRun:
 
     def _why_left_out(self, kind: str, trials: list[TuningTrial]) -> str:
         if any(trial.affordable for trial in trials):
-            return f"{kind} is left out: no strength within the budget has a score in any tuning dialogue"
+            return f"control {kind} is left out: no strength within the budget has a score in any tuning dialogue"
         least = min(trials, key=lambda trial: trial.worst_loss)
-        about = "" if least.recall is None else f", {least.recall.summary} of those about the dialogue"
+        about = "" if least.recall is None else f", of those about the dialogue {least.recall.summary}"
         return (
-            f"{kind} is left out: it costs more than the budget of {self.budget:.0%} at every strength; the "
-            f"cheapest, {least.name}, loses {least.cost.summary} of the questions{about}"
+            f"control {kind} is left out: it costs more than the budget of {self.budget:.0%} at every strength; lost "
+            f"with the cheapest, {least.name}: of the questions {least.cost.summary}{about}"
         )
 
     @property
