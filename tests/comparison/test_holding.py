@@ -259,3 +259,11 @@ def test_wrong_settings_are_named() -> None:
 
 def _without_episodes(run: ComparisonRun) -> tuple[Any, ...]:
     return run.trials, run.compared, run.versus, run.budget
+
+
+def test_a_run_whose_winner_was_written_into_the_purpose_is_resumed(tmp_path: Path) -> None:
+    run = hold(model(), purpose(), folder=tmp_path, **QUICK)
+    assert run.folder is not None
+    written = purpose().model_copy(update={"controls": [{"name": "reminder", "every": 1}]})
+    again = hold(model(), written, resume=run.folder, **QUICK)
+    assert again.headline == run.headline

@@ -55,6 +55,8 @@ class Conversations:
         """Run the action."""
         if self.action == "delete" and not self.user:
             raise UsageError("delete needs --user NAME")
+        if self.find and self.action != "list":
+            raise UsageError(f"--find goes with list; {self.action} would take all conversations")
         require_server()
         from telic.server import ConversationStore
 

@@ -73,7 +73,7 @@ class Demo(ThreadOptions):
                     model, folder=self.runs, resume=self.resume, progress=display, on_branch=on_branch, config=config
                 )
         except KeyboardInterrupt:
-            raise Interrupted(resume_hint(display.folder)) from None
+            raise Interrupted(resume_hint(display.folder or self.resume)) from None
         assert run.folder is not None
         report = write_demo_report(run.folder, run)
         if not self.json:

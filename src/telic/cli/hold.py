@@ -89,7 +89,7 @@ class Hold(ThreadOptions):
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(resume_hint(display.folder)) from None
+            raise Interrupted(resume_hint(display.folder or self.resume)) from None
         assert run.folder is not None
         report = write_comparison_report(run.folder, run)
         written = self._write(run)
@@ -141,7 +141,7 @@ def _print(run: ComparisonRun) -> None:
         "control",
         "area under the curve",
         "gain over the baseline",
-        *(["gain, probes followed at round 0"] if followed else []),
+        *(["gain, probes never followed left out"] if followed else []),
         "utterances",
         "questions lost",
         "recall lost",

@@ -129,6 +129,8 @@ def _without_outcome(command: Any) -> Any:
     """Return a command without what a resumed run does not take over: how results are printed, and a time limit."""
     changes: dict[str, Any] = {"resume": None, "json": False, "quiet": False}
     known = {field.name for field in fields(command)}
+    if "trust" in known:
+        changes["trust"] = False  # a run folder is data: whoever resumes it says what may run
     if "settings" in known and "minutes" in type(command.settings).model_fields:
         changes["settings"] = command.settings.model_copy(update={"minutes": None})
     if "minutes" in known:

@@ -92,7 +92,7 @@ class Measure(ThreadOptions):
                     config=self.settings,
                 )
         except KeyboardInterrupt:
-            raise Interrupted(resume_hint(display.folder)) from None
+            raise Interrupted(resume_hint(display.folder or self.resume)) from None
         assert run.folder is not None
         report = write_stability_report(run.folder, run.stability, run.episodes, run.document)
         if self.json:

@@ -200,7 +200,7 @@ class Play(ThreadOptions):
                 )
         except KeyboardInterrupt:
             keep_typed(display.folder, players)
-            raise Interrupted(resume_hint(display.folder)) from None
+            raise Interrupted(resume_hint(display.folder or self.resume)) from None
         assert run.folder is not None
         keep_typed(run.folder, players)
         report = write_play_report(run.folder, run.results, run.episodes, run.document)

@@ -94,7 +94,8 @@ def demo(
         folder: where the run folder is made; without it the run is kept in memory only.
         resume: a run folder to go on with.
         progress: True shows it on standard error; a function gets a `ProgressReport` with every reply.
-        on_branch: called with each probe, once its answers have their scores.
+        on_branch: called with each probe, once its answers have their scores; in a resumed run also with those that it
+            has already.
         config: settings.
         **settings: single fields of `DemoConfig`, over those of `config`.
 
@@ -122,6 +123,9 @@ def demo(
         playing = Phase("playing", "replies", replies_to_come(missing, config))
         tracker.start(record.path, record.warnings, [playing], forecast, deadline)
         tracker.begin("playing")
+        for episode in record.episodes if on_branch is not None else ():  # those of a run that is resumed
+            for branch in episode.branches:
+                on_branch(episode, branch)
         protocol = protocol_of(model, config)
         play_dialogues(model, missing, protocol, record.append, tracker.count_reply, deadline, on_branch)
         run = _analyse(record.episodes, config.resamples, record.path, record.document)

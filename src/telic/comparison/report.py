@@ -97,7 +97,7 @@ def _compared_table(run: ComparisonRun) -> Html:
             "area under the curve": lambda arm: interval(arm.stability.area),
             "gain over the baseline": lambda arm: _difference(arm.gain),
             "adjusted p": lambda arm: "" if arm.gain is None else p_value(arm.gain.p),
-            "gain over the probes followed at round 0": lambda arm: _difference(arm.followed_gain),
+            "gain without the probes never followed": lambda arm: _difference(arm.followed_gain),
             "best control's lead": lambda arm: _difference(run.versus.get(arm.name)),
             "gain on the bank": lambda arm: _difference(arm.bank_gain),
         },

@@ -131,7 +131,8 @@ def describe(
     if isinstance(purpose, Bank):
         described["bank"] = _describe_bank(purpose)
     else:
-        described["purpose"] = purpose.model_dump(mode="json", exclude_none=True)
+        # Not the purpose's own controls: `controls` says which were used, and `hold` writes its winner into the file.
+        described["purpose"] = purpose.model_dump(mode="json", exclude_none=True, exclude={"controls"})
         if partner is None and not purpose.partner:
             described["partner"] = "plain users"
     if isinstance(partner, Bank):
