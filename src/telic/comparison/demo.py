@@ -123,9 +123,10 @@ def demo(
         playing = Phase("playing", "replies", replies_to_come(missing, config))
         tracker.start(record.path, record.warnings, [playing], forecast, deadline)
         tracker.begin("playing")
-        for episode in record.episodes if on_branch is not None else ():  # those of a run that is resumed
-            for branch in episode.branches:
-                on_branch(episode, branch)
+        if on_branch is not None:
+            for episode in record.episodes:  # those of a run that is resumed
+                for branch in episode.branches:
+                    on_branch(episode, branch)
         protocol = protocol_of(model, config)
         play_dialogues(model, missing, protocol, record.append, tracker.count_reply, deadline, on_branch)
         run = _analyse(record.episodes, config.resamples, record.path, record.document)
