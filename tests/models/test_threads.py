@@ -57,7 +57,7 @@ def test_a_model_takes_no_core_that_other_programs_use(monkeypatch: pytest.Monke
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     monkeypatch.setattr(torch, "get_num_threads", lambda: chosen[-1])
     now, machine, own = 0.0, 0.0, 0.0
-    governor = ThreadGovernor(4, lambda: (machine, own), lambda: now)
+    governor = ThreadGovernor(4, 4, lambda: (machine, own), lambda: now)
 
     def after(seconds: float, *, others: float, mine: float) -> int:
         nonlocal now, machine, own
@@ -72,6 +72,9 @@ def test_a_model_takes_no_core_that_other_programs_use(monkeypatch: pytest.Monke
     assert after(EVERY, others=1, mine=3) == 3
     assert after(EVERY, others=0.2, mine=3) == 4, "a program that takes little costs no thread"
     assert after(EVERY, others=0, mine=4) == 4, "its own time is no other program's"
+
+    governor = ThreadGovernor(4, 64, lambda: (machine, own), lambda: now)
+    assert after(EVERY, others=40, mine=4) == 4, "the cores of others are not those of its own share"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which cores a process may use")

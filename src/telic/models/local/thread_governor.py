@@ -25,6 +25,7 @@ class ThreadGovernor:
 
     Args:
         cores: most threads.
+        machine_cores: cores of the machine, which may be more than this process may use.
         busy_seconds: returns the processor time that all programs took so far, and that of this one, in seconds.
         clock: returns the time in seconds.
     """
@@ -32,15 +33,17 @@ class ThreadGovernor:
     def __init__(
         self,
         cores: int,
+        machine_cores: int | None = None,
         busy_seconds: Callable[[], tuple[float, float]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._cores, self._busy_seconds, self._clock = cores, busy_seconds or _busy_seconds, clock
+        self._cores, self._machine_cores = cores, machine_cores or psutil.cpu_count() or cores
+        self._busy_seconds, self._clock = busy_seconds or _busy_seconds, clock
         self._since = clock()
         self._busy = self._busy_seconds()
 
     def adapt(self) -> None:
-        """Set the number of threads, if the last look is some seconds ago."""
+        """Set the number of threads, unless that was done within the last few seconds."""
         passed = self._clock() - self._since
         if passed < EVERY:
             return
@@ -48,7 +51,7 @@ class ThreadGovernor:
         (machine, own), (machine_before, own_before) = busy, self._busy
         others = (machine - machine_before - (own - own_before)) / passed
         self._since, self._busy = self._clock(), busy
-        threads = max(1, min(self._cores, int(self._cores - others + SLACK)))
+        threads = max(1, min(self._cores, int(self._machine_cores - others + SLACK)))
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
 
