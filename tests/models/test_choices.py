@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from telic.errors import ConfigError, UnsupportedControlError
+from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.models import FakeModel, ScriptedModel
 from telic.models.choices import as_question, read_choice
 from telic.models.compatibility import refuse_unsupported
@@ -59,6 +59,22 @@ def test_a_reply_may_be_begun_for_the_model(model: LocalModel) -> None:
     assert len(begun.token_ids) == 5
     if plain.token_ids:
         assert begun.token_ids == plain.token_ids[3:]
+
+
+def test_a_choice_that_cannot_be_encoded_leaves_nothing_in_the_engine(
+    model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = model.template.encoder.encode
+
+    def refuse_last(content: str) -> list[int]:
+        if content == CHOICES[-1]:
+            raise ModelError("a control token cannot be encoded as text")
+        return encode(content)
+
+    monkeypatch.setattr(model.template.encoder, "encode", refuse_last)
+    with pytest.raises(ModelError, match="control token"):
+        model.generate([choose()])
+    assert model.engine.idle
 
 
 def test_wrong_choices_are_refused() -> None:

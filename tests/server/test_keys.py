@@ -44,7 +44,7 @@ def test_keys_are_listed_and_revoked(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     loaded = Keys.load(path)
     assert (loaded.holder(ann), loaded.holder(bob)) == (None, "bob")
-    with pytest.raises(ConfigError, match=r"has no key of 'ann'; it has: bob"):
+    with pytest.raises(ConfigError, match=r"has no key named 'ann'; it has: bob"):
         revoke_key(path, "ann")
     with pytest.raises(ConfigError, match="cannot read the key file"):
         revoke_key(tmp_path / "none.txt", "ann")
@@ -60,7 +60,10 @@ def test_the_key_of_the_environment_and_a_key_of_its_name_are_told_apart(
     key = add_key(path, "default")
     assert Keys.load(path).holder(key) == "default"
     monkeypatch.setenv(ENVIRONMENT, "long enough a key")
-    with pytest.raises(ConfigError, match=r"has a key of 'default', as the holder .* is called; remove one"):
+    with pytest.raises(
+        ConfigError,
+        match=r"has a key named 'default', which is also the name of .* TELIC_API_KEY; remove one",
+    ):
         Keys.load(path)
     revoke_key(path, "default")
     ann = add_key(path, "ann")

@@ -37,7 +37,7 @@ def test_a_key_is_made_once_and_only_its_hash_is_kept(tmp_path: Path, monkeypatc
     assert (loaded.holder(ann), loaded.holder(bob)) == ("ann", "bob")
     for wrong in ("", "telic-", ann[:-1], ann + "x", ann.upper(), "\udcff"):
         assert loaded.holder(wrong) is None
-    with pytest.raises(ConfigError, match="already has a key of 'ann'"):
+    with pytest.raises(ConfigError, match="already has a key named 'ann'"):
         add_key(path, "ann")
     with pytest.raises(ConfigError, match="invalid key name 'a/b'"):
         add_key(path, "a/b")

@@ -10,7 +10,15 @@ from functools import partial
 from telic.models import Reply, Request
 from telic.models.capabilities import StreamsInEventLoop
 from telic.models.fair_queue import FairQueue
-from telic.server.submission import OnEvent, ReplyDelta, Submission, failed_reply
+from telic.server.submission import (
+    OnEvent,
+    ReplyDelta,
+    ReplyEvent,
+    Submission,
+    failed_reply,
+    interrupted_reply,
+    missing_reply,
+)
 
 __all__ = ["AsyncWorker"]
 
@@ -30,10 +38,12 @@ class AsyncWorker:
         self._free = model.concurrency
         self._waiting: FairQueue[Submission] = FairQueue()
         self._tasks: dict[Submission, asyncio.Task[None]] = {}
+        self._unanswered: set[Submission] = set()
 
     def submit(self, requests: Sequence[Request], on_event: OnEvent) -> list[Submission]:
         """Submit requests; each is sent once the model has a free connection. Clients take turns."""
         submissions = [Submission(request, partial(on_event, index)) for index, request in enumerate(requests)]
+        self._unanswered.update(submissions)
         for submission in submissions:
             self._waiting.append(submission.request.client, submission)
         self._start_waiting()
@@ -42,6 +52,7 @@ class AsyncWorker:
     def cancel(self, submission: Submission) -> None:
         """Stop a reply, and close its connection."""
         submission.cancelled = True
+        self._unanswered.discard(submission)
         self._waiting.remove(submission.request.client, submission)
         if (task := self._tasks.get(submission)) is not None:
             task.cancel()
@@ -52,10 +63,12 @@ class AsyncWorker:
         return True
 
     def close(self) -> None:
-        """Cancel all replies and close all connections. Call it in another thread than the event loop's."""
+        """Interrupt all replies and close all connections. Call it from a thread other than the event loop's."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
 
     async def _close(self) -> None:
+        for submission in list(self._unanswered):
+            self._deliver(submission, interrupted_reply())
         for submission in [*self._waiting, *self._tasks]:
             self.cancel(submission)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -71,6 +84,7 @@ class AsyncWorker:
     def _end(self, submission: Submission, _: asyncio.Task[None]) -> None:
         del self._tasks[submission]
         self._free += 1
+        self._deliver(submission, missing_reply())  # which changes nothing if it has its reply
         self._start_waiting()
 
     async def _answer(self, submission: Submission) -> None:
@@ -81,6 +95,8 @@ class AsyncWorker:
         except Exception as error:  # a third-party model may raise anything: this request fails, the server goes on
             self._deliver(submission, failed_reply(error))
 
-    def _deliver(self, submission: Submission, event: ReplyDelta | Reply) -> None:
-        if not submission.cancelled:
+    def _deliver(self, submission: Submission, event: ReplyEvent) -> None:
+        if submission in self._unanswered:
+            if isinstance(event, Reply):
+                self._unanswered.remove(submission)
             submission.on_event(event)

@@ -6,7 +6,7 @@ Reading does not affect the conversation.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -125,7 +125,12 @@ class Beliefs:
         return (control,)
 
     async def read(
-        self, user: str, messages: Sequence[Message], fork: Session, controls: Sequence[Control]
+        self,
+        user: str,
+        messages: Sequence[Message],
+        fork: Session,
+        controls: Sequence[Control],
+        on_tokens: Callable[[int], None],
     ) -> dict[str, dict[str, Any]]:
         """Read the model's beliefs at the user's last message.
 
@@ -135,6 +140,7 @@ class Beliefs:
             fork: a fork of the conversation's session, which may have read part of these messages.
             controls: controls that act meanwhile, without the planner's prefix: readers were trained on states that
                 follow from the text alone.
+            on_tokens: called with the number of computed tokens.
 
         Returns:
             For each reader, `probabilities` by class and the `threshold`, as they are stored.
@@ -146,7 +152,7 @@ class Beliefs:
 
         if self.readers is None:
             raise ApiError(400, self.unavailable_reason)
-        model = BlockingModel(self._runner, user)
+        model = BlockingModel(self._runner, user, on_tokens)
         fork.model, fork.dialogue = model, Dialogue(messages)
         acting = tuple(control for control in controls if not control.prefix_from_state)
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from telic.errors import ModelError
 from telic.models import Model, Reply, Request, Session
 from telic.models.capabilities import HasHiddenStates
 from telic.models.compatibility import refuse_unsupported
@@ -24,10 +25,11 @@ class BlockingModel:
     Args:
         runner: answers the requests.
         user: whose requests they are.
+        on_tokens: called in the event loop with numbers of computed tokens.
     """
 
-    def __init__(self, runner: RequestRunner, user: str) -> None:
-        self._runner, self._user = runner, user
+    def __init__(self, runner: RequestRunner, user: str, on_tokens: Callable[[int], None]) -> None:
+        self._runner, self._user, self._on_tokens = runner, user, on_tokens
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -68,8 +70,11 @@ class BlockingModel:
         return _hidden_states(self._model).layers
 
     def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
-        """Answer requests; see `Model.generate`. What `on_reply` returns is submitted when these are answered."""
-        refuse_unsupported(self._model, requests)
+        """Answer requests; see `Model.generate`. What `on_reply` returns is submitted when these are answered.
+
+        Raises:
+            ModelError: a request has choices, and the model runs in this process: its server scores none.
+        """
         replies: list[Reply] = []
         waiting = list(requests)
         while waiting:
@@ -92,7 +97,13 @@ class BlockingModel:
         return session.system(system) if system is not None else session
 
     def _answers(self, requests: Sequence[Request]) -> list[Reply]:
-        answering = self._runner.generate(requests, self._user)
+        refuse_unsupported(self._model, requests)
+        if self._runner.local is not None and any(request.choices for request in requests):
+            raise ModelError(
+                f"model {self.name!r} cannot choose among given replies while it is served; ask for a free reply, or "
+                "have another model answer"
+            )
+        answering = self._runner.generate(requests, self._user, self._on_tokens)
         return asyncio.run_coroutine_threadsafe(answering, self._loop).result()
 
 

@@ -205,9 +205,10 @@ class DashboardConversation:
             ApiError: they cannot be read or stored; the key exceeds its limits.
         """
         conversation, controls = self._stored_id, self._controls_at(position)
-        with self._service.limits.admit(self.user):
-            messages = self._model_messages(position)
-            beliefs = await self._service.beliefs.read(self.user, messages, self._fork(position), controls)
+        limits = self._service.limits
+        with limits.admit(self.user):
+            messages, spend = self._model_messages(position), partial(limits.spend, self.user)
+            beliefs = await self._service.beliefs.read(self.user, messages, self._fork(position), controls, spend)
         await self._annotate(lambda notes: notes.add_readings(self.user, conversation, position, {"beliefs": beliefs}))
 
     async def ask_probes(self, position: int) -> None:

@@ -49,7 +49,7 @@ class DaemonThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the threads once they have carried out, or with `cancel_futures` given up, what waits for them."""
+        """End the threads after the queued work is done or, with `cancel_futures`, cancelled."""
         self._closed = True
         if cancel_futures:
             self._cancel_waiting()

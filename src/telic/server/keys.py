@@ -106,8 +106,8 @@ class Keys:
         if taken := digests.keys() & self._fixed.keys():
             name = taken.pop()
             raise ConfigError(
-                f"{path} has a key of {name!r}, as the holder of the key in {ENVIRONMENT} is called; remove one of the "
-                f"two: unset {ENVIRONMENT}, or telic keys revoke {name} --file {path}"
+                f"{path} has a key named {name!r}, which is also the name of the key in {ENVIRONMENT}; remove one of "
+                f"them: unset {ENVIRONMENT}, or telic keys revoke {name} --file {path}"
             )
         return {**self._fixed, **digests}
 
@@ -125,7 +125,7 @@ def add_key(path: Path, name: str) -> str:
         )
     if path.exists() and name in _read(path):
         raise ConfigError(
-            f"{path} already has a key of {name!r}; revoke it first: telic keys revoke {name} --file {path}"
+            f"{path} already has a key named {name!r}; revoke it first: telic keys revoke {name} --file {path}"
         )
     key = f"telic-{secrets.token_urlsafe(32)}"
     try:
@@ -154,7 +154,7 @@ def revoke_key(path: Path, name: str) -> None:
     """
     names = key_names(path)
     if name not in names:
-        raise ConfigError(f"{path} has no key of {name!r}; it has: {', '.join(names) or 'none'}")
+        raise ConfigError(f"{path} has no key named {name!r}; it has: {', '.join(names) or 'none'}")
     lines = path.read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if (match := _LINE.fullmatch(line.strip())) is None or match[1] != name]
     try:

@@ -61,7 +61,7 @@ class ProbeRunner:
             messages: the conversation with its system prompt.
             fork: a fork of the conversation's session, which may have read part of these messages.
             controls: controls that act meanwhile.
-            on_tokens: called with the number of computed tokens.
+            on_tokens: called with numbers of computed tokens: of the answers, and of what the judges ask the model.
 
         Raises:
             ApiError: the purpose has no probes, or a judge cannot be built.
@@ -79,18 +79,21 @@ class ProbeRunner:
             for probe in self._probes
             for seed in range(SAMPLES)
         ]
-        replies = await self._runner.generate(requests, user)
-        on_tokens(sum(reply.prompt_tokens - reply.cached_tokens + reply.new_tokens for reply in replies))
+        replies = await self._runner.generate(requests, user, on_tokens)
         round_ = sum(message.role == "assistant" for message in messages)
         by_probe = [replies[index * SAMPLES : (index + 1) * SAMPLES] for index in range(len(self._probes))]
         try:
-            model = BlockingModel(self._runner, user)
+            model = BlockingModel(self._runner, user, on_tokens)
             return await asyncio.wrap_future(self._threads.submit(self._branches, model, by_probe, round_))
         except TelicError as error:
             request = log_failure("probe_failed", error)
             raise ApiError(
                 502, f"a probe could not be judged; the server's log has the cause at id={request}"
             ) from None
+
+    def close(self) -> None:
+        """End the thread of the judges once the one that it runs has ended; what waits is cancelled."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _branches(self, model: Model, by_probe: Sequence[Sequence[Reply]], round_: int) -> list[Branch]:
         return [

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
+from traceback import format_exception
 from typing import TYPE_CHECKING, cast
 
 from telic.models import Model, Reply, Request
@@ -16,6 +18,7 @@ from telic.server.async_worker import AsyncWorker
 from telic.server.config import ServeConfig
 from telic.server.daemon_threads import DaemonThreads
 from telic.server.local_worker import LocalWorker
+from telic.server.log import log_event
 from telic.server.submission import OnEvent, ReplyEvent, Submission, Worker
 from telic.server.thread_worker import ThreadWorker
 
@@ -52,13 +55,17 @@ class RequestRunner:
             self._worker = ThreadWorker(self.model)
 
     async def close(self, seconds: float) -> None:
-        """Cancel all requests and end the worker; a model that answers to nobody is left behind after this time."""
+        """Answer all requests with a failure, and end the worker.
+
+        Args:
+            seconds: a model that does not respond in this time is abandoned.
+        """
         worker, self._worker = self._worker, _StoppedWorker()
         thread = DaemonThreads(1, "telic-close")
         closed = asyncio.wrap_future(thread.submit(worker.close))
         await asyncio.wait([closed], timeout=seconds)
-        if closed.done():
-            closed.result()
+        if closed.done() and (error := closed.exception()) is not None:  # a third-party model may raise anything
+            log_event(logging.ERROR, "close_failed", cause="".join(format_exception(error)))
         thread.shutdown(wait=False)
 
     @property
@@ -80,12 +87,15 @@ class RequestRunner:
         """Stop a reply; no further events are delivered."""
         self._worker.cancel(submission)
 
-    async def generate(self, requests: Sequence[Request], user: str = "") -> list[Reply]:
+    async def generate(
+        self, requests: Sequence[Request], user: str = "", on_tokens: Callable[[int], None] | None = None
+    ) -> list[Reply]:
         """Answer requests that belong to no conversation, beside the active ones.
 
         Args:
             requests: the requests.
             user: whose requests they are.
+            on_tokens: called with the number of tokens that were computed for all of them.
         """
         replies: list[asyncio.Future[Reply]] = [asyncio.get_running_loop().create_future() for _ in requests]
 
@@ -99,11 +109,14 @@ class RequestRunner:
             own = [of_user(request, user) for request, _ in group]
             submissions += self.submit(own, partial(on_event, [reply for _, reply in group]))
         try:
-            return [await reply for reply in replies]
+            answered = [await reply for reply in replies]
         finally:
             for submission, reply in zip(submissions, replies, strict=True):
                 if not reply.done() or reply.cancelled():
                     self.cancel(submission)
+        if on_tokens is not None:
+            on_tokens(sum(reply.prompt_tokens - reply.cached_tokens + reply.new_tokens for reply in answered))
+        return answered
 
     def token_text(self, token: int) -> str:
         """Decode a single token of a local model.
@@ -137,7 +150,7 @@ def of_user(request: Request, user: str) -> Request:
 
 
 def _prompt_key(request: Request) -> tuple[object, ...]:
-    return request.messages, tuple(map(id, request.controls))
+    return request.messages, request.speaker, tuple(map(id, request.controls))
 
 
 def _as_local(model: Model) -> LocalModel | None:

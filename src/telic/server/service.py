@@ -101,10 +101,13 @@ class Service:
         for exchange in list(self.chat.active_exchanges):  # dashboard pages may outlive their connection
             exchange.close()
         left = max(LAST_SECONDS, self._end - time.monotonic())
-        not_stored, _ = await asyncio.gather(self.store.drain(left), self.runner.close(LAST_SECONDS))
-        if not_stored:
-            log_event(logging.ERROR, "not_stored", replies=not_stored, cause="the store did not answer in time")
-        self.store.close(CLOSE_SECONDS)
+        try:
+            not_stored, _ = await asyncio.gather(self.store.drain(left), self.runner.close(LAST_SECONDS))
+            if not_stored:
+                log_event(logging.ERROR, "not_stored", replies=not_stored, cause="the store did not answer in time")
+        finally:
+            self.probes.close()
+            self.store.close(CLOSE_SECONDS)
 
     @property
     def alive(self) -> bool:

@@ -11,7 +11,17 @@ from typing import Protocol, TypeAlias
 from telic.errors import Failure, ModelError
 from telic.models import Reply, Request
 
-__all__ = ["OnEvent", "ReplyDelta", "ReplyEvent", "Submission", "Worker", "deliver", "failed_reply"]
+__all__ = [
+    "OnEvent",
+    "ReplyDelta",
+    "ReplyEvent",
+    "Submission",
+    "Worker",
+    "deliver",
+    "failed_reply",
+    "interrupted_reply",
+    "missing_reply",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class Worker(Protocol):
         ...
 
     def close(self) -> None:
-        """Cancel all active requests and end the threads."""
+        """Answer all requests with a failure, and end the threads."""
         ...
 
 
@@ -77,6 +87,16 @@ def failed_reply(error: Exception) -> Reply:
     if isinstance(error, ModelError):
         return Reply("", "error", failure=error.failure)
     return Reply("", "error", failure=Failure("model", "exception", str(error) or repr(error)))
+
+
+def interrupted_reply() -> Reply:
+    """Make the reply to a request that is unanswered when the server stops."""
+    return failed_reply(ModelError("the server is stopping", "interrupted"))
+
+
+def missing_reply() -> Reply:
+    """Make the reply to a request whose stream ended without one."""
+    return failed_reply(ModelError("the model's stream ended without a reply", "malformed_reply"))
 
 
 def deliver(loop: asyncio.AbstractEventLoop, events: Sequence[tuple[Submission, ReplyEvent]]) -> None:

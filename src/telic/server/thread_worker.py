@@ -13,7 +13,16 @@ from telic.models import Model, Reply, Request
 from telic.models.capabilities import LimitsConcurrency
 from telic.models.fair_queue import FairQueue
 from telic.server.daemon_threads import DaemonThreads
-from telic.server.submission import OnEvent, ReplyDelta, Submission, deliver, failed_reply
+from telic.server.submission import (
+    OnEvent,
+    ReplyDelta,
+    ReplyEvent,
+    Submission,
+    deliver,
+    failed_reply,
+    interrupted_reply,
+    missing_reply,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -36,14 +45,17 @@ class ThreadWorker:
         self._loop = asyncio.get_running_loop()
         count = model.concurrency if isinstance(model, LimitsConcurrency) else THREADS
         self._threads = DaemonThreads(count, "telic-model")
-        self._active: set[Submission] = set()
+        self._unanswered: set[Submission] = set()
         self._waiting: FairQueue[Submission] = FairQueue()
         self._lock = threading.Lock()
+        """Held where these two are changed, and while events are handed to the event loop, so that none follows a
+        reply."""
 
     def submit(self, requests: Sequence[Request], on_event: OnEvent) -> list[Submission]:
         """Submit requests; a thread answers each as soon as one is free. Clients take turns."""
         submissions = [Submission(request, partial(on_event, index)) for index, request in enumerate(requests)]
-        self._active.update(submissions)
+        with self._lock:
+            self._unanswered.update(submissions)
         for submission in submissions:
             with self._lock:
                 self._waiting.append(submission.request.client, submission)
@@ -53,6 +65,8 @@ class ThreadWorker:
     def cancel(self, submission: Submission) -> None:
         """Stop reading the reply after the next piece."""
         submission.cancelled = True
+        with self._lock:
+            self._unanswered.discard(submission)
 
     @property
     def alive(self) -> bool:
@@ -60,9 +74,10 @@ class ThreadWorker:
         return True
 
     def close(self) -> None:
-        """Cancel all requests, and wait for the pieces that are being read."""
-        for submission in list(self._active):
-            submission.cancelled = True
+        """Interrupt all requests, and wait for the pieces that are being read."""
+        with self._lock:
+            deliver(self._loop, [(submission, interrupted_reply()) for submission in self._unanswered])
+            self._unanswered.clear()
         self._threads.shutdown(cancel_futures=True)
 
     def _answer_next(self) -> None:
@@ -72,17 +87,25 @@ class ThreadWorker:
 
     def _answer(self, submission: Submission) -> None:
         try:
-            if not submission.cancelled:
+            if submission in self._unanswered:
                 self._stream(submission)
         except Exception as error:  # a third-party model may raise anything: this request fails, the server goes on
-            deliver(self._loop, [(submission, failed_reply(error))])
+            self._deliver(submission, failed_reply(error))
         finally:
-            self._active.discard(submission)
+            self._deliver(submission, missing_reply())  # which changes nothing if it has its reply
 
     def _stream(self, submission: Submission) -> None:
         # Closing the generator is what stops the model when the reply is cancelled.
         with closing(cast("Generator[str | Reply]", self._model.stream(submission.request))) as pieces:
             for piece in pieces:
-                if submission.cancelled:
+                if submission not in self._unanswered:
                     return
-                deliver(self._loop, [(submission, ReplyDelta(piece) if isinstance(piece, str) else piece)])
+                self._deliver(submission, ReplyDelta(piece) if isinstance(piece, str) else piece)
+
+    def _deliver(self, submission: Submission, event: ReplyEvent) -> None:
+        with self._lock:
+            if submission not in self._unanswered:
+                return
+            if isinstance(event, Reply):
+                self._unanswered.remove(submission)
+            deliver(self._loop, [(submission, event)])

@@ -164,8 +164,8 @@ class LocalModel:
 
         # The choice enters the cache with the next turn. One seed, so that a control decides the same for all choices.
         branch = replace(request, choices=(), keep=False, sampling=replace(request.sampling, seed=seed))
-        for choice in request.choices:
-            forced = tuple(self.template.encoder.encode(choice))
+        tokens = [tuple(self.template.encoder.encode(choice)) for choice in request.choices]
+        for choice, forced in zip(request.choices, tokens, strict=True):
             self.engine.submit(branch, partial(take, choice), forced=forced)
 
     def _run_while(self, waiting: Callable[[], bool]) -> None:

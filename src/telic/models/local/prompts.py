@@ -36,7 +36,7 @@ class Prompts:
 
 
 class TokenBound:
-    """Tells how many tokens a text has at least, without tokenizing it.
+    """A lower bound on the number of tokens in a text, without tokenizing it.
 
     No token stands for more bytes than the longest one of the vocabulary, and the tokenizer leaves out only bytes that
     the vocabulary lacks. That holds for tokenizers that work on bytes, or fall back to them. Of others, the bound is 0.
@@ -49,7 +49,7 @@ class TokenBound:
         self._tokenizer = tokenizer
 
     def fewest_tokens(self, text: str) -> int:
-        """Return a number of tokens that the text has at least."""
+        """Return a lower bound on the number of tokens in the text."""
         if not self.longest_token:
             return 0
         normalizer = self._tokenizer.backend_tokenizer.normalizer
