@@ -304,9 +304,11 @@ def _slug(text: str) -> str:
 _TIME = re.compile(r"(\d{8}-\d{6})(?:-(\d+))?$")
 
 
-def _age(path: Path) -> tuple[str, int, str]:
+def _age(path: Path) -> tuple[str, int, int, str]:
+    """The order of runs: by the second in their name, and within it by their number and by when they were made."""
     found = _TIME.search(path.name)
-    return (found[1], int(found[2] or 1), path.name) if found else ("", 0, path.name)
+    made = (path / _CONFIG).stat().st_mtime_ns
+    return (found[1], int(found[2] or 1), made, path.name) if found else ("", 0, made, path.name)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

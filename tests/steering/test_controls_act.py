@@ -165,7 +165,7 @@ class TestRefresh:
         fresh = logits(model, (TALK[0], TALK[-1])).softmax(-1)
         raised = (fresh >= plausible * fresh.max()) & (first_effect(model) > 0)
         assert 0 < int(raised.sum()) < raised.numel(), "all tokens are alike: nothing is tested"
-        assert torch.equal(whole[~raised], controlled[~raised])
+        torch.testing.assert_close(whole[~raised], controlled[~raised], rtol=0, atol=1e-5)  # other rows, other sums
         torch.testing.assert_close(controlled[raised], (whole + 0.7 * first_effect(model))[raised], **CLOSE)
 
     @pytest.mark.parametrize("strength", [0.5, 1.0, 1.8])

@@ -1,9 +1,4 @@
-"""Processor threads of a local model. They have to be chosen before torch is imported, which starts them.
-
-Threads that share a product wait for each other at its end. By default, OpenMP lets them spin for a millisecond or
-more. If another program is using a core, a spinning thread takes the other core from the thread that it waits for. So
-threads of Telic sleep while they wait; and unless their number is given, a model adapts it to the cores that are idle.
-"""
+"""Processor threads of a local model: a number that was asked for, and the cores that this process may use."""
 
 from __future__ import annotations
 
@@ -39,7 +34,6 @@ def prepare_threads(threads: int | None = None) -> None:
 
             torch.set_num_threads(threads)
         return
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
 

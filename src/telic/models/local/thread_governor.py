@@ -1,7 +1,9 @@
 """The number of processor threads of a local model, chosen while it runs.
 
 Threads that share a product wait for the slowest of them. Where another program has one of two cores, two threads take
-up to ten times as long as one: each product waits for the scheduler. So there are as many threads as idle cores.
+up to ten times as long as one, because each product waits for the scheduler. Letting the threads sleep while they wait
+(`OMP_WAIT_POLICY=PASSIVE`) does not help: it slows them down on an idle machine too. So there are as many threads as
+idle cores.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import torch
 
 __all__ = ["ThreadGovernor"]
 
-EVERY = 5.0
-"""Seconds between two looks at the machine."""
+FIRST, EVERY = 1.0, 5.0
+"""Seconds before the first look at the machine, and between two looks."""
 SLACK = 0.3
 """Part of a core that other programs may take without costing a thread."""
 
@@ -39,18 +41,18 @@ class ThreadGovernor:
     ) -> None:
         self._cores, self._machine_cores = cores, machine_cores or psutil.cpu_count() or cores
         self._busy_seconds, self._clock = busy_seconds or _busy_seconds, clock
-        self._since = clock()
+        self._since, self._wait = clock(), FIRST
         self._busy = self._busy_seconds()
 
     def adapt(self) -> None:
         """Set the number of threads, unless that was done within the last few seconds."""
         passed = self._clock() - self._since
-        if passed < EVERY:
+        if passed < self._wait:
             return
         busy = self._busy_seconds()
         (machine, own), (machine_before, own_before) = busy, self._busy
         others = (machine - machine_before - (own - own_before)) / passed
-        self._since, self._busy = self._clock(), busy
+        self._since, self._wait, self._busy = self._clock(), EVERY, busy
         threads = max(1, min(self._cores, int(self._machine_cores - others + SLACK)))
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
