@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument(
         "--run", type=Path, help="run folder whose report is shown; by default a new, short measurement"
     )
+    parser.add_argument("--purpose", type=Path, help="purpose file that is served; by default that of a travel agent")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
@@ -62,9 +63,9 @@ def main() -> None:
 
 
 def write_purpose(folder: Path, source: Path | None) -> Path:
-    """Write a purpose, or the bundled one, with greedy replies into a folder."""
+    """Write a purpose, by default that of a travel agent, with greedy replies into a folder."""
     path = folder / "purpose.toml"
-    text = (source or resources.files("telic.data") / "demo.toml").read_text(encoding="utf-8")
+    text = (source or resources.files("telic.data") / "travel.toml").read_text(encoding="utf-8")
     path.write_text(text, encoding="utf-8")
     update_file(path, {"sampling": {"temperature": 0, "max_new_tokens": 60}})
     return path
