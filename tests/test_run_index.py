@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from telic.progress import Shortfall
 from telic.reports import write_report, write_run_index
 from telic.runs import RunFolder
 
@@ -54,6 +55,20 @@ def test_a_run_without_a_report_says_how_to_get_on(tmp_path: Path) -> None:
     assert f"telic measure --resume {cut}" in text
     assert f"telic view {whole}" in text
     assert "report.html" not in text
+
+
+def test_a_run_that_a_time_limit_cut_says_so_until_it_is_whole(tmp_path: Path) -> None:
+    shortfall = Shortfall(2, {"dialogues": (14, 32)})
+    with RunFolder.create(tmp_path, "measure", "travel", {}) as run:
+        run.append_metrics({"headline": "it holds", "shortfall": shortfall.as_dict()})
+    caveat = f"--minutes 2: 14 of 32 dialogues were finished. To play the rest, continue with --resume {run.path}."
+    assert caveat in write_report(run.path, "Stability", "It holds.").read_text()
+    note = f"14 of 32 dialogues; continue with: telic measure --resume {run.path}"
+    assert note in (tmp_path / "index.html").read_text()
+    with RunFolder.resume(run.path, {}) as again:
+        again.append_metrics({"headline": "it holds", "shortfall": None})
+    assert "dialogues were finished" not in write_report(run.path, "Stability", "It holds.").read_text()
+    assert "--resume" not in (tmp_path / "index.html").read_text()
 
 
 def test_text_in_the_list_is_escaped_and_nothing_is_loaded(tmp_path: Path) -> None:

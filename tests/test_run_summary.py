@@ -56,6 +56,14 @@ def test_the_models_of_a_game_are_those_of_its_players(tmp_path: Path) -> None:
     assert summarise_run(run).model == "smollm2, gpt"
 
 
+@pytest.mark.parametrize("edited", ["2 minutes", {}, {"minutes": 2, "parts": {"dialogues": 14}}])
+def test_a_shortfall_that_cannot_be_read_leaves_the_finding(edited: object, tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path, "measure", "travel", {}) as run:
+        run.append_metrics({"headline": "it holds", "shortfall": edited})
+    found = summarise_run(run)
+    assert (found.status, found.headline, found.shortfall) == ("finished", "It holds.", None)
+
+
 def test_a_training_counts_the_episodes_of_its_stages(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path, "train", "travel", {"model": "smollm2"}) as run:
         for stage in ("collect", "held-out"):

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from telic.episodes import BASELINE
 from telic.errors import DataError, TelicError
+from telic.progress import Shortfall
 from telic.runs import RunFolder
 
-__all__ = ["REPORT", "RunStatus", "RunSummary", "summarise_run", "summarise_runs"]
+__all__ = ["REPORT", "RunStatus", "RunSummary", "read_shortfall", "summarise_run", "summarise_runs"]
 
 RunStatus = Literal["finished", "running", "interrupted", "failed", "damaged"]
 """`interrupted`: the run was stopped or killed, and can be resumed; `damaged`: its folder cannot be read."""
@@ -39,6 +40,8 @@ class RunSummary:
     status: RunStatus = "damaged"
     headline: str = ""
     """The finding; of a failed run, why it failed. Empty if there is none yet."""
+    shortfall: Shortfall | None = None
+    """What a time limit left undone; None if the finding rests on all that was planned."""
     has_report: bool = False
     curves: Mapping[str, list[dict[str, float]]] = field(default_factory=dict)
     """Stability curves by name, as points with `round` and `stability`, and where known `low`, `high` and `n`."""
@@ -60,7 +63,7 @@ def summarise_run(run: RunFolder) -> RunSummary:
     has_report = report.is_file() and not report.is_symlink()  # a link may point to any file
     try:
         document = run.document
-        episodes, last = _count_episodes(run.path), _last_records(run)
+        episodes, last = _count_episodes(run.path), _last_records(run.path)
     except (TelicError, ValueError, OSError):
         return RunSummary(run.path, has_report=has_report)
     started = document.get("started")
@@ -77,15 +80,30 @@ def summarise_run(run: RunFolder) -> RunSummary:
         episodes=episodes,
         status="running" if run.is_locked else "finished" if finding else "failed" if failure else "interrupted",
         headline=_sentence(str(finding.get("headline") or failure.get("failed") or "")),
+        shortfall=_shortfall(finding),
         has_report=has_report,
         curves=curves,
     )
 
 
-def _last_records(run: RunFolder) -> dict[str, dict[str, Any]]:
+def read_shortfall(folder: Path) -> Shortfall | None:
+    """Read what a time limit left undone in a run; None if that is nothing, or the run has no finding yet."""
+    try:
+        return _shortfall(_last_records(folder).get("headline", {}))
+    except (ValueError, OSError):  # damaged
+        return None
+
+
+def _shortfall(finding: Mapping[str, Any]) -> Shortfall | None:
+    with suppress(KeyError, TypeError, ValueError, AttributeError):  # the file was edited
+        return Shortfall.from_dict(finding["shortfall"])
+    return None
+
+
+def _last_records(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the last records of the metrics that have a finding or a failure; a finding replaces earlier failures."""
     found: dict[str, dict[str, Any]] = {}
-    for line in _lines(run.path / "metrics.jsonl"):
+    for line in _lines(folder / "metrics.jsonl"):
         if b'"headline"' in line or b'"failed"' in line:
             record = json.loads(line)
             for kind in ("headline", "failed"):

@@ -209,10 +209,17 @@ def test_a_limit_says_what_was_finished_and_how_to_go_on(
     assert found is not None
     assert 4 <= int(found[1]) < 30
     assert found[2] == f"To play the rest, continue with --resume runs/{folder.name}."
+    viewed = json.loads(run("view", str(folder), "--json").out)
+    [listed] = json.loads(run("view", "--json").out)
+    assert viewed["shortfall"] == listed["shortfall"]
+    assert viewed["shortfall"]["parts"] == {"dialogues": {"finished": int(found[1]), "planned": 30}}
+    note = f"{found[1]} of 30 dialogues; continue with: telic measure --resume runs/{folder.name}"
+    assert note in run("view").out
     rest = run(*measuring, "--resume", str(folder), "--json")
     document = json.loads(rest.out)
     assert document["counts"]["episodes"] == 30
     assert document["shortfall"] is None
+    assert json.loads(run("view", str(folder), "--json").out)["shortfall"] is None
     limited = json.loads(run(*measuring, "--minutes", "1", "--json").out)
     assert limited["shortfall"] == {
         "minutes": 1.0, "parts": {"dialogues": {"finished": int(found[1]), "planned": 30}}

@@ -69,6 +69,8 @@ def test_where_no_cost_is_known_the_report_says_so_instead_of_an_empty_plot(tmp_
     text = write_comparison_report(tmp_path, run).read_text(encoding="utf-8")
     assert "There is no curve: the cost is unknown." in text
     assert "Unknown: it is measured by the likelihood of given answers" in text
+    assert text.count("which this model does not report.") == 2, "of the cost and of the language"
+    assert "Not measured" not in text
     assert "questions about the dialogue lost" not in text
     assert not (tmp_path / "pareto.png").exists()
     assert (tmp_path / "curves.png").exists()
@@ -84,6 +86,13 @@ def test_where_costs_are_known_they_are_drawn_with_the_budget(tmp_path: Path) ->
     text = write_comparison_report(tmp_path, comparison()).read_text(encoding="utf-8")
     assert "+1.2 %" in text
     assert "utterances that follow it" in text
+
+
+def test_without_a_control_there_is_no_language_to_compare(tmp_path: Path) -> None:
+    base = arm("baseline", loss=None).model_copy(update={"cost": cost(0.0)})
+    text = write_comparison_report(tmp_path, ComparisonRun([], [base], {}, 0.03)).read_text(encoding="utf-8")
+    assert "There is no control to compare." in text
+    assert "Not measured" not in text
 
 
 def test_a_column_without_a_value_is_left_out(tmp_path: Path) -> None:

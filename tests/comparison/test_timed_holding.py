@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from telic.comparison import hold
-from telic.comparison.results import ComparisonRun
+from telic.comparison.report import write_comparison_report
+from telic.comparison.results import ComparisonRun, read_comparison
 from telic.comparison.stages import BANK, HELD_OUT, TUNING
 from telic.episodes import BASELINE
 from telic.progress import ProgressReport, deadline
 from telic.purpose import Purpose
+from telic.run_summary import summarise_run
+from telic.runs import RunFolder
 from tests.timed import Clock, SlowScorer
 
 QUICK: dict[str, Any] = {
@@ -82,6 +85,7 @@ def test_every_phase_gets_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     run = timed(5, None, monkeypatch)
     assert run.shortfall is not None
     shares = {name: finished / planned for name, (finished, planned) in run.shortfall.parts.items()}
+    assert shares.pop("language comparisons") in (0, 1), "all controls are compared, or none"
     assert shares.keys() == {"tuning dialogues", "tuning questions", "dialogues", "questions"}
     assert all(share >= 0.25 for share in shares.values()), shares
     assert max(shares["tuning dialogues"], shares["tuning questions"], shares["dialogues"]) < 0.6
@@ -91,13 +95,41 @@ def test_every_phase_gets_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_resumed_comparison_ends_as_one_without_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cut = timed(4, tmp_path, monkeypatch)
     assert cut.shortfall is not None
+    assert cut.folder is not None
+    run = RunFolder.open(cut.folder)
+    assert read_comparison(run).shortfall == summarise_run(run).shortfall == cut.shortfall
     whole = timed(None, None, monkeypatch)
     again = timed(None, None, monkeypatch, resume=cut.folder)
     assert again.shortfall is None
+    assert again.folder == cut.folder
+    assert summarise_run(RunFolder.open(again.folder)).shortfall is None
     assert [arm.model_dump() for arm in again.compared] == [arm.model_dump() for arm in whole.compared]
     assert [trial.model_dump() for trial in again.trials] == [trial.model_dump() for trial in whole.trials]
     played = {episode.id: episode for episode in again.episodes}
     assert all(played[episode.id] == episode for episode in whole.episodes)
+
+
+def test_where_the_questions_took_all_the_time_the_language_is_left_for_a_resumed_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cut = timed(0.01, tmp_path, monkeypatch)
+    assert cut.shortfall is not None
+    assert cut.folder is not None
+    assert cut.shortfall.parts["language comparisons"] == (0, 2)
+    text = write_comparison_report(cut.folder, cut).read_text()
+    assert "Not measured: the time was over; --resume measures it." in text
+    assert "Unknown:" not in text, "the model scores answers"
+    assert f"{cut.shortfall}. To play the rest, continue with --resume {cut.folder}." in text
+    timed(None, None, monkeypatch, resume=cut.folder)
+    assert "To play the rest" not in write_comparison_report(cut.folder, cut).read_text()
+
+
+def test_a_run_that_lacks_its_language_only_is_not_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = timed(None, tmp_path, monkeypatch)
+    assert whole.shortfall is None
+    again = timed(1e-9, None, monkeypatch, resume=whole.folder)
+    assert again.shortfall is not None
+    assert again.shortfall.unfinished == "0 of 2 language comparisons"
 
 
 def test_the_phases_are_named_and_the_time_left_includes_those_to_come(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from telic.planner.phases import training_phases
 from telic.planner.shortening import note_cut, set_aside_after_cut
 from telic.planner.training import TrainRun, train
 from telic.progress import ProgressReport
+from telic.run_summary import summarise_run
 from telic.runs import RunFolder
 from tests.models import tiny
 from tests.planner.test_training import CURRICULA, QUICK, acts, purpose, vowels
@@ -43,7 +44,7 @@ def test_a_resumed_training_ends_as_one_without_a_limit(
     few |= {"episodes": 12, "rounds_of_cloning": 1} if curriculum == "acts" else {"episodes": 8}
     settings = CURRICULA[curriculum][0] | few | {"acts": acts}
     cut, _ = timed(1, monkeypatch, folder=tmp_path / "cut", **settings)
-    assert cut.shortfall is not None
+    assert summarise_run(RunFolder.open(cut.folder)).shortfall == cut.shortfall is not None
     collection = "explored-1 episodes" if curriculum == "acts" else "natural episodes"
     played, planned = cut.shortfall.parts[collection]
     assert 4 <= played < planned == few["episodes"]
@@ -53,6 +54,7 @@ def test_a_resumed_training_ends_as_one_without_a_limit(
     again, _ = timed(None, monkeypatch, resume=cut.folder, **settings)
     whole, told = timed(None, monkeypatch, folder=tmp_path / "whole", **settings)
     assert again.shortfall is whole.shortfall is None
+    assert summarise_run(RunFolder.open(cut.folder)).shortfall is None
     assert (again.stage, again.validation, again.arms) == (whole.stage, whole.validation, whole.arms)
     assert (cut.folder / "shortened-1").is_dir(), "what less was learnt from is kept"
     phases = {phase.name for phase in training_phases(PlannerTrainingConfig.of(**QUICK | settings), [])}

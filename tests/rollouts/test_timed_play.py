@@ -13,6 +13,8 @@ from telic.errors import ConfigError
 from telic.progress import Deadline, ProgressReport
 from telic.rollouts import PlayerFactory, PlayRun, play
 from telic.rollouts.ray_workers import RayWorkers
+from telic.run_summary import summarise_run
+from telic.runs import RunFolder
 from tests.timed import Clock, SlowFake
 
 GAMES: list[Any] = [{"name": "elicitation", "rounds": 3}, {"name": "elicitation", "rounds": 2}]
@@ -41,10 +43,12 @@ def test_all_trials_of_a_task_are_played_or_none(minutes: float) -> None:
 
 def test_a_resumed_run_plays_the_rest(tmp_path: Path) -> None:
     cut, whole = timed(2, folder=tmp_path), timed(None)
-    assert cut.shortfall is not None
+    assert cut.folder is not None
+    assert summarise_run(RunFolder.open(cut.folder)).shortfall == cut.shortfall is not None
     told: list[ProgressReport] = []
     again = timed(None, resume=cut.folder, progress=told.append)
     assert again.shortfall is whole.shortfall is None
+    assert summarise_run(RunFolder.open(cut.folder)).shortfall is None
     assert again.episodes == whole.episodes
     assert again.results == whole.results
     assert told[-1].total == 80 - len(cut.episodes)

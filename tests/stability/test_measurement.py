@@ -12,6 +12,7 @@ from telic.models import Control, FakeModel, Sampling
 from telic.models.control import ControlPoint
 from telic.progress import ProgressReport
 from telic.purpose import Purpose
+from telic.run_summary import summarise_run
 from telic.runs import RunFolder
 from telic.stability import Bank, MeasureConfig, StabilityRun, measure
 from telic.stability.plan import plan_dialogues
@@ -104,12 +105,13 @@ def test_the_shortest_time_leaves_a_few_dialogues_to_report(monkeypatch: pytest.
 def test_a_resumed_run_plays_what_the_limit_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cut = timed(1, tmp_path, monkeypatch)
     assert cut.folder is not None
+    assert summarise_run(RunFolder.open(cut.folder)).shortfall == cut.shortfall is not None
     assert "minutes" not in (cut.folder / "config.toml").read_text(), "a resumed run has no limit of its own accord"
     further = timed(0.7, None, monkeypatch, resume=cut.folder)
     assert len(cut.episodes) < len(further.episodes) < 30
     ended = timed(None, None, monkeypatch, resume=cut.folder)
     whole = timed(None, tmp_path / "whole", monkeypatch)
-    assert ended.shortfall is None
+    assert ended.shortfall is summarise_run(RunFolder.open(cut.folder)).shortfall is None
     assert (ended.episodes, ended.stability) == (whole.episodes, whole.stability)
     assert whole.folder is not None
     assert lines(cut.folder) == lines(whole.folder)

@@ -143,8 +143,11 @@ class View:
         self._show({"report": str(report)}, {"results": [result.model_dump(mode="json") for result in results]})
 
     def _show(self, written: dict[str, Any], result: dict[str, Any]) -> None:
+        from telic.run_summary import read_shortfall
+
         if self.json:
-            print_json({**written, **result})
+            shortfall = read_shortfall(Path(written["report"]).parent)
+            print_json({**written, **result, "shortfall": shortfall.as_dict() if shortfall else None})
         else:
             for kind, path in written.items():
                 print_line(f"{kind}: {path}")
@@ -162,6 +165,7 @@ def _as_row(run: RunSummary) -> dict[str, Any]:
         "episodes": run.episodes,
         "status": run.status,
         "headline": run.headline,
+        "shortfall": run.shortfall.as_dict() if run.shortfall else None,
         "report": run.has_report,
     }
 

@@ -162,16 +162,21 @@ class Costs:
                 break
         return sum(min(self._asked(half + kind, arm) for arm in arms) for kind in BLOCK)
 
-    def measure_language(self, arms: Sequence[Arm], *, deadline: Deadline, tracker: ProgressTracker) -> None:
+    def measure_language(self, arms: Sequence[Arm], *, deadline: Deadline, tracker: ProgressTracker) -> tuple[int, int]:
         """Measure the replies of arms to neutral prompts against the model's own: of all arms, or of none.
 
         Args:
             arms: the controls.
             deadline: where the first arm shows that there is no time for the others, none is measured.
             tracker: counts the prompts.
+
+        Returns:
+            How many arms were measured, and how many there are to measure: none where the model scores no replies.
         """
-        if not self._asks or deadline.remaining <= 0:
-            return
+        if not self._asks:
+            return 0, 0
+        if deadline.remaining <= 0:
+            return 0, len(arms)
         scorer, config, prompts = require_scorer(self.model), CostConfig(), neutral_prompts()
         for number, arm in enumerate(arms):
             began = deadline.clock()
@@ -181,7 +186,8 @@ class Costs:
             tracker.advance(len(prompts))
             if number == 0 and (deadline.clock() - began) * (len(arms) - 1) > deadline.remaining:
                 self._language.clear()
-                return
+                break
+        return len(self._language), len(arms)
 
     @property
     def _asks(self) -> bool:

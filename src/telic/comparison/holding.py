@@ -131,7 +131,7 @@ class _Comparison:
         held_out = self._held_out(chosen)
         self._play(COMPARED, held_out)
         questions = self._ask(COSTS, chosen, tuning=False)
-        self.costs.measure_language(chosen[1:], deadline=self.deadline, tracker=self.tracker)
+        languages = self.costs.measure_language(chosen[1:], deadline=self.deadline, tracker=self.tracker)
         compared, versus = evaluate_arms(self.record.episodes, chosen, self.costs, self.config)
         shortfall = Shortfall.of(
             self.config.minutes,
@@ -139,16 +139,17 @@ class _Comparison:
             tuning_questions=(tuning_questions, self.costs.questions(tuning=True)),
             dialogues=self._dialogues(held_out),
             questions=(questions, self.costs.questions(tuning=False)),
+            language_comparisons=languages,
         )
         record, budget = self.record, self.config.budget
         run = ComparisonRun(trials, compared, versus, budget, record.episodes, record.path, record.document, shortfall)
         record.add_metrics(
             {
                 "headline": run.headline,
+                "shortfall": shortfall.as_dict() if shortfall else None,
                 "trials": [trial.model_dump(mode="json") for trial in trials],
                 "compared": [arm.model_dump(mode="json") for arm in compared],
                 "versus": {name: lead.model_dump(mode="json") for name, lead in versus.items()},
-                **({"shortfall": shortfall.as_dict()} if shortfall else {}),
             }
         )
         return run

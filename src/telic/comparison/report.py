@@ -27,7 +27,7 @@ COST = (
     "Multiple-choice questions that the model gets wrong under the control and right without it, less the other way "
     "round, in percent of the questions, with 95 % intervals. Below zero, the control helps."
 )
-UNSCORED = "it is measured by the likelihood of given answers, which this model does not tell"
+UNSCORED = "it is measured by the likelihood of given answers, which this model does not report"
 
 
 def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
@@ -122,9 +122,14 @@ def _columns(compared: Sequence[ArmResult], columns: Mapping[str, Callable[[ArmR
     return element("div", table(["control", *filled], rows), class_="numbers")
 
 
+def _unscored(compared: Sequence[ArmResult]) -> bool:
+    """Return whether no cost is known: the model scores no replies."""
+    costs = [cost for arm in compared for cost in (arm.cost, arm.recall) if cost is not None]
+    return all(cost.loss is None for cost in costs)
+
+
 def _cost_section(run: ComparisonRun) -> Html:
-    costs = [cost for arm in run.compared for cost in (arm.cost, arm.recall) if cost is not None]
-    if all(cost.loss is None for cost in costs):
+    if _unscored(run.compared):
         return section("Cost", element("p", f"Unknown: {UNSCORED}."))
     return section(
         "Cost",
@@ -152,9 +157,17 @@ def _language_section(compared: Sequence[ArmResult]) -> Html:
         if arm.language is not None
     ]
     if not rows:
-        return section("Language", element("p", f"Unknown: {UNSCORED}."))
+        return section("Language", element("p", _why_no_language(compared)))
     listed = table(["control", "divergence", "perplexity ratio", "distinct pairs", "length"], rows)
     return section("Language", element("p", LANGUAGE), element("div", listed, class_="numbers"))
+
+
+def _why_no_language(compared: Sequence[ArmResult]) -> str:
+    if _unscored(compared):
+        return f"Unknown: {UNSCORED}."
+    if len(compared) < 2:
+        return "There is no control to compare."
+    return "Not measured: the time was over; --resume measures it."
 
 
 def _trials_table(trials: Sequence[TuningTrial]) -> Html:

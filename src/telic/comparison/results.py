@@ -224,4 +224,5 @@ def read_comparison(run: RunFolder) -> ComparisonRun:
         run.episodes.latest(),
         run.path,
         document,
+        Shortfall.from_dict(last["shortfall"]) if last.get("shortfall") else None,
     )

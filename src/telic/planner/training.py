@@ -168,7 +168,15 @@ def _evaluate(context: TrainingContext, result: CurriculumResult) -> TrainRun:
     shortfall = Shortfall(config.minutes, context.cut) if config.minutes and context.cut else None
     run = TrainRun(result.stages[chosen], chosen, path, validation, arms, context.folder, shortfall)
     judged = [arm.model_dump(mode="json") for arm in arms]
-    context.run.append_metrics({"headline": run.headline, "chosen": chosen, "validation": validation, "judged": judged})
+    context.run.append_metrics(
+        {
+            "headline": run.headline,
+            "shortfall": shortfall.as_dict() if shortfall else None,
+            "chosen": chosen,
+            "validation": validation,
+            "judged": judged,
+        }
+    )
     return run
 
 

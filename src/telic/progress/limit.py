@@ -35,14 +35,28 @@ class Shortfall:
             return None
         return cls(minutes, {name.replace("_", " "): found for name, found in parts.items()})
 
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Shortfall:
+        """Make it from what `as_dict` returned."""
+        parts = {name: (int(part["finished"]), int(part["planned"])) for name, part in document["parts"].items()}
+        return cls(float(document["minutes"]), parts)
+
+    @property
+    def unfinished(self) -> str:
+        """What was not finished, such as "14 of 32 dialogues"."""
+        return _listed({what: found for what, found in self.parts.items() if found[0] < found[1]})
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
         parts = {name: {"finished": done, "planned": planned} for name, (done, planned) in self.parts.items()}
         return {"minutes": self.minutes, "parts": parts}
 
     def __str__(self) -> str:
-        done = ", ".join(f"{finished} of {planned} {what}" for what, (finished, planned) in self.parts.items())
-        return f"--minutes {self.minutes:g}: {done} were finished"
+        return f"--minutes {self.minutes:g}: {_listed(self.parts)} were finished"
+
+
+def _listed(parts: Mapping[str, tuple[int, int]]) -> str:
+    return ", ".join(f"{finished} of {planned} {what}" for what, (finished, planned) in parts.items())
 
 
 def forecast_sentence(seconds: float, n: int, what: str) -> str:

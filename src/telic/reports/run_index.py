@@ -13,7 +13,7 @@ from urllib.parse import quote
 from telic.files import write_atomically
 from telic.reports.html import Html, element, page
 from telic.reports.theme import COLORS, MUTED
-from telic.run_summary import REPORT, RunSummary, summarise_runs
+from telic.run_summary import REPORT, RunSummary, read_shortfall, summarise_runs
 
 __all__ = ["INDEX", "run_status_note", "write_report", "write_run_index"]
 
@@ -25,7 +25,10 @@ WIDTH, HEIGHT = 132, 44
 
 
 def write_report(folder: Path, title: str, lead: str, *sections: str) -> Path:
-    """Write `report.html` into a folder. In a run folder it has a link to the list of all runs, which is written too.
+    """Write `report.html` into a folder.
+
+    In a run folder, it says first what a time limit left undone. It has a link to the list of all runs, which is
+    written too.
 
     Returns:
         The path of the report.
@@ -33,7 +36,10 @@ def write_report(folder: Path, title: str, lead: str, *sections: str) -> Path:
     path = folder / REPORT
     listed = (folder / "config.toml").is_file() and _may_write(folder.parent / INDEX)
     back = [element("a", "All runs", href=f"../{INDEX}", class_="back")] if listed else []
-    write_atomically(path, page(title, lead, *sections, above=back))
+    caveats = []
+    if shortfall := read_shortfall(folder):
+        caveats.append(element("p", f"{shortfall}. To play the rest, continue with --resume {folder}.", class_="note"))
+    write_atomically(path, page(title, lead, *caveats, *sections, above=back))
     if listed:
         with suppress(OSError):  # a run does not fail because the list of runs cannot be written
             write_run_index(folder.parent)
@@ -65,12 +71,16 @@ def write_run_index(root: Path) -> Path | None:
 
 
 def run_status_note(run: RunSummary) -> str:
-    """Say what can be done with a run that has no report; empty if it has one."""
+    """Say what can be done with a run that is not whole or has no report; empty if there is nothing to do."""
     if run.status in ("interrupted", "failed"):
         return f"Continue with: telic {run.verb} --resume {run.path}"
     if run.status == "damaged":
         return "Its configuration or its episodes cannot be read."
-    if run.has_report or run.status == "running":
+    if run.status == "running":
+        return ""
+    if run.shortfall:
+        return f"{run.shortfall.unfinished}; continue with: telic {run.verb} --resume {run.path}"
+    if run.has_report:
         return ""
     return f"Write its report with: telic view {run.path}"
 

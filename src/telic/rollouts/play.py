@@ -186,8 +186,15 @@ class _Run:
         )
         results = analyse_games(episodes, references)
         headline = " ".join(result.headline for result in results)
-        run.append_metrics({"headline": headline, "results": [result.model_dump(mode="json") for result in results]})
-        return PlayRun(results, episodes, run.path, run.document, self._shortfall(episodes))
+        shortfall = self._shortfall(episodes)
+        run.append_metrics(
+            {
+                "headline": headline,
+                "shortfall": shortfall.as_dict() if shortfall else None,
+                "results": [result.model_dump(mode="json") for result in results],
+            }
+        )
+        return PlayRun(results, episodes, run.path, run.document, shortfall)
 
     def _start(self, run: RunFolder | None, missing: int) -> None:
         """Report the start of the run."""

@@ -105,10 +105,14 @@ def measure(
         play_dialogues(model, missing, protocol_of(model, config), record.append, tracker.count_reply, deadline)
         finished = len(plans) - len(record.missing(plans))
         shortfall = Shortfall.of(config.minutes, dialogues=(finished, len(plans)))
-        if shortfall is not None:
-            record.add_metrics({"shortfall": shortfall.as_dict()})
         stability = analyse_stability(record.episodes, resamples=config.resamples)
-        record.add_metrics({"headline": stability.headline, "stability": stability.model_dump(mode="json")})
+        record.add_metrics(
+            {
+                "headline": stability.headline,
+                "shortfall": shortfall.as_dict() if shortfall else None,
+                "stability": stability.model_dump(mode="json"),
+            }
+        )
         return StabilityRun(stability, record.episodes, record.path, record.document, shortfall)
 
 
