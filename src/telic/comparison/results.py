@@ -174,7 +174,7 @@ class ComparisonRun:
         text = never_followed(starts)
         if text is None:
             return None
-        return f"without a control, {text}; no control can restore what was never there"
+        return f"without a control, {text}"
 
     @property
     def finding(self) -> str:
