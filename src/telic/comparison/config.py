@@ -42,7 +42,7 @@ class ComparisonConfig(MeasureConfig):
 class DemoConfig(MeasureConfig):
     """Settings of a demo: small enough for two minutes on two cores."""
 
-    rounds: int = Field(default=4, ge=1)
+    rounds: int = Field(default=3, ge=1)
     """Rounds per dialogue; one round is one utterance of each side."""
     probe_every: int = Field(default=1, ge=1)
     """Probes are asked in round 0, in every round that is a multiple of this, and in the last."""
@@ -58,5 +58,5 @@ class DemoConfig(MeasureConfig):
     """Seed of the openers and all replies."""
     attention: bool = False
     """Read attention to the system prompt, if the model gives it."""
-    concurrency: int = Field(default=10, ge=1)
+    concurrency: int = Field(default=8, ge=1)
     """Dialogues that are played at once; both arms count. A small batch needs little memory."""

@@ -14,7 +14,7 @@ from telic.episodes import BASELINE, Branch, Episode
 from telic.errors import RunError
 from telic.models import Model, Request
 from telic.models.compatibility import refuse_unsupported
-from telic.progress import Deadline, Phase, ProgressCallback, forecast_sentence, track
+from telic.progress import Deadline, Phase, ProgressCallback, track
 from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.stability.analysis import Stability, analyse_stability
@@ -114,14 +114,11 @@ def demo(
     refuse_unsupported(model, [Request((), controls=arm.controls) for arm in arms])
     kept = config.model_dump(include=set(KEPT_SETTINGS))
 
-    def forecast(seconds: float) -> str:
-        return forecast_sentence(seconds, len(missing), f"dialogues of {config.rounds} rounds")
-
     start = RunRecord.start("demo", purpose.name, work, kept, root=folder, resume=resume)
     with start as record, track(progress) as tracker:
         missing, deadline = record.missing(plans), Deadline(config.minutes)
         playing = Phase("playing", "replies", replies_to_come(missing, config))
-        tracker.start(record.path, record.warnings, [playing], forecast, deadline)
+        tracker.start(record.path, record.warnings, [playing], deadline=deadline)
         tracker.begin("playing")
         if on_branch is not None:
             for episode in record.episodes:  # those of a run that is resumed
