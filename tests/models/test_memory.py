@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from telic.models.local import LocalModel, memory
+from telic.models.local.cache import GROWTH
 from telic.models.request import Request
+from telic.models.session_cache import SessionCache
+from telic.steering.attention_hold import AttentionHold
 from tests.models import tiny
 from tests.models.tiny import LONG, SHORT, SYSTEM, ask
 
@@ -83,3 +90,129 @@ def test_a_container_has_the_memory_that_it_may_use(tmp_path: Path, monkeypatch:
     assert memory.machine_memory() == whole // 4
     limit.write_text(f"{whole * 4}\n")
     assert memory.machine_memory() == whole
+
+
+@pytest.fixture
+def fast_switches() -> Iterator[None]:
+    """Let threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("fast_switches")
+def test_one_thread_may_fork_while_replies_end_in_another_one() -> None:
+    model = tiny.local("llama")
+    source = model.session(SYSTEM).user(SHORT)
+    source.reply(max_new_tokens=2, temperature=0.0)
+    forks = [source.fork() for _ in range(2000)]
+    ended = threading.Event()
+
+    def fork() -> None:
+        while not ended.is_set():
+            forks.append(source.fork())
+
+    thread = threading.Thread(target=fork)
+    thread.start()
+    try:
+        for one in forks[:20]:
+            for text in (SHORT, "And then?"):
+                assert one.user(text).reply(max_new_tokens=2, temperature=0.0).finish != "error"
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_keys_and_values_are_shared_while_two_hold_them() -> None:
+    source = SessionCache(key_values=object())
+    assert not source.shares_key_values
+    first, second = source.fork(), source.fork()
+    first.store(object())
+    assert (source.shares_key_values, first.shares_key_values, second.shares_key_values) == (True, False, True)
+    third = first.fork()
+    del second
+    assert (source.shares_key_values, first.shares_key_values, third.shares_key_values) == (False, True, True)
+
+
+@pytest.mark.parametrize("pass_tokens", [96, 30, 3])
+def test_prompts_of_two_clients_do_not_lengthen_all_slots(pass_tokens: int) -> None:
+    model = tiny.local("llama")
+    model.engine.pass_tokens = pass_tokens
+    requests = [
+        replace(ask(f"{number} {LONG * length}", max_new_tokens=4, ignore_eos=True), client=client)
+        for number, (client, length) in enumerate(zip("abab", (6, 4, 3, 6), strict=True))
+    ]
+    assert all(len(model.render(request.messages).token_ids) > 2 * GROWTH for request in requests)
+    states = [model.submit(request) for request in requests]
+    positions = segments = 0
+    while any(state.reply is None for state in states):
+        model.step()
+        arena = model.runner.arena
+        positions = max(positions, arena.capacity)
+        segments = max(segments, *(len(arena.prefix(slot)) for slot in range(4)))
+    assert positions <= 2 * GROWTH
+    assert segments <= 9  # a prompt in many small chunks has few segments
+    fresh = tiny.local("llama").generate([replace(request, client="") for request in requests])
+    assert [state.reply.text for state in states if state.reply] == [reply.text for reply in fresh]
+
+
+def test_a_cache_that_cannot_be_reused_saves_no_memory() -> None:
+    model = tiny.local("llama")
+    session = model.session(SYSTEM).user(LONG * 3)
+    session.reply(max_new_tokens=4, temperature=0.0)
+    branches = [session.fork().user(f"{SHORT} {number}") for number in range(6)]
+    plain = [branch.request(max_new_tokens=4) for branch in branches]
+    held = [branch.request(max_new_tokens=4, controls=[AttentionHold(0.5)]) for branch in branches]
+    prompt = len(model.render(held[0].messages).token_ids)
+    model.engine.batch_bytes = model.runner.arena.bytes_for([(prompt, 4)] * 2) - 1
+    assert peak(model, plain)[0] == 6
+    assert peak(model, held)[0] == 1
+
+
+def test_sessions_that_go_on_share_the_system_prompt_still() -> None:
+    case = tiny.case("llama")
+    shared = case.model.session(LONG * 4).user(SHORT)
+    shared.reply(max_new_tokens=1, temperature=0.0)
+    sessions = [shared.fork() for _ in range(6)]
+    read = case.model.cache_bytes
+    for text in (SHORT, "And then?", "What else?"):
+        for session in sessions:
+            session.user(text)
+            request = session.request(max_new_tokens=4, temperature=0.0, logprobs=True)
+            reply = case.model.generate([request])[0]
+            session.assistant(reply.text)
+            assert reply.logprobs == pytest.approx(case.logprobs(request, reply), abs=case.tolerance)
+    assert case.model.cache_bytes < 3 * read  # six copies before
+    for session in sessions:
+        assert len(session.cache.key_values.segments) == 2
+
+
+def test_a_sequence_that_moved_leaves_nothing_in_its_old_slot() -> None:
+    model = tiny.local("llama")
+    sessions = [model.session(SYSTEM).user(f"{number} {LONG}") for number in range(3)]
+    for session in sessions:
+        session.reply(max_new_tokens=2, temperature=0.0)
+    lengths = (2, 2, 8)
+    states = [
+        model.submit(session.user(SHORT).request(max_new_tokens=length, ignore_eos=True))
+        for session, length in zip(sessions, lengths, strict=True)
+    ]
+    while any(state.reply is None for state in states):
+        model.step()
+    assert [model.runner.arena.prefix(slot) for slot in range(3)] == [()] * 3
+    sessions.clear()
+    del session, states
+    assert model.cache_bytes == 0
+
+
+def test_a_reset_lets_go_of_all_prefixes() -> None:
+    model = tiny.local("llama")
+    session = model.session(SYSTEM).user(LONG)
+    session.reply(max_new_tokens=2, temperature=0.0)
+    model.submit(session.user(SHORT).request(max_new_tokens=4))
+    model.step()
+    arena = model.runner.arena
+    arena.load(3, session.cache.key_values.segments, 8)  # an interrupted admission
+    model.engine.reset()
+    assert [arena.prefix(slot) for slot in range(4)] == [()] * 4

@@ -14,7 +14,7 @@ T = TypeVar("T")
 class FairQueue(Generic[T]):
     """A queue of the items of several clients. The items of one client stay in their order.
 
-    A client that joins the queue comes after those that wait already. Once it had its turn, it goes to the end.
+    A client that joins the queue goes behind those already waiting. Once it has had its turn, it goes to the end.
     """
 
     def __init__(self) -> None:

@@ -24,20 +24,28 @@ class SessionCache:
     """What controls carry from one turn to the next, each under a name of its own. A fork gets a copy."""
     contrast: list[SessionCache] = field(default_factory=list)
     """The same for the contrast prompts of controls, in their order."""
-    family: WeakSet[SessionCache] = field(default_factory=WeakSet)
-    """It, and all of its forks that still exist; empty before the first fork."""
+    holders: WeakSet[SessionCache] = field(default_factory=WeakSet)
+    """Those that hold the same keys and values, itself among them; empty before the first fork.
+
+    One thread forks while another one stores, so it is only counted, and never iterated over.
+    """
 
     def fork(self) -> SessionCache:
         """Copy it for a branch: keys and values are shared, the controls' state is copied."""
         contrast = [cache.fork() for cache in self.contrast]
-        made = SessionCache(self.key_values, deepcopy(self.control_state), contrast, self.family)
-        self.family.update((self, made))
+        made = SessionCache(self.key_values, deepcopy(self.control_state), contrast, self.holders)
+        made.holders.update((self, made))
         return made
 
     @property
     def shares_key_values(self) -> bool:
         """Whether a fork, or what it was forked from, holds the same keys and values."""
-        return any(other is not self and other.key_values is self.key_values for other in self.family)
+        return len(self.holders) > 1
+
+    def store(self, key_values: Any) -> None:
+        """Hold other keys and values from now on; forks keep theirs."""
+        self.holders.discard(self)
+        self.key_values, self.holders = key_values, WeakSet()
 
     def contrast_cache(self, index: int) -> SessionCache:
         """The cache of a contrast prompt, made when it is first asked for."""

@@ -16,7 +16,7 @@ from telic.models.local.cache_pool import CachePool
 from telic.models.local.prompts import Prompts
 from telic.models.local.sampling import RandomStream, random_seed
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
-from telic.models.local.session_caches import control_key, reuse_cache
+from telic.models.local.session_caches import cache_of, control_key, reuse_cache
 from telic.rendering import Template
 
 __all__ = [
@@ -38,7 +38,7 @@ def prepare_sequences(state: RequestState, prompts: Prompts, template: Template,
     if any(control.prefix_from_state for control in request.controls):
         readings |= {"state"}
     for number, (place, rendering) in enumerate(prompts.renderings):
-        cache = request.cache if request.cache is None or place is None else request.cache.contrast_cache(number - 1)
+        cache = cache_of(request, number)
         carried = deepcopy(cache.control_state) if cache else {}
         context = ControlContext(rendering, len(rendering.token_ids), carried, seed=state.seed)
         own_readings = readings if place is None else frozenset()
@@ -148,6 +148,7 @@ def compact(sequences: list[Sequence], arena: Arena) -> None:
         if free is None:
             break
         arena.copy(sequence.slot, free, sequence.computed)
+        arena.release(sequence.slot)
         taken.remove(sequence.slot)
         taken.add(free)
         sequence.slot = free

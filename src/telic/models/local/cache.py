@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from weakref import WeakSet
 
 import torch
 
@@ -18,10 +19,12 @@ __all__ = ["Arena", "CacheShape", "KeyValueCache", "Segment", "truncate_segments
 class Segment:
     """Keys and values of a stretch of tokens: [layers, 2, kv_heads, tokens, head_dim]. Immutable."""
 
-    __slots__ = ("__weakref__", "keys_values")
+    __slots__ = ("__weakref__", "holders", "keys_values")
 
-    def __init__(self, keys_values: torch.Tensor) -> None:
+    def __init__(self, keys_values: torch.Tensor, holders: WeakSet[KeyValueCache] | None = None) -> None:
         self.keys_values = keys_values
+        self.holders: WeakSet[KeyValueCache] = WeakSet() if holders is None else holders
+        """The sessions' caches that hold it, or one that was cut from it. Only counted: they may go in any thread."""
 
     @property
     def length(self) -> int:
@@ -51,6 +54,8 @@ class KeyValueCache:
         self.tokens = tokens
         self.segments = segments
         self.key = key
+        for segment in segments:
+            segment.holders.add(self)
 
     def common_length(self, tokens: Sequence[int]) -> int:
         """Number of leading tokens that `tokens` shares with the cache."""
@@ -61,6 +66,8 @@ class KeyValueCache:
 
     def drop(self) -> None:
         """Drop the tokens; the next request reads them again."""
+        for segment in self.segments:
+            segment.holders.discard(self)
         self.tokens, self.segments = (), ()
 
 
@@ -75,8 +82,9 @@ class CacheShape:
 
 GROWTH = 64
 """An arena's capacity is a multiple of this many positions."""
-LONG_CHUNK = 64
-"""A longer chunk of a prompt gets a segment of its own, so that it does not lengthen the slots of all others."""
+SHORT_REST = 64
+"""While more of a prompt is left to read, it goes into segments of its own, so that it does not lengthen the slots of
+all others."""
 
 
 class Arena:
@@ -134,7 +142,7 @@ class Arena:
         return sum(segment.length for segment in self.prefix(slot))
 
     def bytes_for(self, sequences: Sequence[tuple[int, int]]) -> int:
-        """Memory that a batch takes at most.
+        """Memory that a batch needs. Slots grow in steps and shrink late, so the arena may hold more for a while.
 
         Args:
             sequences: for each, the tokens of its prompt that are to be read, and those of its reply.
@@ -142,37 +150,46 @@ class Arena:
         if not self.shares_prefixes:
             entries, apart = max(new + reply for new, reply in sequences), 0
         else:
-            entries = max(min(new, LONG_CHUNK) + reply for new, reply in sequences)
-            apart = sum(new for new, _ in sequences if new > LONG_CHUNK)
+            entries = max(min(new, SHORT_REST) + reply for new, reply in sequences)
+            apart = sum(new for new, _ in sequences if new > SHORT_REST)
         return self.token_bytes * (len(sequences) * _rounded(entries) + apart)
 
-    def prepare(self, chunks: Sequence[tuple[int, int, int]]) -> list[Segment | None]:
+    def prepare(self, chunks: Sequence[tuple[int, int, int, int]]) -> list[Segment | None]:
         """Prepare for what comes next: positions [start, end) of the sequences in these slots.
 
         Args:
-            chunks: (slot, start, end).
+            chunks: (slot, start, end, number of tokens that the sequence has so far).
 
         Returns:
             For each a new segment for its keys and values; None where they go into the slot.
         """
         made: list[Segment | None] = []
         s, longest = self.shape, 0
-        for slot, start, end in chunks:
+        for slot, start, end, tokens in chunks:
             length = self.prefix_length(slot)
             if start < length:  # the prompt has changed: a prefix was inserted into it
                 self._prefixes[slot] = truncate_segments(self.prefix(slot), start)
                 length = start
-            if self.shares_prefixes and start == length and end - start > LONG_CHUNK:
+            long = tokens - start > SHORT_REST and end - start > 1
+            if self.shares_prefixes and start == length and long:
                 made.append(Segment(torch.empty(s.layers, 2, s.kv_heads, end - start, s.head_dim, dtype=self.dtype)))
             else:
                 made.append(None)
                 longest = max(longest, end - length)
-        self.ensure(1 + max(slot for slot, _, _ in chunks), longest)
+        self.ensure(1 + max(slot for slot, *_ in chunks), longest)
         return made
 
     def extend_prefix(self, slot: int, segment: Segment) -> None:
-        """Add a segment that was computed to a slot's prefix."""
-        self._prefixes[slot] = (*self.prefix(slot), segment)
+        """Add a segment that was computed to a slot's prefix.
+
+        It is joined with those before it that no session holds and that are no longer, so that a prompt that is read
+        in many small chunks has few.
+        """
+        chain = self.prefix(slot)
+        while chain and not chain[-1].holders and chain[-1].length <= segment.length:
+            segment = Segment(torch.cat([chain[-1].keys_values, segment.keys_values], dim=3))
+            chain = chain[:-1]
+        self._prefixes[slot] = (*chain, segment)
 
     def ensure(self, slots: int, capacity: int) -> None:
         """Make room for `slots` sequences of `capacity` positions; the contents stay."""
@@ -221,22 +238,17 @@ class Arena:
                 layer[:, slot, :, start : start + segment.length] = keys_values
             start += segment.length
 
-    def store(self, slot: int, reused: tuple[Segment, ...], length: int, *, merge: bool) -> tuple[Segment, ...]:
+    def store(self, slot: int, reused: tuple[Segment, ...], length: int) -> tuple[Segment, ...]:
         """Copy the first `length` positions of a sequence out of the arena, as far as `reused` does not hold them.
-
-        Where prefixes are shared, attention takes one product for each segment, so it is faster if there is only one.
 
         Args:
             slot: of the sequence.
-            reused: what the session has kept already.
+            reused: what the session has kept already and goes on with.
             length: positions to keep.
-            merge: copy `reused` too, so that the session has one segment.
         """
         start = sum(segment.length for segment in reused)
         if length <= start:
             return reused
-        if merge and self.shares_prefixes:
-            reused, start = (), 0
         s = self.shape
         made = torch.empty(s.layers, 2, s.kv_heads, length - start, s.head_dim, dtype=self.dtype, device=self.device)
         chain = self.prefix(slot)
@@ -256,6 +268,10 @@ class Arena:
     def release(self, slot: int) -> None:
         """Let go of the prefix of a sequence that has ended."""
         self._prefixes.pop(slot, None)
+
+    def release_all(self) -> None:
+        """Let go of the prefixes of all sequences."""
+        self._prefixes.clear()
 
     def scrub(self, live: Mapping[int, int]) -> None:
         """Zero all but the first `live[slot]` positions of each slot, where a failed sequence may have left NaN."""
@@ -288,6 +304,7 @@ def truncate_segments(segments: Sequence[Segment], length: int) -> tuple[Segment
     for segment in segments:
         if length <= 0:
             break
-        kept.append(segment if segment.length <= length else Segment(segment.keys_values[:, :, :, :length]))
+        whole = segment.length <= length
+        kept.append(segment if whole else Segment(segment.keys_values[:, :, :, :length], segment.holders))
         length -= segment.length
     return tuple(kept)

@@ -15,7 +15,6 @@ from telic.models.local.admission import (
     prepare_sequences,
     release_followers,
 )
-from telic.models.local.cache import KeyValueCache
 from telic.models.local.cache_pool import CachePool
 from telic.models.local.decoding import nan_rows, next_logits, next_tokens, score_tokens
 from telic.models.local.forward import Runner
@@ -24,7 +23,7 @@ from telic.models.local.prompts import Prompts, TokenBound, render_prompts
 from telic.models.local.reply_text import Detokenizer, ReplyText
 from telic.models.local.scheduling import Schedule, reading_order
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
-from telic.models.local.session_caches import update_cache
+from telic.models.local.session_caches import cache_of, reusable_length, update_cache
 from telic.models.request import FinishReason, Reply, Request
 from telic.rendering import Template
 
@@ -137,9 +136,8 @@ class Engine:
         """Drop all requests, as after an interruption."""
         self.queue.clear()
         self.active.clear()
-        for sequence in self._sequences:
-            self.runner.arena.release(sequence.slot)
         self._sequences.clear()
+        self.runner.arena.release_all()
 
     def _admit(self) -> None:
         """Move requests from the queue into the batch while there are free slots."""
@@ -178,10 +176,11 @@ class Engine:
         if not self.active or state.prompts is None:
             return True
         shares = self.runner.arena.shares_prefixes
-        cache = state.request.cache.key_values if state.request.cache else None
-        # As if the prompt went on where its session ended.
-        read = len(cache.tokens) if shares and isinstance(cache, KeyValueCache) else 0
-        sequences = [(max(len(prompt.token_ids) - read, 1), state) for _, prompt in state.prompts.renderings]
+        sequences: list[tuple[int, RequestState]] = []
+        for number, (_, prompt) in enumerate(state.prompts.renderings):
+            cache, tokens = cache_of(state.request, number), prompt.token_ids
+            read = reusable_length(cache, tokens, state.request.controls) if shares else 0
+            sequences.append((max(len(tokens) - read, 1), state))
         for other in self.active:
             sequences += [(s.prompt_length - (s.cached if shares else 0), other) for s in other.sequences]
         needs = [(new, len(each.forced) or each.request.sampling.max_new_tokens) for new, each in sequences]

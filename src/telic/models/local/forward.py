@@ -92,7 +92,7 @@ class Runner:
         """
         if self._thread_governor is not None:
             self._thread_governor.adapt()
-        made = self.arena.prepare([(c.sequence.slot, c.start, c.end) for c in chunks])
+        made = self.arena.prepare([(c.sequence.slot, c.start, c.end, len(c.sequence.tokens)) for c in chunks])
         tokens = [c.sequence.tokens[p] for c in chunks for p in range(c.start, c.end)]
         positions = [p for c in chunks for p in range(c.start, c.end)]
         wanted, offset = [], 0

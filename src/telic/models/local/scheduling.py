@@ -61,7 +61,7 @@ class Schedule:
             allowed = min(share, left)
             for sequence in prompts[client]:
                 size = min(allowed, PROMPT_CHUNK, len(sequence.tokens) - sequence.computed)
-                if size > 0:
+                if size > 1 or (size and not sizes):  # a single token of a longer prompt waits for the next pass
                     sizes[sequence] = size
                     self._served[client] = self._now + 1
                     allowed, left = allowed - size, left - size
