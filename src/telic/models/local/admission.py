@@ -16,10 +16,11 @@ from telic.models.local.cache_pool import CachePool
 from telic.models.local.prompts import Prompts
 from telic.models.local.sampling import RandomStream, random_seed
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
-from telic.models.local.session_caches import cache_of, control_key, reuse_cache
+from telic.models.local.session_caches import cache_of, control_key, reusable_length, reuse_cache
 from telic.rendering import Template
 
 __all__ = [
+    "bytes_with",
     "compact",
     "copy_to_followers",
     "lay_out_prompt",
@@ -50,6 +51,20 @@ def prepare_sequences(state: RequestState, prompts: Prompts, template: Template,
         lay_out_prompt(state, sequence, template, final=not sequence.chooses_prefix_from_state)
         reuse_cache(sequence, pool)
         state.sequences.append(sequence)
+
+
+def bytes_with(state: RequestState, active: Iterable[RequestState], arena: Arena) -> int:
+    """Forecast the memory of the active requests' keys and values with one request more, whose prompts are rendered."""
+    assert state.prompts is not None
+    sequences: list[tuple[int, RequestState]] = []
+    for number, (_, prompt) in enumerate(state.prompts.renderings):
+        cache, tokens = cache_of(state.request, number), prompt.token_ids
+        read = reusable_length(cache, tokens, state.request.controls) if arena.shares_prefixes else 0
+        sequences.append((max(len(tokens) - read, 1), state))
+    for other in active:
+        sequences += [(s.prompt_length - (s.cached if arena.shares_prefixes else 0), other) for s in other.sequences]
+    needs = [(new, len(each.forced) or each.request.sampling.max_new_tokens) for new, each in sequences]
+    return arena.bytes_for(needs)
 
 
 def lay_out_prompt(state: RequestState, sequence: Sequence, template: Template, *, final: bool) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from telic.errors import Failure, ModelError
 from telic.models.fair_queue import FairQueue
 from telic.models.local.admission import (
+    bytes_with,
     compact,
     copy_to_followers,
     place_sequence,
@@ -23,7 +24,7 @@ from telic.models.local.prompts import Prompts, TokenBound, render_prompts
 from telic.models.local.reply_text import Detokenizer, ReplyText
 from telic.models.local.scheduling import Schedule, reading_order
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
-from telic.models.local.session_caches import cache_of, reusable_length, update_cache
+from telic.models.local.session_caches import update_cache
 from telic.models.request import FinishReason, Reply, Request
 from telic.rendering import Template
 
@@ -173,18 +174,7 @@ class Engine:
 
     def _fits(self, state: RequestState) -> bool:
         """Whether the batch stays within its memory with one request more; one alone always fits."""
-        if not self.active or state.prompts is None:
-            return True
-        shares = self.runner.arena.shares_prefixes
-        sequences: list[tuple[int, RequestState]] = []
-        for number, (_, prompt) in enumerate(state.prompts.renderings):
-            cache, tokens = cache_of(state.request, number), prompt.token_ids
-            read = reusable_length(cache, tokens, state.request.controls) if shares else 0
-            sequences.append((max(len(tokens) - read, 1), state))
-        for other in self.active:
-            sequences += [(s.prompt_length - (s.cached if shares else 0), other) for s in other.sequences]
-        needs = [(new, len(each.forced) or each.request.sampling.max_new_tokens) for new, each in sequences]
-        return self.runner.arena.bytes_for(needs) <= self.batch_bytes
+        return not self.active or bytes_with(state, self.active, self.runner.arena) <= self.batch_bytes
 
     def _run_pass(self) -> None:
         chunks = reading_order(self._schedule.chunks(self.active, self.pass_tokens), self.runner.arena)
