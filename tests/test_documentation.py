@@ -38,6 +38,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{link}: there is no such heading"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pictures_are_there(page: Path) -> None:
+    for picture in re.findall(r'(?:src|srcset)="([^"]+)"', page.read_text(encoding="utf-8")):
+        assert (page.parent / picture).is_file(), f"{picture}: there is no such picture"
+
+
 def test_every_page_is_in_the_navigation_and_on_the_first_page() -> None:
     config = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))
     listed = [page for section in config["project"]["nav"] for pages in section.values() for page in pages_of(pages)]
