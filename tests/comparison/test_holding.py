@@ -110,7 +110,7 @@ def test_a_probe_that_was_never_followed_is_named_and_its_gain_kept_apart(tmp_pa
     assert run.folder is not None
     assert read_comparison(RunFolder.open(run.folder)).headline == run.headline
     page = write_comparison_report(tmp_path, run).read_text(encoding="utf-8")
-    assert "gain over the probes followed at round 0" in page
+    assert "gain without the probes never followed" in page
     assert hold(model(), purpose(), **QUICK, controls=("reminder",)).never_followed is None
 
 
