@@ -10,7 +10,7 @@ STAMP := $(VENV)/.stamp
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -e 's/:.*##/	/'
 
-demo: $(STAMP) ## watch a chatbot drift, and the same one held: about two minutes
+demo: $(STAMP) ## watch a chatbot drift, and the same one held
 	$(BIN)/telic demo
 
 test: $(STAMP) ## run the tests

@@ -34,7 +34,7 @@ EXCERPT = 160
 
 @dataclass
 class Demo(ThreadOptions):
-    """Show what Telic is for, in two minutes: a chatbot that drifts, and the same one held by a control.
+    """Show what Telic is for, in a few minutes: a chatbot that drifts, and the same one held by a control.
 
     Plays the same dialogues twice, without a control and with `refresh`, and draws both curves while it plays.
 

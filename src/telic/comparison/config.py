@@ -40,7 +40,7 @@ class ComparisonConfig(MeasureConfig):
 
 
 class DemoConfig(MeasureConfig):
-    """Settings of a demo: small enough for two minutes on two cores."""
+    """Settings of a demo: small enough for a few minutes on two cores."""
 
     rounds: int = Field(default=3, ge=1)
     """Rounds per dialogue; one round is one utterance of each side."""
