@@ -81,8 +81,7 @@ class Demo(ThreadOptions):
             return
         if not self.quiet:
             _print(run, report, print_notice)
-        found = {name: getattr(run, name).model_dump(mode="json") for name in ("gain", "last_gain", "baseline", "held")}
-        print_json({"folder": str(run.folder), "report": str(report), "headline": run.headline, **found})
+        print_json({"folder": str(run.folder), "report": str(report), **run.as_dict()})
 
 
 @contextmanager
@@ -116,11 +115,11 @@ def _print(run: DemoRun, report: Path, show: Callable[..., None]) -> None:
 
 def _last_lines(episode: Episode) -> list[str]:
     """The last exchange of a dialogue, and the last answers to its probes."""
+    from telic.comparison.demo import last_branches
+
     lines = [f"{SPEAKERS[turn.role]}: {shorten(turn.text, EXCERPT)}" for turn in episode.turns[-2:]]
-    last = max((branch.round for branch in episode.branches), default=0)
-    for branch in episode.branches:
-        if branch.round == last:
-            [answer, *_] = branch.answers
-            mark = "missing" if answer.score is None else "right" if answer.score == 1 else "wrong"
-            lines.append(f"asked aside: {branch.question} - {shorten(answer.text, EXCERPT)} ({mark})")
+    for branch in last_branches(episode)[1]:
+        [answer, *_] = branch.answers
+        mark = "missing" if answer.score is None else "right" if answer.score == 1 else "wrong"
+        lines.append(f"asked aside: {branch.question} - {shorten(answer.text, EXCERPT)} ({mark})")
     return lines

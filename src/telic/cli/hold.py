@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -94,20 +94,7 @@ class Hold(ThreadOptions):
         report = write_comparison_report(run.folder, run)
         written = self._write(run)
         if self.json:
-            print_json(
-                {
-                    "folder": str(run.folder),
-                    "report": str(report),
-                    "headline": run.headline,
-                    "never_followed": run.never_followed,
-                    "left_out": run.left_out,
-                    "winner": run.winner.spec if run.winner else None,
-                    "written": written,
-                    "shortfall": run.shortfall.as_dict() if run.shortfall else None,
-                    "compared": [arm.model_dump(mode="json", exclude={"stability", "bank"}) for arm in run.compared],
-                    "trials": [trial.model_dump(mode="json") for trial in run.trials],
-                }
-            )
+            print_json({"folder": str(run.folder), "report": str(report), "written": written, **_as_dict(run)})
             return
         _print(run)
         print_shortfall(run.shortfall, run.folder)
@@ -123,6 +110,18 @@ class Hold(ThreadOptions):
             return False
         update_file(self.purpose, {"controls": [run.winner.spec]})
         return True
+
+
+def _as_dict(run: ComparisonRun) -> dict[str, Any]:
+    return {
+        "headline": run.headline,
+        "never_followed": run.never_followed,
+        "left_out": run.left_out,
+        "winner": run.winner.spec if run.winner else None,
+        "shortfall": run.shortfall.as_dict() if run.shortfall else None,
+        "compared": [arm.model_dump(mode="json", exclude={"stability", "bank"}) for arm in run.compared],
+        "trials": [trial.model_dump(mode="json") for trial in run.trials],
+    }
 
 
 def _print(run: ComparisonRun) -> None:

@@ -14,18 +14,17 @@ from telic.episodes import BASELINE, Branch, Episode
 from telic.errors import RunError
 from telic.models import Model, Request
 from telic.models.compatibility import refuse_unsupported
-from telic.progress import Deadline, Phase, ProgressCallback, track
+from telic.progress import ProgressCallback, track
 from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.stability.analysis import Stability, analyse_stability
-from telic.stability.measurement import KEPT_SETTINGS, describe
-from telic.stability.plan import plan_dialogues, protocol_of, replies_to_come
+from telic.stability.measurement import KEPT_SETTINGS, describe, play_missing
+from telic.stability.plan import plan_dialogues
 from telic.stability.record import RunRecord
 from telic.stability.scores import score_by_round
-from telic.stability.selfchat import play_dialogues
 from telic.steering import build_control
 
-__all__ = ["DemoRun", "arm_of", "demo", "read_demo"]
+__all__ = ["DemoRun", "arm_of", "demo", "last_branches", "read_demo"]
 
 STAGE = "demo"
 
@@ -69,6 +68,11 @@ class DemoRun:
             if score_by_round(one) and score_by_round(other)
         ]
         return max(pairs, key=_lead, default=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding and all figures as plain data."""
+        figures = {"baseline": self.baseline, "held": self.held, "gain": self.gain, "last_gain": self.last_gain}
+        return {"headline": self.headline, **{name: one.model_dump(mode="json") for name, one in figures.items()}}
 
     def of(self, arm: str) -> list[Episode]:
         """The episodes of an arm, in the order of their dialogues."""
@@ -116,27 +120,20 @@ def demo(
 
     start = RunRecord.start("demo", purpose.name, work, kept, root=folder, resume=resume)
     with start as record, track(progress) as tracker:
-        missing, deadline = record.missing(plans), Deadline(config.minutes)
-        playing = Phase("playing", "replies", replies_to_come(missing, config))
-        tracker.start(record.path, record.warnings, [playing], deadline=deadline)
-        tracker.begin("playing")
         if on_branch is not None:
             for episode in record.episodes:  # those of a run that is resumed
                 for branch in episode.branches:
                     on_branch(episode, branch)
-        protocol = protocol_of(model, config)
-        play_dialogues(model, missing, protocol, record.append, tracker.count_reply, deadline, on_branch)
+        play_missing(model, plans, config, record, tracker, announce=False, on_branch=on_branch)
         run = _analyse(record.episodes, config.resamples, record.path, record.document)
-        record.add_metrics(
-            {
-                "headline": run.headline,
-                "baseline": run.baseline.model_dump(mode="json"),
-                "held": run.held.model_dump(mode="json"),
-                "gain": run.gain.model_dump(mode="json"),
-                "last_gain": run.last_gain.model_dump(mode="json"),
-            }
-        )
+        record.add_metrics(run.as_dict())
         return run
+
+
+def last_branches(episode: Episode) -> tuple[int, list[Branch]]:
+    """Return the last round in which probes were asked, and the probes of that round."""
+    last = max((branch.round for branch in episode.branches), default=0)
+    return last, [branch for branch in episode.branches if branch.round == last]
 
 
 def arm_of(episode: Episode) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from telic.comparison.demo import DemoRun
+from telic.comparison.demo import DemoRun, last_branches
 from telic.episodes import BASELINE, Episode
 from telic.reports import Html, element, figure_svg, save_png, section, tiles, write_report
 from telic.reports.parts import config_section, interval, p_value, sentence
@@ -73,10 +73,9 @@ def _transcript(episode: Episode) -> list[Html]:
         element("p", element("span", f"{'user' if turn.role == 'a' else 'chatbot'} ", class_="speaker"), turn.text)
         for turn in episode.turns
     ]
-    last = max((branch.round for branch in episode.branches), default=0)
+    last, branches = last_branches(episode)
     asked = [
         element("p", element("span", f"{branch.question} ", class_="speaker"), branch.answers[0].text)
-        for branch in episode.branches
-        if branch.round == last
+        for branch in branches
     ]
     return [*lines, element("h3", f"Asked aside after round {last}"), *asked]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,15 +189,11 @@ def fit_prefixes(
     for epoch in range(len(losses), config.epochs):
         total, spoken, began = 0.0, 0.0, deadline.clock()
         for number, index_B in enumerate(_batches(utterances.tokens, config, epoch)):
-            for group in optimiser.param_groups:
-                group["lr"] = group["initial"] * (1 - (epoch * batches + number) / (config.epochs * batches))
+            _set_rates(optimiser, 1 - (epoch * batches + number) / (config.epochs * batches))
             found = loss_of(index_B, prefixes(index_B))
             weights_B = weights_N[index_B].to(found.loss_B.device)
             loss, tokens = (weights_B * found.loss_B).sum(), (weights_B * found.tokens_B).sum()
-            optimiser.zero_grad()
-            (loss / tokens).backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip)
-            optimiser.step()
+            _descend(optimiser, loss / tokens, parameters.values(), config.clip)
             total, spoken = total + float(loss.detach()), spoken + float(tokens)
         losses.append(total / spoken)
         if checkpoint:
@@ -207,6 +203,22 @@ def fit_prefixes(
         if deadline.clock() - began > deadline.remaining:
             break
     return losses, batches * len(losses)
+
+
+def _descend(
+    optimiser: torch.optim.Optimizer, loss: torch.Tensor, parameters: Iterable[torch.nn.Parameter], clip: float
+) -> None:
+    """Take a step down the gradient of a loss, whose norm is clipped."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(parameters, clip)
+    optimiser.step()
+
+
+def _set_rates(optimiser: torch.optim.Optimizer, share: float) -> None:
+    """Set each learning rate to a share of its initial one."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["initial"] * share
 
 
 def _check(planner: Planner, model: LocalModel) -> None:

@@ -77,12 +77,8 @@ def play(
         ConfigError: a game or a setting is wrong, a role has no player, or the run to resume has other settings.
         UnsupportedControlError: a control cannot act on a player's model.
     """
-    for argument, value in (("n", n), ("trials", trials), ("concurrency", concurrency)):
-        if value < 1:
-            raise ConfigError(f"{argument} is {value!r}; expected 1 or more")
-    deadline = minutes if isinstance(minutes, Deadline) else Deadline(minutes)
-    if workers is not None and deadline.limited:
-        raise ConfigError("minutes does not go with workers; play fewer tasks (n) instead")
+    _check_counts(n=n, trials=trials, concurrency=concurrency)
+    deadline = _deadline_of(minutes, workers)
     specs = label_games([game] if isinstance(game, str | Mapping) else game)
     tasks, factory = plan_tasks(specs, n, seed, trials), _factory_of(players, workers)
     _check_games(specs, tasks)
@@ -94,6 +90,19 @@ def play(
             return run.play()
         with _open_folder(folder, resume, name or next(iter(specs)), work, concurrency) as opened:
             return run.play_in(opened)
+
+
+def _deadline_of(minutes: float | Deadline | None, workers: Workers | None) -> Deadline:
+    deadline = minutes if isinstance(minutes, Deadline) else Deadline(minutes)
+    if workers is not None and deadline.limited:
+        raise ConfigError("minutes does not go with workers; play fewer tasks (n) instead")
+    return deadline
+
+
+def _check_counts(**counts: int) -> None:
+    for argument, value in counts.items():
+        if value < 1:
+            raise ConfigError(f"{argument} is {value!r}; expected 1 or more")
 
 
 def _factory_of(players: Mapping[str, Player] | PlayerFactory, workers: Workers | None) -> PlayerFactory:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from telic.episodes import Episode
+from telic.episodes import Branch, Episode
 from telic.judges import prepare_judge
 from telic.models import Control, Model, Request, Sampling
 from telic.models.compatibility import refuse_unsupported
-from telic.progress import Deadline, Phase, ProgressCallback, Shortfall, forecast_sentence, track
+from telic.progress import (
+    Deadline,
+    Phase,
+    ProgressCallback,
+    ProgressTracker,
+    Shortfall,
+    forecast_sentence,
+    track,
+)
 from telic.purpose import Purpose
 from telic.stability.analysis import Stability, analyse_stability
 from telic.stability.bank import Bank
@@ -23,7 +31,7 @@ from telic.stability.record import RunRecord
 from telic.stability.selfchat import play_dialogues
 from telic.stability.utterances import UtteranceStability, analyse_utterances
 
-__all__ = ["CHANGEABLE_SETTINGS", "KEPT_SETTINGS", "StabilityRun", "describe", "measure", "name_of"]
+__all__ = ["CHANGEABLE_SETTINGS", "KEPT_SETTINGS", "StabilityRun", "describe", "measure", "name_of", "play_missing"]
 
 CHANGEABLE_SETTINGS = frozenset({"concurrency", "resamples", "minutes"})
 """Settings that a resumed run may change: they make no difference to what is played, or only to how much of it."""
@@ -93,27 +101,58 @@ def measure(
     def work() -> dict[str, Any]:
         return describe(model, purpose, partner, config, plans)
 
+    start = RunRecord.start("measure", name_of(purpose), work, kept, root=folder, resume=resume)
+    with start as record, track(progress) as tracker:
+        play_missing(model, plans, config, record, tracker)
+        return _analyse(record, plans, config)
+
+
+def play_missing(
+    model: Model,
+    plans: Sequence[DialoguePlan],
+    config: MeasureConfig,
+    record: RunRecord,
+    tracker: ProgressTracker,
+    *,
+    announce: bool = True,
+    on_branch: Callable[[Episode, Branch], None] | None = None,
+) -> None:
+    """Play the dialogues that a record lacks, as far as the time limit allows.
+
+    Args:
+        model: plays both sides.
+        plans: all dialogues.
+        config: settings.
+        record: has the dialogues so far, and gets the others.
+        tracker: reports the progress.
+        announce: say beforehand how long it takes, if it takes long.
+        on_branch: see `play_dialogues`.
+    """
+    missing, deadline = record.missing(plans), Deadline(config.minutes)
+
     def forecast(seconds: float) -> str:
         return forecast_sentence(seconds, len(missing), f"dialogues of {config.rounds} rounds")
 
-    start = RunRecord.start("measure", name_of(purpose), work, kept, root=folder, resume=resume)
-    with start as record, track(progress) as tracker:
-        missing, deadline = record.missing(plans), Deadline(config.minutes)
-        playing = Phase("playing", "replies", replies_to_come(missing, config))
-        tracker.start(record.path, record.warnings, [playing], forecast, deadline)
-        tracker.begin("playing")
-        play_dialogues(model, missing, protocol_of(model, config), record.append, tracker.count_reply, deadline)
-        finished = len(plans) - len(record.missing(plans))
-        shortfall = Shortfall.of(config.minutes, dialogues=(finished, len(plans)))
-        stability = analyse_stability(record.episodes, resamples=config.resamples)
-        record.add_metrics(
-            {
-                "headline": stability.headline,
-                "shortfall": shortfall.as_dict() if shortfall else None,
-                "stability": stability.model_dump(mode="json"),
-            }
-        )
-        return StabilityRun(stability, record.episodes, record.path, record.document, shortfall)
+    playing = Phase("playing", "replies", replies_to_come(missing, config))
+    tracker.start(record.path, record.warnings, [playing], forecast if announce else None, deadline)
+    tracker.begin("playing")
+    protocol = protocol_of(model, config)
+    play_dialogues(model, missing, protocol, record.append, tracker.count_reply, deadline, on_branch)
+
+
+def _analyse(record: RunRecord, plans: Sequence[DialoguePlan], config: MeasureConfig) -> StabilityRun:
+    """Analyse what was played, and record it."""
+    finished = len(plans) - len(record.missing(plans))
+    shortfall = Shortfall.of(config.minutes, dialogues=(finished, len(plans)))
+    stability = analyse_stability(record.episodes, resamples=config.resamples)
+    record.add_metrics(
+        {
+            "headline": stability.headline,
+            "shortfall": shortfall.as_dict() if shortfall else None,
+            "stability": stability.model_dump(mode="json"),
+        }
+    )
+    return StabilityRun(stability, record.episodes, record.path, record.document, shortfall)
 
 
 def describe(
