@@ -56,10 +56,25 @@ class Terminal:
         before, self._at = self.shown[self._at : found], found + len(text)
         return before
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C until the process shows something or ends.
+
+        Python's `input` misses an interruption that comes after the prompt is shown and before it waits for a key.
+        """
+        shown, deadline = self.shown, time.monotonic() + 60
+        while self.shown.removesuffix("^C") == shown:
+            assert time.monotonic() < deadline, f"Ctrl-C does nothing:\n{self.shown}"
+            self.type(CTRL_C)
+            pressed = time.monotonic()
+            while self.shown.removesuffix("^C") == shown and time.monotonic() < pressed + 5:
+                if not self._read():
+                    return
+
     def wait(self) -> int:
         """Wait for the end; return the exit status."""
+        deadline = time.monotonic() + 60
         while self._read():
-            pass
+            assert time.monotonic() < deadline, f"the process does not end within a minute:\n{self.shown}"
         os.close(self._master)
         return self.process.wait(timeout=30)
 

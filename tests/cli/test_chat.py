@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.terminal import CTRL_C, CTRL_D, Terminal
+from tests.cli.terminal import CTRL_D, Terminal
 
 ECHO = """
 import telic.models as models
@@ -71,7 +71,9 @@ def test_ctrl_c_at_the_prompt_keeps_the_chat_going_and_the_dialogue_is_saved(
     talk.type("Hello\n")
     talk.expect("You said 'Hello'.")
     talk.expect("you> ")
-    talk.type(f"half a line{CTRL_C}")
+    talk.type("half a line")
+    talk.expect("half a line")
+    talk.interrupt()
     talk.expect("(/quit or Ctrl-D ends the chat)")
     talk.expect("you> ")
     talk.type("/reset\n")
@@ -101,7 +103,7 @@ def test_ctrl_c_cuts_a_reply_short(chat: Callable[..., Terminal], tmp_path: Path
     talk.expect("you> ")
     talk.type("Hello\n")
     talk.expect("travel> Well, ")
-    talk.type(CTRL_C)
+    talk.interrupt()
     talk.expect("[cut short; not kept]")
     talk.expect("you> ")
     talk.type("/quit\n")

@@ -183,7 +183,7 @@ def test_a_person_who_interrupts_continues_the_dialogue(
     play.type("Where would you like to go?\n")
     play.expect("customer: ")
     answer = play.expect("agent> ")
-    play.type(key)
+    play.interrupt() if key == CTRL_C else play.type(key)
     assert play.wait() == (130 if key == CTRL_C else 1)
     folder = folder_of(tmp_path).relative_to(tmp_path)
     if key == CTRL_C:
