@@ -29,14 +29,18 @@ def cache_folder() -> Path:
 
 
 def preferred_dtype() -> Any:
-    """Choose bfloat16 where the hardware multiplies it (AMX, AVX-512 BF16, a recent GPU), else float32."""
+    """Choose bfloat16 where the hardware multiplies it (AMX, AVX-512 BF16, a recent GPU), else float32.
+
+    `DNNL_MAX_CPU_ISA` may forbid the instructions; products would then be emulated, ten times as slow as in float32.
+    """
     import torch
 
     if torch.cuda.is_available():
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    fast = capability.get("amx_bf16") or capability.get("avx512_bf16")
-    return torch.bfloat16 if fast else torch.float32
+    present = capability.get("amx_bf16") or capability.get("avx512_bf16")
+    usable = present and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if usable else torch.float32
 
 
 def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = None) -> tuple[Any, Any]:
