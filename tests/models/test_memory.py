@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from telic.models.local import LocalModel, memory
+from telic.models.local import LocalModel, cache, memory
 from telic.models.local.cache import GROWTH
-from telic.models.request import Request
+from telic.models.request import Reply, Request
 from telic.models.session_cache import SessionCache
 from telic.steering.attention_hold import AttentionHold
 from tests.models import tiny
@@ -45,12 +45,37 @@ def test_branches_share_what_their_session_has_read(architecture: str) -> None:
         assert reply.logprobs == pytest.approx(case.logprobs(request, reply), abs=case.tolerance)
 
 
-def test_long_and_short_prompts_take_no_padding() -> None:
-    model = tiny.local("llama")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_long_and_short_prompts_take_no_padding(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "LONG_PROMPT", 100)
+    model = tiny.local("llama", dtype=dtype)
     short = [ask(SHORT, max_new_tokens=8, ignore_eos=True, seed=seed, temperature=1.0) for seed in range(8)]
     _, alone, _ = peak(model, short)
     _, together, _ = peak(model, [*short, ask(LONG * 4, max_new_tokens=8, ignore_eos=True)])
     assert together < 2 * alone
+
+
+def test_long_prompts_in_half_precision_are_read_and_shared_as_if_they_were_copied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: dict[int, list[Reply]] = {}
+    for shared_from in (80, sys.maxsize):
+        monkeypatch.setattr(cache, "LONG_PROMPT", shared_from)
+        model = tiny.local("llama", dtype=torch.bfloat16)
+        model.engine.pass_tokens = 96
+        session = model.session(SYSTEM).user(LONG * 4)
+        first = session.request(max_new_tokens=4, temperature=0.0, logprobs=True)
+        replies = model.generate([first, ask(SHORT, max_new_tokens=4, temperature=0.0, logprobs=True)])
+        session.assistant("Yes.")
+        branches = [session.fork().user(f"{SHORT} {number}") for number in range(3)]
+        again = model.generate([one.request(max_new_tokens=4, temperature=0.0, logprobs=True) for one in branches])
+        assert all(reply.cached_tokens > replies[0].prompt_tokens // 2 for reply in again)
+        found[shared_from] = [*replies, *again]
+    for shared, copied in zip(*found.values(), strict=True):
+        assert shared.logprobs is not None
+        assert copied.logprobs is not None
+        assert shared.token_ids[0] == copied.token_ids[0]
+        assert shared.logprobs[0] == pytest.approx(copied.logprobs[0], abs=0.1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -165,7 +190,7 @@ def test_a_cache_that_cannot_be_reused_saves_no_memory() -> None:
     plain = [branch.request(max_new_tokens=4) for branch in branches]
     held = [branch.request(max_new_tokens=4, controls=[AttentionHold(0.5)]) for branch in branches]
     prompt = len(model.render(held[0].messages).token_ids)
-    model.engine.batch_bytes = model.runner.arena.bytes_for([(prompt, 4)] * 2) - 1
+    model.engine.batch_bytes = model.runner.arena.bytes_for([(prompt, 0, 4)] * 2) - 1
     assert peak(model, plain)[0] == 6
     assert peak(model, held)[0] == 1
 
@@ -213,6 +238,6 @@ def test_a_reset_lets_go_of_all_prefixes() -> None:
     model.submit(session.user(SHORT).request(max_new_tokens=4))
     model.step()
     arena = model.runner.arena
-    arena.load(3, session.cache.key_values.segments, 8)  # an interrupted admission
+    arena.load(3, session.cache.key_values.segments, 8, 9)  # an interrupted admission
     model.engine.reset()
     assert [arena.prefix(slot) for slot in range(4)] == [()] * 4

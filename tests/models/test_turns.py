@@ -118,9 +118,9 @@ def test_few_positions_are_copied_in_a_pass(model: LocalModel, monkeypatch: pyte
         copied.append(length)
         copy(source, target, length)
 
-    def count_load(slot: int, segments: Sequence[Segment], length: int) -> None:
+    def count_load(slot: int, segments: Sequence[Segment], length: int, tokens: int) -> None:
         copied.append(length)
-        load(slot, segments, length)
+        load(slot, segments, length, tokens)
 
     monkeypatch.setattr(arena, "copy", count_copy)
     monkeypatch.setattr(arena, "load", count_load)

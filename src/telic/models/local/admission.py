@@ -56,15 +56,16 @@ def prepare_sequences(state: RequestState, prompts: Prompts, template: Template,
 def bytes_with(state: RequestState, active: Iterable[RequestState], arena: Arena) -> int:
     """Forecast the memory of the active requests' keys and values with one request more, whose prompts are rendered."""
     assert state.prompts is not None
-    sequences: list[tuple[int, RequestState]] = []
+    sequences: list[tuple[int, int, RequestState]] = []
     for number, (_, prompt) in enumerate(state.prompts.renderings):
         cache, tokens = cache_of(state.request, number), prompt.token_ids
-        read = reusable_length(cache, tokens, state.request.controls) if arena.shares_prefixes else 0
-        sequences.append((max(len(tokens) - read, 1), state))
+        read = reusable_length(cache, tokens, state.request.controls)
+        sequences.append((len(tokens), min(read, len(tokens) - 1), state))
     for other in active:
-        sequences += [(s.prompt_length - (s.cached if arena.shares_prefixes else 0), other) for s in other.sequences]
-    needs = [(new, len(each.forced) or each.request.sampling.max_new_tokens) for new, each in sequences]
-    return arena.bytes_for(needs)
+        sequences += [(s.prompt_length, s.cached, other) for s in other.sequences]
+    return arena.bytes_for(
+        [(prompt, read, len(each.forced) or each.request.sampling.max_new_tokens) for prompt, read, each in sequences]
+    )
 
 
 def lay_out_prompt(state: RequestState, sequence: Sequence, template: Template, *, final: bool) -> None:
@@ -85,7 +86,7 @@ def place_sequence(sequence: Sequence, slot: int, others: Iterable[Sequence], ar
     if leader is not None:
         sequence.follow(leader)
         return
-    arena.load(slot, sequence.reused, sequence.cached)
+    arena.load(slot, sequence.reused, sequence.cached, len(sequence.tokens))
     sequence.start_reading(sequence.cached)
 
 

@@ -7,6 +7,7 @@ it ends: a copy takes milliseconds where reading the tokens again takes seconds.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakSet
@@ -85,15 +86,18 @@ GROWTH = 64
 SHORT_REST = 64
 """While more of a prompt is left to read, it goes into segments of its own, so that it does not lengthen the slots of
 all others."""
+LONG_PROMPT = 512
+"""Tokens from which on a prompt in half precision begins with a prefix."""
 
 
 class Arena:
     """The batch's keys and values.
 
-    Each sequence has a slot. In float32 on a CPU, a slot begins with a *prefix*: segments that it shares with the
-    session and with the session's branches. Only what comes after the prefix is in the slot itself: position p of a
-    sequence whose prefix has n tokens is entry p - n there. In half precision and on a GPU, one product over all slots
-    is much faster than one for each prefix. There, prefixes are copied into the slots, and n is 0.
+    Each sequence has a slot. It may begin with a *prefix*: segments that it shares with the session and with the
+    session's branches. Only what comes after the prefix is in the slot itself: position p of a sequence whose prefix
+    has n tokens is entry p - n there. On a CPU in float32, all prompts have a prefix. In half precision one product
+    over all slots is much faster than one for each prefix, unless a long prompt makes all slots long; so only long
+    prompts have one, the others are copied into the slots, and n is 0. On a GPU all are copied.
 
     A layer's slots are one tensor, [2, slots, kv_heads, capacity, head_dim]. It starts zeroed, so that entries that
     were never written are finite: their attention weight is 0, and 0 times anything finite is 0.
@@ -106,7 +110,8 @@ class Arena:
     def __init__(self, shape: CacheShape, dtype: torch.dtype, device: torch.device) -> None:
         self.shape = shape
         self.dtype, self.device = dtype, device
-        self.shares_prefixes = dtype == torch.float32 and device.type == "cpu"
+        on_cpu = LONG_PROMPT if dtype.itemsize < 4 else 0
+        self._prefix_from = on_cpu if device.type == "cpu" else sys.maxsize
         self.layers = [self._zeros(1, GROWTH) for _ in range(shape.layers)]
         self._prefixes: dict[int, tuple[Segment, ...]] = {}
 
@@ -141,17 +146,29 @@ class Arena:
         """Tokens of a slot's prefix."""
         return sum(segment.length for segment in self.prefix(slot))
 
-    def bytes_for(self, sequences: Sequence[tuple[int, int]]) -> int:
+    def has_prefix(self, tokens: int) -> bool:
+        """Whether a sequence with a prompt of this many tokens begins with segments instead of a copy of them."""
+        return tokens >= self._prefix_from
+
+    def has_long_prefix(self, slot: int) -> bool:
+        """Whether a slot's prefix is so long that others should not be padded to it."""
+        return self.prefix_length(slot) >= LONG_PROMPT
+
+    def bytes_for(self, sequences: Sequence[tuple[int, int, int]]) -> int:
         """Memory that a batch needs. Slots grow in steps and shrink late, so the arena may hold more for a while.
 
         Args:
-            sequences: for each, the tokens of its prompt that are to be read, and those of its reply.
+            sequences: for each, the tokens of its prompt, those of them that its session has read, and those of its
+                reply.
         """
-        if not self.shares_prefixes:
-            entries, apart = max(new + reply for new, reply in sequences), 0
-        else:
-            entries = max(min(new, SHORT_REST) + reply for new, reply in sequences)
-            apart = sum(new for new, _ in sequences if new > SHORT_REST)
+        entries = apart = 0
+        for prompt, read, reply in sequences:
+            if not self.has_prefix(prompt):
+                entries = max(entries, prompt + reply)
+                continue
+            new = prompt - read
+            entries = max(entries, min(new, SHORT_REST) + reply)
+            apart += new if new > SHORT_REST else 0
         return self.token_bytes * (len(sequences) * _rounded(entries) + apart)
 
     def prepare(self, chunks: Sequence[tuple[int, int, int, int]]) -> list[Segment | None]:
@@ -171,7 +188,7 @@ class Arena:
                 self._prefixes[slot] = truncate_segments(self.prefix(slot), start)
                 length = start
             long = tokens - start > SHORT_REST and end - start > 1
-            if self.shares_prefixes and start == length and long:
+            if self.has_prefix(tokens) and start == length and long:
                 made.append(Segment(torch.empty(s.layers, 2, s.kv_heads, end - start, s.head_dim, dtype=self.dtype)))
             else:
                 made.append(None)
@@ -224,11 +241,11 @@ class Arena:
             made[:, :kept_slots, :, :kept] = old[:, :kept_slots, :, :kept]
             self.layers[layer] = made
 
-    def load(self, slot: int, segments: Sequence[Segment], length: int) -> None:
-        """Let a slot begin with the first `length` tokens of a chain."""
+    def load(self, slot: int, segments: Sequence[Segment], length: int, tokens: int) -> None:
+        """Let a slot begin with the first `length` tokens of a chain, for a sequence that has so many tokens in all."""
         self._prefixes.pop(slot, None)
         chain = truncate_segments(segments, length)
-        if self.shares_prefixes:
+        if self.has_prefix(tokens):
             self._prefixes[slot] = chain
             return
         self.ensure(slot + 1, length)

@@ -39,7 +39,7 @@ def preferred_dtype() -> Any:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     present = capability.get("amx_bf16") or capability.get("avx512_bf16")
-    usable = present and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    usable = present and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if usable else torch.float32
 
 

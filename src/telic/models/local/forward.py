@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +100,8 @@ class Runner:
         for chunk in chunks:
             wanted += [offset + p - chunk.start for p in chunk.logit_positions]
             offset += chunk.end - chunk.start
-        layout = PassLayout(self.arena, self._groups(chunks, made))
+        members = self._members(chunks)
+        layout = PassLayout(self.arena, self._groups(members, made))
         self._residuals = self._residual_controls(chunks)
         try:
             with torch.inference_mode(), use_layout(layout):
@@ -112,7 +114,7 @@ class Runner:
         finally:
             self._residuals = []  # the model may be used on its own, outside of the engine
         logits = output.logits[0].float()
-        self._take_readings(chunks, layout.groups)
+        self._take_readings(members, layout.groups)
         for chunk, segment in zip(chunks, made, strict=True):
             chunk.sequence.computed = chunk.end
             if segment is not None:
@@ -132,15 +134,19 @@ class Runner:
                 embedded[place] = sequence.embeddings[position].to(embedded)
         return {"inputs_embeds": embedded[None]}
 
-    def _groups(self, chunks: list[Chunk], made: list[Segment | None]) -> list[Group]:
-        """One group for all chunks of one token, then one for each longer chunk."""
+    def _members(self, chunks: list[Chunk]) -> list[list[Chunk]]:
+        """The chunks of each group: those of one token, apart by whether their prefix is long, and each longer one."""
         single = [c for c in chunks if c.end - c.start == 1]
-        groups = [self._group(single, slice(0, len(single)), None)] if single else []
-        offset = len(single)
-        for chunk, segment in zip(chunks[len(single) :], made[len(single) :], strict=True):
-            size = chunk.end - chunk.start
-            groups.append(self._group([chunk], slice(offset, offset + size), segment))
-            offset += size
+        by_prefix = itertools.groupby(single, lambda c: self.arena.has_long_prefix(c.sequence.slot))
+        return [list(members) for _, members in by_prefix] + [[c] for c in chunks[len(single) :]]
+
+    def _groups(self, members: list[list[Chunk]], made: list[Segment | None]) -> list[Group]:
+        groups: list[Group] = []
+        place = offset = 0
+        for chunks in members:
+            size = sum(c.end - c.start for c in chunks)
+            groups.append(self._group(chunks, slice(offset, offset + size), made[place]))
+            place, offset = place + len(chunks), offset + size
         return groups
 
     def _group(self, chunks: list[Chunk], tokens: slice, written: Segment | None) -> Group:
@@ -248,16 +254,14 @@ class Runner:
     def _keep_hidden(self, _module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
         self._last_hidden_N_D = inputs[0][0]
 
-    def _take_readings(self, chunks: list[Chunk], groups: list[Group]) -> None:
+    def _take_readings(self, members: list[list[Chunk]], groups: list[Group]) -> None:
         """Take the readings of this pass."""
         place = 0
-        for chunk in chunks:
+        for chunk in itertools.chain.from_iterable(members):
             wanted = len(chunk.logit_positions)
             if wanted and "state" in chunk.sequence.readings and chunk.sequence.hidden_state is None:
                 chunk.sequence.hidden_state = self._last_hidden_N_D[place].float().cpu().numpy().copy()
             place += wanted
-        single = [c for c in chunks if c.end - c.start == 1]
-        members = ([single] if single else []) + [[c] for c in chunks[len(single) :]]
         for group, belonging in zip(groups, members, strict=True):
             if not group.masses:
                 continue

@@ -71,9 +71,13 @@ class Schedule:
 def reading_order(chunks: list[Chunk], arena: Arena) -> list[Chunk]:
     """Sort the single tokens so that sequences with the same prefix come one after the other; parts of prompts stay."""
     single = [chunk for chunk in chunks if chunk.end - chunk.start == 1]
-    order = {chunk.sequence.slot: arena.prefix_places(chunk.sequence.slot) for chunk in single}
+    order = {chunk.sequence.slot: _prefix_order(chunk.sequence.slot, arena) for chunk in single}
     single.sort(key=lambda chunk: (order[chunk.sequence.slot], chunk.sequence.slot))
     return single + chunks[len(single) :]
+
+
+def _prefix_order(slot: int, arena: Arena) -> tuple[bool, tuple[tuple[int, int], ...]]:
+    return arena.has_long_prefix(slot), arena.prefix_places(slot)
 
 
 def _chunk(sequence: Sequence, size: int) -> Chunk:

@@ -63,7 +63,7 @@ def _kept(sequence: Sequence, arena: Arena) -> tuple[Segment, ...]:
     Where prefixes are shared, attention takes one product for each segment, so it is faster if there are few. But a
     copy of a segment that other sessions hold as well would not free the original.
     """
-    if not arena.shares_prefixes or (sequence.cache and sequence.cache.shares_key_values):
+    if not arena.has_prefix(len(sequence.tokens)) or (sequence.cache and sequence.cache.shares_key_values):
         return sequence.reused
     return tuple(takewhile(lambda segment: len(segment.holders) > 1, sequence.reused))
 
