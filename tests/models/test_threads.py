@@ -73,6 +73,9 @@ def test_a_model_takes_no_core_that_other_programs_use(monkeypatch: pytest.Monke
     assert after(EVERY / 2, others=1, mine=3) == 3
     assert after(EVERY, others=0.2, mine=3) == 4, "a program that takes little costs no thread"
     assert after(EVERY, others=0, mine=4) == 4, "its own time is no other program's"
+    governor.spared = 1
+    assert after(EVERY, others=0, mine=4) == 3, "a server leaves a core to its event loop"
+    assert after(EVERY, others=4, mine=1) == 1
 
     governor = ThreadGovernor(4, 64, lambda: (machine, own), lambda: now)
     assert after(EVERY, others=40, mine=4) == 4, "the cores of others are not those of its own share"

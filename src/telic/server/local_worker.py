@@ -74,6 +74,7 @@ class LocalWorker:
     def __init__(self, model: LocalModel) -> None:
         self._model = model
         model.engine.pass_tokens, model.engine.pass_copies = PASS_TOKENS, PASS_COPIES
+        model.spare_core()
         self._loop = asyncio.get_running_loop()
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._active: dict[Submission, _Progress] = {}

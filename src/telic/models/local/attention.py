@@ -82,6 +82,8 @@ class Group:
     written_entry_N: torch.Tensor | None = None
     written: Segment | None = None
     """Where they go instead: a segment that is the last of the row's prefix."""
+    clear: int = 0
+    """The first keys, which all queries see unless a window limits how far back."""
     spanned: int = 0
     """S: the first keys, among which are those of all system prompts that are read or controlled."""
     controls: list[AppliedAttention] = field(default_factory=list)
@@ -189,8 +191,11 @@ def _attend(
     scores_R_KV_M_K = _slot_scores(group, query_R_KV_M_D, slots[0])
     if group.prefixes:
         scores_R_KV_M_K = _with_prefix_scores(group, layer, query_R_KV_M_D, scores_R_KV_M_K)
-    scores = scores_R_KV_M_K.float().reshape(rows, heads, queries, group.keys)
-    scores.masked_fill_(~group.mask(window)[:, None], float("-inf"))
+    if group.controls or group.reading_R_S is not None:
+        scores_R_KV_M_K = scores_R_KV_M_K.float()  # otherwise only within the softmax: the copies take longer than it
+    scores = scores_R_KV_M_K.reshape(rows, heads, queries, group.keys)
+    clear = 0 if window else group.clear
+    scores[..., clear:].masked_fill_(~group.mask(window)[:, None, :, clear:], float("-inf"))
     weights_R_H_Q_K = torch.softmax(scores, dim=-1)
     # System prompts come first, so whatever is read or changed is among the first few keys; the weights on the rest
     # are only ever scaled as a whole.

@@ -53,7 +53,7 @@ class Runner:
     """
 
     def __init__(self, model: Any, thread_governor: ThreadGovernor | None = None) -> None:
-        self.model, self._thread_governor = model, thread_governor
+        self.model, self.thread_governor = model, thread_governor
         config = model.config.get_text_config()
         self.hidden_size = int(config.hidden_size)
         self.layers = int(config.num_hidden_layers)
@@ -91,8 +91,8 @@ class Runner:
 
         Chunks of one token must come first; those whose sequences share a prefix must come one after the other.
         """
-        if self._thread_governor is not None:
-            self._thread_governor.adapt()
+        if self.thread_governor is not None:
+            self.thread_governor.adapt()
         made = self.arena.prepare([(c.sequence.slot, c.start, c.end, len(c.sequence.tokens)) for c in chunks])
         tokens = [c.sequence.tokens[p] for c in chunks for p in range(c.start, c.end)]
         positions = [p for c in chunks for p in range(c.start, c.end)]
@@ -166,6 +166,7 @@ class Runner:
             max(lengths),
             _prefix_parts(chains),
             written=written,
+            clear=chunks[0].start if len(chunks) == 1 else 0,
         )
         if slots != list(range(first, last + 1)):
             group.slot_R = self._long(slot - first for slot in slots)

@@ -113,6 +113,11 @@ class LocalModel:
         with self._lock:
             return self.engine.pool.nbytes
 
+    def spare_core(self) -> None:
+        """Leave a core to other threads of this process, unless the number of threads is fixed."""
+        if self.runner.thread_governor is not None:
+            self.runner.thread_governor.spared = 1
+
     def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
         """Render a dialogue as this model sees it."""
         return self.template.render(messages, reply=reply)

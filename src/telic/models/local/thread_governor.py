@@ -43,6 +43,9 @@ class ThreadGovernor:
         self._busy_seconds, self._clock = busy_seconds or _busy_seconds, clock
         self._since, self._wait = clock(), FIRST
         self._busy = self._busy_seconds()
+        self.spared = 0
+        """Cores left to other threads of this process, such as a server's event loop: where those take one away from
+        torch's threads for a moment, all of these wait."""
 
     def adapt(self) -> None:
         """Set the number of threads, unless that was done within the last few seconds."""
@@ -53,7 +56,7 @@ class ThreadGovernor:
         (machine, own), (machine_before, own_before) = busy, self._busy
         others = (machine - machine_before - (own - own_before)) / passed
         self._since, self._wait, self._busy = self._clock(), EVERY, busy
-        threads = max(1, min(self._cores, int(self._machine_cores - others + SLACK)))
+        threads = max(1, min(self._cores, int(self._machine_cores - others + SLACK)) - self.spared)
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
 
