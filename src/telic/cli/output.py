@@ -63,12 +63,19 @@ def print_shortfall(shortfall: Shortfall | None, folder: Path | None) -> None:
         print_line(f"{shortfall}. To play the rest, continue with --resume {folder}.")
 
 
-def load_model(name: str) -> Model:
-    """Load a model, with a spinner meanwhile if standard error is a terminal."""
-    from telic.models import load
+def load_model(name: str, **local: Any) -> Model:
+    """Load a model, with a spinner meanwhile if standard error is a terminal.
 
+    Args:
+        name: the model.
+        **local: options of `LocalModel`; a model that does not run in this process is loaded without them.
+    """
+    from telic.models import load
+    from telic.models.catalog import locate
+
+    options = {} if locate(name)[0] in ("built-in", "endpoint") else local
     console = Console(stderr=True)
     if not console.is_terminal:
-        return load(name)
+        return load(name, **options)
     with console.status(f"loading {name}"):
-        return load(name)
+        return load(name, **options)

@@ -58,5 +58,5 @@ class DemoConfig(MeasureConfig):
     """Seed of the openers and all replies."""
     attention: bool = False
     """Read attention to the system prompt, if the model gives it."""
-    concurrency: int = Field(default=8, ge=1)
+    concurrency: int = Field(default=6, ge=1)
     """Dialogues that are played at once; both arms count. A small batch needs little memory."""

@@ -14,6 +14,8 @@ from weakref import WeakSet
 
 import torch
 
+from telic.models.local.memory import release_free_memory
+
 __all__ = ["Arena", "CacheShape", "KeyValueCache", "Segment", "truncate_segments"]
 
 
@@ -81,7 +83,7 @@ class CacheShape:
     head_dim: int
 
 
-GROWTH = 64
+GROWTH = 32
 """An arena's capacity is a multiple of this many positions."""
 SHORT_REST = 64
 """While more of a prompt is left to read, it goes into segments of its own, so that it does not lengthen the slots of
@@ -228,6 +230,7 @@ class Arena:
                 min(slots, self.slots) if self.slots > 2 * slots else self.slots,
                 capacity if self.capacity > 2 * capacity else self.capacity,
             )
+            release_free_memory()
 
     def read_length(self, length: int) -> int:
         """Choose how many positions to read where the longest sequence has `length`: all, if that is not many more."""
