@@ -260,7 +260,10 @@ def repeats_question(answer: str, question: str = "") -> Score:
     if not asked:
         return Score.missing("no question was asked")
     repeated = said[: len(asked)] == asked
-    return Score.of(repeated and len(said) > len(asked), "nothing follows the question" if repeated else "not repeated")
+    complete = repeated and len(said) > len(asked)
+    return Score.of(
+        complete, "repeated" if complete else "nothing follows the question" if repeated else "not repeated"
+    )
 
 
 @registry.register("length")

@@ -24,12 +24,9 @@ BANKS = ("own", "ifeval", "retail")
 """The banks that ship with Telic: its own; the kinds of instruction of IFEval (arXiv 2311.07911); the policy of the
 retail agent of tau2-bench (arXiv 2506.07982)."""
 
-Demand = Literal[
-    "throughout", "begins or ends", "includes", "forbids", "identity", "memory", "language", "length"
-]
-"""What an instruction demands of a reply: a pattern that holds throughout; how the reply begins or ends; what it
-includes somewhere; what it must not contain; who speaks; what only the system prompt tells; its language; its length, or
-the number of its parts."""
+Demand = Literal["throughout", "begins or ends", "includes", "forbids", "identity", "memory", "language", "length"]
+"""What an instruction demands of a reply: a pattern throughout; how it begins or ends; what it includes somewhere; what
+it must not contain; who speaks; what only the system prompt tells; its language; its length, or number of parts."""
 DEMANDS: tuple[Demand, ...] = get_args(Demand)
 """All demands, in the order of reports."""
 
