@@ -100,11 +100,11 @@ def evaluate_arms(
 
 def _demand_gains(episodes: Sequence[Episode], arm: Arm, baseline: Arm, resamples: int) -> dict[str, ArmDifference]:
     """Compute the gain by what the instruction demands of a reply, on the stage whose dialogues are a bank's."""
-    stages = {stage: demands_of(of_arm(episodes, stage, arm)) for stage in (HELD_OUT, BANK)}
+    found = {stage: demands_of(of_arm(episodes, stage, arm)) for stage in (HELD_OUT, BANK)}
+    stage = HELD_OUT if found[HELD_OUT] else BANK
     return {
         demand: ArmDifference.of(compare(with_demand(episodes, demand), stage, arm, baseline, resamples=resamples))
-        for stage, demands in stages.items()
-        for demand in demands
+        for demand in found[stage]
     }
 
 
