@@ -26,6 +26,7 @@ from telic.progress import ProgressReport
 from telic.purpose import Purpose
 from telic.runs import RunFolder
 from telic.stability import Bank, Triplet
+from telic.stability.bank import Demand
 from telic.steering import Anchor, AttentionHold, Prompt, Reminder, SplitSoftmax, build_control
 from tests.models import tiny
 
@@ -192,9 +193,10 @@ def test_a_local_model_is_compared_with_its_costs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("beside", [False, True])
 def test_gains_are_given_by_what_the_instruction_demands(beside: bool, tmp_path: Path) -> None:
+    wanted: dict[Demand, str] = {"memory": "Mia", "length": "Bob"}
     bank = Bank(
         Triplet(id=f"{demand}-{n}", demand=demand, system=f"Say {name}. {n}", ask="What?", judge={"contains": name})
-        for demand, name in (("memory", "Mia"), ("length", "Bob"))
+        for demand, name in wanted.items()
         for n in range(8)
     )
     settings = {**QUICK, "controls": ("reminder:every=1",), "bank_dialogues": 12 if beside else 0}
