@@ -15,7 +15,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,14 +167,17 @@ def _alike(one: Triplet, other: Triplet) -> bool:
     return same_test or len(words & others) >= ALIKE * len(words | others)
 
 
-def generate(model: Model, count: int, *, attempts: int, seed: int = 0) -> Sieve:
+def generate(
+    model: Model, count: int, *, attempts: int, seed: int = 0, on_batch: Callable[[Sieve], None] | None = None
+) -> Sieve:
     """Ask a model for triplets until `count` are kept, or `attempts` proposals were made.
 
     Args:
         model: writes the proposals, and the answers without the system prompt.
         count: how many to keep.
         attempts: how many proposals to ask for at most.
-        seed: of the forms, the settings and all replies.
+        seed: of the settings and all replies.
+        on_batch: called with what was found so far, after every batch of proposals.
     """
     draw, sieve, asked = random.Random(seed), Sieve(), 0
     while asked < attempts and len(sieve.kept) < count:
@@ -185,6 +188,8 @@ def generate(model: Model, count: int, *, attempts: int, seed: int = 0) -> Sieve
         for triplet, neutral in zip(triplets, _neutral_answers(model, triplets, draw), strict=True):
             if len(sieve.kept) < count:
                 sieve.take(triplet, neutral)
+        if on_batch is not None:
+            on_batch(sieve)
     return sieve
 
 
@@ -222,12 +227,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the settings and replies")
     options = parser.parse_args()
     model = load(options.model)
-    sieve = generate(model, options.count, attempts=options.attempts, seed=options.seed)
+
+    def write(sieve: Sieve) -> None:
+        if sieve.kept:
+            options.out.write_text(to_toml(sieve, f"Written by {model.name}, seed {options.seed}."), encoding="utf-8")
+        print(f"{len(sieve.kept)} kept, {sieve.dropped.total()} dropped", flush=True)
+
+    sieve = generate(model, options.count, attempts=options.attempts, seed=options.seed, on_batch=write)
     for reason, number in sieve.dropped.most_common():
         print(f"{number:5} dropped: {reason}")
     print(f"{len(sieve.kept):5} kept: {dict(Counter(triplet.demand for triplet in sieve.kept))}")
-    if sieve.kept:
-        options.out.write_text(to_toml(sieve, f"Written by {model.name}, seed {options.seed}."), encoding="utf-8")
 
 
 if __name__ == "__main__":
