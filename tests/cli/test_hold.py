@@ -47,6 +47,21 @@ def test_json_is_one_document_and_the_file_may_be_left_alone(run: Run, travel: P
 
 
 @pytest.mark.usefixtures("_forgetful")
+def test_banks_of_other_origin(run: Run, travel: Path) -> None:
+    reminder = ("--controls", "reminder:every=1", "--json", "--no-write")
+    entry = '[[triplets]]\nid = "{}"\ndemand = "{}"\nsystem = "You are {}. {}"\nask = "Who?"\njudge = {{ {} }}\n'
+    rule = 'contains = "Mia"'
+    entries = [entry.format(f"name-{n}", "identity", "Mia", n, rule) for n in range(6)]
+    travel.with_name("mine.toml").write_text("".join(entries))
+    found = json.loads(run("hold", "bank", "--bank", "mine.toml", *QUICK, *reminder).out)
+    assert found["compared"][1]["demand_gains"]["identity"]["low"] > 0
+    found = json.loads(run("hold", "travel.toml", "--bank", "retail", "--bank-dialogues", "3", *QUICK, *reminder).out)
+    assert "memory" in found["compared"][1]["demand_gains"]
+    outcome = run("hold", "travel.toml", "--bank", "retail", *QUICK)
+    assert (outcome.status, "--bank-dialogues" in outcome.error) == (1, True)
+
+
+@pytest.mark.usefixtures("_forgetful")
 def test_the_report_can_be_rendered_again(run: Run, travel: Path) -> None:
     folder = json.loads(run("hold", "travel.toml", *QUICK, "--json").out)["folder"]
     report = Path(folder) / "report.html"

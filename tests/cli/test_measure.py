@@ -99,6 +99,16 @@ def test_the_bank_is_measured_on_both_sides(run: Run) -> None:
     assert set(json.loads(outcome.out)["families"]) <= {"persona", "memory"}
 
 
+def test_a_bank_is_named_and_results_are_given_by_demand(run: Run, tmp_path: Path) -> None:
+    outcome = run("measure", "bank", "--bank", "retail", "--model", "fake", *QUICK)
+    assert outcome.status == 0, outcome.error
+    assert "demand" in outcome.out
+    assert "memory" in outcome.out
+    page = (folder_of(tmp_path) / "report.html").read_text()
+    assert "By what the instruction demands of a reply" in page
+    assert "unknown bank 'ifevel'; did you mean 'ifeval'" in run("measure", "bank", "--bank", "ifevel").error
+
+
 def test_a_run_that_scores_nothing_is_a_failure_that_says_why(
     run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,8 @@ from telic.models import Continuation, Control, FakeModel, Model, ScoredContinua
 from telic.progress import ProgressReport
 from telic.purpose import Purpose
 from telic.runs import RunFolder
-from telic.stability import Bank
+from telic.stability import Bank, Triplet
+from telic.stability.bank import Demand
 from telic.steering import Anchor, AttentionHold, Prompt, Reminder, SplitSoftmax, build_control
 from tests.models import tiny
 
@@ -188,6 +189,33 @@ def test_a_local_model_is_compared_with_its_costs(tmp_path: Path) -> None:
     assert len(run.compared) == 4
     acting = {arm.kind for arm in run.compared if arm.language is not None and (arm.language.kl.value or 0) > 0}
     assert acting >= {"guidance", "attention_hold"}
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_gains_are_given_by_what_the_instruction_demands(beside: bool, tmp_path: Path) -> None:
+    wanted: dict[Demand, str] = {"memory": "Mia", "length": "Bob"}
+    bank = Bank(
+        Triplet(id=f"{demand}-{n}", demand=demand, system=f"Say {name}. {n}", ask="What?", judge={"contains": name})
+        for demand, name in wanted.items()
+        for n in range(8)
+    )
+    settings = {**QUICK, "controls": ("reminder:every=1",), "bank_dialogues": 12 if beside else 0}
+    what, other = (purpose(), bank) if beside else (bank, None)
+    run = hold(model(), what, bank=other, folder=tmp_path, **settings)
+    gains = run.compared[1].demand_gains
+    assert set(gains) == {"memory", "length"}
+    assert gains["memory"].low is not None
+    assert gains["memory"].low > 0.3, "it knows this name where it has just been told"
+    assert gains["length"].value == 0.0
+    assert run.folder is not None
+    again = read_comparison(RunFolder.open(run.folder))
+    assert again.compared[1].demand_gains == gains
+    assert "By what the instruction demands of a reply" in write_comparison_report(run.folder, again).read_text()
+
+
+def test_a_bank_of_which_no_dialogue_is_drawn_is_refused() -> None:
+    with pytest.raises(ConfigError, match="needs bank_dialogues"):
+        hold(model(), purpose(), bank=Bank.find("retail"), **QUICK)
 
 
 def test_all_arms_play_the_same_dialogues_and_no_two_stages_share_any() -> None:

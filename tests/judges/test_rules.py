@@ -37,6 +37,11 @@ PASS = [
     ({"regex": r"\b\d{4}\b"}, "The code is １２３４."),
     ({"regex": "[a-z]+", "full": True}, " Word\n"),
     ({"regex": "^second$"}, "first\nsecond"),
+    ({"count": r"\bstory\b", "min": 2}, "A Story about a story."),
+    ({"count": "[A-Z]{2,}", "case": True, "min": 1, "max": 1}, "So BIG a word"),
+    ({"count": "^- ", "min": 2, "max": 2}, "- one\n- two"),
+    ({"count": "aa", "max": 1}, "aaa"),
+    ({"count": "z", "max": 0}, "none"),
     ({"length": "words", "max": 4}, "It's a well-known fact."),
     ({"length": "words", "min": 2, "max": 2}, "two words"),
     ({"length": "characters", "max": 3}, " abc "),
@@ -78,6 +83,9 @@ FAIL = [
     ({"equals": "yes", "exact": True}, "Yes"),
     ({"regex": "A", "case": True}, "a"),
     ({"regex": "[a-z]+", "full": True}, "two words"),
+    ({"count": r"\bstory\b", "min": 2}, "A story and a history."),
+    ({"count": "[A-Z]{2,}", "case": True, "max": 0}, "So BIG a word"),
+    ({"count": "^- ", "min": 2, "max": 2}, "- one\n- two\n- three"),
     ({"length": "words", "max": 1}, "two words"),
     ({"length": "characters", "min": 4}, "abc"),
     ({"casing": "upper"}, "HELLo"),
@@ -104,6 +112,8 @@ FAIL = [
 MISSING = [
     ({"excludes": "price"}, " "),
     ({"length": "words", "max": 3}, ""),
+    ({"count": "x", "max": 3}, " "),
+    ({"repeats_question": True}, "No question was asked."),
     ({"casing": "upper"}, "42!"),
     ({"sentiment": "neutral"}, "\n"),
     ({"all_of": [{"language": "fr"}, {"contains": "oui"}]}, "Oui"),
@@ -146,6 +156,22 @@ def test_what_cannot_be_decided_is_missing_with_a_reason(spec: dict[str, Any], a
     score = build_judge(spec).judge(answer)
     assert score.value is None
     assert score.reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        ("Who are you? I am Mia.", 1.0),
+        ('"Who are you?"\n\nI am Mia.', 1.0),
+        ("WHO ARE YOU - Mia", 1.0),
+        ("Who are you?", 0.0),
+        ("I am Mia. Who are you?", 0.0),
+        ("Who are they? I am Mia.", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_a_question_is_repeated_before_the_answer(answer: str, value: float) -> None:
+    assert build_judge({"repeats_question": True}).judge(answer, "Who are you?").value == value
 
 
 @pytest.mark.parametrize("answer", PICKED)

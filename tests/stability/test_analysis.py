@@ -71,6 +71,19 @@ def test_the_curve_is_the_mean_over_dialogues_at_each_round() -> None:
     assert {family: len(curve) for family, curve in found.families.items()} == {"format": 3, "persona": 3}
 
 
+def test_each_demand_has_a_curve_of_its_own() -> None:
+    played = selfchats(3, 1, lambda d, role, r: [float(role == "a" and r == 0)])
+    assert analyse_stability(played).demands == {}
+    for episode in played:
+        episode.roles["a"]["demand"], episode.roles["b"]["demand"] = "length", "throughout"
+    found = analyse_stability(played).demands
+    assert {demand: [p.stability for p in curve] for demand, curve in found.items()} == {
+        "throughout": [0.0, 0.0],
+        "length": [1.0, 0.0],
+    }
+    assert list(found) == ["throughout", "length"]
+
+
 def test_the_drift_round_is_the_first_that_fell() -> None:
     found = analyse_stability(selfchats(30, 4, noisy([0.9, 0.9, 0.9, 0.4, 0.3])))
     assert found.drift_round == 3

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from telic.errors import ConfigError, DataError
-from telic.stability.bank import FAMILIES, Bank, Triplet, openers
+from telic.stability.bank import BANKS, DEMANDS, FAMILIES, Bank, Triplet, openers
 
 BANK = Bank.load()
+ALL = [triplet for name in BANKS for triplet in Bank.find(name)]
 
 
 def a_bank(*sizes: int) -> Bank:
@@ -32,11 +33,49 @@ def test_openers_are_many_and_different() -> None:
     assert len(set(openers())) == len(openers()) >= 48
 
 
-@pytest.mark.parametrize("triplet", BANK, ids=lambda triplet: triplet.id)
+@pytest.mark.parametrize("triplet", ALL, ids=lambda triplet: triplet.id)
 def test_the_judge_tells_followers_from_those_who_forgot(triplet: Triplet) -> None:
     assert triplet.good
     assert triplet.bad
     assert triplet.misjudged() == []
+
+
+@pytest.mark.parametrize("name", BANKS)
+def test_every_bank_says_what_its_instructions_demand(name: str) -> None:
+    demands = Counter(triplet.demand for triplet in Bank.find(name))
+    assert None not in demands
+    assert len(demands) >= 6
+
+
+def test_all_demands_are_made() -> None:
+    assert {triplet.demand for triplet in ALL} == set(DEMANDS)
+
+
+def test_ifevals_kinds_have_several_instructions_and_each_has_several_questions() -> None:
+    bank = Bank.find("ifeval")
+    systems = Counter(triplet.system for triplet in bank)
+    assert len(bank) >= 100
+    assert len(bank.families) == 25
+    assert min(systems.values()) >= 2
+    assert len({(triplet.system, triplet.ask) for triplet in bank}) == len(bank)
+    assert all(len({t.system for t in bank.of(family)}) >= 3 for family in bank.families)
+
+
+def test_a_bank_is_found_by_name_or_path(tmp_path: Path) -> None:
+    assert list(Bank.find("own")) == list(BANK)
+    path = tmp_path / "mine.toml"
+    path.write_text(ENTRY.format("hi", '{ contains = "hi" }'), encoding="utf-8")
+    assert [triplet.id for triplet in Bank.find(str(path))] == ["hi"]
+    with pytest.raises(ConfigError, match="unknown bank 'retial'; did you mean 'retail'"):
+        Bank.find("retial")
+
+
+def test_a_split_puts_all_questions_of_an_instruction_into_one_part() -> None:
+    bank = Bank.find("ifeval")
+    tuning, held_out = bank.split(0.5, seed=0)
+    assert not {t.system for t in tuning} & {t.system for t in held_out}
+    assert set(tuning.families) == set(held_out.families) == set(bank.families)
+    assert len(tuning) + len(held_out) == len(bank)
 
 
 def test_the_place_of_the_right_option_gives_nothing_away() -> None:
@@ -116,6 +155,8 @@ def test_a_bank_of_the_users_own(tmp_path: Path) -> None:
     bank = Bank.from_file(path)
     assert bank.families == ("greeting",)
     assert bank[0].build_judge().judge("Hi!").value == 1.0
+    path.write_text('demand = "begins or ends"\n' + ENTRY.format("hi", '{ contains = "hi" }'), encoding="utf-8")
+    assert Bank.from_file(path)[0].demand == "begins or ends"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +172,7 @@ def test_a_bank_of_the_users_own(tmp_path: Path) -> None:
             "line 5: triplets[0].judge: unknown judge 'contians'; did you mean 'contains'",
         ),
         (ENTRY.format("a", '{ regex = "(" }'), "line 5: triplets[0].judge: judge 'regex'"),
+        (ENTRY.format("a", '{ contains = "x" }') + 'demand = "end"', "line 6: triplets[0].demand: "),
         (ENTRY.format("", '{ contains = "x" }'), "line 2: triplets[0].id: "),
         ('[[triplets]]\nid = "a"', "line 1: triplets[0].system: Field required"),
         (ENTRY.format("a", '{ contains = "x" }') + "sytem = 1", "line 6: triplets[0].sytem: Extra inputs"),

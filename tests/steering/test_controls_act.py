@@ -14,7 +14,17 @@ from telic.errors import ConfigError
 from telic.models.control import Control, ControlPoint
 from telic.models.local import LocalModel
 from telic.models.request import Continuation
-from telic.steering import Anchor, AttentionHold, Guidance, Prompt, Refresh, Reminder, SplitSoftmax, build_control
+from telic.steering import (
+    Anchor,
+    AttentionHold,
+    Guidance,
+    Prompt,
+    Refresh,
+    Reminder,
+    Restore,
+    SplitSoftmax,
+    build_control,
+)
 from tests.models import tiny
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, ask
 
@@ -198,6 +208,67 @@ class TestRefresh:
         assert Refresh(1.0).contrast_prompts(TALK[:2]) == ()
         assert Refresh(1.5).contrast_prompts(TALK[:2]) == (TALK[1:2],)
         assert Refresh(0.0).contrast_prompts(TALK) == Refresh().contrast_prompts(TALK[1:]) == ()
+
+
+class TestRestore:
+    def test_in_the_first_turn_the_effect_is_multiplied(self, model: LocalModel) -> None:
+        first = TALK[:2]
+        whole, without = logits(model, first), logits(model, first[1:])
+        found = logits(model, first, Restore(3.0, plausible=1e-9))
+        effect = whole.log_softmax(-1) - without.log_softmax(-1)
+        torch.testing.assert_close(found, whole + 2 * effect, **CLOSE)
+
+    def test_later_only_what_is_lost_is_restored(self, model: LocalModel) -> None:
+        whole, effect = logits(model, TALK), first_effect(model)
+        with_, without = (logits(model, told).log_softmax(-1) for told in ((TALK[0], TALK[-1]), (TALK[-1],)))
+        weight, shown = with_.exp() + without.exp(), whole.log_softmax(-1) - without
+        left = float((weight * shown * effect).sum() / (weight * effect**2).sum())
+        assert left != pytest.approx(1.0, abs=0.01)
+        strength = max(left, 0) + 1.5
+        found = logits(model, TALK, Restore(strength, plausible=1e-9))
+        torch.testing.assert_close(found, whole + 1.5 * effect, **CLOSE)
+
+    def test_where_the_effect_holds_nothing_is_done(self, model: LocalModel) -> None:
+        first = TALK[:2]
+        assert torch.equal(logits(model, first, Restore(1.0)), logits(model, first))
+
+    @pytest.mark.parametrize("plausible", [0.5, 0.9])
+    def test_tokens_are_raised_and_lowered_where_they_are_plausible(self, model: LocalModel, plausible: float) -> None:
+        whole, found = logits(model, TALK), logits(model, TALK, Restore(9.0, plausible=plausible))
+        with_, without = (logits(model, told).softmax(-1) for told in ((TALK[0], TALK[-1]), (TALK[-1],)))
+        raised = (with_ > without) & (with_ >= plausible * with_.max())
+        lowered = (with_ < without) & (without >= plausible * without.max())
+        assert raised.any()
+        assert lowered.any()
+        assert bool((found > whole)[raised].all())
+        assert bool((found < whole)[lowered].all())
+        torch.testing.assert_close(found[~(raised | lowered)], whole[~(raised | lowered)], rtol=0, atol=1e-5)
+
+    @pytest.mark.parametrize("repeat", [1, 2, 3])
+    def test_a_repetition_is_not_encouraged(self, model: LocalModel, repeat: int) -> None:
+        before, after = Logits(), Logits()
+        controls = (before, Restore(30.0, plausible=1e-9, repeat=repeat), after)
+        reply = model.generate(
+            [replace(ask(SHORT, controls=controls, max_new_tokens=24, ignore_eos=True), messages=TALK)]
+        )[0]
+        ids, checked = list(reply.token_ids), 0
+        for place, (before_1_V, after_1_V) in enumerate(zip(before.seen, after.seen, strict=True)):
+            said = ids[:place]
+            known = {tuple(said[i : i + repeat]) for i in range(len(said) - repeat + 1)}
+            end = said[len(said) - repeat + 1 :] if repeat > 1 else []
+            again = sorted({gram[-1] for gram in known if list(gram[:-1]) == end})
+            checked += len(again)
+            assert bool((after_1_V <= before_1_V + 1e-5)[0, again].all())
+        assert checked or repeat > 1
+
+    def test_the_contrast_prompts(self) -> None:
+        end = (TALK[0], TALK[-1])
+        assert Restore().contrast_prompts(TALK) == (end, end[1:])
+        assert Restore(1.0).contrast_prompts(TALK[:2]) == ()
+        assert Restore(2.0).contrast_prompts(TALK[:2]) == (TALK[1:2],)
+        assert Restore(0.0).contrast_prompts(TALK) == Restore().contrast_prompts(TALK[1:]) == ()
+        with pytest.raises(ConfigError, match="plausible"):
+            Restore(plausible=0)
 
 
 class TestHold:

@@ -13,6 +13,7 @@ from telic.cli.resuming import resume_hint
 from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted
 from telic.comparison.config import ComparisonConfig
+from telic.errors import ConfigError
 from telic.progress import ProgressDisplay
 
 if TYPE_CHECKING:
@@ -38,16 +39,20 @@ class Hold(ThreadOptions):
         telic hold travel.toml
         telic hold travel.toml --controls refresh reminder --no-write
         telic hold travel.toml --budget 0.05 --dialogues 40
+        telic hold bank --bank ifeval
         telic hold --resume runs/hold-travel-agent-20260101-120000
     """
 
     purpose: tyro.conf.Positional[str] = "demo"
-    """A purpose file, `demo`, or `bank`: the instructions and probes that come with Telic."""
+    """A purpose file, `demo`, or `bank`: the instructions and probes of --bank."""
     partner: str | None = None
     """Purpose file of the other side, or `bank` for the personas that come with Telic. By default the purpose's own
     partner, or else users who want what it offers."""
     model: str | None = None
     """Model to use instead of the one that the purpose names. It plays both sides."""
+    bank: str | None = None
+    """Bank for `bank` or --bank-dialogues: `own` (default), `ifeval` or `retail`, which come with Telic, or a TOML
+    file."""
     runs: Path = Path("runs")
     """Folder in which the run's folder is made."""
     resume: Path | None = None
@@ -69,9 +74,12 @@ class Hold(ThreadOptions):
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
 
+        bank = Bank.find(self.bank) if self.bank else None
         purpose: Purpose | Bank = (
-            Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose, trust=self.trust)
+            bank or Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose, trust=self.trust)
         )
+        if bank is not None and bank is not purpose and not self.settings.bank_dialogues:
+            raise ConfigError("--bank goes with `telic hold bank`, or with --bank-dialogues")
         partner: Purpose | Bank | None = None
         if self.partner:
             partner = Bank.load() if self.partner == "bank" else Purpose.load(self.partner, trust=self.trust)
@@ -83,6 +91,7 @@ class Hold(ThreadOptions):
                     model,
                     purpose,
                     partner=partner,
+                    bank=None if bank is purpose else bank,
                     folder=self.runs,
                     resume=self.resume,
                     progress=display,
@@ -146,6 +155,12 @@ def _print(run: ComparisonRun) -> None:
         "recall lost",
     )
     print_table(header, rows)
+    if run.demands:
+        gains = [
+            (arm.name, *(str(arm.demand_gains.get(demand, "")) for demand in run.demands)) for arm in run.compared[1:]
+        ]
+        print_line()
+        print_table(("gain by demand", *run.demands), gains)
     print_line()
     for sentence in run.left_out:
         print_line(_sentence(sentence))

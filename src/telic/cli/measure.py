@@ -19,7 +19,7 @@ from telic.stability.config import MeasureConfig
 
 if TYPE_CHECKING:
     from telic.purpose import Purpose
-    from telic.stability import Bank, StabilityRun
+    from telic.stability import Bank, Stability, StabilityRun
 
 __all__ = ["Measure", "MeasureSettings", "print_run"]
 
@@ -40,18 +40,19 @@ class Measure(ThreadOptions):
         telic measure travel.toml --rounds 12 --dialogues 64
         telic measure travel.toml --controls refresh:strength=2
         telic measure bank --families persona language
+        telic measure bank --bank ifeval
         telic measure --resume runs/measure-travel-agent-20260101-120000
     """
 
     purpose: tyro.conf.Positional[str] = "demo"
-    """A purpose file, `demo`, or `bank`: the instructions and probes that come with Telic, or those of --bank."""
+    """A purpose file, `demo`, or `bank`: the instructions and probes of --bank."""
     partner: str | None = None
     """Purpose file of the other side, which is probed too, or `bank` for the personas that come with Telic. By default
     the purpose's own partner, or else users who want what it offers."""
     model: str | None = None
     """Model to use instead of the one that the purpose names. It plays both sides."""
     bank: str | None = None
-    """A bank of your own (TOML) instead of the one that comes with Telic."""
+    """Bank for `bank`: `own` (default), `ifeval` or `retail`, which come with Telic, or a TOML file."""
     families: tuple[str, ...] = ()
     """Use only these families of the bank, such as persona or language."""
     controls: tuple[str, ...] = ()
@@ -114,7 +115,7 @@ class Measure(ThreadOptions):
         if self.purpose == "bank":
             if self.partner:
                 raise ConfigError("--partner goes with a purpose; the bank draws both sides itself")
-            bank = Bank.from_file(self.bank) if self.bank else Bank.load()
+            bank = Bank.find(self.bank or "own")
             return bank.of(*self.families) if self.families else bank, None, self.model or "smollm2"
         if self.bank or self.families:
             raise ConfigError("--bank and --families go with `telic measure bank`")
@@ -144,6 +145,8 @@ def print_run(run: StabilityRun, report: Path) -> None:
         )  # fmt: skip
     print_table(("round", "stability", "95 % interval", "dialogues", "answers", "tokens seen"), rows)
     print_line()
+    if stability.demands:
+        _print_demands(stability)
     if stability.drift is not None:
         print_line(_sentence(stability.drift))
     if stability.area.value is not None:
@@ -158,6 +161,18 @@ def print_run(run: StabilityRun, report: Path) -> None:
         print_line(f"Ended early: {failed} of {stability.counts.episodes} dialogues ({_why(run)}).")
     print_shortfall(run.shortfall, run.folder)
     print_line(f"Report: {report}")
+
+
+def _print_demands(stability: Stability) -> None:
+    """Print stability at the first and the last round by what the instruction demands of a reply."""
+    ends = [f"round {point.round}" for point in (stability.curve[0], stability.curve[-1])]
+    rows = [
+        (demand, _number(curve[0].stability), _number(curve[-1].stability), str(curve[-1].n))
+        for demand, curve in stability.demands.items()
+        if curve
+    ]
+    print_table(("demand", *ends, "dialogues"), rows)
+    print_line()
 
 
 def _sentence(text: str) -> str:

@@ -12,6 +12,7 @@ from telic.comparison.results import ArmDifference, ArmResult, TuningTrial
 from telic.comparison.stages import BANK, HELD_OUT, TUNING
 from telic.episodes import BASELINE, Episode
 from telic.stability.analysis import analyse_stability
+from telic.stability.demands import demands_of, with_demand
 from telic.stability.followed import probe_starts, without_never_followed
 from telic.stability.utterances import analyse_utterances, followed_by_id
 from telic.statistics import holm
@@ -97,6 +98,16 @@ def evaluate_arms(
     return [baseline, *(results[arm.name] for arm in ranked)], versus
 
 
+def _demand_gains(episodes: Sequence[Episode], arm: Arm, baseline: Arm, resamples: int) -> dict[str, ArmDifference]:
+    """Compute the gain by what the instruction demands of a reply, on the stage whose dialogues are a bank's."""
+    found = {stage: demands_of(of_arm(episodes, stage, arm)) for stage in (HELD_OUT, BANK)}
+    stage = HELD_OUT if found[HELD_OUT] else BANK
+    return {
+        demand: ArmDifference.of(compare(with_demand(episodes, demand), stage, arm, baseline, resamples=resamples))
+        for demand in found[stage]
+    }
+
+
 def _gain(result: ArmResult) -> float:
     return -1.0 if result.gain is None or result.gain.value is None else result.gain.value
 
@@ -130,6 +141,7 @@ def _evaluate(
         gain=gain,
         bank=analyse_stability(general, resamples=config.resamples) if general else None,
         bank_gain=bank_gain,
+        demand_gains=_demand_gains(episodes, arm, baseline, config.resamples) if control else {},
         cost=costs.of(arm, tuning=False) if control else None,
         recall=costs.recall(arm, tuning=False) if control else None,
         spoken=spoken,

@@ -22,11 +22,12 @@ from telic.comparison.evaluation import evaluate_arms, evaluate_trials, tuned_ar
 from telic.comparison.results import ComparisonRun
 from telic.comparison.stages import BANK, HELD_OUT, TUNING, StagePlans
 from telic.episodes import BASELINE
+from telic.errors import ConfigError
 from telic.models import Model
 from telic.progress import Deadline, Phase, ProgressCallback, ProgressTracker, Shortfall, forecast_sentence, track
 from telic.purpose import Purpose
 from telic.stability.bank import Bank
-from telic.stability.measurement import KEPT_SETTINGS, describe, name_of
+from telic.stability.measurement import KEPT_SETTINGS, describe, describe_bank, name_of
 from telic.stability.plan import DialoguePlan, protocol_of, replies_to_come
 from telic.stability.record import RunRecord
 from telic.stability.selfchat import play_dialogues
@@ -46,6 +47,7 @@ def hold(
     purpose: Purpose | Bank,
     *,
     partner: Purpose | Bank | None = None,
+    bank: Bank | None = None,
     folder: str | Path | None = None,
     resume: str | Path | None = None,
     progress: bool | ProgressCallback = False,
@@ -58,6 +60,7 @@ def hold(
         model: plays both sides.
         purpose: a purpose with probes, whose own controls are left out; or a bank, which is split by triplet.
         partner: the other side, as for `measure`.
+        bank: the bank of the setting `bank_dialogues`, by default Telic's own; only beside a purpose.
         folder: where the run folder is made; without it the run is kept in memory only.
         resume: a run folder to go on with.
         progress: True shows it on standard error; a function gets a `ProgressReport` with every reply and question.
@@ -65,15 +68,21 @@ def hold(
         **settings: single fields of `ComparisonConfig`, over those of `config`.
 
     Raises:
-        ConfigError: a setting is wrong, the purpose has no probes, or the run to be resumed had another configuration.
+        ConfigError: a setting is wrong, the purpose has no probes, no dialogue is drawn from the bank that is given, or
+            the run to be resumed had another configuration.
     """
     config = ComparisonConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
     strengths, left_out = strengths_of(model, config.controls)
-    stages = StagePlans(purpose, partner, config)
+    if bank is not None and (isinstance(purpose, Bank) or not config.bank_dialogues):
+        raise ConfigError(
+            "a bank beside the purpose needs bank_dialogues of 1 or more, and a purpose that is not a bank"
+        )
+    stages = StagePlans(purpose, partner, config, bank)
 
     def work() -> dict[str, Any]:
         described = describe(model, purpose, partner, config, stages.of(TUNING)(()))
-        return described | {"strengths": {kind: list(tried) for kind, tried in strengths.items()}}
+        beside = {} if bank is None else {"bank": describe_bank(bank)}
+        return described | beside | {"strengths": {kind: list(tried) for kind, tried in strengths.items()}}
 
     kept = config.model_dump(include=set(KEPT_SETTINGS))
     start = RunRecord.start("hold", name_of(purpose), work, kept, root=folder, resume=resume)

@@ -57,7 +57,7 @@ def write_comparison_report(folder: Path, run: ComparisonRun) -> Path:
             ),
         )
     ]
-    sections += _spoken_section(run)
+    sections += _demands_section(run) + _spoken_section(run)
     if figures["attention"] is not None:
         alt = "Attention mass on the system prompt by round under each control"
         sections.append(section("Attention to the system prompt", figure_svg(figures["attention"], alt)))
@@ -102,6 +102,19 @@ def _compared_table(run: ComparisonRun) -> Html:
             "gain on the bank": lambda arm: _difference(arm.bank_gain),
         },
     )
+
+
+def _demands_section(run: ComparisonRun) -> list[Html]:
+    if not run.demands:
+        return []
+    text = (
+        "Gains over the baseline on the instructions of the bank, by what they demand of a reply; paired by dialogue."
+    )
+    rows = [
+        [arm.name, *(_difference(arm.demand_gains.get(demand)) for demand in run.demands)] for arm in run.compared[1:]
+    ]
+    listed = element("div", table(["control", *run.demands], rows), class_="numbers")
+    return [section("By what the instruction demands of a reply", element("p", text), listed)]
 
 
 def _spoken_section(run: ComparisonRun) -> list[Html]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from telic.capability.language import LanguageHealth
 from telic.comparison.costs import Cost
@@ -104,6 +104,8 @@ class ArmResult(BaseModel):
     bank: Stability | None
     """Stability on the bank's held-out triplets, where these were played."""
     bank_gain: ArmDifference | None
+    demand_gains: dict[str, ArmDifference] = Field(default_factory=dict)
+    """The gain by what the instruction demands of a reply, over the dialogues of a bank."""
     cost: Cost | None
     spoken: UtteranceStability | None = None
     """How far the utterances follow the probes with `every_reply`; None where there is no such probe."""
@@ -139,6 +141,11 @@ class ComparisonRun:
         """The most stable control, if it is significantly better than the baseline."""
         best = self.compared[1] if len(self.compared) > 1 else None
         return best if best is not None and best.gain is not None and best.gain.significantly_positive else None
+
+    @property
+    def demands(self) -> list[str]:
+        """What the instructions demand of a reply, where controls were compared on a bank that says so."""
+        return list(dict.fromkeys(demand for arm in self.compared for demand in arm.demand_gains))
 
     @property
     def best(self) -> Control | None:

@@ -21,10 +21,16 @@ TUNING_SHARE = 0.35
 class StagePlans:
     """Plans of every stage's dialogues. The tuning part shares neither triplets nor seeds with the rest."""
 
-    def __init__(self, purpose: Purpose | Bank, partner: Purpose | Bank | None, config: ComparisonConfig) -> None:
+    def __init__(
+        self,
+        purpose: Purpose | Bank,
+        partner: Purpose | Bank | None,
+        config: ComparisonConfig,
+        bank: Bank | None = None,
+    ) -> None:
         self.purpose, self.partner, self.config = purpose, partner, config
-        bank = purpose if isinstance(purpose, Bank) else Bank.load()
-        self.tuning, self.held_out = bank.split(TUNING_SHARE, config.seed)
+        self.bank = purpose if isinstance(purpose, Bank) else bank or Bank.load()
+        self.tuning, self.held_out = self.bank.split(TUNING_SHARE, config.seed)
 
     def of(self, stage: str) -> Callable[[Sequence[Control]], list[DialoguePlan]]:
         """Return a function that plans a stage's dialogues under given controls."""

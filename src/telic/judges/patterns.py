@@ -14,7 +14,7 @@ import regex
 
 from telic.errors import JudgeError
 
-__all__ = ["SECONDS", "compile_pattern", "nfkc", "search_pattern"]
+__all__ = ["SECONDS", "compile_pattern", "count_matches", "nfkc", "search_pattern"]
 
 SECONDS = 1.0
 """Longest time that a pattern may take for an answer."""
@@ -65,6 +65,15 @@ def search_pattern(pattern: Any, text: str, *, full: bool = False) -> int | None
     """
     found = (pattern.fullmatch if full else pattern.search)(text, timeout=SECONDS)
     return None if found is None else int(found.start())
+
+
+def count_matches(pattern: Any, text: str) -> int:
+    """Count the matches of a pattern of a file that do not overlap.
+
+    Raises:
+        TimeoutError: it takes longer than `SECONDS`.
+    """
+    return sum(1 for _ in pattern.finditer(text, timeout=SECONDS))
 
 
 def _nested_counts(text: str) -> int:

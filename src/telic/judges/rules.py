@@ -1,4 +1,4 @@
-"""Rules on the answer's text: phrases that it contains, begins or ends with; its length; its casing.
+"""Rules on the answer's text: phrases that it contains, begins or ends with; counts; its length; its casing.
 
 Texts are compared after `normalise`: NFKC, plain quotes and dashes, single spaces, and without case unless the
 option `case` is set.
@@ -15,11 +15,12 @@ from pydantic.dataclasses import dataclass
 
 from telic.errors import JudgeError
 from telic.judges.base import STRICT, Score, registry
-from telic.judges.patterns import SECONDS, compile_pattern, nfkc, search_pattern
+from telic.judges.patterns import SECONDS, compile_pattern, count_matches, nfkc, search_pattern
 
 __all__ = [
     "Casing",
     "Contains",
+    "Count",
     "EndsWith",
     "Equals",
     "Excludes",
@@ -28,6 +29,7 @@ __all__ = [
     "StartsWith",
     "normalise",
     "phrase",
+    "repeats_question",
 ]
 
 _EMPTY = "the answer is empty"
@@ -199,15 +201,12 @@ class Regex:
         return Score.of(found is not None, "does not match" if found is None else f"matches at {found}")
 
 
-@registry.register("length")
 @dataclass(frozen=True, config=STRICT)
-class Length:
-    """The answer has a length within limits: `{ length = "words", max = 20 }`. An empty answer's score is missing."""
+class _Limits:
+    """Base of the rules on a number of things in the answer."""
 
-    argument: Literal["words", "characters", "sentences", "lines"]
-    """What is counted. Only lines with something on them count; the space around the answer does not."""
-    min: int | None = Field(default=None, ge=0)
-    max: int | None = Field(default=None, ge=0)
+    min: int | None = Field(default=None, ge=0, kw_only=True)
+    max: int | None = Field(default=None, ge=0, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.min is None and self.max is None:
@@ -215,14 +214,73 @@ class Length:
         if self.min is not None and self.max is not None and self.min > self.max:
             raise JudgeError(f"min is {self.min} and max is {self.max}; expected min to be at most max")
 
+    def _score(self, count: int, what: str) -> Score:
+        return Score.of((self.min or 0) <= count and (self.max is None or count <= self.max), f"{count} {what}")
+
+
+@registry.register("count")
+@dataclass(frozen=True, config=STRICT)
+class Count(_Limits):
+    r"""A regular expression matches a number of times within limits: `{ count = '\bstory\b', min = 2 }`.
+
+    Matches do not overlap. An empty answer's score is missing, and so is one that takes longer than a second.
+    """
+
+    argument: str
+    case: bool = Field(default=False, kw_only=True)
+    """Tell upper from lower case."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.pattern  # a broken pattern is an error now, not at the first answer
+
+    @cached_property
+    def pattern(self) -> Any:
+        """The compiled expression."""
+        return compile_pattern(self.argument, case=self.case)
+
+    def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
+        """1 if the number of matches is within the limits, both included."""
+        if not answer.strip():
+            return Score.missing(_EMPTY)
+        try:
+            count = count_matches(self.pattern, nfkc(answer))
+        except TimeoutError:
+            return Score.missing(f"undetermined: {self.argument!r} takes more than {SECONDS:g} s for this answer")
+        return self._score(count, "matches")
+
+
+@registry.register("repeats_question")
+def repeats_question(answer: str, question: str = "") -> Score:
+    """The answer begins with the question, word for word, and goes on: `{ repeats_question = true }`.
+
+    Only letters and digits are compared. The score is missing where no question was asked.
+    """
+    asked, said = (re.findall(r"\w+", normalise(text)) for text in (question, answer))
+    if not asked:
+        return Score.missing("no question was asked")
+    repeated = said[: len(asked)] == asked
+    complete = repeated and len(said) > len(asked)
+    return Score.of(
+        complete, "repeated" if complete else "nothing follows the question" if repeated else "not repeated"
+    )
+
+
+@registry.register("length")
+@dataclass(frozen=True, config=STRICT)
+class Length(_Limits):
+    """The answer has a length within limits: `{ length = "words", max = 20 }`. An empty answer's score is missing."""
+
+    argument: Literal["words", "characters", "sentences", "lines"]
+    """What is counted. Only lines with something on them count; the space around the answer does not."""
+
     def judge(self, answer: str, question: str = "") -> Score:  # noqa: ARG002
         """1 if the count is within the limits, both included."""
         text = answer.strip()
         if not text:
             return Score.missing(_EMPTY)
         count = {"words": _words, "characters": len, "sentences": _sentences, "lines": _lines}[self.argument](text)
-        low = 0 if self.min is None else self.min
-        return Score.of(low <= count and (self.max is None or count <= self.max), f"{count} {self.argument}")
+        return self._score(count, self.argument)
 
 
 @registry.register("casing")

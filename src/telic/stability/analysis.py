@@ -15,6 +15,7 @@ from telic.episodes import Episode
 from telic.errors import DataError
 from telic.stability.curves import CurvePoint, Drop, area_of, curve_of, drops_of
 from telic.stability.decay import Correlation, Decay, attention_decay, correlate
+from telic.stability.demands import curves_by_demand
 from telic.stability.followed import (
     FOLLOWED,
     FollowedCurve,
@@ -63,6 +64,8 @@ class Stability(BaseModel):
     """Area under the curve over its rounds, divided by their number: over the dialogues with all rounds."""
     families: dict[str, list[CurvePoint]]
     """The curve by kind of instruction."""
+    demands: dict[str, list[CurvePoint]] = Field(default_factory=dict)
+    """The curve by what the instruction demands of a reply, for banks that say so."""
     starts: list[ProbeStart] = Field(default_factory=list)
     """Each probe before the dialogue: a probe that is never followed there cannot drift."""
     followed: FollowedCurve | None
@@ -133,6 +136,7 @@ def analyse_stability(episodes: Iterable[Episode], *, resamples: int = 2000, see
             family: curve_of([seen for seen in observed if seen[1].family == family], resamples, seed)
             for family in families
         },
+        demands=curves_by_demand(played, resamples, seed),
         starts=probe_starts(played),
         followed=followed if isinstance(followed, FollowedCurve) else None,
         attention=attention,

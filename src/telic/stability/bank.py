@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, get_args, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,10 +16,19 @@ from telic.judges import Judge, build_judge
 from telic.registry import suggest
 from telic.toml_source import KeyPath, TomlSource, decode, parse
 
-__all__ = ["FAMILIES", "Bank", "Triplet", "openers"]
+__all__ = ["BANKS", "DEMANDS", "FAMILIES", "Bank", "Demand", "Triplet", "openers"]
 
 FAMILIES = ("format", "choice", "persona", "memory", "language")
-"""The families of the bank that ships with Telic, one file each."""
+"""The families of Telic's own bank, one file each."""
+BANKS = ("own", "ifeval", "retail")
+"""The banks that ship with Telic: its own; the kinds of instruction of IFEval (arXiv 2311.07911); the policy of the
+retail agent of tau2-bench (arXiv 2506.07982)."""
+
+Demand = Literal["throughout", "begins or ends", "includes", "forbids", "identity", "memory", "language", "length"]
+"""What an instruction demands of a reply: a pattern throughout; how it begins or ends; what it includes somewhere; what
+it must not contain; who speaks; what only the system prompt tells; its language; its length, or number of parts."""
+DEMANDS: tuple[Demand, ...] = get_args(Demand)
+"""All demands, in the order of reports."""
 
 
 class Triplet(BaseModel):
@@ -31,6 +40,8 @@ class Triplet(BaseModel):
     """Unique within its bank."""
     family: str = Field(default="custom", min_length=1)
     """The kind of instruction; results are reported by family too."""
+    demand: Demand | None = None
+    """What the instruction demands of a reply; results are reported by demand too."""
     system: str = Field(min_length=1)
     """The system prompt."""
     ask: str = Field(min_length=1)
@@ -101,13 +112,29 @@ class Bank(Sequence[Triplet]):
         """Load the user's own bank.
 
         The file has a `[[triplets]]` table for each triplet, with the keys `id`, `system`, `ask` and `judge`, and
-        optionally `family`, `every_reply`, `good` and `bad`. A `family` or `every_reply` at the top of the file is the
-        default of all triplets.
+        optionally `family`, `demand`, `every_reply`, `good` and `bad`. A `family`, `demand` or `every_reply` at the top
+        of the file is the default of all triplets.
 
         Raises:
             DataError: the file cannot be read, or an entry is wrong; the message names the file and the line.
         """
         return cls(_read(Path(path), "custom"), str(path))
+
+    @classmethod
+    def find(cls, name: str) -> Bank:
+        """Load a bank that ships with Telic, by its name, or else the user's own, by its path.
+
+        Raises:
+            ConfigError: no bank has this name, and there is no such file.
+            DataError: the file cannot be read, or an entry is wrong.
+        """
+        if name == "own":
+            return cls.load()
+        if name in BANKS:
+            return cls(_read(_data() / f"{name}.toml", name), f"the bank {name!r} that ships with Telic")
+        if not Path(name).exists() and not Path(name).suffix:
+            raise ConfigError(f"unknown bank {name!r}{suggest(name, list(BANKS))}, or the path of a TOML file")
+        return cls.from_file(name)
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -163,10 +190,10 @@ class Bank(Sequence[Triplet]):
         return [(drawn[2 * i], drawn[2 * i + 1]) for i in range(n)]
 
     def split(self, fraction: float, seed: int) -> tuple[Bank, Bank]:
-        """Split into a tuning part and a held-out part, with the same families in both.
+        """Split into a tuning part and a held-out part, with the same families but no system prompt in both.
 
         Args:
-            fraction: share of each family that goes into the tuning part, rounded to whole triplets.
+            fraction: share of each family's system prompts that goes into the tuning part, rounded to whole ones.
             seed: of the shuffle within each family.
 
         Raises:
@@ -175,14 +202,18 @@ class Bank(Sequence[Triplet]):
         tuning: list[Triplet] = []
         held_out: list[Triplet] = []
         for family in self._shuffled_families(random.Random(seed)):
-            size = round(fraction * len(family)) if 0 < fraction < 1 else 0
-            if not 0 < size < len(family):
+            by_system: dict[str, list[Triplet]] = {}
+            for triplet in family:
+                by_system.setdefault(triplet.system, []).append(triplet)
+            systems = list(by_system.values())
+            size = round(fraction * len(systems)) if 0 < fraction < 1 else 0
+            if not 0 < size < len(systems):
                 raise ConfigError(
                     f"cannot split a share of {fraction!r} off family {family[0].family!r} of {self.source}, which has "
-                    f"{len(family)} triplets; expected at least one in each part"
+                    f"{len(systems)} system prompts; expected at least one in each part"
                 )
-            tuning += family[:size]
-            held_out += family[size:]
+            tuning += [triplet for same in systems[:size] for triplet in same]
+            held_out += [triplet for same in systems[size:] for triplet in same]
         return Bank(tuning, f"{self.source} (tuning)"), Bank(held_out, f"{self.source} (held out)")
 
     def _shuffled_families(self, rng: random.Random) -> list[list[Triplet]]:
@@ -232,10 +263,10 @@ def _parse(path: Traversable | Path) -> tuple[dict[str, Any], TomlSource]:
 def _read(path: Traversable | Path, family: str) -> list[Triplet]:
     """Read a bank file. Every judge is built once, so that a wrong one is found before anything is played."""
     table, source = _parse(path)
-    shared = {"family": family} | {key: table.pop(key) for key in ("family", "every_reply") if key in table}
+    shared = {"family": family} | {key: table.pop(key) for key in ("family", "demand", "every_reply") if key in table}
     entries = table.pop("triplets", [])
     problems: list[tuple[KeyPath, str]] = [
-        ((key,), "unknown key; expected family, every_reply and [[triplets]] tables") for key in table
+        ((key,), "unknown key; expected family, demand, every_reply and [[triplets]] tables") for key in table
     ]
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         problems.append((("triplets",), f"found {entries!r}, expected [[triplets]] tables"))

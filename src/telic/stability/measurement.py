@@ -31,7 +31,16 @@ from telic.stability.record import RunRecord
 from telic.stability.selfchat import play_dialogues
 from telic.stability.utterances import UtteranceStability, analyse_utterances
 
-__all__ = ["CHANGEABLE_SETTINGS", "KEPT_SETTINGS", "StabilityRun", "describe", "measure", "name_of", "play_missing"]
+__all__ = [
+    "CHANGEABLE_SETTINGS",
+    "KEPT_SETTINGS",
+    "StabilityRun",
+    "describe",
+    "describe_bank",
+    "measure",
+    "name_of",
+    "play_missing",
+]
 
 CHANGEABLE_SETTINGS = frozenset({"concurrency", "resamples", "minutes"})
 """Settings that a resumed run may change: they make no difference to what is played, or only to how much of it."""
@@ -172,21 +181,24 @@ def describe(
         "controls": [control.spec() for control in plans[0].b.controls],
     }
     if isinstance(purpose, Bank):
-        described["bank"] = _describe_bank(purpose)
+        described["bank"] = describe_bank(purpose)
     else:
         # Not the purpose's own controls: `controls` says which were used, and `hold` writes its winner into the file.
         described["purpose"] = purpose.model_dump(mode="json", exclude_none=True, exclude={"controls"})
         if partner is None and not purpose.partner:
             described["partner"] = "plain users"
     if isinstance(partner, Bank):
-        described["partner"] = _describe_bank(partner)
+        described["partner"] = describe_bank(partner)
     elif partner is not None:
         described["partner"] = partner.model_dump(mode="json", exclude_none=True)
     return described
 
 
-def _describe_bank(bank: Bank) -> dict[str, Any]:
-    digest = hashlib.sha256("\n".join(triplet.model_dump_json() for triplet in bank).encode()).hexdigest()
+def describe_bank(bank: Bank) -> dict[str, Any]:
+    """Describe a bank so that another one is told from it."""
+    # Not what an instruction demands: that changes no dialogue, and a bank may be given it later.
+    texts = [triplet.model_dump_json(exclude={"demand"}) for triplet in bank]
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
     return {"source": bank.source, "triplets": [triplet.id for triplet in bank], "sha256": digest[:16]}
 
 

@@ -73,6 +73,8 @@ class Side:
     """How its utterances are sampled, if not as in the protocol."""
     answer: Sampling | None = None
     """How its answers to probes are sampled, if not as in the protocol."""
+    demand: str = ""
+    """What its instruction demands of a reply, if it comes from a bank that says so."""
     scene: str | None = None
     """System prompt instead of `system` where the model can write the user's messages in the user's place."""
 
@@ -194,7 +196,8 @@ def _triplet_side(
 ) -> Side:
     probe = JudgedProbe(triplet.id, triplet.family, triplet.ask, triplet.build_judge(), triplet.every_reply)
     sampling = _sampling(config, None)
-    return Side(triplet.id, triplet.system, (probe,) if probed else (), triplet.family, tuple(controls), *sampling)
+    probes, demand = (probe,) if probed else (), triplet.demand or ""
+    return Side(triplet.id, triplet.system, probes, triplet.family, tuple(controls), *sampling, demand)
 
 
 def _purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Control] | None = None) -> Side:

@@ -43,6 +43,7 @@ def write_stability_report(
         _overview(stability),
         _curve_section(stability),
         _utterances_section(analyse_utterances(shown, resamples=stability.resamples, seed=stability.seed)),
+        _demands_section(stability),
         _families_section(stability),
         _followed_section(stability),
         _attention_section(stability),
@@ -161,6 +162,19 @@ def _utterances_section(found: UtteranceStability | None) -> Html:
         element("div", svg, _curve_table(found.curve), class_="columns"),
         element("p", "Rounds count the speaker's own utterances.", class_="note"),
     )
+
+
+def _demands_section(stability: Stability) -> Html:
+    rows = [
+        [demand, *(_point(point) for point in (curve[0], curve[-1])), str(curve[-1].n)]
+        for demand, curve in stability.demands.items()
+        if curve
+    ]
+    if not rows:
+        return Html("")
+    ends = (f"stability at round {point.round}" for point in (stability.curve[0], stability.curve[-1]))
+    listed = table(["demand", *ends, "dialogues"], rows)
+    return section("By what the instruction demands of a reply", element("div", listed, class_="numbers"))
 
 
 def _families_section(stability: Stability) -> Html:

@@ -134,6 +134,7 @@ class _SelfChat:
             seed=plan.seed,
             roles={
                 role: {"name": side.name, "system": systems[role], "family": side.family}
+                | ({"demand": side.demand} if side.demand else {})
                 for role, side in self.sides.items()
             },
             metadata={"rounds": protocol.rounds},
