@@ -133,11 +133,12 @@ def _spans(messages: Sequence[Message], most: int) -> list[TextSpan]:
     own = own[-most:]
     found: list[TextSpan] = []
     for done, index in enumerate(reversed(own)):
-        later = len(own) - done - 1  # messages before this one in time, each of which gets one at least
-        share = max(1, most - len(found) - later)
-        # A long last message leaves half of the rest to the earlier ones.
-        count = share if not later else max(1, (share + 1) // 2)
-        found += _cut(index, messages[index].content, count)
+        earlier = len(own) - done - 1  # messages before this one, each of which gets one at least
+        share = max(1, most - len(found) - earlier)
+        text = messages[index].content
+        # A long message leaves a third to the earlier ones.
+        fits = not earlier or len(_WORD.findall(text)) <= share
+        found += _cut(index, text, share if fits else max(1, share * 2 // 3))
     return sorted(found, key=lambda span: (span.message, span.start))
 
 
