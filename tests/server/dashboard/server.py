@@ -67,6 +67,26 @@ class Slow(ScriptedModel):
         yield reply
 
 
+def card() -> dict[str, Any]:
+    """Make a card that supports all readings except that of the model's own education."""
+    from telic.readers import ATTRIBUTES
+    from telic.readers.attributes import SUBJECTS
+
+    def figure(value: float, n: int) -> dict[str, float]:
+        return {"value": value, "n": n}
+
+    natural = {
+        f"{subject}_{attribute}": {
+            "said": {"accuracy": figure(0.9, 42), "known": figure(0.95, 42), "accuracy_known": figure(0.95, 40)},
+            "absent": {"known": figure(0.07, 60)},
+            "takeover": {"known": figure(0.31 if attribute == "education" else 0.03, 42)},
+        }
+        for subject in SUBJECTS
+        for attribute in ATTRIBUTES
+    }
+    return {"natural": natural}
+
+
 def tiny_with_readers(folder: Path) -> Model:
     """Make a tiny model with readers and pins of random weights."""
     import numpy as np
@@ -95,7 +115,7 @@ def tiny_with_readers(folder: Path) -> Model:
                     temperature=8.0, threshold=threshold,
                 )
             )  # fmt: skip
-    ReaderSet(tuple(readers), origin).save(folder)
+    ReaderSet(tuple(readers), origin, card()).save(folder)
     directions = {
         f"{reader.name}/{label}": {1: torch.randn(model.hidden_size)} for reader in readers for label in reader.classes
     }
