@@ -45,7 +45,8 @@ def test_the_word_that_a_reading_rests_on_is_found() -> None:
     model, given = tiny.local("llama"), talk(ASKED)
     readers = reader_of_a_word(model, given, talk("I want to get away in please."))
     found = find_evidence(model, given, readers, "user_age")
-    assert (found.label, found.probability) == ("child", pytest.approx(0.953, abs=0.01))
+    assert found.label == "child"
+    assert found.probability == pytest.approx(0.953, abs=0.01)
     assert [span.text for span in found.spans] == ASKED.split()
     assert all(ASKED[span.start : span.end] == span.text and span.message == 1 for span in found.spans)
     first = found.moved()[0]

@@ -78,7 +78,8 @@ def test_a_pin_does_not_move_along_the_other_pinned_attribute() -> None:
 
     def apart(own: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
         rest = own - torch.linalg.lstsq(others.T, own[:, None]).solution[:, 0] @ others
-        return rest * own.norm() / rest.norm()
+        scaled: torch.Tensor = rest * own.norm() / rest.norm()
+        return scaled
 
     a, b = apart(CHILD.double(), gender), apart(gender[1], age)
     assert float((gender @ a).abs().max()) < 1e-4

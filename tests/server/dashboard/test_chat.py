@@ -72,7 +72,8 @@ def test_unknown_is_the_resting_state_and_shows_no_percentages(tiny: Dashboard, 
 
 def test_a_reading_shows_the_words_that_it_rests_on_and_how_reliable_it_is(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
-    say(page, "Hi <b>there</b>, I am eight.", 1)
+    words = "Hi <b>there</b>, I am eight."
+    say(page, words, 1)
     stored = tiny.episodes()
     why = page.get_by_role("button", name=re.compile("^Your age: .* Why"))
     why.click()
@@ -80,10 +81,10 @@ def test_a_reading_shows_the_words_that_it_rests_on_and_how_reliable_it_is(tiny:
     expect(shown).to_contain_text("Without any of your words: ")
     expect(shown).to_contain_text("In 42 natural messages that said the age, it was right in 90% and unknown in 5%.")
     expect(shown).to_contain_text("In 60 that did not say it, it claimed to know in 7%.")
-    expect(page.locator(".turn.user .words")).to_have_text("Hi <b>there</b>, I am eight.")
+    expect(page.locator(".turn.user .words")).to_have_text(words)
     quoted = [quote.strip("“”") for quote in shown.locator(".quote").all_inner_texts()]
     marked = page.locator(".turn.user mark").all_inner_texts()
-    assert set(quoted) <= set(marked) <= set("Hi <b>there</b>, I am eight.".split())
+    assert set(quoted) <= set(marked) <= set(words.split())
     expect(page.locator(".turn b")).to_have_count(0)
     at_rest(page)
     assert tiny.episodes() == stored, "nothing is stored"
