@@ -5,15 +5,17 @@
 After a pin on the user, four things are measured, each against the model without a pin on the same questions and random
 numbers, and beside a random direction of the same norm and a system prompt that says the same:
 
-- `words`: the share of replies that are written for the pinned class. A rule judges them from their words alone
-  (`pins.toml`); the questions are such that the answer depends on who asks.
+- `words`: the share of replies to open questions that are written for the pinned class. A rule judges them from their
+  words alone (`pins.toml`); the questions are such that the answer depends on who asks.
+- `choice`: the share of questions with one option for each class at which the reply, which begins "I would choose",
+  names the pinned class's option first. Each is asked in every rotation of the options.
 - `read`: the share of questions at which the reader finds the pinned class most likely.
 - `moved`: by how much the readings of the other attributes of the user change, and those of the model itself: the
   largest change of a class's probability, mean over questions. At most 0.1 is wanted.
 - `perplexity`: of the replies under the unsteered model, as a ratio. At most 1.25 is wanted.
 
-The strength is chosen on other questions: the largest share of `words` among the strengths within that ratio. Intervals
-are 95 % bootstrap intervals over questions. The last line is JSON.
+The strength is chosen on other questions: the largest `words` plus `choice` among the strengths within that ratio.
+Intervals are 95 % bootstrap intervals over questions. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +40,8 @@ from telic.statistics import Interval, bootstrap_mean, mean
 from telic.steering.belief import Belief, belief
 
 SYSTEM = "You are a helpful assistant."
+CHOICE, CHOICE_TOKENS = "I would choose", 16
+"""How the reply to a choice begins, and its length after that."""
 MOST_PERPLEXITY = 1.25
 PHRASES = {
     "child": "a child of eight",
@@ -85,9 +88,9 @@ class Settings:
     sets: tuple[Set, ...] = ("single", "pairs", "triples")
     """How many pins at once."""
     questions: int = 12
-    """Of each attribute."""
+    """Open questions of each attribute."""
     samples: int = 2
-    """Replies to each question."""
+    """Replies to each open question."""
     reply_tokens: int = 48
     strengths: tuple[float, ...] = (0.25, 0.5, 1.0, 1.5, 2.0)
     """Tried on other questions."""
@@ -103,18 +106,39 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Question:
+    """A question whose answer depends on who asks."""
+
+    attribute: str
+    text: str
+    options: tuple[tuple[str, str], ...] = ()
+    """Class and option; none if the question is open."""
+    group: str = ""
+    """The same for all rotations of the options."""
+
+    def class_of(self, reply: str) -> str | None:
+        """Judge by words for which class of the attribute a reply is; None if for none."""
+        if not self.options:
+            return class_by_words(reply, self.attribute)
+        places = {label: reply.lower().find(option.lower()) for label, option in self.options}
+        found = {label: place for label, place in places.items() if place >= 0}
+        return min(found, key=found.__getitem__) if found else None
+
+
+@dataclass(frozen=True)
 class Replies:
     """The replies to some questions under an arm."""
 
+    questions: Sequence[Question]
     texts: list[list[str]]
     """Per question."""
     surprise: list[float | None]
-    """Per question: negative log-likelihood per token under the unsteered model, in nats."""
+    """Per question: negative log-likelihood per token under the unsteered model, in nats; of open ones only."""
     beliefs: list[Beliefs]
-    """Per question."""
+    """Per open question, which come first."""
 
 
-Cell = tuple[Sequence[str], Arm]
+Cell = tuple[Sequence[Question], Arm]
 """Questions, and the arm under which they are asked."""
 
 
@@ -156,12 +180,27 @@ def class_by_words(text: str, attribute: str) -> str | None:
     return max(counts, key=counts.__getitem__) if best > second else None
 
 
+def questions_of(pinned: Pinned, part: str, most: int) -> list[Question]:
+    """List the questions of the pinned attributes; the open ones first."""
+    found = [Question(name, text, group=text) for name in pinned for text in material()[name][part][:most]]
+    for name in pinned:
+        for choice in material()[name]["choices"][part]:
+            options = list(zip(ATTRIBUTES[name].classes, choice["options"], strict=True))
+            for turn in range(len(options)):
+                turned = (*options[turn:], *options[:turn])
+                *most_of, last = (option for _, option in turned)
+                asked = f"{choice['ask']}: {', '.join(most_of)}, or {last}?"
+                found.append(Question(name, asked, turned, choice["ask"]))
+    return found
+
+
 class Bench:
     """Generates replies under pins, and measures them."""
 
     def __init__(self, model: LocalModel, readers: ReaderSet, settings: Settings, pins: Belief | None = None) -> None:
         self.model, self.readers, self.settings = model, readers, settings
         self.pins = pins or belief(settings.readers)
+        self._baselines: dict[tuple[Question, ...], Replies] = {}
 
     def tune(self) -> tuple[float, dict[str, Any]]:
         """Choose the strength on questions that are not used again."""
@@ -171,25 +210,29 @@ class Bench:
             print(f"strength {strength}: {json.dumps(tried[str(strength)], default=plain)}", flush=True)
         fit = [s for s in self.settings.strengths if tried[str(s)]["perplexity"] <= MOST_PERPLEXITY]
         fit = fit or [min(self.settings.strengths)]
-        return max(fit, key=lambda s: float(tried[str(s)]["words"].value)), tried
+        return max(fit, key=lambda s: float(tried[str(s)]["words"].value + tried[str(s)]["choice"].value)), tried
 
     def measure(
         self, every: Sequence[Pinned], strength: float, part: str, arms: Sequence[str] = EVERY_ARM
     ) -> list[dict[str, Any]]:
         """Pin sets of classes, and measure each on the questions of its attributes."""
         cells: dict[tuple[int, str], Cell] = {}
-        own = [{name: material()[name][part][: self.settings.questions] for name in pinned} for pinned in every]
         for index, pinned in enumerate(every):
-            questions = tuple(dict.fromkeys(chain.from_iterable(own[index].values())))
+            questions = questions_of(pinned, part, self.settings.questions)
             for name, arm in self._arms(pinned, strength).items():
                 if name in arms:
                     cells[index, name] = (questions, arm)
-        found = dict(zip(cells, self.replies(list(cells.values())), strict=True))
+        # Sets of pins on the same attributes share their baseline.
+        known = {
+            key: self._baselines.get(tuple(questions)) for key, (questions, _) in cells.items() if key[1] == "baseline"
+        }
+        first = {tuple(cells[key][0]): key for key, own in known.items() if own is None}
+        wanted = [key for key in cells if key[1] != "baseline"] + list(first.values())
+        found = dict(zip(wanted, self.replies([cells[key] for key in wanted]), strict=True))
+        self._baselines |= {questions: found[key] for questions, key in first.items()}
+        found |= {key: self._baselines[tuple(cells[key][0])] for key in known}
         return [
-            {
-                name: figures(pinned, own[index], cells[index, name][0], found[index, name], found[index, "baseline"])
-                for name in arms
-            }
+            {name: figures(pinned, found[index, name], found[index, "baseline"]) for name in arms}
             for index, pinned in enumerate(every)
         ]
 
@@ -208,34 +251,37 @@ class Bench:
         """Ask all questions under all arms in one batch, and read the beliefs at each."""
         settings = self.settings
         asked = [
-            (Dialogue().with_system(SYSTEM).add("user", question), arm, settings.seed + 1000 * sample + index)
+            (question, arm, settings.seed + 1000 * sample + index)
             for questions, arm in cells
             for index, question in enumerate(questions)
-            for sample in range(settings.samples)
+            for sample in range(1 if question.options else settings.samples)
         ]
-        requests = [
-            Request(
-                tuple(dialogue.with_system(arm.system)),
-                Sampling(settings.reply_tokens, 0.8, 0.95, seed=seed),
-                arm.controls,
-            )
-            for dialogue, arm, seed in asked
-        ]
-        texts = [reply.text for reply in self.model.generate(requests)]
-        surprise = self._surprise([dialogue for dialogue, _, _ in asked], texts)
-        found, at, samples = [], 0, settings.samples
+        texts = [reply.text for reply in self.model.generate([self._request(*one) for one in asked])]
+        is_open = [not question.options for question, _, _ in asked]
+        dialogues = [dialogue_of(question, SYSTEM) for (question, _, _), own in zip(asked, is_open, strict=True) if own]
+        scored = iter(self._surprise(dialogues, [text for text, own in zip(texts, is_open, strict=True) if own]))
+        surprises = [next(scored) if own else None for own in is_open]
+        rows = iter(list(zip(texts, surprises, strict=True)))
+        found = []
         for questions, arm in cells:
-            starts = range(at, at + len(questions) * samples, samples)
-            at = starts.stop
-            dialogues = [Dialogue().with_system(arm.system).add("user", question) for question in questions]
+            own = [[next(rows) for _ in range(1 if one.options else settings.samples)] for one in questions]
+            read = [dialogue_of(question, arm.system) for question in questions if not question.options]
             found.append(
                 Replies(
-                    [texts[start : start + samples] for start in starts],
-                    [mean(surprise[start : start + samples]) for start in starts],
-                    read_beliefs(self.model, dialogues, self.readers, arm.controls),
+                    questions,
+                    [[text for text, _ in row] for row in own],
+                    [mean(surprise for _, surprise in row) for row in own],
+                    read_beliefs(self.model, read, self.readers, arm.controls),
                 )
             )
         return found
+
+    def _request(self, question: Question, arm: Arm, seed: int) -> Request:
+        if question.options:
+            drawn, prefix = Sampling(CHOICE_TOKENS, 0.0, seed=seed), CHOICE
+        else:
+            drawn, prefix = Sampling(self.settings.reply_tokens, 0.8, 0.95, seed=seed), ""
+        return Request(tuple(dialogue_of(question, arm.system)), drawn, arm.controls, reply_prefix=prefix)
 
     def _surprise(self, dialogues: Sequence[Dialogue], texts: Sequence[str]) -> list[float | None]:
         """Compute the negative log-likelihood per token of each reply; None for an empty one."""
@@ -245,16 +291,23 @@ class Bench:
         return [next(values) if text else None for text in texts]
 
 
-def figures(
-    pinned: Pinned, own: Mapping[str, Sequence[str]], questions: Sequence[str], replies: Replies, baseline: Replies
-) -> dict[str, Any]:
+def dialogue_of(question: Question, system: str) -> Dialogue:
+    """Make the dialogue that asks a question."""
+    return Dialogue().with_system(system).add("user", question.text)
+
+
+def figures(pinned: Pinned, replies: Replies, baseline: Replies) -> dict[str, Any]:
     """Compute the figures of one arm; see the module's docstring."""
-    words, read = [], []
-    for attribute, label in pinned.items():
-        for question in own[attribute]:
-            at = questions.index(question)
-            words.append(mean(float(class_by_words(text, attribute) == label) for text in replies.texts[at]))
-            read.append(float(replies.beliefs[at][f"user_{attribute}"].likeliest == label))
+    hits: dict[str, dict[str, list[float]]] = {"words": {}, "choice": {}}
+    for question, texts in zip(replies.questions, replies.texts, strict=True):
+        own = hits["choice" if question.options else "words"].setdefault(question.group, [])
+        own += [float(question.class_of(text) == pinned[question.attribute]) for text in texts]
+    words, choice = ([sum(own) / len(own) for own in hits[kind].values()] for kind in ("words", "choice"))
+    asked = [question.attribute for question in replies.questions if not question.options]
+    read = [
+        float(beliefs[f"user_{name}"].likeliest == pinned[name])
+        for name, beliefs in zip(asked, replies.beliefs, strict=True)
+    ]
     both = list(zip(replies.beliefs, baseline.beliefs, strict=True))
     others = [name for name in baseline.beliefs[0] if name.removeprefix("user_") not in pinned]
     sides = {
@@ -269,6 +322,7 @@ def figures(
     gained = mean(a - b for a, b in pairs if a is not None and b is not None)
     return {
         "words": bootstrap_mean(words, bounds=(0, 1)),
+        "choice": bootstrap_mean(choice, bounds=(0, 1)),
         "read": bootstrap_mean(read, bounds=(0, 1)),
         "read_all": bootstrap_mean(joint, bounds=(0, 1)),
         "moved_user": bootstrap_mean(sides["user"], bounds=(0, 1)),
