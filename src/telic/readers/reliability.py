@@ -3,97 +3,98 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from telic.readers.attributes import ATTRIBUTES
 
-__all__ = ["Reliability", "reader_reliability"]
+__all__ = ["reason_unsupported", "reliability_sentences"]
 
 MOST_TAKEOVER = 0.05
-"""Largest share of messages in which only the user has the attribute, and a reading of the model itself is known."""
+"""Largest share of dialogues in which a reading of the model itself is the class of the user."""
 LEAST_RIGHT = 0.8
 """Least accuracy of what is known."""
+FEWEST = 10
+"""Fewest dialogues of one length from which a figure is told."""
 
 Figures = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """How far the readings of one reader can be trusted."""
+def reliability_sentences(card: Mapping[str, Any], name: str, messages: int = 1) -> list[str]:
+    """Say in words what a card says about a reader.
 
-    sentences: tuple[str, ...]
-    """What was measured, in words; never empty."""
-    reason_off: str = ""
-    """Why the reading should not be shown; empty if it may be. Only readings of the model itself are ever off."""
-
-    @property
-    def supported(self) -> bool:
-        """Whether the card supports showing the reading."""
-        return not self.reason_off
-
-
-def reader_reliability(card: Mapping[str, Any], name: str) -> Reliability:
-    """Find what a card says about a reader.
-
-    The figures of natural messages come first. A card without them has only those of conversations that resemble the
-    training, and says so.
+    The figures of natural dialogues of this length come first, then those of all natural ones. A card without them has
+    only those of conversations that resemble the training, and says so.
 
     Args:
         card: the card of a set of readers; may be empty.
         name: the reader, such as `user_age`.
+        messages: how many messages of the user the reading rests on.
+
+    Returns:
+        At least one sentence.
     """
-    natural: Figures = card.get("natural", {}).get(name, {})
     attribute = name.partition("_")[2]
     noun = ATTRIBUTES[attribute].noun if attribute in ATTRIBUTES else attribute
-    subject = "its user's" if name.startswith("user_") else "its own"
-    sentences = _natural_sentences(natural, noun) or _trained_sentences(card.get("readers", {}).get(name, {}))
-    reason = "" if name.startswith("user_") else _reason_off(natural)
-    return Reliability(sentences or (f"Nobody has measured how often {subject} {noun} is right.",), reason)
-
-
-def _natural_sentences(natural: Figures, noun: str) -> tuple[str, ...]:
-    said, absent, mentioned = (natural.get(part, {}) for part in ("said", "absent", "third_person"))
+    noun = f"{'its own' if name.startswith('self_') else 'your'} {noun}"
+    natural = _natural(card, name)
     found = []
-    if right := _figure(said, "accuracy"):
-        value, number = right
-        found.append(f"In {number} natural messages that said the {noun}, it was right in {value:.0%}{_unknown(said)}.")
-    if certain := _figure(absent, "known"):
-        value, number = certain
-        found.append(f"In {number} that did not say it, it claimed to know in {value:.0%}.")
-    if lured := _figure(mentioned, "known"):
-        value, number = lured
-        found.append(f"In {number} about somebody else, it took that person's for yours in {value:.0%}.")
-    return tuple(found)
+    for figure, words in (
+        ("accuracy", f"{{where}} that said {noun}, it was right in {{share}}{{unknown}}."),
+        ("false_certainty", "{where} that did not say it, it claimed to know in {share}."),
+        ("takeover", "{where} that said only the other side's, it took that in {share}."),
+        ("lured", "{where} that said somebody else's, it took that in {share}."),
+    ):
+        if measured := _of_length(natural, figure, messages):
+            kind, share, number = measured
+            unknown = _of_length(natural, "known", messages) if figure == "accuracy" else None
+            told = f" and unknown in {1 - unknown[1]:.0%}" if unknown else ""
+            found.append(words.format(where=f"In {number} natural {kind}", share=f"{share:.0%}", unknown=told))
+    return found or [_trained_sentence(card.get("readers", {}).get(name, {}), noun)]
 
 
-def _unknown(said: Figures) -> str:
-    known = _figure(said, "known")
-    return f" and unknown in {1 - known[0]:.0%}" if known else ""
-
-
-def _trained_sentences(own: Figures) -> tuple[str, ...]:
-    right = _figure(own, "accuracy")
-    if right is None:
-        return ()
-    value, number = right
-    return (
-        f"Right in {value:.0%} of {number} groups of conversations that resemble those of its training; "
-        "not measured in natural ones.",
-    )
-
-
-def _reason_off(natural: Figures) -> str:
-    """Say why a reading of the model itself is not to be shown."""
-    takeover = _figure(natural.get("takeover", {}), "known")
-    right = _figure(natural.get("said", {}), "accuracy_known")
+def reason_unsupported(card: Mapping[str, Any], name: str) -> str:
+    """Say why a card does not support showing a reading of the model itself; empty if it does, or for the user."""
+    if not name.startswith("self_"):
+        return ""
+    every = _natural(card, name).get("all", {})
+    takeover, right = _figure(every, "takeover"), _figure(every, "accuracy_known")
     if takeover is None or right is None:
         return "it was not measured in natural conversations"
     if takeover[0] > MOST_TAKEOVER:
-        return f"in {takeover[0]:.0%} of {takeover[1]} messages it took the user's for its own"
+        return f"in {takeover[0]:.0%} of {takeover[1]} natural conversations it took the user's for its own"
     if right[0] < LEAST_RIGHT:
-        return f"only {right[0]:.0%} of what it claimed to know in {right[1]} conversations was right"
+        return f"only {right[0]:.0%} of what it claimed to know in {right[1]} natural conversations was right"
     return ""
+
+
+def _natural(card: Mapping[str, Any], name: str) -> Figures:
+    found: Figures = card.get("natural", {}).get("readers", {}).get(name, {})
+    return found
+
+
+def _of_length(natural: Figures, figure: str, messages: int) -> tuple[str, float, int] | None:
+    """Find a figure for dialogues of this length, or else for all: what they are called, its value and n."""
+    slices = {
+        1: ("turns: 1", "first messages"),
+        2: ("turns: 2 to 4", "conversations of 2 to 4 messages"),
+        5: ("turns: 5 or more", "conversations of 5 messages or more"),
+    }
+    name, kind = slices[max(least for least in slices if least <= max(messages, 1))]
+    own = _figure(natural.get(name, {}), figure)
+    if own is not None and own[1] >= FEWEST:
+        return kind, *own
+    every = _figure(natural.get("all", {}), figure)
+    return None if every is None else ("conversations", *every)
+
+
+def _trained_sentence(own: Figures, noun: str) -> str:
+    right = _figure(own, "accuracy")
+    if right is None:
+        return f"Nobody has measured how often this reading of {noun} is right."
+    return (
+        f"Right in {right[0]:.0%} of {right[1]} groups of conversations that resemble those of its training; not "
+        "measured in natural ones."
+    )
 
 
 def _figure(figures: Figures, name: str) -> tuple[float, int] | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, TelicError
 from telic.models import Control, Session
+from telic.readers.reliability import reason_unsupported, reliability_sentences
 from telic.server.blocking_model import BlockingModel
 from telic.server.errors import ApiError
 from telic.server.log import log_failure
@@ -23,7 +24,6 @@ from telic.server.runner import RequestRunner
 if TYPE_CHECKING:
     from telic.readers import ReaderSet, Reading
     from telic.readers.evidence import Evidence
-    from telic.readers.reliability import Reliability
     from telic.steering.belief import Belief
 
 __all__ = ["Beliefs", "stored_beliefs"]
@@ -88,19 +88,11 @@ class Beliefs:
         return readers
 
     @cached_property
-    def reliability(self) -> dict[str, Reliability]:
-        """How far each reader can be trusted, by its card."""
-        from telic.readers.reliability import reader_reliability
-
-        readers = self.readers
-        return {} if readers is None else {one.name: reader_reliability(readers.card, one.name) for one in readers}
-
-    @cached_property
     def _readers_in_use(self) -> ReaderSet | None:
         """The readers without those that are off."""
         if self.readers is None:
             return None
-        return self.readers.only(name for name in self.reliability if not self.reason_off(name))
+        return self.readers.only(reader.name for reader in self.readers if not self.reason_off(reader.name))
 
     @property
     def can_read(self) -> bool:
@@ -109,7 +101,11 @@ class Beliefs:
 
     def reason_off(self, name: str) -> str:
         """Return why a reader is off; empty if it is on."""
-        return "" if self._unsupported else self.reliability[name].reason_off
+        return "" if self._unsupported or self.readers is None else reason_unsupported(self.readers.card, name)
+
+    def reliability(self, name: str, messages: int) -> list[str]:
+        """Say in words how reliable a reader is after so many messages of the user."""
+        return [] if self.readers is None else reliability_sentences(self.readers.card, name, messages)
 
     @cached_property
     def _belief_control(self) -> Belief | None:

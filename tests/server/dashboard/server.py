@@ -77,14 +77,18 @@ def card() -> dict[str, Any]:
 
     natural = {
         f"{subject}_{attribute}": {
-            "said": {"accuracy": figure(0.9, 42), "known": figure(0.95, 42), "accuracy_known": figure(0.95, 40)},
-            "absent": {"known": figure(0.07, 60)},
-            "takeover": {"known": figure(0.31 if attribute == "education" else 0.03, 42)},
+            "all": {
+                "accuracy": figure(0.9, 42),
+                "known": figure(0.95, 42),
+                "accuracy_known": figure(0.95, 40),
+                "false_certainty": figure(0.07, 60),
+                "takeover": figure(0.31 if attribute == "education" else 0.03, 42),
+            }
         }
         for subject in SUBJECTS
         for attribute in ATTRIBUTES
     }
-    return {"natural": natural}
+    return {"natural": {"readers": natural}}
 
 
 def tiny_with_readers(folder: Path) -> Model:

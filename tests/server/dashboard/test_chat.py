@@ -79,8 +79,10 @@ def test_a_reading_shows_the_words_that_it_rests_on_and_how_reliable_it_is(tiny:
     why.click()
     shown = page.locator(".side").first.locator(".attribute").first.locator(".explanation")
     expect(shown).to_contain_text("Without any of your words: ")
-    expect(shown).to_contain_text("In 42 natural messages that said the age, it was right in 90% and unknown in 5%.")
-    expect(shown).to_contain_text("In 60 that did not say it, it claimed to know in 7%.")
+    expect(shown).to_contain_text(
+        "In 42 natural conversations that said the age, it was right in 90% and unknown in 5%."
+    )
+    expect(shown).to_contain_text("In 60 natural conversations that did not say it, it claimed to know in 7%.")
     expect(page.locator(".turn.user .words")).to_have_text(words)
     quoted = [quote.strip("“”") for quote in shown.locator(".quote").all_inner_texts()]
     marked = page.locator(".turn.user mark").all_inner_texts()
@@ -102,7 +104,7 @@ def test_a_reading_of_itself_that_the_card_does_not_support_is_off(tiny: Dashboa
     expect(page.locator(".side").last).to_contain_text("set unsupported_readings = true in [serve]")
     expect(page.locator(".side").first).not_to_contain_text("unsupported_readings")
     page.get_by_role("button", name="Its own education level: off. Why?").click()
-    reason = "Off: in 31% of 42 messages it took the user's for its own."
+    reason = "Off: in 31% of 42 natural conversations it took the user's for its own."
     expect(page.locator(".explanation:visible")).to_contain_text(reason)
     # It can be pinned all the same.
     page.get_by_role("button", name="Pin its own education level “high school” as likely").click()

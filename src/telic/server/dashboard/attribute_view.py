@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,6 @@ from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
 from telic.readers.attributes import ATTRIBUTES
-from telic.readers.reliability import Reliability
 from telic.server.dashboard.elements import box, button, set_pressed, set_visible, text
 from telic.server.pins import Direction, Pins
 
@@ -47,7 +46,6 @@ class AttributeView:
 
     Args:
         reader: reads it.
-        reliability: what the card says about the reader.
         reason_off: why the reader is off; empty if it is on.
         on_explain: called when the reading is pressed.
         on_pin: called with the reader, class and direction of a pin that was pressed; None: there are no pins.
@@ -56,13 +54,12 @@ class AttributeView:
     def __init__(
         self,
         reader: Reader,
-        reliability: Reliability,
         reason_off: str,
         *,
         on_explain: Callable[[], Any],
         on_pin: Callable[[str, str, Direction], Any] | None,
     ) -> None:
-        self._reader, self._reliability, self._reason_off = reader, reliability, reason_off
+        self._reader, self._reason_off = reader, reason_off
         self._reading: Reading | None = None
         self._classes: dict[str, tuple[Element, TextElement, dict[Direction, Element]]] = {}
         noun, whose = noun_of(reader.name), possessive_of(reader.name)
@@ -117,13 +114,15 @@ class AttributeView:
             for direction, one in buttons.items():
                 set_pressed(one, pins.direction(self._reader.name, label) == direction)
 
-    def explain(self, on: bool, evidence: Evidence | None, *, waiting: bool) -> None:
-        """Show what the reading rests on and how reliable it is, or hide it."""
-        self._explanation.clear()
-        set_visible(self._explanation, on)
-        self._button.props["aria-expanded"] = str(on).lower()
-        if not on:
-            return
+    def explain(self, evidence: Evidence | None, reliability: Sequence[str], *, waiting: bool) -> None:
+        """Show what the reading rests on, and how reliable it is.
+
+        Args:
+            evidence: the words that moved it; None if they are not known.
+            reliability: sentences.
+            waiting: whether the words are being looked for.
+        """
+        self._open(True)
         with self._explanation:
             if self._reason_off:
                 text(f"Off: {self._reason_off}.", "p")
@@ -131,8 +130,17 @@ class AttributeView:
                 text("Leaving out your words, one after another …", "p")
             elif evidence is not None and self._reading is not None:
                 self._add_evidence(self._reading, evidence)
-            for sentence in self._reliability.sentences:
+            for sentence in reliability:
                 text(sentence, "p", "hint")
+
+    def close(self) -> None:
+        """Hide the explanation."""
+        self._open(False)
+
+    def _open(self, on: bool) -> None:
+        self._explanation.clear()
+        set_visible(self._explanation, on)
+        self._button.props["aria-expanded"] = str(on).lower()
 
     def _add_evidence(self, reading: Reading, evidence: Evidence) -> None:
         if reading.answer is None:

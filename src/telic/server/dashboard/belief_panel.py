@@ -102,7 +102,6 @@ class BeliefPanel:
             for reader in readers:
                 self._views[reader.name] = AttributeView(
                     reader,
-                    self._beliefs.reliability[reader.name],
                     self._beliefs.reason_off(reader.name),
                     on_explain=partial(self._on_explain, reader.name),
                     on_pin=self._on_pin,
@@ -134,13 +133,17 @@ class BeliefPanel:
         for name, view in self._views.items():
             view.show(readings.get(name), pins)
 
-    def explain(self, reader: str | None, evidence: Evidence | None, *, waiting: bool) -> None:
+    def explain(self, reader: str | None, evidence: Evidence | None, messages: int, *, waiting: bool) -> None:
         """Show what one reading rests on; None closes the explanation.
 
         Args:
             reader: its name.
             evidence: the words that moved it; None if they are not known.
-            waiting: whether they are being looked for.
+            messages: how many messages the user has sent by then.
+            waiting: whether the words are being looked for.
         """
         for name, view in self._views.items():
-            view.explain(name == reader, evidence, waiting=waiting)
+            if name == reader:
+                view.explain(evidence, self._beliefs.reliability(name, messages), waiting=waiting)
+            else:
+                view.close()

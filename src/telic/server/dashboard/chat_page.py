@@ -229,7 +229,7 @@ class ChatPage:
         state.explained = None if state.explained == reader else reader
         self.view.show_evidence(state)
         key = state.evidence_key
-        if key is None or key in state.evidence or key in state.searching:
+        if key is None or key in state.evidence or key in state.searching or self._service.beliefs.reason_off(reader):
             return
         state.searching.add(key)
         self.view.show_evidence(state)

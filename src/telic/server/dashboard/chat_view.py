@@ -140,6 +140,14 @@ class ChatState:
     """What is being looked for."""
 
     @property
+    def messages_read(self) -> int:
+        """Number of the user's messages before the selected reply."""
+        turn = self.selected_turn
+        return (
+            sum(one.role == "user" and one.position < turn.position for one in self.conversation.turns) if turn else 0
+        )
+
+    @property
     def evidence_key(self) -> EvidenceKey | None:
         """Which evidence the page shows; None if nothing is explained, or there is no reading of it."""
         turn = self.selected_turn
@@ -231,7 +239,7 @@ class ChatView:
         """Show what the explained reading rests on, beside it and in the chat."""
         key = state.evidence_key
         evidence = state.evidence.get(key) if key else None
-        self._beliefs.explain(state.explained, evidence, waiting=key in state.searching)
+        self._beliefs.explain(state.explained, evidence, state.messages_read, waiting=key in state.searching)
         places: dict[int, list[tuple[int, int]]] = {}
         for span in evidence.moved() if evidence else ():
             places.setdefault(span.message, []).append((span.start, span.end))
