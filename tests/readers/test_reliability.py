@@ -34,8 +34,8 @@ def test_figures_of_natural_conversations_of_the_same_length_are_told_with_their
     assert reliability_sentences(card, "user_age", 1) == [
         "In 42 natural first messages that said your age, it was right in 80% and unknown in 10%.",
         "In 120 natural conversations that did not say it, it claimed to know in 8%.",
-        "In 60 natural conversations that said only the other side's, it took that in 4%.",
-        "In 50 natural conversations that said somebody else's, it took that in 10%.",
+        "In 60 natural conversations that said only its own, it took that for yours in 4%.",
+        "In 50 natural conversations that said somebody else's, it took that for yours in 10%.",
     ], "three are too few to tell"
     assert reliability_sentences(card, "user_age", 3)[0] == (
         "In 90 natural conversations that said your age, it was right in 90% and unknown in 5%."

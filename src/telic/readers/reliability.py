@@ -35,14 +35,15 @@ def reliability_sentences(card: Mapping[str, Any], name: str, messages: int = 1)
     """
     attribute = name.partition("_")[2]
     noun = ATTRIBUTES[attribute].noun if attribute in ATTRIBUTES else attribute
-    noun = f"{'its own' if name.startswith('self_') else 'your'} {noun}"
+    whose, other = ("its own", "yours") if name.startswith("self_") else ("yours", "its own")
+    noun = f"{whose.removesuffix('s')} {noun}"
     natural = _natural(card, name)
     found = []
     for figure, words in (
         ("accuracy", f"{{where}} that said {noun}, it was right in {{share}}{{unknown}}."),
         ("false_certainty", "{where} that did not say it, it claimed to know in {share}."),
-        ("takeover", "{where} that said only the other side's, it took that in {share}."),
-        ("lured", "{where} that said somebody else's, it took that in {share}."),
+        ("takeover", f"{{where}} that said only {other}, it took that for {whose} in {{share}}."),
+        ("lured", f"{{where}} that said somebody else's, it took that for {whose} in {{share}}."),
     ):
         if measured := _of_length(natural, figure, messages):
             kind, share, number = measured

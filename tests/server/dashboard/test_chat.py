@@ -79,9 +79,7 @@ def test_a_reading_shows_the_words_that_it_rests_on_and_how_reliable_it_is(tiny:
     why.click()
     shown = page.locator(".side").first.locator(".attribute").first.locator(".explanation")
     expect(shown).to_contain_text("Without any of your words: ")
-    expect(shown).to_contain_text(
-        "In 42 natural conversations that said the age, it was right in 90% and unknown in 5%."
-    )
+    expect(shown).to_contain_text("In 42 natural conversations that said your age, it was right in 90%")
     expect(shown).to_contain_text("In 60 natural conversations that did not say it, it claimed to know in 7%.")
     expect(page.locator(".turn.user .words")).to_have_text(words)
     quoted = [quote.strip("“”") for quote in shown.locator(".quote").all_inner_texts()]
