@@ -220,6 +220,14 @@ def test_readers_come_from_the_settings_or_are_bundled(tmp_path: Path) -> None:
     with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
 
 
+def test_a_reading_that_does_not_follow_its_pin_is_told() -> None:
+    pins = Pins({"user_age": "child"}, {"user_gender": "male", "user_age": "adult"})
+    assert pins.not_followed("user_age", "adult") == "Pinned as child, which did not hold: most likely is adult."
+    assert pins.not_followed("user_gender", "male") == "Pinned as not male, which did not hold."
+    followed = {"user_age": "child", "user_gender": "female", "self_age": "adult"}
+    assert [pins.not_followed(*one) for one in followed.items()] == ["", "", ""]
+
+
 def test_the_evidence_of_a_reading_is_found_and_nothing_is_stored(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from tests.server.dashboard.server import PURPOSE as SHORT

@@ -79,9 +79,10 @@ class AttributeView:
                         text(label, "span", "label")
                         share = text("", "span", "share")
                         self._classes[label] = row, share, self._pin_buttons(label, noun, on_pin)
+            self._not_followed = text("", "p", "hint")
             self._explanation = box("div", "explanation", role="status")
         set_visible(self._explanation, False)
-        self.show(None, Pins())
+        self.show(None, Pins(), Pins())
 
     def _pin_buttons(
         self, label: str, noun: str, on_pin: Callable[[str, str, Direction], Any] | None
@@ -98,8 +99,14 @@ class AttributeView:
             for direction, (icon, word) in DIRECTIONS.items()
         }  # fmt: skip
 
-    def show(self, reading: Reading | None, pins: Pins) -> None:
-        """Show a reading, which is unknown if there is none, and the pins of the next reply."""
+    def show(self, reading: Reading | None, pins: Pins, acted: Pins) -> None:
+        """Show a reading.
+
+        Args:
+            reading: the reading; None is shown as unknown.
+            pins: the pins of the next reply.
+            acted: the pins under which it was read.
+        """
         self._reading = None if self._reason_off else reading
         answer = None if self._reading is None else self._reading.answer
         self._answer.text = "off" if self._reason_off else answer or "unknown"
@@ -107,6 +114,10 @@ class AttributeView:
             f"{possessive_of(self._reader.name).capitalize()} {noun_of(self._reader.name)}: {self._answer.text}. Why?"
         )
         self._button.classes(add="" if answer else "unknown", remove="unknown" if answer else "")
+        self._not_followed.text = (
+            acted.not_followed(self._reader.name, self._reading.likeliest) if self._reading is not None else ""
+        )
+        set_visible(self._not_followed, bool(self._not_followed.text))
         for label, (row, share, buttons) in self._classes.items():
             value = self._reading.probabilities.get(label) if self._reading and answer else None
             share.text = "" if value is None else f"{value:.0%}"

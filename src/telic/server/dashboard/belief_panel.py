@@ -116,12 +116,15 @@ class BeliefPanel:
             )  # fmt: skip
             text("standard deviations")
 
-    def show(self, readings: Mapping[str, Reading], pins: Pins, note: str = "", *, readable: bool = False) -> None:
+    def show(
+        self, readings: Mapping[str, Reading], pins: Pins, acted: Pins, note: str = "", *, readable: bool = False
+    ) -> None:
         """Show beliefs and pins.
 
         Args:
             readings: the beliefs by reader; empty if they were not read.
             pins: the pins of the next reply.
+            acted: the pins under which the beliefs were read.
             note: a remark on the beliefs.
             readable: whether to show the button that reads them.
         """
@@ -131,7 +134,7 @@ class BeliefPanel:
         if self._strength is not None:
             self._strength.props["value"] = str(float(pins.strength))
         for name, view in self._views.items():
-            view.show(readings.get(name), pins)
+            view.show(readings.get(name), pins, acted)
 
     def explain(self, reader: str | None, evidence: Evidence | None, messages: int, *, waiting: bool) -> None:
         """Show what one reading rests on; None closes the explanation.

@@ -21,7 +21,7 @@ from telic.server.dashboard.elements import box, set_pressed
 from telic.server.dashboard.frame import frame
 from telic.server.dashboard.sidebar import Sidebar
 from telic.server.dashboard.turn_view import TurnActions
-from telic.server.pins import Direction
+from telic.server.pins import Direction, Pins
 from telic.server.records import ConversationSummary, StoredTurn
 from telic.server.service import Service
 
@@ -232,7 +232,8 @@ class ChatView:
                 note = "Reading …"
             elif not beliefs:
                 note, readable = "Unknown: beliefs were not read at this reply.", not busy
-        self._beliefs.show(beliefs, conversation.pins, note, readable=readable)
+        acted = conversation.pins_of(turn) if turn else Pins()
+        self._beliefs.show(beliefs, conversation.pins, acted, note, readable=readable)
         self.show_evidence(state)
 
     def show_evidence(self, state: ChatState) -> None:
