@@ -99,11 +99,12 @@ def test_a_reading_shows_the_words_that_it_rests_on_and_how_reliable_it_is(tiny:
 def test_a_reading_of_itself_that_the_card_does_not_support_is_off(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Hello, who are you?", 1)
-    expect(page.locator(".side").last).to_contain_text("set unsupported_readings = true in [serve]")
-    expect(page.locator(".side").first).not_to_contain_text("unsupported_readings")
+    expect(page.locator(".side").last).to_contain_text("Off where the card does not support it.")
+    expect(page.locator(".side").first).not_to_contain_text("Off where")
     page.get_by_role("button", name="Its own education level: off. Why?").click()
     reason = "Off: in 31% of 42 natural conversations it took the user's for its own."
     expect(page.locator(".explanation:visible")).to_contain_text(reason)
+    expect(page.locator(".explanation:visible")).to_contain_text("set unsupported_readings = true in [serve]")
     # It can be pinned all the same.
     page.get_by_role("button", name="Pin its own education level “high school” as likely").click()
     page.get_by_role("button", name="Unpin: itself: high school").wait_for()

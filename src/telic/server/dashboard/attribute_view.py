@@ -136,7 +136,7 @@ class AttributeView:
         self._open(True)
         with self._explanation:
             if self._reason_off:
-                text(f"Off: {self._reason_off}.", "p")
+                text(f"Off: {self._reason_off}. To show it anyway, set unsupported_readings = true in [serve].", "p")
             elif waiting:
                 text("Leaving out your words, one after another …", "p")
             elif evidence is not None and self._reading is not None:
