@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import random
 import re
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 
-__all__ = ["FIRST", "NAMES", "SECOND", "Person", "fill_age", "say", "somebody", "statement_templates"]
+__all__ = ["FIRST", "NAMES", "SECOND", "Person", "fill_age", "say", "somebody"]
 
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -48,29 +44,24 @@ class Person:
 FIRST = Person("I", "I", "am was have", "my", "me")
 SECOND = Person("you", "you", "are were have", "your", "you")
 
-_SHE = "my aunt, my sister, my friend Ana, our neighbour Mrs. Bell, my niece, a customer of mine, my cousin, the old lady next door, my colleague Priya"
-_HE = "my uncle, my brother, my friend Tom, our neighbour Mr. Bell, my nephew, a guest of mine, my roommate, the man next door, my colleague Ivan, a stranger on the train"
-_KIN = "my grandmother, my daughter, my mother, my teacher, my boss", "my grandfather, my son, my father, my coach, my student"
+_PEOPLE = {
+    "she": "my aunt, my sister, my friend Ana, our neighbour Mrs. Bell, my niece, a customer of mine, my cousin, "
+    "the old lady next door, my colleague Priya",
+    "he": "my uncle, my brother, my friend Tom, our neighbour Mr. Bell, my nephew, a guest of mine, my roommate, "
+    "the man next door, my colleague Ivan, a stranger on the train",
+}
+_KIN = {
+    "she": "my grandmother, my daughter, my mother, my teacher, my boss",
+    "he": "my grandfather, my son, my father, my coach, my student",
+}
+"""That the user has them hints at the user's own age."""
 
 
 def somebody(rng: random.Random) -> Person:
     """Draw a person who is neither the user nor the assistant."""
-    she, kin = rng.random() < 0.5, rng.random() < 0.35
-    names = (_KIN[0] if she else _KIN[1]) if kin else (_SHE if she else _HE)
-    name = rng.choice(names.split(", "))
-    words = ("she", "her", "her") if she else ("he", "his", "him")
+    words, kin = rng.choice((("she", "her", "her"), ("he", "his", "him"))), rng.random() < 0.35
+    name = rng.choice((_KIN if kin else _PEOPLE)[words[0]].split(", "))
     return Person(name, words[0], "is was has", words[1], words[2], third=True, kin=kin)
-
-
-@cache
-def statement_templates(name: str = "statements") -> Mapping[str, Mapping[str, list[str]]]:
-    """Load templates by attribute and class, those for every class included."""
-    text = (resources.files("telic.readers") / "data" / "training" / f"{name}.toml").read_text(encoding="utf-8")
-    found = tomllib.loads(text)
-    return {
-        attribute: {label: [*own, *classes.get("any", [])] for label, own in classes.items() if label != "any"}
-        for attribute, classes in found.items()
-    }
 
 
 def fill_age(template: str, label: str, rng: random.Random) -> str:
@@ -101,11 +92,9 @@ def say(template: str, label: str, person: Person, rng: random.Random) -> str:
         first = min((text.find(marker), marker) for marker in ("{I}", "{my}", "{me}") if marker in text)[1]
         text = text.replace(first, f"{person.name}'s" if first == "{my}" else person.name, 1)
     be, past, have = person.verb.split()
-    do = "does" if person.third else "do"
     ending = "s" if person.third else ""
-    for marker, word in {
-        "{I} {am}": f"{person.subject} {be}", "{I}": person.subject, "{am}": be, "{was}": past, "{have}": have,
-        "{do}": do, "{my}": person.own, "{me}": person.object, "{s}": ending, "{es}": "es" if ending else "",
-    }.items():  # fmt: skip
-        text = text.replace(marker, word)
+    words = {"am": be, "was": past, "have": have, "do": "does" if person.third else "do", "my": person.own}
+    words |= {"I": person.subject, "me": person.object, "s": ending, "es": "es" if ending else ""}
+    for marker, word in words.items():
+        text = text.replace(f"{{{marker}}}", word)
     return text
