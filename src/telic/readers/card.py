@@ -42,9 +42,13 @@ def reader_card(
     width = len(validation.states_N_P_L_D[0, 0, 0])
     states_N_D = validation.states(reader.name, reader.layers)
     answers = [reading.answer for reading in reader.read(states_N_D.reshape(len(states_N_D), -1, width))]
-    usable = [i for i in np.flatnonzero(labels_N != LEFT_OUT).tolist()]
+    usable = np.flatnonzero(labels_N != LEFT_OUT).tolist()
     rows = [
-        (validation.texts[i].kind, None if labels_N[i] == len(reader.classes) else reader.classes[labels_N[i]], answers[i])
+        (
+            validation.texts[i].kind,
+            None if labels_N[i] == len(reader.classes) else reader.classes[labels_N[i]],
+            answers[i],
+        )
         for i in usable
     ]
     kinds = list(dict.fromkeys(kind for kind, _, _ in rows))

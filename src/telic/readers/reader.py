@@ -62,8 +62,8 @@ class Reading:
 class Reader:
     """A linear probe on the residual stream at a token of a suffix, with which the reply is made to begin.
 
-    With the states `h` after some layers, joined, the probabilities are `softmax((W h + b) / temperature)`. The last row
-    is for "unknown": nothing tells the class.
+    With the states `h` after some layers, joined, the probabilities are `softmax((W h + b) / temperature)`. The last
+    row is for "unknown": nothing tells the class.
     """
 
     attribute: str

@@ -71,7 +71,9 @@ class ActivationRecorder(Control):
             last_R = batch.position_N.new_tensor([context.prompt_length - 1 for context in batch.contexts])
             back_N = last_R[batch.context_N] - batch.position_N
             tokens = torch.isin(back_N, back_N.new_tensor(self._backs)).nonzero().flatten().tolist()
-            wanted = batch.memo["wanted"] = [(token, int(batch.context_N[token]), int(back_N[token])) for token in tokens]
+            wanted = batch.memo["wanted"] = [
+                (token, int(batch.context_N[token]), int(back_N[token])) for token in tokens
+            ]
         for token, index, back in wanted:
             noted: dict[tuple[int, int], Floats] = batch.contexts[index].control_state.setdefault(_STATE, {})
             noted[layer, back] = hidden_N_D[token].float().cpu().numpy().copy()

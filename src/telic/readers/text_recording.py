@@ -24,7 +24,16 @@ from telic.readers.linear_probe import LEFT_OUT, Labels
 from telic.readers.recording import ActivationCache, Floats, Halves, example_key, record_activations
 from telic.readers.training_texts import LabelledDialogue, generated_dialogues, written_dialogues
 
-__all__ = ["PROMPT", "OnProgress", "Place", "RecordedTexts", "places_of", "record_texts", "recorded_layers", "training_texts"]
+__all__ = [
+    "PROMPT",
+    "OnProgress",
+    "Place",
+    "RecordedTexts",
+    "places_of",
+    "record_texts",
+    "recorded_layers",
+    "training_texts",
+]
 
 OnProgress = Callable[[int, int], None]
 """Called with the number of dialogues recorded, and of all dialogues."""
@@ -79,7 +88,7 @@ def training_texts(model: LocalModel, data: Path | None, config: ReaderTrainingC
 def _conversations(
     model: LocalModel, folder: Path, attribute: Attribute, config: ReaderTrainingConfig
 ) -> list[LabelledDialogue]:
-    """Make texts of TalkTuner's conversations. Each tells one attribute of the user; what else it tells is not known."""
+    """Make texts of TalkTuner's conversations. Each tells one attribute of the user; others are not known."""
 
     def count(dialogue: Dialogue) -> int:
         return len(model.render(dialogue).token_ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,9 +121,7 @@ def _require_local(model: Model) -> LocalModel:
     return model
 
 
-def fit_pins(
-    training: RecordedTexts, attribute: Attribute, subject: Subject
-) -> dict[str, Mapping[int, torch.Tensor]]:
+def fit_pins(training: RecordedTexts, attribute: Attribute, subject: Subject) -> dict[str, Mapping[int, torch.Tensor]]:
     """Fit directions that move the model's belief towards a class: weights of probes on the prompt's last token.
 
     Returns:
