@@ -9,57 +9,19 @@ from dataclasses import dataclass
 __all__ = ["FIRST", "NAMES", "SECOND", "Person", "fill_age", "say", "somebody"]
 
 _ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _AGES = {"child": (4, 11), "adolescent": (13, 17), "adult": (18, 63), "older adult": (65, 95)}
 _GRADES = ("first", "second", "third", "fourth", "1st", "2nd", "3rd", "4th")
 YEAR = 2025
 """Years of birth are counted from here."""
 
 NAMES = [
-    "Alex",
-    "Kim",
-    "Robin",
-    "Sam",
-    "Charlie",
-    "Jamie",
-    "Taylor",
-    "Noor",
-    "Ariel",
-    "Wei",
-    "Amal",
-    "Sasha",
-    "Yuki",
-    "Ming",
-    "Kiran",
-    "Chidi",
-    "Luca",
-    "Ikaika",
-    "Deniz",
-    "Quinn",
-    "Tal",
-    "Hira",
-]
+    "Alex", "Kim", "Robin", "Sam", "Charlie", "Jamie", "Taylor", "Noor", "Ariel", "Wei", "Amal", "Sasha", "Yuki",
+    "Ming", "Kiran", "Chidi", "Luca", "Ikaika", "Deniz", "Quinn", "Tal", "Hira",
+]  # fmt: skip
 """Given names that tell no gender, or that a model hardly knows one of."""
 
 
