@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from telic.dialogue import Dialogue
 from telic.readers.attributes import ATTRIBUTES
@@ -67,6 +67,8 @@ def _parsed(line: str, part: TextPart) -> LabelledDialogue:
 def generated_dialogues(part: TextPart, count: int, seed: int = 0) -> list[LabelledDialogue]:
     """Generate dialogues of all kinds, about each attribute as often, and each of its classes.
 
+    Every fifth is a message written by hand, perhaps with a system prompt and more turns.
+
     Args:
         part: whose wordings to use.
         count: how many.
@@ -74,10 +76,21 @@ def generated_dialogues(part: TextPart, count: int, seed: int = 0) -> list[Label
     """
     rng = random.Random(f"{seed}/{part}")
     kinds = [kind for kind, times in KINDS for _ in range(times)]
+    written = written_dialogues(part)
     found = []
     for index in range(count):
         attribute = rng.choice(list(ATTRIBUTES.values()))
         draw = Draw(rng, part, attribute.name, rng.choice(attribute.classes))
-        name, dialogue, labels = kinds[index % len(kinds)](draw)
-        found.append(LabelledDialogue(dialogue, labels, name, part))
+        if index % 5 == 4:
+            found.append(_extended(rng.choice(written), draw))
+        else:
+            name, dialogue, labels = kinds[index % len(kinds)](draw)
+            found.append(LabelledDialogue(dialogue, labels, name, part))
     return found
+
+
+def _extended(text: LabelledDialogue, draw: Draw) -> LabelledDialogue:
+    """Put a text into a longer dialogue."""
+    system = draw.opening() if text.dialogue.system is None else Dialogue()
+    dialogue = Dialogue([*system, *text.dialogue])
+    return replace(text, dialogue=draw.chat(dialogue, max(draw.turns(), 0 if len(system) else 1)), kind="extended")
