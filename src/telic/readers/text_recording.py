@@ -13,7 +13,6 @@ from telic.models.local import LocalModel
 from telic.readers.attributes import SUBJECTS, Attribute, Subject, find_attribute
 from telic.readers.config import ReaderTrainingConfig
 from telic.readers.conversations import (
-    Part,
     group_similar,
     read_talktuner,
     sample_conversations,
@@ -21,6 +20,7 @@ from telic.readers.conversations import (
     truncate_conversation,
 )
 from telic.readers.linear_probe import LEFT_OUT, Labels
+from telic.readers.material import TextPart
 from telic.readers.recording import ActivationCache, Floats, Halves, example_key, record_activations
 from telic.readers.training_texts import LabelledDialogue, generated_dialogues, written_dialogues
 
@@ -77,11 +77,13 @@ def training_texts(model: LocalModel, data: Path | None, config: ReaderTrainingC
     Raises:
         DataError: `data` is no folder of conversations in TalkTuner's format.
     """
+    shares: dict[TextPart, float] = {"train": 1.0, "validation": VALIDATION_SHARE}
     found: list[LabelledDialogue] = []
-    for part, share in (("train", 1.0), ("validation", VALIDATION_SHARE)):
+    for part, share in shares.items():
         found += written_dialogues(part) + generated_dialogues(part, round(share * config.texts), config.seed)
-    for name in config.attributes if data is not None else ():
-        found += _conversations(model, data, find_attribute(name), config)
+    if data is not None:
+        for name in config.attributes:
+            found += _conversations(model, data, find_attribute(name), config)
     return found
 
 
@@ -163,7 +165,7 @@ class RecordedTexts:
         keys = [_key(model, text, list(places.values())) for text in texts]
         return cls(texts, tuple(places), tuple(recorded_layers(model.layers)), cache.load(keys))
 
-    def part(self, part: Part) -> RecordedTexts:
+    def part(self, part: TextPart) -> RecordedTexts:
         """Select the texts of a part."""
         at = [i for i, text in enumerate(self.texts) if text.part == part]
         return RecordedTexts([self.texts[i] for i in at], self.places, self.layers, self.states_N_P_L_D[at])
