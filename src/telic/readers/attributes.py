@@ -9,16 +9,16 @@ from typing import Literal, get_args
 from telic.errors import ConfigError
 from telic.registry import suggest
 
-__all__ = ["ATTRIBUTES", "SUBJECTS", "SUFFIXES", "Attribute", "Subject", "find_attribute", "opposite"]
+__all__ = ["ATTRIBUTES", "SUBJECTS", "SUFFIX", "Attribute", "Subject", "find_attribute", "opposite"]
 
 Subject = Literal["user", "self"]
 """Whose attribute the model has a belief about: the user's, or its own (`self`)."""
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
-SUFFIXES: dict[Subject, str] = {
-    "user": "What I know about this user: their age, their gender, their education, their income",
-    "self": "What I know about myself: my age, my gender, my education, my income",
-}
-"""The words with which the assistant's reply is made to begin. All attributes are read off one, each at its name."""
+SUFFIX = (
+    "What I know about this user: their age, their gender, their education, their income; "
+    "what I know about myself: my age, my gender, my education, my income"
+)
+"""The words with which the assistant's reply is made to begin. Each attribute of each subject is read at its name."""
 
 
 def opposite(subject: Subject) -> Subject:
@@ -41,10 +41,10 @@ class Attribute:
     mention: str
     """How the suffix names it."""
 
-    def suffix(self, subject: Subject) -> tuple[str, str]:
-        """Return the words with which the assistant's reply begins, and the part at whose end the attribute is read."""
-        whole = SUFFIXES[subject]
-        return whole, whole[: whole.index(self.mention) + len(self.mention)]
+    def suffix(self, subject: Subject) -> str:
+        """Return the part of `SUFFIX` at whose end the attribute is read."""
+        mention = f"{'their' if subject == 'user' else 'my'} {self.mention}"
+        return SUFFIX[: SUFFIX.index(mention) + len(mention)]
 
 
 def _attribute(name: str, noun: str, file: str, classes: str, mention: str = "", **labels: str) -> Attribute:

@@ -19,13 +19,13 @@ class ReaderTrainingConfig(Settings):
     """Attributes to train readers of: age, gender, education, socioeconomic."""
     subjects: tuple[Literal["user", "self"], ...] = SUBJECTS
     """Subjects of the readers: the user, the model itself (self), or both."""
-    texts: int = Field(default=3000, ge=100)
-    """Number of generated dialogues to train on; a quarter as many are for validation."""
+    texts: int = Field(default=2000, ge=100)
+    """Number of generated dialogues to train on. Others are for validation."""
     per_class: int = Field(default=60, ge=10)
     """Number of conversations of each class, if there is a folder of them."""
     max_tokens: int = Field(default=256, ge=32)
     """Maximum number of tokens that are read of such a conversation."""
-    false_certainty: float = Field(default=0.03, gt=0, lt=1)
+    false_certainty: float = Field(default=0.05, gt=0, lt=1)
     """Share of the validation texts that may be answered wrongly: of those that tell the class, and of those that do
     not. The threshold follows from it; below it, the reading is `unknown`."""
     seed: int = 0

@@ -23,10 +23,10 @@ __all__ = ["fit_reader", "layer_choices"]
 
 
 def layer_choices(layers: Sequence[int]) -> list[tuple[int, ...]]:
-    """List the sets of layers to choose from: four or more of those recorded, from the middle or over all."""
-    half = len(layers) // 2
-    found = [tuple(layers), tuple(layers[:half]), tuple(layers[half:]), tuple(layers[half // 2 : half // 2 + half])]
-    return list(dict.fromkeys(one for one in found if one))
+    """List the sets of layers to choose from: the middle half of those recorded, and all."""
+    quarter = len(layers) // 4
+    middle = tuple(layers[quarter : quarter + max(len(layers) // 2, 1)])
+    return list(dict.fromkeys((middle, tuple(layers))))
 
 
 def fit_reader(
@@ -59,7 +59,7 @@ def fit_reader(
     labels = {part: own.labels(attribute, subject) for part, own in parts.items()}
     for part, own in labels.items():
         if len(set(own[own != LEFT_OUT].tolist())) < classes + 1:
-            raise ConfigError(f"some class of {name} has no text to {part} on; use more (--texts)")
+            raise ConfigError(f"some class of {name} has no text for {part}; use more (--texts)")
     tried = []
     for layers in layer_choices(training.layers):
         data = [_usable(parts[part].states(name, layers), labels[part]) for part in ("train", "validation")]

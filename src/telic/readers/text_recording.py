@@ -10,7 +10,7 @@ import numpy as np
 
 from telic.dialogue import Dialogue
 from telic.models.local import LocalModel
-from telic.readers.attributes import SUBJECTS, Attribute, Subject, find_attribute
+from telic.readers.attributes import SUBJECTS, SUFFIX, Attribute, Subject, find_attribute
 from telic.readers.config import ReaderTrainingConfig
 from telic.readers.conversations import (
     group_similar,
@@ -37,10 +37,10 @@ __all__ = [
 
 OnProgress = Callable[[int, int], None]
 """Called with the number of dialogues recorded, and of all dialogues."""
-BATCH = 24
+BATCH = 32
 """Dialogues that are recorded in one batch, and kept in one file."""
-VALIDATION_SHARE = 0.25
-"""Generated dialogues for validation, relative to those for training."""
+VALIDATION = 400
+"""Generated dialogues for validation, if there are not fewer for training."""
 PROMPT = "prompt"
 """Name of the place at the prompt's last token."""
 
@@ -60,9 +60,10 @@ def places_of(model: LocalModel, attributes: Sequence[str]) -> dict[str, Place]:
     places = {PROMPT: Place("")}
     for subject in SUBJECTS:
         for name in attributes:
-            whole, part = find_attribute(name).suffix(subject)
-            count = [len(model.template.encoder.encode(text)) for text in (whole, part)]
-            places[f"{subject}_{name}"] = Place(whole, count[0] - count[1])
+            count = [
+                len(model.template.encoder.encode(text)) for text in (SUFFIX, find_attribute(name).suffix(subject))
+            ]
+            places[f"{subject}_{name}"] = Place(SUFFIX, count[0] - count[1])
     return places
 
 
@@ -77,10 +78,10 @@ def training_texts(model: LocalModel, data: Path | None, config: ReaderTrainingC
     Raises:
         DataError: `data` is no folder of conversations in TalkTuner's format.
     """
-    shares: dict[TextPart, float] = {"train": 1.0, "validation": VALIDATION_SHARE}
+    counts: dict[TextPart, int] = {"train": config.texts, "validation": min(config.texts, VALIDATION)}
     found: list[LabelledDialogue] = []
-    for part, share in shares.items():
-        found += written_dialogues(part) + generated_dialogues(part, round(share * config.texts), config.seed)
+    for part, count in counts.items():
+        found += written_dialogues(part) + generated_dialogues(part, count, config.seed)
     if data is not None:
         for name in config.attributes:
             found += _conversations(model, data, find_attribute(name), config)
