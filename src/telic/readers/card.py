@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,7 +15,7 @@ from telic.readers.examples import RecordedExamples
 from telic.readers.linear_probe import Floats, fit_linear_probe
 from telic.readers.reader import Reader
 from telic.readers.words import BagOfWords
-from telic.statistics import Interval, bootstrap_mean, bootstrap_ratio
+from telic.statistics import Interval, bootstrap_grouped
 
 __all__ = ["reader_card"]
 
@@ -130,15 +130,5 @@ def _rate(
     data: RecordedExamples, values: Sequence[float | None], config: ReaderTrainingConfig, low: float = 0.0
 ) -> Interval:
     """Compute the mean over the conversations; whole groups are resampled."""
-    groups: dict[str, list[float]] = defaultdict(list)
-    for example, value in zip(data.examples, values, strict=True):
-        if value is not None:
-            groups[example.group].append(value)
-    drawn: dict[str, Any] = {"resamples": config.resamples, "seed": config.seed}
-    sums = [sum(group) for group in groups.values()]
-    found = bootstrap_ratio(sums, [float(len(group)) for group in groups.values()], **drawn)
-    if found.value is None or found.low is not None:
-        return found
-    # All conversations have the same value, so the resamples do not vary.
-    means = [sum(group) / len(group) for group in groups.values()]
-    return bootstrap_mean(means, bounds=(low, 1.0), **drawn)
+    groups = [example.group for example in data.examples]
+    return bootstrap_grouped(values, groups, bounds=(low, 1.0), resamples=config.resamples, seed=config.seed)

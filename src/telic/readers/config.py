@@ -9,7 +9,7 @@ from pydantic import Field
 from telic.readers.attributes import ATTRIBUTES, SUBJECTS
 from telic.settings import Settings
 
-__all__ = ["ReaderTrainingConfig"]
+__all__ = ["EvaluationConfig", "ReaderTrainingConfig"]
 
 
 class ReaderTrainingConfig(Settings):
@@ -30,5 +30,14 @@ class ReaderTrainingConfig(Settings):
     reading is `unknown`. Where a validation dialogue gives no evidence of the attribute, any answer is wrong."""
     seed: int = 0
     """Seed of the sample, the split, and the model's own replies."""
+    resamples: int = Field(default=2000, ge=100)
+    """Number of bootstrap resamples behind every interval."""
+
+
+class EvaluationConfig(Settings):
+    """How the figures of an evaluation are estimated."""
+
+    seed: int = 0
+    """Seed of the bootstrap."""
     resamples: int = Field(default=2000, ge=100)
     """Number of bootstrap resamples behind every interval."""
