@@ -170,8 +170,7 @@ def bootstrap_sums(
 
     Args:
         rows: what each unit adds to the sums, [units, columns].
-        statistic: computes the estimate from sums [..., columns]; NaN for the data means no value, and NaN for a
-            resample no interval.
+        statistic: of sums [..., columns]. NaN for the data means no value, and NaN for a resample no interval.
         confidence: level of the interval.
         resamples: number of bootstrap resamples.
         seed: of the resampling.

@@ -28,6 +28,8 @@ class ReaderTrainingConfig(Settings):
     precision: float = Field(default=0.8, gt=0, lt=1)
     """Share of validation readings at or above the confidence threshold that must be right; below the threshold, the
     reading is `unknown`. Where a validation dialogue gives no evidence of the attribute, any answer is wrong."""
+    natural: bool = True
+    """Evaluate the readers on natural messages too, for the card."""
     seed: int = 0
     """Seed of the sample, the split, and the model's own replies."""
     resamples: int = Field(default=2000, ge=100)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from telic.errors import ConfigError, ModelError
+from telic.files import to_json_types
 from telic.models.base import Model
 from telic.readers.attributes import opposite
 from telic.readers.config import EvaluationConfig
@@ -15,6 +15,7 @@ from telic.readers.evaluation_figures import JudgedReading, judged_figures
 from telic.readers.evaluation_items import EvaluationItem
 from telic.readers.reader import Reader, ReaderSet
 from telic.readers.reading import Beliefs, read_beliefs
+from telic.statistics import Interval
 
 __all__ = ["evaluate_readers"]
 
@@ -42,8 +43,8 @@ def evaluate_readers(
     Returns:
         A value for JSON. `items`: number of dialogues by slice; `unread`: number of those that did not fit into the
         model's context. `readers`: by the reader's name and slice, the figures of `judged_figures`. `pooled`: the same
-        of all readers of the user, and of all of the model itself. Slices are `all`, each kind of item, `style: ...`,
-        `turns: 1`, `2 to 4` and `5 or more`, and `system prompt: yes` and `no`.
+        of all readers of the user, and of all of the model itself. Slices are `all` and each kind of item; in `pooled`
+        also `style: ...`, `turns: 1`, `2 to 4` and `5 or more`, and `system prompt: yes` and `no`.
 
     Raises:
         UnsupportedControlError: the model gives no access to its hidden states.
@@ -61,15 +62,14 @@ def evaluate_readers(
     }
     return {
         "config": config.model_dump(mode="json"),
-        "items": dict(Counter(name for item in items for name in slices_of(item))),
+        "items": dict(Counter(name for item in items for name in _slices_of(item))),
         "unread": sum(one is None for one in beliefs),
-        "pooled": {name: _by_slice(own, config) for name, own in pooled.items()},
-        "readers": {name: _by_slice(own, config) for name, own in judged.items()},
+        "pooled": {name: _by_slice(own, _slices_of, config) for name, own in pooled.items()},
+        "readers": {name: _by_slice(own, lambda item: ["all", item.kind], config) for name, own in judged.items()},
     }
 
 
-def slices_of(item: EvaluationItem) -> list[str]:
-    """List the slices that an item belongs to."""
+def _slices_of(item: EvaluationItem) -> list[str]:
     dialogue = item.dialogue
     turns = sum(message.role == "user" for message in dialogue)
     length = "1" if turns == 1 else "2 to 4" if turns < 5 else "5 or more"
@@ -122,12 +122,19 @@ def _judge(reader: Reader, items: Sequence[EvaluationItem], beliefs: Sequence[Be
     ]
 
 
-def _by_slice(judged: Iterable[JudgedReading], config: EvaluationConfig) -> dict[str, Mapping[str, Any]]:
+def _by_slice(
+    judged: Iterable[JudgedReading], slices_of: Callable[[EvaluationItem], Iterable[str]], config: EvaluationConfig
+) -> dict[str, Any]:
     slices: dict[str, list[JudgedReading]] = {}
     for one in judged:
         for name in slices_of(one.item):
             slices.setdefault(name, []).append(one)
     return {
-        name: {figure: asdict(interval) for figure, interval in judged_figures(own, config).items()}
+        name: {figure: _as_json(interval) for figure, interval in judged_figures(own, config).items()}
         for name, own in slices.items()
     }
+
+
+def _as_json(interval: Interval) -> dict[str, Any]:
+    kept = {"value": interval.value, "low": interval.low, "high": interval.high, "n": interval.n}
+    return dict(to_json_types(kept, digits=4))

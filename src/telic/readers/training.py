@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ from telic.models.local import LocalModel
 from telic.progress import Phase, ProgressCallback, ProgressTracker, track
 from telic.readers.attributes import Attribute, Subject, find_attribute, opposite
 from telic.readers.card import reader_card
-from telic.readers.config import ReaderTrainingConfig
+from telic.readers.config import EvaluationConfig, ReaderTrainingConfig
+from telic.readers.evaluation import evaluate_readers
+from telic.readers.evaluation_items import load_natural_items
 from telic.readers.examples import (
     ReaderExample,
     RecordedExamples,
@@ -89,9 +91,21 @@ def train_readers(
             Phase("writing personas", "attributes", len(attributes), weight=10),
             Phase("recording", "dialogues"),
             Phase("fitting", "readers", len(attributes) * len(config.subjects), weight=10),
+            *([Phase("evaluating", "dialogues")] if config.natural else []),
         ]
         tracker.start(phases=phases)
-        return _train_readers(model, Path(data), attributes, config, cache, tracker)
+        trained = _train_readers(model, Path(data), attributes, config, cache, tracker)
+        return _evaluate(model, trained, config, tracker) if config.natural else trained
+
+
+def _evaluate(
+    model: LocalModel, trained: TrainedReaders, config: ReaderTrainingConfig, tracker: ProgressTracker
+) -> TrainedReaders:
+    """Add the figures on natural messages to the card."""
+    tracker.begin("evaluating")
+    settings = EvaluationConfig(seed=config.seed, resamples=config.resamples)
+    natural = evaluate_readers(model, trained.readers, load_natural_items(), settings, tracker.reach)
+    return replace(trained, readers=replace(trained.readers, card={**trained.readers.card, "natural": natural}))
 
 
 def _train_readers(
