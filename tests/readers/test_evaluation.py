@@ -195,20 +195,21 @@ def test_the_items_that_ship_are_many_and_balanced() -> None:
 
 
 def test_no_item_resembles_another_or_the_training() -> None:
-    def phrases(text: str) -> set[tuple[str, ...]]:
+    def phrases(text: str, length: int) -> set[tuple[str, ...]]:
         words = re.findall(r"[\w']+", text.lower())
-        return {tuple(words[i : i + 6]) for i in range(len(words) - 5)}
+        return {tuple(words[i : i + length]) for i in range(len(words) - length + 1)}
 
-    training = {p for path in shipped_readers().glob("*.toml") for p in phrases(path.read_text(encoding="utf-8"))}
+    files = [path for path in shipped_readers().rglob("*") if path.suffix in {".toml", ".jsonl", ".txt"}]
+    others = [path for path in files if path.parent.name != "natural"]
+    training = {p for path in others for p in phrases(path.read_text(encoding="utf-8"), 8)}
     assert training
     seen: dict[tuple[str, ...], str] = {}
     for one in load_natural_items():
-        said = {p for m in one.messages if m.role == "user" for p in phrases(m.content)}
-        persona = phrases(one.dialogue.system or "") if one.kind == "persona" else set()
-        assert not (said | persona) & training, one.id
-        shared = {seen[p] for p in said if p in seen}
-        assert not shared, (one.id, shared)
-        seen |= dict.fromkeys(said, one.id)
+        texts = [m.content for m in one.messages if m.role == "user" or (m.role == "system" and one.kind == "persona")]
+        assert not {p for text in texts for p in phrases(text, 8)} & training, one.id
+        own = {p for text in texts for p in phrases(text, 6)}
+        assert not {seen[p] for p in own if p in seen}, one.id
+        seen |= dict.fromkeys(own, one.id)
 
 
 def test_mistakes_in_a_file_of_items_are_named(tmp_path: Path) -> None:

@@ -11,13 +11,23 @@ from telic.dialogue import Dialogue
 from telic.errors import ConfigError, DataError
 from telic.models import LocalModel
 from telic.progress import ProgressReport
-from telic.readers import ATTRIBUTES, ReaderSet, ReaderTrainingConfig, TrainedReaders, read_beliefs, train_readers
+from telic.readers import (
+    ATTRIBUTES,
+    ReaderSet,
+    ReaderTrainingConfig,
+    TrainedReaders,
+    load_natural_items,
+    read_beliefs,
+    train_readers,
+)
 from telic.readers.examples import third_person_examples
 from telic.steering import Belief, build_control
 from tests.models import tiny
 from tests.readers.talk import chatter, line, write_gender
 
-CONFIG = ReaderTrainingConfig(attributes=("gender",), per_class=25, max_tokens=64, reply_tokens=4, resamples=200)
+CONFIG = ReaderTrainingConfig(
+    attributes=("gender",), per_class=25, max_tokens=64, reply_tokens=4, resamples=200, natural=False
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +83,17 @@ def test_it_goes_on_from_what_was_recorded(
     assert [report.done for report in told if report.phase == "fitting"][-1] == told[-1].total
     one, other = (t.readers.card["readers"]["user_gender"] for t in (again, trained))
     assert one["accuracy"]["value"] == pytest.approx(other["accuracy"]["value"], abs=0.11)  # kept at half precision
+
+
+def test_the_card_has_natural_messages(
+    model: LocalModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("telic.readers.training.load_natural_items", lambda: load_natural_items()[:30])
+    config = CONFIG.model_copy(update={"natural": True, "subjects": ("user",)})
+    card = train_readers(model, folder, config=config).readers.card
+    assert card["natural"]["items"]["all"] == 30
+    assert set(card["natural"]["readers"]) == {"user_gender"}
+    assert card["natural"]["config"]["resamples"] == 200
 
 
 def test_readers_and_pins_are_saved_together(model: LocalModel, trained: TrainedReaders, tmp_path: Path) -> None:
