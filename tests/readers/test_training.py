@@ -12,7 +12,15 @@ from telic.dialogue import Dialogue
 from telic.errors import ConfigError, DataError
 from telic.models import LocalModel
 from telic.progress import ProgressReport
-from telic.readers import ATTRIBUTES, ReaderSet, ReaderTrainingConfig, TrainedReaders, read_beliefs, train_readers
+from telic.readers import (
+    ATTRIBUTES,
+    ReaderSet,
+    ReaderTrainingConfig,
+    TrainedReaders,
+    load_natural_items,
+    read_beliefs,
+    train_readers,
+)
 from telic.readers.fitting import fit_reader, layer_choices
 from telic.readers.linear_probe import LEFT_OUT
 from telic.readers.text_recording import Place, RecordedTexts, places_of, recorded_layers, training_texts
@@ -21,7 +29,9 @@ from telic.steering import Belief, build_control
 from tests.models import tiny
 from tests.readers.talk import line, write_gender
 
-CONFIG = ReaderTrainingConfig(attributes=("gender",), texts=120, max_tokens=64, per_class=20, resamples=200)
+CONFIG = ReaderTrainingConfig(
+    attributes=("gender",), texts=120, max_tokens=64, per_class=20, resamples=200, natural=False
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +106,22 @@ def test_the_card_counts_what_the_readers_were_chosen_with(trained: TrainedReade
         own = trained.readers.card["readers"][name]
         assert own["right"]["n"] == own["wrong"]["n"] == own["texts"]["male"] + own["texts"]["female"]
         assert own["unknown"]["n"] == own["texts"]["unknown"]
-        assert own["wrong"]["value"] <= CONFIG.false_certainty
-        assert own["unknown"]["value"] >= 1 - CONFIG.false_certainty
+        for share, count in (
+            (own["wrong"]["value"], own["wrong"]["n"]),
+            (1 - own["unknown"]["value"], own["unknown"]["n"]),
+        ):
+            assert share * count <= max(round(CONFIG.false_certainty * count), 1) + 1e-6
         by_slice = [kind["unknown"]["n"] for kind in own["slices"].values() if "unknown" in kind]
         assert sum(by_slice) == own["unknown"]["n"]
+
+
+def test_the_card_has_natural_messages(model: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telic.readers.training.load_natural_items", lambda: load_natural_items()[:30])
+    config = CONFIG.model_copy(update={"natural": True, "subjects": ("user",)})
+    card = train_readers(model, config=config).readers.card
+    assert card["natural"]["items"]["all"] == 30
+    assert set(card["natural"]["readers"]) == {"user_gender"}
+    assert card["natural"]["config"]["resamples"] == 200
 
 
 def test_conversations_of_ones_own_are_trained_on_too(model: LocalModel, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from telic.cli.evaluate_readers import EvaluateReaders, figure_text, print_evaluations
 from telic.cli.output import load_model, print_json, print_line, print_notice, print_table
 from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted
@@ -142,11 +143,12 @@ class ReadDialogues(ThreadOptions):
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
 @dataclass
 class Readers:
-    """Read what the model believes about the user and about itself; train readers; show how good they are."""
+    """Read what the model believes about the user and about itself; train and evaluate readers."""
 
     action: (
         Annotated[TrainReaders, tyro.conf.subcommand("train")]
         | Annotated[ShowCard, tyro.conf.subcommand("card")]
+        | Annotated[EvaluateReaders, tyro.conf.subcommand("evaluate")]
         | Annotated[ReadDialogues, tyro.conf.subcommand("read")]
     )
     """What to do."""
@@ -166,14 +168,8 @@ def _print_card(card: Mapping[str, Any]) -> None:
         "where it is not, the share of unknown."
     )
     rows = [
-        (name, *(_figure(own.get(key)) for key in _COLUMNS.values())) for name, own in card.get("readers", {}).items()
+        (name, *(figure_text(own.get(key)) for key in _COLUMNS.values()))
+        for name, own in card.get("readers", {}).items()
     ]
     print_table(("reader", *_COLUMNS), rows)
-
-
-def _figure(value: Any) -> str:
-    from telic.statistics import Interval
-
-    if value is None:
-        return ""
-    return str(Interval(**value)) if isinstance(value, Mapping) else f"{value:.2f}"
+    print_evaluations(card)

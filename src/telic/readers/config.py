@@ -9,7 +9,7 @@ from pydantic import Field
 from telic.readers.attributes import ATTRIBUTES, SUBJECTS
 from telic.settings import Settings
 
-__all__ = ["ReaderTrainingConfig"]
+__all__ = ["EvaluationConfig", "ReaderTrainingConfig"]
 
 
 class ReaderTrainingConfig(Settings):
@@ -30,5 +30,16 @@ class ReaderTrainingConfig(Settings):
     not. The threshold follows from it; below it, the reading is `unknown`."""
     seed: int = 0
     """Seed of the generated dialogues, and of the sample of conversations and its split."""
+    resamples: int = Field(default=2000, ge=100)
+    """Number of bootstrap resamples behind every interval."""
+    natural: bool = True
+    """Evaluate the readers on natural messages too, for the card."""
+
+
+class EvaluationConfig(Settings):
+    """How the figures of an evaluation are estimated."""
+
+    seed: int = 0
+    """Seed of the bootstrap."""
     resamples: int = Field(default=2000, ge=100)
     """Number of bootstrap resamples behind every interval."""

@@ -174,6 +174,24 @@ class ReaderSet:
             raise ConfigError(f"cannot write readers to {str(folder)!r}: {error}") from error
         return folder
 
+    def save_card(self, card: Mapping[str, Any]) -> Path:
+        """Write another card into the folder that the readers were loaded from.
+
+        Raises:
+            ConfigError: they were not loaded from a folder of the user's, or it cannot be written.
+        """
+        folder = Path(self.path or "")
+        if not (folder / CONFIG).is_file():
+            raise ConfigError(
+                f"the card of readers {self.path!r} cannot be written: they are not in a folder of yours; pass one "
+                "that `telic readers train` wrote"
+            )
+        try:
+            write_json(folder / CARD, card)
+        except (OSError, RunError) as error:
+            raise ConfigError(f"cannot write {str(folder / CARD)!r}: {error}") from error
+        return folder / CARD
+
     @classmethod
     def load(cls, source: str | Path = "smollm2") -> ReaderSet:
         """Load a set: a folder, or the name of one that ships with Telic.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from telic.models.local import LocalModel
 from telic.progress import Phase, ProgressCallback, ProgressTracker, track
 from telic.readers.attributes import Attribute, Subject, find_attribute
 from telic.readers.card import reader_card
-from telic.readers.config import ReaderTrainingConfig
+from telic.readers.config import EvaluationConfig, ReaderTrainingConfig
+from telic.readers.evaluation import evaluate_readers
+from telic.readers.evaluation_items import load_natural_items
 from telic.readers.fitting import fit_reader
 from telic.readers.linear_probe import fit_linear_probe
 from telic.readers.reader import Reader, ReaderSet
@@ -79,12 +81,24 @@ def train_readers(
         phases = [
             Phase("recording", "dialogues", weight=10),
             Phase("fitting", "readers", len(config.attributes) * len(config.subjects)),
+            *([Phase("evaluating", "dialogues")] if config.natural else []),
         ]
         tracker.start(phases=phases)
         tracker.begin("recording")
         record_texts(model, texts, list(places.values()), store, tracker.reach)
         tracker.begin("fitting")
-        return _fit(model, RecordedTexts.of(model, texts, places, store), places, config, tracker)
+        trained = _fit(model, RecordedTexts.of(model, texts, places, store), places, config, tracker)
+        return _evaluate(model, trained, config, tracker) if config.natural else trained
+
+
+def _evaluate(
+    model: LocalModel, trained: TrainedReaders, config: ReaderTrainingConfig, tracker: ProgressTracker
+) -> TrainedReaders:
+    """Add the figures on natural messages to the card."""
+    tracker.begin("evaluating")
+    settings = EvaluationConfig(seed=config.seed, resamples=config.resamples)
+    natural = evaluate_readers(model, trained.readers, load_natural_items(), settings, tracker.reach)
+    return replace(trained, readers=replace(trained.readers, card={**trained.readers.card, "natural": natural}))
 
 
 def _fit(
