@@ -24,6 +24,9 @@ __all__ = [
     "log_loss",
 ]
 
+LEAST_DEVIATION = 0.1
+"""Least deviation of an input relative to its mean. Some inputs are always large, and bfloat16 rounds them by 0.4 %,
+differently with every size of a batch; they would count for more than what they tell."""
 COMPONENTS = 320
 """Leading components of the standardised inputs that a probe may use. There are fewer texts than inputs, and fitting
 takes a tenth of the time."""
@@ -61,7 +64,8 @@ def fit_linear_probes(
     inputs_N_D: Floats, labels_N: Labels, classes: int, penalties: Sequence[float]
 ) -> list[LinearProbe]:
     """Fit a probe with each of several penalties: see `fit_linear_probe`."""
-    mean_D, deviation_D = inputs_N_D.mean(0), inputs_N_D.std(0)
+    mean_D = inputs_N_D.mean(0)
+    deviation_D = np.maximum(inputs_N_D.std(0), LEAST_DEVIATION * np.abs(mean_D))
     deviation_D = np.where(deviation_D > 1e-6 * max(float(deviation_D.max()), 1e-30), deviation_D, 1.0)
     standard_N_D = ((inputs_N_D - mean_D) / deviation_D).astype(np.float32)
     basis_D_K = _leading(standard_N_D)

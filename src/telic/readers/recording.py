@@ -190,7 +190,7 @@ class ActivationCache:
     def add(self, batch: dict[str, Floats]) -> None:
         """Keep the activations of a batch, at half precision."""
         largest = float(np.finfo(np.float16).max)
-        halves = {key: values.clip(-largest, largest).astype(np.float16) for key, values in batch.items()}
+        halves = {key: values.clip(-largest, largest).astype(np.float16, order="C") for key, values in batch.items()}
         if self.folder is None:
             self._memory.update(halves)
             return
