@@ -131,7 +131,7 @@ def _by_slice(
             slices.setdefault(name, []).append(one)
     return {
         name: {figure: _as_json(interval) for figure, interval in judged_figures(own, config).items()}
-        for name, own in slices.items()
+        for name, own in sorted(slices.items(), key=lambda slice_: (": " in slice_[0], slice_[0] != "all", slice_[0]))
     }
 
 
