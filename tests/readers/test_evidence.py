@@ -34,10 +34,11 @@ def reader_of_a_word(model: LocalModel, given: Dialogue, without: Dialogue) -> R
         session.dialogue = dialogue
     with_D, without_D = record_activations(sessions, [SUFFIX], [1])[:, 0, 0]
     weight_D = (with_D - without_D) * 6 / ((with_D - without_D) ** 2).sum()
-    weight_C_D = np.stack([weight_D, -weight_D]) / 2
-    probe = LinearProbe(weight_C_D, -weight_C_D @ (with_D + without_D) / 2)
-    own = Reader("age", "user", ("child", "adult"), SUFFIX, 1, probe, 1.0, 0.5)
-    other = Reader("gender", "user", ("male", "female"), "My own name is", 2, LinearProbe(weight_C_D, np.zeros(2)))
+    weight_C_D = np.stack([weight_D, -weight_D, np.zeros_like(weight_D)]) / 2
+    never = np.array([0, 0, -1000], dtype=np.float32)  # unknown
+    probe = LinearProbe(weight_C_D, never - weight_C_D @ (with_D + without_D) / 2)
+    own = Reader("age", "user", ("child", "adult"), SUFFIX, (1,), probe, 1.0, 0.5)
+    other = Reader("gender", "user", ("male", "female"), "My own name is", (2,), LinearProbe(weight_C_D, never))
     return ReaderSet((other, own), Origin.of(model))
 
 

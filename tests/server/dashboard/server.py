@@ -109,13 +109,15 @@ def tiny_with_readers(folder: Path) -> Model:
     readers = []
     for subject in SUBJECTS:
         for attribute in ATTRIBUTES.values():
-            shape = (len(attribute.classes), model.hidden_size)
-            fit = LinearProbe(draw.normal(size=shape).astype(np.float32), np.zeros(shape[0], np.float32))
+            shape = (len(attribute.classes) + 1, model.hidden_size)
+            bias_C = np.zeros(shape[0], np.float32)
+            bias_C[-1] = -1000  # a known class, unless the threshold says otherwise
+            fit = LinearProbe(draw.normal(size=shape).astype(np.float32), bias_C)
             # The socioeconomic status is always unknown.
             threshold = 1.1 if attribute.name == "socioeconomic" else 0.0
             readers.append(
                 Reader(
-                    attribute.name, subject, attribute.classes, attribute.suffix(subject), 1, fit,
+                    attribute.name, subject, attribute.classes, attribute.suffix(subject), (1,), fit,
                     temperature=8.0, threshold=threshold,
                 )
             )  # fmt: skip
