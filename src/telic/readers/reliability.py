@@ -89,13 +89,10 @@ def _of_length(natural: Figures, figure: str, messages: int) -> tuple[str, float
 
 
 def _trained_sentence(own: Figures, noun: str) -> str:
-    right = _figure(own, "accuracy")
+    right = _figure(own, "right")
     if right is None:
         return f"Nobody has measured how often this reading of {noun} is right."
-    return (
-        f"Right in {right[0]:.0%} of {right[1]} groups of conversations that resemble those of its training; not "
-        "measured in natural ones."
-    )
+    return f"Right in {right[0]:.0%} of {right[1]} dialogues like those of its training; not measured in natural ones."
 
 
 def _figure(figures: Figures, name: str) -> tuple[float, int] | None:
