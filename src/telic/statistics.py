@@ -7,7 +7,7 @@ values (None) are left out and counted. Everything is seeded: the same data give
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,8 +18,10 @@ __all__ = [
     "Interval",
     "PairedDifference",
     "bootstrap_clustered",
+    "bootstrap_grouped",
     "bootstrap_mean",
     "bootstrap_ratio",
+    "bootstrap_sums",
     "correlation",
     "holm",
     "mean",
@@ -132,10 +134,10 @@ def bootstrap_clustered(
     `n` counts the clusters that hold a value, `missing` the single values that are missing.
     """
     groups = [list(cluster) for cluster in clusters]
-    means = [value for group in groups if (value := mean(group)) is not None]
+    means = [mean(group) for group in groups if any(value is not None for value in group)]
     missing = sum(value is None for group in groups for value in group)
     found = bootstrap_mean(means, confidence=confidence, resamples=resamples, seed=seed, bounds=bounds)
-    return Interval(found.value, found.low, found.high, found.n, missing)
+    return replace(found, missing=missing)
 
 
 def bootstrap_ratio(
@@ -152,19 +154,61 @@ def bootstrap_ratio(
     resample do, there is no interval.
     """
     pairs, missing = _pairs(numerators, denominators)
-    n = len(pairs)
-    if n == 0 or pairs[:, 1].sum() == 0:
-        return Interval(None, None, None, n, missing)
-    value = float(pairs[:, 0].sum() / pairs[:, 1].sum())
-    if n == 1:
-        return Interval(value, None, None, n, missing)
-    sums = _resampled_sums(pairs, resamples, seed)
-    if not np.all(sums[:, 1]):
-        return Interval(value, None, None, n, missing)
-    ratios = sums[:, 0] / sums[:, 1]
-    if np.ptp(ratios) == 0:
-        return Interval(value, None, None, n, missing)
-    return Interval(value, *_percentiles(ratios, n, confidence), n, missing)
+    found = bootstrap_sums(pairs, _first_by_second, confidence=confidence, resamples=resamples, seed=seed)
+    return replace(found, missing=missing)
+
+
+def bootstrap_sums(
+    rows: Floats,
+    statistic: Callable[[Floats], Floats],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Estimate a function of the sums over all units, which are resampled.
+
+    Args:
+        rows: what each unit adds to the sums, [units, columns].
+        statistic: of sums [..., columns]. NaN for the data means no value, and NaN for a resample no interval.
+        confidence: level of the interval.
+        resamples: number of bootstrap resamples.
+        seed: of the resampling.
+    """
+    n = len(rows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(statistic(rows.sum(axis=0)))  # NaN without rows
+        drawn = statistic(_resampled_sums(rows, resamples, seed)) if n > 1 else np.array(value)
+    if not math.isfinite(value):
+        return Interval(None, None, None, n)
+    if not np.isfinite(drawn).all() or np.ptp(drawn) == 0:
+        return Interval(value, None, None, n)
+    return Interval(value, *_percentiles(drawn, n, confidence), n)
+
+
+def bootstrap_grouped(
+    values: Sequence[float | None],
+    groups: Sequence[Hashable],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    bounds: tuple[float, float] | None = None,
+) -> Interval:
+    """Estimate the mean of the values. The bootstrap resamples whole groups, which may be of different sizes.
+
+    `bounds`: see `bootstrap_mean`. `n` counts groups with a value, `missing` the values that are None.
+    """
+    own: dict[Hashable, list[float]] = {}
+    for value, group in zip(values, groups, strict=True):
+        if value is not None:
+            own.setdefault(group, []).append(value)
+    missing = len(values) - sum(map(len, own.values()))
+    rows = np.array([(math.fsum(group), len(group)) for group in own.values()], dtype=np.float64).reshape(-1, 2)
+    found = bootstrap_sums(rows, _first_by_second, confidence=confidence, resamples=resamples, seed=seed)
+    if found.value is not None and found.low is None:  # all resamples have the same value
+        found = bootstrap_mean((rows[:, 0] / rows[:, 1]).tolist(), confidence=confidence, seed=seed, bounds=bounds)
+    return replace(found, missing=missing)
 
 
 def paired_difference(
@@ -285,6 +329,10 @@ def _pairs(x: Sequence[float | None], y: Sequence[float | None]) -> tuple[Floats
     """Return the complete pairs as rows, and the number of incomplete ones."""
     rows = [(p, q) for p, q in zip(x, y, strict=True) if p is not None and q is not None]
     return np.array(rows, dtype=np.float64).reshape(-1, 2), len(x) - len(rows)
+
+
+def _first_by_second(sums: Floats) -> Floats:
+    return np.asarray(sums[..., 0] / sums[..., 1])
 
 
 def _resampled_sums(rows: Floats, resamples: int, seed: int) -> Floats:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from telic.readers.linear_probe import (
-    UNKNOWN,
     choose_penalty,
     choose_temperature,
     choose_threshold,
@@ -75,30 +74,29 @@ def test_the_temperature_undoes_what_makes_it_too_sure() -> None:
     assert log_loss(7 * truth, labels, found) < log_loss(7 * truth, labels)
 
 
-def test_the_threshold_keeps_the_promised_precision() -> None:
-    points, labels = clouds(200, 6.0, 0)
-    logits = fit_linear_probe(*clouds(200, 6.0, 1), 3, 0.03).logits(points)
-    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    right = probabilities.argmax(1) == labels
-    assert right.mean() < 0.9, "too easy to test anything"
-    for precision in (0.8, 0.9, 0.95):
-        known = probabilities.max(1) >= choose_threshold(logits, labels, 1.0, precision)
-        assert right[known].mean() >= precision
-    easy = choose_threshold(logits, labels, 1.0, 0.1)
-    assert (probabilities.max(1) >= easy - 1e-9).all()  # it is the lowest one itself
+def test_the_threshold_allows_the_promised_share_of_wrong_answers() -> None:
+    rng = np.random.default_rng(0)
+    logits = 2 * rng.standard_normal((4000, 4))
+    logits[:, 3] += 1  # unknown
+    odds = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.array([rng.choice(4, p=row) for row in odds])
+    answer, confidence = odds[:, :3].argmax(1), odds[:, :3].max(1)
+    before = 0.0
+    for allowed in (0.2, 0.1, 0.03):
+        threshold = choose_threshold(odds, labels, allowed)
+        wrong = (confidence >= threshold) & (answer != labels)
+        shares = [wrong[own].mean() for own in (labels == 3, labels != 3)]
+        assert max(shares) <= allowed + 1e-3
+        assert max(shares) == pytest.approx(allowed, abs=2e-3), "no higher than it needs to be"
+        assert threshold > before
+        before = threshold
 
 
-def test_what_has_no_class_raises_the_threshold() -> None:
-    own, nobody = np.array([[4.0, 0.0], [3.0, 0.0], [0.5, 0.0]]), np.array([[0.4, 0.0], [1.0, 0.0]])
-    labels = np.array([0, 0, 0, UNKNOWN, UNKNOWN])
-    assert choose_threshold(own, labels[:3], 1.0, 0.9) < 0.7
-    assert choose_threshold(np.concatenate([own, nobody]), labels, 1.0, 0.9) > 0.9
-
-
-def test_where_nothing_is_sure_enough_nearly_all_is_unknown() -> None:
-    logits = np.array([[3.0, 0.0], [2.0, 0.0], [1.0, 0.0]])
-    threshold = choose_threshold(logits, np.array([1, 1, 1]), 1.0, 0.5)
-    assert threshold == pytest.approx(1 / (1 + np.exp(-3)))
+def test_where_nothing_is_wrong_all_is_known_and_where_all_is_nothing_is() -> None:
+    odds = np.array([[0.9, 0.0, 0.1], [0.2, 0.1, 0.7], [0.1, 0.3, 0.6]])
+    assert choose_threshold(odds, np.array([0, 0, 1]), 0.03) == 0.0
+    threshold = choose_threshold(odds, np.array([1, 1, 0]), 0.03)
+    assert (odds[:, :2].max(1) >= threshold).tolist() == [True, False, False], "one wrong answer cannot be avoided"
 
 
 def test_words_tell_what_they_can() -> None:

@@ -5,19 +5,33 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError, DataError
 from telic.models import LocalModel
 from telic.progress import ProgressReport
-from telic.readers import ATTRIBUTES, ReaderSet, ReaderTrainingConfig, TrainedReaders, read_beliefs, train_readers
-from telic.readers.examples import third_person_examples
+from telic.readers import (
+    ATTRIBUTES,
+    ReaderSet,
+    ReaderTrainingConfig,
+    TrainedReaders,
+    load_natural_items,
+    read_beliefs,
+    train_readers,
+)
+from telic.readers.fitting import fit_reader, layer_choices
+from telic.readers.linear_probe import LEFT_OUT
+from telic.readers.text_recording import Place, RecordedTexts, places_of, recorded_layers, training_texts
+from telic.readers.training_texts import LabelledDialogue
 from telic.steering import Belief, build_control
 from tests.models import tiny
-from tests.readers.talk import chatter, line, write_gender
+from tests.readers.talk import line, write_gender
 
-CONFIG = ReaderTrainingConfig(attributes=("gender",), per_class=25, max_tokens=64, reply_tokens=4, resamples=200)
+CONFIG = ReaderTrainingConfig(
+    attributes=("gender",), texts=120, max_tokens=64, per_class=20, resamples=200, natural=False
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,35 +40,102 @@ def model() -> LocalModel:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_gender(tmp_path_factory.mktemp("talk")).parent
+def trained(model: LocalModel) -> TrainedReaders:
+    return train_readers(model, config=CONFIG)
 
 
-@pytest.fixture(scope="module")
-def trained(model: LocalModel, folder: Path) -> TrainedReaders:
-    return train_readers(model, folder, config=CONFIG)
+def recorded(part: str, count: int, seed: int, noise: float = 1.0) -> RecordedTexts:
+    """Texts of which the last layer tells the user's gender along one direction, and nothing else."""
+    rng = np.random.default_rng(seed)
+    labels = [("male", "female", "nothing", None)[i % 4] for i in range(count)]
+    texts = [
+        LabelledDialogue(
+            Dialogue().add("user", str(i)), {} if label == "nothing" else {"user_gender": label}, part=part
+        )  # type: ignore[arg-type]
+        for i, label in enumerate(labels)
+    ]
+    states = noise * rng.standard_normal((count, 1, 4, 6))
+    states[:, 0, 3, 0] += [{"male": 4, "female": -4}.get(label or "", 0) for label in labels]
+    return RecordedTexts(texts, ("user_gender",), (1, 3, 5, 7), states.astype(np.float16))
 
 
-def test_it_learns_what_the_conversations_differ_in(trained: TrainedReaders) -> None:
-    own = trained.readers.card["readers"]["user_gender"]
-    assert own["conversations"] == {"train": 30, "validation": 10, "test": 10}
-    assert own["accuracy"]["low"] > own["chance"]
-    assert own["bag_of_words"]["value"] == 1.0  # one word tells it
-    assert own["accuracy"]["value"] > own["shuffled"]["value"] + 0.2
-    assert own["mentioned"]["n"] == own["own"]["n"] == 8
-    assert own["cross"]["n"] == 6  # personas to test on
+def test_it_answers_where_something_tells_the_class_and_only_there() -> None:
+    training, validation, test = (
+        recorded(part, 400, seed) for seed, part in enumerate(("train", "validation", "test"))
+    )
+    reader, _ = fit_reader(training, validation, ATTRIBUTES["gender"], "user", Place("It is", 2), 0.03)
+    assert (reader.suffix, reader.back) == ("It is", 2)
+    assert 7 in reader.layers
+    labels = test.labels(ATTRIBUTES["gender"], "user")
+    assert sorted(set(labels.tolist())) == [LEFT_OUT, 0, 1, 2]
+    states = test.states("user_gender", reader.layers).reshape(400, len(reader.layers), 6)
+    answers = [reading.answer for reading in reader.read(states)]
+    told = [answer for answer, label in zip(answers, labels, strict=True) if label in (0, 1)]
+    right = [answer == reader.classes[label] for answer, label in zip(answers, labels, strict=True) if label in (0, 1)]
+    nothing = [answer for answer, label in zip(answers, labels, strict=True) if label == 2]
+    assert np.mean(right) > 0.8
+    assert np.mean([answer is None for answer in nothing]) > 0.9
+    assert len(told) == 200
 
 
-def test_it_reads_new_dialogues(model: LocalModel, trained: TrainedReaders) -> None:
-    dialogues = [Dialogue().add("user", chatter(word, 900 + i)) for i in range(8) for word in ("travel", "price")]
-    found = [beliefs["user_gender"].likeliest for beliefs in read_beliefs(model, dialogues, trained.readers)]
-    right = sum(label == expected for label, expected in zip(found, ["female", "male"] * 8, strict=True))
-    assert right >= 12
+def test_without_a_text_of_a_class_it_is_refused() -> None:
+    training, validation = recorded("train", 40, 0), recorded("validation", 40, 1)
+    with pytest.raises(ConfigError, match="some class of user_gender has no text for validation"):
+        fit_reader(training, validation.part("train"), ATTRIBUTES["gender"], "user", Place("It"), 0.03)
 
 
-def test_it_goes_on_from_what_was_recorded(
-    model: LocalModel, folder: Path, tmp_path: Path, trained: TrainedReaders
-) -> None:
+def test_the_places_are_the_attributes_names(model: LocalModel) -> None:
+    encode, decode = model.template.encoder.encode, model.tokenizer.decode
+    places = places_of(model, list(ATTRIBUTES))
+    assert places.pop("prompt") == Place("")
+    for name, place in places.items():
+        tokens = encode(place.prefix)
+        read = decode(tokens[: len(tokens) - place.back])
+        assert read.endswith(ATTRIBUTES[name.partition("_")[2]].mention)
+        assert place.prefix.startswith(read)
+
+
+def test_layers_are_the_last_two_thirds() -> None:
+    assert recorded_layers(30) == [11, 13, 15, 17, 19, 21, 23, 25, 27, 29]
+    assert recorded_layers(3) == [2]
+    assert all(set(one) <= {1, 2, 3, 4} for one in layer_choices([1, 2, 3, 4]))
+
+
+def test_the_card_counts_what_the_readers_were_chosen_with(trained: TrainedReaders) -> None:
+    for name in ("user_gender", "self_gender"):
+        own = trained.readers.card["readers"][name]
+        assert own["right"]["n"] == own["wrong"]["n"] == own["texts"]["male"] + own["texts"]["female"]
+        assert own["unknown"]["n"] == own["texts"]["unknown"]
+        for share, count in (
+            (own["wrong"]["value"], own["wrong"]["n"]),
+            (1 - own["unknown"]["value"], own["unknown"]["n"]),
+        ):
+            assert share * count <= max(round(CONFIG.false_certainty * count), 1) + 1e-6
+        by_slice = [kind["unknown"]["n"] for kind in own["slices"].values() if "unknown" in kind]
+        assert sum(by_slice) == own["unknown"]["n"]
+
+
+def test_the_card_has_natural_messages(model: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telic.readers.training.load_natural_items", lambda: load_natural_items()[:30])
+    config = CONFIG.model_copy(update={"natural": True, "subjects": ("user",)})
+    card = train_readers(model, config=config).readers.card
+    assert card["natural"]["items"]["all"] == 30
+    assert set(card["natural"]["readers"]) == {"user_gender"}
+    assert card["natural"]["config"]["resamples"] == 200
+
+
+def test_conversations_of_ones_own_are_trained_on_too(model: LocalModel, tmp_path: Path) -> None:
+    folder = write_gender(tmp_path).parent
+    own = [text for text in training_texts(model, folder, CONFIG) if text.kind == "TalkTuner"]
+    assert {text.part for text in own} == {"train", "validation"}
+    assert {text.labels["user_gender"] for text in own} == {"male", "female"}
+    assert len([text for text in own if text.part == "train"]) == 24  # 60 % of 20 of each class
+    (tmp_path / "gender.jsonl").write_text(line(0, "male", "Hello there"))
+    with pytest.raises(DataError, match=r"age\.jsonl"):
+        train_readers(model, tmp_path, config=ReaderTrainingConfig(attributes=("age",)))
+
+
+def test_it_goes_on_from_what_was_recorded(model: LocalModel, tmp_path: Path, trained: TrainedReaders) -> None:
     told: list[ProgressReport] = []
 
     def stop(report: ProgressReport) -> None:
@@ -63,16 +144,17 @@ def test_it_goes_on_from_what_was_recorded(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_readers(model, folder, config=CONFIG, cache=tmp_path, progress=stop)
+        train_readers(model, config=CONFIG, cache=tmp_path, progress=stop)
     halted, total = told[-1].done, told[-1].total
     assert total is not None
     told.clear()
-    again = train_readers(model, folder, config=CONFIG, cache=tmp_path, progress=told.append)
-    recorded = [report for report in told if report.phase == "recording"][-1]
-    assert recorded.done == recorded.total == total - halted, "what was recorded before is not recorded again"
+    again = train_readers(model, config=CONFIG, cache=tmp_path, progress=told.append)
+    found = [report for report in told if report.phase == "recording"][-1]
+    assert found.done == found.total == total - halted, "what was recorded before is not recorded again"
     assert [report.done for report in told if report.phase == "fitting"][-1] == told[-1].total
-    one, other = (t.readers.card["readers"]["user_gender"] for t in (again, trained))
-    assert one["accuracy"]["value"] == pytest.approx(other["accuracy"]["value"], abs=0.11)  # kept at half precision
+    one, other = (t.readers["user_gender"] for t in (again, trained))
+    assert one.layers == other.layers
+    np.testing.assert_allclose(one.linear_probe.weight_C_D, other.linear_probe.weight_C_D, atol=0.05)
 
 
 def test_readers_and_pins_are_saved_together(model: LocalModel, trained: TrainedReaders, tmp_path: Path) -> None:
@@ -80,41 +162,17 @@ def test_readers_and_pins_are_saved_together(model: LocalModel, trained: Trained
     assert ReaderSet.load(folder).card == json.loads(json.dumps(trained.readers.card))
     pin = build_control({"name": "belief", "path": str(folder), "towards": {"self_gender": "female"}})
     assert isinstance(pin, Belief)
-    assert pin.layers == {1}  # 0.4 to 0.7 of three layers
     reply = model.generate([tiny.ask(controls=(pin,))])[0]
     assert reply.finish != "error"
 
 
-def test_too_few_conversations_are_refused(model: LocalModel, tmp_path: Path) -> None:
-    alike = [line(i, label, "Hello there my dear friend", "Yes?") for label in ("male", "female") for i in range(20)]
-    (tmp_path / "gender.jsonl").write_text("\n".join(alike))
-    with pytest.raises(ConfigError, match="conversations of a class are in one group"):
-        train_readers(model, tmp_path, config=CONFIG)
-    with pytest.raises(DataError, match=r"age\.jsonl"):
-        train_readers(model, tmp_path, config=ReaderTrainingConfig(attributes=("age",)))
-
-
-def test_every_class_has_its_pairs() -> None:
-    for attribute in ATTRIBUTES.values():
-        pairs = third_person_examples(attribute)
-        for part in ("own", "mentioned"):
-            labels = [example.label for example in pairs if example.part == part]
-            assert sorted(set(labels)) == list(range(len(attribute.classes)))
-            assert len(labels) == 4 * len(attribute.classes)
-        assert len({example.text for example in pairs}) == len(pairs)
-
-
 @pytest.mark.model
-def test_what_ships_reads_a_child_and_a_pensioner() -> None:
+def test_what_ships_reads_a_child_and_a_pensioner_and_does_not_guess() -> None:
     model = tiny.bundled().model
     readers = ReaderSet.load("smollm2")
     assert {reader.name for reader in readers} == {f"{who}_{name}" for who in ("user", "self") for name in ATTRIBUTES}
-    child = Dialogue().add("user", "I am eight years old and in second grade. Mum says I can have a puppy!")
-    old = Dialogue().add("user", "I am eighty years old, retired, and my grandchildren visit me on Sundays.")
-    young, aged = (beliefs["user_age"].probabilities for beliefs in read_beliefs(model, [child, old], readers))
-    assert young["child"] > aged["child"]
-    assert aged["older adult"] > young["older adult"]
-    persona = Dialogue().with_system("You are a grandmother of eighty who knits.").add("user", "Hello! How are you?")
-    boy = Dialogue().with_system("You are a boy of eight who plays football.").add("user", "Hello! How are you?")
-    one, other = (beliefs["self_age"].probabilities for beliefs in read_beliefs(model, [persona, boy], readers))
-    assert one["older adult"] > other["older adult"]
+    said = "I am eight years old and in second grade.", "I am a retired teacher, 71 years old.", "hi"
+    child, old, nobody = read_beliefs(model, [Dialogue().add("user", text) for text in said], readers)
+    assert (child["user_age"].answer, old["user_age"].answer) == ("child", "older adult")
+    assert [reading.answer for reading in nobody.values()] == [None] * 8
+    assert child["self_age"].answer is old["self_age"].answer is None

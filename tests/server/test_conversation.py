@@ -220,6 +220,67 @@ def test_readers_come_from_the_settings_or_are_bundled(tmp_path: Path) -> None:
     with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
 
 
+def test_a_reading_that_does_not_follow_its_pin_is_told() -> None:
+    pins = Pins({"user_age": "child"}, {"user_gender": "male", "user_age": "adult"})
+    assert pins.not_followed("user_age", "adult") == "Pinned as child, which did not hold: most likely is adult."
+    assert pins.not_followed("user_gender", "male") == "Pinned as not male, which did not hold."
+    followed = {"user_age": "child", "user_gender": "female", "self_age": "adult"}
+    assert [pins.not_followed(*one) for one in followed.items()] == ["", "", ""]
+
+
+def test_the_evidence_of_a_reading_is_found_and_nothing_is_stored(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from tests.server.dashboard.server import PURPOSE as SHORT
+    from tests.server.dashboard.server import Talkative, tiny_with_readers
+
+    model, spent = tiny_with_readers(tmp_path / "mine"), 0
+
+    def spend(user: str, tokens: int) -> None:
+        nonlocal spent
+        spent += tokens if user == "ann" else 0
+
+    async def use(service: Service) -> None:
+        this = DashboardConversation(service, "ann")
+        this.set_pins(Pins({"user_gender": "male"}))
+        for words in ("Hello there", "I am eight."):
+            await heard(this.say(words))
+        await this.read_beliefs(3)
+        before, turns = list(service.sessions._sessions), list(this.turns)
+        service.limits.spend = spend  # type: ignore[method-assign, assignment]
+        found = await this.find_evidence(3, "user_age")
+        reading = this.turns[3].readings["beliefs"]["user_age"]["probabilities"]
+        assert found.probability == pytest.approx(reading[found.label], abs=1e-3), "under the pins of the reply"
+        told = [(span.message, this.turns[span.message].text[span.start : span.end]) for span in found.spans]
+        assert told == [(0, "Hello"), (0, "there"), (2, "I"), (2, "am"), (2, "eight.")]
+        early = await this.find_evidence(1, "user_age")
+        assert [span.text for span in early.spans] == ["Hello", "there"]
+        assert spent > 0, "the key pays for it"
+        await this.reload()
+        assert (this.turns, list(service.sessions._sessions)) == (turns, before)
+
+    with_service(tmp_path, use, model, SHORT, (Talkative(),), readers=str(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize("unsupported", [False, True])
+def test_readings_of_itself_that_the_card_does_not_support_are_off(tmp_path: Path, unsupported: bool) -> None:
+    pytest.importorskip("torch")
+    from tests.server.dashboard.server import tiny_with_readers
+
+    model, own = tiny_with_readers(tmp_path / "mine"), "self_education"
+
+    async def use(service: Service) -> None:
+        this = DashboardConversation(service, "ann")
+        await heard(this.say("Hello there"))
+        await this.read_beliefs(1)
+        read = set(this.turns[1].readings["beliefs"])
+        assert read == {reader.name for reader in service.beliefs.readers or ()} - (set() if unsupported else {own})
+        assert bool(service.beliefs.reason_off(own)) is not unsupported
+        assert service.beliefs.reason_off("user_education") == ""
+
+    folder = str(tmp_path / "mine")
+    with_service(tmp_path, use, model, readers=folder, max_new_tokens=8, unsupported_readings=unsupported)
+
+
 def test_pins_act_beside_the_controls_of_the_conversation_or_of_all_conversations(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from telic.models.control import build_control

@@ -70,19 +70,42 @@ def test_one_pin_adds_its_direction_and_away_takes_it_off() -> None:
     assert pinned().layers == frozenset()
 
 
-def test_two_pins_share_the_push_and_do_not_overlap() -> None:
-    both = added(pinned(towards={"user_age": "child", "user_gender": "female"}, strength=1.0), 1)
-    child = CHILD / CHILD.norm()
-    female = DIRECTIONS["user_gender/female"][1]
-    rest = female - (female @ child) * child
-    assert both @ child == pytest.approx(float(CHILD.norm()) / math.sqrt(2), rel=1e-4)
-    assert both @ (rest / rest.norm()) == pytest.approx(float(female.norm()) / math.sqrt(2), rel=1e-4)
-    shared = math.sqrt((float(CHILD.norm()) ** 2 + float(female.norm()) ** 2) / 2)
-    assert both.norm() == pytest.approx(shared, rel=1e-4)
-    assert (
-        both.norm()
-        < added(pinned(towards={"user_age": "child", "user_gender": "female"}, strength=1.0, combine="sum"), 1).norm()
-    )
+def test_a_pin_does_not_move_along_the_other_pinned_attribute() -> None:
+    """What is added is `(a + b) / sqrt(2)`: `a` moves no belief about gender, and `b` none about age."""
+    both = added(pinned(towards={"user_age": "child", "user_gender": "female"}, strength=1.0), 1).double()
+    age = torch.stack([CHILD, ADULT]).double()
+    gender = torch.stack([MALE, DIRECTIONS["user_gender/female"][1]]).double()
+
+    def apart(own: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        rest = own - torch.linalg.lstsq(others.T, own[:, None]).solution[:, 0] @ others
+        scaled: torch.Tensor = rest * own.norm() / rest.norm()
+        return scaled
+
+    a, b = apart(CHILD.double(), gender), apart(gender[1], age)
+    assert float((gender @ a).abs().max()) < 1e-4
+    expected = (a + b) / math.sqrt(2)
+    longest = math.sqrt(float(a.norm() ** 2 + b.norm() ** 2) / 2)
+    assert torch.allclose(both, expected * min(1.0, longest / float(expected.norm())), atol=1e-3)
+    for k, towards in enumerate(({"user_age": "child"}, {"user_age": "child", "user_gender": "male"}), 1):
+        norms = [DIRECTIONS[f"{reader}/{label}"][1].norm() ** 2 for reader, label in towards.items()]
+        moved = added(pinned(towards=towards, strength=1.0), 1)
+        assert float(moved.norm()) <= math.sqrt(float(sum(norms)) / k) * 1.001, "bounded by the length of one"
+
+
+def test_a_pin_on_the_user_does_not_move_the_same_belief_about_the_model_itself() -> None:
+    own, other = CHILD, 0.7 * CHILD + ADULT
+    directions = {"user_age/child": {1: own}, "self_age/child": {1: other}, "self_gender/male": {1: MALE}}
+    user = added(Belief(directions, towards={"user_age": "child"}), 1)
+    assert abs(torch.cosine_similarity(user, other, dim=0)) < 1e-4
+    assert torch.cosine_similarity(user, own, dim=0) > 0.5
+    assert user.norm() == pytest.approx(float(own.norm()), rel=1e-4)
+    itself = added(Belief(directions, away={"self_age": "child"}), 1)
+    assert abs(torch.cosine_similarity(itself, own, dim=0)) < 1e-4
+
+
+def test_a_direction_that_is_the_same_for_both_subjects_stays_as_it_is() -> None:
+    directions = {"user_age/child": {1: CHILD}, "self_age/child": {1: 2 * CHILD}}
+    assert close(added(Belief(directions, towards={"user_age": "child"}), 1), CHILD)
 
 
 def test_a_sum_adds_them_as_they_are_and_a_layer_of_one_has_one() -> None:

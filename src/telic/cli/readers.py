@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from telic.cli.evaluate_readers import EvaluateReaders, figure_text, print_evaluations
 from telic.cli.output import load_model, print_json, print_line, print_notice, print_table
 from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted
@@ -24,19 +25,20 @@ class ReaderTrainingSettings(CheckedOptions, ReaderTrainingConfig):
 
 @dataclass
 class TrainReaders(ThreadOptions):
-    """Train readers on conversations in TalkTuner's format, and measure how good they are.
+    """Train readers on the texts that come with Telic, and measure how good they are.
 
     Examples:
-        telic readers train conversations/ --out readers
-        telic readers train conversations/ --model qwen2.5-1.5b --attributes age gender
+        telic readers train --model qwen2.5-1.5b
+        telic readers train --model qwen2.5-1.5b --data conversations/ --attributes age gender
     """
 
-    data: tyro.conf.Positional[Path]
-    """Folder of conversations: age.jsonl, gender.jsonl, education.jsonl and socioeco.jsonl."""
     out: Path = Path("readers")
     """Folder for the readers, their card, and the pins."""
     model: str = "smollm2"
     """Model whose beliefs the readers read."""
+    data: Path | None = None
+    """Folder of conversations in TalkTuner's format to train on as well: age.jsonl, gender.jsonl, education.jsonl and
+    socioeco.jsonl."""
     cache: Path | None = None
     """Folder of recorded activations, from which an interrupted training continues. By default OUT/activations."""
     json: bool = False
@@ -141,11 +143,12 @@ class ReadDialogues(ThreadOptions):
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
 @dataclass
 class Readers:
-    """Read what the model believes about the user and about itself; train readers; show how good they are."""
+    """Read what the model believes about the user and about itself; train and evaluate readers."""
 
     action: (
         Annotated[TrainReaders, tyro.conf.subcommand("train")]
         | Annotated[ShowCard, tyro.conf.subcommand("card")]
+        | Annotated[EvaluateReaders, tyro.conf.subcommand("evaluate")]
         | Annotated[ReadDialogues, tyro.conf.subcommand("read")]
     )
     """What to do."""
@@ -155,34 +158,18 @@ class Readers:
         self.action.run()
 
 
-_TABLES: dict[str, dict[str, str]] = {
-    "How often the most likely class is right, on test conversations (95 % intervals), and how often without reading "
-    "the model: by chance, with labels shuffled in training, from the dialogue's words alone": {
-        "accuracy": "accuracy", "chance": "chance", "shuffled": "shuffled", "words": "bag_of_words",
-    },
-    "The share of readings that are known, and how often these are right; how often a class is read that only the "
-    "other side has, and one that only somebody mentioned has: both should be at chance": {
-        "known": "known", "right if known": "accuracy_known", "other side": "cross", "mentioned": "mentioned",
-    },
-}  # fmt: skip
-"""The figures of a card by heading; two tables, each as wide as a terminal."""
+_COLUMNS = {"right": "right", "wrong": "wrong", "unknown": "unknown"}
+"""The figures of a card by heading."""
 
 
 def _print_card(card: Mapping[str, Any]) -> None:
-    for number, (title, columns) in enumerate(_TABLES.items()):
-        if number:
-            print_line()
-        print_line(f"{title}.")
-        rows = [
-            (name, *(_figure(own.get(key)) for key in columns.values()))
-            for name, own in card.get("readers", {}).items()
-        ]
-        print_table(("reader", *columns), rows)
-
-
-def _figure(value: Any) -> str:
-    from telic.statistics import Interval
-
-    if value is None:
-        return ""
-    return str(Interval(**value)) if isinstance(value, Mapping) else f"{value:.2f}"
+    print_line(
+        "On the validation texts (95 % intervals): where the class is said, the share of right and of wrong answers; "
+        "where it is not, the share of unknown."
+    )
+    rows = [
+        (name, *(figure_text(own.get(key)) for key in _COLUMNS.values()))
+        for name, own in card.get("readers", {}).items()
+    ]
+    print_table(("reader", *_COLUMNS), rows)
+    print_evaluations(card)

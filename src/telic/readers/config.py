@@ -9,7 +9,7 @@ from pydantic import Field
 from telic.readers.attributes import ATTRIBUTES, SUBJECTS
 from telic.settings import Settings
 
-__all__ = ["ReaderTrainingConfig"]
+__all__ = ["EvaluationConfig", "ReaderTrainingConfig"]
 
 
 class ReaderTrainingConfig(Settings):
@@ -19,16 +19,27 @@ class ReaderTrainingConfig(Settings):
     """Attributes to train readers of: age, gender, education, socioeconomic."""
     subjects: tuple[Literal["user", "self"], ...] = SUBJECTS
     """Subjects of the readers: the user, the model itself (self), or both."""
+    texts: int = Field(default=2000, ge=100)
+    """Number of generated dialogues to train on. Others are for validation."""
     per_class: int = Field(default=60, ge=10)
-    """Number of conversations of each class, over all parts of the split."""
+    """Number of conversations of each class, if there is a folder of them."""
     max_tokens: int = Field(default=256, ge=32)
-    """Maximum number of tokens that are read of a conversation."""
-    reply_tokens: int = Field(default=32, ge=4)
-    """Length of the model's own replies, in the dialogues on which readers of the model itself are trained."""
-    precision: float = Field(default=0.8, gt=0, lt=1)
-    """Share of validation readings at or above the confidence threshold that must be right; below the threshold, the
-    reading is `unknown`. Where a validation dialogue gives no evidence of the attribute, any answer is wrong."""
+    """Maximum number of tokens that are read of such a conversation."""
+    false_certainty: float = Field(default=0.05, gt=0, lt=1)
+    """Share of the validation texts that may be answered wrongly: of those that tell the class, and of those that do
+    not. The threshold follows from it; below it, the reading is `unknown`."""
     seed: int = 0
-    """Seed of the sample, the split, and the model's own replies."""
+    """Seed of the generated dialogues, and of the sample of conversations and its split."""
+    resamples: int = Field(default=2000, ge=100)
+    """Number of bootstrap resamples behind every interval."""
+    natural: bool = True
+    """Evaluate the readers on natural messages too, for the card."""
+
+
+class EvaluationConfig(Settings):
+    """How the figures of an evaluation are estimated."""
+
+    seed: int = 0
+    """Seed of the bootstrap."""
     resamples: int = Field(default=2000, ge=100)
     """Number of bootstrap resamples behind every interval."""

@@ -25,7 +25,7 @@ from telic.steering.saving import Origin
 __all__ = ["Reader", "ReaderSet", "Reading", "shipped_readers"]
 
 CONFIG, TENSORS, CARD = "readers.json", "readers.safetensors", "card.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Reading:
     reader: str
     """Name of the reader, such as `user_age`."""
     probabilities: Mapping[str, float]
-    """Probability of each class."""
+    """Probability of each class. What they lack to 1 is the probability that nothing tells the class."""
     threshold: float
     """Confidence below which the answer is unknown."""
 
@@ -60,9 +60,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Reader:
-    """A linear probe on the residual stream at the last token of a suffix, with which the reply is made to begin.
+    """A linear probe on the residual stream at a token of a suffix, with which the reply is made to begin.
 
-    With the state `h` after a layer, the probabilities are `softmax((W h + b) / temperature)`.
+    With the states `h` after some layers, joined, the probabilities are `softmax((W h + b) / temperature)`. The last
+    row is for "unknown": nothing tells the class.
     """
 
     attribute: str
@@ -70,28 +71,30 @@ class Reader:
     classes: tuple[str, ...]
     suffix: str
     """The words with which the model's reply is made to begin."""
-    layer: int
-    """The layer after which the state is read; 0 is the first block's output."""
+    layers: tuple[int, ...]
+    """The layers after which the state is read; 0 is the first block's output."""
     linear_probe: LinearProbe = field(repr=False)
-    """Takes states that are not standardised."""
+    """Takes states that are not standardised; a row for each class, and one for unknown."""
     temperature: float = 1.0
     threshold: float = 0.0
     """Confidence below which the answer is unknown."""
+    back: int = 0
+    """The token that is read, counted back from the suffix's last one."""
 
     @property
     def name(self) -> str:
         """Such as `user_age`."""
         return f"{self.subject}_{self.attribute}"
 
-    def logits(self, states_N_D: Floats) -> Floats:
-        """Compute the logits before the temperature, [N, classes]."""
-        return self.linear_probe.logits(states_N_D)
+    def logits(self, states_N_L_D: Floats) -> Floats:
+        """Compute the logits before the temperature, [N, classes + 1], of states after the reader's layers."""
+        return self.linear_probe.logits(states_N_L_D.reshape(len(states_N_L_D), -1))
 
-    def read(self, states_N_D: Floats) -> list[Reading]:
-        """Make a reading of each state."""
-        probabilities_N_C = softmax(self.logits(states_N_D) / self.temperature, axis=1)
+    def read(self, states_N_L_D: Floats) -> list[Reading]:
+        """Make a reading of the states of each dialogue after the reader's layers."""
+        probabilities_N_C = softmax(self.logits(states_N_L_D) / self.temperature, axis=1)
         return [
-            Reading(self.name, dict(zip(self.classes, map(float, values_C), strict=True)), self.threshold)
+            Reading(self.name, dict(zip(self.classes, map(float, values_C[:-1]), strict=True)), self.threshold)
             for values_C in probabilities_N_C
         ]
 
@@ -134,12 +137,7 @@ class ReaderSet:
     @property
     def layers(self) -> list[int]:
         """All layers that are read, ascending."""
-        return sorted({reader.layer for reader in self.readers})
-
-    @property
-    def suffixes(self) -> list[str]:
-        """All suffixes, without repetitions."""
-        return list(dict.fromkeys(reader.suffix for reader in self.readers))
+        return sorted({layer for reader in self.readers for layer in reader.layers})
 
     def check(self, model: Model) -> None:
         """Refuse a model that the readers were not trained on.
@@ -175,6 +173,24 @@ class ReaderSet:
         except (OSError, RunError) as error:
             raise ConfigError(f"cannot write readers to {str(folder)!r}: {error}") from error
         return folder
+
+    def save_card(self, card: Mapping[str, Any]) -> Path:
+        """Write another card into the folder that the readers were loaded from.
+
+        Raises:
+            ConfigError: they were not loaded from a folder of the user's, or it cannot be written.
+        """
+        folder = Path(self.path or "")
+        if not (folder / CONFIG).is_file():
+            raise ConfigError(
+                f"the card of readers {self.path!r} cannot be written: they are not in a folder of yours; pass one "
+                "that `telic readers train` wrote"
+            )
+        try:
+            write_json(folder / CARD, card)
+        except (OSError, RunError) as error:
+            raise ConfigError(f"cannot write {str(folder / CARD)!r}: {error}") from error
+        return folder / CARD
 
     @classmethod
     def load(cls, source: str | Path = "smollm2") -> ReaderSet:
@@ -218,15 +234,16 @@ def _folder(source: str) -> Path:
 
 
 def _described(reader: Reader) -> dict[str, Any]:
-    own = ("attribute", "subject", "classes", "suffix", "layer", "temperature", "threshold")
+    own = ("attribute", "subject", "classes", "suffix", "layers", "temperature", "threshold", "back")
     return {key: getattr(reader, key) for key in own}
 
 
 def _restored(entry: Mapping[str, Any], tensors: Mapping[str, Any]) -> Reader:
     name = f"{entry['subject']}_{entry['attribute']}"
     linear_probe = LinearProbe(tensors[f"{name}/weight"], tensors[f"{name}/bias"])
-    if linear_probe.weight_C_D.shape[0] != len(entry["classes"]):
+    if len(linear_probe.weight_C_D) != len(entry["classes"]) + 1:
         raise ConfigError(
-            f"reader {name!r} has {len(entry['classes'])} classes, but weights of {len(linear_probe.weight_C_D)}"
+            f"reader {name!r} has {len(entry['classes'])} classes, but weights of {len(linear_probe.weight_C_D) - 1}"
         )
-    return Reader(**{**entry, "classes": tuple(entry["classes"])}, linear_probe=linear_probe)
+    lists = {key: tuple(entry[key]) for key in ("classes", "layers")}
+    return Reader(**{**entry, **lists}, linear_probe=linear_probe)

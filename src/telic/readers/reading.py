@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError
 from telic.models.base import Model
@@ -84,11 +82,14 @@ def _fork(model: Model, dialogue: Session | Sequence[Message]) -> Session:
 
 
 def _read(sessions: Sequence[Session], readers: ReaderSet, controls: Sequence[Control]) -> list[Beliefs]:
-    layers, suffixes = readers.layers, readers.suffixes
-    states_N_P_L_D = record_activations(sessions, suffixes, layers, controls)
+    layers = readers.layers
+    states_N_P_L_D = record_activations(
+        sessions, [reader.suffix for reader in readers], layers, controls, [reader.back for reader in readers]
+    )
     found: list[Beliefs] = [{} for _ in sessions]
-    for reader in readers:
-        states_N_D: Floats = states_N_P_L_D[:, suffixes.index(reader.suffix), layers.index(reader.layer)]
-        for beliefs, reading in zip(found, reader.read(np.asarray(states_N_D)), strict=True):
+    for place, reader in enumerate(readers):
+        own = [layers.index(layer) for layer in reader.layers]
+        states_N_L_D: Floats = states_N_P_L_D[:, place, own]
+        for beliefs, reading in zip(found, reader.read(states_N_L_D), strict=True):
             beliefs[reader.name] = reading
     return found

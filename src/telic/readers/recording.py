@@ -25,30 +25,34 @@ __all__ = [
     "ActivationCache",
     "ActivationRecorder",
     "Floats",
+    "Halves",
     "example_key",
     "record_activations",
     "require_hidden_states",
 ]
 
 Floats = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.float16]
 
 _STATE = "readers/residual"
 
 
 class ActivationRecorder(Control):
-    """Records the residual stream of each sequence at the last token of its prompt, and changes nothing.
+    """Records the residual stream of each sequence at the last tokens of its prompt, and changes nothing.
 
     It records into the session's control state, so the activations come back with the session of a kept request.
 
     Args:
         layers: layers to record; 0 is the first block's output.
+        backs: tokens to record, counted back from the prompt's last one, which is 0.
     """
 
     name: ClassVar[str] = "activation_recorder"
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"residual"})
 
-    def __init__(self, layers: Iterable[int]) -> None:
+    def __init__(self, layers: Iterable[int], backs: Iterable[int] = (0,)) -> None:
         self._layers = frozenset(layers)
+        self._backs = sorted(set(backs))
 
     @property
     def key(self) -> str:
@@ -61,15 +65,18 @@ class ActivationRecorder(Control):
         return self._layers
 
     def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
-        """Record the last token of each prompt whose end is in this pass."""
-        wanted: list[tuple[int, int]] | None = batch.memo.get("wanted")
+        """Record those of the prompts' last tokens that are in this pass."""
+        wanted: list[tuple[int, int, int]] | None = batch.memo.get("wanted")
         if wanted is None:
             last_R = batch.position_N.new_tensor([context.prompt_length - 1 for context in batch.contexts])
-            tokens = (batch.position_N == last_R[batch.context_N]).nonzero().flatten().tolist()
-            wanted = batch.memo["wanted"] = [(token, int(batch.context_N[token])) for token in tokens]
-        for token, index in wanted:
-            noted: dict[int, Floats] = batch.contexts[index].control_state.setdefault(_STATE, {})
-            noted[layer] = hidden_N_D[token].float().cpu().numpy().copy()
+            back_N = last_R[batch.context_N] - batch.position_N
+            tokens = torch.isin(back_N, back_N.new_tensor(self._backs)).nonzero().flatten().tolist()
+            wanted = batch.memo["wanted"] = [
+                (token, int(batch.context_N[token]), int(back_N[token])) for token in tokens
+            ]
+        for token, index, back in wanted:
+            noted: dict[tuple[int, int], Floats] = batch.contexts[index].control_state.setdefault(_STATE, {})
+            noted[layer, back] = hidden_N_D[token].float().cpu().numpy().copy()
         return hidden_N_D
 
 
@@ -87,18 +94,24 @@ def require_hidden_states(model: Model) -> None:
 
 
 def record_activations(
-    sessions: Sequence[Session], prefixes: Sequence[str], layers: Sequence[int], controls: Sequence[Control] = ()
+    sessions: Sequence[Session],
+    prefixes: Sequence[str],
+    layers: Sequence[int],
+    controls: Sequence[Control] = (),
+    backs: Sequence[int] | None = None,
 ) -> Floats:
-    """Record the residual stream at the last token of each session's prompt, followed by each prefix of a reply.
+    """Record the residual stream at the end of each session's prompt, followed by each prefix of a reply.
 
     Each prompt is read once, into its session's cache, and each prefix on a fork, all in one batch. The dialogues stay
     unchanged.
 
     Args:
         sessions: sessions of one model, each with a message to reply to.
-        prefixes: beginnings of the reply; an empty one stands for the prompt's own last token.
+        prefixes: beginnings of the reply; an empty one stands for the prompt's own end. One that is there several times
+            is read once.
         layers: layers to record; 0 is the first block's output.
         controls: act on the model meanwhile.
+        backs: the token to record for each prefix, counted back from its last one, which is 0; by default the last.
 
     Returns:
         float32 [sessions, prefixes, layers, hidden].
@@ -108,7 +121,8 @@ def record_activations(
     """
     if not sessions:
         raise ConfigError("sessions is empty; pass at least one")
-    all_controls = (*controls, ActivationRecorder(layers))  # the recorder is last, so it sees the others' changes
+    backs = backs or [0] * len(prefixes)
+    all_controls = (*controls, ActivationRecorder(layers, backs))  # the last, so it sees the others' changes
 
     def ask(session: Session, prefix: str) -> Request:
         return replace(
@@ -117,9 +131,15 @@ def record_activations(
 
     model = sessions[0].model
     _run(model, [ask(session, "") for session in sessions])
-    forks = [[session.fork() if prefix else session for prefix in prefixes] for session in sessions]
-    _run(model, [ask(fork, prefix) for own in forks for fork, prefix in zip(own, prefixes, strict=True) if prefix])
-    return np.stack([[_recorded(fork, layers) for fork in own] for own in forks])
+    distinct = [prefix for prefix in dict.fromkeys(prefixes) if prefix]
+    forks = [{prefix: session.fork() for prefix in distinct} | {"": session} for session in sessions]
+    _run(model, [ask(own[prefix], prefix) for own in forks for prefix in distinct])
+    return np.stack(
+        [
+            np.stack([_recorded(own[prefix], layers, back) for prefix, back in zip(prefixes, backs, strict=True)])
+            for own in forks
+        ]
+    )
 
 
 def _run(model: Replier, requests: list[Request]) -> None:
@@ -137,9 +157,9 @@ def _reason(reply: Reply) -> str:
     )
 
 
-def _recorded(session: Session, layers: Sequence[int]) -> Floats:
-    noted: dict[int, Floats] = session.cache.control_state[_STATE]
-    return np.stack([noted[layer] for layer in layers])
+def _recorded(session: Session, layers: Sequence[int], back: int) -> Floats:
+    noted: dict[tuple[int, int], Floats] = session.cache.control_state[_STATE]
+    return np.stack([noted[layer, back] for layer in layers])
 
 
 def example_key(model: str, messages: Iterable[Message], prefixes: Iterable[str]) -> str:
@@ -157,7 +177,7 @@ class ActivationCache:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self._memory: dict[str, npt.NDArray[np.float16]] = {}
+        self._memory: dict[str, Halves] = {}
         self._files: dict[str, Path] = {}
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +190,7 @@ class ActivationCache:
     def add(self, batch: dict[str, Floats]) -> None:
         """Keep the activations of a batch, at half precision."""
         largest = float(np.finfo(np.float16).max)
-        halves = {key: values.clip(-largest, largest).astype(np.float16) for key, values in batch.items()}
+        halves = {key: values.clip(-largest, largest).astype(np.float16, order="C") for key, values in batch.items()}
         if self.folder is None:
             self._memory.update(halves)
             return
@@ -179,8 +199,8 @@ class ActivationCache:
         write_arrays(path, halves)
         self._files.update(dict.fromkeys(halves, path))
 
-    def load(self, keys: Sequence[str]) -> Floats:
-        """Load recordings: float32 [keys, ...], in the keys' order."""
+    def load(self, keys: Sequence[str]) -> Halves:
+        """Load recordings: float16 [keys, ...], in the keys' order."""
         by_file: dict[Path, list[str]] = {}
         for key in keys:
             if key not in self._memory:
@@ -188,4 +208,4 @@ class ActivationCache:
         found = {key: self._memory[key] for key in keys if key in self._memory}
         for path, own in by_file.items():
             found.update(read_arrays(path, own))
-        return np.stack([found[key] for key in keys]).astype(np.float32)
+        return np.stack([found[key] for key in keys])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, TelicError
 from telic.models import Control, Session
+from telic.readers.reliability import reason_unsupported, reliability_sentences
 from telic.server.blocking_model import BlockingModel
 from telic.server.errors import ApiError
 from telic.server.log import log_failure
@@ -22,6 +23,7 @@ from telic.server.runner import RequestRunner
 
 if TYPE_CHECKING:
     from telic.readers import ReaderSet, Reading
+    from telic.readers.evidence import Evidence
     from telic.steering.belief import Belief
 
 __all__ = ["Beliefs", "stored_beliefs"]
@@ -33,10 +35,11 @@ class Beliefs:
     Args:
         runner: has the model.
         name: a folder of readers, or the name of a bundled set; None: the bundled set for the model, if there is one.
+        unsupported: whether readings of the model itself are taken that the readers' card does not support.
     """
 
-    def __init__(self, runner: RequestRunner, name: str | None) -> None:
-        self._runner, self._name = runner, name
+    def __init__(self, runner: RequestRunner, name: str | None, *, unsupported: bool = False) -> None:
+        self._runner, self._name, self._unsupported = runner, name, unsupported
 
     def load(self) -> None:
         """Load the readers now.
@@ -83,6 +86,26 @@ class Beliefs:
                 "Train some with `telic readers train`."
             )
         return readers
+
+    @cached_property
+    def _readers_in_use(self) -> ReaderSet | None:
+        """The readers without those that are off."""
+        if self.readers is None:
+            return None
+        return self.readers.only(reader.name for reader in self.readers if not self.reason_off(reader.name))
+
+    @property
+    def can_read(self) -> bool:
+        """Whether some reader is on."""
+        return bool(self._readers_in_use)
+
+    def reason_off(self, name: str) -> str:
+        """Return why a reader is off; empty if it is on."""
+        return "" if self._unsupported or self.readers is None else reason_unsupported(self.readers.card, name)
+
+    def reliability(self, name: str, messages: int) -> list[str]:
+        """Say in words how reliable a reader is after so many messages of the user."""
+        return [] if self.readers is None else reliability_sentences(self.readers.card, name, messages)
 
     @cached_property
     def _belief_control(self) -> Belief | None:
@@ -132,7 +155,7 @@ class Beliefs:
         controls: Sequence[Control],
         on_tokens: Callable[[int], None],
     ) -> dict[str, dict[str, Any]]:
-        """Read the model's beliefs at the user's last message.
+        """Read the model's beliefs at the user's last message, with the readers that are on.
 
         Args:
             user: whose conversation it is.
@@ -150,16 +173,8 @@ class Beliefs:
         """
         from telic.readers import read_beliefs
 
-        if self.readers is None:
-            raise ApiError(400, self.unavailable_reason)
-        model = BlockingModel(self._runner, user, on_tokens)
-        fork.model, fork.dialogue = model, Dialogue(messages)
-        acting = tuple(control for control in controls if not control.prefix_from_state)
-        try:
-            [found] = await asyncio.to_thread(read_beliefs, model, [fork], self.readers, acting)
-        except TelicError as error:
-            log_failure("beliefs_failed", error)
-            raise ApiError(502, f"the beliefs could not be read: {error}") from None
+        readers, acting = self._prepare(user, messages, fork, controls, on_tokens)
+        [found] = await self._in_thread(read_beliefs, fork.model, [fork], readers, acting)
         return {
             name: {
                 "probabilities": {label: round(value, 4) for label, value in reading.probabilities.items()},
@@ -167,6 +182,57 @@ class Beliefs:
             }
             for name, reading in found.items()
         }
+
+    async def find_evidence(
+        self,
+        user: str,
+        messages: Sequence[Message],
+        fork: Session,
+        controls: Sequence[Control],
+        on_tokens: Callable[[int], None],
+        reader: str,
+    ) -> Evidence:
+        """Find which of the user's words moved a reading. It costs about as much as 24 readings.
+
+        Args:
+            user: as for `read`, like the following four.
+            messages: see `read`.
+            fork: see `read`.
+            controls: see `read`.
+            on_tokens: see `read`.
+            reader: the name of the reader, such as `user_age`.
+
+        Raises:
+            ApiError: there are no readers, or the model failed.
+        """
+        from telic.readers.evidence import find_evidence
+
+        readers, acting = self._prepare(user, messages, fork, controls, on_tokens)
+        found: Evidence = await self._in_thread(find_evidence, fork.model, fork, readers, reader, acting)
+        return found
+
+    def _prepare(
+        self,
+        user: str,
+        messages: Sequence[Message],
+        fork: Session,
+        controls: Sequence[Control],
+        on_tokens: Callable[[int], None],
+    ) -> tuple[ReaderSet, tuple[Control, ...]]:
+        """Set the fork's model and messages, and return the readers and the controls that act."""
+        if not self._readers_in_use:
+            raise ApiError(400, self.unavailable_reason or "the card supports none of the readers, so all are off")
+        fork.model, fork.dialogue = BlockingModel(self._runner, user, on_tokens), Dialogue(messages)
+        return self._readers_in_use, tuple(control for control in controls if not control.prefix_from_state)
+
+    @staticmethod
+    async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run what waits for replies of the model in a thread."""
+        try:
+            return await asyncio.to_thread(function, *arguments)
+        except TelicError as error:
+            log_failure("beliefs_failed", error)
+            raise ApiError(502, f"the beliefs could not be read: {error}") from None
 
 
 def stored_beliefs(readings: Mapping[str, Any]) -> dict[str, Reading]:

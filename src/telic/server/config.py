@@ -28,6 +28,8 @@ class ServeConfig(Settings):
     readers: str | None = None
     """The readers of the dashboard: a folder that `telic readers train` wrote, or the name of a bundled set. By default
     the bundled set for the model, if there is one."""
+    unsupported_readings: bool = False
+    """Show what the model takes itself to be even if the readers' card does not support it."""
     runs: str = "runs"
     """Folder of the runs that the dashboard lists."""
     allow_origins: tuple[Origin, ...] = ()

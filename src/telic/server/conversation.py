@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from telic.dialogue import Message
@@ -20,6 +21,9 @@ from telic.server.history import History, system_message
 from telic.server.pins import Pins
 from telic.server.records import NewTurns, StoredTurn, TurnRecord
 from telic.server.service import Service
+
+if TYPE_CHECKING:
+    from telic.readers.evidence import Evidence
 
 __all__ = ["DashboardConversation"]
 
@@ -210,6 +214,23 @@ class DashboardConversation:
             messages, spend = self._model_messages(position), partial(limits.spend, self.user)
             beliefs = await self._service.beliefs.read(self.user, messages, self._fork(position), controls, spend)
         await self._annotate(lambda notes: notes.add_readings(self.user, conversation, position, {"beliefs": beliefs}))
+
+    async def find_evidence(self, position: int, reader: str) -> Evidence:
+        """Find which of the user's words moved a reading at a reply; nothing is stored.
+
+        The messages of the spans are turns of the conversation: `message` is a position.
+
+        Raises:
+            ApiError: it cannot be found; the key exceeds its limits.
+        """
+        controls, limits, messages = self._controls_at(position), self._service.limits, self._model_messages(position)
+        with limits.admit(self.user):
+            spend = partial(limits.spend, self.user)
+            evidence = await self._service.beliefs.find_evidence(
+                self.user, messages, self._fork(position), controls, spend, reader
+            )
+        before = len(messages) - position  # the system prompt is no turn
+        return replace(evidence, spans=tuple(replace(span, message=span.message - before) for span in evidence.spans))
 
     async def ask_probes(self, position: int) -> None:
         """Ask the purpose's probes after a reply, on forks, and store the answers with their scores.

@@ -66,7 +66,7 @@ class Service:
         self.sessions = Sessions(model, config.max_conversations)
         self.controls = ConversationControls(model, purpose, agent.controls)
         self.limits, self.metrics = Limits(config), Metrics()
-        self.beliefs = Beliefs(self.runner, config.readers)
+        self.beliefs = Beliefs(self.runner, config.readers, unsupported=config.unsupported_readings)
         sampling = replace(agent.sampling, logprobs=self.runner.local is not None)
         self.probes = ProbeRunner(self.runner, purpose, sampling)
         exchange_services = ExchangeServices(self.runner, self.store, self.sessions, self.metrics)

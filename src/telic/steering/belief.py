@@ -25,16 +25,20 @@ Combine = Literal["orthogonal", "sum"]
 """How several pins are combined."""
 
 _OPTIONS = ("towards", "away", "strength", "combine")
+LEAST_LEFT = 0.2
+"""Least share of a direction's length that is left when it is made orthogonal to others."""
 
 
 @dataclass(frozen=True, eq=False)
 class Belief(TensorControl):
     """Moves the residual stream towards states in which the model believes in a class, or away from them.
 
-    With one pin it adds `strength * d` after each layer, from the prompt's last token on (arXiv 2406.07882). The
-    directions of several pins overlap, and their sum is long enough to break the language. So the directions of k pins
-    are made orthogonal within a layer, in their order, and each keeps `1 / sqrt(k)` of its length: together they are
-    about as long as one. `combine = "sum"` adds them up as they are.
+    With one pin it adds `strength * d` after each layer, from the prompt's last token on (arXiv 2406.07882). Directions
+    overlap: one pin would move other beliefs along, and the sum of several is long enough to break the language. So
+    within a layer each pin's direction is made orthogonal to all directions of the other attributes that are pinned,
+    and to those of the same attribute of the other subject (the model itself, or the user). Its length is kept, and
+    each of k pins gets `1 / sqrt(k)` of its length; together they are at most as long as one, in the root mean square.
+    `combine = "sum"` adds the directions up as they are.
 
     A direction is the weights of a linear probe on the prompt's last token, scaled to the states' standard
     deviation along it: strength is in standard deviations. Without pins the control changes nothing.
@@ -69,7 +73,7 @@ class Belief(TensorControl):
         object.__setattr__(self, "directions", Vector(self.directions).directions)
         pins = self._pins()
         acts = bool(pins and self.strength)
-        object.__setattr__(self, "_vector", Vector(_composed(pins, self.strength, self.combine)) if acts else None)
+        object.__setattr__(self, "_vector", Vector(self._composed(pins)) if acts else None)
 
     @classmethod
     def from_saved(cls, saved: SavedControl, options: Mapping[str, Any]) -> Self:
@@ -90,9 +94,9 @@ class Belief(TensorControl):
         kept = directions if layers is None else keep_layers(directions, layers)
         return cls(kept, **own, origin=saved.origin, path=saved.source)
 
-    def _pins(self) -> list[dict[int, torch.Tensor]]:
-        """Find the direction of each pin, by layer; that of a pin in `away` is negated."""
-        found = []
+    def _pins(self) -> dict[str, list[dict[int, torch.Tensor]]]:
+        """Find the direction of each pin of a reader, by layer; that of a pin in `away` is negated."""
+        found: dict[str, list[dict[int, torch.Tensor]]] = {}
         for option, sign in (("towards", 1.0), ("away", -1.0)):
             given = getattr(self, option) or {}
             if not isinstance(given, Mapping):
@@ -101,11 +105,36 @@ class Belief(TensorControl):
                 own = self.directions.get(f"{reader}/{label}")
                 if own is None:
                     raise _error(f"{option} is {{{reader} = {label!r}}}; {self._known(reader, str(label))}")
-                found.append({layer: sign * direction_D for layer, direction_D in own.items()})
+                found.setdefault(reader, []).append({layer: sign * direction_D for layer, direction_D in own.items()})
         both = set((self.towards or {}).items()) & set((self.away or {}).items())
         if both:
             raise _error(f"{sorted(both)[0]} is pinned both towards and away; remove one of them")
         return found
+
+    def _composed(self, pins: Mapping[str, list[dict[int, torch.Tensor]]]) -> dict[int, torch.Tensor]:
+        """Compute what is added after each layer."""
+        composed = {}
+        for layer in sorted({layer for own in pins.values() for pin in own for layer in pin}):
+            here = {reader: [pin[layer] for pin in own if layer in pin] for reader, own in pins.items()}
+            here = {reader: own for reader, own in here.items() if own}
+            if self.combine == "sum":
+                added_D = torch.stack([direction_D for own in here.values() for direction_D in own]).sum(0)
+            else:
+                moves = [_apart(_shared(own), self._protected(reader, here, layer)) for reader, own in here.items()]
+                added_D = torch.stack(moves).sum(0) / math.sqrt(len(moves))
+                longest = math.sqrt(sum(float(move_D.norm()) ** 2 for move_D in moves) / len(moves))
+                added_D = added_D * min(1.0, longest / max(float(added_D.norm()), 1e-12))
+            composed[layer] = self.strength * added_D
+        return composed
+
+    def _protected(self, reader: str, pinned: Iterable[str], layer: int) -> list[torch.Tensor]:
+        """List the directions that a pin of a reader must not move along."""
+        subject, _, attribute = reader.partition("_")
+        twin = f"{'self' if subject == 'user' else 'user'}_{attribute}"
+        others = {twin, *pinned} - {reader}
+        return [
+            own[layer] for name, own in self.directions.items() if name.partition("/")[0] in others and layer in own
+        ]
 
     def _known(self, reader: str, label: str) -> str:
         readers = list(dict.fromkeys(name.partition("/")[0] for name in self.directions))
@@ -153,16 +182,27 @@ class Belief(TensorControl):
         return hidden_N_D if self._vector is None else self._vector.residual(batch, layer, hidden_N_D)
 
 
-def _composed(pins: list[dict[int, torch.Tensor]], strength: float, combine: Combine) -> dict[int, torch.Tensor]:
-    """Compute what is added after each layer."""
-    composed = {}
-    for layer in sorted({layer for own in pins for layer in own}):
-        own = {str(index): pin[layer] for index, pin in enumerate(pins) if layer in pin}
-        if combine == "orthogonal":
-            units = orthogonal(own)
-            own = {index: own[index].norm() * unit_D / math.sqrt(len(units)) for index, unit_D in units.items()}
-        composed[layer] = strength * torch.stack(list(own.values())).sum(0)
-    return composed
+def _shared(directions: list[torch.Tensor]) -> torch.Tensor:
+    """Combine the pins of one reader, which may be one towards a class and one away from another."""
+    units = orthogonal({str(index): direction_D for index, direction_D in enumerate(directions)})
+    kept = [directions[int(index)].norm() * unit_D / math.sqrt(len(units)) for index, unit_D in units.items()]
+    return torch.stack(kept).sum(0)
+
+
+def _apart(direction_D: torch.Tensor, protected: list[torch.Tensor]) -> torch.Tensor:
+    """Make a direction orthogonal to others, and keep its length.
+
+    One that hardly differs from them stays as it is: what is left of it would be noise.
+    """
+    if not protected:
+        return direction_D
+    rest_D = direction_D.double()
+    for unit_D in orthogonal({str(index): other_D for index, other_D in enumerate(protected)}).values():
+        rest_D = rest_D - (rest_D @ unit_D.double()) * unit_D.double()
+    if rest_D.norm() < LEAST_LEFT * direction_D.norm():
+        return direction_D
+    kept_D: torch.Tensor = rest_D * (direction_D.double().norm() / rest_D.norm())
+    return kept_D.float()
 
 
 def belief(

@@ -67,6 +67,30 @@ class Slow(ScriptedModel):
         yield reply
 
 
+def card() -> dict[str, Any]:
+    """Make a card that supports all readings except that of the model's own education."""
+    from telic.readers import ATTRIBUTES
+    from telic.readers.attributes import SUBJECTS
+
+    def figure(value: float, n: int) -> dict[str, float]:
+        return {"value": value, "n": n}
+
+    natural = {
+        f"{subject}_{attribute}": {
+            "all": {
+                "accuracy": figure(0.9, 42),
+                "known": figure(0.95, 42),
+                "accuracy_known": figure(0.95, 40),
+                "false_certainty": figure(0.07, 60),
+                "takeover": figure(0.31 if attribute == "education" else 0.03, 42),
+            }
+        }
+        for subject in SUBJECTS
+        for attribute in ATTRIBUTES
+    }
+    return {"natural": {"readers": natural}}
+
+
 def tiny_with_readers(folder: Path) -> Model:
     """Make a tiny model with readers and pins of random weights."""
     import numpy as np
@@ -85,17 +109,19 @@ def tiny_with_readers(folder: Path) -> Model:
     readers = []
     for subject in SUBJECTS:
         for attribute in ATTRIBUTES.values():
-            shape = (len(attribute.classes), model.hidden_size)
-            fit = LinearProbe(draw.normal(size=shape).astype(np.float32), np.zeros(shape[0], np.float32))
+            shape = (len(attribute.classes) + 1, model.hidden_size)
+            bias_C = np.zeros(shape[0], np.float32)
+            bias_C[-1] = -1000  # a known class, unless the threshold says otherwise
+            fit = LinearProbe(draw.normal(size=shape).astype(np.float32), bias_C)
             # The socioeconomic status is always unknown.
             threshold = 1.1 if attribute.name == "socioeconomic" else 0.0
             readers.append(
                 Reader(
-                    attribute.name, subject, attribute.classes, attribute.suffix(subject), 1, fit,
+                    attribute.name, subject, attribute.classes, attribute.suffix(subject), (1,), fit,
                     temperature=8.0, threshold=threshold,
                 )
             )  # fmt: skip
-    ReaderSet(tuple(readers), origin).save(folder)
+    ReaderSet(tuple(readers), origin, card()).save(folder)
     directions = {
         f"{reader.name}/{label}": {1: torch.randn(model.hidden_size)} for reader in readers for label in reader.classes
     }

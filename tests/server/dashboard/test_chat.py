@@ -21,8 +21,8 @@ SCRIPT = "<script>alert(1)</script> <img src=x onerror=alert(2)> **bold** {{ 1 +
 
 
 def shares(page: Page) -> list[str]:
-    """The percentages of all classes."""
-    return page.locator(".attribute .share").all_inner_texts()
+    """The percentages of all classes of what is known."""
+    return [share for share in page.locator(".attribute > ul .share").all_inner_texts() if share]
 
 
 def stored_reply(dashboard: Dashboard, page: Page) -> str:
@@ -45,16 +45,69 @@ def test_a_chat_is_streamed_read_and_stored_and_a_script_in_it_is_text(tiny: Das
     expect(page.locator(".turn.bot .words")).to_have_text(episode.turns[1].text)
     readings = episode.turns[1].readings
     assert set(readings) == {"attention", "beliefs"}
-    assert len(readings["beliefs"]) == 8
+    assert len(readings["beliefs"]) == 7, "its own education is off"
     assert episode.metadata["setups"][episode.turns[1].origin["setup"]]["purpose"] == "travel"
-    expected = [f"{p:.0%}" for one in readings["beliefs"].values() for p in one["probabilities"].values()]
+    known = [one for name, one in readings["beliefs"].items() if not name.endswith("socioeconomic")]
+    expected = [f"{p:.0%}" for one in known for p in one["probabilities"].values()]
     wait_for(lambda: sorted(shares(page)) == sorted(expected))
-    unknown = page.locator(".attribute", has_text="Socioeconomic").locator("strong")
+    unknown = page.locator(".attribute", has_text="Socioeconomic").locator(".answer-button")
     expect(unknown).to_have_text(["unknown", "unknown"])
     page.reload()
     page.get_by_role("button", name="Reply 1:").first.wait_for()
     wait_for(lambda: sorted(shares(page)) == sorted(expected))
     expect(page.get_by_role("navigation", name="Conversations").get_by_role("link", name="script")).to_have_count(1)
+
+
+def test_unknown_is_the_resting_state_and_shows_no_percentages(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/")
+    answers = page.locator(".attribute .answer-button")
+    expect(answers).to_have_text([*["unknown"] * 6, "off", "unknown"])
+    assert shares(page) == []
+    say(page, "Hello!", 1)
+    wait_for(lambda: len(shares(page)) > 0)
+    unsure = page.locator(".attribute", has_text="Socioeconomic").first
+    expect(unsure.locator(".answer-button")).to_have_text("unknown")
+    assert set(unsure.locator(".share").all_inner_texts()) == {""}
+
+
+def test_a_reading_shows_the_words_that_it_rests_on_and_how_reliable_it_is(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/")
+    words = "Hi <b>there</b>, I am eight."
+    say(page, words, 1)
+    stored = tiny.episodes()
+    why = page.get_by_role("button", name=re.compile("^Your age: .* Why"))
+    why.click()
+    shown = page.locator(".side").first.locator(".attribute").first.locator(".explanation")
+    expect(shown).to_contain_text("Without any of your words: ")
+    expect(shown).to_contain_text("In 42 natural conversations that said your age, it was right in 90%")
+    expect(shown).to_contain_text("In 60 natural conversations that did not say it, it claimed to know in 7%.")
+    expect(page.locator(".turn.user .words")).to_have_text(words)
+    quoted = [quote.strip("“”") for quote in shown.locator(".quote").all_inner_texts()]
+    marked = page.locator(".turn.user mark").all_inner_texts()
+    assert set(quoted) <= set(marked) <= set(words.split())
+    expect(page.locator(".turn b")).to_have_count(0)
+    at_rest(page)
+    assert tiny.episodes() == stored, "nothing is stored"
+    why.click()
+    expect(shown).to_be_hidden()
+    expect(page.locator("mark")).to_have_count(0)
+    unsure = page.get_by_role("button", name="Your socioeconomic status: unknown. Why?")
+    unsure.click()
+    expect(page.locator(".explanation:visible")).to_contain_text("110% are needed")
+
+
+def test_a_reading_of_itself_that_the_card_does_not_support_is_off(tiny: Dashboard, opened: Open) -> None:
+    page = opened(f"{tiny.url}/dashboard/")
+    say(page, "Hello, who are you?", 1)
+    expect(page.locator(".side").last).to_contain_text("Off where the card does not support it.")
+    expect(page.locator(".side").first).not_to_contain_text("Off where")
+    page.get_by_role("button", name="Its own education level: off. Why?").click()
+    reason = "Off: in 31% of 42 natural conversations it took the user's for its own."
+    expect(page.locator(".explanation:visible")).to_contain_text(reason)
+    expect(page.locator(".explanation:visible")).to_contain_text("set unsupported_readings = true in [serve]")
+    # It can be pinned all the same.
+    page.get_by_role("button", name="Pin its own education level “high school” as likely").click()
+    page.get_by_role("button", name="Unpin: itself: high school").wait_for()
 
 
 def test_an_earlier_reply_shows_its_beliefs_and_drift(tiny: Dashboard, opened: Open) -> None:

@@ -7,30 +7,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nicegui.element import Element
-from nicegui.elements.mixins.text_element import TextElement
 
-from telic.readers.attributes import ATTRIBUTES
-from telic.server.dashboard.elements import box, button, select, set_pressed, set_visible, text
+from telic.server.beliefs import Beliefs
+from telic.server.dashboard.attribute_view import AttributeView, noun_of, possessive_of
+from telic.server.dashboard.elements import box, button, select, set_visible, text
 from telic.server.pins import DEFAULT_STRENGTH, STRENGTHS, Direction, Pins
 
 if TYPE_CHECKING:
-    from telic.readers import Reader, ReaderSet, Reading
+    from telic.readers import Reader, Reading
+    from telic.readers.evidence import Evidence
 
 __all__ = ["BeliefPanel", "belief_changes", "pin_labels"]
 
 HEADINGS = {"user": "It takes you to be", "self": "It takes itself to be"}
 SUBJECTS = {"user": "you", "self": "itself"}
-DIRECTIONS: dict[Direction, tuple[str, str]] = {
-    "towards": ("arrow_upward", "likely"),
-    "away": ("arrow_downward", "unlikely"),
-}
-"""Icon and word of each direction."""
-
-
-def _noun(reader: str) -> str:
-    """Return the name of a reader's attribute: `age` for `user_age`."""
-    attribute = reader.partition("_")[2]
-    return ATTRIBUTES[attribute].noun if attribute in ATTRIBUTES else attribute
+OFF = "Off where the card does not support it."
 
 
 def pin_labels(pins: Pins) -> list[str]:
@@ -52,14 +43,10 @@ def belief_changes(
         always: readers to include even if their belief is the same.
     """
     return [
-        f"{_possessive(name)} {_noun(name)}: {_summary(before[name])} → {_summary(reading)}"
+        f"{possessive_of(name)} {noun_of(name)}: {_summary(before[name])} → {_summary(reading)}"
         for name, reading in after.items()
         if name in before and (name in always or before[name].answer != reading.answer)
     ]
-
-
-def _possessive(reader: str) -> str:
-    return "your" if reader.startswith("user_") else "its own"
 
 
 def _summary(reading: Reading) -> str:
@@ -68,60 +55,76 @@ def _summary(reading: Reading) -> str:
 
 
 class BeliefPanel:
-    """Two columns of attributes, with the probabilities of their classes.
+    """Two columns of attributes; each is unknown until it is read, and says what its reading rests on.
 
     Args:
-        readers: the readers, if there are any.
-        unavailable_reason: why there are none.
-        can_pin: whether beliefs can be pinned.
+        beliefs: the readers, if there are any, and whether beliefs can be pinned.
         on_pin: called with the reader, class and direction of a pin that was pressed.
         on_strength: called with the strength that was chosen.
         on_read: reads the selected reply.
+        on_explain: called with the reader whose reading is to be explained, or no longer.
     """
 
     def __init__(
         self,
-        readers: ReaderSet | None,
-        unavailable_reason: str,
+        beliefs: Beliefs,
         *,
-        can_pin: bool,
         on_pin: Callable[[str, str, Direction], Any],
         on_strength: Callable[[float], Any],
         on_read: Callable[[], Any],
+        on_explain: Callable[[str], Any],
     ) -> None:
-        self._rows: dict[str, _AttributeView] = {}
+        self._beliefs, self._on_explain = beliefs, on_explain
+        self._on_pin = on_pin if beliefs.can_pin else None
+        self._views: dict[str, AttributeView] = {}
         self._strength: Element | None = None
         with box("section", "panel beliefs", aria_labelledby="beliefs"):
             text("Beliefs", "h2", id="beliefs")
-            if readers is None:
-                text(f"Unknown. {unavailable_reason}", "p", "hint")
+            if beliefs.readers is None:
+                text(f"Unknown. {beliefs.unavailable_reason}", "p", "hint")
             self._note = text("", "p", "hint")
             self._read = button("Read this reply", on_read)
             set_visible(self._read, False)
-            if readers is not None:
+            if beliefs.readers is not None:
                 with box("div", "sides"):
                     for subject, heading in HEADINGS.items():
-                        own = [reader for reader in readers if reader.subject == subject]
-                        if own:
-                            with box("div", "side"):
-                                text(heading, "h3")
-                                for reader in own:
-                                    self._rows[reader.name] = _AttributeView(reader, on_pin if can_pin else None)
-            if readers is not None and can_pin:
-                with box("p", "strength hint"):
-                    text("Strength of pins", "label", for_="strength")
-                    self._strength = select(
-                        [(str(value), f"{value:g}") for value in STRENGTHS], str(DEFAULT_STRENGTH),
-                        lambda value: on_strength(float(value)), id="strength",
-                    )  # fmt: skip
-                    text("standard deviations")
+                        self._add_side(heading, [one for one in beliefs.readers if one.subject == subject])
+            if beliefs.can_pin:
+                self._add_strength(on_strength)
 
-    def show(self, readings: Mapping[str, Reading], pins: Pins, note: str = "", *, readable: bool = False) -> None:
+    def _add_side(self, heading: str, readers: list[Reader]) -> None:
+        if not readers:
+            return
+        with box("div", "side"):
+            text(heading, "h3")
+            if any(self._beliefs.reason_off(reader.name) for reader in readers):
+                text(OFF, "p", "hint")
+            for reader in readers:
+                self._views[reader.name] = AttributeView(
+                    reader,
+                    self._beliefs.reason_off(reader.name),
+                    on_explain=partial(self._on_explain, reader.name),
+                    on_pin=self._on_pin,
+                )
+
+    def _add_strength(self, on_strength: Callable[[float], Any]) -> None:
+        with box("p", "strength hint"):
+            text("Strength of pins", "label", for_="strength")
+            self._strength = select(
+                [(str(value), f"{value:g}") for value in STRENGTHS], str(DEFAULT_STRENGTH),
+                lambda value: on_strength(float(value)), id="strength",
+            )  # fmt: skip
+            text("standard deviations")
+
+    def show(
+        self, readings: Mapping[str, Reading], pins: Pins, acted: Pins, note: str = "", *, readable: bool = False
+    ) -> None:
         """Show beliefs and pins.
 
         Args:
             readings: the beliefs by reader; empty if they were not read.
             pins: the pins of the next reply.
+            acted: the pins under which the beliefs were read.
             note: a remark on the beliefs.
             readable: whether to show the button that reads them.
         """
@@ -130,56 +133,20 @@ class BeliefPanel:
         set_visible(self._read, readable)
         if self._strength is not None:
             self._strength.props["value"] = str(float(pins.strength))
-        for name, row in self._rows.items():
-            row.show(readings.get(name), pins)
+        for name, view in self._views.items():
+            view.show(readings.get(name), pins, acted)
 
+    def explain(self, reader: str | None, evidence: Evidence | None, messages: int, *, waiting: bool) -> None:
+        """Show what one reading rests on; None closes the explanation.
 
-class _AttributeView:
-    """One attribute of the user or the model: the belief, and the probability of each class."""
-
-    def __init__(self, reader: Reader, on_pin: Callable[[str, str, Direction], Any] | None) -> None:
-        self._reader = reader
-        self._classes: dict[str, tuple[Element, TextElement, dict[Direction, Element]]] = {}
-        noun = _noun(reader.name)
-        with box("div", "attribute"):
-            with box("h4"):
-                text(noun[0].upper() + noun[1:])
-                self._answer = text("–", "strong")
-            with box("ul"):
-                for label in reader.classes:
-                    with box("li") as row:
-                        text(label, "span", "label")
-                        share = text("", "span", "share")
-                        self._classes[label] = row, share, self._pin_buttons(label, noun, on_pin)
-
-    def _pin_buttons(
-        self, label: str, noun: str, on_pin: Callable[[str, str, Direction], Any] | None
-    ) -> dict[Direction, Element]:
-        if on_pin is None:
-            return {}
-        name = self._reader.name
-        whose = _possessive(name)
-        return {
-            direction: button(
-                "", partial(on_pin, name, label, direction), icon=icon, classes=f"icon pin {direction}",
-                aria_pressed="false", aria_label=f"Pin {whose} {noun} “{label}” as {word}",
-                title=f"Pin as {word}",
-            )
-            for direction, (icon, word) in DIRECTIONS.items()
-        }  # fmt: skip
-
-    def show(self, reading: Reading | None, pins: Pins) -> None:
-        if reading is None:
-            self._answer.text = "–"
-        else:
-            self._answer.text = "unknown" if reading.answer is None else reading.answer
-        self._answer.classes(
-            add="unknown" if reading is not None and reading.answer is None else "",
-            remove="" if reading is not None and reading.answer is None else "unknown",
-        )
-        for label, (row, share, buttons) in self._classes.items():
-            value = None if reading is None else reading.probabilities.get(label)
-            share.text = "" if value is None else f"{value:.0%}"
-            row.style(f"--share: {value or 0:.3f}")
-            for direction, one in buttons.items():
-                set_pressed(one, pins.direction(self._reader.name, label) == direction)
+        Args:
+            reader: its name.
+            evidence: the words that moved it; None if they are not known.
+            messages: how many messages the user has sent by then.
+            waiting: whether the words are being looked for.
+        """
+        for name, view in self._views.items():
+            if name == reader:
+                view.explain(evidence, self._beliefs.reliability(name, messages), waiting=waiting)
+            else:
+                view.close()

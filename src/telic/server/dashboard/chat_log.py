@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from nicegui.element import Element
 
 from telic.server.conversation import DashboardConversation
@@ -69,6 +71,11 @@ class ChatLog:
         """Hide one turn, whose text a comparison shows; None: show all."""
         for own, view in self._turns.items():
             set_visible(view.root, own != position)
+
+    def highlight(self, places: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        """Mark words in the chat, by the position of the turn: from which character to which. All others lose marks."""
+        for position, view in self._turns.items():
+            view.highlight(places.get(position, ()))
 
     def lock(self, on: bool) -> None:
         """Disable the buttons that start a reply, or enable them again."""

@@ -164,7 +164,7 @@ class ChatPage:
             return
         field = self.view.composer.field
         field.value = ""
-        self._state.selected = None
+        self._state.selected = self._state.explained = None
         before, stopped = len(self._conversation.turns), False
         with self._working("Answering …", ChatStatus.ANSWERING):
             pending = self.view.log.add_pending(words, before)
@@ -201,7 +201,7 @@ class ChatPage:
             self._client.run_javascript(f"history.replaceState(null, '', {address})")
         await self._show_list()
         latest = self._state.latest_reply
-        if latest is not None and self._service.beliefs.readers and not stored_beliefs(latest.readings):
+        if latest is not None and self._service.beliefs.can_read and not stored_beliefs(latest.readings):
             await self._read(latest.position)
 
     async def _read(self, position: int) -> None:
@@ -221,6 +221,24 @@ class ChatPage:
         """Read the beliefs at the selected reply."""
         if (turn := self._state.selected_turn) is not None and not self._state.status.is_busy:
             await self._read(turn.position)
+
+    @_marks_busy
+    async def explain(self, reader: str) -> None:
+        """Show which words moved a reading, or hide it if it is shown."""
+        state, conversation = self._state, self._conversation
+        state.explained = None if state.explained == reader else reader
+        self.view.show_evidence(state)
+        key = state.evidence_key
+        if key is None or key in state.evidence or key in state.searching or self._service.beliefs.reason_off(reader):
+            return
+        state.searching.add(key)
+        self.view.show_evidence(state)
+        try:
+            with self._showing_errors():
+                state.evidence[key] = await conversation.find_evidence(key[1], reader)
+        finally:
+            state.searching.discard(key)
+            self.view.show_evidence(state)
 
     @_marks_busy
     async def ask_probes(self) -> None:
@@ -279,7 +297,7 @@ class ChatPage:
 
     async def _compare_beliefs(self, old: StoredTurn, branch: DashboardConversation, position: int) -> None:
         comparison = self._comparison
-        if self._service.beliefs.readers is None or comparison is None:
+        if not self._service.beliefs.can_read or comparison is None:
             return
         with self._showing_errors():
             await branch.read_beliefs(position)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nicegui import ui
 from starlette.requests import Request
@@ -21,11 +21,17 @@ from telic.server.dashboard.elements import box, set_pressed
 from telic.server.dashboard.frame import frame
 from telic.server.dashboard.sidebar import Sidebar
 from telic.server.dashboard.turn_view import TurnActions
-from telic.server.pins import Direction
+from telic.server.pins import Direction, Pins
 from telic.server.records import ConversationSummary, StoredTurn
 from telic.server.service import Service
 
+if TYPE_CHECKING:
+    from telic.readers.evidence import Evidence
+
 __all__ = ["ChatActions", "ChatState", "ChatStatus", "ChatView"]
+
+EvidenceKey = tuple[str, int, str]
+"""Conversation, position of the reply, and reader."""
 
 # Keeps the log scrolled to its end while a reply grows, unless the user has scrolled up.
 FOLLOW = """
@@ -68,6 +74,10 @@ class ChatActions(TurnActions, Protocol):
 
     async def read_selected(self) -> None:
         """Read the beliefs at the selected reply."""
+        ...
+
+    async def explain(self, reader: str) -> None:
+        """Show which words moved a reading, or hide it."""
         ...
 
     async def ask_probes(self) -> None:
@@ -122,6 +132,28 @@ class ChatState:
     """Position of the selected reply; None: always the latest."""
     reading: int | None = None
     """Position of the reply whose beliefs are being read."""
+    explained: str | None = None
+    """Name of the reader whose reading is explained."""
+    evidence: dict[EvidenceKey, Evidence] = field(default_factory=dict)
+    """What was found so far; it is not stored."""
+    searching: set[EvidenceKey] = field(default_factory=set)
+    """What is being looked for."""
+
+    @property
+    def messages_read(self) -> int:
+        """Number of the user's messages before the selected reply."""
+        turn = self.selected_turn
+        return (
+            sum(one.role == "user" and one.position < turn.position for one in self.conversation.turns) if turn else 0
+        )
+
+    @property
+    def evidence_key(self) -> EvidenceKey | None:
+        """Which evidence the page shows; None if nothing is explained, or there is no reading of it."""
+        turn = self.selected_turn
+        if self.explained is None or turn is None or self.explained not in stored_beliefs(turn.readings):
+            return None
+        return self.conversation.id or "", turn.position, self.explained
 
     @property
     def selected_turn(self) -> StoredTurn | None:
@@ -139,6 +171,7 @@ class ChatState:
         """Select a reply."""
         latest = self.latest_reply
         self.selected = None if latest is not None and position == latest.position else position
+        self.explained = None
 
 
 class ChatView:
@@ -152,7 +185,7 @@ class ChatView:
 
     def __init__(self, request: Request, service: Service, actions: ChatActions) -> None:
         beliefs = service.beliefs
-        self._has_readers = beliefs.readers is not None
+        self._has_readers = beliefs.can_read
         self._active_actions = 0
         has_attention = "attention" in service.runner.model.readings
         no_attention = "" if has_attention else "Unknown: this model shows no attention."
@@ -168,8 +201,8 @@ class ChatView:
             with box("aside", "column-panels", aria_label="Beliefs and drift"):
                 self._drift = DriftPanel(actions.select, actions.select_latest, no_attention)
                 self._beliefs = BeliefPanel(
-                    beliefs.readers, beliefs.unavailable_reason, can_pin=beliefs.can_pin,
-                    on_pin=actions.toggle_pin, on_strength=actions.set_strength, on_read=actions.read_selected,
+                    beliefs, on_pin=actions.toggle_pin, on_strength=actions.set_strength,
+                    on_read=actions.read_selected, on_explain=actions.explain,
                 )  # fmt: skip
                 self._probes = ProbePanel(len(service.purpose.probes), actions.ask_probes)
                 self._planner = _make_planner_panel(service)
@@ -199,7 +232,19 @@ class ChatView:
                 note = "Reading …"
             elif not beliefs:
                 note, readable = "Unknown: beliefs were not read at this reply.", not busy
-        self._beliefs.show(beliefs, conversation.pins, note, readable=readable)
+        acted = conversation.pins_of(turn) if turn else Pins()
+        self._beliefs.show(beliefs, conversation.pins, acted, note, readable=readable)
+        self.show_evidence(state)
+
+    def show_evidence(self, state: ChatState) -> None:
+        """Show what the explained reading rests on, beside it and in the chat."""
+        key = state.evidence_key
+        evidence = state.evidence.get(key) if key else None
+        self._beliefs.explain(state.explained, evidence, state.messages_read, waiting=key in state.searching)
+        places: dict[int, list[tuple[int, int]]] = {}
+        for span in evidence.moved() if evidence else ():
+            places.setdefault(span.message, []).append((span.start, span.end))
+        self.log.highlight(places)
 
     def show_list(self, summaries: Sequence[ConversationSummary], current: str | None) -> None:
         """Show the list of conversations, and mark the one that is open."""

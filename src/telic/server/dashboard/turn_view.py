@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from nicegui import ui
@@ -58,6 +59,7 @@ class TurnView:
     def __init__(self, turn: StoredTurn, name: str, number: int, actions: TurnActions, pins: Pins) -> None:
         self._content = (turn.role, turn.text, turn.finish)
         self._position, self._actions, self._thumb = turn.position, actions, 0
+        self._marked: tuple[tuple[int, int], ...] = ()
         is_user = turn.role == "user"
         self.root = box("article", f"turn {'user' if is_user else 'bot'}")
         self._buttons: list[Element] = []
@@ -115,6 +117,23 @@ class TurnView:
         set_pressed(self._select_button, selected)
         self.root.classes(add="selected" if selected else "", remove="" if selected else "selected")
         set_visible(self._unpinned, has_pins)
+
+    def highlight(self, places: Sequence[tuple[int, int]]) -> None:
+        """Mark words: from which character to which."""
+        if self._marked == (marked := tuple(sorted(places))):
+            return
+        self._marked = marked
+        _, words, _ = self._content
+        self._words.clear()
+        self._words.text = "" if marked else words
+        with self._words:
+            at = 0
+            for start, end in marked:
+                text(words[at:start])
+                text(words[start:end], "mark")
+                at = end
+            if marked:
+                text(words[at:])
 
     def lock(self, on: bool) -> None:
         """Disable the buttons that start a reply, or enable them again."""

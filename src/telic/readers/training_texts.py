@@ -1,0 +1,96 @@
+"""Texts to train readers on: dialogues in which the user or the assistant has an attribute, and many in which neither.
+
+Generated dialogues are made of parts: statements and nouns, requests, replies, system prompts, and the frames that join
+them. Each belongs to training or to validation, so that a reader is chosen and calibrated on wordings that it was not
+trained on. Messages written by hand complete both.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from telic.dialogue import Dialogue
+from telic.readers.attributes import ATTRIBUTES
+from telic.readers.dialogue_kinds import KINDS, Draw
+from telic.readers.material import TextPart, load_lines
+
+__all__ = ["LabelledDialogue", "generated_dialogues", "written_dialogues"]
+
+_TRAILING_LABEL = re.compile(r", ((?:self\.)?(?:age|gender|education|socioeconomic)=[^,¶|]+)$")
+
+
+@dataclass(frozen=True)
+class LabelledDialogue:
+    """A dialogue, and whose attributes it tells."""
+
+    dialogue: Dialogue
+    """Ends with a turn of the user."""
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    """Class by reader, such as `user_age`. Of a reader that is missing, the dialogue says nothing; None: it cannot be
+    said whether it does, so the reader is neither trained nor tested on it."""
+    kind: str = "said"
+    """What is difficult about it: the slice of the card."""
+    part: TextPart = "train"
+
+    @property
+    def text(self) -> str:
+        """All messages, joined."""
+        return "\n".join(message.content for message in self.dialogue)
+
+
+def written_dialogues(part: TextPart) -> list[LabelledDialogue]:
+    """Load the messages that were written by hand."""
+    return [_parsed(line, part) for line in load_lines("messages" if part == "train" else "validation")]
+
+
+def _parsed(line: str, part: TextPart) -> LabelledDialogue:
+    head, text = line.split("|", 1)
+    while match := _TRAILING_LABEL.search(text):  # labels may also follow the text
+        text, head = text[: match.start()], f"{head},{match[1]}"
+    labels: dict[str, str | None] = {}
+    for entry in filter(None, map(str.strip, head.split(","))):
+        name, label = entry.split("=")
+        reader = name.replace("self.", "self_") if name.startswith("self.") else f"user_{name}"
+        labels[reader] = None if label == "?" else label
+    turns = [turn.strip() for turn in text.split("¶")]
+    dialogue = Dialogue()
+    if turns[0].startswith("S: "):
+        dialogue = dialogue.with_system(turns.pop(0)[3:])
+    for index, turn in enumerate(turns):
+        dialogue = dialogue.add("user" if index % 2 == 0 else "assistant", turn)
+    return LabelledDialogue(dialogue, labels, "written", part)
+
+
+def generated_dialogues(part: TextPart, count: int, seed: int = 0) -> list[LabelledDialogue]:
+    """Generate dialogues of all kinds, about each attribute as often, and each of its classes.
+
+    Every fifth is a message written by hand, perhaps with a system prompt and more turns.
+
+    Args:
+        part: whose wordings to use.
+        count: how many.
+        seed: of every draw.
+    """
+    rng = random.Random(f"{seed}/{part}")
+    kinds = [kind for kind, times in KINDS for _ in range(times)]
+    written = written_dialogues(part)
+    found = []
+    for index in range(count):
+        attribute = rng.choice(list(ATTRIBUTES.values()))
+        draw = Draw(rng, part, attribute.name, rng.choice(attribute.classes))
+        if index % 5 == 4:
+            found.append(_extended(rng.choice(written), draw))
+        else:
+            name, dialogue, labels = kinds[index % len(kinds)](draw)
+            found.append(LabelledDialogue(dialogue, labels, name, part))
+    return found
+
+
+def _extended(text: LabelledDialogue, draw: Draw) -> LabelledDialogue:
+    """Put a text into a longer dialogue."""
+    system = draw.opening() if text.dialogue.system is None else Dialogue()
+    dialogue = Dialogue([*system, *text.dialogue])
+    return replace(text, dialogue=draw.chat(dialogue, max(draw.turns(), 0 if len(system) else 1)), kind="extended")
