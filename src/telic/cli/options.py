@@ -65,6 +65,7 @@ NEGATED = {
     "recited at random.",
     "keep": "Do not save a chat in a terminal.",
     "dashboard": "Do not serve the dashboard.",
+    "natural": "Do not evaluate the readers on natural messages.",
     "references": "Do not compare with random and perfect play of the same tasks.",
     "write": "Leave the purpose file as it is.",
 }
