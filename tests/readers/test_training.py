@@ -171,8 +171,14 @@ def test_what_ships_reads_a_child_and_a_pensioner_and_does_not_guess() -> None:
     model = tiny.bundled().model
     readers = ReaderSet.load("smollm2")
     assert {reader.name for reader in readers} == {f"{who}_{name}" for who in ("user", "self") for name in ATTRIBUTES}
-    said = "I am eight years old and in second grade.", "I am a retired teacher, 71 years old.", "hi"
-    child, old, nobody = read_beliefs(model, [Dialogue().add("user", text) for text in said], readers)
-    assert (child["user_age"].answer, old["user_age"].answer) == ("child", "older adult")
+    child = Dialogue().add("user", "I am eight years old and in second grade. Mum says I can have a puppy!")
+    old = Dialogue().add("user", "I am eighty years old, retired, and my grandchildren visit me on Sundays.")
+    young, aged = (beliefs["user_age"].probabilities for beliefs in read_beliefs(model, [child, old], readers))
+    assert young["child"] > aged["child"]
+    assert aged["older adult"] > young["older adult"]
+    persona = Dialogue().with_system("You are a grandmother of eighty who knits.").add("user", "Hello! How are you?")
+    boy = Dialogue().with_system("You are a boy of eight who plays football.").add("user", "Hello! How are you?")
+    one, other = (beliefs["self_age"].probabilities for beliefs in read_beliefs(model, [persona, boy], readers))
+    assert one["older adult"] > other["older adult"]
+    [nobody] = read_beliefs(model, [Dialogue().add("user", "hi")], readers)
     assert [reading.answer for reading in nobody.values()] == [None] * 8
-    assert child["self_age"].answer is old["self_age"].answer is None

@@ -86,12 +86,13 @@ def tiny_with_readers(folder: Path) -> Model:
     for subject in SUBJECTS:
         for attribute in ATTRIBUTES.values():
             shape = (len(attribute.classes), model.hidden_size)
-            fit = LinearProbe(draw.normal(size=shape).astype(np.float32), np.zeros(shape[0], np.float32))
+            weight = np.vstack([draw.normal(size=shape), np.zeros((1, shape[1]))])  # the last row is for unknown
+            fit = LinearProbe(weight.astype(np.float32), np.array([0.0] * shape[0] + [-100.0], np.float32))
             # The socioeconomic status is always unknown.
             threshold = 1.1 if attribute.name == "socioeconomic" else 0.0
             readers.append(
                 Reader(
-                    attribute.name, subject, attribute.classes, attribute.suffix(subject), 1, fit,
+                    attribute.name, subject, attribute.classes, attribute.suffix(subject), (1,), fit,
                     temperature=8.0, threshold=threshold,
                 )
             )  # fmt: skip
