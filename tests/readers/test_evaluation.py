@@ -117,11 +117,10 @@ def test_intervals_resample_items_that_share_a_system_prompt() -> None:
 def reader(subject: Any, name: str, sure_of: int | None, threshold: float = 0.5) -> Reader:
     """A reader that says the same whatever is said: a class, or unknown."""
     classes = ATTRIBUTES[name].classes
-    bias = np.zeros(len(classes))
-    if sure_of is not None:
-        bias[sure_of] = 5.0
-    probe = LinearProbe(np.zeros((len(classes), tiny.HIDDEN)), bias)
-    return Reader(name, subject, classes, ATTRIBUTES[name].suffix(subject), 1, probe, 1.0, threshold)
+    bias = np.zeros(len(classes) + 1)
+    bias[-1 if sure_of is None else sure_of] = 5.0  # the last is for unknown
+    probe = LinearProbe(np.zeros((len(bias), tiny.HIDDEN)), bias)
+    return Reader(name, subject, classes, "I think it is", (1,), probe, 1.0, threshold)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from telic.readers import (
 )
 from telic.readers.fitting import fit_reader, layer_choices
 from telic.readers.linear_probe import LEFT_OUT
+from telic.readers.material import TextPart
 from telic.readers.text_recording import Place, RecordedTexts, places_of, recorded_layers, training_texts
 from telic.readers.training_texts import LabelledDialogue
 from telic.steering import Belief, build_control
@@ -44,14 +45,14 @@ def trained(model: LocalModel) -> TrainedReaders:
     return train_readers(model, config=CONFIG)
 
 
-def recorded(part: str, count: int, seed: int, noise: float = 1.0) -> RecordedTexts:
+def recorded(part: TextPart, count: int, seed: int, noise: float = 1.0) -> RecordedTexts:
     """Texts of which the last layer tells the user's gender along one direction, and nothing else."""
     rng = np.random.default_rng(seed)
     labels = [("male", "female", "nothing", None)[i % 4] for i in range(count)]
     texts = [
         LabelledDialogue(
             Dialogue().add("user", str(i)), {} if label == "nothing" else {"user_gender": label}, part=part
-        )  # type: ignore[arg-type]
+        )
         for i, label in enumerate(labels)
     ]
     states = noise * rng.standard_normal((count, 1, 4, 6))
@@ -60,9 +61,8 @@ def recorded(part: str, count: int, seed: int, noise: float = 1.0) -> RecordedTe
 
 
 def test_it_answers_where_something_tells_the_class_and_only_there() -> None:
-    training, validation, test = (
-        recorded(part, 400, seed) for seed, part in enumerate(("train", "validation", "test"))
-    )
+    training, validation = recorded("train", 400, 0), recorded("validation", 400, 1)
+    test = recorded("validation", 400, 2)
     reader, _ = fit_reader(training, validation, ATTRIBUTES["gender"], "user", Place("It is", 2), 0.03)
     assert (reader.suffix, reader.back) == ("It is", 2)
     assert 7 in reader.layers
@@ -171,8 +171,14 @@ def test_what_ships_reads_a_child_and_a_pensioner_and_does_not_guess() -> None:
     model = tiny.bundled().model
     readers = ReaderSet.load("smollm2")
     assert {reader.name for reader in readers} == {f"{who}_{name}" for who in ("user", "self") for name in ATTRIBUTES}
-    said = "I am eight years old and in second grade.", "I am a retired teacher, 71 years old.", "hi"
-    child, old, nobody = read_beliefs(model, [Dialogue().add("user", text) for text in said], readers)
-    assert (child["user_age"].answer, old["user_age"].answer) == ("child", "older adult")
+    child = Dialogue().add("user", "I am eight years old and in second grade. Mum says I can have a puppy!")
+    old = Dialogue().add("user", "I am eighty years old, retired, and my grandchildren visit me on Sundays.")
+    young, aged = (beliefs["user_age"].probabilities for beliefs in read_beliefs(model, [child, old], readers))
+    assert young["child"] > aged["child"]
+    assert aged["older adult"] > young["older adult"]
+    persona = Dialogue().with_system("You are a grandmother of eighty who knits.").add("user", "Hello! How are you?")
+    boy = Dialogue().with_system("You are a boy of eight who plays football.").add("user", "Hello! How are you?")
+    one, other = (beliefs["self_age"].probabilities for beliefs in read_beliefs(model, [persona, boy], readers))
+    assert one["older adult"] > other["older adult"]
+    [nobody] = read_beliefs(model, [Dialogue().add("user", "hi")], readers)
     assert [reading.answer for reading in nobody.values()] == [None] * 8
-    assert child["self_age"].answer is old["self_age"].answer is None

@@ -9,7 +9,7 @@ import pytest
 
 from telic.readers import ATTRIBUTES
 from telic.readers.attributes import SUBJECTS
-from telic.readers.material import load_lines, load_templates, of_part
+from telic.readers.material import TextPart, load_lines, load_templates, of_part
 from telic.readers.training_texts import generated_dialogues, written_dialogues
 
 READERS = {f"{subject}_{name}": attribute.classes for subject in SUBJECTS for name, attribute in ATTRIBUTES.items()}
@@ -25,7 +25,8 @@ def test_a_wording_is_either_for_training_or_for_validation() -> None:
 
 
 def test_every_class_is_told_and_every_label_is_one() -> None:
-    for part, count in (("train", 1000), ("validation", 500)):
+    counts: dict[TextPart, int] = {"train": 1000, "validation": 500}
+    for part, count in counts.items():
         texts = [*written_dialogues(part), *generated_dialogues(part, count)]
         told = Counter((reader, label) for text in texts for reader, label in text.labels.items() if label is not None)
         for reader, classes in READERS.items():
