@@ -259,7 +259,7 @@ class TestRestore:
             again = sorted({gram[-1] for gram in known if list(gram[:-1]) == end})
             checked += len(again)
             assert bool((after_1_V <= before_1_V + 1e-5)[0, again].all())
-        assert checked or repeat > 1
+        assert checked, "no reply came near a repetition: nothing is tested"
 
     def test_the_contrast_prompts(self) -> None:
         end = (TALK[0], TALK[-1])
