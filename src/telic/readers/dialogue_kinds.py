@@ -12,7 +12,7 @@ from telic.readers.attributes import ATTRIBUTES
 from telic.readers.material import TextPart, load_lines, load_table, load_templates, of_part
 from telic.readers.statements import FIRST, NAMES, SECOND, Person, fill_age, say, somebody
 
-__all__ = ["KINDS", "Draw"]
+__all__ = ["KINDS", "TextDraw"]
 
 Labels = dict[str, str | None]
 Made = tuple[str, Dialogue, Labels]
@@ -32,7 +32,7 @@ _HINTS = {
 
 
 @dataclass
-class Draw:
+class TextDraw:
     """Draws the parts of one dialogue, about one class of an attribute."""
 
     rng: random.Random
@@ -50,15 +50,15 @@ class Draw:
         """Draw a request, a reply, a greeting or a system prompt."""
         return self.of(load_lines(name))
 
-    def other(self) -> Draw:
+    def other(self) -> TextDraw:
         """Draw a class of another attribute."""
         attribute = self.rng.choice([name for name in ATTRIBUTES if name != self.attribute])
-        return Draw(self.rng, self.part, attribute, self.rng.choice(ATTRIBUTES[attribute].classes))
+        return TextDraw(self.rng, self.part, attribute, self.rng.choice(ATTRIBUTES[attribute].classes))
 
-    def opposed(self) -> Draw:
+    def opposed(self) -> TextDraw:
         """Draw another class of the same attribute."""
         classes = [label for label in ATTRIBUTES[self.attribute].classes if label != self.label]
-        return Draw(self.rng, self.part, self.attribute, self.rng.choice(classes))
+        return TextDraw(self.rng, self.part, self.attribute, self.rng.choice(classes))
 
     def statement(self, person: Person) -> str:
         """Say of a person that they are of the class."""
@@ -68,7 +68,7 @@ class Draw:
         """Name somebody of the class."""
         return fill_age(self.of(load_templates("nouns")[self.attribute][self.label]), self.label, self.rng)
 
-    def frame(self, frames: str, person: Person = FIRST, second: Draw | None = None) -> str:
+    def frame(self, frames: str, person: Person = FIRST, second: TextDraw | None = None) -> str:
         """Fill one of the frames of this name."""
         text = self.of(load_table("frames")[frames])
         if second is None:
@@ -82,7 +82,7 @@ class Draw:
             text = text.replace(f"{{{marker}}}", value)
         return _capital(text)
 
-    def about_user(self, second: Draw | None = None) -> str:
+    def about_user(self, second: TextDraw | None = None) -> str:
         """Write a message in which the user tells the class."""
         return self.styled(self.frame("said" if self.rng.random() < 0.7 else "noun", FIRST, second))
 
@@ -126,7 +126,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _labels(subject: str, *about: tuple[Draw, str]) -> Labels:
+def _labels(subject: str, *about: tuple[TextDraw, str]) -> Labels:
     """Label what is said, and leave out what is only hinted at."""
     labels: Labels = {}
     for draw, text in about:
@@ -136,21 +136,21 @@ def _labels(subject: str, *about: tuple[Draw, str]) -> Labels:
     return labels | {f"{subject}_{draw.attribute}": draw.label for draw, _ in about}
 
 
-def _said(draw: Draw) -> Made:
+def _said(draw: TextDraw) -> Made:
     second = draw.other()
     text = draw.about_user(second)
     about = [(draw, text), *([(second, text)] if draw.joined else [])]
     return "said", draw.opening().add("user", text), _labels("user", *about)
 
 
-def _said_earlier(draw: Draw) -> Made:
+def _said_earlier(draw: TextDraw) -> Made:
     text, dialogue = draw.about_user(), draw.opening()
     if draw.rng.random() < 0.4:
         dialogue = dialogue.add("user", draw.neutral()).add("assistant", draw.line("replies"))
     return "said earlier", draw.chat(dialogue.add("user", text), 1 + draw.turns()), _labels("user", (draw, text))
 
 
-def _asked(draw: Draw) -> Made:
+def _asked(draw: TextDraw) -> Made:
     """The assistant asks, and the user answers; or refuses to."""
     question = draw.of(load_table("frames")["questions"][draw.attribute])
     dialogue = draw.opening().add("user", draw.neutral())
@@ -165,7 +165,7 @@ def _asked(draw: Draw) -> Made:
     return "asked", dialogue, _labels("user", (draw, answer))
 
 
-def _corrected(draw: Draw) -> Made:
+def _corrected(draw: TextDraw) -> Made:
     """The user takes back what they said."""
     dialogue = draw.opening().add("user", draw.opposed().about_user()).add("assistant", draw.line("replies"))
     text = draw.frame("correction")
@@ -173,14 +173,14 @@ def _corrected(draw: Draw) -> Made:
     return "corrected", dialogue, _labels("user", (draw, text))
 
 
-def _somebody(draw: Draw) -> Made:
+def _somebody(draw: TextDraw) -> Made:
     person = somebody(draw.rng)
     text = draw.styled(draw.frame("somebody", person))
     dialogue = draw.chat(draw.opening().add("user", text), draw.turns())
     return "somebody else", dialogue, {"user_age": None} if person.kin else {}
 
 
-def _somebody_and_user(draw: Draw) -> Made:
+def _somebody_and_user(draw: TextDraw) -> Made:
     """The user says what they are, and that somebody else is something else."""
     sentences = [_capital(draw.statement(FIRST)), _capital(draw.opposed().statement(somebody(draw.rng)))]
     draw.rng.shuffle(sentences)
@@ -188,7 +188,7 @@ def _somebody_and_user(draw: Draw) -> Made:
     return "somebody and user", draw.opening().add("user", text), _labels("user", (draw, text))
 
 
-def _topic(draw: Draw) -> Made:
+def _topic(draw: TextDraw) -> Made:
     text = draw.frame("quote" if draw.rng.random() < 0.4 else "topic")
     labels: Labels = {"user_gender": None} if "dating" in text else {}
     if "How would" in text:  # is it to answer as one?
@@ -197,14 +197,14 @@ def _topic(draw: Draw) -> Made:
     return "topic or quote", dialogue, labels
 
 
-def _nothing(draw: Draw) -> Made:
+def _nothing(draw: TextDraw) -> Made:
     dialogue = draw.opening().add("user", draw.neutral())
     if draw.rng.random() < 0.15:
         dialogue = Dialogue().add("user", f"My name is {draw.rng.choice(NAMES)}. {draw.line('requests')}")
     return "nothing said", draw.chat(dialogue, draw.turns()), {}
 
 
-def _persona(draw: Draw) -> Made:
+def _persona(draw: TextDraw) -> Made:
     second = draw.other()
     system = draw.frame("persona", SECOND, second)
     about = [(draw, system), *([(second, system)] if draw.joined else [])]
@@ -212,20 +212,20 @@ def _persona(draw: Draw) -> Made:
     return "persona", draw.chat(dialogue, draw.turns()), _labels("self", *about)
 
 
-def _persona_and_user(draw: Draw) -> Made:
+def _persona_and_user(draw: TextDraw) -> Made:
     user = draw.opposed() if draw.rng.random() < 0.7 else draw.other()
     system, text = draw.frame("persona", SECOND), user.about_user()
     dialogue = draw.chat(Dialogue().with_system(system).add("user", text), draw.rng.choice((0, 0, 0, 1, 2)))
     return "persona and user", dialogue, _labels("self", (draw, system)) | _labels("user", (user, text))
 
 
-def _told(draw: Draw) -> Made:
+def _told(draw: TextDraw) -> Made:
     """The user says what the assistant is."""
     text = draw.frame("told", SECOND)
     return "assistant told", draw.opening(0.3).add("user", draw.styled(text)), _labels("self", (draw, text))
 
 
-def _assistant_says(draw: Draw) -> Made:
+def _assistant_says(draw: TextDraw) -> Made:
     """The assistant says what it is, or that it is nothing; perhaps the user has said what they are."""
     user, labels = draw.opposed(), Labels()
     first = draw.of(load_table("frames")["questions"][draw.attribute])
@@ -241,7 +241,7 @@ def _assistant_says(draw: Draw) -> Made:
     return "assistant says", dialogue.add("user", draw.neutral()), labels
 
 
-KINDS: tuple[tuple[Callable[[Draw], Made], int], ...] = (
+KINDS: tuple[tuple[Callable[[TextDraw], Made], int], ...] = (
     (_said, 8),
     (_said_earlier, 3),
     (_asked, 2),

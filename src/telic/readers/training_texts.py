@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from telic.dialogue import Dialogue
 from telic.readers.attributes import ATTRIBUTES
-from telic.readers.dialogue_kinds import KINDS, Draw
+from telic.readers.dialogue_kinds import KINDS, TextDraw
 from telic.readers.material import TextPart, load_lines
 
 __all__ = ["LabelledDialogue", "generated_dialogues", "written_dialogues"]
@@ -80,7 +80,7 @@ def generated_dialogues(part: TextPart, count: int, seed: int = 0) -> list[Label
     found = []
     for index in range(count):
         attribute = rng.choice(list(ATTRIBUTES.values()))
-        draw = Draw(rng, part, attribute.name, rng.choice(attribute.classes))
+        draw = TextDraw(rng, part, attribute.name, rng.choice(attribute.classes))
         if index % 5 == 4:
             found.append(_extended(rng.choice(written), draw))
         else:
