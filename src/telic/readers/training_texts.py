@@ -89,7 +89,7 @@ def generated_dialogues(part: TextPart, count: int, seed: int = 0) -> list[Label
     return found
 
 
-def _extended(text: LabelledDialogue, draw: Draw) -> LabelledDialogue:
+def _extended(text: LabelledDialogue, draw: TextDraw) -> LabelledDialogue:
     """Put a text into a longer dialogue."""
     system = draw.opening() if text.dialogue.system is None else Dialogue()
     dialogue = Dialogue([*system, *text.dialogue])
