@@ -51,7 +51,7 @@ class PurposeTemplate:
             ConfigError: there is no such kind.
         """
         if kind is not None and kind not in KINDS:
-            raise ConfigError(f"unknown kind {kind!r}{suggest(kind, list(KINDS))}; expected {', '.join(KINDS)}")
+            raise ConfigError(f"unknown kind {kind!r}{suggest(kind, list(KINDS))}")
         persona, organisation = KINDS[kind] if kind else (GENERAL[0], "")
         source = (resources.files("telic") / "data" / f"{kind or 'purpose'}.toml").read_text(encoding="utf-8")
         return cls(kind, persona, organisation, GENERAL[1], GENERAL[2], source)

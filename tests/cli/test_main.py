@@ -40,6 +40,8 @@ def test_version(run: Run) -> None:
     [
         ((), 2, "expected a command: demo, new, chat, measure"),
         (("mesure",), 2, "unknown command 'mesure'; did you mean 'measure'?"),
+        (("hold", "travel.toml", "--controls"), 2, "--controls has no value; expected --controls NAME[:KEY=VALUE...]"),
+        (("measure", "travel.toml", "--controls", "--minutes", "3"), 2, "--controls has no value"),
         (("mesure", "--help"), 2, "unknown command 'mesure'; did you mean 'measure'?"),
         (("measure", "--round", "3"), 2, "--round"),
         (("measure", "--rounds", "many"), 2, "Error parsing --rounds: found 'many'; expected a whole number"),

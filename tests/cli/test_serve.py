@@ -165,7 +165,7 @@ def test_no_acknowledged_turn_is_lost_by_a_kill(serving: Serving, run: Run) -> N
     ("arguments", "words"),
     [
         (("--host", "0.0.0.0"), "can be reached from other machines, and there are no API keys"),
-        (("--api-key-file", "none.txt"), "cannot read the key file none.txt"),
+        (("--api-key-file", "none.txt"), "Make a key with: telic keys NAME --file none.txt"),
         (("--store", "none/telic.db"), "cannot open the store sqlite:///none/telic.db: unable to open"),
         (("--controls", "attention_hold"), "control 'attention_hold' acts on attention, but model 'fake'"),
         (("--host", "no.such.host.invalid"), "no API keys"),
@@ -192,4 +192,4 @@ def test_a_port_that_is_taken_and_an_unknown_setting(run: Run, travel: Path) -> 
         "travel.toml, line 9: serve.max_mesages: unknown setting 'max_mesages'; did you mean 'max_messages'?"
         in outcome.error
     )
-    assert "there is no store 'telic.db'" in run("conversations").error
+    assert "there is no store 'telic.db'. `telic serve` makes it" in run("conversations").error

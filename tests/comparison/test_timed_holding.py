@@ -63,9 +63,12 @@ def test_all_arms_play_the_same_dialogues_and_are_asked_the_same(
     minutes: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = timed(minutes, None, monkeypatch, bank_dialogues=20)
-    for stage, arms in ((TUNING, 4), (HELD_OUT, 3), (BANK, 3)):
+    bank_arms = 0 if minutes == 0.01 else 3  # the first dialogue alone is played, and it is the purpose's own
+    for stage, arms in ((TUNING, 4), (HELD_OUT, 3), (BANK, bank_arms)):
         by_arm = dialogues_by_arm(run, stage)
         assert len(by_arm) == arms
+        if not arms:
+            continue
         [played] = {tuple(sorted(names)) for names in by_arm.values()}
         assert played == tuple(f"{number:04d}" for number in range(len(played)))
         assert 1 <= len(played) < 20

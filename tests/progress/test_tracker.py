@@ -56,6 +56,32 @@ def test_the_time_left_is_never_more_than_the_limit_leaves() -> None:
     assert said == ["The time is over. What was started is being finished."]
 
 
+def test_the_first_seconds_give_no_forecast() -> None:
+    clock = Clock()
+    tracker, told = tracked(clock, Phase("playing", "replies", 1000))
+    tracker.begin("playing")
+    spend(tracker, clock, 1, 6)
+    assert told[-1].left is None, "the first reply waits for the whole first pass"
+    spend(tracker, clock, 9, 1)
+    assert told[-1].left == 990 * 1.5
+
+
+def test_what_was_started_is_forecast_beyond_the_limit() -> None:
+    clock = Clock()
+    tracker, told = tracked(clock, Phase("playing", "replies", 1000), deadline=Deadline(1, clock))
+    tracker.begin("playing")
+    tracker.expect(15)
+    spend(tracker, clock, 10, 3)
+    assert told[-1].left == 30, "what fits is bounded by the limit"
+    tracker.expect(35)
+    spend(tracker, clock, 5, 3)
+    assert told[-1].left == 35 * 3, "what was started takes longer than the limit"
+    spend(tracker, clock, 5, 3)
+    assert told[-1].left == 30 * 3
+    said = [sentence for report in told for sentence in report.notices]
+    assert said == ["The time is over. What was started is being finished: about 2 min left."]
+
+
 def test_the_share_of_a_phase_is_that_of_a_whole_run() -> None:
     clock = Clock()
     tracker, _ = tracked(clock, Phase("tuning", "replies", 10), Phase("costs", "questions", 60, 0.5))

@@ -49,6 +49,29 @@ def test_the_time_is_used_and_hardly_exceeded(load: str, known: bool) -> None:
     assert len(ended) >= 10 / alone * (1 if load == "saturated" else 3) * 0.7, "a batch is filled where that pays"
 
 
+@pytest.mark.parametrize("load", LOADS)
+@pytest.mark.parametrize("minutes", [1.0, 2.0])
+def test_a_short_limit_is_hardly_exceeded(load: str, minutes: float) -> None:
+    """One episode takes 40, 24 or 20 s; four of them at once take 40, 36 or 80 s."""
+    ended, taken = play_for(minutes, LOADS[load], [ROUNDS] * 2000)
+    assert taken <= 1.1 * minutes
+    assert ended
+
+
+def test_a_limit_shorter_than_an_episode_plays_one() -> None:
+    ended, _ = play_for(0.1, LOADS["mixed"], [ROUNDS] * 40)
+    assert ended == ["0000"]
+
+
+def test_what_starts_is_told_with_its_replies() -> None:
+    clock, told = Clock(), list[int]()
+    model = Engine(clock, LOADS["mixed"])
+    admission = Admission(Deadline(0.1, clock), [2, 1], [ROUNDS, 3, ROUNDS], told.append)
+    episodes = (episode(model, number, length) for number, length in enumerate([ROUNDS, 3, ROUNDS]))
+    drive(episodes, [model], concurrency=32, on_episode=lambda _: None, admission=admission)
+    assert told == [ROUNDS, 3]
+
+
 def test_without_a_limit_all_are_played() -> None:
     clock = Clock()
     model, ended = Engine(clock, Load()), list[str]()

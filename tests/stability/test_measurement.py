@@ -97,9 +97,12 @@ def test_a_time_limit_leaves_whole_dialogues_in_their_order(monkeypatch: pytest.
     assert timed(60, None, monkeypatch).shortfall is None
 
 
-def test_the_shortest_time_leaves_a_few_dialogues_to_report(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shortest_time_leaves_a_dialogue_to_report(monkeypatch: pytest.MonkeyPatch) -> None:
     run = timed(0.001, None, monkeypatch)
-    assert len(run.episodes) == run.curve[0].n == 4
+    assert len(run.episodes) == run.curve[0].n == 1
+    assert run.curve[0].low is None, "one dialogue gives no interval"
+    assert "too few dialogues to tell" in run.stability.headline
+    assert str(run.shortfall) == "--minutes 0.001: 1 of 30 dialogues were finished"
 
 
 def test_a_resumed_run_plays_what_the_limit_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -19,6 +19,12 @@ class ManageKeys:
 
     `telic keys NAME` makes a key and prints it once; the file holds its hash. `telic keys list` lists the holders.
     `telic keys revoke NAME` removes the key of a holder.
+
+    Examples:
+        telic keys ann
+        telic keys list
+        telic keys revoke ann
+        telic keys shop --file shop-keys.txt
     """
 
     action: tyro.conf.Positional[str]

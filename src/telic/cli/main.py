@@ -20,7 +20,7 @@ from telic.cli.keys import ManageKeys
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
-from telic.cli.options import REGISTRY
+from telic.cli.options import REGISTRY, options_of
 from telic.cli.play import Play
 from telic.cli.purpose_check import check_purpose_files
 from telic.cli.readers import Readers
@@ -112,12 +112,23 @@ def parse_command(arguments: Sequence[str]) -> Any:
         raise UsageError(f"expected a command: {', '.join(VERBS)}. Read more with: telic --help")
     if name not in VERBS:
         raise UsageError(f"unknown command {name!r}{suggest(name, list(VERBS))}")
+    _refuse_empty_lists(arguments)
     before = resumed_arguments(name, arguments[1:])
     if before is None:
         return _parse_options(name, arguments[1:])
     defaults = _without_outcome(_parse_options(name, before))
     # Flags come in pairs, so that one given in addition can agree with the run's or change it.
     return tyro.cli(VERBS[name], args=arguments[1:], prog=f"telic {name}", registry=REGISTRY, default=defaults)
+
+
+def _refuse_empty_lists(arguments: Sequence[str]) -> None:
+    """Refuse an option of several values that has none: it would count as left out, and `hold` compare all controls."""
+    found = find_command(arguments, VERBS)
+    options = options_of(found[1]) if found else ()
+    lists = {flag: option for option in options for flag in option.flags if option.metavar.endswith(" ...")}
+    for flag, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+        if flag in lists and following.startswith("--"):
+            raise UsageError(f"{flag} has no value; expected {flag} {lists[flag].metavar}")
 
 
 def _parse_options(name: str, arguments: Sequence[str]) -> Any:

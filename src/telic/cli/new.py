@@ -26,6 +26,11 @@ class New:
     """Write a commented purpose file to start from.
 
     In a terminal it asks what the chatbot is for; Enter accepts what stands in brackets. --for asks nothing.
+
+    Examples:
+        telic new travel.toml
+        telic new travel.toml --for travel
+        telic new desk.toml --for support --force
     """
 
     path: tyro.conf.Positional[Path] = Path("purpose.toml")

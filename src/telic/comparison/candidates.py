@@ -71,8 +71,8 @@ def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, li
         kind = settings.pop("name")
         if kind not in STRENGTHS and not settings:
             raise ConfigError(
-                f"there are no default strengths for control {kind!r}{suggest(kind, list(STRENGTHS))}. Name any other "
-                "control with its settings, as in split_softmax:k=0.8"
+                f"no strengths to try are known for control {kind!r}{suggest(kind, list(STRENGTHS))} (give any other "
+                "control its settings, as in split_softmax:k=0.8)"
             )
         tried = asked.get(kind, ())
         asked[kind] = (*tried, *(one for one in ([settings] if settings else STRENGTHS[kind]) if one not in tried))

@@ -179,7 +179,8 @@ class _Comparison:
         missing, protocol = self.record.missing(plans), protocol_of(self.model, self.config)
         self.tracker.begin(phase, replies_to_come(missing, self.config))
         deadline = self.deadline.part(self.tracker.share())
-        play_dialogues(self.model, missing, protocol, self.record.append, self.tracker.count_reply, deadline)
+        counted, expected = self.tracker.count_reply, self.tracker.expect
+        play_dialogues(self.model, missing, protocol, self.record.append, counted, deadline, on_start=expected)
 
     def _ask(self, phase: str, arms: Sequence[Arm], *, tuning: bool) -> int:
         """Ask the missing questions in the same way; returns how many all arms were asked."""

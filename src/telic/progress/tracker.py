@@ -11,15 +11,15 @@ from typing import Protocol
 
 from telic.progress.deadline import Deadline, monotonic_seconds
 from telic.progress.display import ProgressDisplay
-from telic.progress.report import ProgressCallback, ProgressReport
+from telic.progress.report import ProgressCallback, ProgressReport, duration
 
 __all__ = ["Phase", "ProgressTracker", "track"]
 
 CALIBRATION = 10.0
-"""Seconds before a forecast is announced."""
+"""Seconds before there is a forecast: the first replies wait for a whole batch, so they say little of the others."""
 LONG = 120.0
 """Seconds from which a forecast is announced."""
-OVER = "The time is over. What was started is being finished."
+OVER = "The time is over. What was started is being finished"
 
 
 class GeneratedTokens(Protocol):
@@ -41,6 +41,8 @@ class Phase:
     """Number of units; None if it is unknown."""
     weight: float = 1.0
     """Time of a unit relative to those of the other phases, as far as it is known before one was timed."""
+    started_units: int = 0
+    """Units of what was started: they are finished, even if the time is over. 0 where nobody says."""
     done: int = 0
     tokens: int = 0
     started: float | None = None
@@ -115,6 +117,12 @@ class ProgressTracker:
             found.started = self._clock()
             self._current = found
             self._report()
+
+    def expect(self, units: int) -> None:
+        """Count units of the current phase that were started, so that they will be finished whatever the time."""
+        with self._lock:
+            if self._current is not None:
+                self._current.started_units += units
 
     def advance(self, units: int = 1, tokens: int = 0) -> None:
         """Count units of the current phase, and the tokens that were generated for them."""
@@ -198,16 +206,29 @@ class ProgressTracker:
                 return phase.weight * sum(other.seconds for other in alike) / weighted
         return None
 
+    def _seconds_of_started(self, phase: Phase) -> float | None:
+        """Forecast the seconds until what the current phase has started is finished; None if nobody can tell."""
+        seconds, units = self._seconds_per_unit(phase), phase.started_units - phase.done
+        return None if seconds is None or units <= 0 else units * seconds
+
+    @staticmethod
+    def _within_limit(left: float | None, limit: float, started: float | None) -> float | None:
+        """Bound the seconds left by the time limit, or by what was started, which is finished all the same."""
+        if limit <= 0 or (started is not None and started > limit):
+            return started
+        return limit if left is None else min(left, limit)
+
     def _report(self, notices: Sequence[str] = ()) -> None:
         if self._callback is None:
             return
-        phase, left = self._current or Phase("", ""), self._left()
+        now, phase = self._clock(), self._current or Phase("", "")
+        left = self._left() if now - self._started >= CALIBRATION else None
         if self._deadline is not None and self._deadline.limited:
-            limit = self._deadline.remaining
-            left = None if limit <= 0 else limit if left is None else min(left, limit)
+            limit, rest = self._deadline.remaining, self._seconds_of_started(phase)
+            left = self._within_limit(left, limit, rest)
             if limit <= 0 and not self._time_is_over:
-                self._time_is_over, notices = True, (*notices, OVER)
-        now = self._clock()
+                over = f"{OVER}." if left is None else f"{OVER}: about {duration(left)} left."
+                self._time_is_over, notices = True, (*notices, over)
         seconds = now - phase.started if phase.started is not None else 0.0
         self._callback(
             ProgressReport(

@@ -8,14 +8,17 @@ A group is admitted if the forecast says that it, and all that is being played, 
 is the later of two times. All replies still to come need a while at the rate of the last ones; and an episode needs as
 long as one takes at the present load, because its replies wait for each other. At the beginning few episodes are
 played, and the rate rises with their number, so the forecast errs on the side of admitting too few; it is made again
-with every reply. The first few are admitted in any case.
+with every reply.
+
+The first group is admitted in any case: without it there is no result. Where nobody knows how many replies an episode
+takes, there is no forecast before one has ended, so a few start at once.
 """
 
 from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -23,8 +26,8 @@ from telic.progress import Deadline
 
 __all__ = ["Admission", "EpisodeTiming"]
 
-FIRST = 4
-"""Episodes that are admitted in any case, with the rest of their group: fewer would tell little of a batch."""
+UNFORECAST = 4
+"""Episodes of unknown length that start before one has ended: a single one would leave the batch empty."""
 WINDOW = 5.0
 """Seconds over which the rate is measured at least; later on it is the last half of the time."""
 CAUTION = 1.3
@@ -52,6 +55,8 @@ class Admission:
     """Sizes of the groups of episodes, in their order."""
     replies: Sequence[int] | None = None
     """Replies that each episode takes; None if nobody knows."""
+    on_start: Callable[[int], None] | None = None
+    """Called as each episode starts: with the replies that it takes, or with 1, for an episode, if nobody knows."""
     started: int = 0
     """Number of episodes admitted so far."""
     _active: list[EpisodeTiming] = field(default_factory=list)
@@ -74,7 +79,8 @@ class Admission:
         group = bisect_left(self._starts, self.started)
         if self._starts[group] != self.started:  # the rest of a group that was admitted
             return True
-        if self.started < FIRST or not self.deadline.limited:
+        at_least = 1 if self.replies else UNFORECAST
+        if self.started < at_least or not self.deadline.limited:
             return True
         seconds = self._forecast(range(self.started, self._starts[group + 1]))
         return seconds is not None and seconds <= self.deadline.remaining
@@ -83,9 +89,12 @@ class Admission:
         """Note that the next episode has started."""
         now = self.deadline.clock()
         self._begun = now if self._begun is None else self._begun
-        timing = EpisodeTiming(now, self.replies[self.started] if self.replies else None)
+        expected = self.replies[self.started] if self.replies else None
+        timing = EpisodeTiming(now, expected)
         self._active.append(timing)
         self.started += 1
+        if self.on_start is not None:
+            self.on_start(1 if expected is None else expected)
         return timing
 
     def reply(self, timing: EpisodeTiming) -> None:

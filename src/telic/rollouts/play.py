@@ -161,7 +161,7 @@ class _TaskPlayer:
             return
         players, counted = self.factory.make(), self.tracker.count_tokens
         groups = [len(list(same)) for _, same in groupby(tasks, key=lambda task: task.number)]
-        admission = Admission(self.deadline, groups)
+        admission = Admission(self.deadline, groups, on_start=self.tracker.expect)
         play_tasks(tasks, players, self.judge, self.concurrency, end, counted, admission)
 
 

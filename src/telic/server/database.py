@@ -37,7 +37,7 @@ def open_database(location: str, *, create: bool = True) -> Engine:
     """
     url = _url(location)
     if not create and url.database and url.drivername.startswith("sqlite") and not Path(url.database).exists():
-        raise ConfigError(f"there is no store {url.database!r}; name it with --store")
+        raise ConfigError(f"there is no store {url.database!r}. `telic serve` makes it; name another one with --store")
     if create:
         _make_private(url)
     engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)  # errors would quote what users said

@@ -186,7 +186,8 @@ def _read(path: Path) -> dict[str, bytes]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise ConfigError(f"cannot read the key file {path}: {error.strerror}") from None
+        hint = f". Make a key with: telic keys NAME --file {path}" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError(f"cannot read the key file {path}: {error.strerror}{hint}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"cannot read the key file {path}: {error}") from None
     digests = {}

@@ -146,7 +146,7 @@ def play_missing(
     tracker.start(record.path, record.warnings, [playing], forecast if announce else None, deadline)
     tracker.begin("playing")
     protocol = protocol_of(model, config)
-    play_dialogues(model, missing, protocol, record.append, tracker.count_reply, deadline, on_branch)
+    play_dialogues(model, missing, protocol, record.append, tracker.count_reply, deadline, on_branch, tracker.expect)
 
 
 def _analyse(record: RunRecord, plans: Sequence[DialoguePlan], config: MeasureConfig) -> StabilityRun:

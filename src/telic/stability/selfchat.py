@@ -37,6 +37,7 @@ def play_dialogues(
     on_reply: Callable[[Reply], None] | None = None,
     deadline: Deadline | None = None,
     on_branch: Callable[[Episode, Branch], None] | None = None,
+    on_start: Callable[[int], None] | None = None,
 ) -> None:
     """Play dialogues, `protocol.concurrency` of them at once.
 
@@ -49,15 +50,18 @@ def play_dialogues(
         protocol: how they are played.
         on_episode: called with each dialogue as it ends (with a judge that asks a model: as its wave ends).
         on_reply: called with every reply, except those of a judge's model.
-        deadline: when no group of dialogues is started any more that would not end in time. The first is always played.
+        deadline: when no group of dialogues is started any more that would not end in time. The first group is always
+            played.
         on_branch: called with a branch and its episode once all answers of the branch are there. Answers that a model
             judges have no scores yet.
+        on_start: called with the number of replies of each dialogue that starts.
     """
     size = protocol.concurrency if any(map(_asks_judge_model, plans)) else len(plans)
     admission = Admission(
         deadline or Deadline(),
         [len(list(group)) for _, group in groupby(plans, key=lambda plan: plan.group or plan.id)],
         [replies_of(plan, protocol) for plan in plans],
+        on_start,
     )
     while admission.admits():
         wave = plans[admission.started : admission.started + size]
