@@ -60,7 +60,20 @@ def test_probes_that_were_never_followed_open_the_report_and_are_listed(tmp_path
     text = html.unescape(path.read_text(encoding="utf-8"))
     sentence = "The model never followed probe 'probe of b' (0 of 4 answers before the dialogue), so it cannot drift"
     assert text.index(sentence) < text.index("stability at round 0")
+    assert text.count("oo few dialogues to tell") == 2, "once in the headline, once with the followed probes"
     assert text.index("0 of 4</td><td>never followed") < text.index("4 of 4</td>")
+
+
+def test_few_dialogues_are_said_to_be_few_in_every_section(tmp_path: Path) -> None:
+    episodes = [selfchat(i) for i in range(4)]
+    for episode in episodes:
+        for branch in episode.branches:
+            branch.answers[0].score = 1.0
+    path = write_stability_report(tmp_path, analyse_stability(episodes, resamples=100), episodes, {})
+    text = html.unescape(path.read_text(encoding="utf-8"))
+    assert re.search(r"followed before the dialogue\. Too few dialogues to tell: n = \d", text)
+    assert "no significant drift" not in text
+    assert "4 of 4</" not in text.partition("Stability over rounds")[0], "nothing was left out"
 
 
 def test_equal_runs_give_equal_reports(tmp_path: Path) -> None:

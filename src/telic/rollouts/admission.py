@@ -10,6 +10,8 @@ long as one takes at the present load, because its replies wait for each other. 
 played, and the rate rises with their number, so the forecast errs on the side of admitting too few; it is made again
 with every reply.
 
+For the first few, it takes the geometric mean of the two.
+
 The first group is admitted in any case: without it there is no result. Where nobody knows how many replies an episode
 takes, there is no forecast before one has ended, so a few start at once.
 """
@@ -17,6 +19,7 @@ takes, there is no forecast before one has ended, so a few start at once.
 from __future__ import annotations
 
 import itertools
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -26,8 +29,9 @@ from telic.progress import Deadline
 
 __all__ = ["Admission", "EpisodeTiming"]
 
-UNFORECAST = 4
-"""Episodes of unknown length that start before one has ended: a single one would leave the batch empty."""
+FEW = 4
+"""Episodes that do not fill a batch yet. Until there are as many, the rate says little of what a batch brings; and so
+many of unknown length start before one has ended."""
 WINDOW = 5.0
 """Seconds over which the rate is measured at least; later on it is the last half of the time."""
 CAUTION = 1.3
@@ -79,7 +83,7 @@ class Admission:
         group = bisect_left(self._starts, self.started)
         if self._starts[group] != self.started:  # the rest of a group that was admitted
             return True
-        at_least = 1 if self.replies else UNFORECAST
+        at_least = 1 if self.replies else FEW
         if self.started < at_least or not self.deadline.limited:
             return True
         seconds = self._forecast(range(self.started, self._starts[group + 1]))
@@ -116,7 +120,10 @@ class Admission:
             return None
         rest = [max(1.0, (one.expected or length or 0.0) - one.replies) for one in self._active]
         throughput = (sum(rest) + sum(map(float, filter(None, new)))) / rate
-        return max(throughput, self._duration()) * (1.0 if self._lengths else CAUTION)
+        duration = self._duration()
+        if self.started < FEW:  # a batch pays, but nobody has measured yet how much: between all and nothing
+            throughput = math.sqrt(throughput * duration)
+        return max(throughput, duration) * (1.0 if self._lengths else CAUTION)
 
     def _rate(self) -> float | None:
         """Replies per second at the present load; None before there were some.

@@ -25,7 +25,7 @@ from telic.stability.followed import (
     never_followed,
     probe_starts,
 )
-from telic.stability.headline import drift_sentence
+from telic.stability.headline import TOO_FEW, drift_sentence
 from telic.stability.scores import Scores, numbered_branches, scores_by_side, scores_of
 from telic.statistics import Interval
 
@@ -95,6 +95,8 @@ class Stability(BaseModel):
             return f"{found} before the dialogue follow what they are asked about, so there is little to drift from"
         text = drift_sentence(self.drops, self.drift_round)
         if self.never_followed is None or self.followed is None:
+            return text
+        if text.startswith(TOO_FEW):  # then there are too few for a part of the probes, too
             return text
         rest = drift_sentence(self.followed.drops, self.followed.drift_round)
         return f"over all {len(self.starts)} probes: {text}; over those followed before the dialogue: {rest}"

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from telic.stability.curves import ALPHA, Drop
 
-__all__ = ["drift_sentence"]
+__all__ = ["TOO_FEW", "drift_sentence"]
+
+TOO_FEW = "too few dialogues to tell"
+"""How the sentence begins if the number of dialogues can make no drop significant."""
 
 
 def drift_sentence(drops: Sequence[Drop], drift_round: int | None) -> str:
@@ -28,7 +31,7 @@ def drift_sentence(drops: Sequence[Drop], drift_round: int | None) -> str:
     most = max(drop.n for drop in tested)
     if most < needed:
         return (
-            f"too few dialogues to tell: n = {most}, and a drop over {len(tested)} rounds can be significant from "
+            f"{TOO_FEW}: n = {most}, and a drop over {len(tested)} rounds can be significant from "
             f"n = {needed} on ({_numbers(last)} at round {last.round})"
         )
     corrected = f", before correction for {len(tested)} rounds" if len(tested) > 1 else ""

@@ -13,6 +13,7 @@ from telic.stability.analysis import Stability
 from telic.stability.curves import CurvePoint
 from telic.stability.figures import attention_figure, curve_figure, families_figure, heat_figure
 from telic.stability.followed import ProbeStart
+from telic.stability.headline import drift_sentence
 from telic.stability.scores import score_by_round
 from telic.stability.utterances import UtteranceStability, analyse_utterances
 from telic.statistics import Interval
@@ -65,7 +66,8 @@ def _overview(stability: Stability) -> Html:
     last = stability.curve[-1] if stability.curve else None
     items = [(f"stability at round {point.round}", _point(point)) for point in (first, last) if point is not None]
     items.append(("area under the curve", interval(stability.area)))
-    items.append(("dialogues", f"{stability.counts.probed} of {stability.counts.episodes}"))
+    played, probed = stability.counts.episodes, stability.counts.probed
+    items.append(("dialogues", str(played)) if probed == played else ("dialogues with scores", f"{probed} of {played}"))
     notes = [element("p", note, class_="note") for note in _caveats(stability)]
     return element("div", tiles(items), *notes)
 
@@ -192,15 +194,10 @@ def _followed_section(stability: Stability) -> Html:
     followed, starts = stability.followed, _starts_table(stability.starts)
     if followed is None:
         return section(title, element("p", sentence(stability.reasons["followed"])), starts)
-    drift = (
-        "no significant drift"
-        if followed.drift_round is None
-        else f"significant drift from round {followed.drift_round}"
-    )
     text = (
-        f"{followed.chosen} of {followed.candidates} probes were followed before the dialogue: {drift}. They were "
-        f"chosen by other answers than those plotted, because a choice by the plotted ones would look like drift "
-        f"({followed.method})."
+        f"{followed.chosen} of {followed.candidates} probes were followed before the dialogue. "
+        f"{sentence(drift_sentence(followed.drops, followed.drift_round))} They were chosen by other answers than "
+        f"those plotted, because a choice by the plotted ones would look like drift ({followed.method})."
     )
     svg = figure_svg(curve_figure(followed.curve), "Stability of the probes followed at round 0")
     curve = element("div", svg, _curve_table(followed.curve), class_="columns")
