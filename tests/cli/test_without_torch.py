@@ -43,7 +43,7 @@ def without_torch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[
     [
         (("train", "travel.toml", "--model", "smollm2"), "telic train"),
         (("readers", "read", "dialogues.jsonl"), "telic.readers.read_turns"),
-        (("readers", "train", "."), "telic.readers.train_readers"),
+        (("readers", "train"), "telic.readers.train_readers"),
         (("readers", "card"), "a file of tensors"),
         (("measure", "travel.toml", "--controls", "belief:user_age=adult"), "control 'belief'"),
         (("measure", "travel.toml", "--model", "smollm2"), "a local model ('smollm2')"),

@@ -147,12 +147,18 @@ def say(page: Page, words: str, number: int) -> None:
     """Send a message, and wait for its reply, the readings, and the address of the conversation."""
     from playwright.sync_api import expect
 
+    connected(page)
     field = page.get_by_label("Your message")
     field.fill(words)
     field.press("Enter")
     page.get_by_role("button", name=f"Regenerate reply {number}, and compare").wait_for()
     at_rest(page)
     expect(page).to_have_url(re.compile(r"/dashboard/c/\w+$"))
+
+
+def connected(page: Page) -> None:
+    """Wait until the page has its connection: what is typed before is lost, and a slow page is loaded anew."""
+    page.wait_for_function("window.did_handshake === true")
 
 
 def at_rest(page: Page) -> None:

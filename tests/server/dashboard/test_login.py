@@ -13,7 +13,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import expect
 
 from tests.server.conftest import wait_for
-from tests.server.dashboard.conftest import Dashboard, Open, at_rest, say
+from tests.server.dashboard.conftest import Dashboard, Open, at_rest, connected, say
 from tests.server.dashboard.server import KEYS
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def enter(page: Page, name: str) -> None:
     page.get_by_label("API key").fill(KEYS[name])
     page.keyboard.press("Enter")
     page.get_by_label("Your message").wait_for()
+    connected(page)
 
 
 def test_nothing_is_shown_without_a_key(scripted: Dashboard) -> None:
