@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Demo"]
 
 SPEAKERS = {"a": "user", "b": "chatbot"}
-BATCH_BYTES = 150 << 20
-"""Memory for the keys and values of the batch."""
+BATCH_BYTES, CACHE_BYTES = 150 << 20, 150 << 20
+"""Memory for the keys and values of the batch, and for those that the dialogues keep."""
 EXCERPT = 160
 """Most characters of an utterance that are printed."""
 
@@ -66,7 +66,7 @@ class Demo(ThreadOptions):
         from telic.comparison.demo_report import write_demo_report
 
         config = DemoConfig.of(dialogues=self.dialogues, seed=self.seed)
-        model = load_model(self.model, batch_bytes=BATCH_BYTES)
+        model = load_model(self.model, batch_bytes=BATCH_BYTES, cache_bytes=CACHE_BYTES)
         chart = LiveChart((BASELINE, DEMO_CONTROL["name"]), config.rounds)
         display = ProgressDisplay(quiet=self.quiet, counts=not Console(stderr=True).is_terminal)
         try:

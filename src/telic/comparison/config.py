@@ -46,7 +46,7 @@ class DemoConfig(MeasureConfig):
     """Rounds per dialogue; one round is one utterance of each side."""
     probe_every: int = Field(default=1, ge=1)
     """Probes are asked in round 0, in every round that is a multiple of this, and in the last."""
-    dialogues: int = Field(default=10, ge=2)
+    dialogues: int = Field(default=8, ge=2)
     """Number of dialogues, each played under both arms; the intervals are over them."""
     samples: int = Field(default=1, ge=1)
     """Answers sampled per probe."""
