@@ -35,7 +35,7 @@ class EvaluateReaders(ThreadOptions):
     readers: tyro.conf.Positional[str] = "smollm2"
     """A folder that `telic readers train` has written, or the name of a set that comes with Telic."""
     items: Path | None = None
-    """A file of your own dialogues with the right answers, instead of those that come with Telic."""
+    """File of your own dialogues and their right answers. By default those that come with Telic."""
     persuasion: Path | None = None
     """A file of PersuasionForGood: real people's dialogues with their true age, sex and education."""
     model: str | None = None

@@ -26,8 +26,8 @@ class ReaderTrainingConfig(Settings):
     max_tokens: int = Field(default=256, ge=32)
     """Maximum number of tokens that are read of such a conversation."""
     false_certainty: float = Field(default=0.05, gt=0, lt=1)
-    """Share of the validation texts that may be answered wrongly: of those that tell the class, and of those that do
-    not. The threshold follows from it; below it, the reading is `unknown`."""
+    """Largest share of wrong answers in validation. It holds twice: among texts that say the class, and among texts
+    that do not. It sets the confidence threshold; below the threshold, the reading is `unknown`."""
     seed: int = 0
     """Seed of the generated dialogues, and of the sample of conversations and its split."""
     resamples: int = Field(default=2000, ge=100)

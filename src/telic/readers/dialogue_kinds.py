@@ -95,7 +95,7 @@ class TextDraw:
         return Dialogue().with_system(self.line("systems")) if self.rng.random() < chance else Dialogue()
 
     def chat(self, dialogue: Dialogue, turns: int) -> Dialogue:
-        """Go on for some turns in which nobody tells anything; the last is the user's."""
+        """Add turns in which nobody says anything about themselves. The last one is the user's."""
         for _ in range(turns):
             dialogue = dialogue.add("assistant", self.line("replies")).add("user", self.neutral())
         return dialogue

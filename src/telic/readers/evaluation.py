@@ -41,7 +41,7 @@ def evaluate_readers(
         on_progress: called with the number of dialogues read, and of all.
 
     Returns:
-        A value for JSON. `items`: number of dialogues by slice; `unread`: number of those that did not fit into the
+        A value for JSON. `items`: number of dialogues by slice; `unread`: number of dialogues too long for the
         model's context. `readers`: by the reader's name and slice, the figures of `judged_figures`. `pooled`: the same
         of all readers of the user, and of all of the model itself. Slices are `all` and each kind of item; in `pooled`
         also `style: ...`, `turns: 1`, `2 to 4` and `5 or more`, and `system prompt: yes` and `no`.

@@ -45,8 +45,8 @@ def fit_reader(
         attribute: what it reads.
         subject: of whom.
         place: where it reads.
-        false_certainty: share of the validation texts whose answer may be wrong: of those that tell the class, and of
-            those that tell nothing.
+        false_certainty: largest share of wrong answers in validation, both among texts that say the class and among
+            texts that say nothing.
 
     Returns:
         The reader, and the chosen penalty.

@@ -139,9 +139,10 @@ def choose_temperature(logits_N_C: Floats, labels_N: Labels) -> float:
 def choose_threshold(probabilities_N_C: Floats, labels_N: Labels, false_certainty: float) -> float:
     """Choose the lowest confidence from which on few answers are wrong.
 
-    The last class is "unknown": its probability is no confidence. Of the inputs that are of a class, and of those that
-    are unknown, about a share of `false_certainty` is then answered wrongly, but at least one each: less could not be
-    told from chance. If there is no such confidence, it is 1, and nearly all is unknown.
+    Confidence is the largest probability of a class other than the last, which is "unknown". At the threshold, about a
+    share `false_certainty` of the inputs with a class gets a wrong answer, and the same share of those without one gets
+    an answer at all. At least one error of each kind is allowed, since fewer could not be told from chance. If no
+    confidence will do, the threshold is 1, and nearly every reading is unknown.
     """
     unknown = probabilities_N_C.shape[1] - 1
     confidence_N, answer_N = probabilities_N_C[:, :-1].max(1), probabilities_N_C[:, :-1].argmax(1)

@@ -12,8 +12,7 @@ import torch
 from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.models.control import Control, ControlContext, ControlPoint
-from telic.steering.anchor import first_turn_prompt
-from telic.steering.guidance import without_system
+from telic.steering.refresh import first_turn_contrast
 
 __all__ = ["Restore"]
 
@@ -59,12 +58,7 @@ class Restore(Control):
 
     def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
         """The end of the dialogue with the system prompt, and without it; in the first turn only the latter."""
-        if not self.strength or not messages or messages[0].role != "system":
-            return ()
-        first = first_turn_prompt(messages, self.keep)
-        if first is not None:
-            return (first, without_system(first, self.against))
-        return (without_system(messages, self.against),) if self.strength > 1 else ()
+        return first_turn_contrast(messages, self.strength, self.keep, self.against)
 
     def contrast_logits(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
