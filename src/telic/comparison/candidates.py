@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from telic.models import LocalModel
     from telic.steering import Vector
 
-__all__ = ["STRENGTHS", "Candidate", "Strengths", "candidates", "strengths_of"]
+__all__ = ["STRENGTHS", "Candidate", "Strengths", "asked_strengths", "candidates", "strengths_of"]
 
 Strengths = Mapping[str, Sequence[Mapping[str, Any]]]
 """By control: the settings to compare."""
@@ -51,6 +51,26 @@ class Candidate:
         return self.control.name
 
 
+def asked_strengths(names: Sequence[str] = ()) -> Strengths:
+    """Look up the strengths of controls; see `strengths_of`.
+
+    Raises:
+        ConfigError: no control has one of these names.
+    """
+    asked: dict[str, tuple[Mapping[str, Any], ...]] = {}
+    for text in names or STRENGTHS:
+        settings = parse_spec(text)
+        kind = settings.pop("name")
+        if kind not in STRENGTHS and not settings:
+            raise ConfigError(
+                f"no strengths to try are known for control {kind!r}{suggest(kind, list(STRENGTHS))} (give any other "
+                "control its settings, as in split_softmax:k=0.8)"
+            )
+        tried = asked.get(kind, ())
+        asked[kind] = (*tried, *(one for one in ([settings] if settings else STRENGTHS[kind]) if one not in tried))
+    return asked
+
+
 def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, list[str]]:
     """Select the strengths to compare on a model.
 
@@ -65,17 +85,7 @@ def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, li
     Raises:
         ConfigError: no control has one of these names, or the model does not support it.
     """
-    asked: dict[str, tuple[Mapping[str, Any], ...]] = {}
-    for text in names or STRENGTHS:
-        settings = parse_spec(text)
-        kind = settings.pop("name")
-        if kind not in STRENGTHS and not settings:
-            raise ConfigError(
-                f"no strengths to try are known for control {kind!r}{suggest(kind, list(STRENGTHS))} (give any other "
-                "control its settings, as in split_softmax:k=0.8)"
-            )
-        tried = asked.get(kind, ())
-        asked[kind] = (*tried, *(one for one in ([settings] if settings else STRENGTHS[kind]) if one not in tried))
+    asked = asked_strengths(names)
     supported = {kind: tried for kind, tried in asked.items() if all(_supports(model, kind, one) for one in tried)}
     refused = [kind for kind in asked if kind not in supported]
     if names and refused:
