@@ -39,8 +39,8 @@ WINDOW = 5.0
 CAUTION = 1.3
 """Factor of a forecast before an episode has ended: later rounds have longer prompts, so they take longer."""
 KNOWN_FROM = 0.25
-"""Share of its replies from which an episode tells how fast they come. The first ones come fastest: prompts are short, and
-the probes of round 0 are asked at once."""
+"""Share of its replies from which an episode tells how fast they come. The first ones come fastest: prompts are short,
+and the probes of round 0 are asked at once."""
 
 
 @dataclass(eq=False)
