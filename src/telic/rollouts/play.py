@@ -13,9 +13,10 @@ from telic.episodes import Episode
 from telic.errors import ConfigError
 from telic.games.base import Game, build_game
 from telic.models import Model, Reply, load
+from telic.models.requesting import RequestGenerator
 from telic.progress import Deadline, Phase, ProgressCallback, ProgressTracker, Shortfall, forecast_sentence, track
 from telic.rollouts.admission import Admission
-from telic.rollouts.driver import RequestGenerator, drive
+from telic.rollouts.driver import drive
 from telic.rollouts.record import Task, play_episode
 from telic.rollouts.references import reference_scores
 from telic.rollouts.results import GameResult, ReferenceScores, analyse_games

@@ -17,7 +17,7 @@ from telic.errors import Boundary, ConfigError, Failure, ModelError
 from telic.files import to_json_types
 from telic.games.base import Event, Game, IllegalActError
 from telic.models import Model, Reply, Request, Sampling
-from telic.rollouts.driver import RequestGenerator, ask
+from telic.models.requesting import RequestGenerator, ask
 
 __all__ = ["JUDGING", "Task", "agent_role", "play_episode", "player_of"]
 
