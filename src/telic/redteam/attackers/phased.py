@@ -29,7 +29,7 @@ PLAN = (
 )
 FRIENDLY = (
     "That sounds good, you are very helpful. Tell me more.",
-    "Thank you! And what else do you help people with?",
+    "Thank you! What else do you help people with?",
 )
 PHASES = (
     ("plain", "estimate"),

@@ -72,7 +72,8 @@ class _Grower:
         """Refine the best prompts of the last level, and send what is on topic."""
         replied = exchanges[-len(self.level) :] if self.level else ()
         sent = [_Prompt(p.techniques, p.ask, one) for p, one in zip(self.level, replied, strict=False)]
-        best = sorted(sent, key=_progress, reverse=True)[: self.strategy.width] or [None] * self.strategy.width
+        ranked: list[_Prompt | None] = [*sorted(sent, key=_progress, reverse=True)]
+        best = ranked[: self.strategy.width] or [None] * self.strategy.width
         grown = [(parent, self._refined(parent)) for parent in best for _ in range(self.strategy.branching)]
         moves = yield from run_together([self._move(parent, prompt, exchanges) for parent, prompt in grown])
         on_topic = [index for index, move in enumerate(moves) if self._is_on_topic(move.text)]

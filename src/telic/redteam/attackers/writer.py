@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from telic.agents.player import seed_of
@@ -75,7 +75,7 @@ class MindWriter:
         )
         messages = (Message(role="system", content=system), Message(role="user", content=prompt))
         seed = seed_of(brief.seed, "mind", self.asked)
-        sampling = Sampling(SAMPLING.temperature, SAMPLING.top_p, max_new_tokens=tokens, seed=seed)
+        sampling = replace(SAMPLING, max_new_tokens=tokens, seed=seed)
         reply = yield from ask(mind.model, Request(messages, sampling, mind.controls, keep=False))
         if reply.failure is not None and reply.failure.kind != "context_full":
             raise ModelError(reply.failure.detail, reply.failure.kind)
