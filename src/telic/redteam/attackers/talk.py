@@ -64,7 +64,9 @@ class Talker:
         text = clean_message(reply.text)
         if not text:
             return [
-                AttackMove(self.rng.choice(list(self.brief.asks)), after, {"by": "template", "mind": "wrote nothing"})
+                AttackMove(
+                    self.rng.choice(list(self.brief.asks)), after, {"by": "template", "mind": "wrote no message"}
+                )
             ]
         return [AttackMove(text, after, {"by": "mind"})]
 
