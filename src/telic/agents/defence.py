@@ -123,7 +123,15 @@ class Defence:
 
 defence_registry: Registry[type[Defence]] = Registry("defence")
 """Defences by name; a purpose file's `[[defences]]` name them, their other keys are the settings."""
-defence_registry.declare(hardened_prompt="telic.redteam.defences.hardened_prompt:HardenedPrompt")
+defence_registry.declare(
+    attention_hold="telic.redteam.defences.controlled:AttentionHoldDefence",
+    guidance="telic.redteam.defences.controlled:GuidanceDefence",
+    hardened_prompt="telic.redteam.defences.hardened_prompt:HardenedPrompt",
+    input_guard="telic.redteam.defences.input_guard:InputGuard",
+    output_guard="telic.redteam.defences.output_guard:OutputGuard",
+    refresh="telic.redteam.defences.controlled:RefreshDefence",
+    reminder="telic.redteam.defences.controlled:ReminderDefence",
+)
 
 
 def build_defence(spec: Mapping[str, Any]) -> Defence:
