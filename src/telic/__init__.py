@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from telic.planner import Planner, train
     from telic.purpose import Purpose
+    from telic.redteam import AttackConfig, AttackRun, attack
     from telic.rollouts import PlayRun, play
     from telic.stability import Bank, MeasureConfig, StabilityRun, measure
 
@@ -39,6 +40,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Agent",
+    "AttackConfig",
+    "AttackRun",
     "Bank",
     "ComparisonConfig",
     "ComparisonRun",
@@ -62,6 +65,7 @@ __all__ = [
     "Session",
     "StabilityRun",
     "TelicError",
+    "attack",
     "hold",
     "load",
     "measure",
@@ -74,6 +78,8 @@ logging.getLogger("telic").addHandler(logging.NullHandler())
 
 _HOMES = {
     "Agent": "telic.agents",
+    "AttackConfig": "telic.redteam",
+    "AttackRun": "telic.redteam",
     "Bank": "telic.stability",
     "ComparisonConfig": "telic.comparison",
     "ComparisonRun": "telic.comparison",
@@ -97,6 +103,7 @@ _HOMES = {
     "Session": "telic.models",
     "StabilityRun": "telic.stability",
     "TelicError": "telic.errors",
+    "attack": "telic.redteam",
     "hold": "telic.comparison",
     "load": "telic.models",
     "measure": "telic.stability",

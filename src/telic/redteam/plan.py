@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from telic.agents.defence import Defence, build_defence, defence_registry
+from telic.agents.defender import Defender
 from telic.errors import ConfigError, MissingExtraError, TelicError
 from telic.judges.limits import JudgedLimit
 from telic.models import Model
@@ -77,7 +78,7 @@ def arms_of(names: Sequence[str] | None, purpose: Purpose, model: Model) -> tupl
         arms = []
         for name in defence_registry.names():
             try:
-                build_defence({"name": name}).check(purpose, model)
+                Defender(model, purpose, (build_defence({"name": name}),), limits=())
             except (TelicError, MissingExtraError) as error:
                 left_out.append(f"{name}: {error}")
             else:

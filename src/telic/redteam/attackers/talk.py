@@ -63,11 +63,8 @@ class Talker:
             raise ModelError(reply.failure.detail, reply.failure.kind)
         text = clean_message(reply.text)
         if not text:
-            return [
-                AttackMove(
-                    self.rng.choice(list(self.brief.asks)), after, {"by": "template", "mind": "wrote no message"}
-                )
-            ]
+            note = {"by": "template", "mind": "wrote no message"}
+            return [AttackMove(self.rng.choice(list(self.brief.asks)), after, note)]
         return [AttackMove(text, after, {"by": "mind"})]
 
     def _dialogue(self, exchanges: Sequence[AttackExchange]) -> Dialogue:
