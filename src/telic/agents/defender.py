@@ -228,4 +228,8 @@ class _DefendedTurn:
         return self._result(replace(read, text=text, finish="stop", new_tokens=0, token_ids=(), logprobs=None))
 
     def _result(self, reply: Reply) -> DefendedReply:
+        asked = self.request.readings
+        if self.defender.readings - asked:  # what only the defences asked for stays with them
+            state, attention = (getattr(reply, name) if name in asked else None for name in ("state", "attention"))
+            reply = replace(reply, state=state, attention=attention)
         return DefendedReply(reply, tuple(self.records), self.new_tokens, self.computed_tokens)
