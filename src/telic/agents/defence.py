@@ -83,9 +83,11 @@ class Defence:
 
     name: ClassVar[str] = "defence"
     readings: ClassVar[frozenset[str]] = frozenset()
-    """What it needs to be read off every reply: a subset of `telic.models.request.READINGS`."""
+    """What it needs to be read off every reply: a subset of `telic.models.request.READINGS`. An instance may set its
+    own."""
     judges_drafts: ClassVar[bool] = False
-    """Whether it overrides `check_draft`: the user gets nothing of a reply before it is complete."""
+    """Whether it may replace a draft: the user gets nothing of a reply before it is complete. An instance may set its
+    own."""
 
     def spec(self) -> dict[str, Any]:
         """Return its table in a purpose file: the name, and the settings that differ from their defaults."""
@@ -127,6 +129,7 @@ defence_registry.declare(
     attention_hold="telic.redteam.defences.controlled:AttentionHoldDefence",
     guidance="telic.redteam.defences.controlled:GuidanceDefence",
     hardened_prompt="telic.redteam.defences.hardened_prompt:HardenedPrompt",
+    monitor="telic.redteam.defences.monitor:Monitor",
     input_guard="telic.redteam.defences.input_guard:InputGuard",
     output_guard="telic.redteam.defences.output_guard:OutputGuard",
     refresh="telic.redteam.defences.controlled:RefreshDefence",

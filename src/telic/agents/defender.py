@@ -13,13 +13,19 @@ from telic.errors import ConfigError
 from telic.judges.limits import JudgedLimit, judged_limits
 from telic.models import Control, Model, Reply, Request
 from telic.models.compatibility import refuse_unsupported
-from telic.models.requesting import RequestGenerator, ask, observed
+from telic.models.requesting import ModelRequest, RequestGenerator, observed
 from telic.purpose import Purpose
 
-__all__ = ["MAX_DRAFTS", "DefenceRecord", "DefenceState", "DefendedReply", "Defender", "defences_of"]
+__all__ = ["MAX_DRAFTS", "DefenceRecord", "DefenceState", "DefendedReply", "Defender", "DraftRequest", "defences_of"]
 
 MAX_DRAFTS = 4
 """Drafts of a turn, after which it is refused even if a defence would have another one."""
+
+
+class DraftRequest(ModelRequest):
+    """The request for a draft of the reply, which may be streamed if no defence judges drafts."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True)
@@ -159,7 +165,7 @@ class _DefendedTurn:
     def _drafts(self) -> RequestGenerator[DefendedReply]:
         further: tuple[Control, ...] = ()
         for number in range(MAX_DRAFTS):
-            draft = yield from observed(ask(self.defender.model, self._draft_request(number, further)), self._count)
+            draft = yield from observed(self._draft(number, further), self._count)
             if draft.failure is not None:
                 return self._result(draft)
             regenerated = False
@@ -174,6 +180,10 @@ class _DefendedTurn:
                 return self._result(draft)
         self.records.append(DefenceRecord("", "refuse", f"none of {MAX_DRAFTS} drafts passed", draft.text))
         return self._refusal(draft)
+
+    def _draft(self, number: int, further: tuple[Control, ...]) -> RequestGenerator[Reply]:
+        _, draft = yield [DraftRequest(self.defender.model, self._draft_request(number, further))]
+        return draft
 
     def _draft_request(self, number: int, further: tuple[Control, ...]) -> Request:
         request, defender = self.request, self.defender
@@ -218,4 +228,8 @@ class _DefendedTurn:
         return self._result(replace(read, text=text, finish="stop", new_tokens=0, token_ids=(), logprobs=None))
 
     def _result(self, reply: Reply) -> DefendedReply:
+        asked = self.request.readings
+        if self.defender.readings - asked:  # what only the defences asked for stays with them
+            state, attention = (getattr(reply, name) if name in asked else None for name in ("state", "attention"))
+            reply = replace(reply, state=state, attention=attention)
         return DefendedReply(reply, tuple(self.records), self.new_tokens, self.computed_tokens)

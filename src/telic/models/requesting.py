@@ -13,7 +13,7 @@ from typing import TypeVar
 from telic.models.base import Model
 from telic.models.request import Reply, Request
 
-__all__ = ["ModelRequest", "RequestGenerator", "ask", "observed", "run_alone", "run_together"]
+__all__ = ["ModelRequest", "RequestGenerator", "ask", "observed", "run_alone", "run_together", "watched"]
 
 T = TypeVar("T")
 
@@ -42,11 +42,16 @@ def ask(model: Model, request: Request) -> RequestGenerator[Reply]:
 
 def observed(generator: RequestGenerator[T], on_reply: Callable[[Reply], None]) -> RequestGenerator[T]:
     """Run a generator as a part of another one, and call `on_reply` with each of its replies."""
+    return (yield from watched(generator, lambda _, reply: on_reply(reply)))
+
+
+def watched(generator: RequestGenerator[T], on_answer: Callable[[ModelRequest, Reply], None]) -> RequestGenerator[T]:
+    """Run a generator as a part of another one, and call `on_answer` with each of its requests and the reply."""
     try:
         requests = next(generator)
         while True:
             answered = yield requests
-            on_reply(answered[1])
+            on_answer(*answered)
             requests = generator.send(answered)
     except StopIteration as end:
         value: T = end.value

@@ -268,7 +268,7 @@ def play_tasks(
 
 def models_of(players: Mapping[str, Player], judge: Model | None) -> list[Model]:
     """Return the models of the players and the judge, each once."""
-    models = [player.model for player in players.values()] + [judge]
+    models = [model for player in players.values() for model in player.models] + [judge]
     return list({id(model): model for model in models if model is not None}.values())
 
 
