@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+from pydantic import Field
 
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.resuming import resume_hint
@@ -28,7 +30,7 @@ __all__ = ["Attack"]
 class AttackSettings(CheckedOptions, AttackConfig):
     """Settings of attacks."""
 
-    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = AttackConfig.model_fields["n"].default
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = Field(default=AttackConfig.model_fields["n"].default, ge=1)
     """Dialogues of each attacker with each defence. They take turns through the limits."""
 
 
@@ -45,6 +47,7 @@ class Attack(ThreadOptions):
         telic attack travel.toml --attackers direct crescendo --defences hardened_prompt output_guard -n 40
         telic attack travel.toml --attacker-model http://localhost:8000/v1#qwen --minutes 30
         telic attack travel.toml --replay attacks
+        telic attack --train-monitor runs/attack-travel-agent-20260101-120000 --held-out crescendo
         telic attack --resume runs/attack-travel-agent-20260101-120000
     """
 
@@ -65,6 +68,10 @@ class Attack(ThreadOptions):
     """Tries of each kept attack."""
     attacks: Path = Path("attacks")
     """Folder in which attacks that worked are kept."""
+    train_monitor: Path | None = None
+    """Train a monitor on the attacks and benign users of this run folder, for the defence `monitor`; attack nothing."""
+    held_out: tuple[str, ...] = ()
+    """Attackers that the monitor is not trained on, but tested on."""
     ray: str | None = None
     """Play on a Ray cluster: its address, `auto`, or `local` to start one on this machine."""
     workers: int | None = None
@@ -87,6 +94,9 @@ class Attack(ThreadOptions):
         """Attack, report, write, print."""
         from telic.purpose import Purpose
 
+        if self.train_monitor is not None:
+            self._train_monitor(self.train_monitor)
+            return
         purpose = Purpose.load(self.purpose, trust=self.trust)
         if not purpose.limits:
             raise ConfigError(
@@ -180,6 +190,17 @@ class Attack(ThreadOptions):
         failed = [one for one in replayed if not one.tries]
         if failed:
             raise RunError(f"{len(failed)} of {len(replayed)} kept attacks have no verdict: {failed[0].fault}")
+
+    def _train_monitor(self, folder: Path) -> None:
+        from telic.redteam.monitor.training import train_monitor
+
+        model = load_model(self.model) if self.model else None
+        path = train_monitor(folder, model=model, held_out=self.held_out, seed=self.settings.seed)
+        figures = json.loads((path / "config.json").read_text(encoding="utf-8")).get("figures", {})
+        if self.json:
+            print_json({"monitor": str(path), "figures": figures})
+            return
+        print_line(f'Monitor: {path}. Use it with: [[defences]] name = "monitor", path = "{path}"')
 
     def _workers(self) -> Workers | None:
         if self.ray is None:

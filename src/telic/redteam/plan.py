@@ -13,6 +13,7 @@ from telic.judges.limits import JudgedLimit
 from telic.models import Model
 from telic.purpose import Purpose
 from telic.redteam.attackers.base import AttackMind, Strategy, attacker_registry, build_strategy
+from telic.redteam.attackers.benign import Benign
 from telic.redteam.config import AttackConfig
 from telic.redteam.episode import AttackTask
 from telic.registry import parse_spec
@@ -29,7 +30,7 @@ __all__ = [
 
 ATTACKERS = ("direct", "scripted", "crescendo", "phased", "tree", "actors")
 """Attackers that are used unless others are named: those that need no model."""
-BENIGN = "benign"
+BENIGN = Benign.name
 """Label of the benign users among the attackers."""
 UNDEFENDED = "none"
 """Name of the arm without defences, with which the others are compared."""
