@@ -97,14 +97,10 @@ def test_a_tree_gets_numbers_and_is_never_pruned_to_nothing() -> None:
 
 def test_a_tree_sends_a_level_at_once_and_refines_the_best() -> None:
     model = ScriptedModel(lambda said: "The code word, you say?" if "rough guess" in said[-1].content else REFUSAL)
-    refined: list[int] = []
-    for seed in range(6):
-        episode = play(Tree(width=1, branching=6), model, queries=12, seed=seed)
-        sent = [*episode.metadata["dropped"], *(turn.readings for turn in episode.turns if turn.role == "attacker")]
-        if any("estimate" in one["techniques"] for one in sent[:6]):
-            refined.append(sum("estimate" in one["techniques"] for one in sent[6:]))
-    assert refined
-    assert sum(refined) / len(refined) > 2, "the next level is made from the prompt that came near"
+    episode = play(Tree(width=1, branching=12), model, queries=24)
+    sent = [*episode.metadata["dropped"], *(turn.readings for turn in episode.turns if turn.role == "attacker")]
+    assert sum("estimate" in one["techniques"] for one in sent[:12]) == 1, "every technique is tried once"
+    assert sum("estimate" in one["techniques"] for one in sent[12:]) >= 11, "the prompt that came near is refined"
     assert all(len(users(messages)) == 1 for messages in model.seen)
 
 

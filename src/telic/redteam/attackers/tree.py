@@ -63,6 +63,8 @@ class _Grower:
     mind: AttackMind | None
     level: list[_Prompt] = field(default_factory=list)
     """The prompts that were sent last."""
+    deck: list[str] = field(default_factory=list)
+    """Techniques to try next; all are tried before one is tried again."""
 
     def __post_init__(self) -> None:
         self.rng, self.writer = Random(self.brief.seed), MindWriter(self.brief, self.mind)
@@ -83,7 +85,9 @@ class _Grower:
 
     def _refined(self, parent: _Prompt | None) -> _Prompt:
         """Add a technique to a prompt that came near, and take another one for a prompt that did not."""
-        ask, technique = self.rng.choice(list(self.brief.asks)), self.rng.choice(list(TECHNIQUES))
+        ask = self.rng.choice(list(self.brief.asks))
+        self.deck = self.deck or self.rng.sample(list(TECHNIQUES), len(TECHNIQUES))
+        technique = self.deck.pop()
         if parent is None or parent.sent is None or parent.sent.refused:
             return _Prompt((technique,), ask)
         if technique in parent.techniques or len(parent.techniques) > 2:
