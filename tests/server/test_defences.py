@@ -149,7 +149,7 @@ def test_a_client_that_leaves_stops_the_draft(start: Start) -> None:
     with served.http() as http, pytest.raises(httpx.ReadTimeout):
         http.post("/v1/chat/completions", json=body, timeout=0.5)
     wait_for(lambda: model.broken_off == 1)
-    assert not served.service.chat.active_exchanges
+    wait_for(lambda: not served.service.chat.active_exchanges)
 
 
 def test_a_guards_own_model_is_asked_in_its_own_queue(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

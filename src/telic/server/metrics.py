@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 
 from telic.agents.defender import DefenceRecord
 from telic.models import Reply
@@ -53,6 +53,27 @@ class Metrics:
         self.monitor_probability = Histogram(
             "telic_monitor_probability", "Probability of an attack in a turn, by monitor.", ["defence"],
             buckets=[tenth / 10 for tenth in range(1, 11)], registry=self.registry,
+        )  # fmt: skip
+
+        self.drift_turns = Counter(
+            "telic_drift_turns", "Replies chosen for probes: asked, skipped (others were being asked), failed.",
+            ["outcome"], registry=self.registry,
+        )  # fmt: skip
+        self.drift_tokens = Counter("telic_drift_tokens", "Tokens computed for probes.", registry=self.registry)
+        self.stability = Summary(
+            "telic_stability", "Scores of answers to probes in live conversations, by probe and number of replies.",
+            ["probe", "replies"], registry=self.registry,
+        )  # fmt: skip
+        self.unscored_answers = Counter(
+            "telic_unscored_answers", "Answers to probes that no judge could score.", ["probe"], registry=self.registry
+        )
+        self.limit_verdicts = Counter(
+            "telic_limit_verdicts", "Verdicts on the probed replies: held, broken, undetermined, error.",
+            ["limit", "verdict"], registry=self.registry,
+        )  # fmt: skip
+        self.attention = Summary(
+            "telic_attention", "Attention to the system prompt in answers to probes, mean over layers.", ["replies"],
+            registry=self.registry,
         )  # fmt: skip
 
     def count_defences(self, records: Iterable[DefenceRecord]) -> None:

@@ -21,6 +21,7 @@ from telic.server.config import ServeConfig
 from telic.server.controls import ConversationControls
 from telic.server.defence_states import DefenceStates
 from telic.server.defended_replies import DefendedReplies
+from telic.server.drift import DriftProbes, DriftServices
 from telic.server.exchange import ExchangeServices
 from telic.server.health import Health
 from telic.server.history import system_message
@@ -77,6 +78,12 @@ class Service:
         self._defended = DefendedReplies(self.runner, agent.defender, config, self.metrics) if defences else None
         services = ExchangeServices(self.runner, self.store, self.sessions, self.defence_states, self.metrics)
         self.chat = ChatHandler(purpose, config, sampling, services, self.controls, self.beliefs, self._defended)
+        self._drift: DriftProbes | None = None
+        if config.probe_share:
+            parts = DriftServices(
+                self.runner, self.probes, self.sessions, self.store, self.controls, self.metrics
+            )  # fmt: skip
+            self._drift = DriftProbes(parts, purpose, config.probe_share, self._defence_controls)
         self.health = Health(lambda: self.alive, self.store.check)
         self.store.listeners.append(self._count_turns)
 
@@ -110,6 +117,8 @@ class Service:
             exchange.close()
         left = max(LAST_SECONDS, self._end - time.monotonic())
         try:
+            if self._drift is not None:
+                await self._drift.close()
             if self._defended is not None:
                 await self._defended.close(LAST_SECONDS)
             not_stored, _ = await asyncio.gather(self.store.drain(left), self.runner.close(LAST_SECONDS))
@@ -153,3 +162,5 @@ class Service:
 
     def _count_turns(self, new: NewTurns) -> None:
         self.metrics.turns.inc(len(new.turns))
+        if self._drift is not None:
+            self._drift.consider(new)
