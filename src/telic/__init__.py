@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from telic.planner import Planner, train
     from telic.purpose import Purpose
-    from telic.redteam import AttackConfig, AttackRun, attack
+    from telic.redteam import attack
     from telic.rollouts import PlayRun, play
     from telic.stability import Bank, MeasureConfig, StabilityRun, measure
 
@@ -40,8 +40,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Agent",
-    "AttackConfig",
-    "AttackRun",
     "Bank",
     "ComparisonConfig",
     "ComparisonRun",
@@ -78,8 +76,6 @@ logging.getLogger("telic").addHandler(logging.NullHandler())
 
 _HOMES = {
     "Agent": "telic.agents",
-    "AttackConfig": "telic.redteam",
-    "AttackRun": "telic.redteam",
     "Bank": "telic.stability",
     "ComparisonConfig": "telic.comparison",
     "ComparisonRun": "telic.comparison",

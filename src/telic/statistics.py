@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr, stdtrit
 
 __all__ = [
     "Interval",
@@ -27,7 +27,6 @@ __all__ = [
     "mean",
     "paired_difference",
     "pass_hat_k",
-    "wilson",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -324,28 +323,6 @@ def pass_hat_k(n: int, c: int, k: int) -> float:
     if not (0 <= c <= n and 1 <= k <= n):
         raise ValueError(f"pass^k needs 0 <= c <= n and 1 <= k <= n, got n={n!r}, c={c!r}, k={k!r}")
     return math.comb(c, k) / math.comb(n, k)
-
-
-def wilson(successes: int, n: int, *, confidence: float = 0.95, missing: int = 0) -> Interval:
-    """Estimate a probability by Wilson's score interval (1927), which also holds where no trial succeeded, or all.
-
-    Args:
-        successes: trials that succeeded.
-        n: independent trials.
-        confidence: level of the interval.
-        missing: trials without a result, which are not among `n`.
-
-    Raises:
-        ValueError: the counts contradict each other.
-    """
-    if not 0 <= successes <= n:
-        raise ValueError(f"an interval needs 0 <= successes <= n, got successes={successes!r}, n={n!r}")
-    if n == 0:
-        return Interval(None, None, None, 0, missing)
-    share, z = successes / n, float(ndtri((1 + confidence) / 2))
-    centre, scale = share + z * z / (2 * n), 1 + z * z / n
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(share, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale), n, missing)
 
 
 def _pairs(x: Sequence[float | None], y: Sequence[float | None]) -> tuple[Floats, int]:

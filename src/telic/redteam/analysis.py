@@ -14,9 +14,10 @@ from telic.episodes import Episode
 from telic.redteam.benign import analyse_benign, benign_broken
 from telic.redteam.config import AttackConfig
 from telic.redteam.plan import BENIGN, UNDEFENDED
+from telic.redteam.rates import wilson
 from telic.redteam.recommendation import recommend, said_as_percent
 from telic.redteam.results import AttackCell, AttackResults, LimitResult
-from telic.statistics import Interval, bootstrap_clustered, mean, paired_difference, wilson
+from telic.statistics import Interval, bootstrap_clustered, mean, paired_difference
 
 __all__ = ["analyse_attacks"]
 

@@ -20,7 +20,7 @@ from telic.redteam.analysis import analyse_attacks
 from telic.redteam.attackers.base import AttackMind
 from telic.redteam.config import AttackConfig
 from telic.redteam.episode import AttackTask
-from telic.redteam.plan import Arm, arms_of, plan_attacks, strategies_of
+from telic.redteam.plan import DefenceArm, arms_of, plan_attacks, strategies_of
 from telic.redteam.playing import AttackPlayer, AttackRunnerMaker
 from telic.redteam.results import AttackRun
 from telic.redteam.returns import play_purpose_games
@@ -112,7 +112,7 @@ class _Run:
         self,
         model: Model,
         purpose: Purpose,
-        arms: Sequence[Arm],
+        arms: Sequence[DefenceArm],
         attackers: tuple[str, ...],
         player: AttackPlayer,
         tasks: Sequence[AttackTask],

@@ -22,7 +22,7 @@ __all__ = [
     "ATTACKERS",
     "BENIGN",
     "UNDEFENDED",
-    "Arm",
+    "DefenceArm",
     "arms_of",
     "plan_attacks",
     "strategies_of",
@@ -39,7 +39,7 @@ PURPOSE = "purpose"
 
 
 @dataclass(frozen=True)
-class Arm:
+class DefenceArm:
     """Some defences under a name."""
 
     name: str
@@ -55,7 +55,7 @@ class Arm:
         return tuple(build_defence(purpose.resolve_path(spec)) for spec in self.specs)
 
 
-def arms_of(names: Sequence[str] | None, purpose: Purpose, model: Model) -> tuple[list[Arm], list[str]]:
+def arms_of(names: Sequence[str] | None, purpose: Purpose, model: Model) -> tuple[list[DefenceArm], list[str]]:
     """Make the arms of a run: always one without defences, first.
 
     Args:
@@ -70,7 +70,7 @@ def arms_of(names: Sequence[str] | None, purpose: Purpose, model: Model) -> tupl
     Raises:
         ConfigError: a name is unknown, a setting is wrong, or a named defence cannot protect this purpose.
     """
-    baseline, left_out = Arm(UNDEFENDED), list[str]()
+    baseline, left_out = DefenceArm(UNDEFENDED), list[str]()
     if names is not None:
         arms = [_arm(name, purpose) for name in dict.fromkeys(names) if name != UNDEFENDED]
     elif purpose.defences:
@@ -83,18 +83,18 @@ def arms_of(names: Sequence[str] | None, purpose: Purpose, model: Model) -> tupl
             except (TelicError, MissingExtraError) as error:
                 left_out.append(f"{name}: {error}")
             else:
-                arms.append(Arm(name, ({"name": name},)))
+                arms.append(DefenceArm(name, ({"name": name},)))
     for arm in arms:
         arm.build(purpose)
     return [baseline, *arms], left_out
 
 
-def _arm(name: str, purpose: Purpose) -> Arm:
+def _arm(name: str, purpose: Purpose) -> DefenceArm:
     if name == PURPOSE:
         if not purpose.defences:
             raise ConfigError("defence 'purpose': the purpose file has no [[defences]]")
-        return Arm(PURPOSE, tuple(purpose.defences))
-    return Arm(name, tuple(parse_spec(part) for part in name.split("+")))
+        return DefenceArm(PURPOSE, tuple(purpose.defences))
+    return DefenceArm(name, tuple(parse_spec(part) for part in name.split("+")))
 
 
 def strategies_of(names: Sequence[str] | None, mind: AttackMind | None) -> dict[str, Strategy]:
@@ -115,7 +115,7 @@ def strategies_of(names: Sequence[str] | None, mind: AttackMind | None) -> dict[
 
 
 def plan_attacks(
-    limits: Sequence[JudgedLimit], attackers: Sequence[str], arms: Sequence[Arm], config: AttackConfig
+    limits: Sequence[JudgedLimit], attackers: Sequence[str], arms: Sequence[DefenceArm], config: AttackConfig
 ) -> list[AttackTask]:
     """Return all dialogues of a run. Those of the same attack stand together, one with each arm.
 
@@ -141,7 +141,7 @@ def plan_attacks(
     return tasks
 
 
-def _task(attacker: str, arm: Arm, limit: str, number: int, seed: int, rounds: int, queries: int) -> AttackTask:
+def _task(attacker: str, arm: DefenceArm, limit: str, number: int, seed: int, rounds: int, queries: int) -> AttackTask:
     return AttackTask(
         f"{attacker}-{number:05d}-{arm.name}", attacker, arm.name, limit, number, seed, rounds, queries
     )  # fmt: skip

@@ -13,7 +13,7 @@ from telic.purpose import Purpose
 from telic.redteam.attackers.base import AttackMind, Strategy
 from telic.redteam.attackers.benign import Benign
 from telic.redteam.episode import AttackTask, play_attack
-from telic.redteam.plan import BENIGN, Arm, strategies_of
+from telic.redteam.plan import BENIGN, DefenceArm, strategies_of
 from telic.redteam.target import AttackTarget
 from telic.rollouts.admission import Admission
 from telic.rollouts.driver import drive
@@ -41,7 +41,7 @@ class AttackPlayer:
         self,
         model: Model,
         purpose: Purpose,
-        arms: Sequence[Arm],
+        arms: Sequence[DefenceArm],
         strategies: Mapping[str, Strategy],
         mind: AttackMind | None = None,
     ) -> None:
@@ -85,7 +85,7 @@ class AttackRunnerMaker:
 
     model: str
     purpose: Purpose
-    arms: tuple[Arm, ...]
+    arms: tuple[DefenceArm, ...]
     attackers: tuple[str, ...]
     mind: str | None
 

@@ -10,7 +10,7 @@ from telic.episodes import Episode
 from telic.models import Model
 from telic.progress import Deadline
 from telic.purpose import Purpose
-from telic.redteam.plan import Arm
+from telic.redteam.plan import DefenceArm
 from telic.rollouts import play
 
 __all__ = ["play_purpose_games"]
@@ -19,7 +19,7 @@ __all__ = ["play_purpose_games"]
 def play_purpose_games(
     model: Model,
     purpose: Purpose,
-    arm: Arm,
+    arm: DefenceArm,
     n: int,
     seed: int,
     concurrency: int,

@@ -10,7 +10,7 @@ from telic.errors import ConfigError
 from telic.models import Control, Request
 from telic.models.compatibility import refuse_unsupported
 from telic.redteam.attackers.base import AttackBrief, Attacker, AttackMind, Strategy
-from telic.redteam.attackers.talk import Talker
+from telic.redteam.attackers.talk import FreeTalker
 from telic.steering import build_control
 
 __all__ = ["PlannerTalk"]
@@ -37,7 +37,7 @@ class PlannerTalk(Strategy):
     def join(self, brief: AttackBrief, mind: AttackMind | None = None) -> Attacker:
         """Take part in an episode."""
         assert mind is not None, "see `check`"
-        return Talker(brief, replace(mind, controls=(*mind.controls, _load(self.path))))
+        return FreeTalker(brief, replace(mind, controls=(*mind.controls, _load(self.path))))
 
 
 @lru_cache

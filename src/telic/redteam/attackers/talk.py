@@ -20,7 +20,7 @@ from telic.redteam.attackers.base import START, AttackBrief, Attacker, AttackExc
 from telic.redteam.attackers.lines import TECHNIQUES
 from telic.redteam.attackers.writer import clean_message
 
-__all__ = ["Talk", "Talker"]
+__all__ = ["FreeTalker", "Talk"]
 
 BEGIN = "(You begin.)"
 """The first message to a mind: many chat templates require one before a reply."""
@@ -36,10 +36,10 @@ class Talk(Strategy):
 
     def join(self, brief: AttackBrief, mind: AttackMind | None = None) -> Attacker:
         """Take part in an episode."""
-        return Talker(brief, mind)
+        return FreeTalker(brief, mind)
 
 
-class Talker:
+class FreeTalker:
     """The part of a mind that talks freely, with its own session: what it said are the assistant's messages."""
 
     def __init__(self, brief: AttackBrief, mind: AttackMind | None) -> None:
