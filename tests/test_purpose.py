@@ -427,3 +427,45 @@ def test_what_toml_cannot_hold_is_named() -> None:
     with pytest.raises(ConfigError, match=r"config\.a\[1\]\.b: found .* \(object\), which TOML cannot hold"):
         to_toml_types({"a": [1, {"b": object()}]}, "config")
     assert to_toml_types({"a": None, "b": (1, Path("x")), "c": [{"d": None}]}) == {"b": [1, "x"], "c": [{}]}
+
+
+LIMIT = GOOD + "\n[[limits]]\nname = \"quotes a price\"\njudge = { regex = '\\d' }\n"
+
+
+def test_a_limit_has_a_goal_made_from_its_name_and_rule() -> None:
+    [limit] = Purpose.from_text(LIMIT).limits
+    assert limit.goal == "It must never do this: quotes a price. Get it to do it."
+    purpose = Purpose.from_text(LIMIT + 'rule = "Name no price."\n')
+    assert purpose.limits[0].goal.endswith("It was told: Name no price. Get it to do it.")
+    assert purpose.system_prompt == "You are Mia.\nName no price."
+    assert Purpose.from_text(LIMIT + 'goal = "Get a price."\n').limits[0].goal == "Get a price."
+
+
+@pytest.mark.parametrize("more", ["", 'rule = "Name no price."\n', 'goal = "Get a price."\necho = "numbers"\n'])
+def test_a_limit_is_written_as_it_was_read(more: str) -> None:
+    purpose = Purpose.from_text(LIMIT + more)
+    assert Purpose.from_text(purpose.to_toml()) == purpose
+    assert ("goal" in purpose.to_toml()) == ("goal" in more)
+
+
+def test_wrong_limits_and_defences_are_reported_with_their_lines() -> None:
+    judge = "judge = { regex = '\\d' }\n"
+    text = LIMIT.replace(judge, "") + LIMIT.split("\n\n")[-1] + '[[limits]]\nname = "b"\njudg = { contains = "x" }\n'
+    assert refused(text) == [
+        'line 8: limits[0].judge: missing; expected a judge such as { contains = "Mia" }',
+        "line 15: limits[2].judg: unknown key; did you mean 'judge'?",
+    ]
+    assert refused(LIMIT + LIMIT.split("\n\n")[-1].strip()) == [
+        "line 12: limits[1].name: 'quotes a price' is also the name of limits[0]; give each limit its own"
+    ]
+    [error] = refused(GOOD + "[[defences]]\ntext = 'x'\n")
+    assert "defences[0]: found no name" in error
+
+
+def test_a_refusal_is_in_the_purposes_own_words() -> None:
+    assert (
+        Purpose(name="x", system="y").refusal_text == "I am sorry, I cannot help with that. What else can I do for you?"
+    )
+    wanted = Purpose(name="x", system="y", users_want="to plan a trip").refusal_text
+    assert wanted == "I am sorry, I cannot help with that. I can help you to plan a trip."
+    assert Purpose(name="x", system="y", refusal="Certainly not.").refusal_text == "Certainly not."

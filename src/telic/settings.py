@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,7 +11,7 @@ from pydantic_core import ErrorDetails
 from telic.errors import ConfigError
 from telic.registry import suggest
 
-__all__ = ["Settings", "expected_value"]
+__all__ = ["Settings", "changed_fields", "expected_value"]
 
 
 class Settings(BaseModel):
@@ -35,6 +36,17 @@ def expected_value(error: ErrorDetails) -> str:
     """Return what a field expected, by an error of pydantic: `a number greater than or equal to 0`."""
     expected = error["msg"].removeprefix("Input should be ")
     return f"a number {expected}" if error["type"].startswith(("greater", "less")) else expected
+
+
+def changed_fields(settings: object) -> dict[str, Any]:
+    """Return the fields of a dataclass that differ from their defaults; none of any other object."""
+    own: tuple[Field[Any], ...] = fields(settings) if is_dataclass(settings) else ()
+    values = {one.name: getattr(settings, one.name) for one in own if one.init}
+    return {one.name: values[one.name] for one in own if one.init and values[one.name] != _default(one)}
+
+
+def _default(one: Field[Any]) -> Any:
+    return one.default_factory() if one.default_factory is not MISSING else one.default
 
 
 def _problems(error: ValidationError, known: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ from telic.dialogue import Message
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.games.base import Game, Outcome, build_game
 from telic.models import Reply, Request, ScriptedModel
+from telic.models.requesting import run_alone
 from telic.models.scripted import FakeModel
 from telic.purpose import Purpose
 from telic.steering import build_control
@@ -22,30 +23,20 @@ from telic.steering import build_control
 MIA = Purpose.from_text('name = "mia"\nsystem = "You are Mia."\nrules = ["Be brief."]\n[sampling]\ntemperature = 0.3\n')
 
 
-def answer(player: Player, request: Request) -> Reply:
-    assert player.model is not None
-    return player.model.generate([request])[0]
-
-
-def act(game: Game, participant: Any, player: Player) -> str:
+def act(game: Game, participant: Any) -> str:
     """One act of the role whose turn it is, which the game takes."""
     role = game.turn
     assert role is not None
-    moves = participant.act(game.observe(role))
-    try:
-        request = next(moves)
-        while True:
-            request = moves.send(answer(player, request))
-    except StopIteration as end:
-        game.step(role, end.value)
-        return str(end.value)
+    utterance = str(run_alone(participant.act(game.observe(role))))
+    game.step(role, utterance)
+    return utterance
 
 
 def play(game: Game, players: Mapping[str, Player], seed: int = 0) -> Outcome:
     game.reset(seed)
     participants = {role: players[role].join(game, role, seed) for role in players}
     while game.turn is not None:
-        act(game, participants[game.turn], players[game.turn])
+        act(game, participants[game.turn])
     return game.outcome()
 
 
@@ -89,8 +80,8 @@ def test_a_model_that_opens_or_goes_on_is_told_so() -> None:
     player = ModelPlayer(model)
     participant = player.join(game, "agent", 0)
     model.replies = lambda _: "Well then."
-    assert act(game, participant, player) == "[think] Well then."
-    assert act(game, participant, player) == "[message] Well then."
+    assert act(game, participant) == "[think] Well then."
+    assert act(game, participant) == "[message] Well then."
     assert said(model)[-1][1:] == [("user", BEGIN), ("assistant", "[think] Well then."), ("user", GO_ON)]
 
 
@@ -99,7 +90,7 @@ def test_the_kind_is_chosen_first_and_the_text_begins_with_it() -> None:
     game = build_game({"name": "negotiation", "side": "first"})
     game.reset(0)
     player = ModelPlayer(model)
-    assert act(game, player.join(game, "agent", 0), player) == "[message] I can offer more than that."
+    assert act(game, player.join(game, "agent", 0)) == "[message] I can offer more than that."
     reading, choice, text = model.requests
     assert reading.sampling.max_new_tokens == 1
     assert choice.choices == tuple(f"[{kind}]" for kind in ("message", "offer", "leave", "think"))
@@ -114,7 +105,7 @@ def test_a_form_is_filled_part_by_part_in_the_light_of_what_was_chosen() -> None
     game = build_game({"name": "assignment"})
     game.reset(3)
     player = ModelPlayer(model)
-    utterance = act(game, player.join(game, "agent", 0), player)
+    utterance = act(game, player.join(game, "agent", 0))
     parts = [request.choices for request in model.requests if len(request.choices) > 2][0:2]
     assert parts[0][0] == "[propose] Atlas: Amina Diallo"
     assert parts[1][0] == "[propose] Atlas: Hiro Tanaka; Beacon: Amina Diallo"
@@ -135,7 +126,7 @@ def test_a_model_without_likelihoods_is_asked_and_gets_no_prefix() -> None:
     game = build_game({"name": "negotiation", "side": "first"})
     game.reset(0)
     player = ModelPlayer(model)
-    assert act(game, player.join(game, "agent", 0), player) == "[offer] 35"
+    assert act(game, player.join(game, "agent", 0)) == "[offer] 35"
 
 
 def test_answers_that_name_no_choice_are_asked_again_and_then_left_to_chance() -> None:
@@ -144,7 +135,7 @@ def test_answers_that_name_no_choice_are_asked_again_and_then_left_to_chance() -
     game.reset(0)
     player = ModelPlayer(model)
     participant = player.join(game, "agent", 0)
-    act(game, participant, player)
+    act(game, participant)
     assert participant.notes["random choices"] >= 1
     assert participant.notes["unreadable choices"] == 3 * participant.notes["random choices"]
     assert game.outcome().valid
@@ -157,8 +148,8 @@ def test_an_empty_reply_is_drawn_again_then_replaced() -> None:
     game = build_game({"name": "selfchat", "rounds": 2})
     game.reset(0)
     participants = {role: player.join(game, role, 0) for role in "ab"}
-    assert act(game, participants["b"], player) == "[message] Hello there"
-    assert act(game, participants["a"], player) == f"[message] {NEUTRAL}"
+    assert act(game, participants["b"]) == "[message] Hello there"
+    assert act(game, participants["a"]) == f"[message] {NEUTRAL}"
     assert participants["b"].notes == {"empty replies": 2}
     assert participants["a"].notes["empty replies replaced"] == 1
 
@@ -169,7 +160,7 @@ def test_a_model_that_begins_with_empty_lines_is_heard() -> None:
     game = build_game({"name": "selfchat"})
     game.reset(0)
     participant = player.join(game, "b", 0)
-    assert act(game, participant, player) == "[message] Hello there"
+    assert act(game, participant) == "[message] Hello there"
     assert participant.notes == {"empty replies": 1}
 
 
@@ -180,16 +171,16 @@ def test_a_refused_act_is_shown_with_its_reason_and_the_last_attempt_is_safe() -
     player = ModelPlayer(model)
     participant = player.join(game, "agent", 0)
     model.replies = lambda m: "[message]" if "Which kind" in m[-1].content else "a [offer] b [accept] c"
-    act(game, participant, player)
-    act(game, participant, player)
+    act(game, participant)
+    act(game, participant)
     assert "(Your last attempt was refused: one act at a time" in said(model)[-1][-1][1]
-    assert act(game, participant, player) == f"[message] {NEUTRAL}"
+    assert act(game, participant) == f"[message] {NEUTRAL}"
     assert game.turn == "partner"
     strict = ModelPlayer(model, rescue=False)
     game.reset(0)
     participant = strict.join(game, "agent", 0)
     for _ in range(3):
-        act(game, participant, strict)
+        act(game, participant)
     assert game.outcome().fault == "agent"
 
 
@@ -208,13 +199,13 @@ def test_a_full_context_forgets_the_oldest_and_gives_up_when_nothing_is_left() -
     game.reset(0)
     participants = {role: player.join(game, role, 0) for role in "ab"}
     while game.turn:
-        act(game, participants[game.turn], player)
+        act(game, participants[game.turn])
     assert participants["a"].notes["times the context was full"] > 0
     assert model.seen[-1][0].role == "user"
     model.room = 0
     game.reset(0)
     with pytest.raises(ContextFullError, match="no room"):
-        act(game, player.join(game, "b", 0), player)
+        act(game, player.join(game, "b", 0))
 
 
 def test_a_model_that_fails_raises() -> None:
@@ -222,7 +213,7 @@ def test_a_model_that_fails_raises() -> None:
     game = build_game({"name": "selfchat"})
     game.reset(0)
     with pytest.raises(ModelError, match="the script has 0 replies"):
-        act(game, player.join(game, "b", 0), player)
+        act(game, player.join(game, "b", 0))
 
 
 def test_with_three_roles_a_model_is_told_who_speaks() -> None:
@@ -232,7 +223,7 @@ def test_with_three_roles_a_model_is_told_who_speaks() -> None:
     game.reset(0)
     participants = {role: player.join(game, role, 0) for role in game.roles}
     for _ in range(3):
-        act(game, participants[str(game.turn)], player)
+        act(game, participants[str(game.turn)])
     assert "user-1: " in said(model)[-1][1][1]
     assert "user-2: " in said(model)[-1][1][1]
 

@@ -21,6 +21,13 @@ judge = { regex = "(" }
 ask = "Where?"
 judge = { containz = "Rome" }
 
+[[limits]]
+name = "names a city"
+judge = { contain = "Rome" }
+
+[[defences]]
+name = "hardend_prompt"
+
 [game]
 name = "elicitation"
 rouds = 3
@@ -53,10 +60,12 @@ def test_all_mistakes_are_reported_at_once(arguments: tuple[str, ...], run: Run,
         ("bad.toml, line 3", "sytem"),
         ("bad.toml, line 7", "probes[0].judge"),
         ("bad.toml, line 11", "probes[1].judge"),
-        ("bad.toml, line 13", "game"),
-        ("bad.toml, line 17", "controls[0]"),
-        ("bad.toml, line 22", "serve.max_tokns"),
-        ("bad.toml, line 23", "serve.shutdown_seconds"),
+        ("bad.toml, line 15", "limits[0].judge"),
+        ("bad.toml, line 17", "defences[0]"),
+        ("bad.toml, line 20", "game"),
+        ("bad.toml, line 24", "controls[0]"),
+        ("bad.toml, line 29", "serve.max_tokns"),
+        ("bad.toml, line 30", "serve.shutdown_seconds"),
     ]
     assert not (travel.parent / "runs").exists()
 

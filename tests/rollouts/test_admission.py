@@ -9,9 +9,10 @@ import pytest
 from telic.dialogue import Message
 from telic.episodes import Episode
 from telic.models import Request
+from telic.models.requesting import ModelRequest, RequestGenerator, ask
 from telic.progress import Deadline
 from telic.rollouts.admission import Admission
-from telic.rollouts.driver import ModelRequest, RequestGenerator, ask, drive
+from telic.rollouts.driver import drive
 from tests.timed import Clock, Engine, Load
 
 ROUNDS, WORDS = 8, 5

@@ -12,7 +12,8 @@ from telic.dialogue import Message
 from telic.episodes import Episode
 from telic.models import Reply, Request, ScriptedModel
 from telic.models.request import OnReply
-from telic.rollouts.driver import ModelRequest, RequestGenerator, ask, drive
+from telic.models.requesting import ModelRequest, RequestGenerator, ask
+from telic.rollouts.driver import drive
 
 
 def asking(model: ScriptedModel, text: str) -> ModelRequest:

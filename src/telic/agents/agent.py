@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from telic.agents.defence import Defence
+from telic.agents.defender import DefenceRecord, DefenceState, DefendedReply, Defender, DraftRequest
 from telic.errors import ConfigError, ModelError
 from telic.models import Control, Model, Reply, Request, Sampling, Session
 from telic.models.compatibility import refuse_unsupported
+from telic.models.requesting import ModelRequest, RequestGenerator, run_alone
 from telic.purpose import Purpose
 from telic.steering import build_control
 
@@ -20,28 +24,40 @@ AGENT_SAMPLING = Sampling(temperature=0.7, top_p=0.9)
 
 
 class Agent:
-    """A model that acts on a purpose.
+    """A model that acts on a purpose, behind its defences.
 
     Args:
         model: the model that speaks.
         purpose: its purpose.
         controls: controls of the model; by default those of the purpose, and its planner.
+        defences: by default those of the purpose.
         **options: fields of `Sampling`. They override those of the purpose, which override a temperature of 0.7 and a
             top_p of 0.9.
 
     Raises:
-        ConfigError: the purpose names an unknown control, or an option is out of range.
+        ConfigError: the purpose names an unknown control or defence, or an option is out of range.
+        ModelError: a model that a defence asks cannot be loaded.
         UnsupportedControlError: a control cannot act on this model.
     """
 
     def __init__(
-        self, model: Model, purpose: Purpose, controls: Sequence[Control] | None = None, **options: Any
+        self,
+        model: Model,
+        purpose: Purpose,
+        controls: Sequence[Control] | None = None,
+        *,
+        defences: Sequence[Defence] | None = None,
+        **options: Any,
     ) -> None:
         self.model, self.purpose = model, purpose
         self.controls = controls_of(purpose) if controls is None else tuple(controls)
         self.sampling = replace(AGENT_SAMPLING, **{**purpose.sampling.options(), **options})
         refuse_unsupported(model, [Request((), controls=self.controls)])
+        self.defender = Defender(model, purpose, defences)
         self.session: Session = model.session(purpose.system_prompt)
+        self._state = DefenceState()
+        self.records: tuple[DefenceRecord, ...] = ()
+        """What the defences did in the last turn."""
 
     def reply(self, text: str) -> Reply:
         """Reply to an utterance of the user.
@@ -50,48 +66,76 @@ class Agent:
             ModelError: the model failed, or its context is full. The user's utterance is not kept, so the caller can
                 send it again.
         """
-        dialogue = self.session.dialogue
-        try:
-            return self._keep(self.model.generate([self._request(text)])[0])
-        except BaseException:
-            self.session.dialogue = dialogue
-            raise
+        with self._turn(text) as (request, state):
+            return self._keep(run_alone(self.defender.reply(request, state)), state)
 
     def stream(self, text: str) -> Generator[str, None, None]:
         """Reply to an utterance of the user piece by piece. An interrupted reply is not kept.
 
+        If a defence judges drafts, the reply comes as a whole.
+
         Raises:
             ModelError: as for `reply`.
         """
-        dialogue = self.session.dialogue
-        complete = False
-        try:
-            for piece in self.model.stream(self._request(text)):
-                if isinstance(piece, str):
-                    yield piece
-                else:
-                    self._keep(piece)
-                    complete = True
-        finally:
-            if not complete:
-                self.session.dialogue = dialogue
+        with self._turn(text) as (request, state):
+            defended, streamed = yield from self._streamed(self.defender.reply(request, state))
+            reply = self._keep(defended, state)
+            if not streamed:
+                yield reply.text
 
     def reset(self) -> None:
         """Start a new dialogue."""
         self.session = self.model.session(self.purpose.system_prompt)
+        self._state, self.records = DefenceState(), ()
 
-    def _request(self, text: str) -> Request:
-        return self.session.user(text).request(controls=self.controls, sampling=self.sampling)
+    @contextmanager
+    def _turn(self, text: str) -> Iterator[tuple[Request, DefenceState]]:
+        """Yield the request for a reply, and what the defences know; an interrupted turn leaves the dialogue alone."""
+        dialogue = self.session.dialogue
+        complete = False
+        try:
+            request = self.session.user(text).request(controls=self.controls, sampling=self.sampling)
+            yield request, self._state.fork()
+            complete = True
+        finally:
+            if not complete:
+                self.session.dialogue = dialogue
 
-    def _keep(self, reply: Reply) -> Reply:
-        failure = reply.failure
+    def _streamed(self, turn: RequestGenerator[DefendedReply]) -> Generator[str, None, tuple[DefendedReply, bool]]:
+        """Run a turn; yield the pieces of its draft if it may be shown. Return the reply, and whether it was."""
+        streamed = False
+        try:
+            unsent = list(next(turn))
+            while True:
+                made = unsent.pop(0)
+                if isinstance(made, DraftRequest) and not self.defender.judges_drafts:
+                    streamed = True
+                    reply = yield from _pieces(made)
+                else:
+                    [reply] = made.model.generate([made.request])
+                unsent += turn.send((made, reply))
+        except StopIteration as end:
+            return end.value, streamed
+
+    def _keep(self, defended: DefendedReply, state: DefenceState) -> Reply:
+        reply, failure = defended.reply, defended.reply.failure
         if failure is not None and failure.kind == "context_full":
             raise ModelError(
                 f"model {self.model.name!r}: the dialogue has filled its context; start a new one", failure.kind
             )
         reply.raise_if_failed(f"model {self.model.name!r}")
         self.session.assistant(reply.text)
+        self._state, self.records = state, defended.records
         return reply
+
+
+def _pieces(made: ModelRequest) -> Generator[str, None, Reply]:
+    """Yield the pieces of a reply, and return it."""
+    for piece in made.model.stream(made.request):
+        if isinstance(piece, Reply):
+            return piece
+        yield piece
+    raise ModelError(f"model {made.model.name!r}: its stream ended without a reply", "malformed_reply")
 
 
 def controls_of(purpose: Purpose) -> tuple[Control, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from telic.agents.player import PlayerLeftError
+from telic.agents.player import PlayerLeftError, UtteranceGenerator
 from telic.games.base import Game, Observation
-from telic.models import Model, Reply, Request
+from telic.models import Model
 from telic.terminal import printable
 
 __all__ = ["HumanPlayer", "read_line"]
@@ -28,7 +28,7 @@ class HumanPlayer:
     """
 
     name = "human"
-    model: Model | None = None
+    models: Sequence[Model] = ()
     system = ""
 
     def __init__(self, read: Callable[[str], str] | None = None, show: Callable[[str], None] | None = None) -> None:
@@ -56,7 +56,7 @@ class _HumanParticipant:
         self._typed = typed
         self._seen: int | None = None
 
-    def act(self, observation: Observation) -> Generator[Request, Reply, str]:
+    def act(self, observation: Observation) -> UtteranceGenerator:
         show = self.player.show
         if self._seen is None:
             show(f"\n--- {self.game.name}: you are the {self.role}. Ctrl-D leaves, Ctrl-C interrupts. ---")

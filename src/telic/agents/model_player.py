@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from random import Random
 from typing import Any
 
 from telic.agents.agent import AGENT_SAMPLING, controls_of
+from telic.agents.defence import Defence
+from telic.agents.defender import DefenceState, Defender
 from telic.agents.player import NEUTRAL, ContextFullError, UtteranceGenerator, fill_form, seed_of
 from telic.dialogue import Dialogue, Message
 from telic.games.base import MAX_ATTEMPTS, Act, Game, Observation
 from telic.models import Control, Model, Reply, Request
 from telic.models.compatibility import refuse_unsupported
+from telic.models.requesting import RequestGenerator, ask
 from telic.purpose import Purpose
 
 __all__ = ["ModelParticipant", "ModelPlayer"]
@@ -39,6 +42,7 @@ class ModelPlayer:
         model: the model that speaks.
         purpose: its purpose, if it has one.
         controls: controls of the model; by default those of the purpose, and its planner.
+        defences: defences of its utterances (not of its choices); by default those of the purpose, if it has one.
         name: name in reports; by default that of the purpose and the model.
         one_line: cut an utterance after its first line.
         rescue: replace the last attempt at a refused act. Otherwise the episode becomes invalid.
@@ -46,6 +50,7 @@ class ModelPlayer:
             tokens.
 
     Raises:
+        ConfigError: a defence cannot protect this purpose on this model.
         UnsupportedControlError: a control cannot act on this model.
     """
 
@@ -55,13 +60,13 @@ class ModelPlayer:
         purpose: Purpose | None = None,
         controls: Sequence[Control] | None = None,
         *,
+        defences: Sequence[Defence] | None = None,
         name: str | None = None,
         one_line: bool = True,
         rescue: bool = True,
         **options: Any,
     ) -> None:
-        self.model: Model | None = model
-        self.speaker = model
+        self.model = model
         self.purpose = purpose
         self.name = name or (f"{purpose.name} ({model.name})" if purpose else model.name)
         self.system = purpose.system_prompt if purpose else ""
@@ -74,19 +79,27 @@ class ModelPlayer:
         self.has_likelihoods = "logits" in model.points
         """Whether the model has likelihoods."""
         refuse_unsupported(model, [Request((), controls=self.controls)])
+        self.defender = Defender(model, purpose, defences) if purpose else None
+
+    @property
+    def models(self) -> list[Model]:
+        """The model that speaks, and those that its defences ask."""
+        return [self.model] if self.defender is None else self.defender.models
 
     def join(self, game: Game, role: str, seed: int) -> ModelParticipant:
         """Take part in an episode."""
         return ModelParticipant(self, game, role, seed)
 
     def spec(self) -> dict[str, Any]:
-        """Return model, purpose, sampling and controls."""
+        """Return model, purpose, sampling, controls and defences."""
+        defences = [defence.spec() for defence in self.defender.defences] if self.defender else []
         return {
-            "model": self.speaker.name,
+            "model": self.model.name,
             "purpose": self.purpose.model_dump(mode="json", exclude_none=True) if self.purpose else None,
             "sampling": {k: v for k, v in asdict(self.sampling).items() if k not in ("seed", "logprobs", "ignore_eos")},
             "controls": [control.spec() for control in self.controls],
             "rescue": self.rescue,
+            **({"defences": defences} if defences else {}),
         }
 
 
@@ -95,8 +108,9 @@ class ModelParticipant:
 
     def __init__(self, player: ModelPlayer, game: Game, role: str, seed: int) -> None:
         self.player, self.game, self.role, self.seed = player, game, role, seed
-        self.session = player.speaker.session()
+        self.session = player.model.session()
         self.notes: Counter[str] = Counter()
+        self._defences = DefenceState()
         self._requests = 0
         self._refusals = 0
         self._dropped = 0
@@ -134,7 +148,7 @@ class ModelParticipant:
         kind = rng.choice(observation.legal)
         return str(Act(kind, fill_form(self.game, self.role, kind, rng)))
 
-    def _prefill(self, observation: Observation) -> Generator[Request, Reply, None]:
+    def _prefill(self, observation: Observation) -> RequestGenerator[None]:
         """Prefill the new part of the dialogue before a choice.
 
         The branches of a choice share the session's cache but do not extend it. Without this step each choice would
@@ -142,7 +156,7 @@ class ModelParticipant:
         """
         yield from self._ask(observation, max_new_tokens=1)
 
-    def _choose_kind(self, observation: Observation) -> Generator[Request, Reply, str]:
+    def _choose_kind(self, observation: Observation) -> RequestGenerator[str]:
         marks = {f"[{kind}]": kind for kind in observation.legal}
         chosen = yield from self._choose(observation, tuple(marks), "Which kind of act do you choose?")
         return marks[chosen]
@@ -195,7 +209,7 @@ class ModelParticipant:
     def _ask(
         self, observation: Observation, question: str = "", *, choices: tuple[str, ...] = (), prefix: str = "",
         **options: Any,
-    ) -> Generator[Request, Reply, Reply]:  # fmt: skip
+    ) -> RequestGenerator[Reply]:  # fmt: skip
         """Make one request. While the context is full, drop the oldest messages and try again."""
         while True:
             self.session.dialogue = self._dialogue(observation, question)
@@ -204,14 +218,26 @@ class ModelParticipant:
             sampling = replace(self.player.sampling, **{**options, "seed": seed})
             request = self.session.request(controls=self.player.controls, sampling=sampling)
             request.choices, request.reply_prefix = choices, prefix
-            reply = yield request
+            reply = yield from self._answered(request)
             failure = reply.failure
             # An unreadable choice is no failure of the model.
             if failure is None or failure.kind == "unreadable_choice":
                 return reply
             if failure.kind != "context_full":
-                reply.raise_if_failed(repr(self.player.speaker.name))
+                reply.raise_if_failed(repr(self.player.model.name))
             self._drop_oldest()
+
+    def _answered(self, request: Request) -> RequestGenerator[Reply]:
+        """Make a request, behind the defences if the reply is an utterance."""
+        player = self.player
+        if player.defender is None or request.choices or request.sampling.max_new_tokens == 1:
+            return (yield from ask(player.model, request))
+        state = self._defences.fork()
+        defended = yield from player.defender.reply(request, state)
+        if defended.reply.failure is None:
+            self._defences = state
+            self.notes.update(f"{one.defence}: {one.action}" for one in defended.records if one.action != "pass")
+        return defended.reply
 
     def _drop_oldest(self) -> None:
         """Drop another quarter of the dialogue, in pairs of messages."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Sequence
 from random import Random
 from typing import Any, Protocol
 
 from telic.errors import TelicError
 from telic.games.base import Game, Observation
-from telic.models import Model, Reply, Request
+from telic.models import Model
+from telic.models.requesting import RequestGenerator
 
 __all__ = [
     "NEUTRAL",
@@ -30,8 +31,8 @@ __all__ = [
 NEUTRAL = "I see. Please go on."
 """Utterance in place of a reply that stays empty, or that the game keeps refusing."""
 
-UtteranceGenerator = Generator[Request, Reply, str]
-"""Yields requests to a model, receives their replies, and returns the utterance."""
+UtteranceGenerator = RequestGenerator[str]
+"""Yields requests to models, receives their replies, and returns the utterance."""
 
 
 class PlayerLeftError(TelicError):
@@ -63,10 +64,13 @@ class Player(Protocol):
 
     name: str
     """Name in reports."""
-    model: Model | None
-    """Model that answers its requests; None if it makes none."""
     system: str
     """System prompt in addition to the game's instructions."""
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """Models that answer its requests; none if it makes none."""
+        ...
 
     def join(self, game: Game, role: str, seed: int) -> Participant:
         """Take part in an episode. All randomness of the player comes from the seed."""

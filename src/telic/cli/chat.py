@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,8 +93,10 @@ class Chat(ThreadOptions):
             except ModelError as error:
                 print_json({"error": str(error)})
             else:
+                acted = [asdict(record) for record in agent.records]
                 print_json(
                     {"reply": reply.text, "finish": reply.finish, "tokens": reply.new_tokens, "seed": reply.seed}
+                    | ({"defences": acted} if acted else {})
                 )
             sys.stdout.flush()
             return

@@ -41,13 +41,18 @@ def _check(path: Path) -> None:
 
 def _parts(values: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
     """Yield the mistakes that show when the parts of a purpose are made."""
+    from telic.agents.defence import build_defence
     from telic.games.base import build_game
     from telic.judges import build_judge
 
-    for index, probe in enumerate(_tables(values.get("probes"))):
-        judge = probe.get("judge")
-        if isinstance(judge, dict) and judge and "callable" not in judge:  # which code may run is checked elsewhere
-            yield from _made(("probes", index, "judge"), build_judge, judge)
+    for table in ("probes", "limits"):
+        for index, part in enumerate(_tables(values.get(table))):
+            judge = part.get("judge")
+            if isinstance(judge, dict) and judge and "callable" not in judge:  # which code may run is checked elsewhere
+                yield from _made((table, index, "judge"), build_judge, judge)
+    for index, defence in enumerate(_tables(values.get("defences"))):
+        if isinstance(defence.get("name"), str):
+            yield from _made(("defences", index), build_defence, {**defence, **_found(defence, folder)})
     for index, control in enumerate(_tables(values.get("controls"))):
         if isinstance(control.get("name"), str):
             yield from _made(("controls", index), _build_control, {**control, **_found(control, folder)})

@@ -17,14 +17,15 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from telic.errors import ConfigError, JudgeError
 from telic.games.base import TEST_SHARE
 from telic.judges import Judge, Score, build_judge
-from telic.judges.rules import normalise
+from telic.judges.echo import without_echo
+from telic.purpose_parts import Echo
 from telic.toml_source import decode, parse
 
 __all__ = ["Behaviour", "Case", "load_behaviours", "load_harmbench"]
@@ -52,7 +53,7 @@ class Behaviour(BaseModel):
     `{spelled}` (the secret with any signs between its letters) and `{reversed}` (the same backwards)."""
     rubric: str | None = None
     """The question to a judge model about a reply, in place of a rule."""
-    echo: Literal["counts", "words", "numbers"] = "counts"
+    echo: Echo = "counts"
     """Which words of the attacker the rule ignores in a reply: none (`counts`), words of three letters or more, or
     numbers."""
     secrets: tuple[Text, ...] = ()
@@ -124,22 +125,7 @@ class Case:
             raise JudgeError(
                 f"behaviour {self.behaviour.id!r} has a rubric instead of a rule; a judge model must score it"
             )
-        if self.behaviour.echo != "counts":
-            reply = _without(reply, " ".join(attacks), _TOKENS[self.behaviour.echo])
-        return self.judge.judge(reply)
-
-
-_NUMBERS = (
-    "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|seventy|"
-    "eighty|ninety|hundred|thousand"
-)
-_TOKENS = {"words": re.compile(r"\w{3,}"), "numbers": re.compile(rf"\d+(?:[.,]\d+)*|\b(?:{_NUMBERS})\b", re.IGNORECASE)}
-
-
-def _without(reply: str, said: str, token: re.Pattern[str]) -> str:
-    """Mask the attacker's words: a guess that the defender repeats ("No, it is not X") reveals nothing."""
-    known = {normalise(word) for word in token.findall(said)}
-    return token.sub(lambda hit: "…" if normalise(hit[0]) in known else hit[0], reply)
+        return self.judge.judge(without_echo(reply, " ".join(attacks), self.behaviour.echo))
 
 
 def _filled(value: Any, secret: str) -> Any:

@@ -19,6 +19,7 @@ from telic.registry import Registry, suggest
 
 if TYPE_CHECKING:
     from telic.models.base import Model
+    from telic.models.requesting import RequestGenerator
 
 __all__ = [
     "STRICT",
@@ -27,12 +28,15 @@ __all__ = [
     "FunctionJudge",
     "Judge",
     "NeedsModel",
+    "RequestingJudge",
     "Score",
     "build_judge",
     "judge_all",
+    "judge_models",
     "model_judges",
     "prepare_judge",
     "registry",
+    "scoring",
     "trusted_folder",
 ]
 
@@ -46,6 +50,8 @@ class Score:
 
     value: float | None
     reason: str = ""
+    failed: bool = False
+    """Whether the score is missing because the judge failed, and not because it could not decide."""
 
     @classmethod
     def of(cls, passed: bool, reason: str = "") -> Score:
@@ -53,9 +59,9 @@ class Score:
         return cls(1.0 if passed else 0.0, reason)
 
     @classmethod
-    def missing(cls, reason: str) -> Score:
-        """No score, and why."""
-        return cls(None, reason)
+    def missing(cls, reason: str, *, failed: bool = False) -> Score:
+        """No score, and why; `failed` if the judge did not work."""
+        return cls(None, reason, failed)
 
 
 @runtime_checkable
@@ -99,6 +105,19 @@ class NeedsModel(Judge, Protocol):
         ...
 
 
+@runtime_checkable
+class RequestingJudge(Judge, Protocol):
+    """A judge that asks models, and can leave it to others when they answer."""
+
+    def scoring(self, answer: str, question: str = "") -> RequestGenerator[Score]:
+        """Score one answer: yield the requests to models, receive their replies."""
+        ...
+
+    def models(self) -> list[Model]:
+        """Return the models that it asks; those given by name are loaded."""
+        ...
+
+
 registry: Registry[Callable[..., Any]] = Registry("judge")
 """Judge factories by name.
 
@@ -128,7 +147,7 @@ class FunctionJudge:
         try:
             verdict = self.function(answer, question) if self._takes_question else self.function(answer)
         except Exception as error:  # the user's code may raise anything, and must not end the run
-            return Score.missing(f"{self.name} failed: {error!r}")
+            return Score.missing(f"{self.name} failed: {error!r}", failed=True)
         if isinstance(verdict, Score):
             return verdict
         try:
@@ -200,6 +219,22 @@ def judge_all(judge: Judge, items: Sequence[tuple[str, str]]) -> list[Score]:
     if isinstance(judge, BatchJudge):
         return list(judge.judge_all(items))
     return [judge.judge(answer, question) for answer, question in items]
+
+
+def scoring(judge: Judge, answer: str, question: str = "") -> RequestGenerator[Score]:
+    """Score one answer, as a generator that yields the requests to the judge's models; a rule makes none."""
+    if isinstance(judge, RequestingJudge):
+        return (yield from judge.scoring(answer, question))
+    return judge.judge(answer, question)
+
+
+def judge_models(judge: Judge) -> list[Model]:
+    """Return the models that `scoring` asks, those given by name loaded; none for a rule.
+
+    Raises:
+        ModelError: one cannot be loaded.
+    """
+    return judge.models() if isinstance(judge, RequestingJudge) else []
 
 
 def model_judges(judge: Judge) -> list[BatchJudge]:

@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from telic.judges.base import STRICT, Judge, Score, build_judge, judge_all, registry
+from telic.judges.base import STRICT, Judge, Score, build_judge, judge_all, judge_models, registry, scoring
+from telic.models.base import Model
+from telic.models.requesting import RequestGenerator
 
 __all__ = ["AllOf", "AnyOf", "Not"]
 
@@ -44,6 +46,17 @@ class _ExtremeOf:
         """Score many `(answer, question)` pairs: each of the judges gets all of them at once."""
         verdicts = zip(*(judge_all(judge, items) for judge in self.judges), strict=True)
         return [_decide(list(scores), self.decisive) for scores in verdicts]
+
+    def scoring(self, answer: str, question: str = "") -> RequestGenerator[Score]:
+        """Score one answer, as a generator that yields the requests of the judges that ask models."""
+        scores = []
+        for judge in self.judges:
+            scores.append((yield from scoring(judge, answer, question)))
+        return _decide(scores, self.decisive)
+
+    def models(self) -> list[Model]:
+        """Return the models that the judges ask."""
+        return [model for judge in self.judges for model in judge_models(judge)]
 
 
 @registry.register("all_of")
@@ -89,6 +102,15 @@ class Not:
     def judge_all(self, items: Sequence[tuple[str, str]]) -> list[Score]:
         """Score many `(answer, question)` pairs at once."""
         return [_inverted(score) for score in judge_all(self.inner, items)]
+
+    def scoring(self, answer: str, question: str = "") -> RequestGenerator[Score]:
+        """Score one answer, as a generator that yields the judge's requests."""
+        score = yield from scoring(self.inner, answer, question)
+        return _inverted(score)
+
+    def models(self) -> list[Model]:
+        """Return the models that the judge asks."""
+        return judge_models(self.inner)
 
 
 def _inverted(score: Score) -> Score:

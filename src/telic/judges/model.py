@@ -12,6 +12,7 @@ from telic.judges.base import Score, registry
 from telic.models.base import Model
 from telic.models.credentials import check_model_name
 from telic.models.request import Reply, Request, Sampling
+from telic.models.requesting import RequestGenerator, ask
 
 __all__ = ["ModelJudge"]
 
@@ -24,6 +25,7 @@ _USER = (
     "<rubric>\n{rubric}\n</rubric>\n\n<question>\n{question}\n</question>\n\n<answer>\n{answer}\n</answer>\n\n"
     "Grade the answer by the rubric."
 )
+_GRADING = Sampling(max_new_tokens=32, temperature=0.0)
 _TAG = re.compile(r"<(/?(?:rubric|question|answer))>", re.IGNORECASE)
 """The tags of the prompt: an answer that closes its own could add to the rubric."""
 _AGAIN = "That is not in the form asked for. Reply with one line only: Score: N, where N is from 0 to {scale}."
@@ -79,23 +81,49 @@ class ModelJudge:
         Raises:
             ModelError: a model that was given by its name cannot be loaded.
         """
-        model = _load(self.model) if isinstance(self.model, str) else self.model
+        [model] = self.models()
         scores = [Score.missing("never asked")] * len(items)
         prompts = {index: self._prompt(*item) for index, item in enumerate(items)}
-        sampling = Sampling(max_new_tokens=32, temperature=0.0)
         for _ in range(self.retries + 1):
             if not prompts:
                 break
-            replies = model.generate([Request(prompt, sampling, keep=False) for prompt in prompts.values()])
+            replies = model.generate([Request(prompt, _GRADING, keep=False) for prompt in prompts.values()])
             for (index, prompt), reply in zip(list(prompts.items()), replies, strict=True):
                 scores[index] = self._read(reply)
                 if scores[index].value is not None:
                     del prompts[index]
-                elif reply.finish != "error":
-                    # A greedy model would only repeat itself if it were asked the same again.
-                    again = Message(role="user", content=_AGAIN.format(scale=self.scale))
-                    prompts[index] = (*prompt, Message(role="assistant", content=reply.text), again)
+                else:
+                    prompts[index] = self._asked_again(prompt, reply)
         return scores
+
+    def scoring(self, answer: str, question: str = "") -> RequestGenerator[Score]:
+        """Ask for a verdict on one answer, as a generator that yields the requests."""
+        [model] = self.models()
+        prompt, score = self._prompt(answer, question), Score.missing("never asked")
+        for _ in range(self.retries + 1):
+            reply = yield from ask(model, Request(prompt, _GRADING, keep=False))
+            score = self._read(reply)
+            if score.value is not None:
+                break
+            prompt = self._asked_again(prompt, reply)
+        return score
+
+    def models(self) -> list[Model]:
+        """Return the model, loaded.
+
+        Raises:
+            ModelError: it cannot be loaded.
+        """
+        if isinstance(self.model, str):
+            self.model = _load(self.model)
+        return [self.model]
+
+    def _asked_again(self, prompt: tuple[Message, ...], reply: Reply) -> tuple[Message, ...]:
+        """Return the prompt after an unreadable reply: a greedy model would repeat its answer to the same prompt."""
+        if reply.finish == "error":
+            return prompt
+        again = Message(role="user", content=_AGAIN.format(scale=self.scale))
+        return (*prompt, Message(role="assistant", content=reply.text), again)
 
     def _prompt(self, answer: str, question: str) -> tuple[Message, ...]:
         texts = {"rubric": self.rubric.strip(), "question": question or "(not given)", "answer": answer}
@@ -108,7 +136,7 @@ class ModelJudge:
     def _read(self, reply: Reply) -> Score:
         """Read the grade: the stated one, or a number alone. Two different grades count as none."""
         if reply.failure is not None and reply.finish == "error":
-            return Score.missing(f"the judge's model failed: {reply.failure.detail}")
+            return Score.missing(f"the judge's model failed: {reply.failure.detail}", failed=True)
         stated = {float(number) for number in _STATED.findall(reply.text)}
         if not stated and (bare := _BARE.fullmatch(reply.text)):
             stated = {float(bare[1])}

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from telic.dialogue import Message
 from telic.registry import Registry
 from telic.rendering import Rendering, Span
+from telic.settings import changed_fields
 
 if TYPE_CHECKING:
     import torch
@@ -115,9 +116,7 @@ class Control:
 
     def spec(self) -> dict[str, Any]:
         """Its table in a purpose file: the name, and the fields that differ from their defaults."""
-        own: tuple[Field[Any], ...] = fields(self) if is_dataclass(self) else ()
-        values = {f.name: getattr(self, f.name) for f in own if f.init}
-        return {"name": self.name, **{f.name: values[f.name] for f in own if f.init and values[f.name] != _default(f)}}
+        return {"name": self.name, **changed_fields(self)}
 
     @property
     def key(self) -> str:
@@ -200,12 +199,6 @@ class Control:
     ) -> torch.Tensor:
         """Combine the next token's logits (float32) with those under the K contrast prompts."""
         return logits_R_V
-
-
-def _default(f: Field[Any]) -> Any:
-    if f.default_factory is not MISSING:
-        return f.default_factory()
-    return f.default
 
 
 registry: Registry[Callable[..., Control]] = Registry("control")

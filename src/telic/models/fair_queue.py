@@ -6,15 +6,19 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["FairQueue"]
+__all__ = ["BACKGROUND", "FairQueue"]
 
 T = TypeVar("T")
+
+BACKGROUND = "\0background"
+"""The client whose turn comes only if no other waits. No user can have this name."""
 
 
 class FairQueue(Generic[T]):
     """A queue of the items of several clients. The items of one client stay in their order.
 
     A client that joins the queue goes behind those already waiting. Once it has had its turn, it goes to the end.
+    `BACKGROUND` waits for all others.
     """
 
     def __init__(self) -> None:
@@ -38,11 +42,17 @@ class FairQueue(Generic[T]):
     @property
     def first(self) -> T:
         """The item whose turn it is."""
-        return next(iter(self._by_client.values()))[0]
+        return self._by_client[self._next_client][0]
+
+    @property
+    def _next_client(self) -> str:
+        """The client whose turn it is."""
+        return next((client for client in self._by_client if client != BACKGROUND), BACKGROUND)
 
     def popleft(self) -> T:
         """Remove and return the item whose turn it is."""
-        client, items = self._by_client.popitem(last=False)
+        client = self._next_client
+        items = self._by_client.pop(client)
         item = items.popleft()
         if items:
             self._by_client[client] = items

@@ -1,9 +1,9 @@
 """Playing many episodes at once: an episode goes on with each reply that it gets, and its next requests join the batch.
 
-An episode is a generator that yields requests and is sent their replies. Each model has a worker, which keeps it busy
-for as long as any request is queued for it: requests that its own replies lead to join the running batch at once, and
-so do those that come from other workers. With several models each worker has a thread of its own, so that a local
-model computes while a remote one is waited for.
+An episode is a generator that yields requests and is sent their replies (`telic.models.requesting`). Each model has a
+worker, which keeps it busy for as long as any request is queued for it: requests that its own replies lead to join the
+running batch at once, and so do those that come from other workers. With several models each worker has a thread of its
+own, so that a local model computes while a remote one is waited for.
 
 This is the one scheduler of dialogues, so a deadline is kept here: it admits no episode that would not end in time
 (`telic.rollouts.admission`).
@@ -13,40 +13,16 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import TypeVar
 
 from telic.episodes import Episode
 from telic.models import Model, Reply, Request
+from telic.models.requesting import ModelRequest, RequestGenerator
 from telic.rollouts.admission import Admission, EpisodeTiming
 
-__all__ = ["ModelRequest", "RequestGenerator", "ask", "drive"]
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ModelRequest:
-    """A request, and the model that answers it."""
-
-    model: Model
-    request: Request
-
-
-RequestGenerator = Generator[Sequence[ModelRequest], tuple[ModelRequest, Reply], T]
-"""Yields the requests that can be made now, perhaps none while others wait for their replies. Each `yield` gives one
-reply, with the request that it answers, in the order in which the replies come. It returns once all are answered."""
-
-
-def ask(model: Model, request: Request) -> RequestGenerator[Reply]:
-    """Make one request and return its reply, for generators that wait for each reply before they go on.
-
-    In a generator: `reply = yield from ask(model, request)`.
-    """
-    _, reply = yield [ModelRequest(model, request)]
-    return reply
+__all__ = ["drive"]
 
 
 def drive(

@@ -17,7 +17,7 @@ from telic.errors import Boundary, ConfigError, Failure, ModelError
 from telic.files import to_json_types
 from telic.games.base import Event, Game, IllegalActError
 from telic.models import Model, Reply, Request, Sampling
-from telic.rollouts.driver import RequestGenerator, ask
+from telic.models.requesting import ModelRequest, RequestGenerator, ask, watched
 
 __all__ = ["JUDGING", "Task", "agent_role", "play_episode", "player_of"]
 
@@ -98,12 +98,15 @@ class _ActUsage:
     finish: str = "stop"
     chosen: Mapping[str, Any] = field(default_factory=dict)
 
-    def count(self, request: Request, reply: Reply) -> None:
-        self.prompt_tokens = max(self.prompt_tokens, reply.prompt_tokens)
+    def count(self, made: ModelRequest, reply: Reply) -> None:
+        request = made.request
         if not request.choices and request.sampling.max_new_tokens > 1:
             self.tokens += reply.new_tokens
-            self.finish = reply.finish
-            self.chosen = reply.chosen
+        if not request.keep:  # a guard's question, and no draft of the utterance
+            return
+        self.prompt_tokens = max(self.prompt_tokens, reply.prompt_tokens)
+        if not request.choices and request.sampling.max_new_tokens > 1:
+            self.finish, self.chosen = reply.finish, reply.chosen
 
 
 @dataclass
@@ -145,7 +148,7 @@ class _EpisodeRecorder:
             self.acting, self.acting_role = "player", role
             participant = self._participant(role)
             usage = _ActUsage()
-            utterance = yield from self._utterance(role, participant, usage)
+            utterance = str((yield from watched(participant.act(game.observe(role)), usage.count)))
             self.acting, self.acting_role = "game", ""
             try:
                 act = game.parse(role, utterance)
@@ -220,20 +223,6 @@ class _EpisodeRecorder:
                 )
             self.participants[role] = player.join(self.game, role, seed_of(self.task.player_seed, role))
         return self.participants[role]
-
-    def _utterance(self, role: str, participant: Participant, usage: _ActUsage) -> RequestGenerator[str]:
-        player = player_of(self.game, role, self.players)
-        moves = participant.act(self.game.observe(role))
-        try:
-            request = next(moves)
-            while True:
-                if player is None or player.model is None:
-                    raise ConfigError(f"the player of {role!r} makes a request but has no model")
-                reply = yield from ask(player.model, request)
-                usage.count(request, reply)
-                request = moves.send(reply)
-        except StopIteration as end:
-            return str(end.value)
 
     def _round(self, role: str) -> int:
         return 1 + sum(turn.role == role and turn.finish != "given" for turn in self.episode.turns)

@@ -66,6 +66,14 @@ class AsyncConversationStore:
         """
         return await self._query(partial(self.blocking.has, user, conversation))
 
+    async def was_ended(self, user: str, conversations: Sequence[str]) -> bool:
+        """Return whether a defence ended one of these conversations of a user.
+
+        Raises:
+            ApiError: the store failed.
+        """
+        return await self._query(partial(self.blocking.was_ended, user, conversations))
+
     async def conversation(self, user: str, conversation: str) -> StoredConversation | None:
         """Read a conversation with its annotations; returns None if the user has no such conversation.
 

@@ -26,10 +26,13 @@ class BlockingModel:
         runner: answers the requests.
         user: whose requests they are.
         on_tokens: called in the event loop with numbers of computed tokens.
+        background: whether its requests wait until no other request does.
     """
 
-    def __init__(self, runner: RequestRunner, user: str, on_tokens: Callable[[int], None]) -> None:
-        self._runner, self._user, self._on_tokens = runner, user, on_tokens
+    def __init__(
+        self, runner: RequestRunner, user: str, on_tokens: Callable[[int], None], *, background: bool = False
+    ) -> None:
+        self._runner, self._user, self._on_tokens, self._background = runner, user, on_tokens, background
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -103,7 +106,7 @@ class BlockingModel:
                 f"model {self.name!r} cannot choose among given replies while it is served; ask for a free reply, or "
                 "have another model answer"
             )
-        answering = self._runner.generate(requests, self._user, self._on_tokens)
+        answering = self._runner.generate(requests, self._user, self._on_tokens, background=self._background)
         return asyncio.run_coroutine_threadsafe(answering, self._loop).result()
 
 

@@ -12,6 +12,7 @@ from telic.server.beliefs import Beliefs
 from telic.server.chat_request import ChatRequest
 from telic.server.config import ServeConfig
 from telic.server.controls import ConversationControls
+from telic.server.defended_replies import DefendedReplies
 from telic.server.errors import ApiError
 from telic.server.exchange import Exchange, ExchangeServices
 from telic.server.history import History, system_message
@@ -32,6 +33,8 @@ class ChatHandler:
     services: ExchangeServices
     controls: ConversationControls
     beliefs: Beliefs
+    defended: DefendedReplies | None = None
+    """Makes replies behind the purpose's defences; None if it has none."""
 
     @property
     def active_exchanges(self) -> set[Exchange]:
@@ -75,7 +78,8 @@ class ChatHandler:
                 pin_controls = self.beliefs.controls_for(pins) if pins else ()
             controls = (*self.controls.of(target.conversation), *pin_controls)
             turns = TurnBuilder(history, target, self.controls.describe_setup(controls), sampling)
-            return self._submit(turns, controls, body.n or 1, frozenset(self.config.readings) | frozenset(readings))
+            request = Request((), sampling, controls, frozenset(self.config.readings) | frozenset(readings))
+            return await self._submit(turns, request, body.n or 1)
         except BaseException:  # the caller has no exchange to close
             self.services.sessions.busy.discard(target.conversation)
             raise
@@ -110,14 +114,17 @@ class ChatHandler:
         busy.add(target.conversation)
         return target
 
-    def _submit(
-        self, turns: TurnBuilder, controls: tuple[Control, ...], count: int, readings: frozenset[str]
-    ) -> Exchange:
+    async def _submit(self, turns: TurnBuilder, request: Request, count: int) -> Exchange:
+        """Submit the choices of a reply; the request has no messages yet."""
         history, target, sampling = turns.history, turns.target, turns.sampling
+        defended = None
+        if self.defended is not None:
+            state = await self.services.defence_states.open(history.user, target.conversation, target.parent)
+            defended = self.defended.turns(history.user, state)
         session = self.services.sessions.open(target.conversation, target.parent)
         messages = (system_message(self.purpose, history.system), *history.messages)
-        exchange = Exchange(self.services, turns, session)
-        request = of_user(Request(messages, sampling, controls, readings, session.cache), history.user)
+        exchange = Exchange(self.services, turns, session, defended)
+        request = of_user(replace(request, messages=messages, cache=session.cache), history.user)
         seeds = [None if sampling.seed is None else sampling.seed + index for index in range(count)]
         exchange.submit(
             [

@@ -25,6 +25,9 @@ class ServeConfig(Settings):
     """Whether a client's own system message is appended to the purpose's, or refused."""
     readings: tuple[Literal["attention", "state"], ...] = ()
     """Readings taken of every reply and stored with it; the model must be local."""
+    probe_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the replies after which the purpose's probes are asked aside, on branches that the conversation never
+    sees, when no other request waits. The metrics get the scores, the purpose's limits, and the attention. 0: none."""
     readers: str | None = None
     """The readers of the dashboard: a folder that `telic readers train` wrote, or the name of a bundled set. By default
     the bundled set for the model, if there is one."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from telic.models import Control, Model, Request
 from telic.models.compatibility import refuse_unsupported
@@ -22,10 +23,13 @@ class ConversationControls:
         model: the model that they act on.
         purpose: the purpose that is served.
         default: controls of every conversation that has none of its own.
+        defences: the tables of the defences, which are part of every setup.
     """
 
-    def __init__(self, model: Model, purpose: Purpose, default: Sequence[Control]) -> None:
-        self._model, self._purpose = model, purpose
+    def __init__(
+        self, model: Model, purpose: Purpose, default: Sequence[Control], defences: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        self._model, self._purpose, self._defences = model, purpose, list(defences)
         self.default: tuple[Control, ...] = tuple(default)
         """Controls of every conversation that has none of its own."""
         self.controls_by_conversation: dict[str, tuple[Control, ...]] = {}
@@ -57,6 +61,7 @@ class ConversationControls:
             "system": self._purpose.system_prompt,
             "model": self._model.name,
             "controls": [control.spec() for control in controls],
+            **({"defences": self._defences} if self._defences else {}),
         }
         text = json.dumps(content, sort_keys=True, default=str)
         return ReplySetup(hashlib.sha256(text.encode()).hexdigest(), json.loads(text))

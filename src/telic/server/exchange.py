@@ -10,6 +10,8 @@ from enum import Enum, auto
 
 from telic.models import Reply, Request, Session
 from telic.server.async_store import AsyncConversationStore
+from telic.server.defence_states import DefenceStates
+from telic.server.defended_replies import DefendedSubmission, DefendedTurns
 from telic.server.errors import ApiError
 from telic.server.log import log_failure
 from telic.server.metrics import Metrics
@@ -28,6 +30,7 @@ class ExchangeServices:
     runner: RequestRunner
     store: AsyncConversationStore
     sessions: Sessions
+    defence_states: DefenceStates
     metrics: Metrics
     active_exchanges: set[Exchange] = field(default_factory=set)
     """The exchanges that are not closed."""
@@ -53,14 +56,18 @@ class Exchange:
         services: the parts of the server that it uses.
         turns: builds what is stored of it.
         session: the session of the conversation.
+        defended: makes the replies behind the purpose's defences; None if it has none.
     """
 
-    def __init__(self, services: ExchangeServices, turns: TurnBuilder, session: Session) -> None:
+    def __init__(
+        self, services: ExchangeServices, turns: TurnBuilder, session: Session, defended: DefendedTurns | None = None
+    ) -> None:
         self._services, self._turns, self._session = services, turns, session
+        self._defended = defended
         self._status = ExchangeStatus.GENERATING
         self._events: asyncio.Queue[tuple[int, ReplyEvent]] = asyncio.Queue()
         self._first_event: tuple[int, ReplyEvent] | None = None
-        self._submissions: list[Submission] = []
+        self._submissions: Sequence[Submission | DefendedSubmission] = []
         self._text = ""
         """Text of the first choice so far."""
         self._replies: dict[int, Reply] = {}
@@ -83,15 +90,18 @@ class Exchange:
     @property
     def computed_tokens(self) -> int:
         """Tokens that were computed so far."""
-        complete = [reply.prompt_tokens - reply.cached_tokens + reply.new_tokens for reply in self._replies.values()]
-        partial = [one.computed_tokens for index, one in enumerate(self._submissions) if index not in self._replies]
-        return sum(complete) + sum(partial)
+        return sum(self._computed_tokens(index) for index in range(self.count))
+
+    def _computed_tokens(self, index: int) -> int:
+        one, reply = self._submissions[index], self._replies.get(index)
+        if reply is None or isinstance(one, DefendedSubmission):
+            return one.computed_tokens
+        return reply.prompt_tokens - reply.cached_tokens + reply.new_tokens
 
     def submit(self, requests: Sequence[Request]) -> None:
         """Submit the requests of all choices."""
-        self._submissions = self._services.runner.submit(
-            requests, lambda index, event: self._events.put_nowait((index, event))
-        )
+        replies = self._services.runner if self._defended is None else self._defended
+        self._submissions = replies.submit(requests, lambda index, event: self._events.put_nowait((index, event)))
 
     async def wait_for_first_event(self) -> None:
         """Wait until the reply begins.
@@ -116,7 +126,8 @@ class Exchange:
             if isinstance(event, Reply):
                 self._raise_if_failed(event)
                 self._replies[index] = event
-                self._services.metrics.count(event)
+                if self._defended is None:  # else all drafts are counted
+                    self._services.metrics.count(event)
             elif index == 0:
                 self._text += event.text
             yield index, event
@@ -134,8 +145,12 @@ class Exchange:
 
     async def _save(self) -> None:
         try:
-            await self._services.store.add(self._turns.with_replies(self.replies))
+            first = self._submissions[0]
+            defended = first.defended if isinstance(first, DefendedSubmission) else None
+            await self._services.store.add(self._turns.with_replies(self.replies, defended.records if defended else ()))
             self._services.sessions.keep(self.conversation, self._session)
+            if isinstance(first, DefendedSubmission):
+                self._services.defence_states.keep(self.conversation, first.state)
         except BaseException:
             self._services.sessions.drop([self.conversation])
             raise
@@ -147,7 +162,11 @@ class Exchange:
         if self._status in (ExchangeStatus.SAVING, ExchangeStatus.CLOSED):  # being stored, it ends by itself
             return
         for index, submission in enumerate(self._submissions):
-            if index not in self._replies:
+            if index in self._replies:
+                continue
+            if isinstance(submission, DefendedSubmission):
+                submission.cancel()
+            else:
                 self._services.runner.cancel(submission)
         # The current pass may still add tokens to the session that the stored conversation does not have.
         self._services.sessions.drop([self.conversation])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Iterable
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
+
+from telic.agents.defender import DefenceRecord
 from telic.models import Reply
 
 __all__ = ["Metrics"]
@@ -42,6 +45,44 @@ class Metrics:
             "telic_conversations_in_memory", "Conversations with a session between turns.", registry=self.registry
         )
         self.cache_bytes = Gauge("telic_cache_bytes", "Memory of the caches of conversations.", registry=self.registry)
+
+        self.defence_decisions = Counter(
+            "telic_defence_decisions", "Decisions of the defences, by defence and action; those to pass are left out.",
+            ["defence", "action"], registry=self.registry,
+        )  # fmt: skip
+        self.monitor_probability = Histogram(
+            "telic_monitor_probability", "Probability of an attack in a turn, by monitor.", ["defence"],
+            buckets=[tenth / 10 for tenth in range(1, 11)], registry=self.registry,
+        )  # fmt: skip
+
+        self.drift_turns = Counter(
+            "telic_drift_turns", "Replies chosen for probes: asked, skipped (others were being asked), failed.",
+            ["outcome"], registry=self.registry,
+        )  # fmt: skip
+        self.drift_tokens = Counter("telic_drift_tokens", "Tokens computed for probes.", registry=self.registry)
+        self.stability = Summary(
+            "telic_stability", "Scores of answers to probes in live conversations, by probe and number of replies.",
+            ["probe", "replies"], registry=self.registry,
+        )  # fmt: skip
+        self.unscored_answers = Counter(
+            "telic_unscored_answers", "Answers to probes that no judge could score.", ["probe"], registry=self.registry
+        )
+        self.limit_verdicts = Counter(
+            "telic_limit_verdicts", "Verdicts on the probed replies: held, broken, undetermined, error.",
+            ["limit", "verdict"], registry=self.registry,
+        )  # fmt: skip
+        self.attention = Summary(
+            "telic_attention", "Attention to the system prompt in answers to probes, mean over layers.", ["replies"],
+            registry=self.registry,
+        )  # fmt: skip
+
+    def count_defences(self, records: Iterable[DefenceRecord]) -> None:
+        """Count what the defences did in a turn."""
+        for record in records:
+            if record.action != "pass":
+                self.defence_decisions.labels(record.defence or "conversation", record.action).inc()
+            if "probability" in record.readings:
+                self.monitor_probability.labels(record.defence).observe(record.readings["probability"])
 
     def count(self, reply: Reply) -> None:
         """Count the tokens of a reply."""

@@ -10,6 +10,7 @@ from functools import partial
 from telic.dialogue import Message
 from telic.episodes import Answer, Branch
 from telic.errors import Failure, TelicError
+from telic.files import to_json_types
 from telic.judges import Judge, Score, build_judge, judge_all, prepare_judge
 from telic.models import Control, Model, Reply, Request, Sampling, Session
 from telic.purpose import Purpose
@@ -53,8 +54,12 @@ class ProbeRunner:
         fork: Session,
         controls: Sequence[Control],
         on_tokens: Callable[[int], None],
+        *,
+        samples: int = SAMPLES,
+        readings: frozenset[str] = frozenset(),
+        background: bool = False,
     ) -> list[Branch]:
-        """Ask every probe `SAMPLES` times.
+        """Ask every probe.
 
         Args:
             user: whose conversation it is.
@@ -62,6 +67,9 @@ class ProbeRunner:
             fork: a fork of the conversation's session, which may have read part of these messages.
             controls: controls that act meanwhile.
             on_tokens: called with numbers of computed tokens: of the answers, and of what the judges ask the model.
+            samples: answers to each probe.
+            readings: readings to take of every answer.
+            background: whether the requests wait until no other request does.
 
         Raises:
             ApiError: the purpose has no probes, or a judge cannot be built.
@@ -73,17 +81,18 @@ class ProbeRunner:
                 (*messages, Message(role="user", content=probe.ask)),
                 replace(self._sampling, seed=seed),
                 tuple(controls),
+                readings,
                 cache=fork.fork().cache,
                 keep=False,
             )
             for probe in self._probes
-            for seed in range(SAMPLES)
+            for seed in range(samples)
         ]
-        replies = await self._runner.generate(requests, user, on_tokens)
+        replies = await self._runner.generate(requests, user, on_tokens, background=background)
         round_ = sum(message.role == "assistant" for message in messages)
-        by_probe = [replies[index * SAMPLES : (index + 1) * SAMPLES] for index in range(len(self._probes))]
+        by_probe = [replies[index * samples : (index + 1) * samples] for index in range(len(self._probes))]
         try:
-            model = BlockingModel(self._runner, user, on_tokens)
+            model = BlockingModel(self._runner, user, on_tokens, background=background)
             return await asyncio.wrap_future(self._threads.submit(self._branches, model, by_probe, round_))
         except TelicError as error:
             request = log_failure("probe_failed", error)
@@ -115,7 +124,13 @@ def _answers(model: Model, judge: Judge, question: str, replies: Sequence[Reply]
     judged = iter(judge_all(judge, [(reply.text, question) for reply in replies if reply.failure is None]))
     scores = [next(judged) if reply.failure is None else Score.missing(_reason(reply.failure)) for reply in replies]
     return [
-        Answer(text=reply.text, finish=reply.finish, score=score.value, reason=score.reason)
+        Answer(
+            text=reply.text,
+            finish=reply.finish,
+            score=score.value,
+            reason=score.reason,
+            readings={} if reply.attention is None else {"attention": to_json_types(reply.attention)},
+        )
         for reply, score in zip(replies, scores, strict=True)
     ]
 

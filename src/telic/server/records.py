@@ -58,6 +58,8 @@ class TurnRecord:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     alternatives: Sequence[Mapping[str, Any]] = ()
     """The other choices of a request with `n` > 1; a client may continue with one of them on a branch."""
+    defences: Sequence[Mapping[str, Any]] = ()
+    """What the defences did before the reply (`telic.agents.defender.DefenceRecord`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class StoredTurn:
     readings: Mapping[str, Any]
     setup: Mapping[str, Any]
     """Purpose, model and controls of a reply; empty for a turn that the model did not generate."""
+    defences: Sequence[Mapping[str, Any]] = ()
+    """What the defences did before the reply."""
     feedback: Sequence[Feedback] = ()
     probe_branches: Sequence[Branch] = ()
     """Probes that were asked after it."""

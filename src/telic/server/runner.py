@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from telic.models import Model, Reply, Request
 from telic.models.capabilities import StreamsInEventLoop
+from telic.models.fair_queue import BACKGROUND
 from telic.server.async_worker import AsyncWorker
 from telic.server.config import ServeConfig
 from telic.server.daemon_threads import DaemonThreads
@@ -88,7 +89,12 @@ class RequestRunner:
         self._worker.cancel(submission)
 
     async def generate(
-        self, requests: Sequence[Request], user: str = "", on_tokens: Callable[[int], None] | None = None
+        self,
+        requests: Sequence[Request],
+        user: str = "",
+        on_tokens: Callable[[int], None] | None = None,
+        *,
+        background: bool = False,
     ) -> list[Reply]:
         """Answer requests that belong to no conversation, beside the active ones.
 
@@ -96,6 +102,7 @@ class RequestRunner:
             requests: the requests.
             user: whose requests they are.
             on_tokens: called with the number of tokens that were computed for all of them.
+            background: whether they wait until no other request does.
         """
         replies: list[asyncio.Future[Reply]] = [asyncio.get_running_loop().create_future() for _ in requests]
 
@@ -106,7 +113,7 @@ class RequestRunner:
         submissions: list[Submission] = []
         for _, same_prompts in groupby(zip(requests, replies, strict=True), lambda pair: _prompt_key(pair[0])):
             group = list(same_prompts)
-            own = [of_user(request, user) for request, _ in group]
+            own = [of_user(request, user, background=background) for request, _ in group]
             submissions += self.submit(own, partial(on_event, [reply for _, reply in group]))
         try:
             answered = [await reply for reply in replies]
@@ -144,9 +151,9 @@ class _StoppedWorker:
         pass
 
 
-def of_user(request: Request, user: str) -> Request:
+def of_user(request: Request, user: str, *, background: bool = False) -> Request:
     """Mark a request as a user's: keys take turns, and users share nothing of their prompts."""
-    return replace(request, client=user.partition("/")[0], cache_salt=user)
+    return replace(request, client=BACKGROUND if background else user.partition("/")[0], cache_salt=user)
 
 
 def _prompt_key(request: Request) -> tuple[object, ...]:

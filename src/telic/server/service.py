@@ -19,6 +19,9 @@ from telic.server.beliefs import Beliefs
 from telic.server.chat_handler import ChatHandler
 from telic.server.config import ServeConfig
 from telic.server.controls import ConversationControls
+from telic.server.defence_states import DefenceStates
+from telic.server.defended_replies import DefendedReplies
+from telic.server.drift import DriftProbes, DriftServices
 from telic.server.exchange import ExchangeServices
 from telic.server.health import Health
 from telic.server.history import system_message
@@ -49,7 +52,7 @@ class Service:
         controls: controls of every conversation; by default the purpose's own.
 
     Raises:
-        ConfigError: the purpose names an unknown control; the store cannot be opened.
+        ConfigError: the purpose names an unknown control or defence; the store cannot be opened.
         UnsupportedControlError: the model does not support a control or a reading.
     """
 
@@ -60,17 +63,27 @@ class Service:
         refuse_unsupported(model, [Request((), controls=agent.controls, readings=frozenset(config.readings))])
         self.purpose, self.config = purpose, config
         self._end: float | None = None
+        self._defence_controls = agent.defender.controls
         self.created = int(time.time())
         self.store = AsyncConversationStore(ConversationStore(config.store))
         self.runner = RequestRunner(model, config)
         self.sessions = Sessions(model, config.max_conversations)
-        self.controls = ConversationControls(model, purpose, agent.controls)
+        defences = agent.defender.defences
+        self.controls = ConversationControls(model, purpose, agent.controls, [one.spec() for one in defences])
         self.limits, self.metrics = Limits(config), Metrics()
         self.beliefs = Beliefs(self.runner, config.readers, unsupported=config.unsupported_readings)
         sampling = replace(agent.sampling, logprobs=self.runner.local is not None)
         self.probes = ProbeRunner(self.runner, purpose, sampling)
-        exchange_services = ExchangeServices(self.runner, self.store, self.sessions, self.metrics)
-        self.chat = ChatHandler(purpose, config, sampling, exchange_services, self.controls, self.beliefs)
+        self.defence_states = DefenceStates(self.store)
+        self._defended = DefendedReplies(self.runner, agent.defender, config, self.metrics) if defences else None
+        services = ExchangeServices(self.runner, self.store, self.sessions, self.defence_states, self.metrics)
+        self.chat = ChatHandler(purpose, config, sampling, services, self.controls, self.beliefs, self._defended)
+        self._drift: DriftProbes | None = None
+        if config.probe_share:
+            parts = DriftServices(
+                self.runner, self.probes, self.sessions, self.store, self.controls, self.metrics
+            )  # fmt: skip
+            self._drift = DriftProbes(parts, purpose, config.probe_share, self._defence_controls)
         self.health = Health(lambda: self.alive, self.store.check)
         self.store.listeners.append(self._count_turns)
 
@@ -81,6 +94,8 @@ class Service:
             ModelError: the model cannot read the system prompt.
         """
         self.runner.start()
+        if self._defended is not None:
+            self._defended.start()
         if self.runner.local is not None:
             self.sessions.shared_prefix = await self._make_shared_prefix()
 
@@ -102,6 +117,10 @@ class Service:
             exchange.close()
         left = max(LAST_SECONDS, self._end - time.monotonic())
         try:
+            if self._drift is not None:
+                await self._drift.close()
+            if self._defended is not None:
+                await self._defended.close(LAST_SECONDS)
             not_stored, _ = await asyncio.gather(self.store.drain(left), self.runner.close(LAST_SECONDS))
             if not_stored:
                 log_event(logging.ERROR, "not_stored", replies=not_stored, cause="the store did not answer in time")
@@ -124,6 +143,7 @@ class Service:
 
     def _forget(self, deleted: list[str]) -> list[str]:
         self.sessions.drop(deleted)
+        self.defence_states.drop(deleted)
         self.controls.drop(deleted)
         return deleted
 
@@ -132,7 +152,8 @@ class Service:
         session = Session(model)
         messages = (system_message(self.purpose, ""), Message(role="user", content="Hi"))
         sampling = Sampling(max_new_tokens=1, temperature=0)
-        request = Request(messages, sampling, self.controls.default, cache=session.cache)
+        controls = (*self.controls.default, *self._defence_controls)
+        request = Request(messages, sampling, controls, cache=session.cache)
         [reply] = await self.runner.generate([request])
         if reply.failure is not None or reply.finish == "context":
             detail = reply.failure.detail if reply.failure else "it fills the context"
@@ -141,3 +162,5 @@ class Service:
 
     def _count_turns(self, new: NewTurns) -> None:
         self.metrics.turns.inc(len(new.turns))
+        if self._drift is not None:
+            self._drift.consider(new)

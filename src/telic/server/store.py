@@ -114,6 +114,15 @@ class ConversationStore:
         with self.engine.connect() as connection:
             return connection.execute(query).first() is not None
 
+    def was_ended(self, user: str, names: Sequence[str]) -> bool:
+        """Return whether a defence ended one of these conversations of a user."""
+        t, c = turns.c, conversations.c
+        query = select(t.defences).join_from(turns, conversations)
+        query = query.where(c.id.in_(list(map(storable, names))), c.user == user, t.defences.is_not(None))
+        with self.engine.connect() as connection:
+            acted = list(connection.scalars(query))
+        return any(record["action"] == "end" for records in acted for record in records)
+
     def add(self, new: NewTurns) -> None:
         """Store turns; they are on disk when this returns.
 
@@ -167,7 +176,7 @@ class ConversationStore:
         stored = [
             StoredTurn(
                 row.position, row.role, row.text, row.finish, row.time, row.planner, row.readings,
-                setup_contents.get(row.setup, {}), feedback.get(row.digest, ()),
+                setup_contents.get(row.setup, {}), row.defences or (), feedback.get(row.digest, ()),
                 [branch for position, branch in branches if position == row.position],
             )
             for row in rows
@@ -272,5 +281,6 @@ def _belongs_to(user: str) -> ColumnElement[bool]:
 
 def _row(turn: TurnRecord) -> dict[str, Any]:
     row = asdict(turn)
-    planner = row.pop("planner_choice")
-    return {**row, "planner": planner, "text": storable(turn.text), "alternatives": list(turn.alternatives)}
+    planner, defences = row.pop("planner_choice"), list(turn.defences) or None
+    own = {"planner": planner, "alternatives": list(turn.alternatives), "defences": defences}
+    return {**row, **own, "text": storable(turn.text)}

@@ -68,6 +68,7 @@ def _turn(row: Row[Any], round_: int) -> Turn:
     if row.role == "assistant":
         origin |= {"setup": row.setup, "logprob": row.logprob, "cached_tokens": row.cached_tokens}
     more = {"planner": row.planner, "sampling": row.sampling, "alternatives": row.alternatives}
+    more["defences"] = row.defences
     return Turn(
         role=row.role,
         round=round_,

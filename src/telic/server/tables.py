@@ -52,6 +52,7 @@ turns = Table(
     Column("readings", JSON, nullable=False),
     Column("sampling", JSON, nullable=False),
     Column("alternatives", JSON, nullable=False),  # the other choices of a request with n > 1
+    Column("defences", JSON(none_as_null=True)),  # what the defences did; NULL if nothing
     Index("ix_turns_digest", "digest", "role"),
 )
 

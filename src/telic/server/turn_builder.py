@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from telic.agents.defender import DefenceRecord
 from telic.files import to_json_types
 from telic.models import Reply, Sampling
 from telic.server.history import History
@@ -47,8 +48,13 @@ class TurnBuilder:
         """Whether the client sent messages that are not stored."""
         return self.target.stored_turns < len(self.history.messages)
 
-    def with_replies(self, replies: Sequence[Reply]) -> NewTurns:
-        """Build the new messages and the reply: the first choice, with the others as alternatives."""
+    def with_replies(self, replies: Sequence[Reply], defences: Sequence[DefenceRecord] = ()) -> NewTurns:
+        """Build the new messages and the reply: the first choice, with the others as alternatives.
+
+        Args:
+            replies: all choices.
+            defences: what the defences did before the first one.
+        """
         reply, *others = replies
         return self._new_turns(
             self._reply_turn(
@@ -56,6 +62,7 @@ class TurnBuilder:
                 reply.finish,
                 seed=reply.seed,
                 alternatives=[_alternative(other) for other in others],
+                defences=[to_json_types(asdict(record), DIGITS) for record in defences],
                 **_measurements(reply),
             )
         )

@@ -20,9 +20,10 @@ from telic.episodes import Answer, Branch, Episode, Turn
 from telic.models import Model, Reply, Session
 from telic.models.capabilities import HasTemplate
 from telic.models.request import Speaker
+from telic.models.requesting import ModelRequest, RequestGenerator
 from telic.progress import Deadline
 from telic.rollouts.admission import Admission
-from telic.rollouts.driver import ModelRequest, RequestGenerator, drive
+from telic.rollouts.driver import drive
 from telic.stability.judging import DeferredAnswer, judge_answers, judge_deferred
 from telic.stability.plan import DialoguePlan, JudgedProbe, SelfChatProtocol, replies_of
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Protocol, TypeVar
 
-from telic.agents.player import NEUTRAL, Participant, fill_form, seed_of
+from telic.agents.player import NEUTRAL, Participant, UtteranceGenerator, fill_form, seed_of
 from telic.errors import ConfigError
 from telic.games.base import Act, Game, Observation
-from telic.models import Model, Reply, Request
+from telic.models import Model
 
 __all__ = [
     "Script",
@@ -39,7 +39,7 @@ class ScriptedPlayer:
         start: makes the script of one role in one episode from a seed.
     """
 
-    model: Model | None = None
+    models: Sequence[Model] = ()
     system = ""
 
     def __init__(self, name: str, start: ScriptFactory) -> None:
@@ -59,7 +59,7 @@ class _ScriptedParticipant:
         self.game, self.role, self.script = game, role, script
         self.notes: Counter[str] = Counter()
 
-    def act(self, observation: Observation) -> Generator[Request, Reply, str]:  # noqa: ARG002 (scripts see the game)
+    def act(self, observation: Observation) -> UtteranceGenerator:  # noqa: ARG002 (scripts see the game)
         return self.script(self.game, self.role)
         yield  # makes this a generator, which yields no requests
 
@@ -80,7 +80,7 @@ class TalkingPlayer:
         start: makes the talker of one role in one episode from a seed.
     """
 
-    model: Model | None = None
+    models: Sequence[Model] = ()
     system = ""
 
     def __init__(self, name: str, start: Callable[[int], Talker]) -> None:
@@ -102,7 +102,7 @@ class _TalkingParticipant:
         self._rng = Random(seed_of(seed, role))
         self._seen = 0
 
-    def act(self, observation: Observation) -> Generator[Request, Reply, str]:
+    def act(self, observation: Observation) -> UtteranceGenerator:
         if self.game.kinds[0] not in observation.legal:
             return random_act(self.game, self.role, self._rng)
         news = [e.text for e in observation.events[self._seen :] if e.speaker != self.role]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from telic.models.fair_queue import BACKGROUND
 from telic.models.local.cache import Arena
 from telic.models.local.forward import Chunk
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
@@ -17,8 +18,9 @@ PROMPT_CHUNK = 512
 class Schedule:
     """Shares the prompt tokens of every pass between the clients whose prompts are being read.
 
-    The client that was served the longest ago comes first. While others are in the batch, it gets at most half of the
-    tokens, for the replies of the others wait for the pass too. Its own prompts are read in the order of their arrival.
+    The client that was served the longest ago comes first, `BACKGROUND` last. While others are in the batch, it gets at
+    most half of the tokens, for the replies of the others wait for the pass too. Its own prompts are read in the order
+    of their arrival.
     """
 
     def __init__(self) -> None:
@@ -43,7 +45,7 @@ class Schedule:
                     single.append(_chunk(sequence, 1))
                 else:
                     prompts.setdefault(state.request.client, []).append(sequence)
-        alone = len({state.request.client for state in states}) == 1
+        alone = len({state.request.client for state in states} - {BACKGROUND}) <= 1
         sizes = self._share(prompts, pass_tokens, pass_tokens if alone else -(-pass_tokens // 2))
         parts = [_chunk(sequence, size) for sequence, size in sizes.items()]
         single += [chunk for chunk in parts if chunk.end - chunk.start == 1]
@@ -54,7 +56,7 @@ class Schedule:
         """Choose how many tokens of each prompt are read, where a client gets at most its share."""
         self._now += 2
         self._served = {client: self._served.get(client, self._now) for client in prompts}
-        turns = sorted(prompts, key=lambda client: self._served[client])
+        turns = sorted(prompts, key=lambda client: (client == BACKGROUND, self._served[client]))
         sizes: dict[Sequence, int] = {}
         left = pass_tokens
         for client in turns:

@@ -25,6 +25,13 @@ FINISH_LABELS = {
 """Labels of the reasons for which a reply ended early or was changed."""
 
 
+def _defence_labels(turn: StoredTurn) -> list[str]:
+    """Return what the defences did before a reply, and the probability of an attack that a monitor saw last."""
+    acted = [f"{one['defence'] or 'conversation'}: {one['action']}" for one in turn.defences if one["action"] != "pass"]
+    seen = [one["readings"]["probability"] for one in turn.defences if "probability" in one.get("readings", {})]
+    return [*dict.fromkeys(acted), *(f"attack: {share:.0%}" for share in seen[-1:])]
+
+
 class TurnActions(Protocol):
     """What the buttons of a turn do."""
 
@@ -75,6 +82,8 @@ class TurnView:
                         text(label, "span", "tag")
                     if act := turn.planner_choice.get("act"):
                         text(f"act: {act}", "span", "tag act")
+                    for label in _defence_labels(turn):
+                        text(label, "span", "tag")
                     if turn.finish in FINISH_LABELS:
                         text(FINISH_LABELS[turn.finish], "span", "tag quiet")
             self._words = text(turn.text, "p", "words")

@@ -1,0 +1,1 @@
+"""Defences: what protects a purpose's limits; see `telic.agents.defence`."""
