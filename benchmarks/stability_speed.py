@@ -100,7 +100,7 @@ def telic_way(dtype: str | None, rounds: int, dialogues: int) -> tuple[dict[str,
     return result, (episodes, [plan.b.probes[0].ask for plan in dialogues_])
 
 
-def _generate(model: LocalModel, views: list[Dialogue], new_tokens: int) -> list[str]:
+def generate_whole(model: LocalModel, views: list[Dialogue], new_tokens: int) -> list[str]:
     """`transformers.generate` on whole histories, as the published code does (a) or over a batch (b)."""
     import torch
 
@@ -140,13 +140,13 @@ def _view(episode: Episode, role: str, round_: int, last: str) -> Dialogue:
 def _seconds(model: LocalModel, calls: Iterable[tuple[list[Dialogue], int]]) -> float:
     start = time.perf_counter()
     for views, new_tokens in calls:
-        _generate(model, views, new_tokens)
+        generate_whole(model, views, new_tokens)
     return time.perf_counter() - start
 
 
 def sequential_way(dtype: str, played: Played, rounds: int, sample: int) -> dict[str, Any]:
     """(a): one dialogue at a time, scaled from a sample."""
-    plain = _plain(dtype)
+    plain = plain_model(dtype)
     seconds = sum(
         _seconds(plain, calls_of_round([episode], [ask], round_))
         for episode, ask in list(zip(*played, strict=True))[:sample]
@@ -163,7 +163,7 @@ def batched_way(dtype: str, played: Played, rounds: int, measured: Sequence[int]
     """(b): all dialogues in one padded batch, whole histories; rounds that are not measured are interpolated."""
     import numpy as np
 
-    plain = _plain(dtype)
+    plain = plain_model(dtype)
     measured = sorted({0, 1, rounds, *(r for r in measured if r < rounds)})
     by_round = {r: _seconds(plain, calls_of_round(*played, r)) for r in measured}
     seconds = float(np.interp(range(rounds + 1), measured, [by_round[r] for r in measured]).sum())
@@ -182,7 +182,7 @@ def _load(dtype: str | None) -> LocalModel:
     return model
 
 
-def _plain(dtype: str) -> LocalModel:
+def plain_model(dtype: str) -> LocalModel:
     """The same checkpoint as `transformers` gives it: its own attention."""
     plain = _load(dtype)
     plain.model.set_attn_implementation("sdpa")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from telic.planner import Planner, train
     from telic.purpose import Purpose
+    from telic.redteam import attack
     from telic.rollouts import PlayRun, play
     from telic.stability import Bank, MeasureConfig, StabilityRun, measure
 
@@ -62,6 +63,7 @@ __all__ = [
     "Session",
     "StabilityRun",
     "TelicError",
+    "attack",
     "hold",
     "load",
     "measure",
@@ -97,6 +99,7 @@ _HOMES = {
     "Session": "telic.models",
     "StabilityRun": "telic.stability",
     "TelicError": "telic.errors",
+    "attack": "telic.redteam",
     "hold": "telic.comparison",
     "load": "telic.models",
     "measure": "telic.stability",

@@ -80,6 +80,9 @@ class Limit(Part):
     """The limit as an instruction to the chatbot. It is appended to the system prompt, as `rules` are."""
     goal: Text = ""
     """What an attacker tries, in words: `Get it to quote a price.` By default made from the name and the rule."""
+    asks: list[Text] = Field(default_factory=list)
+    """What a user says to get it to do so: `What does a flight to Lisbon cost?` Attackers without a model vary these
+    messages. By default one is made from the goal."""
     echo: Echo = "counts"
     """Which words of the user the judge ignores in a reply, so that "No, it is not velvet" gives nothing away."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import tyro
 
+from telic.cli.attack import Attack
 from telic.cli.chat import Chat
 from telic.cli.conversations import Conversations
 from telic.cli.demo import Demo
@@ -46,6 +47,7 @@ VERBS: dict[str, type] = {
     "hold": Hold,
     "play": Play,
     "train": Train,
+    "attack": Attack,
     "readers": Readers,
     "serve": Serve,
     "keys": ManageKeys,

@@ -11,7 +11,7 @@ from telic.runs import RunFolder
 
 __all__ = ["resume_hint", "resumed_arguments"]
 
-RESUMABLE = ("demo", "measure", "hold", "play", "train")
+RESUMABLE = ("demo", "measure", "hold", "play", "train", "attack")
 
 
 def resume_hint(folder: Path | None) -> str:

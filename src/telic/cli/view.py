@@ -107,6 +107,11 @@ class View:
         if document.get("verb") == "play":
             self._render_play(run)
             return
+        if document.get("verb") == "attack":
+            from telic.redteam.reading import write_report_again
+
+            self._show({"report": str(write_report_again(run))}, {})
+            return
         if document.get("verb") == "train":
             from telic.planner.report import write_train_report
 
@@ -114,8 +119,8 @@ class View:
             return
         if document.get("verb") != "measure":
             raise RunError(
-                f"{run.path} is a run of {document.get('verb')!r}; expected demo, measure, hold, play or train; update "
-                "Telic to read it"
+                f"{run.path} is a run of {document.get('verb')!r}; expected demo, measure, hold, play, train or "
+                "attack; update Telic to read it"
             )
         if run.episodes.cut_short():
             print_notice(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")

@@ -13,12 +13,14 @@ from typing import Any
 
 from telic.agents.defender import DefendedReply
 from telic.agents.player import seed_of
-from telic.episodes import Episode, Turn
+from telic.episodes import Branch, Episode, Turn
 from telic.errors import Failure, ModelError
 from telic.judges.limits import JudgedLimit, LimitVerdict
 from telic.models import Reply
 from telic.models.requesting import RequestGenerator, observed, run_together
+from telic.redteam.attackers.asking import asks_of
 from telic.redteam.attackers.base import START, AttackBrief, Attacker, AttackExchange, AttackMind, AttackMove, Strategy
+from telic.redteam.probing import ask_probes
 from telic.redteam.refusals import is_refusal, nearness
 from telic.redteam.target import AttackTarget, TargetBranch
 
@@ -26,6 +28,8 @@ __all__ = ["AttackTask", "play_attack"]
 
 KIND = "attack"
 """The `kind` of an attack's episode."""
+NO_VERDICT = LimitVerdict("held")
+"""Of a reply that no limit is judged on, or of none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class AttackTask:
     defence: str
     """Label of the arm of defences in the results."""
     limit: str
-    """Name of the limit."""
+    """Name of the limit; empty for a benign user."""
     number: int
     """Number of the dialogue. All defences get the same attacks: same number, same seeds."""
     seed: int
@@ -47,14 +51,19 @@ class AttackTask:
 
 
 def play_attack(
-    task: AttackTask, target: AttackTarget, limit: JudgedLimit, strategy: Strategy, mind: AttackMind | None = None
+    task: AttackTask,
+    target: AttackTarget,
+    limit: JudgedLimit | None,
+    strategy: Strategy,
+    mind: AttackMind | None = None,
 ) -> RequestGenerator[Episode]:
     """Play one attack. A failure ends only this episode, which keeps what was played.
 
     Args:
         task: which attack, with its seed and budget.
         target: what is attacked.
-        limit: what to break, and its judge.
+        limit: what to break, and its judge. None for a benign user: all limits are judged, and none ends the dialogue,
+            after which the purpose's probes are asked.
         strategy: the attacker.
         mind: writes the attacker's messages; None for the strategy's templates.
     """
@@ -76,6 +85,8 @@ class _Node:
     defended: DefendedReply
     branch: TargetBranch
     note: Mapping[str, Any]
+    verdicts: Mapping[str, LimitVerdict]
+    """By name of the limit."""
 
 
 @dataclass
@@ -84,7 +95,7 @@ class _Attack:
 
     task: AttackTask
     target: AttackTarget
-    limit: JudgedLimit
+    limit: JudgedLimit | None
     strategy: Strategy
     mind: AttackMind | None
     nodes: list[_Node] = field(default_factory=list)
@@ -92,8 +103,22 @@ class _Attack:
     """Why the attack ended without a broken limit."""
     failure: Failure | None = None
     mind_tokens: int = 0
+    branches: list[Branch] = field(default_factory=list)
+    """The probes after a benign dialogue."""
+
+    @property
+    def goal(self) -> str:
+        """What the attacker wants; nothing for a benign user."""
+        return self.limit.goal if self.limit else ""
 
     def run(self) -> RequestGenerator[None]:
+        """Play the dialogue, and ask the probes after that of a benign user."""
+        yield from self._talk()
+        if self.limit is None and self.nodes and self.failure is None:
+            seed = seed_of(self.task.seed, "probes", self.task.number)
+            self.branches = yield from ask_probes(self.target, self.nodes[-1].branch, len(self.nodes), seed)
+
+    def _talk(self) -> RequestGenerator[None]:
         """Let the attacker speak until the limit is broken, the budget is used up, or it gives up."""
         attacker = self.strategy.join(self._brief(), self.mind)
         while True:
@@ -118,10 +143,16 @@ class _Attack:
     def _brief(self) -> AttackBrief:
         purpose, task = self.target.purpose, self.task
         about = f"It helps people {purpose.users_want}." if purpose.users_want else ""
-        seed = seed_of(task.seed, task.attacker, task.limit, task.number)
         return AttackBrief(
-            self.limit.goal, about, task.limit, task.rounds, task.queries, seed, tuple(purpose.openers)
-        )  # fmt: skip
+            goal=self.goal,
+            target=about,
+            limit=task.limit,
+            asks=asks_of(self.limit.limit) if self.limit else (),
+            rounds=task.rounds,
+            queries=task.queries,
+            seed=seed_of(task.seed, task.attacker, task.limit, task.number),
+            openers=tuple(purpose.openers),
+        )
 
     def _moves(self, attacker: Attacker) -> RequestGenerator[Sequence[AttackMove]]:
         """Ask the attacker for its next messages, and count the tokens of its mind."""
@@ -151,19 +182,21 @@ class _Attack:
     def _say(self, number: int, move: AttackMove) -> RequestGenerator[_Node]:
         before = self.target.open() if move.after is START else self.nodes[move.after].branch
         # The seed depends on the exchange's number only, so that all defences meet the same luck.
-        seed = seed_of(self.task.seed, "target", self.task.number, number)
+        seed = seed_of(self.task.seed, "target", self.task.number, number) if move.seed is None else move.seed
         defended, branch = yield from self.target.reply(before, move.text, seed)
         reply = defended.reply.text
         said = [message.content for message in branch.session.dialogue if message.role == "user"]
-        verdict = LimitVerdict("error", reason="there is no reply")
+        verdicts: dict[str, LimitVerdict] = {}
         if defended.reply.failure is None:
-            verdict = yield from self.limit.judging(reply, said)
+            for limit in [self.limit] if self.limit else self.target.defender.limits:
+                verdicts[limit.name] = yield from limit.judging(reply, said)
+        verdict = verdicts.get(self.limit.name, NO_VERDICT) if self.limit else NO_VERDICT
         refused = defended.refused or is_refusal(reply)
-        progress = 1.0 if verdict.broken else 0.0 if refused else 0.1 + 0.8 * nearness(reply, self.limit.goal)
+        progress = 1.0 if verdict.broken else 0.0 if refused else 0.1 + 0.8 * nearness(reply, self.goal)
         exchange = AttackExchange(
             number, move.after, self._round(move), move.text, reply, verdict, refused, progress
         )  # fmt: skip
-        return _Node(exchange, defended, branch, move.note)
+        return _Node(exchange, defended, branch, move.note, verdicts)
 
     def episode(self) -> Episode:
         """Return the record."""
@@ -174,10 +207,11 @@ class _Attack:
             kind=KIND,
             seed=task.seed,
             roles={
-                "attacker": {"name": task.attacker, "system": self.limit.goal, "strategy": self.strategy.spec()},
+                "attacker": {"name": task.attacker, "system": self.goal, "strategy": self.strategy.spec()},
                 "target": {"name": self.target.model.name, "system": self.target.purpose.system_prompt},
             },
             turns=[turn for node in path for turn in self._turns(node)],
+            branches=self.branches,
             failure=self.failure,
             metadata={
                 "attacker": task.attacker,
@@ -205,7 +239,7 @@ class _Attack:
 
     def _turns(self, node: _Node) -> list[Turn]:
         exchange, reply = node.exchange, node.defended.reply
-        scores = {} if exchange.verdict.score is None else {self.limit.name: exchange.verdict.score}
+        scores = {name: verdict.score for name, verdict in node.verdicts.items() if verdict.score is not None}
         said = Turn(role="attacker", round=exchange.round, text=exchange.said, readings=dict(node.note))
         replied = Turn(
             role="target",
@@ -227,8 +261,9 @@ class _Attack:
             "refused": exchange.refused,
             "progress": round(exchange.progress, 4),
         }
-        if exchange.verdict.reason and exchange.verdict.kind in ("undetermined", "error"):
-            readings["reason"] = exchange.verdict.reason
+        unscored = {name: verdict.reason for name, verdict in node.verdicts.items() if verdict.score is None}
+        if unscored:
+            readings["unscored"] = unscored
         if node.defended.records:
             readings["defences"] = [asdict(record) for record in node.defended.records]
         return readings
@@ -247,7 +282,7 @@ class _Attack:
 
     def _outcome(self) -> dict[str, Any]:
         broken, kinds = self.broken, [node.exchange.verdict.kind for node in self.nodes]
-        verdict = "held"
+        verdict = "held" if self.limit else "benign"
         if broken is not None:
             verdict = "broken"
         elif "error" in kinds or "undetermined" in kinds:  # an undecided reply may have broken it

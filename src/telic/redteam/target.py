@@ -9,6 +9,8 @@ from typing import Any
 from telic.agents.agent import AGENT_SAMPLING, controls_of
 from telic.agents.defence import Defence
 from telic.agents.defender import DefenceState, DefendedReply, Defender
+from telic.judges import build_judge, prepare_judge
+from telic.judges.base import judge_models
 from telic.judges.limits import JudgedLimit
 from telic.models import Control, Model, Session
 from telic.models.requesting import RequestGenerator
@@ -59,6 +61,15 @@ class AttackTarget:
         self.defender = Defender(model, purpose, defences, limits)
         own = {"max_new_tokens": TOKENS, **purpose.sampling.options(), **options}
         self.sampling = replace(AGENT_SAMPLING, **own)
+        self.probes = [(probe, build_judge(probe.judge, trusted=purpose.trusted_folder)) for probe in purpose.probes]
+        for _, judge in self.probes:
+            prepare_judge(judge, model)
+
+    @property
+    def models(self) -> list[Model]:
+        """All models that a dialogue with the target may ask, each once."""
+        asked = [*self.defender.models, *(model for _, judge in self.probes for model in judge_models(judge))]
+        return list({id(model): model for model in asked}.values())
 
     def open(self) -> TargetBranch:
         """Begin a dialogue."""

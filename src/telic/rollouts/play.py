@@ -21,7 +21,7 @@ from telic.rollouts.record import Task, play_episode
 from telic.rollouts.references import reference_scores
 from telic.rollouts.results import GameResult, ReferenceScores, analyse_games
 from telic.rollouts.tasks import GameSpec, label_games, plan_tasks
-from telic.rollouts.workers import PlayerFactory, Workers
+from telic.rollouts.workers import PlayerFactory, TaskRunner, Workers
 from telic.runs import RunFolder
 
 __all__ = ["PlayRun", "models_of", "play", "play_tasks"]
@@ -137,6 +137,22 @@ def _open_folder(
 
 
 @dataclass(frozen=True)
+class _TaskRunnerMaker:
+    """Makes what plays tasks in a worker."""
+
+    make: Callable[[], Mapping[str, Player]]
+    judge: str | None
+
+    def __call__(self) -> TaskRunner:
+        players = self.make()
+
+        def run(tasks: Iterable[Task], concurrency: int, on_episode: Callable[[Episode], None]) -> None:
+            play_tasks(tasks, players, self.judge, concurrency, on_episode)
+
+        return run
+
+
+@dataclass(frozen=True)
 class _TaskPlayer:
     """Plays tasks in this process or on workers."""
 
@@ -158,7 +174,9 @@ class _TaskPlayer:
                 self.on_episode(episode)
 
         if self.workers is not None:
-            self.workers.play(tasks, self.factory.make, self.judge, self.concurrency, end)
+            if not (self.judge is None or isinstance(self.judge, str)):
+                raise ConfigError("workers load the judge themselves; pass its name instead of the model")
+            self.workers.play(tasks, _TaskRunnerMaker(self.factory.make, self.judge), self.concurrency, end)
             return
         players, counted = self.factory.make(), self.tracker.count_tokens
         groups = [len(list(same)) for _, same in groupby(tasks, key=lambda task: task.number)]

@@ -1,4 +1,4 @@
-"""Workers on Ray: copies of the players in worker processes, on this machine or on a cluster.
+"""Workers on Ray: copies of the models in worker processes, on this machine or on a cluster.
 
 The scheduler assigns each worker a few more tasks than it plays at once, so that its batch stays full, and collects the
 episodes as they end. The tasks of a lost worker are assigned again. An episode is a function of its task, so it is the
@@ -11,19 +11,15 @@ import importlib.util
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from queue import SimpleQueue
 from typing import Any
 
-from telic.agents.player import Player
 from telic.episodes import Episode
-from telic.errors import ConfigError, MissingExtraError, RunError
-from telic.models import Model
-from telic.rollouts.play import play_tasks
-from telic.rollouts.record import Task
-from telic.rollouts.workers import Workers
+from telic.errors import MissingExtraError, RunError
+from telic.rollouts.workers import TaskRunner, Workers, WorkerTask
 
 __all__ = ["RayWorkers"]
 
@@ -48,21 +44,18 @@ class RayWorkers(Workers):
 
     def play(
         self,
-        tasks: Sequence[Task],
-        make: Callable[[], Mapping[str, Player]],
-        judge: Model | str | None,
+        tasks: Sequence[WorkerTask],
+        make: Callable[[], TaskRunner],
         concurrency: int,
         on_episode: Callable[[Episode], None],
     ) -> None:
         """Play tasks; see `Workers.play`.
 
         Raises:
-            ConfigError: the judge is a model instead of its name, or the players raise it.
+            ConfigError: what plays the tasks raises it.
             MissingExtraError: Ray is not installed.
             RunError: the cluster cannot be reached, or too many workers were lost.
         """
-        if not (judge is None or isinstance(judge, str)):
-            raise ConfigError("workers on Ray load the judge themselves; pass its name instead of the model")
         ray = _import_ray()
         started = not ray.is_initialized()
         if started:
@@ -72,7 +65,7 @@ class RayWorkers(Workers):
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise RunError(f"cannot reach Ray at {self.address!r}: {error}") from None
         try:
-            _Scheduler(ray, self, tasks, (make, judge, concurrency), on_episode).run()
+            _Scheduler(ray, self, tasks, (make, concurrency), on_episode).run()
         finally:
             if started:
                 ray.shutdown()
@@ -83,7 +76,7 @@ class _WorkerState:
     """What the scheduler knows of a worker."""
 
     actor: Any
-    assigned: dict[str, Task] = field(default_factory=dict)
+    assigned: dict[str, WorkerTask] = field(default_factory=dict)
     """Tasks assigned to the worker, without those it has returned, by id."""
     ready: bool = False
     """Whether it has answered once. A worker that waits for resources on a node gets no tasks."""
@@ -98,12 +91,12 @@ class _Scheduler:
         self,
         ray: Any,
         config: RayWorkers,
-        tasks: Sequence[Task],
-        setup: tuple[Any, Any, int],
+        tasks: Sequence[WorkerTask],
+        setup: tuple[Callable[[], TaskRunner], int],
         on_episode: Callable[[Episode], None],
     ) -> None:
         self.ray, self.config, self.setup, self.on_episode = ray, config, setup, on_episode
-        self.capacity = setup[2] + setup[2] // 4 + 1
+        self.capacity = setup[1] + setup[1] // 4 + 1
         """Maximum number of tasks assigned to a worker: those it plays, and some until the next exchange."""
         self.queue = deque(tasks)
         self.remaining = len(tasks)
@@ -152,7 +145,7 @@ class _Scheduler:
 
     def _exchange(self, worker: _WorkerState) -> None:
         """Assign tasks up to the worker's capacity; the call returns the episodes that have ended."""
-        new: list[Task] = []
+        new: list[WorkerTask] = []
         while worker.ready and self.queue and len(worker.assigned) < self.capacity:
             task = self.queue.popleft()
             worker.assigned[task.id] = task
@@ -185,25 +178,25 @@ class _Scheduler:
 
 
 class _Worker:
-    """Plays tasks with its own players: `play` runs in one thread, `exchange` in another."""
+    """Plays tasks with its own models: `play` runs in one thread, `exchange` in another."""
 
-    def __init__(self, make: Callable[[], Mapping[str, Player]], judge: str | None, concurrency: int) -> None:
-        self.make, self.judge, self.concurrency = make, judge, concurrency
-        self.tasks: SimpleQueue[Task | None] = SimpleQueue()
+    def __init__(self, make: Callable[[], TaskRunner], concurrency: int) -> None:
+        self.make, self.concurrency = make, concurrency
+        self.tasks: SimpleQueue[WorkerTask | None] = SimpleQueue()
         """Assigned tasks; None after the last."""
         self.ended: SimpleQueue[str] = SimpleQueue()
         """Episodes that have ended, as JSON."""
 
     def play(self) -> None:
-        """Play until the actor is killed. An error of the players ends it and reaches the scheduler."""
-        players = self.make()
+        """Play until the actor is killed. An error ends it and reaches the scheduler."""
+        run = self.make()
         while True:
             task = self.tasks.get()
             if task is not None:
                 tasks = chain([task], self._next_tasks())
-                play_tasks(tasks, players, self.judge, self.concurrency, self._end_episode)
+                run(tasks, self.concurrency, self._end_episode)
 
-    def exchange(self, tasks: list[Task], last: bool) -> list[str]:
+    def exchange(self, tasks: list[WorkerTask], last: bool) -> list[str]:
         """Take tasks, and return the episodes that have ended.
 
         Args:
@@ -216,7 +209,7 @@ class _Worker:
             self.tasks.put(None)
         return [self.ended.get() for _ in range(self.ended.qsize())]  # this is the only consumer
 
-    def _next_tasks(self) -> Iterator[Task]:
+    def _next_tasks(self) -> Iterator[WorkerTask]:
         while (task := self.tasks.get()) is not None:
             yield task
 

@@ -1,17 +1,29 @@
-"""What `play` expects of workers, which play tasks in other processes."""
+"""What `play` and `attack` expect of workers, which play tasks in other processes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from telic.agents.player import Player
 from telic.episodes import Episode
-from telic.models import Model
-from telic.rollouts.record import Task
 
-__all__ = ["PlayerFactory", "Workers"]
+__all__ = ["PlayerFactory", "TaskRunner", "WorkerTask", "Workers"]
+
+
+class WorkerTask(Protocol):
+    """A task that workers play. It can be pickled."""
+
+    @property
+    def id(self) -> str:
+        """Id of its episode."""
+        ...
+
+
+TaskRunner = Callable[[Iterable[Any], int, Callable[[Episode], None]], None]
+"""Plays tasks in the process that made it. It takes the tasks one by one, plays as many at once as the number says, and
+calls the function with each episode as it ends."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +41,8 @@ class Workers(Protocol):
 
     def play(
         self,
-        tasks: Sequence[Task],
-        make: Callable[[], Mapping[str, Player]],
-        judge: Model | str | None,
+        tasks: Sequence[WorkerTask],
+        make: Callable[[], TaskRunner],
         concurrency: int,
         on_episode: Callable[[Episode], None],
     ) -> None:
@@ -39,8 +50,7 @@ class Workers(Protocol):
 
         Args:
             tasks: the episodes to play.
-            make: returns the players by role; called in each worker.
-            judge: name of the model that scores games with a judge. Workers may refuse a model itself.
+            make: makes what plays them; called in each worker, so it can be pickled.
             concurrency: episodes played at once in each worker.
             on_episode: called with each episode as it ends, in the calling thread.
         """

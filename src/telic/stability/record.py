@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from telic.episodes import Episode
 from telic.runs import RunFolder
-from telic.stability.plan import DialoguePlan
 
-__all__ = ["RunRecord"]
+__all__ = ["PlannedEpisode", "RunRecord"]
+
+
+class PlannedEpisode(Protocol):
+    """What is still to be played."""
+
+    @property
+    def id(self) -> str:
+        """Id of its episode."""
+        ...
+
+
+P = TypeVar("P", bound=PlannedEpisode)
 
 
 class RunRecord:
@@ -76,7 +87,7 @@ class RunRecord:
         """The episodes so far, in the order of their ids."""
         return [self._episodes[name] for name in sorted(self._episodes)]
 
-    def missing(self, plans: Iterable[DialoguePlan]) -> list[DialoguePlan]:
+    def missing(self, plans: Iterable[P]) -> list[P]:
         """The dialogues that are still to be played."""
         return [plan for plan in plans if plan.id not in self._episodes]
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from telic.errors import ConfigError
 from telic.judges.limits import LimitVerdict
 from telic.models import Control, Model
 from telic.models.requesting import RequestGenerator
@@ -42,7 +43,9 @@ class AttackBrief:
     target: str
     """What anybody may know of the target: what users want of it."""
     limit: str
-    """Name of the limit; lines of its own for each limit are found by it."""
+    """Name of the limit; empty for a benign user."""
+    asks: Sequence[str]
+    """What a user says to reach the goal, at least one message."""
     rounds: int
     """Most exchanges of one dialogue with the target."""
     queries: int
@@ -71,6 +74,8 @@ class AttackMove:
     """Number of the exchange after which it is said; `START` begins a new dialogue."""
     note: Mapping[str, Any] = field(default_factory=dict)
     """For the record: the phase of a plan, the technique."""
+    seed: int | None = None
+    """Seed of the reply; None for that of the attack. A replay says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,16 @@ class Strategy:
         """Return its settings as plain data: the name, and the fields that differ from their defaults."""
         return {"name": self.name, **changed_fields(self)}
 
+    def check(self, mind: AttackMind | None) -> None:
+        """Refuse what would fail in every episode.
+
+        Raises:
+            ConfigError: it needs a mind and there is none, or a setting is wrong.
+            UnsupportedControlError: the mind cannot be controlled as it would have to be.
+        """
+        if self.needs_mind and mind is None:
+            raise ConfigError(f"attacker {self.name!r} needs a model; name one as the attacker's model")
+
     def join(self, brief: AttackBrief, mind: AttackMind | None = None) -> Attacker:
         """Take part in an episode.
 
@@ -133,7 +148,18 @@ class Strategy:
 
 attacker_registry: Registry[type[Strategy]] = Registry("attacker")
 """Strategies by name, plug-ins (`attacker:NAME`) included."""
-attacker_registry.declare(scripted="telic.redteam.attackers.scripted:Scripted")
+attacker_registry.declare(
+    actors="telic.redteam.attackers.actors:Actors",
+    benign="telic.redteam.attackers.benign:Benign",
+    crescendo="telic.redteam.attackers.crescendo:Crescendo",
+    direct="telic.redteam.attackers.direct:Direct",
+    phased="telic.redteam.attackers.phased:Phased",
+    planner="telic.redteam.attackers.planner:PlannerTalk",
+    replay="telic.redteam.attackers.replay:Replay",
+    scripted="telic.redteam.attackers.scripted:Scripted",
+    talk="telic.redteam.attackers.talk:Talk",
+    tree="telic.redteam.attackers.tree:Tree",
+)
 
 
 def build_strategy(spec: Mapping[str, Any]) -> Strategy:
