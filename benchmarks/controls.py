@@ -1,6 +1,6 @@
 """Decoding time under each control, relative to the baseline without a control.
 
-    python -m benchmarks.controls [--context 1000] [--batch 32] [--blocks 8] [--model smollm2]
+    python -m benchmarks.controls [--context 1000] [--exchanges 1] [--batch 32] [--blocks 8] [--model smollm2]
 
 Every block decodes the same dialogues under each control in turn, so that the machine's load is the same for all. A
 ratio is of medians within a block; the interval is over blocks. The last line is JSON; targets: `split_softmax` and
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import tyro
 
@@ -30,6 +30,8 @@ class Settings:
 
     context: int = 1000
     """Tokens of each sequence when decoding starts."""
+    exchanges: int = 1
+    """User messages that share these tokens. Contrast prompts of a first turn hold the last one only."""
     batch: int = 32
     """Sequences that decode together."""
     tokens: int = 16
@@ -38,13 +40,19 @@ class Settings:
     model: str = "smollm2"
 
 
-def dialogue(model: LocalModel, context: int) -> Session:
-    """Make a dialogue of about `context` tokens with a first reply in it."""
+def dialogue(model: LocalModel, settings: Settings) -> Session:
+    """Make a dialogue of about so many tokens with a first reply in it."""
     session = model.session(SYSTEM).user("Hello!").assistant("Hello, I am Mia. Where would you like to go?")
-    text = TOPIC
-    while len(model.render([*session, *model.session().user(text)]).token_ids) < context:
-        text += TOPIC
-    return session.user(text)
+    for number in range(1, settings.exchanges + 1):
+        text = TOPIC
+        while len(model.render([*session, *model.session().user(text)]).token_ids) < (
+            settings.context * number // settings.exchanges
+        ):
+            text += TOPIC
+        session.user(text)
+        if number < settings.exchanges:
+            session.assistant("I see.")
+    return session
 
 
 def decode(session: Session, control: Control | None, settings: Settings) -> float:
@@ -85,7 +93,7 @@ def main(settings: Settings) -> None:
     }
     sessions = {}
     for name, control in arms.items():
-        sessions[name] = dialogue(model, settings.context)
+        sessions[name] = dialogue(model, settings)
         request = sessions[name].request(controls=(control,) if control else (), max_new_tokens=1)
         model.generate([request])  # reads the prompt once; the blocks start from this cache
     ratios: dict[str, list[float]] = {name: [] for name in arms if name != "baseline"}
@@ -95,7 +103,7 @@ def main(settings: Settings) -> None:
         print(f"block {block}: {times}", flush=True)
         for name in ratios:
             ratios[name].append(found[name] / found["baseline"])
-    result: dict[str, object] = {"context": settings.context, "batch": settings.batch, "blocks": settings.blocks}
+    result: dict[str, object] = asdict(settings)
     for name, values in ratios.items():
         interval = bootstrap_mean(values)
         result[name] = round(statistics.median(values), 3)

@@ -57,7 +57,8 @@ def test_banks_of_other_origin(run: Run, travel: Path) -> None:
     assert found["compared"][1]["demand_gains"]["identity"]["low"] > 0
     found = json.loads(run("hold", "travel.toml", "--bank", "retail", "--bank-dialogues", "3", *QUICK, *reminder).out)
     assert "memory" in found["compared"][1]["demand_gains"]
-    outcome = run("hold", "travel.toml", "--bank", "retail", *QUICK)
+    assert "other instructions" in found["transfer"]
+    outcome = run("hold", "travel.toml", "--bank", "retail", "--bank-dialogues", "0", *QUICK)
     assert (outcome.status, "--bank-dialogues" in outcome.error) == (1, True)
 
 

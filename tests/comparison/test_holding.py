@@ -17,7 +17,7 @@ from telic.comparison.costs import Cost, Costs
 from telic.comparison.recall import recall_dialogues
 from telic.comparison.report import write_comparison_report
 from telic.comparison.results import ComparisonRun, read_comparison
-from telic.comparison.stages import HELD_OUT, TUNING, StagePlans
+from telic.comparison.stages import BANK, HELD_OUT, TUNING, StagePlans
 from telic.dialogue import Message
 from telic.episodes import BASELINE
 from telic.errors import ConfigError
@@ -75,7 +75,7 @@ def test_a_named_strength_goes_straight_to_the_comparison() -> None:
     assert [trial.area is None for trial in run.trials] == [True, False, False]
     assert {trial.name for trial in run.trials if trial.chosen} == {"prompt", "reminder-every=1"}
     alone = hold(model(), purpose(), **QUICK, controls=("reminder:every=1",))
-    assert {episode.id.partition("/")[0] for episode in alone.episodes} == {HELD_OUT}
+    assert {episode.id.partition("/")[0] for episode in alone.episodes} == {HELD_OUT, BANK}
     assert alone.winner is not None
     assert alone.winner.name == "reminder-every=1"
 
@@ -172,20 +172,20 @@ def test_a_local_model_is_compared_with_its_costs(tmp_path: Path) -> None:
     settings = {**QUICK, "dialogues": 2, "tuning_dialogues": 2, "rounds": 1, "utterance_tokens": 4, "answer_tokens": 4}
     settings["controls"] = ("guidance:gamma=1.5", "guidance:gamma=2", "attention_hold:level=1.5", "vector:strength=1")
     speaker = tiny.local("llama", max_batch=16)
-    run = hold(speaker, bank, **settings, budget=1.0, bank_dialogues=2, folder=tmp_path)
+    run = hold(speaker, bank, **settings, budget=1.0, folder=tmp_path)
     [vector] = [arm for arm in run.compared if arm.kind == "vector"]
     assert vector.spec is not None
     assert (Path(vector.spec["path"]) / "model.safetensors").is_file()
     assert build_control(vector.spec).points == {"residual"}
     assert run.folder is not None
-    again = hold(speaker, bank, **settings, budget=1.0, bank_dialogues=2, resume=run.folder)
+    again = hold(speaker, bank, **settings, budget=1.0, resume=run.folder)
     assert _without_episodes(again) == _without_episodes(run), "nothing was left to be done"
     assert [trial.kind for trial in run.trials] == ["guidance", "guidance", "attention_hold", "vector"]
     assert all(trial.cost.n == 2 for trial in run.trials)
     assert all(trial.recall is not None and trial.recall.n == 20 for trial in run.trials)
     assert "recall lost" in write_comparison_report(run.folder, run).read_text()
     assert (run.folder / "pareto.png").stat().st_size > 1000
-    assert all(arm.bank is not None for arm in run.compared)
+    assert all(arm.bank is None for arm in run.compared), "the comparison is on a bank already"
     assert len(run.compared) == 4
     acting = {arm.kind for arm in run.compared if arm.language is not None and (arm.language.kl.value or 0) > 0}
     assert acting >= {"guidance", "attention_hold"}
@@ -199,13 +199,13 @@ def test_gains_are_given_by_what_the_instruction_demands(beside: bool, tmp_path:
         for demand, name in wanted.items()
         for n in range(8)
     )
-    settings = {**QUICK, "controls": ("reminder:every=1",), "bank_dialogues": 12 if beside else 0}
+    settings = {**QUICK, "controls": ("reminder:every=1",)}
     what, other = (purpose(), bank) if beside else (bank, None)
     run = hold(model(), what, bank=other, folder=tmp_path, **settings)
     gains = run.compared[1].demand_gains
     assert set(gains) == {"memory", "length"}
     assert gains["memory"].low is not None
-    assert gains["memory"].low > 0.3, "it knows this name where it has just been told"
+    assert gains["memory"].low > 0, "it knows this name where it has just been told"
     assert gains["length"].value == 0.0
     assert run.folder is not None
     again = read_comparison(RunFolder.open(run.folder))
@@ -213,9 +213,49 @@ def test_gains_are_given_by_what_the_instruction_demands(beside: bool, tmp_path:
     assert "By what the instruction demands of a reply" in write_comparison_report(run.folder, again).read_text()
 
 
+def elsewhere(*systems: str) -> Bank:
+    return Bank(
+        Triplet(id=f"{n}", system=f"{system} {n}", ask="What?", judge={"contains": "Mia"})
+        for n, system in enumerate(systems * 12)
+    )
+
+
+@pytest.mark.parametrize(
+    ("system", "verdict"),
+    [
+        ("Say Mia.", "the gain transfers to other instructions: +"),
+        ("Say Bob.", "whether the gain transfers to other instructions is uncertain: +0.00"),
+    ],
+)
+def test_it_says_whether_the_winner_also_helps_under_other_instructions(
+    system: str, verdict: str, tmp_path: Path
+) -> None:
+    run = hold(
+        model(), purpose(), bank=elsewhere(system, system), folder=tmp_path, **QUICK, controls=("reminder", "prompt")
+    )
+    assert run.winner is not None
+    assert run.transfer is not None
+    assert verdict in run.transfer
+    assert run.headline.endswith(run.transfer)
+    assert [arm.name for arm in run.compared if arm.bank] == [BASELINE, run.winner.name]
+    on_bank = [episode for episode in run.episodes if episode.id.startswith(BANK)]
+    assert {branch.round for episode in on_bank for branch in episode.branches} == {0, 3}
+    assert run.folder is not None
+    assert read_comparison(RunFolder.open(run.folder)).transfer == run.transfer
+    assert "gain under other instructions" in write_comparison_report(tmp_path, run).read_text(encoding="utf-8")
+
+
+def test_where_nothing_wins_or_nobody_asks_no_other_instructions_are_played() -> None:
+    nothing = hold(ScriptedModel(lambda _: "I do not know."), purpose(), **QUICK)
+    unasked = hold(model(), purpose(), **QUICK, bank_dialogues=0)
+    for run in (nothing, unasked):
+        assert run.transfer is None
+        assert not any(episode.id.startswith(BANK) for episode in run.episodes)
+
+
 def test_a_bank_of_which_no_dialogue_is_drawn_is_refused() -> None:
     with pytest.raises(ConfigError, match="needs bank_dialogues"):
-        hold(model(), purpose(), bank=Bank.find("retail"), **QUICK)
+        hold(model(), purpose(), bank=Bank.find("retail"), **QUICK, bank_dialogues=0)
 
 
 def test_all_arms_play_the_same_dialogues_and_no_two_stages_share_any() -> None:

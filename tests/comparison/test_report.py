@@ -98,7 +98,7 @@ def test_without_a_control_there_is_no_language_to_compare(tmp_path: Path) -> No
 def test_a_column_without_a_value_is_left_out(tmp_path: Path) -> None:
     text = write_comparison_report(tmp_path, comparison(spoken=False)).read_text(encoding="utf-8")
     assert "utterances that follow it" not in text
-    assert "gain on the bank" not in text
+    assert "gain under other instructions" not in text
     assert "gain over the baseline" in text
 
 

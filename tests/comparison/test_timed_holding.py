@@ -13,6 +13,7 @@ from telic.comparison.report import write_comparison_report
 from telic.comparison.results import ComparisonRun, read_comparison
 from telic.comparison.stages import BANK, HELD_OUT, TUNING
 from telic.episodes import BASELINE
+from telic.models import Reply, Request, ScriptedModel
 from telic.progress import ProgressReport, deadline
 from telic.purpose import Purpose
 from telic.run_summary import summarise_run
@@ -63,8 +64,7 @@ def test_all_arms_play_the_same_dialogues_and_are_asked_the_same(
     minutes: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = timed(minutes, None, monkeypatch, bank_dialogues=20)
-    bank_arms = 0 if minutes == 0.01 else 3  # the first dialogue alone is played, and it is the purpose's own
-    for stage, arms in ((TUNING, 4), (HELD_OUT, 3), (BANK, bank_arms)):
+    for stage, arms in ((TUNING, 4), (HELD_OUT, 3), (BANK, 2 if run.winner else 0)):
         by_arm = dialogues_by_arm(run, stage)
         assert len(by_arm) == arms
         if not arms:
@@ -85,7 +85,7 @@ def test_all_arms_play_the_same_dialogues_and_are_asked_the_same(
 
 
 def test_every_phase_gets_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = timed(5, None, monkeypatch)
+    run = timed(5, None, monkeypatch, bank_dialogues=0)
     assert run.shortfall is not None
     shares = {name: finished / planned for name, (finished, planned) in run.shortfall.parts.items()}
     assert shares.pop("language comparisons") in (0, 1), "all controls are compared, or none"
@@ -93,6 +93,43 @@ def test_every_phase_gets_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(share >= 0.25 for share in shares.values()), shares
     assert max(shares["tuning dialogues"], shares["tuning questions"], shares["dialogues"]) < 0.6
     assert deadline.CLOCK() - Clock().now < 1.1 * 300
+
+
+class Slow(ScriptedModel):
+    """Knows its name before the dialogue, or where it has just been told; spends a second on each reply."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(lambda messages: messages[-1].content if len(messages) > 2 else "I am Mia.")
+        self.clock = clock
+
+    def _reply(self, request: Request) -> Reply:
+        self.clock.now += 1
+        return super()._reply(request)
+
+
+def test_in_little_time_the_winner_is_checked_in_fewer_dialogues(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("telic.progress.deadline.CLOCK", clock)
+    told: list[ProgressReport] = []
+    settings = QUICK | {"controls": ("reminder:every=1",), "bank_dialogues": 20}
+    travel = Purpose.from_text(TEXT, "travel.toml")
+    cut = hold(Slow(clock), travel, folder=tmp_path, minutes=4, progress=told.append, **settings)
+    assert cut.winner is not None
+    assert cut.shortfall is not None
+    done, planned = cut.shortfall.parts["bank dialogues"]
+    assert planned == 20
+    assert 5 <= done < 15, "it gets its share of the time"
+    assert clock.now < 1000 + 1.1 * 240
+    assert "other instructions" in {report.phase for report in told}
+    assert cut.winner.bank_gain is not None
+    assert cut.winner.bank_gain.n == done
+    whole = hold(Slow(Clock()), travel, resume=cut.folder, **settings)
+    assert whole.shortfall is None
+    assert whole.winner is not None
+    assert whole.winner.bank_gain is not None
+    assert whole.winner.bank_gain.n == 20
 
 
 def test_a_resumed_comparison_ends_as_one_without_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -139,7 +176,7 @@ def test_the_phases_are_named_and_the_time_left_includes_those_to_come(monkeypat
     told: list[ProgressReport] = []
     timed(None, None, monkeypatch, progress=told.append)
     phases = list(dict.fromkeys(report.phase for report in told if report.phase))
-    assert phases == ["tuning", "tuning costs", "comparing", "costs"]
+    assert phases == ["tuning", "tuning costs", "comparing", "costs"], "there is no winner to check elsewhere"
     for phase in phases:
         last = [report for report in told if report.phase == phase][-1]
         assert last.done == last.total, "each phase has a total of its own"

@@ -33,7 +33,8 @@ class Hold(ThreadOptions):
     """Find the control that holds a chatbot to its purpose best, and write it into the purpose file.
 
     Tries every control at several strengths, and leaves out those that cost the model too much of its capability. Then
-    compares the best strength of each control on dialogues that played no part in choosing it.
+    compares the best strength of each control on dialogues that played no part in choosing it, and checks the winner
+    under instructions of another origin.
 
     Examples:
         telic hold travel.toml
@@ -51,8 +52,8 @@ class Hold(ThreadOptions):
     model: str | None = None
     """Model to use instead of the one that the purpose names. It plays both sides."""
     bank: str | None = None
-    """Bank for `bank` or --bank-dialogues: `own` (default), `ifeval` or `retail`, which come with Telic, or a TOML
-    file."""
+    """Bank for `bank` (by default `own`), or for --bank-dialogues (by default the held-out half of `ifeval`): `own`,
+    `ifeval` or `retail`, which come with Telic, or a TOML file."""
     runs: Path = Path("runs")
     """Folder in which the run's folder is made."""
     resume: Path | None = None
@@ -80,7 +81,7 @@ class Hold(ThreadOptions):
             bank or Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose, trust=self.trust)
         )
         if bank is not None and bank is not purpose and not self.settings.bank_dialogues:
-            raise ConfigError("--bank goes with `telic hold bank`, or with --bank-dialogues")
+            raise ConfigError("--bank needs --bank-dialogues of 1 or more, or `telic hold bank`")
         partner: Purpose | Bank | None = None
         if self.partner:
             partner = Bank.load() if self.partner == "bank" else Purpose.load(self.partner, trust=self.trust)
@@ -128,6 +129,7 @@ def _as_dict(run: ComparisonRun) -> dict[str, Any]:
         "headline": run.headline,
         "never_followed": run.never_followed,
         "left_out": run.left_out,
+        "transfer": run.transfer,
         "winner": run.winner.spec if run.winner else None,
         "shortfall": run.shortfall.as_dict() if run.shortfall else None,
         "compared": [arm.model_dump(mode="json", exclude={"stability", "bank"}) for arm in run.compared],
@@ -167,6 +169,8 @@ def _print(run: ComparisonRun) -> None:
     for sentence in run.left_out:
         print_line(_sentence(sentence))
     print_line(_sentence(run.finding))
+    if run.transfer:
+        print_line(_sentence(run.transfer))
 
 
 def _sentence(text: str) -> str:

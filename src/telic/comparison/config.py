@@ -21,9 +21,9 @@ class ComparisonConfig(MeasureConfig):
     """Number of dialogues on which the chosen strengths are compared. The intervals are over them."""
     tuning_dialogues: int = Field(default=12, ge=1)
     """Number of further dialogues, on which the strengths are chosen."""
-    bank_dialogues: int = Field(default=0, ge=0)
-    """Number of dialogues from the bank on which the chosen strengths are compared as well, to see whether the result
-    holds in general."""
+    bank_dialogues: int = Field(default=12, ge=0)
+    """Number of dialogues under a bank's instructions, in which the winner meets the baseline once more. They show
+    whether its gain transfers. A comparison on a bank has none."""
     samples: int = Field(default=1, ge=1)
     """Answers sampled per probe."""
     utterance_tokens: int | None = Field(default=60, ge=1)

@@ -17,7 +17,7 @@ from telic.stability.followed import probe_starts, without_never_followed
 from telic.stability.utterances import analyse_utterances, followed_by_id
 from telic.statistics import holm
 
-__all__ = ["evaluate_arms", "evaluate_trials", "tuned_arms"]
+__all__ = ["evaluate_arms", "evaluate_trials", "find_winner", "tuned_arms"]
 
 
 def tuned_arms(arms: Sequence[Arm]) -> list[Arm]:
@@ -83,19 +83,35 @@ def evaluate_arms(
     Returns:
         The baseline, then the controls from most to least stable; and the lead of the first over each other control.
     """
+    ranked = _ranked(episodes, arms, config)
+    versus = {
+        other.name: ArmDifference.of(compare(episodes, HELD_OUT, ranked[0][0], other, resamples=config.resamples))
+        for other, _ in ranked[1:]
+    }
+    everything = [(arms[0], None), *ranked]
+    return [_evaluate(episodes, arm, arms[0], gain, costs, config) for arm, gain in everything], versus
+
+
+def find_winner(episodes: Sequence[Episode], arms: Sequence[Arm], config: ComparisonConfig) -> Arm | None:
+    """Find the control with the largest gain on held-out dialogues, if that is significant.
+
+    Args:
+        episodes: those of the run so far.
+        arms: the baseline, then the chosen controls.
+        config: settings.
+    """
+    ranked = _ranked(episodes, arms, config)
+    return ranked[0][0] if ranked and ranked[0][1].significantly_positive else None
+
+
+def _ranked(
+    episodes: Sequence[Episode], arms: Sequence[Arm], config: ComparisonConfig
+) -> list[tuple[Arm, ArmDifference]]:
+    """Compute the gain of every control over the baseline on held-out dialogues; the largest comes first."""
     gains = [compare(episodes, HELD_OUT, arm, arms[0], resamples=config.resamples) for arm in arms[1:]]
     adjusted = holm([gain.p for gain in gains])
-    results = {
-        arm.name: _evaluate(episodes, arm, arms[0], ArmDifference.of(gain, p), costs, config)
-        for arm, gain, p in zip(arms[1:], gains, adjusted, strict=True)
-    }
-    ranked = sorted(arms[1:], key=lambda arm: _gain(results[arm.name]), reverse=True)
-    versus = {
-        other.name: ArmDifference.of(compare(episodes, HELD_OUT, ranked[0], other, resamples=config.resamples))
-        for other in ranked[1:]
-    }
-    baseline = _evaluate(episodes, arms[0], arms[0], None, costs, config)
-    return [baseline, *(results[arm.name] for arm in ranked)], versus
+    found = [(arm, ArmDifference.of(gain, p)) for arm, gain, p in zip(arms[1:], gains, adjusted, strict=True)]
+    return sorted(found, key=lambda one: -1.0 if one[1].value is None else one[1].value, reverse=True)
 
 
 def _demand_gains(episodes: Sequence[Episode], arm: Arm, baseline: Arm, resamples: int) -> dict[str, ArmDifference]:
@@ -106,10 +122,6 @@ def _demand_gains(episodes: Sequence[Episode], arm: Arm, baseline: Arm, resample
         demand: ArmDifference.of(compare(with_demand(episodes, demand), stage, arm, baseline, resamples=resamples))
         for demand in found[stage]
     }
-
-
-def _gain(result: ArmResult) -> float:
-    return -1.0 if result.gain is None or result.gain.value is None else result.gain.value
 
 
 def _evaluate(

@@ -3,6 +3,8 @@
 Every control is tried at several strengths on a tuning part. The most stable strength of each within the budget is then
 compared with the baseline and with the others, pair by pair, on dialogues that played no part in the tuning.
 
+The winner is compared with the baseline once more on a bank, whose instructions are of another origin than the purpose.
+
 A time limit is divided between the phases as a whole run would divide its time. Within a phase all arms play the same
 dialogues, and are asked the same questions, whatever the time.
 """
@@ -10,7 +12,6 @@ dialogues, and are asked the same questions, whatever the time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from telic.comparison.arms import Arm, plan_arms
 from telic.comparison.candidates import Strengths, candidates, strengths_of
 from telic.comparison.config import ComparisonConfig
 from telic.comparison.costs import Costs, RecordedCosts
-from telic.comparison.evaluation import evaluate_arms, evaluate_trials, tuned_arms
+from telic.comparison.evaluation import evaluate_arms, evaluate_trials, find_winner, tuned_arms
 from telic.comparison.results import ComparisonRun
 from telic.comparison.stages import BANK, HELD_OUT, TUNING, StagePlans
 from telic.episodes import BASELINE
@@ -34,7 +35,7 @@ from telic.stability.selfchat import play_dialogues
 
 __all__ = ["hold"]
 
-TUNED, TUNING_COSTS, COMPARED, COSTS = "tuning", "tuning costs", "comparing", "costs"
+TUNED, TUNING_COSTS, COMPARED, CHECKED, COSTS = "tuning", "tuning costs", "comparing", "other instructions", "costs"
 """The phases of a comparison."""
 QUESTION = 0.2
 """Time of a question relative to a reply, before either was timed."""
@@ -60,7 +61,7 @@ def hold(
         model: plays both sides.
         purpose: a purpose with probes, whose own controls are left out; or a bank, which is split by triplet.
         partner: the other side, as for `measure`.
-        bank: the bank of the setting `bank_dialogues`, by default Telic's own; only beside a purpose.
+        bank: the bank of the setting `bank_dialogues`, by default the held-out half of `ifeval`; only beside a purpose.
         folder: where the run folder is made; without it the run is kept in memory only.
         resume: a run folder to go on with.
         progress: True shows it on standard error; a function gets a `ProgressReport` with every reply and question.
@@ -119,7 +120,8 @@ class _Comparison:
         phases = [
             Phase(TUNED, "replies", tuning),
             Phase(TUNING_COSTS, "questions", self.costs.missing(self.arms, tuning=True), QUESTION),
-            Phase(COMPARED, "replies", (1 + self.kinds) * self.stages.held_out_replies()),
+            Phase(COMPARED, "replies", (1 + self.kinds) * self.stages.replies(HELD_OUT)),
+            *([Phase(CHECKED, "replies", 2 * self.stages.replies(BANK))] if self.stages.bank else []),
             Phase(COSTS, "questions", (1 + self.kinds) * questions + self.kinds * prompts, QUESTION),
         ]
         what = f"dialogues of {self.config.rounds} rounds with each control, the tuning before them included"
@@ -137,8 +139,11 @@ class _Comparison:
         trials = evaluate_trials(self.record.episodes, self.arms, self.costs, self.config)
         names = {trial.name for trial in trials if trial.chosen}
         chosen = [self.arms[0], *(arm for arm in self.arms if arm.name in names)]
-        held_out = self._held_out(chosen)
+        held_out = plan_arms(HELD_OUT, chosen, self.stages.of(HELD_OUT))
         self._play(COMPARED, held_out)
+        on_bank = self._on_bank(chosen)
+        if on_bank:
+            self._play(CHECKED, on_bank, BANK)
         questions = self._ask(COSTS, chosen, tuning=False)
         languages = self.costs.measure_language(chosen[1:], deadline=self.deadline, tracker=self.tracker)
         compared, versus = evaluate_arms(self.record.episodes, chosen, self.costs, self.config)
@@ -147,6 +152,7 @@ class _Comparison:
             tuning_dialogues=self._dialogues(tuning),
             tuning_questions=(tuning_questions, self.costs.questions(tuning=True)),
             dialogues=self._dialogues(held_out),
+            **({"bank_dialogues": self._dialogues(on_bank)} if on_bank else {}),
             questions=(questions, self.costs.questions(tuning=False)),
             language_comparisons=languages,
         )
@@ -167,17 +173,16 @@ class _Comparison:
         tuned = tuned_arms(self.arms)
         return plan_arms(TUNING, tuned, self.stages.of(TUNING)) if len(tuned) > 1 else []
 
-    def _held_out(self, chosen: Sequence[Arm]) -> list[DialoguePlan]:
-        """Plan the dialogues after the tuning: those of the bank, if there are any, in turn with the purpose's own."""
-        stages = [HELD_OUT, *([BANK] if self.config.bank_dialogues else [])]
-        planned = [plan_arms(stage, chosen, self.stages.of(stage)) for stage in stages]
-        groups = [[list(same) for _, same in groupby(plans, key=lambda plan: plan.group)] for plans in planned]
-        return [plan for same in zip_longest(*groups, fillvalue=()) for group in same for plan in group]
+    def _on_bank(self, chosen: Sequence[Arm]) -> list[DialoguePlan]:
+        """Plan the dialogues of the winner and the baseline under a bank's instructions; none without a winner."""
+        winner = find_winner(self.record.episodes, chosen, self.config) if self.stages.bank else None
+        return plan_arms(BANK, [chosen[0], winner], self.stages.of(BANK)) if winner else []
 
-    def _play(self, phase: str, plans: Sequence[DialoguePlan]) -> None:
+    def _play(self, phase: str, plans: Sequence[DialoguePlan], stage: str = HELD_OUT) -> None:
         """Play the missing ones of some dialogues, in the share of the time that they would take of a whole run."""
-        missing, protocol = self.record.missing(plans), protocol_of(self.model, self.config)
-        self.tracker.begin(phase, replies_to_come(missing, self.config))
+        settings = self.stages.settings(stage)
+        missing, protocol = self.record.missing(plans), protocol_of(self.model, settings)
+        self.tracker.begin(phase, replies_to_come(missing, settings))
         deadline = self.deadline.part(self.tracker.share())
         counted, expected = self.tracker.count_reply, self.tracker.expect
         play_dialogues(self.model, missing, protocol, self.record.append, counted, deadline, on_start=expected)

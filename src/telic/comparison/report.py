@@ -99,7 +99,7 @@ def _compared_table(run: ComparisonRun) -> Html:
             "adjusted p": lambda arm: "" if arm.gain is None else p_value(arm.gain.p),
             "gain without the probes never followed": lambda arm: _difference(arm.followed_gain),
             "best control's lead": lambda arm: _difference(run.versus.get(arm.name)),
-            "gain on the bank": lambda arm: _difference(arm.bank_gain),
+            "gain under other instructions": lambda arm: _difference(arm.bank_gain),
         },
     )
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from telic.capability.language import LanguageHealth
 from telic.comparison.costs import Cost
+from telic.comparison.transfer import transfer_sentence
 from telic.episodes import Episode
 from telic.errors import RunError
 from telic.models import Control
@@ -102,8 +103,9 @@ class ArmResult(BaseModel):
     gain: ArmDifference | None
     """Difference of areas to the baseline, over all probes; None for the baseline itself."""
     bank: Stability | None
-    """Stability on the bank's held-out triplets, where these were played."""
+    """Stability under the instructions of a bank beside the purpose: of the winner and the baseline."""
     bank_gain: ArmDifference | None
+    """The winner's gain under these instructions."""
     demand_gains: dict[str, ArmDifference] = Field(default_factory=dict)
     """The gain by what the instruction demands of a reply, over the dialogues of a bank."""
     cost: Cost | None
@@ -141,6 +143,13 @@ class ComparisonRun:
         """The most stable control, if it is significantly better than the baseline."""
         best = self.compared[1] if len(self.compared) > 1 else None
         return best if best is not None and best.gain is not None and best.gain.significantly_positive else None
+
+    @property
+    def transfer(self) -> str | None:
+        """A sentence on the winner's gain under the instructions of a bank; None where these were not played."""
+        if self.winner is None or self.winner.gain is None or self.winner.bank_gain is None:
+            return None
+        return transfer_sentence(self.winner.gain.interval, self.winner.bank_gain.interval)
 
     @property
     def demands(self) -> list[str]:
@@ -209,8 +218,8 @@ class ComparisonRun:
 
     @property
     def headline(self) -> str:
-        """The finding, after the probes that were never followed."""
-        return "; ".join(part for part in (self.never_followed, self.finding) if part)
+        """The finding, between the probes that were never followed and whether the gain transfers."""
+        return "; ".join(part for part in (self.never_followed, self.finding, self.transfer) if part)
 
 
 def read_comparison(run: RunFolder) -> ComparisonRun:

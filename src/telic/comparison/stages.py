@@ -13,9 +13,11 @@ from telic.stability.plan import DialoguePlan, plan_dialogues, replies_to_come
 __all__ = ["BANK", "HELD_OUT", "TUNING", "StagePlans"]
 
 TUNING, HELD_OUT, BANK = "tuning", "held-out", "bank"
-"""The stages: strengths are chosen, then compared on other dialogues, and on those of the bank."""
+"""The stages: strengths are chosen, then compared on other dialogues; then the winner on those of a bank."""
 TUNING_SHARE = 0.35
-"""Share of the bank's triplets that only tuning dialogues use."""
+"""Share of a bank's triplets that only tuning dialogues use."""
+TRANSFER_BANK = "ifeval"
+"""Where none is given: its held-out half, on which no control of Telic's was designed."""
 
 
 class StagePlans:
@@ -29,14 +31,20 @@ class StagePlans:
         bank: Bank | None = None,
     ) -> None:
         self.purpose, self.partner, self.config = purpose, partner, config
-        self.bank = purpose if isinstance(purpose, Bank) else bank or Bank.load()
-        self.tuning, self.held_out = self.bank.split(TUNING_SHARE, config.seed)
+        self.bank = bank
+        """On which the winner is compared with the baseline once more; None if that is left out."""
+        if bank is None and isinstance(purpose, Purpose) and config.bank_dialogues:
+            _, self.bank = Bank.find(TRANSFER_BANK).split(0.5, 0)
+        self.halves = purpose.split(TUNING_SHARE, config.seed) if isinstance(purpose, Bank) else None
 
     def of(self, stage: str) -> Callable[[Sequence[Control]], list[DialoguePlan]]:
         """Return a function that plans a stage's dialogues under given controls."""
-        what = self.purpose
-        if stage == BANK or isinstance(what, Bank):
-            what = self.tuning if stage == TUNING else self.held_out
+        what: Purpose | Bank | None = self.purpose
+        if stage == BANK:
+            what = self.bank
+        elif self.halves:
+            what = self.halves[stage == HELD_OUT]
+        assert what is not None
         count = {
             TUNING: self.config.tuning_dialogues,
             HELD_OUT: self.config.dialogues,
@@ -45,22 +53,28 @@ class StagePlans:
         # The seeds of the stages are far apart, so that neighbouring seeds of a user share no dialogue either.
         offset = {TUNING: 1 << 20, HELD_OUT: 0, BANK: 1 << 21}
         settings = {"dialogues": count[stage], "seed": self.config.seed + offset[stage]}
-        config = self.config.model_copy(update=settings)
+        config = self.settings(stage).model_copy(update=settings)
         return lambda controls: plan_dialogues(what, None if stage == BANK else self.partner, config, controls)
+
+    def settings(self, stage: str) -> ComparisonConfig:
+        """Return the settings of a stage: a bank's probes are asked before the dialogue and after it only."""
+        if stage != BANK:
+            return self.config
+        return self.config.model_copy(update={"probe_every": max(1, self.config.rounds)})
 
     def systems(self) -> list[str]:
         """List the system prompts of all sides that controls act on."""
-        own = [self.purpose.system_prompt] if isinstance(self.purpose, Purpose) else []
-        general = [*self.tuning, *self.held_out] if not own or self.config.bank_dialogues else []
-        return [*own, *(triplet.system for triplet in general)]
+        if isinstance(self.purpose, Purpose):
+            return [self.purpose.system_prompt]
+        return [triplet.system for half in self.halves or () for triplet in half]
 
     def cost_systems(self) -> list[str]:
         """List the system prompts under which costs are measured: the purpose's own, or a few of the tuning part."""
-        if isinstance(self.purpose, Purpose):
-            return [self.purpose.system_prompt]
-        return [triplet.system for triplet in self.tuning.sample(min(5, len(self.tuning)), self.config.seed)]
+        if self.halves is None:
+            return self.systems()
+        tuning, _ = self.halves
+        return [triplet.system for triplet in tuning.sample(min(5, len(tuning)), self.config.seed)]
 
-    def held_out_replies(self) -> int:
-        """Count the replies of one arm after the tuning."""
-        stages = [HELD_OUT, *([BANK] if self.config.bank_dialogues else [])]
-        return sum(replies_to_come(self.of(stage)(()), self.config) for stage in stages)
+    def replies(self, stage: str) -> int:
+        """Count the replies of one arm in a stage."""
+        return replies_to_come(self.of(stage)(()), self.settings(stage))

@@ -22,23 +22,20 @@ class Restore(Control):
     """Brings the system prompt's effect on the next token to a multiple of what it is in a first turn.
 
     `l_dialogue + max(0, strength - left) effect`. The `effect` is the system prompt's in a first turn, as in `refresh`:
-    `log p_first_with - log p_first_without`. The share of it that the dialogue still shows is `left`: the coefficient
-    of `log p_dialogue - log p_first_without` on `effect`, by least squares over the plausible tokens. So nothing is
-    done where the effect holds. In the first turn `left` is 1.
+    `log p_first_with - log p_first_without`. Unlike there, it acts on all tokens, up and down.
 
-    Tokens that are plausible under the first contrast prompt are raised; those that are plausible under the second are
-    lowered, which is how a system prompt forbids. Other tokens keep their logits: for them the difference is noise.
+    `left` is the share of the effect that the dialogue still shows: the coefficient of `log p_dialogue - log
+    p_first_without` on `effect`, by least squares over the tokens, weighted by `p_first_with + p_first_without`. Where
+    the effect holds, less is done. In the first turn `left` is 1, and the control is `guidance` of the same strength.
 
     A token that would repeat the last `repeat` tokens of the reply is not raised. That ends loops, and unlike in
     `refresh` a word may come again.
     """
 
-    strength: float = 2.5
+    strength: float = 3.0
     """0 is the model without the control (and needs no contrast prompts), 1 restores the first turn's effect, more
     amplifies it."""
-    plausible: float = 0.1
-    """Least probability of a token under a contrast prompt, as a share of the most likely token's."""
-    repeat: int = 2
+    repeat: int = 3
     """Length in tokens from which on a repetition is not encouraged."""
     keep: int = 0
     """Exchanges before the last user message that the contrast prompts include."""
@@ -49,11 +46,10 @@ class Restore(Control):
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < math.inf or not 0 < self.plausible <= 1 or self.keep < 0 or self.repeat < 1:
+        if not 0 <= self.strength < math.inf or self.keep < 0 or self.repeat < 1:
             raise ConfigError(
-                f"control 'restore': strength = {self.strength!r}, plausible = {self.plausible!r}, repeat = "
-                f"{self.repeat!r}, keep = {self.keep!r}; expected a strength of 0 or more, plausible above 0 and "
-                "at most 1, repeat of 1 or more, and keep of 0 or more"
+                f"control 'restore': strength = {self.strength!r}, repeat = {self.repeat!r}, keep = {self.keep!r}; "
+                "expected a strength of 0 or more, repeat of 1 or more, and keep of 0 or more"
             )
 
     def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
@@ -67,23 +63,16 @@ class Restore(Control):
         in_first_turn = len(contrast_K_R_V) == 1
         pair = (logits_R_V, contrast_K_R_V[0]) if in_first_turn else contrast_K_R_V.unbind()
         with_R_V, without_R_V = (logits.log_softmax(-1) for logits in pair)
-        effect_R_V = (with_R_V - without_R_V).where(
-            self._is_plausible(with_R_V) & (with_R_V > without_R_V)
-            | self._is_plausible(without_R_V) & (with_R_V < without_R_V),
-            0.0,
-        )
+        effect_R_V = with_R_V - without_R_V
         shown_R_V = logits_R_V.log_softmax(-1) - without_R_V
-        weight_R_V = with_R_V.exp() + without_R_V.exp()
-        square_R_1 = (weight_R_V * effect_R_V**2).sum(-1, keepdim=True)
-        left_R_1 = (weight_R_V * shown_R_V * effect_R_V).sum(-1, keepdim=True) / square_R_1.clamp(min=1e-9)
-        lost_R_1 = (self.strength - left_R_1.clamp(min=0)).clamp(min=0)
-        for context, effect_V in zip(contexts, effect_R_V, strict=True):
-            again = torch.tensor(self._repetitions(context.generated), dtype=torch.int64, device=effect_V.device)
-            effect_V[again] = effect_V[again].clamp(max=0)
-        return logits_R_V + lost_R_1 * effect_R_V
-
-    def _is_plausible(self, logprobs_R_V: torch.Tensor) -> torch.Tensor:
-        return logprobs_R_V >= logprobs_R_V.amax(-1, keepdim=True) + math.log(self.plausible)
+        weighted_R_V = (with_R_V.exp() + without_R_V.exp()) * effect_R_V
+        square_R_1 = (weighted_R_V * effect_R_V).sum(-1, keepdim=True)
+        left_R_1 = (weighted_R_V * shown_R_V).sum(-1, keepdim=True) / square_R_1.clamp(min=1e-9)
+        change_R_V = (self.strength - left_R_1.clamp(min=0)).clamp(min=0) * effect_R_V
+        for context, change_V in zip(contexts, change_R_V, strict=True):
+            again = torch.tensor(self._repetitions(context.generated), dtype=torch.int64, device=change_V.device)
+            change_V[again] = change_V[again].clamp(max=0)
+        return logits_R_V + change_R_V
 
     def _repetitions(self, reply: Sequence[int]) -> list[int]:
         """List the tokens with which the reply would end in `repeat` tokens that it has already."""
