@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 
 from telic.dialogue import Dialogue, Message, Role
-from telic.episodes import Episode
+from telic.episodes import Episode, assistant_role
 from telic.errors import DataError
 from telic.files import atomic_draft
 from telic.registry import suggest
@@ -38,8 +38,6 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "observation": "tool",
 }
-_OWN_ROLES = ("assistant", "agent", "answerer")
-"""Roles whose view of an episode is the dialogue, in a served conversation, a game and a self-chat."""
 _EXPECTED = "expected 'messages', 'conversations', or 'prompt' and 'completion'"
 
 
@@ -217,10 +215,9 @@ def _episode_dialogue(record: dict[str, Any]) -> Dialogue:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise _RecordError(f"found an episode that this Telic cannot read: {where}: {first['msg']}") from None
-    role = next((role for role in (*_OWN_ROLES, *episode.roles) if role in episode.roles), None)
-    if role is None:
+    if not episode.roles:
         raise _RecordError(f"found episode {episode.id!r} without roles")
-    dialogue = dialogue_seen_by(episode, role)
+    dialogue = dialogue_seen_by(episode, assistant_role(episode))
     if not dialogue:
         raise _RecordError(f"found episode {episode.id!r} without messages")
     return dialogue

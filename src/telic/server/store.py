@@ -25,6 +25,7 @@ from telic.server.records import (
 )
 from telic.server.store_export import episodes_of
 from telic.server.stored_rows import setups_by_digest, turns_by_conversation
+from telic.server.stored_users import belongs_to
 from telic.server.summaries import family_of, summarise_conversations
 from telic.server.tables import conversations, setups, turns
 
@@ -142,7 +143,7 @@ class ConversationStore:
             c = conversations.c
             query = select(conversations).order_by(c.created, c.id).limit(EXPORT_PAGE)
             if user is not None:
-                query = query.where(_belongs_to(user))
+                query = query.where(belongs_to(user))
             if after is not None:
                 query = query.where(or_(c.created > after[0], (c.created == after[0]) & (c.id > after[1])))
             with self.engine.connect() as connection:
@@ -186,7 +187,7 @@ class ConversationStore:
         self, user: str | None = None, words: str = "", limit: int | None = None
     ) -> list[ConversationSummary]:
         """List the conversations of all users, or of one with those that its requests named, latest first."""
-        conditions = [] if user is None else [_belongs_to(user)]
+        conditions = [] if user is None else [belongs_to(user)]
         with self.engine.connect() as connection:
             return summarise_conversations(connection, *conditions, words=words, limit=limit)
 
@@ -209,8 +210,8 @@ class ConversationStore:
             The ids of the deleted conversations.
         """
         with self.engine.begin() as connection:
-            deleted = list(connection.scalars(select(conversations.c.id).where(_belongs_to(user))))
-            connection.execute(delete(conversations).where(_belongs_to(user)))
+            deleted = list(connection.scalars(select(conversations.c.id).where(belongs_to(user))))
+            connection.execute(delete(conversations).where(belongs_to(user)))
         self._empty_log()
         return deleted
 
@@ -260,14 +261,6 @@ def _extend_conversation(connection: Connection, new: NewTurns) -> None:
         raise ConflictError(
             f"conversation {new.conversation!r} was deleted or continued elsewhere meanwhile; send the request again"
         )
-
-
-def _belongs_to(user: str) -> ColumnElement[bool]:
-    """Match a user. The holder of a key includes the users that its requests named (`holder/name`)."""
-    c, user = conversations.c, storable(user)
-    if "/" in user:
-        return c.user == user
-    return or_(c.user == user, c.user.startswith(f"{user}/", autoescape=True))
 
 
 def _row(turn: TurnRecord) -> dict[str, Any]:
