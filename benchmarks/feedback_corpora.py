@@ -33,10 +33,11 @@ __all__ = [
 
 TUNING_SHARE = 0.6
 """Share of the groups (dialogues, programmers) to tune on; the others are for the report."""
-READ_BEFORE = frozenset(
+_READ = (
     "00 0X 10 1L 1O 33 3G 3Q 5O 64 7B 7C 7W 86 8P BT CO DK E4 ED EH EM ET EV G3 GL HI HX KK KM KU LD LN N3 R1 SP TJ U4 "
-    "UA VB VZ W9 WN XG".split()  # noqa: SIM905 - a list of 44 strings is longer
+    "UA VB VZ W9 WN XG"
 )
+READ_BEFORE = frozenset(_READ.split())
 """Dialogues of AB-ReDial, of both parts, of which some turns were read before the cues were written: the figures are
 also given without them."""
 _SPEAKER = re.compile(r"\s*(SYSTEM|USER)\s*(.*)", re.DOTALL)

@@ -20,7 +20,7 @@ from telic.errors import DataError
 from telic.files import atomic_draft
 from telic.registry import suggest
 
-__all__ = ["DialogueFormat", "dialogue_seen_by", "read_dialogues", "write_dialogues"]
+__all__ = ["DialogueFormat", "dialogue_seen_by", "read_dialogues", "read_records", "write_dialogues"]
 
 DialogueFormat = Literal["messages", "prompt-completion"]
 """`messages`: `{"messages": [...]}`, OpenAI's and TRL's. `prompt-completion`: TRL's, with the last message apart."""
@@ -52,16 +52,25 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
         DataError: the file cannot be read, holds no dialogue, or holds a record that is no dialogue. The message
             names the line, what was found and what was expected.
     """
-    path = Path(path)
-    dialogues = []
+    return [dialogue for _, dialogue in read_records(path)]
+
+
+def read_records(path: str | Path) -> Iterator[tuple[dict[str, Any], Dialogue]]:
+    """Yield each dialogue of a file with its record, which may say more: who, when, with which model.
+
+    Raises:
+        DataError: see `read_dialogues`.
+    """
+    path, found = Path(path), False
     for line, record in _records(_text(path), path):
         try:
-            dialogues.append(_dialogue(record))
+            dialogue = _dialogue(record)
         except _RecordError as error:
             raise DataError(f"{path}, line {line}: {error}") from None
-    if not dialogues:
+        found = True
+        yield record, dialogue
+    if not found:
         raise DataError(f'{path}: found no dialogue, expected lines such as {{"messages": [...]}}')
-    return dialogues
 
 
 def write_dialogues(path: str | Path, dialogues: Iterable[Dialogue], form: DialogueFormat = "messages") -> int:

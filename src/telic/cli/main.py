@@ -17,6 +17,7 @@ from telic.cli.format import Format
 from telic.cli.help import find_command, overview, print_help
 from telic.cli.hold import Hold
 from telic.cli.keys import ManageKeys
+from telic.cli.learn import Learn
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
@@ -48,6 +49,7 @@ VERBS: dict[str, type] = {
     "train": Train,
     "readers": Readers,
     "serve": Serve,
+    "learn": Learn,
     "keys": ManageKeys,
     "conversations": Conversations,
     "format": Format,

@@ -107,6 +107,13 @@ class View:
         if document.get("verb") == "play":
             self._render_play(run)
             return
+        if document.get("verb") == "learn":
+            from telic.feedback.report import read_analysis, write_learn_report
+
+            analysis = read_analysis(run)
+            report = write_learn_report(run.path, analysis, document)
+            self._show({"report": str(report)}, analysis.model_dump(mode="json"))
+            return
         if document.get("verb") == "train":
             from telic.planner.report import write_train_report
 
@@ -114,8 +121,8 @@ class View:
             return
         if document.get("verb") != "measure":
             raise RunError(
-                f"{run.path} is a run of {document.get('verb')!r}; expected demo, measure, hold, play or train; update "
-                "Telic to read it"
+                f"{run.path} is a run of {document.get('verb')!r}; expected demo, measure, hold, play, train or learn; "
+                "update Telic to read it"
             )
         if run.episodes.cut_short():
             print_notice(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")

@@ -99,7 +99,7 @@ class Combination:
         """Return a piece of evidence with the confidence, and if need be the sign, that its weight says."""
         odds = self.log_odds(feedback)
         reward = math.copysign(feedback.reward, odds) if odds else 0.0
-        return feedback.model_copy(update={"reward": reward, "confidence": sigmoid(abs(odds))})
+        return Feedback(**{**feedback.__dict__, "reward": reward, "confidence": sigmoid(abs(odds))})
 
     def evidence(self, found: Sequence[Feedback]) -> float:
         """Return the log-odds of the evidence about one reply."""

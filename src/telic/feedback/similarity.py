@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from telic.feedback.word_lists import word_list
 
@@ -44,8 +45,7 @@ class Profile:
 
 def profile_of(text: str) -> Profile:
     """Count the stems of a text's content words."""
-    words, stopwords = _WORD.findall(text.lower()), word_list("stopwords")
-    return Profile.of(Counter(_stem(word) for word in words if word not in stopwords and len(word) > 1))
+    return Profile.of(Counter(filter(None, map(_content_stem, _WORD.findall(text.lower())))))
 
 
 def cosine(a: Profile, b: Profile) -> float:
@@ -73,8 +73,11 @@ def is_rephrased(a: Profile, b: Profile) -> bool:
     return shared >= 2 and shared / len(small.counts) >= REPHRASED
 
 
-def _stem(word: str) -> str:
-    """Cut a word to what its forms share: `booked`, `booking` and `bookings` become `book`."""
+@lru_cache(maxsize=1 << 16)
+def _content_stem(word: str) -> str:
+    """Cut a content word to what its forms share: `booked`, `booking` and `bookings` become `book`; else return ''."""
+    if len(word) < 2 or word in word_list("stopwords"):
+        return ""
     for ending in ("ings", "ing", "edly", "ed", "ies", "es", "s", "ly"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]

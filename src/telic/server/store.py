@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import ColumnElement, Connection, Text, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -136,8 +137,13 @@ class ConversationStore:
             ]
             connection.execute(insert(turns), rows)
 
-    def episodes(self, user: str | None = None) -> Iterator[Episode]:
-        """Read all conversations, or those of one user, oldest first, as episodes."""
+    def episodes(self, user: str | None = None, part: tuple[int, int] = (0, 1)) -> Iterator[Episode]:
+        """Read all conversations, or those of one user, oldest first, as episodes.
+
+        Args:
+            user: the holder of an API key with all its users, or one of those.
+            part: only a share of the users: its number, from 0, and the number of shares.
+        """
         after: tuple[float, str] | None = None
         while True:
             c = conversations.c
@@ -148,7 +154,8 @@ class ConversationStore:
                 query = query.where(or_(c.created > after[0], (c.created == after[0]) & (c.id > after[1])))
             with self.engine.connect() as connection:
                 page = connection.execute(query).all()
-                episodes = episodes_of(connection, page)
+                shared = [row for row in page if crc32(row.user.encode()) % part[1] == part[0]]
+                episodes = episodes_of(connection, shared) if shared else []
             yield from episodes
             if len(page) < EXPORT_PAGE:
                 return

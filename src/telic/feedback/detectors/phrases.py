@@ -20,11 +20,14 @@ class Phrases:
 
     def __init__(self, source: str) -> None:
         self._cues = cues_of(source)
+        self._words = frozenset[str]().union(*(cue.words for cue in self._cues))
 
     def detect(self, conversation: Conversation) -> Iterator[Feedback]:
         """Report the first phrase of each cue in each message."""
         for exchange in conversation.exchanges:
             for index in exchange.after:
+                if self._words.isdisjoint(conversation.words[index]):
+                    continue
                 for cue in self._cues:
                     if (found := cue.feedback(conversation, exchange.reply, index)) is not None:
                         yield found
