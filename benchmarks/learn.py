@@ -44,7 +44,7 @@ REPLIES = (
 )  # fmt: skip
 ANSWERS = (
     "Great, thank you!", "No, that is not what I asked for.", "Something cheaper, please.", "Sounds good, book it.",
-    "I don't understand.", "Yes please.", "That's wrong, I said two nights.", "Also, when does the museum open on Sunday?",
+    "I don't understand.", "Yes please.", "That's wrong, I said two nights.", "Also, when does the museum open?",
     "This is useless, let me talk to a person.", "I'll check it out.",
 )  # fmt: skip
 SETUP = ReplySetup("a" * 64, {"purpose": "travel", "model": "fake", "system": "You are Mia.", "controls": []})

@@ -24,6 +24,8 @@ __all__ = ["OBSERVED", "Combination", "prior_log_odds", "weight_name"]
 
 OBSERVED = frozenset({"content"})
 """Sources that tell how satisfied users are and never count as a reward, because no user gave them."""
+DIGITS = 6
+"""Decimals of a confidence, so that evidence which is calibrated again stays the same."""
 MAX_CONFIDENCE = 0.98
 """No single piece of evidence is surer than this."""
 
@@ -99,7 +101,7 @@ class Combination:
         """Return a piece of evidence with the confidence, and if need be the sign, that its weight says."""
         odds = self.log_odds(feedback)
         reward = math.copysign(feedback.reward, odds) if odds else 0.0
-        return Feedback(**{**feedback.__dict__, "reward": reward, "confidence": sigmoid(abs(odds))})
+        return Feedback(**{**feedback.__dict__, "reward": reward, "confidence": round(sigmoid(abs(odds)), DIGITS)})
 
     def evidence(self, found: Sequence[Feedback]) -> float:
         """Return the log-odds of the evidence about one reply."""

@@ -2,7 +2,7 @@
 
 A record may say more than the messages: `id`, `user`, `model`, and when it was made (`created`, `time` or `timestamp`,
 in seconds since 1970); a message may have its time too. Where each line has the whole history so far, as a log of
-requests does, only the longest line of a conversation counts.
+requests does, a line with which a longer one of the same user begins is left out.
 """
 
 from __future__ import annotations
@@ -55,19 +55,15 @@ def _holds_episodes(path: Path) -> bool:
 
 def _episodes(path: Path) -> Iterator[Episode]:
     records = list(read_records(path))
-    beginnings = {digest for _, dialogue in records for digest in _digests(dialogue)[:-1]}
-    seen: set[str] = set()
+    beginnings = {digest for record, dialogue in records for digest in _digests(record, dialogue)[:-1]}
     for number, (record, dialogue) in enumerate(records, start=1):
-        whole = _digests(dialogue)[-1]
-        if whole in beginnings or whole in seen:
-            continue
-        seen.add(whole)
-        yield _episode(record, dialogue, str(record.get("id") or f"{path.name}:{number}"))
+        if _digests(record, dialogue)[-1] not in beginnings:
+            yield _episode(record, dialogue, str(record.get("id") or f"{path.name}:{number}"))
 
 
-def _digests(dialogue: Dialogue) -> list[str]:
-    """Return a digest of each beginning of a dialogue that ends with a message of the user or the assistant."""
-    digests, running = [], hashlib.sha256()
+def _digests(record: Mapping[str, Any], dialogue: Dialogue) -> list[str]:
+    """Return a digest of each beginning of a user's dialogue, the whole one last."""
+    digests, running = [], hashlib.sha256(str(record.get("user") or "").encode())
     for message in dialogue:
         running.update(json.dumps([message.role, message.content]).encode())
         digests.append(running.hexdigest())

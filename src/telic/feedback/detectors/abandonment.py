@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from telic.episodes import Feedback
 from telic.feedback.conversation import Conversation, DialogueExchange
+from telic.feedback.cues import cues_of
 from telic.feedback.similarity import is_rephrased
 
 __all__ = ["Abandonment"]
 
 
 class Abandonment:
-    """The user broke off a reply, did not answer its question, or left after asking for the same again.
+    """The user broke off a reply, did not answer its question, or left after asking for the same again in vain.
 
     A last reply without an answer says nothing by itself: satisfied users leave too. A conversation that may still go
     on is not abandoned (`Conversation.is_open`).
@@ -26,9 +27,11 @@ class Abandonment:
         if conversation.is_open or not conversation.exchanges or conversation.exchanges[-1].after:
             return
         last = conversation.exchanges[-1]
-        if _asked_again(conversation):
+        asks = conversation.turns[last.reply].text.rstrip().endswith("?")
+        fails = any(cue.find(conversation, last.reply) for cue in cues_of("content"))
+        if (asks or fails) and _asked_again(conversation):
             yield _feedback(conversation, last, "gives_up", -0.8, 0.7)
-        elif conversation.turns[last.reply].text.rstrip().endswith("?"):
+        elif asks:
             yield _feedback(conversation, last, "leaves_question", -0.3, 0.55)
 
 
