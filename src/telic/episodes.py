@@ -6,16 +6,32 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telic.errors import DataError, Failure, RunError
 
-__all__ = ["BASELINE", "SCHEMA_VERSION", "Answer", "Branch", "Episode", "EpisodeStore", "Turn"]
+__all__ = [
+    "BASELINE",
+    "SCHEMA_VERSION",
+    "Answer",
+    "Branch",
+    "Episode",
+    "EpisodeStore",
+    "Feedback",
+    "Quotation",
+    "Turn",
+    "assistant_role",
+]
 
-SCHEMA_VERSION = 2
-"""The version of the format. Version 2 has `failure` (boundary, kind, detail) instead of a text `error`."""
+SCHEMA_VERSION = 3
+"""The version of the format. Version 2 has `failure` (boundary, kind, detail) instead of a text `error`. Version 3 adds
+`feedback` to an episode, and `return_to_go` to a turn."""
+OLDEST_VERSION = 2
+"""The oldest version that is still read."""
+ASSISTANT_ROLES = ("assistant", "agent", "answerer")
+"""The roles under test: in a served conversation, a game and a self-chat."""
 BASELINE = "baseline"
 """Name of the arm without a control or a planner, with which the other arms of a run are compared."""
 
@@ -44,14 +60,16 @@ class Turn(BaseModel):
     act: str = ""
     """In a game: the kind of act; `text` is its content. Empty for utterances of the game itself."""
     reward: dict[str, float] = Field(default_factory=dict)
-    """In a game: the reward of the act, by role."""
+    """By role: in a game, the reward of the act; in a labelled conversation, the reward that was inferred from the
+    user's words and actions."""
+    return_to_go: float | None = None
+    """In a labelled conversation: the discounted sum of this reward and the later ones, up to a change of topic."""
     seen_by: list[str] = Field(default_factory=list)
     """In a game: the roles that saw the utterance; empty if all did."""
     origin: dict[str, Any] = Field(default_factory=dict)
     """In a served conversation: where the reply came from. `time` (seconds since 1970), `setup` (a key of the episode's
     `metadata["setups"]`: purpose, model, controls, planner), `logprob` (of the reply, in nats), `planner` (what it
-    chose), `sampling`, `alternatives`, `cached_tokens`, `feedback` (thumbs, preferences and
-    edits, each with its time)."""
+    chose), `sampling`, `alternatives`, `cached_tokens`."""
 
 
 class Answer(BaseModel):
@@ -85,6 +103,46 @@ class Branch(BaseModel):
     answers: list[Answer]
 
 
+class Quotation(BaseModel):
+    """Words of a turn, with their place in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    turn: int
+    """Index of the turn."""
+    start: int
+    end: int
+    text: str
+    """The characters themselves: data from a user, never an instruction."""
+
+
+class Feedback(BaseModel):
+    """Evidence of how good a reply was: something that the user said or did, or an event elsewhere."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    """What it comes from: `thumb`, `edit`, `preferred`, the kind of an event such as `purchase`, or a detector."""
+    turn: int = Field(ge=0)
+    """Index of the reply that it is about. Of feedback on the whole conversation: the last reply before it."""
+    reward: float = Field(ge=-1, le=1)
+    """What it says of the reply: -1 bad, 1 good."""
+    confidence: float = Field(ge=0, le=1)
+    """How likely the sign of the reward is right."""
+    cue: str = ""
+    """Which of its source's cues it is, such as `thanks`."""
+    scope: Literal["turn", "conversation"] = "turn"
+    """Whether it is about one reply or about the whole conversation."""
+    evidence: Quotation | None = None
+    """The words that it rests on; None for an action."""
+    time: float | None = None
+    """Seconds since 1970; None if unknown."""
+    value: Any = None
+    """What was given: 1, -1 or 0 of a thumb, the text of an edit, the amount of a purchase."""
+    id: str = ""
+    """The id that the sender of an event chose."""
+
+
 class Episode(BaseModel):
     """One dialogue: who took part, the utterances, the probes on branches, and the outcome."""
 
@@ -104,12 +162,21 @@ class Episode(BaseModel):
     """Result of a game: score, normalised score, and the role at fault if the game is invalid."""
     failure: Failure | None = None
     """Why the episode could not be completed."""
+    feedback: list[Feedback] = Field(default_factory=list)
+    """Evidence of how good the replies were: what users gave and events reported, and in a labelled conversation what
+    was inferred."""
     metadata: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def retryable(self) -> bool:
         """Whether a resumed run plays the episode again; see `Failure.retryable`."""
         return self.failure is not None and self.failure.retryable
+
+
+def assistant_role(episode: Episode) -> str:
+    """Return the role under test: of a served conversation, the model; of a game, the agent; else the first role."""
+    known = (*ASSISTANT_ROLES, *episode.roles)
+    return next((role for role in known if role in episode.roles), ASSISTANT_ROLES[0])
 
 
 class EpisodeStore:
@@ -198,10 +265,10 @@ class EpisodeStore:
                     f"{self.path}, line {number}: schema version {version}, this Telic reads up to "
                     f"{SCHEMA_VERSION}. Update Telic to read it."
                 ) from None
-            if 0 < version < SCHEMA_VERSION:
+            if 0 < version < OLDEST_VERSION:
                 raise DataError(
                     f"{self.path}, line {number}: schema version {version}, which this Telic no longer reads; it reads "
-                    f"version {SCHEMA_VERSION}. Start a new run."
+                    f"versions {OLDEST_VERSION} to {SCHEMA_VERSION}. Start a new run."
                 ) from None
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "line"

@@ -15,12 +15,12 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 
 from telic.dialogue import Dialogue, Message, Role
-from telic.episodes import Episode
+from telic.episodes import Episode, assistant_role
 from telic.errors import DataError
 from telic.files import atomic_draft
 from telic.registry import suggest
 
-__all__ = ["DialogueFormat", "dialogue_seen_by", "read_dialogues", "write_dialogues"]
+__all__ = ["DialogueFormat", "dialogue_seen_by", "read_dialogues", "read_records", "write_dialogues"]
 
 DialogueFormat = Literal["messages", "prompt-completion"]
 """`messages`: `{"messages": [...]}`, OpenAI's and TRL's. `prompt-completion`: TRL's, with the last message apart."""
@@ -38,8 +38,6 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "observation": "tool",
 }
-_OWN_ROLES = ("assistant", "agent", "answerer")
-"""Roles whose view of an episode is the dialogue, in a served conversation, a game and a self-chat."""
 _EXPECTED = "expected 'messages', 'conversations', or 'prompt' and 'completion'"
 
 
@@ -54,16 +52,25 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
         DataError: the file cannot be read, holds no dialogue, or holds a record that is no dialogue. The message
             names the line, what was found and what was expected.
     """
-    path = Path(path)
-    dialogues = []
+    return [dialogue for _, dialogue in read_records(path)]
+
+
+def read_records(path: str | Path) -> Iterator[tuple[dict[str, Any], Dialogue]]:
+    """Yield each dialogue of a file with its record, which may say more: who, when, with which model.
+
+    Raises:
+        DataError: see `read_dialogues`.
+    """
+    path, found = Path(path), False
     for line, record in _records(_text(path), path):
         try:
-            dialogues.append(_dialogue(record))
+            dialogue = _dialogue(record)
         except _RecordError as error:
             raise DataError(f"{path}, line {line}: {error}") from None
-    if not dialogues:
+        found = True
+        yield record, dialogue
+    if not found:
         raise DataError(f'{path}: found no dialogue, expected lines such as {{"messages": [...]}}')
-    return dialogues
 
 
 def write_dialogues(path: str | Path, dialogues: Iterable[Dialogue], form: DialogueFormat = "messages") -> int:
@@ -217,10 +224,9 @@ def _episode_dialogue(record: dict[str, Any]) -> Dialogue:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise _RecordError(f"found an episode that this Telic cannot read: {where}: {first['msg']}") from None
-    role = next((role for role in (*_OWN_ROLES, *episode.roles) if role in episode.roles), None)
-    if role is None:
+    if not episode.roles:
         raise _RecordError(f"found episode {episode.id!r} without roles")
-    dialogue = dialogue_seen_by(episode, role)
+    dialogue = dialogue_seen_by(episode, assistant_role(episode))
     if not dialogue:
         raise _RecordError(f"found episode {episode.id!r} without messages")
     return dialogue

@@ -13,8 +13,8 @@ from telic.errors import RunError
 from tests.cli.conftest import Run
 
 METAVARS = {
-    "ADDRESS", "FILE", "FOLDER", "GAME", "KEY=VALUE", "MINUTES", "MODEL", "N", "NAME", "NAME[:KEY=VALUE...]", "NUMBER",
-    "PLAYER", "PORT", "PURPOSE", "SECONDS", "TEXT", "TOKENS",
+    "ADDRESS", "FILE", "FOLDER", "FORMAT", "GAME", "KEY=VALUE", "MINUTES", "MODEL", "N", "NAME", "NAME[:KEY=VALUE...]",
+    "NUMBER", "PLAYER", "PORT", "PURPOSE", "SECONDS", "TEXT", "TOKENS",
 }  # fmt: skip
 CHOICES = re.compile(r"\{[a-z]+(,[a-z]+)*\}")
 MACHINE_TYPES = re.compile(r"\b(STR|INT|FLOAT|BOOL|PATH|None\}|default: None|default: \))")

@@ -39,7 +39,7 @@ def test_annotations_are_returned_with_the_conversation_and_the_episode(place: s
         notes.add_readings("ann", "c1", 1, {"beliefs": {"user_age": {}}})
         kept = store.conversation("ann", "c1")
         assert kept is not None
-        assert [(one.kind, one.value) for one in kept.turns[1].feedback] == [
+        assert [(one.source, one.value) for one in kept.turns[1].feedback] == [
             ("thumb", 1), ("thumb", 0), ("edit", "Hi, I am Mia!"),
         ]  # fmt: skip
         assert [one.answers[0].score for one in kept.turns[1].probe_branches] == [1.0, 0.0]
@@ -47,7 +47,9 @@ def test_annotations_are_returned_with_the_conversation_and_the_episode(place: s
         assert kept.turns[1].setup["controls"] == [{"name": "attention_hold"}]
         assert (kept.turns[0].feedback, kept.turns[0].setup) == ((), {})
         [episode] = store.episodes()
-        assert [one["value"] for one in episode.turns[1].origin["feedback"]] == [1, 0, "Hi, I am Mia!"]
+        assert [(one.turn, one.value, one.reward > 0) for one in episode.feedback] == [
+            (1, 1, True), (1, 0, False), (1, "Hi, I am Mia!", False),
+        ]  # fmt: skip
         assert episode.branches == [branch(1.0), branch(0.0)]
         # The same words on a branch are thought of alike; they are given out once.
         longer = new_turns("c2", history("ann", "Hello", "Hi!", "Why?"), "So.", 2, new=True, parent="c1")
@@ -55,7 +57,7 @@ def test_annotations_are_returned_with_the_conversation_and_the_episode(place: s
         again = store.conversation("ann", "c2")
         assert again is not None
         assert len(again.turns[1].feedback) == 3
-        assert "feedback" not in list(store.episodes())[1].turns[1].origin
+        assert not list(store.episodes())[1].feedback
         assert [one.conversation for one in store.recent("ann")] == ["c1", "c2"], "the edit was later"
         assert [one.opening for one in store.recent("ann", 1)] == ["Hello"]
         assert sorted(store.delete("ann")) == ["c1", "c2"]

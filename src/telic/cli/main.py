@@ -18,6 +18,7 @@ from telic.cli.format import Format
 from telic.cli.help import find_command, overview, print_help
 from telic.cli.hold import Hold
 from telic.cli.keys import ManageKeys
+from telic.cli.learn import Learn
 from telic.cli.measure import Measure
 from telic.cli.models import Models
 from telic.cli.new import New
@@ -50,6 +51,7 @@ VERBS: dict[str, type] = {
     "attack": Attack,
     "readers": Readers,
     "serve": Serve,
+    "learn": Learn,
     "keys": ManageKeys,
     "conversations": Conversations,
     "format": Format,

@@ -40,6 +40,7 @@ METAVARS = {
     "game": "GAME",
     "host": "ADDRESS",
     "judge": "MODEL",
+    "logs": "FILE",
     "minutes": "MINUTES",
     "model": "MODEL",
     "out": "FOLDER",
@@ -54,6 +55,7 @@ METAVARS = {
     "source": "FILE",
     "store": "FILE",
     "Conversations.out": "FILE",
+    "Learn.export": "FORMAT FILE",
     "New.kind": "{travel,support,intake,assistant}",
     "Play.partner": "PLAYER",
 }

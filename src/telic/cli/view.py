@@ -13,6 +13,7 @@ from telic.cli.output import print_json, print_line, print_notice
 from telic.errors import RunError
 
 if TYPE_CHECKING:
+    from telic.episodes import Episode
     from telic.run_summary import RunSummary
     from telic.runs import RunFolder
 
@@ -84,47 +85,38 @@ class View:
                 print_line(f"With curves and a filter: {index}")
 
     def _render(self, folder: Path) -> None:
-        from telic.comparison.report import write_comparison_report
-        from telic.comparison.results import read_comparison
         from telic.runs import RunFolder
+
+        run = RunFolder.open(self.runs / folder if _is_name(folder) else folder)
+        verb = run.document.get("verb")
+        if self.inspect and verb != "measure":
+            raise RunError(f"--inspect: {run.path} is a run of {verb!r}; expected a run of measure")
+        renderers = {
+            "demo": self._render_demo,
+            "measure": self._render_measure,
+            "hold": self._render_hold,
+            "play": self._render_play,
+            "train": self._render_train,
+            "attack": self._render_attack,
+            "learn": self._render_learn,
+        }
+        if verb not in renderers:
+            raise RunError(
+                f"{run.path} is a run of {verb!r}; expected one of {', '.join(renderers)}; update Telic to read it"
+            )
+        renderers[verb](run)
+
+    def _render_demo(self, run: RunFolder) -> None:
+        from telic.comparison.demo import read_demo
+        from telic.comparison.demo_report import write_demo_report
+
+        self._show({"report": str(write_demo_report(run.path, read_demo(run)))}, {})
+
+    def _render_measure(self, run: RunFolder) -> None:
         from telic.stability.analysis import analyse_stability
         from telic.stability.report import write_stability_report
 
-        run = RunFolder.open(self.runs / folder if _is_name(folder) else folder)
-        document = run.document
-        if self.inspect and document.get("verb") != "measure":
-            raise RunError(f"--inspect: {run.path} is a run of {document.get('verb')!r}; expected a run of measure")
-        if document.get("verb") == "hold":
-            report = write_comparison_report(run.path, read_comparison(run))
-            self._show({"report": str(report)}, {})
-            return
-        if document.get("verb") == "demo":
-            from telic.comparison.demo import read_demo
-            from telic.comparison.demo_report import write_demo_report
-
-            self._show({"report": str(write_demo_report(run.path, read_demo(run)))}, {})
-            return
-        if document.get("verb") == "play":
-            self._render_play(run)
-            return
-        if document.get("verb") == "attack":
-            from telic.redteam.reading import write_report_again
-
-            self._show({"report": str(write_report_again(run))}, {})
-            return
-        if document.get("verb") == "train":
-            from telic.planner.report import write_train_report
-
-            self._show({"report": str(write_train_report(run))}, {})
-            return
-        if document.get("verb") != "measure":
-            raise RunError(
-                f"{run.path} is a run of {document.get('verb')!r}; expected demo, measure, hold, play, train or "
-                "attack; update Telic to read it"
-            )
-        if run.episodes.cut_short():
-            print_notice(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
-        episodes = run.episodes.latest()
+        document, episodes = run.document, _episodes_of(run)
         stability = analyse_stability(episodes, resamples=document.get("settings", {}).get("resamples", 2000))
         written: dict[str, Any] = {"report": str(write_stability_report(run.path, stability, episodes, document))}
         if self.inspect:
@@ -133,19 +125,40 @@ class View:
             written["inspect"] = str(to_inspect(episodes, document, run.path / "inspect.eval"))
         self._show(written, stability.model_dump(mode="json"))
 
+    def _render_hold(self, run: RunFolder) -> None:
+        from telic.comparison.report import write_comparison_report
+        from telic.comparison.results import read_comparison
+
+        self._show({"report": str(write_comparison_report(run.path, read_comparison(run)))}, {})
+
     def _render_play(self, run: RunFolder) -> None:
         from telic.cli.play_view import print_results
         from telic.rollouts.report import references_of, write_play_report
         from telic.rollouts.results import analyse_games
 
-        if run.episodes.cut_short():
-            print_notice(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
-        episodes = run.episodes.latest()
+        episodes = _episodes_of(run)
         results = analyse_games(episodes, references_of(run))
         report = write_play_report(run.path, results, episodes, run.document)
         if not self.json:
             print_results(results)
         self._show({"report": str(report)}, {"results": [result.model_dump(mode="json") for result in results]})
+
+    def _render_train(self, run: RunFolder) -> None:
+        from telic.planner.report import write_train_report
+
+        self._show({"report": str(write_train_report(run))}, {})
+
+    def _render_attack(self, run: RunFolder) -> None:
+        from telic.redteam.reading import write_report_again
+
+        self._show({"report": str(write_report_again(run))}, {})
+
+    def _render_learn(self, run: RunFolder) -> None:
+        from telic.feedback.report import read_analysis, write_learn_report
+
+        analysis = read_analysis(run)
+        report = write_learn_report(run.path, analysis, run.document)
+        self._show({"report": str(report)}, analysis.model_dump(mode="json"))
 
     def _show(self, written: dict[str, Any], result: dict[str, Any]) -> None:
         from telic.run_summary import read_shortfall
@@ -158,6 +171,12 @@ class View:
                 print_line(f"{kind}: {path}")
         if self.open:
             webbrowser.open(Path(written["report"]).resolve().as_uri())
+
+
+def _episodes_of(run: RunFolder) -> list[Episode]:
+    if run.episodes.cut_short():
+        print_notice(f"{run.episodes.path}: the last line was cut short and is left out; --resume plays it again")
+    return run.episodes.latest()
 
 
 def _as_row(run: RunSummary) -> dict[str, Any]:

@@ -72,6 +72,8 @@ def write_run_index(root: Path) -> Path | None:
 
 def run_status_note(run: RunSummary) -> str:
     """Say what can be done with a run that is not whole or has no report; empty if there is nothing to do."""
+    if run.status in ("interrupted", "failed") and run.verb == "learn":
+        return "It cannot be continued; start it again."
     if run.status in ("interrupted", "failed"):
         return f"Continue with: telic {run.verb} --resume {run.path}"
     if run.status == "damaged":

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, insert, select, update
 
-from telic.episodes import Branch
+from telic.episodes import Branch, Feedback
 from telic.errors import DataError, RunError
+from telic.feedback.given import given_feedback
 from telic.server.tables import conversations, feedback, probe_branches_table, turns
 
 __all__ = [
     "Annotations",
-    "Feedback",
     "FeedbackKind",
     "feedback_by_digest",
     "feedback_by_turn",
@@ -25,20 +24,6 @@ __all__ = [
 FeedbackKind = Literal["thumb", "edit", "preferred"]
 """`thumb`: 1, -1, or 0 if it was withdrawn. `edit`: the user's version of a reply. `preferred`: the user chose this one
 of two replies to the same message; the value names the other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """A user's feedback on a turn."""
-
-    kind: str
-    value: Any
-    time: float
-    """Seconds since 1970."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Convert it to the form that it has in an episode."""
-        return {"kind": self.kind, "value": self.value, "time": self.time}
 
 
 class Annotations:
@@ -122,20 +107,28 @@ def _require(connection: Connection, user: str, conversation: str, position: int
 def feedback_by_turn(connection: Connection, ids: Sequence[str]) -> dict[tuple[str, int], list[Feedback]]:
     """Read feedback by conversation and position, oldest first."""
     found: dict[tuple[str, int], list[Feedback]] = {}
-    query = select(feedback).where(feedback.c.conversation.in_(ids)).order_by(feedback.c.id)
+    query = _feedback_query().where(feedback.c.conversation.in_(ids))
     for row in connection.execute(query):
-        found.setdefault((row.conversation, row.position), []).append(Feedback(row.kind, row.value, row.time))
+        found.setdefault((row.conversation, row.position), []).append(_feedback(row))
     return found
 
 
 def feedback_by_digest(connection: Connection, digests: Sequence[str]) -> dict[str, list[Feedback]]:
     """Read feedback by digest of the turn, which includes feedback on the same turn of other branches."""
     found: dict[str, list[Feedback]] = {}
-    this = (turns.c.conversation == feedback.c.conversation) & (turns.c.position == feedback.c.position)
-    query = select(turns.c.digest, feedback).join_from(feedback, turns, this)
-    for row in connection.execute(query.where(turns.c.digest.in_(digests)).order_by(feedback.c.id)):
-        found.setdefault(row.digest, []).append(Feedback(row.kind, row.value, row.time))
+    for row in connection.execute(_feedback_query().where(turns.c.digest.in_(digests))):
+        found.setdefault(row.digest, []).append(_feedback(row))
     return found
+
+
+def _feedback_query() -> Select[Any]:
+    this = (turns.c.conversation == feedback.c.conversation) & (turns.c.position == feedback.c.position)
+    query = select(turns.c.digest, turns.c.text, feedback).join_from(feedback, turns, this)
+    return query.order_by(feedback.c.id)
+
+
+def _feedback(row: Row[Any]) -> Feedback:
+    return given_feedback(row.kind, row.value, row.position, row.text, row.time)
 
 
 def probe_branches_by_conversation(connection: Connection, ids: Sequence[str]) -> dict[str, list[tuple[int, Branch]]]:

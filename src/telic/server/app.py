@@ -1,4 +1,4 @@
-"""The HTTP server: OpenAI's chat completions, health, metrics, and export and deletion of a user's conversations."""
+"""The HTTP server: OpenAI's chat completions, health, metrics, export and deletion of conversations, events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from telic.errors import ConfigError
+from telic.errors import ConfigError, DataError
 from telic.server.authentication import authenticate
 from telic.server.chat_answers import make_response, stream_response
 from telic.server.chat_request import parse_request
@@ -26,6 +26,7 @@ from telic.server.http_responses import SAFETY_HEADERS, HeldStream, error_respon
 from telic.server.keys import Keys
 from telic.server.log import current_record
 from telic.server.middleware import ANY_ORIGIN, HostOriginMiddleware
+from telic.server.reported_events import EventReport
 from telic.server.request_log import REQUEST_ID, RequestLogMiddleware, record_of
 from telic.server.service import Service
 
@@ -114,6 +115,7 @@ def _add_routes(app: FastAPI, api: _Api) -> None:
     app.add_api_route("/metrics", api.metrics, methods=["GET"])
     app.add_api_route("/telic/conversations", api.export, methods=["GET"])
     app.add_api_route("/telic/conversations", api.delete, methods=["DELETE"])
+    app.add_api_route("/telic/events", api.report_event, methods=["POST"])
 
 
 class _Api:
@@ -221,6 +223,21 @@ class _Api:
         user = _named_user(request, holder)
         with self._service.limits.admit(holder):
             return json_response({"deleted": await self._service.delete_user(user)})
+
+    async def report_event(self, request: Request) -> Response:
+        """Store an event that another system reports about a conversation of the key's holder."""
+        holder, service = authenticate(request.headers, self._keys), self._service
+        with service.limits.admit(holder):
+            try:
+                content = await read_body(request, service.config.max_body_bytes, service.config.body_seconds)
+                report = EventReport.parse(content)
+            except DataError as error:
+                raise ApiError(400, str(error), param=str(error).partition(":")[0]) from None
+            except ClientDisconnectedError:
+                return Response(status_code=CLIENT_CLOSED_REQUEST)
+            status = await service.store.add_event(holder, report)
+        current_record().conversation = report.conversation
+        return json_response({"id": report.id, "status": status}, 201 if status == "stored" else 200)
 
 
 def _named_user(request: Request, holder: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -17,6 +17,7 @@ from telic.server.daemon_threads import DaemonThreads
 from telic.server.errors import ApiError
 from telic.server.log import log_failure
 from telic.server.records import ConversationSummary, HistoryMatch, NewTurns, StoredConversation
+from telic.server.reported_events import EventConflictError, EventReport, ReportedEvents
 from telic.server.store import ConflictError, ConversationStore
 
 __all__ = ["AsyncConversationStore"]
@@ -42,6 +43,7 @@ class AsyncConversationStore:
         self.last_write_failed = False
         """Whether the latest turns could not be stored."""
         self._annotations = Annotations(store.engine)
+        self._events = ReportedEvents(store.engine)
         self._threads = DaemonThreads(1 if store.is_sqlite else THREADS, "telic-store")
         self._background: set[asyncio.Task[None]] = set()
 
@@ -152,6 +154,19 @@ class AsyncConversationStore:
             await self._query(partial(add, self._annotations))
         except (RunError, DataError) as error:
             raise ApiError(400, str(error)) from None
+
+    async def add_event(self, owner: str, report: EventReport) -> Literal["stored", "known"]:
+        """Store an event (`ReportedEvents.add`); it is on disk when this returns.
+
+        Raises:
+            ApiError: there is no such reply, another event has the same id, or the store failed.
+        """
+        try:
+            return await self._query(partial(self._events.add, owner, report))
+        except EventConflictError as error:
+            raise ApiError(409, str(error), code="event_conflict", param="id") from None
+        except RunError as error:
+            raise ApiError(404, str(error), code="conversation_not_found", param="conversation") from None
 
     async def delete(self, user: str) -> list[str]:
         """Delete everything stored about a user; returns the ids of the deleted conversations.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sqlite3
 from contextlib import suppress
@@ -40,7 +41,8 @@ def open_database(location: str, *, create: bool = True) -> Engine:
         raise ConfigError(f"there is no store {url.database!r}. `telic serve` makes it; name another one with --store")
     if create:
         _make_private(url)
-    engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)  # errors would quote what users said
+    # Without hiding them, errors would quote what users said.
+    engine = create_engine(url, pool_pre_ping=True, hide_parameters=True, json_deserializer=_from_json)
     if url.drivername.startswith("sqlite"):
         event.listen(engine, "connect", _prepare_sqlite)
     try:
@@ -60,6 +62,13 @@ def open_database(location: str, *, create: bool = True) -> Engine:
             f"the store {redacted(url)} was written by a newer Telic: {error}. Update Telic to use it"
         ) from None
     return engine
+
+
+def _from_json(text: str) -> Any:
+    """Read JSON. Most columns of a turn are empty, and are not parsed."""
+    if text == "{}":
+        return {}
+    return [] if text == "[]" else json.loads(text)
 
 
 def redacted(url: URL) -> str:

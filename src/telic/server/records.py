@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from telic.episodes import Branch
-from telic.server.annotations import Feedback
+from telic.episodes import Branch, Feedback
 
 __all__ = [
     "FINISH_LEFT",

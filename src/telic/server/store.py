@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import ColumnElement, Connection, Text, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -25,6 +26,7 @@ from telic.server.records import (
 )
 from telic.server.store_export import episodes_of
 from telic.server.stored_rows import setups_by_digest, turns_by_conversation
+from telic.server.stored_users import belongs_to
 from telic.server.summaries import family_of, summarise_conversations
 from telic.server.tables import conversations, setups, turns
 
@@ -144,19 +146,25 @@ class ConversationStore:
             ]
             connection.execute(insert(turns), rows)
 
-    def episodes(self, user: str | None = None) -> Iterator[Episode]:
-        """Read all conversations, or those of one user, oldest first, as episodes."""
+    def episodes(self, user: str | None = None, part: tuple[int, int] = (0, 1)) -> Iterator[Episode]:
+        """Read all conversations, or those of one user, oldest first, as episodes.
+
+        Args:
+            user: the holder of an API key with all its users, or one of those.
+            part: only a share of the users: its number, from 0, and the number of shares.
+        """
         after: tuple[float, str] | None = None
         while True:
             c = conversations.c
             query = select(conversations).order_by(c.created, c.id).limit(EXPORT_PAGE)
             if user is not None:
-                query = query.where(_belongs_to(user))
+                query = query.where(belongs_to(user))
             if after is not None:
                 query = query.where(or_(c.created > after[0], (c.created == after[0]) & (c.id > after[1])))
             with self.engine.connect() as connection:
                 page = connection.execute(query).all()
-                episodes = episodes_of(connection, page)
+                shared = [row for row in page if crc32(row.user.encode()) % part[1] == part[0]]
+                episodes = episodes_of(connection, shared) if shared else []
             yield from episodes
             if len(page) < EXPORT_PAGE:
                 return
@@ -195,7 +203,7 @@ class ConversationStore:
         self, user: str | None = None, words: str = "", limit: int | None = None
     ) -> list[ConversationSummary]:
         """List the conversations of all users, or of one with those that its requests named, latest first."""
-        conditions = [] if user is None else [_belongs_to(user)]
+        conditions = [] if user is None else [belongs_to(user)]
         with self.engine.connect() as connection:
             return summarise_conversations(connection, *conditions, words=words, limit=limit)
 
@@ -218,8 +226,8 @@ class ConversationStore:
             The ids of the deleted conversations.
         """
         with self.engine.begin() as connection:
-            deleted = list(connection.scalars(select(conversations.c.id).where(_belongs_to(user))))
-            connection.execute(delete(conversations).where(_belongs_to(user)))
+            deleted = list(connection.scalars(select(conversations.c.id).where(belongs_to(user))))
+            connection.execute(delete(conversations).where(belongs_to(user)))
         self._empty_log()
         return deleted
 
@@ -269,14 +277,6 @@ def _extend_conversation(connection: Connection, new: NewTurns) -> None:
         raise ConflictError(
             f"conversation {new.conversation!r} was deleted or continued elsewhere meanwhile; send the request again"
         )
-
-
-def _belongs_to(user: str) -> ColumnElement[bool]:
-    """Match a user. The holder of a key includes the users that its requests named (`holder/name`)."""
-    c, user = conversations.c, storable(user)
-    if "/" in user:
-        return c.user == user
-    return or_(c.user == user, c.user.startswith(f"{user}/", autoescape=True))
 
 
 def _row(turn: TurnRecord) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row
 
 from telic.episodes import Episode, Turn
 from telic.server.annotations import feedback_by_turn, probe_branches_by_conversation
+from telic.server.reported_events import events_by_conversation
 from telic.server.stored_rows import setups_by_digest, turns_by_conversation
 
 __all__ = ["episodes_of"]
@@ -28,14 +29,15 @@ def episodes_of(connection: Connection, conversations: Sequence[Row[Any]]) -> li
     turn_rows = turns_by_conversation(connection, ids)
     setup_contents = setups_by_digest(connection, (row for rows in turn_rows.values() for row in rows))
     feedback = feedback_by_turn(connection, ids)
+    reported = events_by_conversation(connection, ids, turn_rows)
     probe_branches = probe_branches_by_conversation(connection, ids)
     episodes = []
     for row in conversations:
         episode = _episode(row, turn_rows[row.id], setup_contents)
         episode.branches = [branch for _, branch in probe_branches.get(row.id, ())]
-        for turn, turn_row in zip(episode.turns, turn_rows[row.id], strict=True):
-            if given := feedback.get((row.id, turn_row.position)):
-                turn.origin["feedback"] = [one.to_dict() for one in given]
+        for turn_row in turn_rows[row.id]:
+            episode.feedback += feedback.get((row.id, turn_row.position), ())
+        episode.feedback += reported.get(row.id, ())
         episodes.append(episode)
     return episodes
 

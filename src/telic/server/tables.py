@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-__all__ = ["conversations", "feedback", "metadata", "probe_branches_table", "setups", "turns"]
+__all__ = ["conversations", "events", "feedback", "metadata", "probe_branches_table", "setups", "turns"]
 
 metadata = MetaData()
 
@@ -82,4 +82,16 @@ probe_branches_table = Table(
     *_annotation_columns(),
     Column("content", JSON, nullable=False),  # a probe's question, with its answers and scores
     Index("ix_branches_turn", "conversation", "position"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("owner", String(300), primary_key=True),  # the holder of the key that reported it
+    Column("id", String(200), primary_key=True),  # its sender's own
+    Column("conversation", String(36), ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer),  # the reply that it is about; null: the conversation
+    Column("time", Float, nullable=False),
+    Column("content", JSON, nullable=False),  # kind, reward, value
+    Index("ix_events_conversation", "conversation", "time"),
 )

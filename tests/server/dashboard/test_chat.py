@@ -167,8 +167,8 @@ def test_pin_regenerate_compare_choose_unpin(tiny: Dashboard, opened: Open) -> N
     *_, control = kept.metadata["setups"][kept.turns[1].origin["setup"]]["controls"]
     assert (control["name"], control["strength"]) == ("belief", 4.0)
     assert (control["towards"], control["away"]) == ({"user_age": "child"}, {"self_gender": "male"})
-    assert kept.turns[1].origin["feedback"][0]["kind"] == "preferred"
-    assert kept.turns[1].origin["feedback"][0]["value"] == {"to": old_id, "position": 1}
+    assert kept.feedback[0].source == "preferred"
+    assert kept.feedback[0].value == {"to": old_id, "position": 1}
     assert "controls" not in left.turns[1].origin, "the other answer is as it was"
     page.reload()
     page.get_by_role("button", name="Unpin: you: child").wait_for()
@@ -217,7 +217,7 @@ def test_thumbs_and_edits_are_stored_and_the_chat_continues_from_the_edit(tiny: 
     expect(page.locator(".turn.bot .words")).to_have_text("I am Mia. <b>Where to?</b>")
     say(page, "To the mountains.", 2)
     episodes = {one.id: one for one in tiny.episodes()}
-    told = [(one["kind"], one["value"]) for one in episodes[before].turns[1].origin["feedback"]]
+    told = [(one.source, one.value) for one in episodes[before].feedback]
     assert told == [("thumb", 1), ("thumb", -1), ("edit", "I am Mia. <b>Where to?</b>")]
     after = episodes[page.url.rpartition("/")[2]]
     assert (after.turns[1].text, after.turns[1].finish) == ("I am Mia. <b>Where to?</b>", "edited")

@@ -120,7 +120,7 @@ class TurnView:
         """Update the thumbs, the selection, and the button for a reply without pins."""
         if turn.role != "assistant":
             return
-        self._thumb = next((one.value for one in reversed(turn.feedback) if one.kind == "thumb"), 0)
+        self._thumb = next((one.value for one in reversed(turn.feedback) if one.source == "thumb"), 0)
         set_pressed(self._up, self._thumb == 1)
         set_pressed(self._down, self._thumb == -1)
         set_pressed(self._select_button, selected)

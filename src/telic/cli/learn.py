@@ -1,0 +1,153 @@
+"""`telic learn`: what users say and do, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import tyro
+
+from telic.cli.output import print_json, print_line, print_notice, print_table
+from telic.cli.serve import require_server
+from telic.cli.usage import UsageError
+from telic.registry import suggest
+
+if TYPE_CHECKING:
+    from telic.episodes import Episode
+    from telic.feedback import Estimate, LearnRun
+    from telic.feedback.exports import ExportFormat
+
+__all__ = ["Learn"]
+
+SHOWN, QUOTED = 5, 100
+"""Clusters that are printed, and characters of the message that is quoted of each."""
+
+
+@dataclass
+class Learn:
+    """Infer from what users say and do how good the replies were, and report what they praise and complain of.
+
+    Reads the conversations that `telic serve` keeps, or anybody's logs. Needs no model.
+
+    Examples:
+        telic learn travel.toml
+        telic learn --logs chats.jsonl
+        telic learn --store telic.db --export kto kto.jsonl
+        telic learn travel.toml --export dpo pairs.jsonl episodes labelled.jsonl
+    """
+
+    purpose: tyro.conf.Positional[str | None] = None
+    """A purpose file: its conversations in the store that its [serve] names."""
+    logs: Path | None = None
+    """Read this file instead of a store: lines of OpenAI's messages, ShareGPT, or Telic's episodes."""
+    store: str | None = None
+    """Read this store: a file (SQLite), or postgresql://... By default the purpose's own."""
+    user: str | None = None
+    """With a store: only this user. NAME is the holder of an API key with all its users; NAME/USER is one of those."""
+    export: tuple[str, ...] = ()
+    """Write data sets: a format (kto, dpo or episodes) and a file, as often as wanted."""
+    resamples: int = 2000
+    """Bootstrap resamples."""
+    processes: int = 1
+    """Processes that read a store at once. The results are the same."""
+    runs: Path = Path("runs")
+    """Folder in which the run's folder is made."""
+    json: bool = False
+    """Print the result as JSON."""
+    quiet: bool = False
+    """Show no progress and no notices on standard error."""
+
+    def run(self) -> None:
+        """Learn, report, export, print."""
+        from telic.feedback import learn, write_export
+        from telic.feedback.report import write_learn_report
+        from telic.progress import ProgressDisplay
+        from telic.runs import RunFolder
+
+        exports = self._exports()
+        if self.processes < 1:
+            raise UsageError(f"--processes is {self.processes}; expected 1 or more")
+        name, source = self._source()
+        with ProgressDisplay(quiet=self.quiet) as display:
+            run = learn(
+                source,
+                name=name,
+                folder=self.runs,
+                resamples=self.resamples,
+                processes=self.processes,
+                progress=display,
+            )
+        assert run.folder is not None
+        report = write_learn_report(run.folder, run.analysis, RunFolder.open(run.folder).document)
+        written = {str(path): write_export(form, run.labelled, path) for form, path in exports}
+        if self.json:
+            document = {"folder": str(run.folder), "report": str(report), "exported": written}
+            print_json({**document, **run.analysis.model_dump(mode="json")})
+            return
+        print_learnt(run, report)
+        if not self.quiet:
+            for file, rows in written.items():
+                print_notice(f"{rows} rows in {file}.")
+
+    def _exports(self) -> list[tuple[ExportFormat, Path]]:
+        from telic.feedback.exports import ExportFormat
+
+        known: dict[str, ExportFormat] = {form: form for form in get_args(ExportFormat)}
+        pairs = list(zip(self.export[::2], self.export[1::2], strict=False))
+        if len(self.export) % 2:
+            raise UsageError(
+                f"--export: {self.export[-1]!r} has no partner; expected a format and a file: kto kto.jsonl"
+            )
+        for form, _ in pairs:
+            if form not in known:
+                raise UsageError(f"--export: unknown format {form!r}{suggest(form, list(known))}")
+        return [(known[form], Path(file)) for form, file in pairs]
+
+    def _source(self) -> tuple[str, Iterable[Episode]]:
+        """Return what the conversations belong to, and the conversations."""
+        from telic.feedback import LogFile
+        from telic.purpose import Purpose
+
+        purpose = Purpose.load(self.purpose) if self.purpose else None
+        if self.logs is not None:
+            if self.store or self.user:
+                raise UsageError("--logs goes without --store and --user, which are about a server's store")
+            return purpose.name if purpose else self.logs.stem, LogFile(self.logs)
+        if purpose is None and self.store is None:
+            raise UsageError("expected a purpose file, --logs FILE or --store FILE")
+        require_server()
+        from telic.server import ServeConfig
+        from telic.server.stored_episodes import StoredEpisodes
+
+        if purpose is None:
+            return "conversations", StoredEpisodes(str(self.store), self.user)
+        location = self.store or ServeConfig.of_purpose(purpose).store
+        return purpose.name, StoredEpisodes(location, self.user, purpose.name)
+
+
+def print_learnt(run: LearnRun, report: Path) -> None:
+    """Print an analysis for people."""
+    analysis = run.analysis
+    print_line(f"{analysis.headline[:1].upper()}{analysis.headline[1:]}.")
+    print_line()
+    for title, estimates in (("period", analysis.by_time), ("version", analysis.by_version)):
+        if len(estimates) > 1:
+            print_table((title, "satisfaction", "95 % interval", "conversations", "users"), map(_row, estimates))
+            print_line()
+    for title, clusters in (("Complaints", analysis.blamed), ("Praise", analysis.praised)):
+        if clusters:
+            print_line(title, style="bold")
+        for one in clusters[:SHOWN]:
+            quoted = next((moment["answer"] for moment in one["examples"] if moment["answer"]), "")
+            print_line(f"  {one['size']:>5}  {', '.join(one['words'])}: {quoted[:QUOTED]!r}")
+    if analysis.skipped:
+        print_line(f"Without a reply: {analysis.skipped} conversations.")
+    print_line(f"Report: {report}")
+
+
+def _row(one: Estimate) -> tuple[str, ...]:
+    low, high = (f"{bound:.2f}" if bound is not None else "-" for bound in (one.low, one.high))
+    value = "-" if one.value is None else f"{one.value:.2f}"
+    return one.name, value, f"[{low}, {high}]", str(one.conversations), str(one.users)

@@ -1,0 +1,182 @@
+"""The analysis of labelled conversations: satisfaction over time and by version, what was praised, what was blamed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from telic.errors import DataError
+from telic.feedback.clusters import cluster_moments
+from telic.feedback.summaries import Conclusion, Moment
+from telic.statistics import Interval, bootstrap_grouped
+
+__all__ = ["Analysis", "Estimate", "analyse_conclusions"]
+
+KEPT = 3_000
+"""Praised replies, and blamed ones, of which clusters are made: a random sample if there are more."""
+TO_READ = 20
+"""Replies that are listed to be read first."""
+DAYS, WEEKS = 45, 300
+"""Days up to which satisfaction is given by day, and by week; beyond, by month."""
+DRAWS = 20_000_000
+"""Draws of a bootstrap, which bounds its time: of many conversations there are fewer resamples."""
+
+
+class Estimate(BaseModel):
+    """Mean satisfaction of some conversations, with a 95 % interval over users."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    """A period (`2026-11-27`, a week by its Monday, `2026-11`), or a version."""
+    value: float | None
+    low: float | None
+    high: float | None
+    conversations: int
+    users: int
+
+    @property
+    def interval(self) -> Interval:
+        """The estimate as an interval."""
+        return Interval(self.value, self.low, self.high, self.users)
+
+
+class Analysis(BaseModel):
+    """What labelled conversations say. All quoted texts are data from users."""
+
+    model_config = ConfigDict(frozen=True)
+
+    headline: str
+    conversations: int
+    replies: int
+    users: int
+    satisfaction: Estimate
+    by_time: list[Estimate]
+    """Empty where times are unknown."""
+    by_version: list[Estimate]
+    """The version with most conversations first."""
+    evidence: dict[str, int]
+    """Number of pieces of evidence by source and cue."""
+    praised: list[dict[str, Any]]
+    """Clusters of praised replies (`Cluster.as_dict`)."""
+    blamed: list[dict[str, Any]]
+    """Clusters of blamed replies."""
+    read_first: list[dict[str, Any]]
+    """The replies with the clearest blame, one of each conversation (`Moment.as_dict`)."""
+    skipped: int = 0
+    """Conversations without a reply."""
+
+
+def analyse_conclusions(conclusions: Iterable[Conclusion | None], resamples: int = 2000, seed: int = 0) -> Analysis:
+    """Analyse the conclusions of labelled conversations.
+
+    Args:
+        conclusions: of each conversation; None for one without a reply. They are read once.
+        resamples: of each bootstrap, at most.
+        seed: of the bootstrap, and of the sample of which clusters are made.
+
+    Raises:
+        DataError: no conversation has a reply.
+    """
+    rows: list[Conclusion] = []
+    praised, blamed = _Sample(KEPT, seed), _Sample(KEPT, seed + 1)
+    worst: list[Moment] = []
+    evidence: Counter[str] = Counter()
+    skipped = 0
+    for one in conclusions:
+        if one is None:
+            skipped += 1
+            continue
+        evidence.update(one.counts)
+        for moment in one.moments:
+            (praised if moment.reward > 0 else blamed).add(moment)
+        bad = [moment for moment in one.moments if moment.reward < 0]
+        if bad:
+            worst.append(min(bad, key=lambda moment: moment.reward))
+            if len(worst) > 50 * TO_READ:
+                worst = _worst(worst)
+        rows.append(Conclusion(one.group, one.time, one.version, one.satisfaction, one.replies, {}, ()))
+    if not rows:
+        raise DataError("no conversation has a reply of the assistant, so there is nothing to learn from")
+    whole = _estimate("all", rows, resamples, seed)
+    by_version = [
+        _estimate(name, [row for row in rows if row.version == name], resamples, seed)
+        for name, _ in Counter(row.version for row in rows).most_common()
+    ]
+    blamed_clusters = cluster_moments(blamed.kept)
+    return Analysis(
+        headline=_headline(whole, [one.as_dict() for one in blamed_clusters]),
+        conversations=len(rows),
+        replies=sum(row.replies for row in rows),
+        users=whole.users,
+        satisfaction=whole,
+        by_time=_by_time(rows, resamples, seed),
+        by_version=by_version,
+        evidence=dict(evidence.most_common()),
+        praised=[one.as_dict() for one in cluster_moments(praised.kept)],
+        blamed=[one.as_dict() for one in blamed_clusters],
+        read_first=[one.as_dict() for one in _worst(worst)],
+        skipped=skipped,
+    )
+
+
+class _Sample:
+    """A uniform random sample of a stream (reservoir sampling, Vitter 1985)."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.kept: list[Moment] = []
+        self._size, self._random, self._seen = size, random.Random(seed), 0
+
+    def add(self, moment: Moment) -> None:
+        self._seen += 1
+        if len(self.kept) < self._size:
+            self.kept.append(moment)
+        elif (place := self._random.randrange(self._seen)) < self._size:
+            self.kept[place] = moment
+
+
+def _worst(moments: Sequence[Moment]) -> list[Moment]:
+    return sorted(moments, key=lambda one: (one.reward, one.conversation, one.turn))[:TO_READ]
+
+
+def _estimate(name: str, rows: Sequence[Conclusion], resamples: int, seed: int) -> Estimate:
+    groups = [row.group for row in rows]
+    users = len(set(groups))
+    draws = max(200, min(resamples, DRAWS // users))
+    found = bootstrap_grouped([row.satisfaction for row in rows], groups, resamples=draws, seed=seed, bounds=(0.0, 1.0))
+    return Estimate(name=name, value=found.value, low=found.low, high=found.high, conversations=len(rows), users=users)
+
+
+def _by_time(rows: Sequence[Conclusion], resamples: int, seed: int) -> list[Estimate]:
+    times = [row.time for row in rows if row.time is not None]
+    if not times:
+        return []
+    days = (max(times) - min(times)) / 86_400
+    periods: dict[str, list[Conclusion]] = {}
+    for row in rows:
+        if row.time is not None:
+            periods.setdefault(_period(row.time, days), []).append(row)
+    return [_estimate(name, periods[name], resamples, seed) for name in sorted(periods)]
+
+
+def _period(time: float, days: float) -> str:
+    when = datetime.fromtimestamp(time, UTC)
+    if days > WEEKS:
+        return f"{when:%Y-%m}"
+    if days > DAYS:
+        return f"{datetime.fromtimestamp(time - 86_400 * when.weekday(), UTC):%Y-%m-%d}"
+    return f"{when:%Y-%m-%d}"
+
+
+def _headline(whole: Estimate, blamed: Sequence[dict[str, Any]]) -> str:
+    """Say how satisfied users are, and what most complaints are about."""
+    count = f"{whole.conversations} conversation{'' if whole.conversations == 1 else 's'}"
+    headline = f"users are satisfied with a reply with probability {whole.interval} (n = {whole.users}, {count})"
+    if blamed:
+        headline += f"; most complaints are about {', '.join(blamed[0]['words'])}"
+    return headline

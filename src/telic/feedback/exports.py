@@ -1,0 +1,129 @@
+"""Labelled conversations as data sets: unpaired preferences for KTO, pairs for DPO, or episodes.
+
+The rows are TRL's: KTO takes `prompt`, `completion` and `label` (arXiv 2402.01306), DPO `prompt`, `chosen` and
+`rejected` (arXiv 2305.18290), all conversational.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from telic.episodes import Episode, Feedback, assistant_role
+from telic.errors import DataError
+from telic.feedback.given import EDIT, PREFERRED
+from telic.feedback.labelling import LABEL
+from telic.files import atomic_draft
+from telic.formats import dialogue_seen_by
+
+__all__ = ["ExportFormat", "write_export"]
+
+ExportFormat = Literal["kto", "dpo", "episodes"]
+"""`kto`: replies that were good or bad. `dpo`: pairs of replies to one prompt. `episodes`: everything."""
+CLEAR = 0.3
+"""A reply counts as good from this label up, and as bad from its negative down; between them it is left out."""
+
+Message = dict[str, str]
+
+
+def write_export(form: ExportFormat, labelled: Iterable[Episode], path: str | Path) -> int:
+    """Write labelled episodes as a data set, a JSON object per line. The file appears complete or not at all.
+
+    Args:
+        form: the format.
+        labelled: labelled episodes. For `dpo` they are read twice.
+        path: the file.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        DataError: the file cannot be written, or there is no row to write.
+    """
+    path = Path(path)
+    rows = {"kto": kto_rows, "dpo": dpo_rows, "episodes": _episode_rows}[form](labelled)
+    number = 0
+    try:
+        with atomic_draft(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+            for row in rows:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                number += 1
+            if not number:
+                raise DataError(f"nothing to export as {form}: {_MISSING[form]}")
+    except OSError as error:
+        raise DataError(f"cannot write {str(path)!r}: {error.strerror}") from None
+    except UnicodeEncodeError:
+        raise DataError(f"row {number + 1} holds half of a surrogate pair, which UTF-8 cannot encode") from None
+    return number
+
+
+_MISSING = {
+    "kto": "no reply was clearly good or bad",
+    "dpo": "no reply was edited, and none was chosen over another one",
+    "episodes": "there is no conversation",
+}
+
+
+def kto_rows(labelled: Iterable[Episode]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each reply whose label is clear."""
+    for episode in labelled:
+        for index, turn in enumerate(episode.turns):
+            label = turn.scores.get(LABEL)
+            if turn.role == assistant_role(episode) and label is not None and abs(label) >= CLEAR:
+                yield {
+                    "prompt": _prompt(episode, index),
+                    "completion": [_assistant(turn.text)],
+                    "label": label > 0,
+                }
+
+
+def dpo_rows(labelled: Iterable[Episode]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each edited reply, and for each reply that was chosen over another one."""
+    others = {(one.value["to"], int(one.value["position"])) for episode in labelled for one in _choices(episode)}
+    texts: dict[tuple[str, int], str] = {}
+    for episode in labelled if others else ():
+        texts |= {(i, p): episode.turns[p].text for i, p in others if i == episode.id and p < len(episode.turns)}
+    for episode in labelled:
+        for one in episode.feedback:
+            if one.source == EDIT and isinstance(one.value, str) and one.value.strip() != _text(episode, one).strip():
+                yield _pair(episode, one.turn, one.value, _text(episode, one))
+        for one in _choices(episode):
+            rejected = texts.get((one.value["to"], int(one.value["position"])))
+            if rejected is not None and rejected.strip() != _text(episode, one).strip():
+                yield _pair(episode, one.turn, _text(episode, one), rejected)
+
+
+def _choices(episode: Episode) -> Iterator[Feedback]:
+    for one in episode.feedback:
+        named = one.value if one.source == PREFERRED and isinstance(one.value, dict) else {}
+        if isinstance(named.get("to"), str) and isinstance(named.get("position"), int):
+            yield one
+
+
+def _episode_rows(labelled: Iterable[Episode]) -> Iterator[dict[str, Any]]:
+    return (episode.model_dump(mode="json") for episode in labelled)
+
+
+def _pair(episode: Episode, index: int, chosen: str, rejected: str) -> dict[str, Any]:
+    return {
+        "prompt": _prompt(episode, index),
+        "chosen": [_assistant(chosen)],
+        "rejected": [_assistant(rejected)],
+    }
+
+
+def _prompt(episode: Episode, index: int) -> list[Message]:
+    before = episode.model_copy(update={"turns": episode.turns[:index]})
+    return [
+        message.as_dict() for message in dialogue_seen_by(before, assistant_role(episode)) if message.content.strip()
+    ]
+
+
+def _assistant(text: str) -> Message:
+    return {"role": "assistant", "content": text}
+
+
+def _text(episode: Episode, one: Feedback) -> str:
+    return episode.turns[one.turn].text

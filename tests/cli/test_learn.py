@@ -1,0 +1,81 @@
+"""`telic learn`: from logs and from a store to a report and data sets."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.feedback.test_learning import BAD, GOOD, messages
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    path = tmp_path / "chats.jsonl"
+    path.write_text("".join(json.dumps(messages(*said)) + "\n" for said in (GOOD, GOOD, BAD, BAD)))
+    return path
+
+
+@pytest.mark.usefixtures("chats")
+def test_logs_become_a_report_and_data_sets(run: Run, tmp_path: Path) -> None:
+    learnt = run("learn", "--logs", "chats.jsonl", "--export", "kto", "kto.jsonl", "episodes", "all.jsonl", "--quiet")
+    assert (learnt.status, learnt.error) == (0, "")
+    assert learnt.out.startswith("Users are satisfied with a reply with probability 0.")
+    assert "ticket" in learnt.out
+    assert len((tmp_path / "kto.jsonl").read_text().splitlines()) == 4
+    assert len((tmp_path / "all.jsonl").read_text().splitlines()) == 4
+    [folder] = (path for path in (tmp_path / "runs").iterdir() if path.is_dir())
+    assert (folder / "report.html").is_file()
+    (folder / "report.html").unlink()
+    viewed = run("view", str(folder), "--json")
+    assert json.loads(viewed.out)["conversations"] == 4
+    assert (folder / "report.html").is_file()
+    [listed] = json.loads(run("view", "--json").out)
+    assert (listed["verb"], listed["status"]) == ("learn", "finished")
+    assert "satisfied" in listed["headline"]
+
+
+@pytest.mark.usefixtures("chats")
+def test_json_has_everything(run: Run) -> None:
+    found = json.loads(run("learn", "--logs", "chats.jsonl", "--json", "--quiet").out)
+    assert (found["conversations"], found["exported"]) == (4, {})
+    assert found["blamed"][0]["examples"][0]["answer"] == BAD[2]
+
+
+def test_a_purpose_reads_its_own_conversations_in_its_store(run: Run, travel: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    from telic.server.store import ConversationStore
+    from tests.server.test_store import history, new_turns
+
+    nothing = run("learn", str(travel))
+    assert nothing.status == 1
+    assert "there is no store 'telic.db'" in nothing.error
+    with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
+        store.add(new_turns("c1", history("ann", "Hello", "Hi!", "Thanks, great!"), "Welcome.", 2))
+    learnt = run("learn", str(travel), "--json", "--quiet")
+    assert json.loads(learnt.out)["evidence"]["praise.thanks"] == 1
+    other = run("learn", "--store", "telic.db", "--user", "bob", "--quiet")
+    assert other.status == 1
+    assert "nothing to learn from" in other.error
+
+
+@pytest.mark.usefixtures("chats")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "expected a purpose file, --logs FILE or --store FILE"),
+        (("--logs", "chats.jsonl", "--store", "telic.db"), "--logs goes without --store"),
+        (("--logs", "chats.jsonl", "--export", "kto"), "expected a format and a file"),
+        (("--logs", "chats.jsonl", "--export", "dop", "x.jsonl"), "did you mean 'dpo'"),
+        (("--logs", "chats.jsonl", "--processes", "0"), "--processes is 0"),
+    ],
+)
+def test_wrong_options_are_explained(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    outcome = run("learn", *arguments)
+    assert outcome.status == 2
+    assert message in outcome.error
+    assert "Traceback" not in outcome.error
