@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from telic.errors import DataError
-from telic.feedback.clusters import cluster_moments
+from telic.feedback.clusters import Cluster, cluster_moments
 from telic.feedback.summaries import Conclusion, Moment
 from telic.statistics import Interval, bootstrap_grouped
 
@@ -21,6 +21,8 @@ KEPT = 3_000
 """Praised replies, and blamed ones, of which clusters are made: a random sample if there are more."""
 TO_READ = 20
 """Replies that are listed to be read first."""
+MANY, MANY_SHARE = 3, 0.1
+"""Size of the largest group of complaints, and its share of the blamed replies, from which the headline names it."""
 DAYS, WEEKS = 45, 300
 """Days up to which satisfaction is given by day, and by week; beyond, by month."""
 DRAWS = 20_000_000
@@ -110,7 +112,7 @@ def analyse_conclusions(conclusions: Iterable[Conclusion | None], resamples: int
     ]
     blamed_clusters = cluster_moments(blamed.kept)
     return Analysis(
-        headline=_headline(whole, [one.as_dict() for one in blamed_clusters]),
+        headline=_headline(whole, blamed_clusters[0] if blamed_clusters else None, len(blamed.kept)),
         conversations=len(rows),
         replies=sum(row.replies for row in rows),
         users=whole.users,
@@ -173,10 +175,10 @@ def _period(time: float, days: float) -> str:
     return f"{when:%Y-%m-%d}"
 
 
-def _headline(whole: Estimate, blamed: Sequence[dict[str, Any]]) -> str:
-    """Say how satisfied users are, and what most complaints are about."""
+def _headline(whole: Estimate, largest: Cluster | None, blamed: int) -> str:
+    """Say how satisfied users are, and what they complain of if many complaints are about one thing."""
     count = f"{whole.conversations} conversation{'' if whole.conversations == 1 else 's'}"
     headline = f"users are satisfied with a reply with probability {whole.interval} (n = {whole.users}, {count})"
-    if blamed:
-        headline += f"; most complaints are about {', '.join(blamed[0]['words'])}"
+    if largest is not None and largest.size >= max(MANY, MANY_SHARE * blamed):
+        headline += f"; {largest.size} of {blamed} blamed replies are about {', '.join(largest.words)}"
     return headline
