@@ -15,7 +15,7 @@ from telic.feedback import Combination
 def folder() -> Path:
     found = data_folder()
     if found is None:
-        pytest.skip("TELIC_TEST_DATA does not name a folder with feedback/abredial_turns.jsonl")
+        pytest.skip("no rated dialogues; set TELIC_TEST_DATA to the folder that holds feedback/")
     return found
 
 
