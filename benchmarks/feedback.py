@@ -165,6 +165,18 @@ def auc(found: Sequence[Case]) -> Any:
     return grouped_interval(area_under_roc, [case.score for case in found], outcomes, [case.group for case in found])
 
 
+def gain(own: Sequence[Case], rival: Sequence[Case]) -> Any:
+    """The difference of two scorers' AUC on the same cases."""
+
+    def difference(scores_N_2: Any, outcomes_N: Any) -> float:
+        first, second = (area_under_roc(scores_N_2[:, column], outcomes_N) for column in (0, 1))
+        return first - second
+
+    scores = [(a.score, b.score) for a, b in zip(own, rival, strict=True)]
+    outcomes = [float(case.satisfaction > 0.5) for case in own]
+    return grouped_interval(difference, scores, outcomes, [case.group for case in own])
+
+
 def calibration(found: Sequence[Case], bias: float) -> Any:
     probabilities = [1 / (1 + np.exp(-case.score - bias)) for case in found]
     outcomes = [float(case.satisfaction > 0.5) for case in found]
@@ -195,12 +207,18 @@ def evaluate(combination: Combination, folder: Path, judge: str | None = None) -
     found: dict[str, Any] = {}
     for name, corpus in corpora.items():
         parts = (False, True) if name == "realhumaneval" else (False,)
+        by_scorer: dict[str, list[Case]] = {}
         for scorer_name, scorer in scorers.items():
             scored = [case for part in parts for case in cases(corpus, scorer, tuning=part)]
+            by_scorer[scorer_name] = scored
             result = auc(scored)
             bad = sum(case.satisfaction < 0.5 for case in scored)
             found.setdefault(name, {})[scorer_name] = as_json(result)
             print(f"{name:17} {scorer_name:35} AUC {result} (n = {len(scored)}, {bad} bad, groups = {result.n})")
+        for rival in ("lexicon", "vader") if judge is None else ():
+            more = gain(by_scorer["detectors"], by_scorer[rival])
+            found[name][f"gain over {rival}"] = as_json(more)
+            print(f"{name:17} {f'detectors, gain over {rival}':35} {more}")
     if judge is not None:
         return found
     error = calibration(cases(abredial(folder), scorers["detectors"], tuning=False), combination.bias)

@@ -170,4 +170,4 @@ def _card() -> list[Html]:
         for corpus, scorers in card.get("results", {}).items()
         for scorer, found in scorers.items()
     ]
-    return [*texts, table(("", "AUC", "n"), rows)]
+    return [*texts, table(("", "", "n"), rows)]
