@@ -108,11 +108,7 @@ class View:
             self._render_play(run)
             return
         if document.get("verb") == "learn":
-            from telic.feedback.report import read_analysis, write_learn_report
-
-            analysis = read_analysis(run)
-            report = write_learn_report(run.path, analysis, document)
-            self._show({"report": str(report)}, analysis.model_dump(mode="json"))
+            self._render_learn(run)
             return
         if document.get("verb") == "train":
             from telic.planner.report import write_train_report
@@ -134,6 +130,13 @@ class View:
 
             written["inspect"] = str(to_inspect(episodes, document, run.path / "inspect.eval"))
         self._show(written, stability.model_dump(mode="json"))
+
+    def _render_learn(self, run: RunFolder) -> None:
+        from telic.feedback.report import read_analysis, write_learn_report
+
+        analysis = read_analysis(run)
+        report = write_learn_report(run.path, analysis, run.document)
+        self._show({"report": str(report)}, analysis.model_dump(mode="json"))
 
     def _render_play(self, run: RunFolder) -> None:
         from telic.cli.play_view import print_results
