@@ -61,13 +61,13 @@ def test_a_run_that_a_time_limit_cut_says_so_until_it_is_whole(tmp_path: Path) -
     shortfall = Shortfall(2, {"dialogues": (14, 32)})
     with RunFolder.create(tmp_path, "measure", "travel", {}) as run:
         run.append_metrics({"headline": "it holds", "shortfall": shortfall.as_dict()})
-    caveat = f"--minutes 2: 14 of 32 dialogues were finished. To play the rest, continue with --resume {run.path}."
+    caveat = f"--minutes 2: finished 14 of 32 dialogues. To play the rest, continue with --resume {run.path}."
     assert caveat in write_report(run.path, "Stability", "It holds.").read_text()
     note = f"14 of 32 dialogues; continue with: telic measure --resume {run.path}"
     assert note in (tmp_path / "index.html").read_text()
     with RunFolder.resume(run.path, {}) as again:
         again.append_metrics({"headline": "it holds", "shortfall": None})
-    assert "dialogues were finished" not in write_report(run.path, "Stability", "It holds.").read_text()
+    assert "finished 14 of" not in write_report(run.path, "Stability", "It holds.").read_text()
     assert "--resume" not in (tmp_path / "index.html").read_text()
 
 

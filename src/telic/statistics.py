@@ -68,7 +68,7 @@ class PairedDifference:
 
     difference: Interval
     p: float | None
-    """Sign-flip permutation test: exact up to 12 pairs, else Monte Carlo. None without pairs."""
+    """Sign-flip permutation test: exact up to 12 pairs, else Monte Carlo. None for fewer than two."""
     p_bootstrap: float | None
     """Share of the resampled means, centred on zero, that are at least as far from zero as the observed mean."""
 
@@ -235,7 +235,7 @@ def paired_difference(
     n = len(differences)
     found = bootstrap_mean(differences.tolist(), confidence=confidence, resamples=resamples, seed=seed, bounds=bounds)
     interval = Interval(found.value, found.low, found.high, n, missing)
-    if n == 0:
+    if n < 2:  # the sign of a single difference tests nothing
         return PairedDifference(interval, None, None)
     means = _resampled_sums(differences[:, None], resamples, seed)[:, 0] / n
     observed = abs(differences.mean())

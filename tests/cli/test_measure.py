@@ -215,7 +215,7 @@ def test_a_limit_says_what_was_finished_and_how_to_go_on(
     outcome = run(*measuring, "--minutes", "1")
     folder = folder_of(travel.parent)
     assert outcome.status == 0
-    found = re.search(r"^--minutes 1: (\d+) of 30 dialogues were finished\. (.*)$", outcome.out, re.MULTILINE)
+    found = re.search(r"^--minutes 1: finished (\d+) of 30 dialogues\. (.*)$", outcome.out, re.MULTILINE)
     assert found is not None
     assert 4 <= int(found[1]) < 30
     assert found[2] == f"To play the rest, continue with --resume runs/{folder.name}."

@@ -12,7 +12,7 @@ import pytest
 from telic.capability import load_items
 from telic.comparison import ComparisonConfig, hold
 from telic.comparison.arms import Arm, plan_arms
-from telic.comparison.candidates import strengths_of
+from telic.comparison.candidates import STRENGTHS, strengths_of
 from telic.comparison.costs import Cost, Costs
 from telic.comparison.recall import recall_dialogues
 from telic.comparison.report import write_comparison_report
@@ -276,6 +276,14 @@ def test_recall_is_asked_for_what_was_said_and_for_nothing_else() -> None:
 def test_controls_that_cannot_be_compared_are_refused(speaker: Model, names: tuple[str, ...], part: str) -> None:
     with pytest.raises(ConfigError, match=part):
         strengths_of(speaker, names)
+
+
+def test_all_controls_are_those_that_the_model_supports() -> None:
+    by_default, _ = strengths_of(FakeModel())
+    every, left_out = strengths_of(FakeModel(), ("all",))
+    assert set(by_default) < set(STRENGTHS)
+    assert len(every) + len(left_out) == len(STRENGTHS)
+    assert any("attention_hold is left out" in sentence for sentence in left_out)
 
 
 def test_wrong_settings_are_named() -> None:

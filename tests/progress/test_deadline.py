@@ -35,9 +35,9 @@ def test_a_limit_is_a_positive_number(minutes: float) -> None:
 
 
 def test_a_shortfall_says_what_was_finished() -> None:
-    assert str(Shortfall.of(2, dialogues=(14, 32))) == "--minutes 2: 14 of 32 dialogues were finished"
+    assert str(Shortfall.of(2, dialogues=(14, 32))) == "--minutes 2: finished 14 of 32 dialogues"
     both = Shortfall.of(0.5, tuning_dialogues=(12, 12), dialogues=(3, 24))
-    assert str(both) == "--minutes 0.5: 12 of 12 tuning dialogues, 3 of 24 dialogues were finished"
+    assert str(both) == "--minutes 0.5: finished 12 of 12 tuning dialogues, 3 of 24 dialogues"
     assert both is not None
     assert both.unfinished == "3 of 24 dialogues"
     assert Shortfall.from_dict(both.as_dict()) == both

@@ -34,7 +34,7 @@ def test_all_trials_of_a_task_are_played_or_none(minutes: float) -> None:
     assert set(tasks.values()) == {4}, "two trials of two games"
     assert sorted(tasks) == list(range(len(tasks)))
     assert (1 if minutes < 1 else 3) <= len(tasks) < 20
-    assert str(run.shortfall) == f"--minutes {minutes:g}: {4 * len(tasks)} of 80 episodes were finished"
+    assert str(run.shortfall) == f"--minutes {minutes:g}: finished {4 * len(tasks)} of 80 episodes"
     for result in run.results:
         assert result.tasks == len(tasks)
         assert result.references.oracle is not None

@@ -92,7 +92,7 @@ def test_a_time_limit_leaves_whole_dialogues_in_their_order(monkeypatch: pytest.
     whole = timed(None, None, monkeypatch)
     assert run.episodes == whole.episodes[: len(run.episodes)], "none is cut short"
     assert run.stability.counts.episodes == len(run.episodes)
-    assert str(run.shortfall) == f"--minutes 1: {len(run.episodes)} of 30 dialogues were finished"
+    assert str(run.shortfall) == f"--minutes 1: finished {len(run.episodes)} of 30 dialogues"
     assert whole.shortfall is None
     assert timed(60, None, monkeypatch).shortfall is None
 
@@ -102,7 +102,7 @@ def test_the_shortest_time_leaves_a_dialogue_to_report(monkeypatch: pytest.Monke
     assert len(run.episodes) == run.curve[0].n == 1
     assert run.curve[0].low is None, "one dialogue gives no interval"
     assert "too few dialogues to tell" in run.stability.headline
-    assert str(run.shortfall) == "--minutes 0.001: 1 of 30 dialogues were finished"
+    assert str(run.shortfall) == "--minutes 0.001: finished 1 of 30 dialogues"
 
 
 def test_a_resumed_run_plays_what_the_limit_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ class Hold(ThreadOptions):
 
     def run(self) -> None:
         """Compare, report, write, print."""
+        from telic.comparison.candidates import asked_strengths
         from telic.comparison.holding import hold
         from telic.comparison.report import write_comparison_report
         from telic.purpose import Purpose
@@ -83,6 +84,7 @@ class Hold(ThreadOptions):
         partner: Purpose | Bank | None = None
         if self.partner:
             partner = Bank.load() if self.partner == "bank" else Purpose.load(self.partner, trust=self.trust)
+        asked_strengths(self.settings.controls)  # a misspelt control is refused before the model is loaded
         model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
         display = ProgressDisplay(quiet=self.quiet)
         try:

@@ -140,8 +140,8 @@ def print_run(run: StabilityRun, report: Path) -> None:
     rows: list[tuple[str, ...]] = []
     for point in stability.curve:
         rows.append(
-            (str(point.round), _number(point.stability), f"[{_number(point.low)}, {_number(point.high)}]",
-             str(point.n), str(point.answers), f"{point.tokens:.0f}" if point.tokens is not None else "-")
+            (str(point.round), _number(point.stability), _range(point.low, point.high), str(point.n),
+             str(point.answers), f"{point.tokens:.0f}" if point.tokens is not None else "-")
         )  # fmt: skip
     print_table(("round", "stability", "95 % interval", "dialogues", "answers", "tokens seen"), rows)
     print_line()
@@ -150,10 +150,7 @@ def print_run(run: StabilityRun, report: Path) -> None:
     if stability.drift is not None:
         print_line(_sentence(stability.drift))
     if stability.area.value is not None:
-        area = stability.area
-        print_line(
-            f"Area under the curve {_number(area.value)} [{_number(area.low)}, {_number(area.high)}], n = {area.n}."
-        )
+        print_line(f"Area under the curve {stability.area}, n = {stability.area.n}.")
     if run.spoken is not None:
         print_line(f"In the dialogue itself: {run.spoken}.")
     if stability.counts.errors:
@@ -183,6 +180,10 @@ def _why(run: StabilityRun) -> str:
     """Return the most frequent reason for a missing score."""
     counts = run.stability.counts
     return next(iter(counts.errors or counts.missing), "no probe was asked")
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"[{low:.2f}, {high:.2f}]"
 
 
 def _number(value: float | None) -> str:

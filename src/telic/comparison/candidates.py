@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from telic.models import LocalModel
     from telic.steering import Vector
 
-__all__ = ["STRENGTHS", "Candidate", "Strengths", "candidates", "strengths_of"]
+__all__ = ["STRENGTHS", "Candidate", "Strengths", "asked_strengths", "candidates", "strengths_of"]
 
 Strengths = Mapping[str, Sequence[Mapping[str, Any]]]
 """By control: the settings to compare."""
@@ -35,6 +35,11 @@ STRENGTHS: dict[str, tuple[Mapping[str, Any], ...]] = {
 }
 """By control: its settings, from weak to strong. The vector is the purpose axis, capped at its first-reply level
 (after activation capping, arXiv 2601.10387)."""
+PROMISING = ("prompt", "reminder", "guidance", "refresh")
+"""Controls that are compared by default. The others gained nothing in any comparison so far (docs/controls.md), and all
+of them together take twice the time."""
+ALL = ("all",)
+"""In place of names: all controls that the model supports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +56,14 @@ class Candidate:
         return self.control.name
 
 
-def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, list[str]]:
-    """Select the strengths to compare on a model.
-
-    Args:
-        model: decides which controls are possible.
-        names: of controls, which the model must then support: `refresh` stands for all its strengths,
-            `refresh:strength=2` for one. By default all that the model supports.
-
-    Returns:
-        The strengths by control, and a sentence on each control that is left out.
+def asked_strengths(names: Sequence[str] = ()) -> Strengths:
+    """Look up the strengths of controls; see `strengths_of`.
 
     Raises:
-        ConfigError: no control has one of these names, or the model does not support it.
+        ConfigError: no control has one of these names.
     """
     asked: dict[str, tuple[Mapping[str, Any], ...]] = {}
-    for text in names or STRENGTHS:
+    for text in STRENGTHS if tuple(names) == ALL else names or PROMISING:
         settings = parse_spec(text)
         kind = settings.pop("name")
         if kind not in STRENGTHS and not settings:
@@ -76,9 +73,27 @@ def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, li
             )
         tried = asked.get(kind, ())
         asked[kind] = (*tried, *(one for one in ([settings] if settings else STRENGTHS[kind]) if one not in tried))
+    return asked
+
+
+def strengths_of(model: Model, names: Sequence[str] = ()) -> tuple[Strengths, list[str]]:
+    """Select the strengths to compare on a model.
+
+    Args:
+        model: decides which controls are possible.
+        names: of controls, which the model must then support: `refresh` stands for all its strengths,
+            `refresh:strength=2` for one. By default those of `PROMISING` that the model supports, with `ALL` all.
+
+    Returns:
+        The strengths by control, and a sentence on each control that is left out.
+
+    Raises:
+        ConfigError: no control has one of these names, or the model does not support it.
+    """
+    asked = asked_strengths(names)
     supported = {kind: tried for kind, tried in asked.items() if all(_supports(model, kind, one) for one in tried)}
     refused = [kind for kind in asked if kind not in supported]
-    if names and refused:
+    if refused and names and tuple(names) != ALL:
         raise ConfigError(
             f"model {model.name!r} does not support control {refused[0]!r}; run the model locally to use it"
         )

@@ -35,7 +35,8 @@ class ComparisonConfig(MeasureConfig):
     questions: int = Field(default=160, ge=2, le=225)
     """Number of multiple-choice questions that measure the cost: half for tuning, half for the reported cost."""
     controls: tuple[str, ...] = ()
-    """Controls to compare. By default all that the model supports. `refresh` is tried at several strengths,
+    """Controls to compare. By default `prompt`, `reminder`, `guidance` and `refresh`, as far as the model supports
+    them; `all` adds those that have gained nothing so far. `refresh` is tried at several strengths,
     `refresh:strength=2` only at this one. A control with a single strength plays no tuning dialogues."""
 
 

@@ -52,7 +52,7 @@ class Shortfall:
         return {"minutes": self.minutes, "parts": parts}
 
     def __str__(self) -> str:
-        return f"--minutes {self.minutes:g}: {_listed(self.parts)} were finished"
+        return f"--minutes {self.minutes:g}: finished {_listed(self.parts)}"
 
 
 def _listed(parts: Mapping[str, tuple[int, int]]) -> str:

@@ -10,7 +10,9 @@ long as one takes at the present load, because its replies wait for each other. 
 played, and the rate rises with their number, so the forecast errs on the side of admitting too few; it is made again
 with every reply.
 
-For the first few, it takes the geometric mean of the two.
+For the first few, nobody has measured yet what a larger batch brings. They are admitted one by one, each after some
+replies at the load that the one before it has made, and are taken to raise the rate by half as much, in proportion,
+as they raise the load.
 
 The first group is admitted in any case: without it there is no result. Where nobody knows how many replies an episode
 takes, there is no forecast before one has ended, so a few start at once.
@@ -36,8 +38,9 @@ WINDOW = 5.0
 """Seconds over which the rate is measured at least; later on it is the last half of the time."""
 CAUTION = 1.3
 """Factor of a forecast before an episode has ended: later rounds have longer prompts, so they take longer."""
-KNOWN_FROM = 0.1
-"""Share of its replies from which the duration of an episode is estimated."""
+KNOWN_FROM = 0.25
+"""Share of its replies from which an episode tells how fast they come. The first ones come fastest: prompts are short,
+and the probes of round 0 are asked at once."""
 
 
 @dataclass(eq=False)
@@ -71,6 +74,8 @@ class Admission:
     _times: list[float] = field(default_factory=list)
     """When each reply came."""
     _begun: float | None = None
+    _replies_before: int = 0
+    """Number of replies that had come when the last episode started."""
 
     def __post_init__(self) -> None:
         self._starts = [0, *itertools.accumulate(self.groups)]
@@ -95,6 +100,7 @@ class Admission:
         self._begun = now if self._begun is None else self._begun
         expected = self.replies[self.started] if self.replies else None
         timing = EpisodeTiming(now, expected)
+        self._replies_before = len(self._times)
         self._active.append(timing)
         self.started += 1
         if self.on_start is not None:
@@ -119,10 +125,13 @@ class Admission:
         if rate is None or None in new:
             return None
         rest = [max(1.0, (one.expected or length or 0.0) - one.replies) for one in self._active]
-        throughput = (sum(rest) + sum(map(float, filter(None, new)))) / rate
+        coming = [float(replies or 0) for replies in new]
+        throughput = (sum(rest) + sum(coming)) / rate
         duration = self._duration()
-        if self.started < FEW:  # a batch pays, but nobody has measured yet how much: between all and nothing
-            throughput = math.sqrt(throughput * duration)
+        if self.started < FEW and self._active:
+            if len(self._times) - self._replies_before < KNOWN_FROM * fmean(coming):
+                return None
+            throughput *= math.sqrt(len(self._active) / (len(self._active) + len(coming)))
         return max(throughput, duration) * (1.0 if self._lengths else CAUTION)
 
     def _rate(self) -> float | None:

@@ -93,10 +93,11 @@ def _caveats(stability: Stability) -> list[str]:
 def _curve_section(stability: Stability) -> Html:
     if not stability.curve:
         return section("Stability over rounds", element("p", "No dialogue was probed."))
+    one = max(point.n for point in stability.curve) < 2
     svg = figure_svg(
         curve_figure(stability.curve),
-        "Stability against rounds played, with a 95 % band",
-        "Mean over dialogues with its 95 % bootstrap interval.",
+        "Stability against rounds played" + ("" if one else ", with a 95 % band"),
+        "One dialogue, so there is no interval." if one else "Mean over dialogues with its 95 % bootstrap interval.",
     )
     return section(
         "Stability over rounds",
@@ -155,8 +156,8 @@ def _utterances_section(found: UtteranceStability | None) -> Html:
     )
     text = (
         "Probes test an instruction by asking; utterances show whether the model follows it unprompted. If an "
-        f"instruction binds every reply, the utterances of the dialogue are judged as well: {found}; "
-        f"p = {p_value(found.p)}."
+        f"instruction binds every reply, the utterances of the dialogue are judged as well: {found}"
+        + ("." if found.p is None else f"; p = {p_value(found.p)}.")
     )
     return section(
         "In the dialogue itself",
