@@ -1,6 +1,6 @@
 """How well satisfaction is read from what users say: the detectors, a lexicon and VADER, on human-labelled dialogues.
 
-    TELIC_TEST_DATA=FOLDER python -m benchmarks.feedback [--write]
+    TELIC_TEST_DATA=FOLDER python -m benchmarks.feedback [--write | --judge MODEL]
 
 Weights are fitted on the tuning parts of AB-ReDial (satisfaction with a reply), CaSiNo (satisfaction with a dialogue)
 and PersuasionForGood (whether the person donated), the calibration on that of AB-ReDial. Reported are the other parts,
@@ -32,12 +32,17 @@ from benchmarks.feedback_corpora import (
     persuasion,
     realhumaneval,
 )
+from telic.capability.scoring import require_scorer
+from telic.dialogue import Message
 from telic.feedback.combination import Combination
-from telic.feedback.conversation import Conversation
+from telic.feedback.conversation import Conversation, DialogueExchange
 from telic.feedback.detection import evidence_by_reply
 from telic.feedback.detectors import default_detectors
 from telic.feedback.fitting import RatedExample, fit_combination
 from telic.feedback.quality import area_under_roc, calibration_error, grouped_interval
+from telic.models import load
+from telic.models.capabilities import Scorer
+from telic.models.request import Continuation
 
 WEIGHTS = Path("src/telic/feedback/data/weights.json")
 GOOD = frozenset(["thanks", "thank", "great", "good", "perfect", "love", "awesome", "excellent", "nice", "helpful"])
@@ -49,7 +54,7 @@ OTHERS = 0.3
 DECAY = 0.8
 """Weight of each reply against the next one, where a whole dialogue is scored."""
 
-Scorer = Callable[[Conversation], list[float]]
+ReplyScorer = Callable[[Conversation], list[float]]
 """Scores each reply of a conversation."""
 
 
@@ -85,7 +90,7 @@ def rated_examples(corpus: Sequence[Labelled], name: str, weight: float) -> Iter
             yield RatedExample(pieces, one.labels[-1], one.group, name, weight)
 
 
-def cases(corpus: Sequence[Labelled], scorer: Scorer, *, tuning: bool) -> list[Case]:
+def cases(corpus: Sequence[Labelled], scorer: ReplyScorer, *, tuning: bool) -> list[Case]:
     """Score the rated replies; a rated dialogue by all its replies, the later ones more."""
     found = []
     for one, conversation in conversations(corpus, tuning=tuning):
@@ -115,11 +120,35 @@ def vader(conversation: Conversation) -> list[float]:
     return [float(analyser.polarity_scores(text)["compound"]) for text in answers(conversation)]
 
 
+def asked_of(model: Scorer) -> ReplyScorer:
+    """A model as judge: the log-odds of its answering yes to whether the user is satisfied."""
+
+    def score(conversation: Conversation) -> list[float]:
+        asked = [
+            Continuation((Message(role="user", content=question(conversation, exchange)),), text)
+            for exchange in conversation.exchanges
+            for text in ("Yes", "No")
+        ]
+        found = model.score(asked)
+        return [yes.logprob - no.logprob for yes, no in zip(found[::2], found[1::2], strict=True)]
+
+    return score
+
+
+def question(conversation: Conversation, exchange: DialogueExchange) -> str:
+    """Show the judge the request, the reply and the user's answer."""
+    said = [*exchange.before[-1:], exchange.reply, *exchange.after[:1]]
+    lines = [
+        f"{'Assistant' if index == exchange.reply else 'User'}: {conversation.turns[index].text}" for index in said
+    ]
+    return "\n".join(["Read this dialogue.", *lines, "Is the user satisfied with the assistant? Answer Yes or No."])
+
+
 def answers(conversation: Conversation) -> list[str]:
     return [" ".join(conversation.turns[i].text for i in exchange.after) for exchange in conversation.exchanges]
 
 
-def detectors_with(combination: Combination) -> Scorer:
+def detectors_with(combination: Combination) -> ReplyScorer:
     """The detectors, as log-odds."""
     detectors, bias = default_detectors(), combination.bias
 
@@ -136,16 +165,28 @@ def auc(found: Sequence[Case]) -> Any:
     return grouped_interval(area_under_roc, [case.score for case in found], outcomes, [case.group for case in found])
 
 
+def gain(own: Sequence[Case], rival: Sequence[Case]) -> Any:
+    """The difference of two scorers' AUC on the same cases."""
+
+    def difference(scores_N_2: Any, outcomes_N: Any) -> float:
+        first, second = (area_under_roc(scores_N_2[:, column], outcomes_N) for column in (0, 1))
+        return first - second
+
+    scores = [(a.score, b.score) for a, b in zip(own, rival, strict=True)]
+    outcomes = [float(case.satisfaction > 0.5) for case in own]
+    return grouped_interval(difference, scores, outcomes, [case.group for case in own])
+
+
 def calibration(found: Sequence[Case], bias: float) -> Any:
     probabilities = [1 / (1 + np.exp(-case.score - bias)) for case in found]
     outcomes = [float(case.satisfaction > 0.5) for case in found]
     return grouped_interval(calibration_error, probabilities, outcomes, [case.group for case in found])
 
 
-def evaluate(combination: Combination, folder: Path) -> dict[str, Any]:
+def evaluate(combination: Combination, folder: Path, judge: str | None = None) -> dict[str, Any]:
     """Score every corpus with every scorer."""
     observed = [name for name in combination.weights if name.startswith("content.")]
-    scorers: dict[str, Scorer] = {
+    scorers: dict[str, ReplyScorer] = {
         "detectors": detectors_with(combination),
         "detectors without the reply's text": detectors_with(
             replace(combination, weights={**combination.weights, **dict.fromkeys(observed, 0.0)})
@@ -154,20 +195,32 @@ def evaluate(combination: Combination, folder: Path) -> dict[str, Any]:
         "lexicon": lexicon,
         "vader": vader,
     }
+    if judge is not None:
+        scorers = {judge: asked_of(require_scorer(load(judge)))}
     unread = [one for one in abredial(folder) if one.group not in READ_BEFORE]
     corpora = {
         "abredial": abredial(folder), "abredial, unread": unread, "persuasion": persuasion(folder),
         "casino": casino(folder), "realhumaneval": realhumaneval(folder),
     }  # fmt: skip
+    if judge is not None:
+        corpora = {"abredial": corpora["abredial"]}
     found: dict[str, Any] = {}
     for name, corpus in corpora.items():
         parts = (False, True) if name == "realhumaneval" else (False,)
+        by_scorer: dict[str, list[Case]] = {}
         for scorer_name, scorer in scorers.items():
             scored = [case for part in parts for case in cases(corpus, scorer, tuning=part)]
+            by_scorer[scorer_name] = scored
             result = auc(scored)
             bad = sum(case.satisfaction < 0.5 for case in scored)
             found.setdefault(name, {})[scorer_name] = as_json(result)
             print(f"{name:17} {scorer_name:35} AUC {result} (n = {len(scored)}, {bad} bad, groups = {result.n})")
+        for rival in ("lexicon", "vader") if judge is None else ():
+            more = gain(by_scorer["detectors"], by_scorer[rival])
+            found[name][f"gain over {rival}"] = as_json(more)
+            print(f"{name:17} {f'detectors, gain over {rival}':35} {more}")
+    if judge is not None:
+        return found
     error = calibration(cases(abredial(folder), scorers["detectors"], tuning=False), combination.bias)
     print(f"abredial          calibration error {error}")
     found["abredial"]["calibration error"] = as_json(error)
@@ -182,10 +235,14 @@ def as_json(found: Any) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help=f"write {WEIGHTS}")
+    parser.add_argument("--judge", metavar="MODEL", help="instead, ask a model, of AB-ReDial alone")
     options = parser.parse_args()
     folder = data_folder()
     if folder is None:
         sys.exit("set TELIC_TEST_DATA to the folder that has feedback/abredial_turns.jsonl")
+    if options.judge:
+        print(json.dumps(evaluate(Combination.bundled(), folder, options.judge)))
+        return
     rated = [
         *rated_examples(abredial(folder), "abredial", 1.0),
         *rated_examples(casino(folder), "casino", OTHERS),

@@ -63,9 +63,9 @@ class Labelled:
 
 def data_folder() -> Path | None:
     """Return the folder of the data; None where there is none."""
-    root = os.environ.get("TELIC_TEST_DATA")
-    folder = Path(root) / "feedback" if root else None
-    return folder if folder is not None and folder.is_dir() else None
+    root = Path(__file__).parents[1]
+    folder = Path(os.environ.get("TELIC_TEST_DATA", root.parent / "shared" / "data")) / "feedback"
+    return folder if folder.is_dir() else None
 
 
 def in_tuning_part(group: str) -> bool:

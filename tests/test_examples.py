@@ -55,3 +55,13 @@ def test_103_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "The planner (" in out
     assert "\nplanner: " in out
     assert (Path(out.splitlines()[-1].removeprefix("Saved in ")) / "planner.safetensors").is_file()
+
+
+def test_104_learn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["104_learn.py"])
+    runpy.run_path(str(EXAMPLES / "104_learn.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    assert {line.split()[0] for line in out.splitlines()[1:3]} == {"careful", "bold"}
+    assert "rows for KTO" in out
+    assert "if it always asked: 0." in out

@@ -58,6 +58,8 @@ def test_a_purpose_reads_its_own_conversations_in_its_store(run: Run, travel: Pa
         store.add(new_turns("c1", history("ann", "Hello", "Hi!", "Thanks, great!"), "Welcome.", 2))
     learnt = run("learn", str(travel), "--json", "--quiet")
     assert json.loads(learnt.out)["evidence"]["praise.thanks"] == 1
+    again = run("learn", str(travel), "--json", "--quiet", "--processes", "2")
+    assert json.loads(again.out)["satisfaction"] == json.loads(learnt.out)["satisfaction"]
     other = run("learn", "--store", "telic.db", "--user", "bob", "--quiet")
     assert other.status == 1
     assert "nothing to learn from" in other.error

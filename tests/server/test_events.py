@@ -48,6 +48,18 @@ def test_an_event_is_stored_once_and_exported_with_its_conversation(place: str) 
     }
 
 
+def test_values_of_every_kind_come_back_as_they_were(place: str) -> None:
+    values = (True, 3.0, -0.5, "in two parts\0", None)
+    with closing(ConversationStore(place)) as store:
+        store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
+        for number, value in enumerate(values):
+            one = report(id=f"e{number}", value=value)
+            assert ReportedEvents(store.engine).add("ann", one) == "stored"
+            assert ReportedEvents(store.engine).add("ann", one) == "known"
+        [episode] = store.episodes()
+    assert [one.value for one in episode.feedback] == [True, 3.0, -0.5, "in two parts\ufffd", None]
+
+
 def test_an_id_names_one_event_of_one_holder(place: str) -> None:
     with closing(ConversationStore(place)) as store:
         events = ReportedEvents(store.engine)
@@ -93,6 +105,8 @@ def test_events_are_deleted_with_their_conversation(place: str) -> None:
         (b'{"id": "a", "conversation": "c", "kind": "purchase", "turn": -1}', "turn: "),
         (b'{"id": "a", "conversation": "c", "kind": "purchase", "colour": "red"}', "colour: "),
         (b'{"id": "a", "conversation": "c", "kind": "purchase", "time": Infinity}', "time: "),
+        (b'{"id": "a", "conversation": "c", "kind": "purchase", "value": NaN}', "value"),
+        (b'{"id": "a", "conversation": "c", "kind": "purchase", "turn": 99999999999}', "turn: "),
     ],
 )
 def test_reports_that_are_none(body: bytes, message: str) -> None:

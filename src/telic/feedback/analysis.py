@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from telic.errors import DataError
-from telic.feedback.clusters import cluster_moments
+from telic.feedback.clusters import Cluster, cluster_moments
 from telic.feedback.summaries import Conclusion, Moment
 from telic.statistics import Interval, bootstrap_grouped
 
@@ -21,6 +22,8 @@ KEPT = 3_000
 """Praised replies, and blamed ones, of which clusters are made: a random sample if there are more."""
 TO_READ = 20
 """Replies that are listed to be read first."""
+MANY, MANY_SHARE = 3, 0.1
+"""Size of the largest group of complaints, and its share of the blamed replies, from which the headline names it."""
 DAYS, WEEKS = 45, 300
 """Days up to which satisfaction is given by day, and by week; beyond, by month."""
 DRAWS = 20_000_000
@@ -83,24 +86,10 @@ def analyse_conclusions(conclusions: Iterable[Conclusion | None], resamples: int
     Raises:
         DataError: no conversation has a reply.
     """
-    rows: list[Conclusion] = []
-    praised, blamed = _Sample(KEPT, seed), _Sample(KEPT, seed + 1)
-    worst: list[Moment] = []
-    evidence: Counter[str] = Counter()
-    skipped = 0
+    found = _Collected(seed)
     for one in conclusions:
-        if one is None:
-            skipped += 1
-            continue
-        evidence.update(one.counts)
-        for moment in one.moments:
-            (praised if moment.reward > 0 else blamed).add(moment)
-        bad = [moment for moment in one.moments if moment.reward < 0]
-        if bad:
-            worst.append(min(bad, key=lambda moment: moment.reward))
-            if len(worst) > 50 * TO_READ:
-                worst = _worst(worst)
-        rows.append(Conclusion(one.group, one.time, one.version, one.satisfaction, one.replies, {}, ()))
+        found.add(one)
+    rows, blamed = found.rows, cluster_moments(found.blamed.kept)
     if not rows:
         raise DataError("no conversation has a reply of the assistant, so there is nothing to learn from")
     whole = _estimate("all", rows, resamples, seed)
@@ -108,21 +97,47 @@ def analyse_conclusions(conclusions: Iterable[Conclusion | None], resamples: int
         _estimate(name, [row for row in rows if row.version == name], resamples, seed)
         for name, _ in Counter(row.version for row in rows).most_common()
     ]
-    blamed_clusters = cluster_moments(blamed.kept)
     return Analysis(
-        headline=_headline(whole, [one.as_dict() for one in blamed_clusters]),
+        headline=_headline(whole, blamed[0] if blamed else None, len(found.blamed.kept)),
         conversations=len(rows),
         replies=sum(row.replies for row in rows),
         users=whole.users,
         satisfaction=whole,
         by_time=_by_time(rows, resamples, seed),
         by_version=by_version,
-        evidence=dict(evidence.most_common()),
-        praised=[one.as_dict() for one in cluster_moments(praised.kept)],
-        blamed=[one.as_dict() for one in blamed_clusters],
-        read_first=[one.as_dict() for one in _worst(worst)],
-        skipped=skipped,
+        evidence=dict(found.evidence.most_common()),
+        praised=[one.as_dict() for one in cluster_moments(found.praised.kept)],
+        blamed=[one.as_dict() for one in blamed],
+        read_first=[one.as_dict() for one in _worst(found.worst)],
+        skipped=found.skipped,
     )
+
+
+class _Collected:
+    """What is kept of a stream of conclusions."""
+
+    def __init__(self, seed: int) -> None:
+        self.rows: list[Conclusion] = []
+        """The numbers alone."""
+        self.praised, self.blamed = _Sample(KEPT, seed), _Sample(KEPT, seed + 1)
+        self.worst: list[Moment] = []
+        self.evidence: Counter[str] = Counter()
+        self.skipped = 0
+
+    def add(self, one: Conclusion | None) -> None:
+        """Take in a conclusion."""
+        if one is None:
+            self.skipped += 1
+            return
+        self.evidence.update(one.counts)
+        for moment in one.moments:
+            (self.praised if moment.reward > 0 else self.blamed).add(moment)
+        bad = [moment for moment in one.moments if moment.reward < 0]
+        if bad:
+            self.worst.append(min(bad, key=lambda moment: moment.reward))
+            if len(self.worst) > 50 * TO_READ:
+                self.worst = _worst(self.worst)
+        self.rows.append(replace(one, counts={}, moments=()))
 
 
 class _Sample:
@@ -173,10 +188,10 @@ def _period(time: float, days: float) -> str:
     return f"{when:%Y-%m-%d}"
 
 
-def _headline(whole: Estimate, blamed: Sequence[dict[str, Any]]) -> str:
-    """Say how satisfied users are, and what most complaints are about."""
+def _headline(whole: Estimate, largest: Cluster | None, blamed: int) -> str:
+    """Say how satisfied users are, and what they complain of if many complaints are about one thing."""
     count = f"{whole.conversations} conversation{'' if whole.conversations == 1 else 's'}"
     headline = f"users are satisfied with a reply with probability {whole.interval} (n = {whole.users}, {count})"
-    if blamed:
-        headline += f"; most complaints are about {', '.join(blamed[0]['words'])}"
+    if largest is not None and largest.size >= max(MANY, MANY_SHARE * blamed):
+        headline += f"; {largest.size} of {blamed} blamed replies are about {', '.join(largest.words)}"
     return headline

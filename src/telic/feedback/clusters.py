@@ -22,6 +22,8 @@ NEAR = 0.25
 """Cosine with a cluster's centre from which a text joins it."""
 NAMED_BY = 3
 """Words that name a cluster."""
+TELLING = 0.1
+"""Weight of a word, against the largest one, from which it is part of the name."""
 QUOTED = 3
 """Moments that are quoted of a cluster."""
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
@@ -53,7 +55,7 @@ def cluster_moments(moments: Sequence[Moment], most: int = 8) -> list[Cluster]:
     texts = [f"{one.request} {one.answer}" for one in moments]
     counts = [profile_of(text).counts for text in texts]
     frequency = Counter(word for one in counts for word in one)
-    rarity = {word: math.log((1 + len(texts)) / (1 + count)) + 1 for word, count in frequency.items()}
+    rarity = {word: math.log((1 + len(texts)) / count) for word, count in frequency.items()}
     vectors = [_unit({word: count * rarity[word] for word, count in one.items()}) for one in counts]
     members = _leaders(vectors)
     clusters = sorted(
@@ -104,7 +106,8 @@ def _cluster(moments: Sequence[Moment], vectors: Sequence[dict[str, float]]) -> 
     total: Counter[str] = Counter()
     for vector in vectors:
         total.update(vector)
-    stems = [word for word, _ in sorted(total.items(), key=lambda item: (-item[1], item[0]))[:NAMED_BY]]
+    ranked = sorted(total.items(), key=lambda item: (-item[1], item[0]))[:NAMED_BY]
+    stems = [word for word, weight in ranked if weight >= TELLING * ranked[0][1]]
     strongest = sorted(moments, key=lambda one: (-abs(one.reward), one.conversation, one.turn))
     examples = {one.conversation: one for one in reversed(strongest)}  # one of each conversation
     quoted = sorted(examples.values(), key=lambda one: (-abs(one.reward), one.conversation, one.turn))[:QUOTED]

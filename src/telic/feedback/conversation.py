@@ -93,8 +93,12 @@ class Conversation:
 
     def time_of(self, index: int) -> float | None:
         """Return when a turn was said, in seconds since 1970; None if that is not known."""
-        time = self.turns[index].origin.get("time")
-        return float(time) if isinstance(time, int | float) else None
+        return self._times[index]
+
+    @cached_property
+    def _times(self) -> tuple[float | None, ...]:
+        given = (turn.origin.get("time") for turn in self.turns)
+        return tuple(float(time) if isinstance(time, int | float) else None for time in given)
 
     def seconds_to_answer(self, exchange: DialogueExchange) -> float | None:
         """Return how long the user took to answer a reply; None if the times are not known."""

@@ -66,7 +66,8 @@ def learn(
         limits: judges of limits: blame for a refusal that a limit demands is left out.
         folder: folder in which the run's folder is made; None for none.
         resamples: of each bootstrap, at most.
-        processes: that label conversations, if the source is a `PartedSource`, as a store is.
+        processes: that label conversations, if the source is a `PartedSource`, as a store is. A script that asks for
+            several needs `if __name__ == "__main__":`, because each of them imports it.
         progress: what gets reports of the progress; True for a display.
 
     Raises:

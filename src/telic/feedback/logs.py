@@ -32,14 +32,15 @@ class LogFile:
         DataError: on iteration, if the file cannot be read or holds what is no conversation.
     """
 
-    path: Path
+    path: str | Path
 
     def __iter__(self) -> Iterator[Episode]:
         """Yield an episode for each conversation, in the order of the file."""
-        if _holds_episodes(self.path):
-            yield from EpisodeStore(self.path)
+        path = Path(self.path)
+        if _holds_episodes(path):
+            yield from EpisodeStore(path)
         else:
-            yield from _episodes(self.path)
+            yield from _episodes(path)
 
 
 def _holds_episodes(path: Path) -> bool:

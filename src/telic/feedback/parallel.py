@@ -5,6 +5,7 @@ So each knows all times of its users, and the results are those of a single proc
 
 from __future__ import annotations
 
+import gc
 import heapq
 import multiprocessing
 import queue
@@ -24,6 +25,8 @@ __all__ = ["PartedSource", "conclude_in_parallel"]
 
 PAGE = 100
 """Conclusions that are sent at once."""
+SELDOM = 100_000
+"""Objects between two runs of the garbage collector in a process that labels: what it makes is free of cycles."""
 WAITING = 8
 """Pages of a process that may wait to be read: they bound the memory."""
 
@@ -76,6 +79,7 @@ def _label_part(
     limits: Sequence[Judge],
     pages: Any,
 ) -> None:
+    gc.set_threshold(SELDOM)
     try:
         labelled = Labeller(combination, limits=limits).label_all(source.part(number, of))
         while page := [(_place(episode), conclude(episode)) for episode in islice(labelled, PAGE)]:

@@ -47,7 +47,7 @@ def calibration_error(probabilities: Floats, outcomes: Floats, bins: int = 5) ->
 
 def grouped_interval(
     statistic: Statistic,
-    scores: Sequence[float],
+    scores: Sequence[float] | Sequence[Sequence[float]],
     outcomes: Sequence[float],
     groups: Sequence[Hashable],
     *,
@@ -56,7 +56,8 @@ def grouped_interval(
 ) -> Interval:
     """Estimate a statistic with a 95 % percentile interval. The bootstrap resamples whole groups.
 
-    `n` counts groups. Resamples without a value (with one kind of outcome only) are left out.
+    Two scores of each case give a paired comparison, if the statistic takes scores [N, 2]. `n` counts groups. Resamples
+    without a value (with one kind of outcome only) are left out.
     """
     scores_N, outcomes_N = np.asarray(scores, float), np.asarray(outcomes, float)
     names = list(dict.fromkeys(groups))

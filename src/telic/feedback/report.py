@@ -34,7 +34,7 @@ from telic.runs import RunFolder
 __all__ = ["read_analysis", "write_learn_report"]
 
 WIDTH = 5.0  # inches; the text of figures stays readable on a phone
-TICKS = 8
+TICKS = 5
 """Periods that are named on the axis."""
 HOW = (
     "An estimate for each reply, from what the user said and did next; 95 % bootstrap intervals over users. It is "
@@ -65,7 +65,7 @@ def write_learn_report(folder: Path, analysis: Analysis, document: Mapping[str, 
     if len(analysis.by_version) > 1:
         sections.append(section("By version", _versions(analysis.by_version)))
     sections += [
-        section("What to read first", element("p", QUOTES, class_="note"), *map(_moment, analysis.read_first))
+        section("What to read first", element("p", QUOTES, class_="note"), *map(_to_read, analysis.read_first))
         if analysis.read_first
         else section("What to read first", element("p", "No reply was clearly blamed.")),
         section("What users complain of", *_clusters(analysis.blamed, "No complaints were found.")),
@@ -129,6 +129,10 @@ def _clusters(clusters: Sequence[Mapping[str, Any]], none: str) -> list[Html]:
     ]
 
 
+def _to_read(moment: Mapping[str, Any]) -> Html:
+    return details(moment["answer"] or moment["request"] or moment["reply"], _moment(moment))
+
+
 def _moment(moment: Mapping[str, Any]) -> Html:
     said = (("user", moment["request"]), ("reply", moment["reply"]), ("user", moment["answer"]))
     lines = [
@@ -166,4 +170,4 @@ def _card() -> list[Html]:
         for corpus, scorers in card.get("results", {}).items()
         for scorer, found in scorers.items()
     ]
-    return [*texts, table(("", "AUC", "n"), rows)]
+    return [*texts, table(("", "", "n"), rows)]

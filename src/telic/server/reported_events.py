@@ -21,6 +21,8 @@ from telic.server.tables import conversations, events, turns
 __all__ = ["EventConflictError", "EventReport", "ReportedEvents", "events_by_conversation"]
 
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(storable)]
+Note = Annotated[str, Field(max_length=1000), AfterValidator(storable)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 ROW_FIELDS = frozenset({"id", "conversation", "turn", "time"})
 
 
@@ -39,12 +41,12 @@ class EventReport(BaseModel):
     """Id of the conversation, from the header `X-Telic-Conversation` of its responses."""
     kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     """What happened: one of `EVENT_KINDS`, or any other name together with `reward`."""
-    turn: Annotated[int, Field(ge=0)] | None = None
+    turn: Annotated[int, Field(ge=0, lt=1 << 31)] | None = None
     """Index of the reply that it is about, among all messages of the conversation without system messages. By default
     the event is about the conversation so far."""
     reward: Annotated[float, Field(ge=-1, le=1)] | None = None
     """What it says of the reply; by default what its kind says."""
-    value: float | bool | Annotated[str, Field(max_length=1000)] | None = None
+    value: bool | Number | Note | None = None
     """An amount or a note, which is stored and exported with it."""
     time: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """When it happened, in seconds since 1970; by default when it is reported."""

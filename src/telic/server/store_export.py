@@ -58,10 +58,11 @@ def _episode(conversation: Row[Any], turn_rows: Sequence[Row[Any]], setup_conten
         "updated": conversation.updated,
         "setups": used,
     }
+    rounds = 0
     for row in turn_rows:
         roles.setdefault(row.role, {"name": conversation.user, "system": ""})
-        round_ = max(1, sum(turn.role == "user" for turn in episode.turns) + (row.role == "user"))
-        episode.turns.append(_turn(row, round_))
+        rounds += row.role == "user"
+        episode.turns.append(_turn(row, max(1, rounds)))
     return episode
 
 
