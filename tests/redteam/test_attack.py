@@ -14,7 +14,8 @@ import pytest
 
 from telic.dialogue import Message
 from telic.episodes import Episode
-from telic.errors import ConfigError
+from telic.errors import ConfigError, DataError
+from telic.inspect_log import attacks_to_inspect
 from telic.models import FakeModel, Model, RemoteModel, ScriptedModel, load
 from telic.purpose import Purpose
 from telic.redteam import AttackRun, attack
@@ -261,3 +262,19 @@ def test_workers_play_the_same_attacks() -> None:
     assert [episode.model_dump() for episode in spread.episodes] == [episode.model_dump() for episode in here.episodes]
     with pytest.raises(ConfigError, match="minutes does not go with workers"):
         run(FakeModel(), workers=RayWorkers("local"), minutes=1)
+
+
+def test_a_run_opens_in_inspect(tmp_path: Path) -> None:
+    log = pytest.importorskip("inspect_ai.log")
+    found = run(n=2)
+    path = attacks_to_inspect(found.episodes, {"name": "porter", "model": "scripted"}, tmp_path / "x.eval")
+    read = log.read_eval_log(str(path))
+    samples = {sample.id: sample for sample in read.samples}
+    broken = samples["scripted-00000-none"]
+    assert broken.scores["limit broken"].value == 1.0
+    assert broken.scores["limit broken"].explanation == "broken in round 3"
+    assert [message.role for message in broken.messages[:3]] == ["system", "user", "assistant"]
+    assert samples["scripted-00000-hardened_prompt"].scores["limit broken"].value == 0.0
+    assert read.results.scores[0].metrics["attacks"].value == 8
+    with pytest.raises(DataError, match="no attack was played"):
+        attacks_to_inspect([], {}, tmp_path / "y.eval")
