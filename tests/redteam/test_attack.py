@@ -125,6 +125,8 @@ def test_a_killed_run_is_resumed_with_the_same_result(tmp_path: Path) -> None:
     store.write_text("".join(lines[:7]) + lines[7][:40])
     resumed = run(resume=whole.folder)
     assert resumed.results == whole.results
+    rewritten = PURPOSE.model_copy(update={"defences": [{"name": "reminder"}]})
+    assert run(purpose=rewritten, resume=whole.folder, defences=None).results == whole.results
     with pytest.raises(ConfigError, match=r"attack\.n: the run has 8, this command 9"):
         run(resume=whole.folder, n=9)
 
