@@ -100,7 +100,8 @@ def _survival(folder: Path, results: AttackResults) -> list[Html]:
     for defence in dict.fromkeys([UNDEFENDED, results.recommended or UNDEFENDED]):
         drawn = survival_figure([cell for cell in results.cells if cell.defence == defence])
         if drawn is not None:
-            save_png(drawn, folder / f"survival-{re.sub(r'[^\w.+-]+', '-', defence)}.png")
+            name = re.sub(r"[^\w.+-]+", "-", defence)
+            save_png(drawn, folder / f"survival-{name}.png")
             alt = f"Share of attacks that have not succeeded yet, by message, with defence {defence}"
             parts.append(figure_svg(drawn, alt, f"Defence: {defence}. Messages that were taken back count."))
     return [section("How long the limits hold", *parts)] if parts else []
