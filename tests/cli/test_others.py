@@ -43,6 +43,19 @@ def talk(run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return call
 
 
+def test_chat_says_what_the_defences_did(talk: Run, travel: Path) -> None:
+    travel.write_text(
+        'name = "x"\nmodel = "fake"\nsystem = "y"\nrefusal = "No."\n[[limits]]\nname = "replies"\n'
+        'judge = { regex = "." }\n[[defences]]\nname = "output_guard"\nregenerate = 0\n'
+    )
+    answer = json.loads(talk("Hi\n", "--json").out)
+    assert answer["reply"] == "No."
+    assert [(one["defence"], one["action"]) for one in answer["defences"]] == [("output_guard", "refuse")]
+    assert "No." in talk("Hi\n").out
+    travel.write_text(travel.read_text().replace("output_guard", "output_gard"))
+    assert "line 8: defences[0]: unknown defence 'output_gard'; did you mean" in talk("Hi\n").error
+
+
 def test_new_writes_a_purpose_that_works_and_nothing_twice(run: Run, tmp_path: Path) -> None:
     outcome = run("new", "travel")
     assert outcome.status == 0

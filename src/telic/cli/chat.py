@@ -53,6 +53,8 @@ class Chat(ThreadOptions):
     """Folder in which a chat in a terminal is saved: in its folder `chats`, after every reply."""
     keep: bool = True
     """Save a chat in a terminal."""
+    trust: bool = False
+    """Trust the purpose file: the judges of its limits may call functions in the Python files beside it."""
     json: bool = False
     """Answer each line of standard input with a line of JSON: the reply, or an error."""
 
@@ -61,7 +63,7 @@ class Chat(ThreadOptions):
         from telic.agents import Agent
         from telic.purpose import Purpose
 
-        purpose = Purpose.load(self.purpose)
+        purpose = Purpose.load(self.purpose, trust=self.trust)
         controls = parse_controls(self.controls)
         agent = Agent(load_model(self.model or purpose.model), purpose, controls, seed=self.seed)
         interactive = sys.stdin.isatty() and sys.stdout.isatty() and not self.json
