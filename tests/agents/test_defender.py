@@ -109,3 +109,20 @@ def test_a_purpose_names_its_defences_and_errors_say_where() -> None:
         Defender(ScriptedModel(["a"]), Purpose.from_text(text.replace("hardened_prompt", "hardened")))
     with pytest.raises(ConfigError, match="unknown setting 'texts'"):
         build_defence({"name": "hardened_prompt", "texts": "x"})
+
+
+def test_a_draft_that_nobody_sees_leaves_no_trace_in_the_controls() -> None:
+    session = ScriptedModel([]).session().user("Hi")
+    defender = Defender(ScriptedModel([]), PURPOSE, [DraftWords()])
+    turn = defender.reply(session.request(seed=1), DefenceState())
+    seen = []
+    [made] = next(turn)
+    for text in ("bad", "bad", "good"):
+        seen.append(dict(session.cache.control_state))
+        session.cache.control_state = {"turns": 1}  # as the engine does with each reply
+        try:
+            [made] = turn.send((made, Reply(text, "stop")))
+        except StopIteration as end:
+            assert end.value.reply.text == "good"
+    assert seen == [{}, {}, {}]
+    assert session.cache.control_state == {"turns": 1}
