@@ -12,7 +12,7 @@ from telic.agents.defence import PASS, Decision, DecisionAction, Defence, Defend
 from telic.agents.defender import MAX_DRAFTS, DefenceState, DefendedReply, Defender
 from telic.errors import ConfigError
 from telic.models import Reply, ScriptedModel
-from telic.models.requesting import RequestGenerator, run_alone
+from telic.models.requesting import ModelRequest, RequestGenerator, run_alone
 from telic.purpose import Purpose
 from telic.steering.prompt import Prompt
 
@@ -115,14 +115,18 @@ def test_a_draft_that_nobody_sees_leaves_no_trace_in_the_controls() -> None:
     session = ScriptedModel([]).session().user("Hi")
     defender = Defender(ScriptedModel([]), PURPOSE, [DraftWords()])
     turn = defender.reply(session.request(seed=1), DefenceState())
-    seen = []
-    [made] = next(turn)
-    for text in ("bad", "bad", "good"):
+    seen, replies = [], iter(("bad", "bad", "good"))
+
+    def answer(made: ModelRequest) -> tuple[ModelRequest, Reply]:
         seen.append(dict(session.cache.control_state))
         session.cache.control_state = {"turns": 1}  # as the engine does with each reply
-        try:
-            [made] = turn.send((made, Reply(text, "stop")))
-        except StopIteration as end:
-            assert end.value.reply.text == "good"
+        return made, Reply(next(replies), "stop")
+
+    [made] = next(turn)
+    for _ in range(2):
+        [made] = turn.send(answer(made))
+    with pytest.raises(StopIteration) as end:
+        turn.send(answer(made))
+    assert end.value.value.reply.text == "good"
     assert seen == [{}, {}, {}]
     assert session.cache.control_state == {"turns": 1}
