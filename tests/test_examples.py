@@ -55,3 +55,12 @@ def test_103_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "The planner (" in out
     assert "\nplanner: " in out
     assert (Path(out.splitlines()[-1].removeprefix("Saved in ")) / "planner.safetensors").is_file()
+
+
+def test_104_attack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["104_attack.py", "--model", "fake", "-n", "2", "--rounds", "2"])
+    runpy.run_path(str(EXAMPLES / "104_attack.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    assert out.count("attacks worked") == 9
+    assert out.count("benign users") == 3

@@ -92,8 +92,10 @@ class View:
 
         run = RunFolder.open(self.runs / folder if _is_name(folder) else folder)
         document = run.document
-        if self.inspect and document.get("verb") != "measure":
-            raise RunError(f"--inspect: {run.path} is a run of {document.get('verb')!r}; expected a run of measure")
+        if self.inspect and document.get("verb") not in ("measure", "attack"):
+            raise RunError(
+                f"--inspect: {run.path} is a run of {document.get('verb')!r}; expected a run of measure or attack"
+            )
         if document.get("verb") == "hold":
             report = write_comparison_report(run.path, read_comparison(run))
             self._show({"report": str(report)}, {})
@@ -110,7 +112,13 @@ class View:
         if document.get("verb") == "attack":
             from telic.redteam.reading import write_report_again
 
-            self._show({"report": str(write_report_again(run))}, {})
+            shown = {"report": str(write_report_again(run))}
+            if self.inspect:
+                from telic.inspect_log import attacks_to_inspect
+
+                path = run.path / "inspect.eval"
+                shown["inspect"] = str(attacks_to_inspect(run.episodes.latest(), document, path))
+            self._show(shown, {})
             return
         if document.get("verb") == "train":
             from telic.planner.report import write_train_report
