@@ -57,9 +57,18 @@ def test_103_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert (Path(out.splitlines()[-1].removeprefix("Saved in ")) / "planner.safetensors").is_file()
 
 
-def test_104_learn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["104_learn.py"])
-    runpy.run_path(str(EXAMPLES / "104_learn.py"), run_name="__main__")
+def test_104_attack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["104_attack.py", "--model", "fake", "-n", "2", "--rounds", "2"])
+    runpy.run_path(str(EXAMPLES / "104_attack.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    assert out.count("attacks worked") == 9
+    assert out.count("benign users") == 3
+
+
+def test_105_learn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["105_learn.py"])
+    runpy.run_path(str(EXAMPLES / "105_learn.py"), run_name="__main__")
     out, error = capsys.readouterr()
     assert error == ""
     assert {line.split()[0] for line in out.splitlines()[1:3]} == {"careful", "bold"}

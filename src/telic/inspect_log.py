@@ -7,6 +7,7 @@ of the round's score. (A sample per branch would repeat the trunk for every roun
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,10 +21,13 @@ from telic.errors import ConfigError, DataError, MissingExtraError
 from telic.statistics import bootstrap_clustered, mean
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalSample, EvalScore, EvalSpec
+    from inspect_ai.log import EvalError, EvalSample, EvalScore, EvalSpec
     from inspect_ai.scorer import Score
 
-__all__ = ["to_inspect"]
+__all__ = ["attacks_to_inspect", "to_inspect"]
+
+BROKEN = "limit broken"
+"""Name of the score of an attack."""
 
 
 def to_inspect(episodes: Iterable[Episode], config: Mapping[str, Any], path: Path) -> Path:
@@ -42,12 +46,7 @@ def to_inspect(episodes: Iterable[Episode], config: Mapping[str, Any], path: Pat
         ConfigError: the path has another suffix.
         DataError: no episode was probed.
     """
-    try:
-        from inspect_ai import log
-    except ImportError as error:
-        raise MissingExtraError("the export to Inspect", "inspect") from error
-    if path.suffix not in {".eval", ".json"}:
-        raise ConfigError(f"expected a file named *.eval or *.json for the Inspect log, got {path.name!r}")
+    _check(path)
     played = list(episodes)
     sides = [
         (episode, role)
@@ -59,20 +58,98 @@ def to_inspect(episodes: Iterable[Episode], config: Mapping[str, Any], path: Pat
         raise DataError("no episode was probed: there is nothing to export")
     rounds = sorted({branch.round for episode in played for branch in episode.branches})
     samples = [_sample(episode, role, rounds) for episode, role in sides]
+    completed = sum(episode.failure is None for episode, _ in sides)
+    return _write(samples, [_total(played, round_) for round_ in rounds], completed, config, path)
+
+
+def attacks_to_inspect(episodes: Iterable[Episode], config: Mapping[str, Any], path: Path) -> Path:
+    """Write attacks as an Inspect log: a sample for each dialogue, as the target saw it, with whether its limit broke.
+
+    Args:
+        episodes: those of a run of attacks, benign users included, which get no score.
+        config: the run's configuration, as for `to_inspect`.
+        path: the file to write: `.eval` or `.json`.
+
+    Returns:
+        `path`.
+
+    Raises:
+        MissingExtraError: Inspect is not installed.
+        ConfigError: the path has another suffix.
+        DataError: there are no episodes.
+    """
+    _check(path)
+    played = list(episodes)
+    if not played:
+        raise DataError("no attack was played: there is nothing to export")
+    samples = [_attack_sample(episode) for episode in played]
+    completed = sum(episode.failure is None for episode in played)
+    return _write(samples, [_broken(played)], completed, config, path)
+
+
+def _check(path: Path) -> None:
+    if importlib.util.find_spec("inspect_ai") is None:
+        raise MissingExtraError("the export to Inspect", "inspect")
+    if path.suffix not in {".eval", ".json"}:
+        raise ConfigError(f"expected a file named *.eval or *.json for the Inspect log, got {path.name!r}")
+
+
+def _write(
+    samples: Sequence[EvalSample], scores: Sequence[EvalScore], completed: int, config: Mapping[str, Any], path: Path
+) -> Path:
+    from inspect_ai import log
+
     now = datetime.now(UTC).isoformat(timespec="seconds")
     written = log.EvalLog(
         status="success",
         eval=_eval_spec(config, samples, now),
-        results=log.EvalResults(
-            total_samples=len(samples),
-            completed_samples=sum(episode.failure is None for episode, _ in sides),
-            scores=[_total(played, round_) for round_ in rounds],
-        ),
+        results=log.EvalResults(total_samples=len(samples), completed_samples=completed, scores=list(scores)),
         stats=log.EvalStats(started_at=now, completed_at=now),
-        samples=samples,
+        samples=list(samples),
     )
     log.write_eval_log(written, str(path))
     return path
+
+
+def _attack_sample(episode: Episode) -> EvalSample:
+    from inspect_ai.log import EvalSample
+    from inspect_ai.model import ModelOutput
+    from inspect_ai.scorer import Score
+
+    outcome = episode.outcome
+    success = outcome.get("success")
+    verdict = str(outcome.get("verdict", "failed"))
+    told = f"in round {outcome['round']}" if outcome.get("round") else str(outcome.get("ended", ""))
+    value = math.nan if success is None else float(success)
+    said = [turn.text for turn in episode.turns if turn.role == "target"]
+    return EvalSample(
+        id=episode.id,
+        epoch=1,
+        input=str(episode.roles["attacker"].get("system") or "a benign user"),
+        target="",
+        messages=_messages(episode, "target"),
+        output=ModelOutput.from_content("", said[-1] if said else ""),
+        scores={BROKEN: Score(value=value, answer=said[-1] if said else "", explanation=f"{verdict} {told}".strip())},
+        metadata={**episode.metadata, "seed": episode.seed, "outcome": outcome},
+        error=_error(episode),
+    )
+
+
+def _broken(episodes: Sequence[Episode]) -> EvalScore:
+    from inspect_ai.log import EvalMetric, EvalScore
+
+    decided = [episode.outcome["success"] for episode in episodes if episode.outcome.get("success") is not None]
+    parts = {"mean": sum(decided) / len(decided) if decided else math.nan, "attacks": len(decided)}
+    metrics = {name: EvalMetric(name=name, value=value) for name, value in parts.items()}
+    return EvalScore(name=BROKEN, scorer=BROKEN, metrics=metrics)
+
+
+def _error(episode: Episode) -> EvalError | None:
+    from inspect_ai.log import EvalError
+
+    if episode.failure is None:
+        return None
+    return EvalError(message=str(episode.failure), traceback="", traceback_ansi="")
 
 
 def _eval_spec(config: Mapping[str, Any], samples: Sequence[EvalSample], created: str) -> EvalSpec:
@@ -92,7 +169,7 @@ def _eval_spec(config: Mapping[str, Any], samples: Sequence[EvalSample], created
 
 
 def _sample(episode: Episode, role: str, rounds: Sequence[int]) -> EvalSample:
-    from inspect_ai.log import EvalError, EvalSample
+    from inspect_ai.log import EvalSample
     from inspect_ai.model import ModelOutput
 
     branches: defaultdict[int, list[Branch]] = defaultdict(list)
@@ -101,9 +178,6 @@ def _sample(episode: Episode, role: str, rounds: Sequence[int]) -> EvalSample:
             branches[branch.round].append(branch)
     who = episode.roles[role]
     spoken = [turn.text for turn in episode.turns if turn.role == role]
-    error = None
-    if episode.failure is not None:
-        error = EvalError(message=str(episode.failure), traceback="", traceback_ansi="")
     return EvalSample(
         id=f"{episode.id}.{role}",
         epoch=1,
@@ -123,7 +197,7 @@ def _sample(episode: Episode, role: str, rounds: Sequence[int]) -> EvalSample:
             "outcome": episode.outcome,
             "branches": [branch.model_dump(mode="json") for found in branches.values() for branch in found],
         },
-        error=error,
+        error=_error(episode),
     )
 
 

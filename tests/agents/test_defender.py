@@ -12,7 +12,7 @@ from telic.agents.defence import PASS, Decision, DecisionAction, Defence, Defend
 from telic.agents.defender import MAX_DRAFTS, DefenceState, DefendedReply, Defender
 from telic.errors import ConfigError
 from telic.models import Reply, ScriptedModel
-from telic.models.requesting import RequestGenerator, run_alone
+from telic.models.requesting import ModelRequest, RequestGenerator, run_alone
 from telic.purpose import Purpose
 from telic.steering.prompt import Prompt
 
@@ -109,3 +109,24 @@ def test_a_purpose_names_its_defences_and_errors_say_where() -> None:
         Defender(ScriptedModel(["a"]), Purpose.from_text(text.replace("hardened_prompt", "hardened")))
     with pytest.raises(ConfigError, match="unknown setting 'texts'"):
         build_defence({"name": "hardened_prompt", "texts": "x"})
+
+
+def test_a_draft_that_nobody_sees_leaves_no_trace_in_the_controls() -> None:
+    session = ScriptedModel([]).session().user("Hi")
+    defender = Defender(ScriptedModel([]), PURPOSE, [DraftWords()])
+    turn = defender.reply(session.request(seed=1), DefenceState())
+    seen, replies = [], iter(("bad", "bad", "good"))
+
+    def answer(made: ModelRequest) -> tuple[ModelRequest, Reply]:
+        seen.append(dict(session.cache.control_state))
+        session.cache.control_state = {"turns": 1}  # as the engine does with each reply
+        return made, Reply(next(replies), "stop")
+
+    [made] = next(turn)
+    for _ in range(2):
+        [made] = turn.send(answer(made))
+    with pytest.raises(StopIteration) as end:
+        turn.send(answer(made))
+    assert end.value.value.reply.text == "good"
+    assert seen == [{}, {}, {}]
+    assert session.cache.control_state == {"turns": 1}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import threading
 from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,9 @@ import pytest
 
 from telic.dialogue import Message
 from telic.episodes import Episode
-from telic.errors import ConfigError
-from telic.models import Model, ScriptedModel
+from telic.errors import ConfigError, DataError
+from telic.inspect_log import attacks_to_inspect
+from telic.models import FakeModel, Model, RemoteModel, ScriptedModel, load
 from telic.purpose import Purpose
 from telic.redteam import AttackRun, attack
 from telic.redteam.report import write_attack_report
@@ -121,6 +125,8 @@ def test_a_killed_run_is_resumed_with_the_same_result(tmp_path: Path) -> None:
     store.write_text("".join(lines[:7]) + lines[7][:40])
     resumed = run(resume=whole.folder)
     assert resumed.results == whole.results
+    rewritten = PURPOSE.model_copy(update={"defences": [{"name": "reminder"}]})
+    assert run(purpose=rewritten, resume=whole.folder, defences=None).results == whole.results
     with pytest.raises(ConfigError, match=r"attack\.n: the run has 8, this command 9"):
         run(resume=whole.folder, n=9)
 
@@ -209,3 +215,68 @@ def test_the_report_marks_the_turn_that_broke_the_limit_and_escapes_what_was_sai
     record = json.loads((found.folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert record["headline"] == found.results.headline
     assert RunFolder.open(found.folder).document["verb"] == "attack"
+
+
+class _Endpoint(BaseHTTPRequestHandler):
+    """An OpenAI-compatible endpoint that replies as the porter does."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = porter(tuple(Message(role=m["role"], content=m["content"]) for m in body["messages"]))
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        data = json.dumps({"id": "1", "object": "chat.completion", "choices": [choice]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it so)
+        return
+
+
+def test_an_endpoint_is_attacked_as_a_local_model_is() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Endpoint)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}/v1"
+        found = run(RemoteModel("porter", address), n=4, benign=2)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert (cell(found, "scripted", "none").broken, cell(found, "scripted", "hardened_prompt").broken) == (4, 0)
+    gone = run(RemoteModel("porter", address, retries=0), n=2, benign=2)
+    assert all(one.failed == one.dialogues for one in gone.results.cells)
+    assert gone.results.headline == "no attack has a verdict"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra 'ray' is not installed")
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_workers_play_the_same_attacks() -> None:
+    from telic.rollouts.ray_workers import RayWorkers
+
+    here = run(load("fake"), n=3)
+    spread = run(load("fake"), n=3, workers=RayWorkers("local", workers=1))
+    assert [episode.model_dump() for episode in spread.episodes] == [episode.model_dump() for episode in here.episodes]
+    with pytest.raises(ConfigError, match="minutes does not go with workers"):
+        run(FakeModel(), workers=RayWorkers("local"), minutes=1)
+
+
+def test_a_run_opens_in_inspect(tmp_path: Path) -> None:
+    log = pytest.importorskip("inspect_ai.log")
+    found = run(n=2)
+    path = attacks_to_inspect(found.episodes, {"name": "porter", "model": "scripted"}, tmp_path / "x.eval")
+    read = log.read_eval_log(str(path))
+    samples = {sample.id: sample for sample in read.samples}
+    broken = samples["scripted-00000-none"]
+    assert broken.scores["limit broken"].value == 1.0
+    assert broken.scores["limit broken"].explanation == "broken in round 3"
+    assert [message.role for message in broken.messages[:3]] == ["system", "user", "assistant"]
+    assert samples["scripted-00000-hardened_prompt"].scores["limit broken"].value == 0.0
+    assert read.results.scores[0].metrics["attacks"].value == 8
+    with pytest.raises(DataError, match="no attack was played"):
+        attacks_to_inspect([], {}, tmp_path / "y.eval")

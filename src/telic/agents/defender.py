@@ -164,22 +164,30 @@ class _DefendedTurn:
 
     def _drafts(self) -> RequestGenerator[DefendedReply]:
         further: tuple[Control, ...] = ()
+        cache = self.request.cache if self.request.keep else None
+        before = cache.control_state if cache is not None else {}
         for number in range(MAX_DRAFTS):
             draft = yield from observed(self._draft(number, further), self._count)
             if draft.failure is not None:
                 return self._result(draft)
-            regenerated = False
-            for index in range(len(self.defender.defences)):
-                decision = yield from self._decide(index, draft, number)
-                if decision.action in ("refuse", "end"):
-                    return self._refusal(draft)
-                if decision.action == "regenerate":
-                    further, regenerated = (*further, *decision.controls), True
-                    break
-            if not regenerated:
+            decision = yield from self._judge(draft, number)
+            if decision is PASS:
                 return self._result(draft)
+            if cache is not None:  # a draft that nobody sees is no turn for the controls that count turns
+                cache.control_state = before
+            if decision.action != "regenerate":
+                return self._refusal(draft)
+            further = (*further, *decision.controls)
         self.records.append(DefenceRecord("", "refuse", f"none of {MAX_DRAFTS} drafts passed", draft.text))
         return self._refusal(draft)
+
+    def _judge(self, draft: Reply, number: int) -> RequestGenerator[Decision]:
+        """Let the defences decide on a draft, up to the first that does not let it pass."""
+        for index in range(len(self.defender.defences)):
+            decision = yield from self._decide(index, draft, number)
+            if decision.action in ("regenerate", "refuse", "end"):
+                return decision
+        return PASS
 
     def _draft(self, number: int, further: tuple[Control, ...]) -> RequestGenerator[Reply]:
         _, draft = yield [DraftRequest(self.defender.model, self._draft_request(number, further))]

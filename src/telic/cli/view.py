@@ -89,8 +89,8 @@ class View:
 
         run = RunFolder.open(self.runs / folder if _is_name(folder) else folder)
         verb = run.document.get("verb")
-        if self.inspect and verb != "measure":
-            raise RunError(f"--inspect: {run.path} is a run of {verb!r}; expected a run of measure")
+        if self.inspect and verb not in ("measure", "attack"):
+            raise RunError(f"--inspect: {run.path} is a run of {verb!r}; expected a run of measure or attack")
         renderers = {
             "demo": self._render_demo,
             "measure": self._render_measure,
@@ -151,7 +151,13 @@ class View:
     def _render_attack(self, run: RunFolder) -> None:
         from telic.redteam.reading import write_report_again
 
-        self._show({"report": str(write_report_again(run))}, {})
+        written = {"report": str(write_report_again(run))}
+        if self.inspect:
+            from telic.inspect_log import attacks_to_inspect
+
+            path = run.path / "inspect.eval"
+            written["inspect"] = str(attacks_to_inspect(run.episodes.latest(), run.document, path))
+        self._show(written, {})
 
     def _render_learn(self, run: RunFolder) -> None:
         from telic.feedback.report import read_analysis, write_learn_report

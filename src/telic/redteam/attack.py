@@ -26,6 +26,7 @@ from telic.redteam.results import AttackRun
 from telic.redteam.returns import play_purpose_games
 from telic.rollouts.admission import Admission
 from telic.rollouts.workers import Workers
+from telic.runs import RunFolder
 from telic.stability.record import RunRecord
 
 __all__ = ["attack", "games_in"]
@@ -76,7 +77,7 @@ def attack(
         raise ConfigError("minutes does not go with workers; play fewer dialogues (n) instead")
     attacking = AttackMind(mind) if mind is not None else None
     strategies = strategies_of(attackers, attacking)
-    arms, left_out = arms_of(defences, purpose, model)
+    arms, left_out = _recorded_arms(resume) if resume and defences is None else arms_of(defences, purpose, model)
     player = AttackPlayer(model, purpose, arms, strategies, attacking)
     tasks = plan_attacks(list(player.limits.values()), list(strategies), arms, config)
 
@@ -105,6 +106,12 @@ def games_in(metrics: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, float 
         for defence, scores in one.get("games", {}).items():
             found[defence] = {int(number): score for number, score in scores.items()}
     return found
+
+
+def _recorded_arms(folder: str | Path) -> tuple[list[DefenceArm], list[str]]:
+    """Read the arms of a run to resume: those of the file may have been replaced by what the run recommended."""
+    recorded = RunFolder.open(folder).config.get("defences", {})
+    return [DefenceArm(name, tuple(specs)) for name, specs in recorded.items()], []
 
 
 class _Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def write_attack_report(
     config: Mapping[str, Any],
     left_out: Sequence[str],
 ) -> Path:
-    """Write `report.html`, and `survival.png` where an attack has a verdict.
+    """Write `report.html`, and `survival-DEFENCE.png` where an attack has a verdict.
 
     Args:
         folder: the run folder.
@@ -99,7 +100,8 @@ def _survival(folder: Path, results: AttackResults) -> list[Html]:
     for defence in dict.fromkeys([UNDEFENDED, results.recommended or UNDEFENDED]):
         drawn = survival_figure([cell for cell in results.cells if cell.defence == defence])
         if drawn is not None:
-            save_png(drawn, folder / f"survival-{defence}.png".replace(":", "-"))
+            name = re.sub(r"[^\w.+-]+", "-", defence)
+            save_png(drawn, folder / f"survival-{name}.png")
             alt = f"Share of attacks that have not succeeded yet, by message, with defence {defence}"
             parts.append(figure_svg(drawn, alt, f"Defence: {defence}. Messages that were taken back count."))
     return [section("How long the limits hold", *parts)] if parts else []

@@ -22,6 +22,8 @@ from telic.runs import RunFolder
 from telic.server import Keys, ServeConfig, Service
 from telic.server.dashboard.login import LoginMiddleware, key_holder
 from telic.server.dashboard.runs_page import POLICY, find_report
+from telic.server.dashboard.turn_view import defence_labels
+from telic.server.records import StoredTurn
 from tests.server.conftest import PURPOSE
 
 
@@ -86,3 +88,14 @@ def test_a_websocket_passes_through_if_there_are_no_keys(tmp_path: Path) -> None
 
     asyncio.run(login({"type": "websocket", "path": "/dashboard/login", "headers": []}, nothing, nothing))
     assert seen == ["/dashboard/login"]
+
+
+def test_a_turn_says_what_the_defences_did() -> None:
+    def acted(*records: dict[str, Any]) -> list[str]:
+        return defence_labels(StoredTurn(1, "assistant", "No.", "stop", 0.0, {}, {}, {}, records))
+
+    assert acted() == []
+    watched = {"defence": "monitor", "action": "pass", "readings": {"probability": 0.123}}
+    again = {"defence": "output_guard", "action": "regenerate", "readings": {}}
+    assert acted(watched, again, again) == ["output_guard: regenerate", "attack: 12%"]
+    assert acted({"defence": "", "action": "end", "readings": {}}) == ["conversation: end"]

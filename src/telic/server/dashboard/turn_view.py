@@ -13,7 +13,7 @@ from telic.server.dashboard.elements import box, button, set_pressed, set_visibl
 from telic.server.pins import Pins
 from telic.server.records import FINISH_LEFT, StoredTurn
 
-__all__ = ["TurnActions", "TurnView"]
+__all__ = ["TurnActions", "TurnView", "defence_labels"]
 
 FINISH_LABELS = {
     "length": "cut off at the token limit",
@@ -25,7 +25,7 @@ FINISH_LABELS = {
 """Labels of the reasons for which a reply ended early or was changed."""
 
 
-def _defence_labels(turn: StoredTurn) -> list[str]:
+def defence_labels(turn: StoredTurn) -> list[str]:
     """Return what the defences did before a reply, and the probability of an attack that a monitor saw last."""
     acted = [f"{one['defence'] or 'conversation'}: {one['action']}" for one in turn.defences if one["action"] != "pass"]
     seen = [one["readings"]["probability"] for one in turn.defences if "probability" in one.get("readings", {})]
@@ -82,7 +82,7 @@ class TurnView:
                         text(label, "span", "tag")
                     if act := turn.planner_choice.get("act"):
                         text(f"act: {act}", "span", "tag act")
-                    for label in _defence_labels(turn):
+                    for label in defence_labels(turn):
                         text(label, "span", "tag")
                     if turn.finish in FINISH_LABELS:
                         text(FINISH_LABELS[turn.finish], "span", "tag quiet")

@@ -1,6 +1,6 @@
 """What do users think of two versions? Evidence in what they say, a report, a data set, an off-policy estimate.
 
-python examples/104_learn.py                      # a second, without a model
+python examples/105_learn.py                      # a second, without a model
 """
 
 from __future__ import annotations
