@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from telic.models.control import Control
 from telic.models.local import LocalModel
-from telic.steering import Anchor, AttentionHold, Guidance, Prompt, Refresh, Reminder, Restore, SplitSoftmax
+from telic.steering import Anchor, AttentionHold, Guidance, Prompt, Refresh, Reminder, SplitSoftmax
 from tests.contracts.control_contract import ControlContract
 
 
@@ -64,17 +64,6 @@ class TestAnchor(ControlContract):
 
     def make_idle(self, model: LocalModel) -> Control:
         return Anchor(0.0)
-
-
-class TestRestore(ControlContract):
-    architectures: ClassVar[Sequence[str]] = ("llama", "qwen2", "gemma3", "gpt2")
-    after: ClassVar[str] = "How nice to hear from you."
-
-    def make(self, model: LocalModel) -> Control:
-        return Restore(2.5)
-
-    def make_idle(self, model: LocalModel) -> Control:
-        return Restore(0.0)
 
 
 class TestRefresh(ControlContract):

@@ -21,7 +21,6 @@ from telic.steering import (
     Prompt,
     Refresh,
     Reminder,
-    Restore,
     SplitSoftmax,
     build_control,
 )
@@ -208,52 +207,6 @@ class TestRefresh:
         assert Refresh(1.0).contrast_prompts(TALK[:2]) == ()
         assert Refresh(1.5).contrast_prompts(TALK[:2]) == (TALK[1:2],)
         assert Refresh(0.0).contrast_prompts(TALK) == Refresh().contrast_prompts(TALK[1:]) == ()
-
-
-class TestRestore:
-    def test_in_the_first_turn_it_is_guidance(self, model: LocalModel) -> None:
-        first = TALK[:2]
-        found, guided = logits(model, first, Restore(3.0)), logits(model, first, Guidance(3.0))
-        torch.testing.assert_close(found.log_softmax(-1), guided.log_softmax(-1), **CLOSE)
-
-    def test_later_only_what_is_lost_is_restored(self, model: LocalModel) -> None:
-        whole, effect = logits(model, TALK), first_effect(model)
-        with_, without = (logits(model, told).log_softmax(-1) for told in ((TALK[0], TALK[-1]), (TALK[-1],)))
-        weight, shown = with_.exp() + without.exp(), whole.log_softmax(-1) - without
-        left = float((weight * shown * effect).sum() / (weight * effect**2).sum())
-        assert left != pytest.approx(1.0, abs=0.01)
-        strength = max(left, 0) + 1.5
-        torch.testing.assert_close(logits(model, TALK, Restore(strength)), whole + 1.5 * effect, **CLOSE)
-
-    def test_where_the_effect_holds_nothing_is_done(self, model: LocalModel) -> None:
-        first = TALK[:2]
-        assert torch.equal(logits(model, first, Restore(1.0)), logits(model, first))
-
-    @pytest.mark.parametrize("repeat", [1, 2, 3])
-    def test_a_repetition_is_not_encouraged(self, model: LocalModel, repeat: int) -> None:
-        before, after = Logits(), Logits()
-        controls = (before, Restore(30.0, repeat=repeat), after)
-        reply = model.generate(
-            [replace(ask(SHORT, controls=controls, max_new_tokens=24, ignore_eos=True), messages=TALK)]
-        )[0]
-        ids, checked = list(reply.token_ids), 0
-        for place, (before_1_V, after_1_V) in enumerate(zip(before.seen, after.seen, strict=True)):
-            said = ids[:place]
-            known = {tuple(said[i : i + repeat]) for i in range(len(said) - repeat + 1)}
-            end = said[len(said) - repeat + 1 :] if repeat > 1 else []
-            again = sorted({gram[-1] for gram in known if list(gram[:-1]) == end})
-            checked += len(again)
-            assert bool((after_1_V <= before_1_V + 1e-5)[0, again].all())
-        assert checked, "no reply came near a repetition: nothing is tested"
-
-    def test_the_contrast_prompts(self) -> None:
-        end = (TALK[0], TALK[-1])
-        assert Restore().contrast_prompts(TALK) == (end, end[1:])
-        assert Restore(1.0).contrast_prompts(TALK[:2]) == ()
-        assert Restore(2.0).contrast_prompts(TALK[:2]) == (TALK[1:2],)
-        assert Restore(0.0).contrast_prompts(TALK) == Restore().contrast_prompts(TALK[1:]) == ()
-        with pytest.raises(ConfigError, match="repeat = 0"):
-            Restore(repeat=0)
 
 
 class TestHold:

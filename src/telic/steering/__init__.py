@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from telic.steering.prompt import Prompt
     from telic.steering.refresh import Refresh
     from telic.steering.reminder import Reminder
-    from telic.steering.restore import Restore
     from telic.steering.saving import save_pretrained
     from telic.steering.split_softmax import SplitSoftmax
     from telic.steering.vector import Vector
@@ -32,7 +31,6 @@ __all__ = [
     "Prompt",
     "Refresh",
     "Reminder",
-    "Restore",
     "SplitSoftmax",
     "Vector",
     "build_control",
@@ -50,7 +48,6 @@ __getattr__ = imports(
         "Prompt": "telic.steering.prompt",
         "Refresh": "telic.steering.refresh",
         "Reminder": "telic.steering.reminder",
-        "Restore": "telic.steering.restore",
         "SplitSoftmax": "telic.steering.split_softmax",
         "Vector": "telic.steering.vector",
         "from_pretrained": "telic.steering.loading",
@@ -67,7 +64,6 @@ registry.declare(
     prompt="telic.steering.prompt:Prompt",
     refresh="telic.steering.refresh:Refresh",
     reminder="telic.steering.reminder:Reminder",
-    restore="telic.steering.restore:Restore",
     split_softmax="telic.steering.split_softmax:SplitSoftmax",
     vector="telic.steering.vector:vector",
 )

@@ -15,30 +15,7 @@ from telic.models.control import Control, ControlContext, ControlPoint
 from telic.steering.anchor import first_turn_prompt
 from telic.steering.guidance import without_system
 
-__all__ = ["Refresh", "first_turn_contrast"]
-
-
-def first_turn_contrast(
-    messages: tuple[Message, ...], strength: float, keep: int, against: str
-) -> tuple[tuple[Message, ...], ...]:
-    """Make the two prompts whose difference is the system prompt's effect in a first turn.
-
-    Args:
-        messages: the dialogue.
-        strength: of the control. At 0 it needs no prompts; up to 1 it needs none in the first turn.
-        keep: exchanges before the last user message that the prompts include.
-        against: system prompt of the second one; empty for none.
-
-    Returns:
-        The prompts with the system prompt and without it. In the first turn the former is the dialogue itself, so only
-        the latter is returned. Empty if there is nothing to do.
-    """
-    if not strength or not messages or messages[0].role != "system":
-        return ()
-    first = first_turn_prompt(messages, keep)
-    if first is not None:
-        return (first, without_system(first, against))
-    return (without_system(messages, against),) if strength > 1 else ()
+__all__ = ["Refresh"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +62,12 @@ class Refresh(Control):
 
     def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
         """The end of the dialogue with the system prompt, and without it; in the first turn only the latter."""
-        return first_turn_contrast(messages, self.strength, self.keep, self.against)
+        if not self.strength or not messages or messages[0].role != "system":
+            return ()
+        first = first_turn_prompt(messages, self.keep)
+        if first is not None:
+            return (first, without_system(first, self.against))
+        return (without_system(messages, self.against),) if self.strength > 1 else ()
 
     def contrast_logits(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
