@@ -60,6 +60,7 @@ def recorded(part: TextPart, count: int, seed: int) -> RecordedTexts:
     features = []
     for label in labels:
         features_T_F = rng.standard_normal((int(rng.integers(4, 40)), 6))
+        features_T_F[:, 2:] = [0, 1, 0, 0]  # all tokens are the user's
         where = int(rng.integers(len(features_T_F)))
         features_T_F[where, 0] += 6 * (label in ("male", "female"))
         features_T_F[where, 1] += {"male": 5, "female": -5}.get(label or "", 0)
@@ -85,6 +86,15 @@ def test_it_answers_where_a_token_tells_the_class_and_only_there() -> None:
     nothing = [answer for answer, label in zip(answers, labels, strict=True) if label == 2]
     assert np.mean(right) > 0.8
     assert np.mean([answer is None for answer in nothing]) > 0.9
+
+
+def test_a_reader_of_the_user_listens_to_the_user_only() -> None:
+    training, validation = recorded("train", 400, 0), recorded("validation", 200, 1)
+    [user] = fit_readers(training, validation, TARGETS, (1,), false_certainty=0.03)
+    said = validation.features_N[0].astype(np.float32)
+    telling = np.array([[9, 9, 1, 0, 0, 0], [9, -9, 0, 0, 1, 0]], np.float32)  # a system prompt, and the assistant
+    [alone], [joined] = user.read([said]), user.read([np.vstack([telling, said])])
+    assert joined.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
 
 
 def test_the_same_seed_trains_the_same_reader_and_leaves_other_draws_alone() -> None:

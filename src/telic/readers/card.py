@@ -22,7 +22,7 @@ __all__ = ["reader_card"]
 def reader_card(reader: Reader, validation: RecordedTexts, config: ReaderTrainingConfig) -> dict[str, Any]:
     """Measure a reader for its card, on validation texts, with 95 % bootstrap intervals over texts.
 
-    Epoch, temperature and threshold were chosen on these texts, so the figures are somewhat too good; what a
+    Temperature and threshold were chosen on these texts, so the figures are somewhat too good; what a
     reader does in use is told by an evaluation on other texts.
 
     - `right`: share of the texts that tell the class in which the answer is right.

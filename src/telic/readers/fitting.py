@@ -1,4 +1,4 @@
-"""Fitting readers to recorded texts: epoch, temperature and threshold are chosen on the validation texts."""
+"""Fitting readers to recorded texts: temperature and threshold are chosen on the validation texts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fit_readers(
 
     Args:
         training: texts to fit on.
-        validation: texts to choose and calibrate with.
+        validation: texts to calibrate with.
         targets: what to read, of whom.
         layers: the recorded layers.
         false_certainty: largest share of wrong answers in validation, both among texts that say the class and among
@@ -49,7 +49,8 @@ def fit_readers(
                 name = f"{subject}_{attribute.name}"
                 raise ConfigError(f"some class of {name} has no text for {part}; use more (--texts)")
     classes = [len(attribute.classes) + 1 for attribute, _ in targets]
-    probes = fit_token_probes(parts["train"], parts["validation"], classes, seed, on_epoch)
+    of_user = [subject == "user" for _, subject in targets]
+    probes = fit_token_probes(parts["train"], classes, of_user, seed, on_epoch)
     found = []
     for (attribute, subject), probe, labels_N in zip(targets, probes, parts["validation"].labels_N_R.T, strict=True):
         used_N = labels_N != LEFT_OUT

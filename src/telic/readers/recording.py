@@ -28,6 +28,7 @@ from telic.models.session import Replier, Session
 
 __all__ = [
     "CONTEXT_FEATURES",
+    "ROLES",
     "ActivationCache",
     "DialogueRecorder",
     "Floats",
@@ -43,9 +44,9 @@ Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.float16]
 
 _STATE = "readers/recorded"
-_ROLES = ("system", "user", "assistant")
-CONTEXT_FEATURES = len(_ROLES) + 1
-"""Features of a token besides its values: one for each role that may have said it, and how long ago it was said."""
+ROLES = ("system", "user", "assistant")
+CONTEXT_FEATURES = len(ROLES) + 1
+"""The last features of a token: one for each role that may have said it, and how long ago it was said."""
 FARTHEST = 6
 """Number of messages from which on it does not matter how long ago something was said."""
 
@@ -184,9 +185,9 @@ def _recorded(session: Session, layers: Sequence[int], state_layers: Sequence[in
     tokens: list[int] = []
     context: list[list[float]] = []
     for ago, (role, start, end) in enumerate(reversed(noted.turns)):
-        if role in _ROLES:
+        if role in ROLES:
             tokens += range(start, end)
-            own = [float(role == one) for one in _ROLES]
+            own = [float(role == one) for one in ROLES]
             context += [[*own, min(ago, FARTHEST) / FARTHEST]] * (end - start)
     positions = [position for position, token in enumerate(held.tokens) if token >= 0]
     at = [positions[token] for token in tokens]

@@ -38,7 +38,7 @@ OnProgress = Callable[[int, int], None]
 """Called with the number of dialogues recorded, and of all dialogues."""
 BATCH = 32
 """Dialogues that are recorded in one batch, and kept in one file."""
-VALIDATION = 400
+VALIDATION = 200
 """Generated dialogues for validation, if there are not fewer for training."""
 
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from telic.readers.linear_probe import LEAST_DEVIATION, LEFT_OUT
-from telic.readers.recording import Halves
+from telic.readers.recording import CONTEXT_FEATURES, ROLES, Halves
 from telic.readers.token_probe import TokenProbe
 
 __all__ = ["EPOCHS", "LabelledFeatures", "fit_token_probes"]
@@ -27,6 +27,10 @@ RATE = 4e-3
 DECAY = 0.05
 DROPPED = 0.1
 """Share of the features that are left out of a dialogue in a step of the training."""
+NOTHING = 1000.0
+"""Fall of a score that leaves a token no share."""
+_OTHERS = [index - CONTEXT_FEATURES for index, role in enumerate(ROLES) if role != "user"]
+"""The features that say that a token is not the user's."""
 
 OnEpoch = Callable[[int, int], None]
 
@@ -71,20 +75,27 @@ class LabelledFeatures:
 class _Probes(torch.nn.Module):
     """Token probes of several readers on standardised features."""
 
-    def __init__(self, width: int, classes: Sequence[int]) -> None:
+    def __init__(self, width: int, classes: Sequence[int], of_user: Sequence[bool]) -> None:
         super().__init__()
         self.classes = list(classes)
+        self.deaf_R_F = torch.zeros(len(self.classes), width)
+        for reader, only in enumerate(of_user):
+            for feature in _OTHERS if only else ():
+                self.deaf_R_F[reader, feature] = -NOTHING
         self.query = torch.nn.Linear(width, HEADS * len(classes), bias=False)
         self.weight = torch.nn.Linear(width, HEADS * sum(classes), bias=False)
         self.bias = torch.nn.Parameter(torch.zeros(sum(classes)))
         torch.nn.init.normal_(self.query.weight, std=0.01)
         torch.nn.init.zeros_(self.weight.weight)
 
-    def forward(self, features_B_T_F: torch.Tensor, there_B_T: torch.Tensor) -> list[torch.Tensor]:
-        """Compute the logits of each reader, [B, classes]."""
+    def forward(
+        self, features_B_T_F: torch.Tensor, plain_B_T_F: torch.Tensor, there_B_T: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Compute the logits of each reader, [B, classes], from standardised and from plain features."""
         size, tokens, _ = features_B_T_F.shape
-        scores = self.query(features_B_T_F).masked_fill(~there_B_T[..., None], -1e4)
-        shares = scores.softmax(1).view(size, tokens, HEADS, len(self.classes))
+        scores = self.query(features_B_T_F).view(size, tokens, HEADS, len(self.classes))
+        scores = scores + (plain_B_T_F @ self.deaf_R_F.T)[:, :, None]
+        shares = scores.masked_fill(~there_B_T[..., None, None], -2 * NOTHING).softmax(1)
         votes = torch.split(self.weight(features_B_T_F).view(size, tokens, HEADS, -1), self.classes, dim=-1)
         return [
             (shares[..., reader, None] * own).sum((1, 2)) + bias
@@ -93,7 +104,7 @@ class _Probes(torch.nn.Module):
 
     def export(self, mean_F: torch.Tensor, deviation_F: torch.Tensor) -> list[TokenProbe]:
         """Return the probes on features that are not standardised; a query needs no constant, as softmax drops it."""
-        queries = (self.query.weight / deviation_F).view(HEADS, len(self.classes), -1).detach()
+        queries = (self.query.weight / deviation_F).view(HEADS, len(self.classes), -1).detach() + self.deaf_R_F
         weights = (self.weight.weight / deviation_F).view(HEADS, sum(self.classes), -1).detach()
         biases = self.bias.detach() - (weights @ mean_F).sum(0)
         parts = zip(torch.split(weights, self.classes, dim=1), torch.split(biases, self.classes), strict=True)
@@ -105,19 +116,21 @@ class _Probes(torch.nn.Module):
 
 def fit_token_probes(
     training: LabelledFeatures,
-    validation: LabelledFeatures,
     classes: Sequence[int],
+    of_user: Sequence[bool],
     seed: int = 0,
     on_epoch: OnEpoch | None = None,
 ) -> list[TokenProbe]:
-    """Fit a probe for each reader by AdamW, and keep the epoch with the lowest loss on the validation dialogues.
+    """Fit a probe for each reader by AdamW, with a learning rate that rises and falls to nothing.
 
-    A class weighs the root of what would give all classes of a reader the same weight.
+    A class weighs the root of what would give all classes of a reader the same weight. No epoch is chosen on validation
+    dialogues: the loss there rises from the second epoch on, since the probes get too sure of themselves, while they
+    still get better; a temperature makes good for that.
 
     Args:
         training: dialogues to fit on.
-        validation: dialogues to choose the epoch with.
         classes: number of classes of each reader, unknown among them.
+        of_user: for each reader, whether it listens to the user's words only.
         seed: of the first weights and of the order of the dialogues.
         on_epoch: called with the number of epochs done, and of all.
     """
@@ -125,28 +138,23 @@ def fit_token_probes(
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        probes = _Probes(len(mean_F), classes)
+        probes = _Probes(len(mean_F), classes, of_user)
         optimizer = torch.optim.AdamW(probes.parameters(), lr=RATE, weight_decay=DECAY)
         steps = sum(1 for _ in training.batches()) * (EPOCHS + 1)  # a random order may have more batches
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.15)
         weights = [_class_weights(labels_N, own) for labels_N, own in zip(training.labels_N_R.T, classes, strict=True)]
-        best, kept = float("inf"), probes.export(mean_F, deviation_F)
         for epoch in range(EPOCHS):
-            probes.train()
             for batch in training.batches(rng):
                 features_B_T_F, there_B_T = training.padded(batch)
-                features_B_T_F = _dropped((features_B_T_F - mean_F) / deviation_F)
-                losses = _losses(probes(features_B_T_F, there_B_T), training.labels_N_R[batch], weights)
+                dropped_B_T_F = _dropped((features_B_T_F - mean_F) / deviation_F)
+                losses = _losses(probes(dropped_B_T_F, features_B_T_F, there_B_T), training.labels_N_R[batch], weights)
                 optimizer.zero_grad()
                 torch.stack([own.mean() for own in losses if len(own)]).sum().backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
-            loss = _validation_loss(probes, validation, weights, mean_F, deviation_F)
-            if loss < best:
-                best, kept = loss, probes.export(mean_F, deviation_F)
             if on_epoch is not None:
                 on_epoch(epoch + 1, EPOCHS)
-    return kept
+    return probes.export(mean_F, deviation_F)
 
 
 def _scale(features_N: Sequence[Halves]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -178,22 +186,3 @@ def _losses(
         used_N = labels_N != LEFT_OUT
         found.append(cross_entropy(logits_N_C[used_N], labels_N[used_N], weight=weights_C, reduction="none"))
     return found
-
-
-@torch.no_grad()
-def _validation_loss(
-    probes: _Probes,
-    validation: LabelledFeatures,
-    weights: Sequence[torch.Tensor],
-    mean_F: torch.Tensor,
-    deviation_F: torch.Tensor,
-) -> float:
-    sums, counts = np.zeros(len(weights)), np.zeros(len(weights))
-    for batch in validation.batches():
-        features_B_T_F, there_B_T = validation.padded(batch)
-        losses = _losses(
-            probes((features_B_T_F - mean_F) / deviation_F, there_B_T), validation.labels_N_R[batch], weights
-        )
-        sums += [float(own.sum()) for own in losses]
-        counts += [len(own) for own in losses]
-    return float((sums / np.maximum(counts, 1)).mean())

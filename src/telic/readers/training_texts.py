@@ -68,7 +68,8 @@ def _parsed(line: str, part: TextPart) -> LabelledDialogue:
 def generated_dialogues(part: TextPart, count: int, seed: int = 0) -> list[LabelledDialogue]:
     """Generate dialogues of all kinds, about each attribute as often, and each of its classes.
 
-    Every fifth is a message written by hand, perhaps with a system prompt and more turns.
+    About half come in fours that differ only in whose attribute it is, since messages written by hand teach how people
+    talk, and these teach whom they talk of. Others are messages written by hand, with a system prompt and more turns.
 
     Args:
         part: whose wordings to use.
@@ -87,7 +88,7 @@ def generated_dialogues(part: TextPart, count: int, seed: int = 0) -> list[Label
         if index % 5 == 4:
             found.append(_extended(rng.choice(written), draw))
         else:
-            made = twins(draw) if index % 24 == 0 else [kinds[index % len(kinds)](draw)]
+            made = twins(draw) if index % 4 == 0 else [kinds[index % len(kinds)](draw)]
             found += [LabelledDialogue(dialogue, labels, name, part) for name, dialogue, labels in made]
     raise AssertionError("itertools.count has an end")
 
