@@ -26,10 +26,10 @@ from telic.readers import (
     read_persuasion,
 )
 from telic.readers.evaluation_figures import JudgedReading, judged_figures
-from telic.readers.linear_probe import LinearProbe
 from telic.readers.reader import shipped_readers
 from telic.steering.saving import Origin
 from tests.models import tiny
+from tests.readers.probes import constant_probe
 
 CONFIG = EvaluationConfig(resamples=200)
 
@@ -119,8 +119,8 @@ def reader(subject: Any, name: str, sure_of: int | None, threshold: float = 0.5)
     classes = ATTRIBUTES[name].classes
     bias = np.zeros(len(classes) + 1)
     bias[-1 if sure_of is None else sure_of] = 5.0  # the last is for unknown
-    probe = LinearProbe(np.zeros((len(bias), tiny.HIDDEN)), bias)
-    return Reader(name, subject, classes, "I think it is", (1,), probe, 1.0, threshold)
+    probe = constant_probe(tiny.local("llama"), 1, bias)
+    return Reader(name, subject, classes, (1,), probe, 1.0, threshold)
 
 
 @pytest.fixture(scope="module")

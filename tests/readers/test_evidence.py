@@ -10,14 +10,13 @@ from telic.errors import ConfigError
 from telic.models import LocalModel, Request
 from telic.readers import Reader, ReaderSet, read_beliefs
 from telic.readers.evidence import NOTHING, Evidence, TextSpan, find_evidence
-from telic.readers.linear_probe import LinearProbe
-from telic.readers.recording import record_activations
+from telic.readers.recording import record_dialogues
+from telic.readers.token_probe import TokenProbe
 from telic.steering.saving import Origin
 from tests.models import tiny
 from tests.models.tiny import SYSTEM
 
 ASKED = "I want to get away in May, please."
-SUFFIX = "I think"
 
 
 def talk(*words: str) -> Dialogue:
@@ -32,13 +31,15 @@ def reader_of_a_word(model: LocalModel, given: Dialogue, without: Dialogue) -> R
     sessions = [model.session(), model.session()]
     for session, dialogue in zip(sessions, (given, without), strict=True):
         session.dialogue = dialogue
-    with_D, without_D = record_activations(sessions, [SUFFIX], [1])[:, 0, 0]
-    weight_D = (with_D - without_D) * 6 / ((with_D - without_D) ** 2).sum()
-    weight_C_D = np.stack([weight_D, -weight_D, np.zeros_like(weight_D)]) / 2
+    means = [one.features_T_F.mean(0) for one in record_dialogues(sessions, [1])]
+    with_F, without_F = means
+    weight_F = (with_F - without_F) * 6 / ((with_F - without_F) ** 2).sum()
+    weight_C_F = np.stack([weight_F, -weight_F, np.zeros_like(weight_F)]) / 2
     never = np.array([0, 0, -1000], dtype=np.float32)  # unknown
-    probe = LinearProbe(weight_C_D, never - weight_C_D @ (with_D + without_D) / 2)
-    own = Reader("age", "user", ("child", "adult"), SUFFIX, (1,), probe, 1.0, 0.5)
-    other = Reader("gender", "user", ("male", "female"), "My own name is", (2,), LinearProbe(weight_C_D, never))
+    evenly = np.zeros((1, len(weight_F)), np.float32)
+    probe = TokenProbe(evenly, weight_C_F[None], never - weight_C_F @ (with_F + without_F) / 2)
+    own = Reader("age", "user", ("child", "adult"), (1,), probe, 1.0, 0.5)
+    other = Reader("gender", "user", ("male", "female"), (2,), TokenProbe(evenly, weight_C_F[None], never))
     return ReaderSet((other, own), Origin.of(model))
 
 
@@ -85,8 +86,8 @@ def test_a_session_stays_as_it_is_and_its_tokens_are_not_read_again() -> None:
     finally:
         del model.generate
     assert session.dialogue == given
-    assert len(asked) == 2 * (len(ASKED.split()) + 1 + 2), "one prompt and one suffix for each variant"
-    assert counted < 0.7 * sum(len(model.render(request.messages).token_ids) for request in asked)
+    assert len(asked) == len(ASKED.split()) + 1 + 2, "one prompt for each variant"
+    assert counted < 0.9 * sum(len(model.render(request.messages).token_ids) for request in asked)
 
 
 @pytest.mark.parametrize(

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import DynamicCache
 
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.models import FakeModel, LocalModel
 from telic.readers import Reader, ReaderSet, Reading, read_beliefs, read_turns
-from telic.readers.linear_probe import LinearProbe
-from telic.readers.recording import ActivationCache, example_key, record_activations
+from telic.readers.recording import ActivationCache, example_key, record_dialogues
 from telic.steering.saving import Origin
 from telic.steering.vector import Vector
 from tests.models import tiny
-from tests.models.tiny import HIDDEN, LONG, MIDDLE, SHORT, SYSTEM, draws
+from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, draws
+from tests.readers.probes import random_probe
 
 QUICK: dict[str, Any] = {"temperature": 0.0, "max_new_tokens": 6, "logprobs": True, "ignore_eos": True}
 
 
-def reader(attribute: str, subject: Any, layer: int, classes: int = 2, seed: int = 0) -> Reader:
-    rng = np.random.default_rng(seed)
-    linear_probe = LinearProbe(0.02 * rng.standard_normal((classes + 1, 2 * HIDDEN)), rng.standard_normal(classes + 1))
+def reader(model: LocalModel, attribute: str, subject: Any, layer: int, classes: int = 2, seed: int = 0) -> Reader:
     names = tuple(f"class {i}" for i in range(classes))
-    suffix = f"I think the {attribute} of {subject} is"
-    return Reader(attribute, subject, names, suffix, (0, layer), linear_probe, 2.0, 0.3, back=layer - 1)
+    return Reader(attribute, subject, names, (0, layer), random_probe(model, 2, classes, seed), 2.0, 0.3)
 
 
 def readers(model: LocalModel) -> ReaderSet:
-    own = (reader("age", "user", 1, 4), reader("age", "self", 2, 4, 1), reader("gender", "user", 1, 2, 2))
+    own = (
+        reader(model, "age", "user", 1, 4),
+        reader(model, "age", "self", 2, 4, 1),
+        reader(model, "gender", "user", 1, 2, 2),
+    )
     return ReaderSet(own, Origin.of(model), {"readers": {"user_age": {"accuracy": 0.5}}})
 
 
@@ -42,51 +45,74 @@ def case(request: pytest.FixtureRequest) -> tiny.Case:
 
 
 @torch.inference_mode()
-def own_states(case: tiny.Case, dialogue: Dialogue, prefix: str, back: int = 0) -> torch.Tensor:
-    """[layers, hidden]: what transformers computes at the end of the prompt and the prefix, after each block."""
-    model = case.model
-    tokens = list(model.render(dialogue).token_ids) + model.tokenizer(prefix, add_special_tokens=False)["input_ids"]
+def own_values(case: tiny.Case, dialogue: Dialogue, layers: Sequence[int]) -> np.ndarray:
+    """[tokens, features]: what transformers caches of the messages' tokens; who said them, and how long ago."""
+    rendering = case.model.render(dialogue)
+    cached = DynamicCache()  # keeps all tokens, also those that a sliding window has left behind
+    case.reference.model(torch.tensor([rendering.token_ids]), past_key_values=cached, use_cache=True)
+    values = [cached.layers[layer].values[0].permute(1, 0, 2).flatten(1) for layer in layers]
+    rows = []
+    for ago, (message, turn) in enumerate(reversed(list(zip(rendering.messages, rendering.turns, strict=True)))):
+        roles = [float(message.role == role) for role in ("system", "user", "assistant")]
+        rows += [(token, [*roles, min(ago, 6) / 6]) for token in range(turn.start, turn.end)]
+    context = torch.tensor([one for _, one in rows])
+    return torch.hstack([torch.cat(values, 1)[[token for token, _ in rows]], context]).numpy()
+
+
+@torch.inference_mode()
+def own_states(case: tiny.Case, dialogue: Dialogue) -> torch.Tensor:
+    """[layers, hidden]: what transformers computes at the end of the prompt, after each block."""
     found: list[torch.Tensor] = []
     blocks = next(m for m in case.reference.model.base_model.modules() if isinstance(m, torch.nn.ModuleList))
     handles = [
         block.register_forward_hook(
-            lambda _m, _i, out: found.append((out[0] if isinstance(out, tuple) else out)[0, -1 - back])
+            lambda _m, _i, out: found.append((out[0] if isinstance(out, tuple) else out)[0, -1])
         )
         for block in blocks
     ]
-    case.reference.forward(tokens)
+    case.reference.forward(list(case.model.render(dialogue).token_ids))
     for handle in handles:
         handle.remove()
     return torch.stack(found)
 
 
-def test_the_states_are_those_of_transformers(case: tiny.Case) -> None:
+def test_what_is_recorded_is_what_transformers_computes(case: tiny.Case) -> None:
     model = case.model
-    dialogues = [Dialogue().with_system(SYSTEM).add("user", MIDDLE), Dialogue().add("user", LONG * 12)]
-    prefixes, backs = ("", "I think", "My own name is", "My own name is"), (0, 0, 3, 0)
+    talk = Dialogue().with_system(SYSTEM).add("user", MIDDLE).add("assistant", SHORT).add("user", SHORT)
+    dialogues = [talk, Dialogue().add("user", LONG * 12)]
     layers = range(model.layers)
     sessions = []
     for dialogue in dialogues:
         session = model.session()
         session.dialogue = dialogue
         sessions.append(session)
-    found = record_activations(sessions, prefixes, layers, backs=backs)
-    assert found.shape == (2, 4, model.layers, HIDDEN)
-    for row, dialogue in zip(found, dialogues, strict=True):
-        for states, prefix, back in zip(row, prefixes, backs, strict=True):
-            np.testing.assert_allclose(states, own_states(case, dialogue, prefix, back).numpy(), atol=1e-3, rtol=1e-3)
+    for one, dialogue in zip(record_dialogues(sessions, [0, 2], state_layers=layers), dialogues, strict=True):
+        expected = own_values(case, dialogue, [0, 2])
+        assert one.features_T_F.shape == expected.shape
+        np.testing.assert_allclose(one.features_T_F, expected, atol=2e-3, rtol=2e-3)
+        np.testing.assert_allclose(one.states_L_D, own_states(case, dialogue).numpy(), atol=1e-3, rtol=1e-3)
     assert [session.dialogue for session in sessions] == dialogues
 
 
-def test_a_reading_is_the_probe_of_its_own_words_and_layers(case: tiny.Case) -> None:
+def test_a_reading_is_the_probe_of_its_own_layers(case: tiny.Case) -> None:
     model, dialogue = case.model, Dialogue().with_system(SYSTEM).add("user", MIDDLE)
     [beliefs] = read_beliefs(model, [dialogue], readers(model))
     for one in readers(model):
-        state = own_states(case, dialogue, one.suffix, one.back)[list(one.layers)].flatten().numpy()
-        logits = (one.linear_probe.weight_C_D @ state + one.linear_probe.bias_C) / one.temperature
-        expected = np.exp(logits - logits.max())
+        features = own_values(case, dialogue, one.layers)
+        shares = np.exp(features @ one.probe.query_H_F.T)
+        pooled = (shares / shares.sum(0)).T @ features
+        logits = (one.probe.weight_H_C_F @ pooled[:, :, None]).sum((0, 2)) + one.probe.bias_C
+        expected = np.exp((logits - logits.max()) / one.temperature)
         found = list(beliefs[one.name].probabilities.values())
         assert found == pytest.approx((expected / expected.sum())[:-1], abs=2e-3)  # the last is unknown
+
+
+def test_little_memory_for_caches_changes_no_reading() -> None:
+    scarce = tiny.local("llama", cache_bytes=0)
+    plenty, dialogues = tiny.local("llama"), [Dialogue().add("user", text) for text in (LONG, MIDDLE, LONG + SHORT)]
+    found = [read_beliefs(model, dialogues, readers(plenty)) for model in (scarce, plenty)]
+    for one, other in zip(*found, strict=True):
+        assert one["user_age"].probabilities == pytest.approx(other["user_age"].probabilities, abs=1e-3)
 
 
 def test_a_chat_does_not_notice_and_is_not_read_again(case: tiny.Case) -> None:
@@ -101,8 +127,8 @@ def test_a_chat_does_not_notice_and_is_not_read_again(case: tiny.Case) -> None:
         assert read_at.reply(**QUICK).logprobs == plain.reply(**QUICK).logprobs
         with case.counting() as counts:
             again = read_beliefs(model, [read_at], readers(model))[0]
-        # The reply is left out, and so what is computed are the words put into its mouth, and the reply's opening.
-        assert sum(counts) < 80
+        # The reply is left out, and so what is computed are the reply's opening and one token of it.
+        assert sum(counts) < 20
         assert again["user_age"].probabilities == pytest.approx(beliefs["user_age"].probabilities, abs=1e-3)
 
 
@@ -181,7 +207,7 @@ def test_a_damaged_set_is_named(tmp_path: Path, case: tiny.Case) -> None:
     with pytest.raises(ConfigError, match="holds no readers that can be loaded"):
         ReaderSet.load(folder)
     text = (folder / "readers.json").read_text()
-    (folder / "readers.json").write_text(text.replace('"format": 2', '"format": 9'))
+    (folder / "readers.json").write_text(text.replace('"format": 3', '"format": 9'))
     with pytest.raises(ConfigError, match="install a newer one"):
         ReaderSet.load(folder)
 
@@ -203,7 +229,7 @@ def test_what_was_recorded_is_found_again(tmp_path: Path) -> None:
     assert "02" in again
     assert "03" not in again
     for found in (cache, again):
-        np.testing.assert_allclose(found.load(["12", "00"])[:, 0, 0], [1.2, 0.0], atol=1e-3)
+        np.testing.assert_allclose([own[0, 0] for own in found.load(["12", "00"])], [1.2, 0.0], atol=1e-3)
     one = Dialogue().add("user", SHORT)
     assert example_key("a", one, ["x"]) != example_key("a", one, ["y"])
     assert example_key("a", one, ["x"]) != example_key("b", one, ["x"])

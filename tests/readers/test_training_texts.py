@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
-from telic.readers import ATTRIBUTES
+from telic.dialogue import Message
+from telic.readers import ATTRIBUTES, load_natural_items
 from telic.readers.attributes import SUBJECTS
 from telic.readers.material import TextPart, load_lines, load_templates, of_part
 from telic.readers.training_texts import generated_dialogues, written_dialogues
@@ -36,7 +38,9 @@ def test_every_class_is_told_and_every_label_is_one() -> None:
         assert {label for _, label in told} == {label for classes in READERS.values() for label in classes}
         assert {text.part for text in texts} == {part}
         assert all(text.dialogue[-1].role == "user" for text in texts)
-        assert not [text.text for text in texts if re.search(r"\{\w+\}", text.text)], "a marker was not filled in"
+        assert not [text.text for text in texts if re.search(r"\{[A-Za-z]\w*\}", text.text)], (
+            "a marker was not filled in"
+        )
 
 
 def test_written_dialogues_are_read_as_they_were_meant() -> None:
@@ -54,8 +58,36 @@ def test_the_same_seed_gives_the_same_texts() -> None:
     assert one != other
 
 
-@pytest.mark.parametrize("kind", ["somebody else", "topic or quote", "nothing said"])
+@pytest.mark.parametrize("kind", ["somebody else", "topic or quote", "fiction", "nothing said"])
 def test_what_is_of_somebody_else_is_not_the_users(kind: str) -> None:
     texts = [text for text in generated_dialogues("train", 1000) if text.kind == kind]
     assert texts
     assert all(label is None for text in texts for label in text.labels.values())
+
+
+def test_the_evaluation_shares_no_phrase_with_what_readers_learn_from() -> None:
+    """Neither the texts of training nor those of validation, where all that is chosen is chosen."""
+
+    def phrases(messages: Iterable[Message]) -> set[tuple[str, ...]]:
+        said = [re.findall(r"[\w']+", message.content.lower()) for message in messages]
+        return {tuple(words[i : i + 8]) for words in said for i in range(len(words) - 7)}
+
+    def learnt(part: TextPart) -> set[tuple[str, ...]]:
+        texts = [*written_dialogues(part), *generated_dialogues(part, 1000)]
+        return set().union(*(phrases(text.dialogue) for text in texts))
+
+    natural = set().union(*(phrases(item.messages) for item in load_natural_items()))
+    assert not natural & learnt("train")
+    assert not natural & learnt("validation")
+
+
+def test_twins_differ_in_whose_attribute_it_is() -> None:
+    texts = [text for text in generated_dialogues("train", 1000) if text.kind == "twins"]
+    groups = [texts[i : i + 4] for i in range(0, len(texts) - 3, 4)]
+    assert len(groups) > 10
+    for user, itself, other, quoted in groups:
+        told = {name.removeprefix("user_"): label for name, label in user.labels.items()}
+        assert {name.removeprefix("self_"): label for name, label in itself.labels.items()} == told
+        assert any(told.values())
+        assert not any([*other.labels.values(), *quoted.labels.values()])
+        assert len({text.text.lower() for text in (user, itself, other, quoted)}) == 4

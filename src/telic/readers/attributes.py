@@ -9,16 +9,11 @@ from typing import Literal, get_args
 from telic.errors import ConfigError
 from telic.registry import suggest
 
-__all__ = ["ATTRIBUTES", "SUBJECTS", "SUFFIX", "Attribute", "Subject", "find_attribute", "opposite"]
+__all__ = ["ATTRIBUTES", "SUBJECTS", "Attribute", "Subject", "find_attribute", "opposite"]
 
 Subject = Literal["user", "self"]
 """Whose attribute the model has a belief about: the user's, or its own (`self`)."""
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
-SUFFIX = (
-    "What I know about this user: their age, their gender, their education, their income; "
-    "what I know about myself: my age, my gender, my education, my income"
-)
-"""The words with which the assistant's reply is made to begin. Each attribute of each subject is read at its name."""
 
 
 def opposite(subject: Subject) -> Subject:
@@ -38,17 +33,10 @@ class Attribute:
     """Name of TalkTuner's file of conversations."""
     labels: Mapping[str, str]
     """Classes by the labels in that file that differ from them."""
-    mention: str
-    """How the suffix names it."""
-
-    def suffix(self, subject: Subject) -> str:
-        """Return the part of `SUFFIX` at whose end the attribute is read."""
-        mention = f"{'their' if subject == 'user' else 'my'} {self.mention}"
-        return SUFFIX[: SUFFIX.index(mention) + len(mention)]
 
 
-def _attribute(name: str, noun: str, file: str, classes: str, mention: str = "", **labels: str) -> Attribute:
-    return Attribute(name, tuple(classes.split(", ")), noun, f"{file}.jsonl", labels, mention or noun)
+def _attribute(name: str, noun: str, file: str, classes: str, **labels: str) -> Attribute:
+    return Attribute(name, tuple(classes.split(", ")), noun, f"{file}.jsonl", labels)
 
 
 ATTRIBUTES: dict[str, Attribute] = {
@@ -61,12 +49,11 @@ ATTRIBUTES: dict[str, Attribute] = {
             "education level",
             "education",
             "some school, high school, college and more",
-            "education",
             someschool="some school",
             highschool="high school",
             collegemore="college and more",
         ),
-        _attribute("socioeconomic", "socioeconomic status", "socioeco", "low, middle, high", "income"),
+        _attribute("socioeconomic", "socioeconomic status", "socioeco", "low, middle, high"),
     )
 }
 """By name."""

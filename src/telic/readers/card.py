@@ -19,12 +19,10 @@ from telic.statistics import Interval, bootstrap_mean
 __all__ = ["reader_card"]
 
 
-def reader_card(
-    reader: Reader, penalty: float, validation: RecordedTexts, config: ReaderTrainingConfig
-) -> dict[str, Any]:
+def reader_card(reader: Reader, validation: RecordedTexts, config: ReaderTrainingConfig) -> dict[str, Any]:
     """Measure a reader for its card, on validation texts, with 95 % bootstrap intervals over texts.
 
-    Layers, penalty, temperature and threshold were chosen on these texts, so the figures are somewhat too good; what a
+    Temperature and threshold were chosen on these texts, so the figures are somewhat too good; what a
     reader does in use is told by an evaluation on other texts.
 
     - `right`: share of the texts that tell the class in which the answer is right.
@@ -34,14 +32,11 @@ def reader_card(
 
     Args:
         reader: the reader.
-        penalty: the penalty that it was fitted with.
         validation: the validation texts.
         config: the settings.
     """
     labels_N = validation.labels(find_attribute(reader.attribute), reader.subject)
-    width = len(validation.states_N_P_L_D[0, 0, 0])
-    states_N_D = validation.states(reader.name, reader.layers)
-    answers = [reading.answer for reading in reader.read(states_N_D.reshape(len(states_N_D), -1, width))]
+    answers = [reading.answer for reading in reader.read(validation.features_N)]
     usable = np.flatnonzero(labels_N != LEFT_OUT).tolist()
     rows = [
         (
@@ -54,7 +49,6 @@ def reader_card(
     kinds = list(dict.fromkeys(kind for kind, _, _ in rows))
     return {
         "layers": list(reader.layers),
-        "penalty": penalty,
         "temperature": reader.temperature,
         "threshold": reader.threshold,
         "texts": dict(Counter("unknown" if label is None else label for _, label, _ in rows)),

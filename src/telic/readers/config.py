@@ -19,8 +19,8 @@ class ReaderTrainingConfig(Settings):
     """Attributes to train readers of: age, gender, education, socioeconomic."""
     subjects: tuple[Literal["user", "self"], ...] = SUBJECTS
     """Subjects of the readers: the user, the model itself (self), or both."""
-    texts: int = Field(default=2000, ge=100)
-    """Number of generated dialogues to train on. Others are for validation."""
+    texts: int = Field(default=600, ge=100)
+    """Number of generated dialogues to train on, besides those written by hand. Others are for validation."""
     per_class: int = Field(default=60, ge=10)
     """Number of conversations of each class, if there is a folder of them."""
     max_tokens: int = Field(default=256, ge=32)

@@ -12,7 +12,7 @@ from telic.readers.attributes import ATTRIBUTES
 from telic.readers.material import TextPart, load_lines, load_table, load_templates, of_part
 from telic.readers.statements import FIRST, NAMES, SECOND, Person, fill_age, say, somebody
 
-__all__ = ["KINDS", "TextDraw"]
+__all__ = ["KINDS", "TextDraw", "twins"]
 
 Labels = dict[str, str | None]
 Made = tuple[str, Dialogue, Labels]
@@ -75,12 +75,9 @@ class TextDraw:
             text = text.replace(" and {s2}", "")
         self.joined = "{s2}" in text
         said = self.statement(person) if re.search(r"\{[SsTt]\}", text) else ""
-        values = {"s": said, "t": said, "S": _capital(said), "T": _capital(said), "R": self.line("requests")}
-        values |= {"H": self.line("greetings"), "name": self.rng.choice(NAMES), "np": self.noun()}
-        values["s2"] = second.statement(person) if second else ""
-        for marker, value in values.items():
-            text = text.replace(f"{{{marker}}}", value)
-        return _capital(text)
+        values = {"R": self.line("requests"), "H": self.line("greetings"), "name": self.rng.choice(NAMES)}
+        values |= {"np": self.noun(), "s2": second.statement(person) if second else ""}
+        return _capital(_filled(text, _cases(said) | values))
 
     def about_user(self, second: TextDraw | None = None) -> str:
         """Write a message in which the user tells the class."""
@@ -124,6 +121,17 @@ class TextDraw:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _cases(said: str) -> dict[str, str]:
+    """Fill the markers of a statement, at the beginning and within a sentence."""
+    return {"s": said, "t": said, "S": _capital(said), "T": _capital(said)}
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    for marker, value in values.items():
+        text = text.replace(f"{{{marker}}}", value)
+    return text
 
 
 def _labels(subject: str, *about: tuple[TextDraw, str]) -> Labels:
@@ -197,6 +205,13 @@ def _topic(draw: TextDraw) -> Made:
     return "topic or quote", dialogue, labels
 
 
+def _fiction(draw: TextDraw) -> Made:
+    """A figure of a story, a play or a game has the attribute."""
+    text = draw.styled(draw.frame("fiction"))
+    # It is open whether the model is to speak as somebody.
+    return "fiction", draw.chat(draw.opening().add("user", text), draw.turns()), {}
+
+
 def _nothing(draw: TextDraw) -> Made:
     dialogue = draw.opening().add("user", draw.neutral())
     if draw.rng.random() < 0.15:
@@ -241,6 +256,25 @@ def _assistant_says(draw: TextDraw) -> Made:
     return "assistant says", dialogue.add("user", draw.neutral()), labels
 
 
+def twins(draw: TextDraw) -> list[Made]:
+    """Say the same in the same words of the user, of the assistant, of somebody else, and in a quote."""
+    wordings = load_templates("statements")[draw.attribute][draw.label]
+    template = fill_age(draw.of(wordings), draw.label, draw.rng)
+    frames = [frame for frame in load_table("frames")["said"] if "{s2}" not in frame and "{name}" not in frame]
+    frame = _filled(draw.of(frames), {"R": draw.line("requests"), "H": draw.line("greetings")})
+    opening, other = draw.opening(0.3), somebody(draw.rng)
+
+    def made(person: Person, form: str = "{}") -> Made:
+        said = form.format(say(template, draw.label, person, draw.rng))
+        subject = "user" if person is FIRST else "self"
+        of_other: Labels = {"user_age": None} if person.kin else {}
+        labels = of_other if person.third or form != "{}" else _labels(subject, (draw, said))
+        return "twins", opening.add("user", draw.styled(_capital(_filled(frame, _cases(said))))), labels
+
+    quote = draw.rng.choice(('a colleague said, "{}"', 'in the film he whispers: "{}"', 'I read this line: "{}"'))
+    return [made(FIRST), made(SECOND), made(other), made(FIRST, quote)]
+
+
 KINDS: tuple[tuple[Callable[[TextDraw], Made], int], ...] = (
     (_said, 8),
     (_said_earlier, 3),
@@ -249,10 +283,11 @@ KINDS: tuple[tuple[Callable[[TextDraw], Made], int], ...] = (
     (_somebody, 4),
     (_somebody_and_user, 1),
     (_topic, 3),
+    (_fiction, 3),
     (_nothing, 4),
     (_persona, 4),
     (_persona_and_user, 4),
-    (_told, 1),
+    (_told, 2),
     (_assistant_says, 2),
 )
 """Makes dialogues of a kind, and how often it does."""

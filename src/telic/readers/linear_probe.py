@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +10,14 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
 __all__ = [
+    "LEAST_DEVIATION",
     "LEFT_OUT",
-    "PENALTIES",
     "Floats",
     "Labels",
     "LinearProbe",
-    "choose_penalty",
     "choose_temperature",
     "choose_threshold",
     "fit_linear_probe",
-    "fit_linear_probes",
     "log_loss",
 ]
 
@@ -36,8 +33,6 @@ Labels = npt.NDArray[np.intp]
 
 LEFT_OUT = -1
 """The label of an input that is neither trained nor tested on."""
-PENALTIES = (0.01, 0.03, 0.1)
-"""Tried for the squared weights, on standardised inputs, relative to the mean log-loss of an example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +52,14 @@ def fit_linear_probe(inputs_N_D: Floats, labels_N: Labels, classes: int, penalty
 
     Of wide inputs, only the leading components are used, see `COMPONENTS`.
     """
-    return fit_linear_probes(inputs_N_D, labels_N, classes, [penalty])[0]
-
-
-def fit_linear_probes(
-    inputs_N_D: Floats, labels_N: Labels, classes: int, penalties: Sequence[float]
-) -> list[LinearProbe]:
-    """Fit a probe with each of several penalties: see `fit_linear_probe`."""
     mean_D = inputs_N_D.mean(0)
     deviation_D = np.maximum(inputs_N_D.std(0), LEAST_DEVIATION * np.abs(mean_D))
     deviation_D = np.where(deviation_D > 1e-6 * max(float(deviation_D.max()), 1e-30), deviation_D, 1.0)
     standard_N_D = ((inputs_N_D - mean_D) / deviation_D).astype(np.float32)
     basis_D_K = _leading(standard_N_D)
-    reduced_N_K = standard_N_D @ basis_D_K
-    found = []
-    for penalty in penalties:
-        weight_C_K, bias_C = _solve(reduced_N_K, labels_N, classes, penalty)
-        weight_C_D = weight_C_K @ basis_D_K.T / deviation_D
-        found.append(LinearProbe(weight_C_D, bias_C - weight_C_D @ mean_D))
-    return found
+    weight_C_K, bias_C = _solve(standard_N_D @ basis_D_K, labels_N, classes, penalty)
+    weight_C_D = weight_C_K @ basis_D_K.T / deviation_D
+    return LinearProbe(weight_C_D, bias_C - weight_C_D @ mean_D)
 
 
 def _leading(standard_N_D: Floats) -> Floats:
@@ -110,22 +94,6 @@ def _solve(inputs_N_K: Floats, labels_N: Labels, classes: int, penalty: float) -
 def log_loss(logits_N_C: Floats, labels_N: Labels, temperature: float = 1.0) -> float:
     """Compute the mean negative log-likelihood of the labels, in nats."""
     return float(-log_softmax(logits_N_C / temperature, axis=1)[np.arange(len(labels_N)), labels_N].mean())
-
-
-def choose_penalty(
-    train: tuple[Floats, Labels], validation: tuple[Floats, Labels], classes: int
-) -> tuple[float, float, LinearProbe]:
-    """Fit with each penalty, and choose the one with the lowest validation loss, each at its best temperature.
-
-    Returns:
-        The validation loss, the penalty, and the probe.
-    """
-    tried = []
-    for penalty, linear_probe in zip(PENALTIES, fit_linear_probes(*train, classes, PENALTIES), strict=True):
-        logits_N_C = linear_probe.logits(validation[0])
-        loss = log_loss(logits_N_C, validation[1], choose_temperature(logits_N_C, validation[1]))
-        tried.append((loss, penalty, linear_probe))
-    return min(tried, key=lambda one: one[0])
 
 
 def choose_temperature(logits_N_C: Floats, labels_N: Labels) -> float:

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-__all__ = ["TextPart", "load_lines", "load_table", "load_templates", "of_part"]
+__all__ = ["TextPart", "load_all_lines", "load_lines", "load_table", "load_templates", "of_part"]
 
 TextPart = Literal["train", "validation"]
 
@@ -31,6 +31,14 @@ def load_table(name: str) -> dict[str, Any]:
 def load_lines(name: str) -> list[str]:
     """Load a text file of the material; a line that begins with a number and a full stop continues the one before."""
     return [line for line in re.split(r"\n(?!\d\.)", _text(f"{name}.txt").strip()) if not line.startswith("#")]
+
+
+@cache
+def load_all_lines(name: str) -> list[str]:
+    """Load the lines of all text files of the material whose names begin with this one."""
+    folder = resources.files("telic.readers") / "data" / "training"
+    names = sorted(path.name for path in folder.iterdir() if path.name.startswith(name) and path.name.endswith(".txt"))
+    return [line for own in names for line in load_lines(own.removesuffix(".txt"))]
 
 
 @cache

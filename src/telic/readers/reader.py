@@ -1,9 +1,9 @@
-"""Readers: linear probes that read a model's beliefs off its hidden states; and sets of them, in a folder."""
+"""Readers: probes that read a model's beliefs off what it keeps of a dialogue; and sets of them, in a folder."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib import resources
@@ -18,14 +18,15 @@ from telic.errors import ConfigError, MissingExtraError, RunError
 from telic.files import read_arrays, write_arrays, write_json
 from telic.models.base import Model
 from telic.readers.attributes import Subject
-from telic.readers.linear_probe import Floats, LinearProbe
+from telic.readers.linear_probe import Floats
+from telic.readers.token_probe import TokenProbe
 from telic.registry import suggest
 from telic.steering.saving import Origin
 
 __all__ = ["Reader", "ReaderSet", "Reading", "shipped_readers"]
 
 CONFIG, TENSORS, CARD = "readers.json", "readers.safetensors", "card.json"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,39 +61,31 @@ class Reading:
 
 @dataclass(frozen=True)
 class Reader:
-    """A linear probe on the residual stream at a token of a suffix, with which the reply is made to begin.
+    """A probe of the tokens of a dialogue, as the model keeps them in its key-value cache.
 
-    With the states `h` after some layers, joined, the probabilities are `softmax((W h + b) / temperature)`. The last
-    row is for "unknown": nothing tells the class.
+    The probabilities are the softmax of the probe's logits, divided by the temperature. The last one is for "unknown":
+    nothing tells the class.
     """
 
     attribute: str
     subject: Subject
     classes: tuple[str, ...]
-    suffix: str
-    """The words with which the model's reply is made to begin."""
     layers: tuple[int, ...]
-    """The layers after which the state is read; 0 is the first block's output."""
-    linear_probe: LinearProbe = field(repr=False)
-    """Takes states that are not standardised; a row for each class, and one for unknown."""
+    """The layers whose values are read; 0 is the first."""
+    probe: TokenProbe = field(repr=False)
+    """Takes features that are not standardised; gives a logit for each class, and one for unknown."""
     temperature: float = 1.0
     threshold: float = 0.0
     """Confidence below which the answer is unknown."""
-    back: int = 0
-    """The token that is read, counted back from the suffix's last one."""
 
     @property
     def name(self) -> str:
         """Such as `user_age`."""
         return f"{self.subject}_{self.attribute}"
 
-    def logits(self, states_N_L_D: Floats) -> Floats:
-        """Compute the logits before the temperature, [N, classes + 1], of states after the reader's layers."""
-        return self.linear_probe.logits(states_N_L_D.reshape(len(states_N_L_D), -1))
-
-    def read(self, states_N_L_D: Floats) -> list[Reading]:
-        """Make a reading of the states of each dialogue after the reader's layers."""
-        probabilities_N_C = softmax(self.logits(states_N_L_D) / self.temperature, axis=1)
+    def read(self, features_N: Sequence[Floats]) -> list[Reading]:
+        """Make a reading of each dialogue, from the features of its tokens in the reader's layers: [tokens, F]."""
+        probabilities_N_C = softmax(self.probe.logits(features_N) / self.temperature, axis=1)
         return [
             Reading(self.name, dict(zip(self.classes, map(float, values_C[:-1]), strict=True)), self.threshold)
             for values_C in probabilities_N_C
@@ -163,7 +156,7 @@ class ReaderSet:
         tensors = {
             f"{reader.name}/{part}": np.ascontiguousarray(values, dtype=np.float32)
             for reader in self.readers
-            for part, values in (("weight", reader.linear_probe.weight_C_D), ("bias", reader.linear_probe.bias_C))
+            for part, values in _tensors(reader.probe).items()
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -234,16 +227,20 @@ def _folder(source: str) -> Path:
 
 
 def _described(reader: Reader) -> dict[str, Any]:
-    own = ("attribute", "subject", "classes", "suffix", "layers", "temperature", "threshold", "back")
+    own = ("attribute", "subject", "classes", "layers", "temperature", "threshold")
     return {key: getattr(reader, key) for key in own}
+
+
+def _tensors(probe: TokenProbe) -> dict[str, Floats]:
+    return {"query": probe.query_H_F, "weight": probe.weight_H_C_F, "bias": probe.bias_C}
 
 
 def _restored(entry: Mapping[str, Any], tensors: Mapping[str, Any]) -> Reader:
     name = f"{entry['subject']}_{entry['attribute']}"
-    linear_probe = LinearProbe(tensors[f"{name}/weight"], tensors[f"{name}/bias"])
-    if len(linear_probe.weight_C_D) != len(entry["classes"]) + 1:
+    probe = TokenProbe(*(tensors[f"{name}/{part}"] for part in ("query", "weight", "bias")))
+    if len(probe.bias_C) != len(entry["classes"]) + 1:
         raise ConfigError(
-            f"reader {name!r} has {len(entry['classes'])} classes, but weights of {len(linear_probe.weight_C_D) - 1}"
+            f"reader {name!r} has {len(entry['classes'])} classes, but weights of {len(probe.bias_C) - 1}"
         )
     lists = {key: tuple(entry[key]) for key in ("classes", "layers")}
-    return Reader(**{**entry, **lists}, linear_probe=linear_probe)
+    return Reader(**{**entry, **lists}, probe=probe)

@@ -10,7 +10,7 @@ from telic.models.base import Model
 from telic.models.control import Control
 from telic.models.session import Session
 from telic.readers.reader import ReaderSet, Reading
-from telic.readers.recording import Floats, record_activations, require_hidden_states
+from telic.readers.recording import record_dialogues, require_hidden_states, select_layers
 
 __all__ = ["Beliefs", "read_beliefs", "read_turns"]
 
@@ -83,13 +83,10 @@ def _fork(model: Model, dialogue: Session | Sequence[Message]) -> Session:
 
 def _read(sessions: Sequence[Session], readers: ReaderSet, controls: Sequence[Control]) -> list[Beliefs]:
     layers = readers.layers
-    states_N_P_L_D = record_activations(
-        sessions, [reader.suffix for reader in readers], layers, controls, [reader.back for reader in readers]
-    )
+    recorded = [one.features_T_F for one in record_dialogues(sessions, layers, controls)]
+    selected = {own: [select_layers(one, layers, own) for one in recorded] for own in {r.layers for r in readers}}
     found: list[Beliefs] = [{} for _ in sessions]
-    for place, reader in enumerate(readers):
-        own = [layers.index(layer) for layer in reader.layers]
-        states_N_L_D: Floats = states_N_P_L_D[:, place, own]
-        for beliefs, reading in zip(found, reader.read(states_N_L_D), strict=True):
+    for reader in readers:
+        for beliefs, reading in zip(found, reader.read(selected[reader.layers]), strict=True):
             beliefs[reader.name] = reading
     return found

@@ -1,11 +1,15 @@
-"""Recording of the residual stream at the end of prompts, on forks of their sessions; and a cache of recordings."""
+"""Recording of dialogues: the values of their tokens, and the state at the prompt's end; and a cache of recordings.
+
+The *value* of a token in a layer is what attention hands on of it. The engine's key-value cache holds the values of all
+tokens of a dialogue, so they cost nothing: only tokens that the session has not read yet are computed.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,42 +21,58 @@ from telic.dialogue import Message
 from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.files import read_arrays, tensor_names, write_arrays
 from telic.models.base import Model
-from telic.models.control import Control, ControlBatch, ControlPoint
+from telic.models.control import Control, ControlBatch, ControlContext, ControlPoint, Insertion
+from telic.models.local.cache import KeyValueCache
 from telic.models.request import Reply, Request
 from telic.models.session import Replier, Session
 
 __all__ = [
+    "CONTEXT_FEATURES",
+    "ROLES",
     "ActivationCache",
-    "ActivationRecorder",
+    "DialogueRecorder",
     "Floats",
     "Halves",
+    "RecordedDialogue",
     "example_key",
-    "record_activations",
+    "record_dialogues",
     "require_hidden_states",
+    "select_layers",
 ]
 
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.float16]
 
-_STATE = "readers/residual"
+_STATE = "readers/recorded"
+ROLES = ("system", "user", "assistant")
+CONTEXT_FEATURES = len(ROLES) + 1
+"""The last features of a token: one for each role that may have said it, and how long ago it was said."""
+FARTHEST = 6
+"""Number of messages from which on it does not matter how long ago something was said."""
 
 
-class ActivationRecorder(Control):
-    """Records the residual stream of each sequence at the last tokens of its prompt, and changes nothing.
+@dataclass(slots=True)
+class _Noted:
+    """What the recorder notes while a prompt is read."""
 
-    It records into the session's control state, so the activations come back with the session of a kept request.
+    turns: tuple[tuple[str, int, int], ...]
+    """Role, start and end of each message's turn, in tokens of the prompt without inserted ones."""
+    states: dict[int, Floats]
+    """By layer."""
+
+
+class DialogueRecorder(Control):
+    """Notes where the prompt's turns are, and the residual stream at the prompt's last token; it changes nothing.
 
     Args:
-        layers: layers to record; 0 is the first block's output.
-        backs: tokens to record, counted back from the prompt's last one, which is 0.
+        layers: layers to record the residual stream after; 0 is the first block's output.
     """
 
-    name: ClassVar[str] = "activation_recorder"
-    points: ClassVar[frozenset[ControlPoint]] = frozenset({"residual"})
+    name: ClassVar[str] = "dialogue_recorder"
+    points: ClassVar[frozenset[ControlPoint]] = frozenset({"embeddings", "residual"})
 
-    def __init__(self, layers: Iterable[int], backs: Iterable[int] = (0,)) -> None:
+    def __init__(self, layers: Iterable[int] = ()) -> None:
         self._layers = frozenset(layers)
-        self._backs = sorted(set(backs))
 
     @property
     def key(self) -> str:
@@ -64,24 +84,25 @@ class ActivationRecorder(Control):
         """Layers that are recorded."""
         return self._layers
 
+    def embeddings(self, context: ControlContext) -> Sequence[Insertion]:
+        """Note the turns, and insert nothing."""
+        rendering = context.rendering
+        turns = zip(rendering.messages, rendering.turns, strict=True)
+        noted = tuple((message.role, span.start, span.end) for message, span in turns)
+        context.control_state[_STATE] = _Noted(noted, {})
+        return ()
+
     def residual(self, batch: ControlBatch, layer: int, hidden_N_D: torch.Tensor) -> torch.Tensor:
         """Record those of the prompts' last tokens that are in this pass."""
-        wanted: list[tuple[int, int, int]] | None = batch.memo.get("wanted")
-        if wanted is None:
-            last_R = batch.position_N.new_tensor([context.prompt_length - 1 for context in batch.contexts])
-            back_N = last_R[batch.context_N] - batch.position_N
-            tokens = torch.isin(back_N, back_N.new_tensor(self._backs)).nonzero().flatten().tolist()
-            wanted = batch.memo["wanted"] = [
-                (token, int(batch.context_N[token]), int(back_N[token])) for token in tokens
-            ]
-        for token, index, back in wanted:
-            noted: dict[tuple[int, int], Floats] = batch.contexts[index].control_state.setdefault(_STATE, {})
-            noted[layer, back] = hidden_N_D[token].float().cpu().numpy().copy()
+        last_R = batch.position_N.new_tensor([context.prompt_length - 1 for context in batch.contexts])
+        for token in (batch.position_N == last_R[batch.context_N]).nonzero().flatten().tolist():
+            noted: _Noted = batch.contexts[int(batch.context_N[token])].control_state[_STATE]
+            noted.states[layer] = hidden_N_D[token].float().cpu().numpy().copy()
         return hidden_N_D
 
 
 def require_hidden_states(model: Model) -> None:
-    """Refuse a model without access to its residual stream.
+    """Refuse a model without access to its hidden states.
 
     Raises:
         UnsupportedControlError: the model does not run locally.
@@ -93,53 +114,47 @@ def require_hidden_states(model: Model) -> None:
         )
 
 
-def record_activations(
+@dataclass(frozen=True, slots=True)
+class RecordedDialogue:
+    """A dialogue as a model keeps it."""
+
+    features_T_F: Floats
+    """By token of the messages: its values in the recorded layers, joined, and its context features."""
+    states_L_D: Floats
+    """The residual stream at the prompt's last token, after the layers asked for."""
+
+
+def record_dialogues(
     sessions: Sequence[Session],
-    prefixes: Sequence[str],
     layers: Sequence[int],
     controls: Sequence[Control] = (),
-    backs: Sequence[int] | None = None,
-) -> Floats:
-    """Record the residual stream at the end of each session's prompt, followed by each prefix of a reply.
+    state_layers: Sequence[int] = (),
+) -> list[RecordedDialogue]:
+    """Record the tokens of each session's dialogue.
 
-    Each prompt is read once, into its session's cache, and each prefix on a fork, all in one batch. The dialogues stay
-    unchanged.
+    The prompts are read into the sessions' caches; the dialogues stay unchanged.
 
     Args:
         sessions: sessions of one model, each with a message to reply to.
-        prefixes: beginnings of the reply; an empty one stands for the prompt's own end. One that is there several times
-            is read once.
-        layers: layers to record; 0 is the first block's output.
+        layers: layers to record the values of; 0 is the first.
         controls: act on the model meanwhile.
-        backs: the token to record for each prefix, counted back from its last one, which is 0; by default the last.
-
-    Returns:
-        float32 [sessions, prefixes, layers, hidden].
+        state_layers: layers to record the residual stream after.
 
     Raises:
         ModelError: a dialogue does not fit in the context, or cannot be rendered.
     """
     if not sessions:
         raise ConfigError("sessions is empty; pass at least one")
-    backs = backs or [0] * len(prefixes)
-    all_controls = (*controls, ActivationRecorder(layers, backs))  # the last, so it sees the others' changes
-
-    def ask(session: Session, prefix: str) -> Request:
-        return replace(
-            session.request(controls=all_controls, max_new_tokens=1, temperature=0.0, seed=0), reply_prefix=prefix
-        )
-
+    acting = (*controls, DialogueRecorder(state_layers))  # the last, so it sees the others' changes
+    requests = [s.request(controls=acting, max_new_tokens=1, temperature=0.0, seed=0) for s in sessions]
     model = sessions[0].model
-    _run(model, [ask(session, "") for session in sessions])
-    distinct = [prefix for prefix in dict.fromkeys(prefixes) if prefix]
-    forks = [{prefix: session.fork() for prefix in distinct} | {"": session} for session in sessions]
-    _run(model, [ask(own[prefix], prefix) for own in forks for prefix in distinct])
-    return np.stack(
-        [
-            np.stack([_recorded(own[prefix], layers, back) for prefix, back in zip(prefixes, backs, strict=True)])
-            for own in forks
-        ]
-    )
+    _run(model, requests)
+    found = []
+    for session, request in zip(sessions, requests, strict=True):
+        if not _is_held(session):  # others have taken the memory for caches; alone it is always held
+            _run(model, [request])
+        found.append(_recorded(session, layers, state_layers))
+    return found
 
 
 def _run(model: Replier, requests: list[Request]) -> None:
@@ -157,14 +172,46 @@ def _reason(reply: Reply) -> str:
     )
 
 
-def _recorded(session: Session, layers: Sequence[int], back: int) -> Floats:
-    noted: dict[tuple[int, int], Floats] = session.cache.control_state[_STATE]
-    return np.stack([noted[layer, back] for layer in layers])
+def _is_held(session: Session) -> bool:
+    noted: _Noted = session.cache.control_state[_STATE]
+    held = session.cache.key_values
+    read = sum(token >= 0 for token in held.tokens) if isinstance(held, KeyValueCache) else 0
+    return read >= max((end for _, _, end in noted.turns), default=0)
 
 
-def example_key(model: str, messages: Iterable[Message], prefixes: Iterable[str]) -> str:
-    """Make the key of a recording from the model, the dialogue and the prefixes."""
-    identity = [model, [message.as_dict() for message in messages], list(prefixes)]
+def _recorded(session: Session, layers: Sequence[int], state_layers: Sequence[int]) -> RecordedDialogue:
+    noted: _Noted = session.cache.control_state[_STATE]
+    held: KeyValueCache = session.cache.key_values
+    tokens: list[int] = []
+    context: list[list[float]] = []
+    for ago, (role, start, end) in enumerate(reversed(noted.turns)):
+        if role in ROLES:
+            tokens += range(start, end)
+            own = [float(role == one) for one in ROLES]
+            context += [[*own, min(ago, FARTHEST) / FARTHEST]] * (end - start)
+    positions = [position for position, token in enumerate(held.tokens) if token >= 0]
+    at = [positions[token] for token in tokens]
+    parts = [segment.keys_values[list(layers), 1] for segment in held.segments]
+    values_L_H_T_D = torch.cat(parts, dim=2)[:, :, at].float().cpu()
+    values_T_F = values_L_H_T_D.permute(2, 0, 1, 3).reshape(len(at), -1).numpy()
+    context_T_C = np.array(context, np.float32).reshape(len(at), CONTEXT_FEATURES)
+    states_L_D = np.array([noted.states[layer] for layer in state_layers], np.float32)
+    return RecordedDialogue(np.hstack([values_T_F, context_T_C]), states_L_D)
+
+
+def select_layers(features_T_F: Floats, recorded: Sequence[int], layers: Sequence[int]) -> Floats:
+    """Select the features of some of the recorded layers."""
+    if tuple(layers) == tuple(recorded):
+        return features_T_F
+    tokens = len(features_T_F)
+    values_T_L_V = features_T_F[:, :-CONTEXT_FEATURES].reshape(tokens, len(recorded), -1)
+    own_T_F = values_T_L_V[:, [recorded.index(layer) for layer in layers]].reshape(tokens, -1)
+    return np.hstack([own_T_F, features_T_F[:, -CONTEXT_FEATURES:]])
+
+
+def example_key(model: str, messages: Iterable[Message], places: Iterable[str]) -> str:
+    """Make the key of a recording from the model, the dialogue and what is recorded."""
+    identity = [model, [message.as_dict() for message in messages], list(places)]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
 
 
@@ -199,8 +246,8 @@ class ActivationCache:
         write_arrays(path, halves)
         self._files.update(dict.fromkeys(halves, path))
 
-    def load(self, keys: Sequence[str]) -> Halves:
-        """Load recordings: float16 [keys, ...], in the keys' order."""
+    def load(self, keys: Sequence[str]) -> list[Halves]:
+        """Load recordings, in the keys' order."""
         by_file: dict[Path, list[str]] = {}
         for key in keys:
             if key not in self._memory:
@@ -208,4 +255,4 @@ class ActivationCache:
         found = {key: self._memory[key] for key in keys if key in self._memory}
         for path, own in by_file.items():
             found.update(read_arrays(path, own))
-        return np.stack([found[key] for key in keys])
+        return [found[key] for key in keys]

@@ -1,4 +1,4 @@
-"""Recording of training texts: the activations of each dialogue at the places where readers read."""
+"""Recording of training texts: the tokens of each dialogue, and the state at its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from telic.dialogue import Dialogue
 from telic.models.local import LocalModel
-from telic.readers.attributes import SUBJECTS, SUFFIX, Attribute, Subject, find_attribute
+from telic.models.session import Session
+from telic.readers.attributes import Attribute, Subject, find_attribute
 from telic.readers.config import ReaderTrainingConfig
 from telic.readers.conversations import (
     group_similar,
@@ -21,55 +22,34 @@ from telic.readers.conversations import (
 )
 from telic.readers.linear_probe import LEFT_OUT, Labels
 from telic.readers.material import TextPart
-from telic.readers.recording import ActivationCache, Floats, Halves, example_key, record_activations
+from telic.readers.recording import ActivationCache, Halves, example_key, record_dialogues
 from telic.readers.training_texts import LabelledDialogue, generated_dialogues, written_dialogues
 
 __all__ = [
-    "PROMPT",
     "OnProgress",
-    "Place",
     "RecordedTexts",
-    "places_of",
+    "pin_layers",
     "record_texts",
-    "recorded_layers",
     "training_texts",
+    "value_layers",
 ]
 
 OnProgress = Callable[[int, int], None]
 """Called with the number of dialogues recorded, and of all dialogues."""
 BATCH = 32
 """Dialogues that are recorded in one batch, and kept in one file."""
-VALIDATION = 400
+VALIDATION = 200
 """Generated dialogues for validation, if there are not fewer for training."""
-PROMPT = "prompt"
-"""Name of the place at the prompt's last token."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a state is read."""
-
-    prefix: str
-    """Beginning of the reply."""
-    back: int = 0
-    """The token, counted back from the prefix's last one."""
+def value_layers(depth: int) -> list[int]:
+    """List the layers whose values readers see: every third one."""
+    return list(range(2, depth, 3)) or [depth - 1]
 
 
-def places_of(model: LocalModel, attributes: Sequence[str]) -> dict[str, Place]:
-    """List where a dialogue is recorded: at the prompt's last token, and where each reader reads."""
-    places = {PROMPT: Place("")}
-    for subject in SUBJECTS:
-        for name in attributes:
-            count = [
-                len(model.template.encoder.encode(text)) for text in (SUFFIX, find_attribute(name).suffix(subject))
-            ]
-            places[f"{subject}_{name}"] = Place(SUFFIX, count[0] - count[1])
-    return places
-
-
-def recorded_layers(depth: int) -> list[int]:
-    """List the layers that are recorded: every other one after the first third, which encodes words, not meaning."""
-    return list(range(depth - 1, depth // 3 - 1, -2))[::-1]
+def pin_layers(depth: int) -> list[int]:
+    """List the layers that get directions for pins: every other one in the middle (0.4 to 0.7 of the depth)."""
+    return [layer for layer in range(depth) if 0.4 * depth - 1 <= layer <= 0.7 * depth][::2] or [0]
 
 
 def training_texts(model: LocalModel, data: Path | None, config: ReaderTrainingConfig) -> list[LabelledDialogue]:
@@ -113,7 +93,6 @@ def _conversations(
 def record_texts(
     model: LocalModel,
     texts: Sequence[LabelledDialogue],
-    places: Sequence[Place],
     cache: ActivationCache,
     on_progress: OnProgress | None = None,
 ) -> None:
@@ -122,29 +101,41 @@ def record_texts(
     Args:
         model: reads the dialogues.
         texts: what to record.
-        places: where to record.
         cache: has what was recorded before, and gets the rest.
         on_progress: called with the number of dialogues recorded now, and of all that the cache lacked.
 
     Raises:
         ModelError: a dialogue does not fit in the context.
     """
-    by_key = {_key(model, text, places): text for text in texts}
-    lacking = sorted((key for key in by_key if key not in cache), key=lambda key: len(by_key[key].text))
-    layers = recorded_layers(model.layers)
+    by_key = {_keys(model, text): text for text in texts}
+    lacking = sorted((keys for keys in by_key if keys[0] not in cache), key=lambda keys: len(by_key[keys].text))
+    layers = value_layers(model.layers), pin_layers(model.layers)
+    opening = _opening(model)
     for start in range(0, len(lacking), BATCH):
-        keys = lacking[start : start + BATCH]
-        sessions = [model.session() for _ in keys]
-        for session, key in zip(sessions, keys, strict=True):
-            session.dialogue = by_key[key].dialogue
-        prefixes, backs = [place.prefix for place in places], [place.back for place in places]
-        cache.add(dict(zip(keys, record_activations(sessions, prefixes, layers, backs=backs), strict=True)))
+        batch = lacking[start : start + BATCH]
+        sessions = [opening.fork() for _ in batch]
+        for session, keys in zip(sessions, batch, strict=True):
+            session.dialogue = by_key[keys].dialogue
+        recorded = record_dialogues(sessions, layers[0], state_layers=layers[1])
+        found = [(one.features_T_F, one.states_L_D) for one in recorded]
+        cache.add(
+            {key: own for keys, pair in zip(batch, found, strict=True) for key, own in zip(keys, pair, strict=True)}
+        )
         if on_progress is not None:
-            on_progress(start + len(keys), len(lacking))
+            on_progress(start + len(batch), len(lacking))
 
 
-def _key(model: LocalModel, text: LabelledDialogue, places: Sequence[Place]) -> str:
-    return example_key(model.name, text.dialogue, [f"{place.prefix}/{place.back}" for place in places])
+def _opening(model: LocalModel) -> Session:
+    """Read what begins most dialogues, such as a system prompt of the template's own, so that it is read once."""
+    session = model.session().user("Hello")
+    record_dialogues([session], value_layers(model.layers))
+    return session
+
+
+def _keys(model: LocalModel, text: LabelledDialogue) -> tuple[str, str]:
+    """Make the keys of a text's tokens, and of the state at its end."""
+    tokens, state = (example_key(model.name, text.dialogue, [part]) for part in ("tokens", "state"))
+    return tokens, state
 
 
 @dataclass(frozen=True)
@@ -152,30 +143,22 @@ class RecordedTexts:
     """Texts, and their recorded activations."""
 
     texts: Sequence[LabelledDialogue]
-    places: tuple[str, ...]
-    """Name of each place: `prompt`, or a reader."""
-    layers: tuple[int, ...]
-    """The recorded layers."""
-    states_N_P_L_D: Halves
+    features_N: Sequence[Halves]
+    """By text: the features of its tokens, [T, F]."""
+    states_N_L_D: Halves
+    """The residual stream at the prompt's end, after the layers of pins."""
 
     @classmethod
-    def of(
-        cls, model: LocalModel, texts: Sequence[LabelledDialogue], places: dict[str, Place], cache: ActivationCache
-    ) -> RecordedTexts:
+    def of(cls, model: LocalModel, texts: Sequence[LabelledDialogue], cache: ActivationCache) -> RecordedTexts:
         """Load the texts' activations from the cache."""
-        keys = [_key(model, text, list(places.values())) for text in texts]
-        return cls(texts, tuple(places), tuple(recorded_layers(model.layers)), cache.load(keys))
+        keys = [_keys(model, text) for text in texts]
+        features_N, states_N = (cache.load(own) for own in zip(*keys, strict=True))
+        return cls(texts, features_N, np.stack(states_N))
 
     def part(self, part: TextPart) -> RecordedTexts:
         """Select the texts of a part."""
         at = [i for i, text in enumerate(self.texts) if text.part == part]
-        return RecordedTexts([self.texts[i] for i in at], self.places, self.layers, self.states_N_P_L_D[at])
-
-    def states(self, place: str, layers: Sequence[int]) -> Floats:
-        """Return the states at a place after some layers, joined: [N, layers * hidden]."""
-        at = [self.layers.index(layer) for layer in layers]
-        found = self.states_N_P_L_D[:, self.places.index(place)][:, at]
-        return found.reshape(len(found), -1).astype(np.float32)
+        return RecordedTexts([self.texts[i] for i in at], [self.features_N[i] for i in at], self.states_N_L_D[at])
 
     def labels(self, attribute: Attribute, subject: Subject) -> Labels:
         """Return the index of each text's class; the number of classes for unknown, and LEFT_OUT, [N]."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 
 from telic.errors import UnsupportedControlError
@@ -18,11 +18,12 @@ from telic.readers.card import reader_card
 from telic.readers.config import EvaluationConfig, ReaderTrainingConfig
 from telic.readers.evaluation import evaluate_readers
 from telic.readers.evaluation_items import load_natural_items
-from telic.readers.fitting import fit_reader
+from telic.readers.fitting import fit_readers
 from telic.readers.linear_probe import fit_linear_probe
-from telic.readers.reader import Reader, ReaderSet
+from telic.readers.reader import ReaderSet
 from telic.readers.recording import ActivationCache, require_hidden_states
-from telic.readers.text_recording import PROMPT, Place, RecordedTexts, places_of, record_texts, training_texts
+from telic.readers.text_recording import RecordedTexts, pin_layers, record_texts, training_texts, value_layers
+from telic.readers.token_training import EPOCHS
 from telic.steering.belief import Belief
 from telic.steering.directions import directions_of_probe
 from telic.steering.saving import Origin, save_pretrained
@@ -74,20 +75,21 @@ def train_readers(
         ConfigError: an attribute is unknown, or a class has too few texts.
     """
     model, config = _require_local(model), config or ReaderTrainingConfig()
-    places = places_of(model, config.attributes)  # refuses an unknown attribute
+    for name in config.attributes:
+        find_attribute(name)  # refuses an unknown one before the work begins
     texts = training_texts(model, None if data is None else Path(data), config)
     store = ActivationCache(cache)
     with track(progress) as tracker:
         phases = [
             Phase("recording", "dialogues", weight=10),
-            Phase("fitting", "readers", len(config.attributes) * len(config.subjects)),
+            Phase("fitting", "epochs", EPOCHS, weight=3),
             *([Phase("evaluating", "dialogues")] if config.natural else []),
         ]
         tracker.start(phases=phases)
         tracker.begin("recording")
-        record_texts(model, texts, list(places.values()), store, tracker.reach)
+        record_texts(model, texts, store, tracker.reach)
         tracker.begin("fitting")
-        trained = _fit(model, RecordedTexts.of(model, texts, places, store), places, config, tracker)
+        trained = _fit(model, RecordedTexts.of(model, texts, store), config, tracker)
         return _evaluate(model, trained, config, tracker) if config.natural else trained
 
 
@@ -102,25 +104,19 @@ def _evaluate(
 
 
 def _fit(
-    model: LocalModel,
-    recorded: RecordedTexts,
-    places: Mapping[str, Place],
-    config: ReaderTrainingConfig,
-    tracker: ProgressTracker,
+    model: LocalModel, recorded: RecordedTexts, config: ReaderTrainingConfig, tracker: ProgressTracker
 ) -> TrainedReaders:
     training, validation = recorded.part("train"), recorded.part("validation")
-    readers: list[Reader] = []
-    cards: dict[str, Mapping[str, Any]] = {}
+    targets = [(find_attribute(name), subject) for name in config.attributes for subject in config.subjects]
+    readers = fit_readers(
+        training, validation, targets, value_layers(model.layers),
+        false_certainty=config.false_certainty, seed=config.seed, on_epoch=tracker.reach,
+    )  # fmt: skip
     directions: dict[str, Mapping[int, torch.Tensor]] = {}
-    for attribute in map(find_attribute, config.attributes):
-        for subject in config.subjects:
-            place = places[f"{subject}_{attribute.name}"]
-            reader, penalty = fit_reader(training, validation, attribute, subject, place, config.false_certainty)
-            readers.append(reader)
-            cards[reader.name] = reader_card(reader, penalty, validation, config)
-            directions |= fit_pins(training, attribute, subject)
-            tracker.advance()
+    for target in targets:
+        directions |= fit_pins(training, *target, pin_layers(model.layers))
     origin = Origin.of(model)
+    cards = {reader.name: reader_card(reader, validation, config) for reader in readers}
     card = {"config": config.model_dump(mode="json"), "readers": cards}
     return TrainedReaders(ReaderSet(tuple(readers), origin, card), Belief(directions, origin=origin))
 
@@ -135,19 +131,19 @@ def _require_local(model: Model) -> LocalModel:
     return model
 
 
-def fit_pins(training: RecordedTexts, attribute: Attribute, subject: Subject) -> dict[str, Mapping[int, torch.Tensor]]:
+def fit_pins(
+    training: RecordedTexts, attribute: Attribute, subject: Subject, layers: Sequence[int]
+) -> dict[str, Mapping[int, torch.Tensor]]:
     """Fit directions that move the model's belief towards a class: weights of probes on the prompt's last token.
 
     Returns:
-        Directions by `reader/class` and layer, at the recorded layers in the middle (0.4 to 0.7 of the depth), each as
-        long as the states' standard deviation along it.
+        Directions by `reader/class` and layer, each as long as the states' standard deviation along it.
     """
     labels_N = training.labels(attribute, subject)
     known_N = (labels_N >= 0) & (labels_N < len(attribute.classes))
-    last = training.layers[-1] + 1
     found: list[dict[int, torch.Tensor]] = [{} for _ in attribute.classes]
-    for layer in [one for one in training.layers if 0.4 * last - 1 <= one <= 0.7 * last] or training.layers[:1]:
-        states_N_D = training.states(PROMPT, [layer])[known_N]
+    for place, layer in enumerate(layers):
+        states_N_D = training.states_N_L_D[known_N, place].astype(np.float32)
         linear_probe = fit_linear_probe(states_N_D, labels_N[known_N], len(attribute.classes), PIN_PENALTY)
         for own, weight_D in zip(found, linear_probe.weight_C_D, strict=True):
             own |= directions_of_probe({layer: torch.from_numpy(weight_D)}, {layer: torch.from_numpy(states_N_D)})

@@ -7,6 +7,7 @@ trained on. Messages written by hand complete both.
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Mapping
@@ -14,8 +15,8 @@ from dataclasses import dataclass, field, replace
 
 from telic.dialogue import Dialogue
 from telic.readers.attributes import ATTRIBUTES
-from telic.readers.dialogue_kinds import KINDS, TextDraw
-from telic.readers.material import TextPart, load_lines
+from telic.readers.dialogue_kinds import KINDS, TextDraw, twins
+from telic.readers.material import TextPart, load_all_lines
 
 __all__ = ["LabelledDialogue", "generated_dialogues", "written_dialogues"]
 
@@ -43,7 +44,7 @@ class LabelledDialogue:
 
 def written_dialogues(part: TextPart) -> list[LabelledDialogue]:
     """Load the messages that were written by hand."""
-    return [_parsed(line, part) for line in load_lines("messages" if part == "train" else "validation")]
+    return [_parsed(line, part) for line in load_all_lines("messages" if part == "train" else "validation")]
 
 
 def _parsed(line: str, part: TextPart) -> LabelledDialogue:
@@ -67,7 +68,8 @@ def _parsed(line: str, part: TextPart) -> LabelledDialogue:
 def generated_dialogues(part: TextPart, count: int, seed: int = 0) -> list[LabelledDialogue]:
     """Generate dialogues of all kinds, about each attribute as often, and each of its classes.
 
-    Every fifth is a message written by hand, perhaps with a system prompt and more turns.
+    About half come in fours that differ only in whose attribute it is, since messages written by hand teach how people
+    talk, and these teach whom they talk of. Others are messages written by hand, with a system prompt and more turns.
 
     Args:
         part: whose wordings to use.
@@ -77,16 +79,18 @@ def generated_dialogues(part: TextPart, count: int, seed: int = 0) -> list[Label
     rng = random.Random(f"{seed}/{part}")
     kinds = [kind for kind, times in KINDS for _ in range(times)]
     written = written_dialogues(part)
-    found = []
-    for index in range(count):
+    found: list[LabelledDialogue] = []
+    for index in itertools.count():
+        if len(found) >= count:
+            return found[:count]
         attribute = rng.choice(list(ATTRIBUTES.values()))
         draw = TextDraw(rng, part, attribute.name, rng.choice(attribute.classes))
         if index % 5 == 4:
             found.append(_extended(rng.choice(written), draw))
         else:
-            name, dialogue, labels = kinds[index % len(kinds)](draw)
-            found.append(LabelledDialogue(dialogue, labels, name, part))
-    return found
+            made = twins(draw) if index % 4 == 0 else [kinds[index % len(kinds)](draw)]
+            found += [LabelledDialogue(dialogue, labels, name, part) for name, dialogue, labels in made]
+    raise AssertionError("itertools.count has an end")
 
 
 def _extended(text: LabelledDialogue, draw: TextDraw) -> LabelledDialogue:

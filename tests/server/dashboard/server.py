@@ -93,31 +93,27 @@ def card() -> dict[str, Any]:
 
 def tiny_with_readers(folder: Path) -> Model:
     """Make a tiny model with readers and pins of random weights."""
-    import numpy as np
     import torch
 
     from telic.readers import ATTRIBUTES, Reader, ReaderSet
     from telic.readers.attributes import SUBJECTS
-    from telic.readers.linear_probe import LinearProbe
     from telic.steering import Belief, save_pretrained
     from telic.steering.saving import Origin
     from tests.models import tiny
+    from tests.readers.probes import random_probe
 
     model = tiny.local("llama")
     origin = Origin.of(model)
-    draw = np.random.default_rng(0)
-    readers = []
+    readers: list[Reader] = []
     for subject in SUBJECTS:
         for attribute in ATTRIBUTES.values():
-            shape = (len(attribute.classes) + 1, model.hidden_size)
-            bias_C = np.zeros(shape[0], np.float32)
-            bias_C[-1] = -1000  # a known class, unless the threshold says otherwise
-            fit = LinearProbe(draw.normal(size=shape).astype(np.float32), bias_C)
+            probe = random_probe(model, 1, len(attribute.classes), seed=len(readers), scale=1.0)
+            probe.bias_C[-1] = -1000  # a known class, unless the threshold says otherwise
             # The socioeconomic status is always unknown.
             threshold = 1.1 if attribute.name == "socioeconomic" else 0.0
             readers.append(
                 Reader(
-                    attribute.name, subject, attribute.classes, attribute.suffix(subject), (1,), fit,
+                    attribute.name, subject, attribute.classes, (1,), probe,
                     temperature=8.0, threshold=threshold,
                 )
             )  # fmt: skip
