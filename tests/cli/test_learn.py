@@ -81,3 +81,17 @@ def test_wrong_options_are_explained(run: Run, arguments: tuple[str, ...], messa
     assert outcome.status == 2
     assert message in outcome.error
     assert "Traceback" not in outcome.error
+
+
+def test_a_refusal_that_a_limit_of_the_purpose_demands_is_not_blamed(run: Run, tmp_path: Path) -> None:
+    said = ("What does the hotel cost, 90 euros?", "Sorry, I can't talk about prices.", "That's useless, terrible.")
+    (tmp_path / "chats.jsonl").write_text(json.dumps(messages(*said)) + "\n")
+    limit = '[[limits]]\nname = "talks about money"\njudge = { contains = "euros" }\n'
+    for name, text in (("free.toml", ""), ("bound.toml", limit)):
+        (tmp_path / name).write_text(f'name = "travel"\nsystem = "You are a travel agent."\n{text}')
+    blamed = {}
+    for name in ("free", "bound"):
+        run("learn", f"{name}.toml", "--logs", "chats.jsonl", "--export", "episodes", f"{name}.jsonl", "--quiet")
+        [_, refusal, _] = json.loads((tmp_path / f"{name}.jsonl").read_text())["turns"]
+        blamed[name] = refusal["scores"].get("label", 0) < 0
+    assert blamed == {"free": True, "bound": False}

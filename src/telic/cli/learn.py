@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from telic.episodes import Episode
     from telic.feedback import Estimate, LearnRun
     from telic.feedback.exports import ExportFormat
+    from telic.judges import Judge
+    from telic.purpose import Purpose
 
 __all__ = ["Learn"]
 
@@ -64,16 +66,19 @@ class Learn:
         from telic.feedback import learn, write_export
         from telic.feedback.report import write_learn_report
         from telic.progress import ProgressDisplay
+        from telic.purpose import Purpose
         from telic.runs import RunFolder
 
         exports = self._exports()
         if self.processes < 1:
             raise UsageError(f"--processes is {self.processes}; expected 1 or more")
-        name, source = self._source()
+        purpose = Purpose.load(self.purpose) if self.purpose else None
+        name, source = self._source(purpose)
         with ProgressDisplay(quiet=self.quiet) as display:
             run = learn(
                 source,
                 name=name,
+                limits=_rules_of(purpose) if purpose else (),
                 folder=self.runs,
                 resamples=self.resamples,
                 processes=self.processes,
@@ -105,12 +110,10 @@ class Learn:
                 raise UsageError(f"--export: unknown format {form!r}{suggest(form, list(known))}")
         return [(known[form], Path(file)) for form, file in pairs]
 
-    def _source(self) -> tuple[str, Iterable[Episode]]:
+    def _source(self, purpose: Purpose | None) -> tuple[str, Iterable[Episode]]:
         """Return what the conversations belong to, and the conversations."""
         from telic.feedback import LogFile
-        from telic.purpose import Purpose
 
-        purpose = Purpose.load(self.purpose) if self.purpose else None
         if self.logs is not None:
             if self.store or self.user:
                 raise UsageError("--logs goes without --store and --user, which are about a server's store")
@@ -125,6 +128,14 @@ class Learn:
             return "conversations", StoredEpisodes(str(self.store), self.user)
         location = self.store or ServeConfig.of_purpose(purpose).store
         return purpose.name, StoredEpisodes(location, self.user, purpose.name)
+
+
+def _rules_of(purpose: Purpose) -> list[Judge]:
+    """Return the judges of the limits that ask no model: this command needs none."""
+    from telic.judges import model_judges
+    from telic.judges.limits import judged_limits
+
+    return [limit.judge for limit in judged_limits(purpose) if not model_judges(limit.judge)]
 
 
 def print_learnt(run: LearnRun, report: Path) -> None:

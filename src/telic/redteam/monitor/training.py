@@ -19,7 +19,7 @@ from scipy.special import log_expit
 
 from telic.errors import ConfigError
 from telic.models import Model, load
-from telic.readers.linear_probe import PENALTIES, fit_linear_probes
+from telic.readers.linear_probe import fit_linear_probe
 from telic.redteam.monitor.dialogues import TurnDialogue, read_attack_dialogues, record_features
 from telic.redteam.monitor.features import FeatureKind, Floats
 from telic.redteam.monitor.monitor import TrajectoryMonitor, save_monitor
@@ -28,6 +28,8 @@ from telic.steering.saving import Origin
 
 __all__ = ["fit_monitor", "monitor_scores", "train_monitor"]
 
+PENALTIES = (0.01, 0.03, 0.1)
+"""Of the squared weights, on standardised features, relative to the mean log-loss of an example."""
 DECAYS = (0.0, 0.5, 0.8, 0.95)
 THRESHOLDS = 64
 """Candidates for the threshold."""
@@ -169,7 +171,7 @@ def _candidates(fitting: Sequence[Recorded], tuning: Sequence[Recorded]) -> list
         label_N = np.array([_label(one, turn, labels) for one, turns in fitting for turn in range(1, len(turns) + 1)])
         if label_N.min() == label_N.max():
             continue
-        probes = fit_linear_probes(inputs_N_D, label_N, 2, PENALTIES)
+        probes = [fit_linear_probe(inputs_N_D, label_N, 2, penalty) for penalty in PENALTIES]
         for (penalty, probe), decay in product(zip(PENALTIES, probes, strict=True), DECAYS):
             weight_D = (probe.weight_C_D[1] - probe.weight_C_D[0]).astype(np.float32)
             bias = float(probe.bias_C[1] - probe.bias_C[0])
