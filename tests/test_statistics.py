@@ -13,7 +13,6 @@ from telic.statistics import (
     bootstrap_ratio,
     correlation,
     holm,
-    independent_difference,
     paired_difference,
     pass_hat_k,
 )
@@ -146,15 +145,6 @@ def test_a_half_missing_pair_is_left_out() -> None:
     assert (found.difference.value, found.difference.n, found.difference.missing) == (1.0, 1, 2)
     assert (found.p, found.p_bootstrap) == (None, None)  # one pair tests nothing
     assert paired_difference([None], [1.0]).p is None
-
-
-def test_the_interval_of_an_independent_difference_is_that_of_normal_estimates() -> None:
-    wide, narrow = Interval(0.5, 0.2, 0.8, 12), Interval(0.1, -0.3, 0.5, 20)
-    found = independent_difference(wide, narrow)
-    assert (found.value, found.low, found.high) == pytest.approx((0.4, -0.1, 0.9))
-    assert found.n == 12
-    assert independent_difference(wide, Interval(0.1, None, None, 1)).low is None
-    assert independent_difference(Interval(None, None, None, 0), wide).value is None
 
 
 def test_correlation_is_pearsons() -> None:

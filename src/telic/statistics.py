@@ -245,21 +245,6 @@ def paired_difference(
     return PairedDifference(interval, _sign_flip(differences, resamples, seed), p_bootstrap)
 
 
-def independent_difference(a: Interval, b: Interval) -> Interval:
-    """Estimate the difference `a - b` of two estimates from separate units.
-
-    The interval follows from those of the two estimates (Zou and Donner 2008, Stat. Med. 27:1693, section 2.2).
-    """
-    n = min(a.n, b.n)
-    if a.value is None or b.value is None:
-        return Interval(None, None, None, n)
-    value = a.value - b.value
-    if a.low is None or a.high is None or b.low is None or b.high is None:
-        return Interval(value, None, None, n)
-    low = value - math.hypot(a.value - a.low, b.high - b.value)
-    return Interval(value, low, value + math.hypot(a.high - a.value, b.value - b.low), n)
-
-
 def correlation(
     x: Sequence[float | None],
     y: Sequence[float | None],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from telic.statistics import Interval, independent_difference
+import math
 
-__all__ = ["transfer_sentence"]
+from telic.statistics import Interval
+
+__all__ = ["independent_difference", "transfer_sentence"]
 
 
 def transfer_sentence(own: Interval, other: Interval) -> str:
@@ -27,6 +29,21 @@ def transfer_sentence(own: Interval, other: Interval) -> str:
     if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
         return f"{verdict}; not significantly different from the gain here ({_signed(difference)})"
     return f"{verdict}; significantly {'less' if difference.high < 0 else 'more'} than here ({_signed(difference)})"
+
+
+def independent_difference(a: Interval, b: Interval) -> Interval:
+    """Estimate the difference `a - b` of two estimates from separate units.
+
+    The interval follows from those of the two estimates (Zou and Donner 2008, Stat. Med. 27:1693, section 2.2).
+    """
+    n = min(a.n, b.n)
+    if a.value is None or b.value is None:
+        return Interval(None, None, None, n)
+    value = a.value - b.value
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return Interval(value, None, None, n)
+    low = value - math.hypot(a.value - a.low, b.high - b.value)
+    return Interval(value, low, value + math.hypot(a.high - a.value, b.value - b.low), n)
 
 
 def _signed(interval: Interval) -> str:
