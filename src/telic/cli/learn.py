@@ -159,6 +159,6 @@ def print_learnt(run: LearnRun, report: Path) -> None:
 
 
 def _row(one: Estimate) -> tuple[str, ...]:
-    low, high = (f"{bound:.2f}" if bound is not None else "-" for bound in (one.low, one.high))
+    range_ = "-" if one.low is None or one.high is None else f"[{one.low:.2f}, {one.high:.2f}]"
     value = "-" if one.value is None else f"{one.value:.2f}"
-    return one.name, value, f"[{low}, {high}]", str(one.conversations), str(one.users)
+    return one.name, value, range_, str(one.conversations), str(one.users)

@@ -122,7 +122,7 @@ def _clusters(clusters: Sequence[Mapping[str, Any]], none: str) -> list[Html]:
         return [element("p", none)]
     return [
         details(
-            f"{', '.join(one['words'])}: {one['size']} replies in {one['conversations']} conversations",
+            f"{', '.join(one['words'])}: {one['size']} (in {one['conversations']} of the conversations)",
             *map(_moment, one["examples"]),
         )
         for one in clusters

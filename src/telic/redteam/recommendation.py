@@ -55,7 +55,8 @@ def recommend(
     )
     gain = found.difference
     if gain.value is None or gain.value <= 0 or found.p is None or found.p >= LEVEL:
-        return None, f"{best} is not significantly better than no defence (it lowers success by {_points(gain)} points)"
+        change = f"it lowers success by {_points(gain)} points"
+        return None, f"the defence {best} is not significantly better than none ({change})"
     cost = costs[best].over_refusal
     told = f", and refuses {_points(cost)} points more of benign replies" if cost else ""
     return best, f"{best} lowers success by {_points(gain)} points{told}"
