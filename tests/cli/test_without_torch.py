@@ -59,7 +59,7 @@ def test_hold_leaves_out_the_controls_of_local_models(tmp_path: Path) -> None:
     quick = ("--rounds", "1", "--dialogues", "2", "--tuning-dialogues", "1", "--resamples", "100")
     done = without_torch(tmp_path, "hold", "travel.toml", *quick)
     assert done.returncode == 0, done.stderr
-    assert "control attention_hold is left out: model 'fake' does not support it" in done.stderr
+    assert "control refresh is left out: model 'fake' does not support it" in done.stderr
     assert "reminder-every=" in done.stdout
     refused = without_torch(tmp_path, "hold", "travel.toml", *quick, "--controls", "belief:user_age=adult")
     assert refused.stderr == "telic: model 'fake' does not support control 'belief'; run the model locally to use it\n"

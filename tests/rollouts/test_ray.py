@@ -96,12 +96,13 @@ def test_a_lost_node_changes_no_episode(cluster: Any, tmp_path: Path) -> None:
             lost_after = len(nodes)
 
     workers = RayWorkers(cluster.address)
-    run = play(TALK, slow(tmp_path, 0.05), n=40, concurrency=4, references=False, workers=workers, on_episode=end)
-    assert 0 < lost_after < 35, "both nodes played, and one was lost with work left"
-    assert set(nodes[lost_after + 6 :]) == {ray.get_runtime_context().get_node_id()}, "the other node played the rest"
-    assert len(nodes) == len({episode.id for episode in run.episodes}) == 40
-    assert run.results[0].valid == 40
-    alone = play(TALK, {"agent": ModelPlayer(FakeModel())}, n=40, references=False)
+    run = play(TALK, slow(tmp_path, 0.05), n=80, concurrency=4, references=False, workers=workers, on_episode=end)
+    assert 0 < lost_after < 50, "both nodes played, and one was lost with work left"
+    # Until it is gone, the second node goes on playing; how many episodes that makes depends on the machine.
+    assert set(nodes[-20:]) == {ray.get_runtime_context().get_node_id()}, "the other node played the rest"
+    assert len(nodes) == len({episode.id for episode in run.episodes}) == 80
+    assert run.results[0].valid == 80
+    alone = play(TALK, {"agent": ModelPlayer(FakeModel())}, n=80, references=False)
     assert contents(run.episodes) == contents(alone.episodes)
 
 
