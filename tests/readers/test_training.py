@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from telic.readers.fitting import fit_readers
 from telic.readers.linear_probe import LEFT_OUT
 from telic.readers.material import TextPart
 from telic.readers.text_recording import RecordedTexts, pin_layers, training_texts, value_layers
+from telic.readers.token_probe import TokenProbe
 from telic.readers.training_texts import LabelledDialogue
 from telic.steering import Belief, build_control
 from tests.models import tiny
@@ -74,7 +76,7 @@ TARGETS: list[tuple[Attribute, Subject]] = [(ATTRIBUTES["gender"], "user")]
 def test_it_answers_where_a_token_tells_the_class_and_only_there() -> None:
     told: list[int] = []
     [reader] = fit_readers(
-        recorded("train", 1200, 0), recorded("validation", 400, 1), TARGETS, (1,), false_certainty=0.03,
+        recorded("train", 1200, 0), recorded("validation", 400, 1), TARGETS, (1,), false_certainty=0.03, lured=0.15,
         on_epoch=lambda done, total: told.append(total - done),
     )  # fmt: skip
     assert told == [*range(len(told))][::-1]
@@ -88,9 +90,37 @@ def test_it_answers_where_a_token_tells_the_class_and_only_there() -> None:
     assert np.mean([answer is None for answer in nothing]) > 0.9
 
 
+def test_few_readings_take_the_class_of_somebody_else_for_the_users() -> None:
+    training, validation = recorded("train", 400, 0), recorded("validation", 200, 1)
+    about_others = [
+        replace(text, labels={}, lures={"user_gender": "male"}) if label == 0 and index % 3 == 0 else text
+        for index, (text, label) in enumerate(zip(validation.texts, validation.labels(*TARGETS[0]), strict=True))
+    ]
+    validation = replace(validation, texts=about_others)
+    lured = validation.lured(*TARGETS[0])
+    assert lured.sum() > 10
+    shares = []
+    for most in (0.9, 0.1):
+        [reader] = fit_readers(training, validation, TARGETS, (1,), false_certainty=0.9, lured=most)
+        answers = [reading.answer for reading in reader.read(validation.features_N)]
+        shares.append(np.mean([answer is not None for answer, own in zip(answers, lured, strict=True) if own]))
+    assert shares[0] > 0.5, "these texts look like those about the user"
+    assert shares[1] <= 0.12, "2 of 17"
+
+
+def test_the_mean_of_probes_has_the_mean_of_their_logits() -> None:
+    training = recorded("train", 40, 0)
+    one, other = (
+        fit_readers(training, training, TARGETS, (1,), false_certainty=0.03, lured=0.15, seed=seed)[0].probe
+        for seed in (0, 1)
+    )
+    mean = (one.logits(training.features_N) + other.logits(training.features_N)) / 2
+    np.testing.assert_allclose(TokenProbe.mean([one, other]).logits(training.features_N), mean, atol=1e-3)
+
+
 def test_a_reader_of_the_user_listens_to_the_user_only() -> None:
     training, validation = recorded("train", 400, 0), recorded("validation", 200, 1)
-    [user] = fit_readers(training, validation, TARGETS, (1,), false_certainty=0.03)
+    [user] = fit_readers(training, validation, TARGETS, (1,), false_certainty=0.03, lured=0.15)
     said = validation.features_N[0].astype(np.float32)
     telling = np.array([[9, 9, 1, 0, 0, 0], [9, -9, 0, 0, 1, 0]], np.float32)  # a system prompt, and the assistant
     [alone], [joined] = user.read([said]), user.read([np.vstack([telling, said])])
@@ -102,7 +132,8 @@ def test_the_same_seed_trains_the_same_reader_and_leaves_other_draws_alone() -> 
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     one, again, other = (
-        fit_readers(*parts, TARGETS, (1,), false_certainty=0.03, seed=seed)[0].probe.weight_H_C_F for seed in (0, 0, 1)
+        fit_readers(*parts, TARGETS, (1,), false_certainty=0.03, lured=0.15, seed=seed)[0].probe.weight_H_C_F
+        for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).max() > 1e-3
@@ -112,7 +143,7 @@ def test_the_same_seed_trains_the_same_reader_and_leaves_other_draws_alone() -> 
 def test_without_a_text_of_a_class_it_is_refused() -> None:
     training, validation = recorded("train", 40, 0), recorded("validation", 40, 1)
     with pytest.raises(ConfigError, match="some class of user_gender has no text for validation"):
-        fit_readers(training, validation.part("train"), TARGETS, (1,), false_certainty=0.03)
+        fit_readers(training, validation.part("train"), TARGETS, (1,), false_certainty=0.03, lured=0.15)
 
 
 def test_layers_are_spread_over_the_model_and_pins_are_in_the_middle() -> None:

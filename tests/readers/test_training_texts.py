@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -11,8 +12,10 @@ import pytest
 from telic.dialogue import Message
 from telic.readers import ATTRIBUTES, load_natural_items
 from telic.readers.attributes import SUBJECTS
+from telic.readers.dialogue_kinds import TextDraw
 from telic.readers.material import TextPart, load_lines, load_templates, of_part
-from telic.readers.training_texts import generated_dialogues, written_dialogues
+from telic.readers.other_people import shifted
+from telic.readers.training_texts import generated_dialogues, texts_about_others, written_dialogues
 
 READERS = {f"{subject}_{name}": attribute.classes for subject in SUBJECTS for name, attribute in ATTRIBUTES.items()}
 
@@ -65,6 +68,41 @@ def test_what_is_of_somebody_else_is_not_the_users(kind: str) -> None:
     assert all(label is None for text in texts for label in text.labels.values())
 
 
+def test_what_is_said_of_the_user_is_also_said_of_somebody_else() -> None:
+    texts = texts_about_others("train", 300)
+    assert texts == texts_about_others("train", 300)
+    assert all(text.lures and not text.labels and text.dialogue[-1].role == "user" for text in texts)
+    told = Counter(entry for text in texts for entry in text.lures.items())
+    assert all(told[f"user_{name}", label] for name, attribute in ATTRIBUTES.items() for label in attribute.classes)
+    assert not [text.text for text in texts if re.search(r"\{[A-Za-z]\w*\}", text.text)], "a marker was not filled in"
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        (
+            "I'm 71 and my knees hurt. Do I need a stick?",
+            " is 71 and (her|his) knees hurt. Does (she|he) need a stick?",
+        ),
+        ("My pension is small, and I work nights.", "'s pension is small, and (she|he) works nights."),
+        ("44, electrician. Knee clicks.", ": 44, electrician. Knee clicks."),
+    ],
+)
+def test_a_message_moves_to_the_third_person(own: str, other: str) -> None:
+    found = shifted(own, TextDraw(random.Random(0), "train", "age", "adult"))
+    assert re.search(other.replace("?", r"\?"), found), found
+    assert not re.search(r"I'm|I (need|work)|[Mm]y (knees|pension)", found), found
+
+
+def test_lures_are_marked_where_the_user_is_not_who_has_the_class() -> None:
+    by_text = {text.dialogue[-1].content: text for text in written_dialogues("validation")}
+    aunt = by_text["My aunt is 71 and she wants to learn to swim."]
+    assert (aunt.labels, aunt.lures) == ({}, {"user_age": "older adult", "user_gender": "female"})
+    twins = [text for text in generated_dialogues("train", 600) if text.kind == "twins"]
+    assert any(text.lures for text in twins)
+    assert not [text for text in twins if text.lures and any(text.labels.values())]
+
+
 def test_the_evaluation_shares_no_phrase_with_what_readers_learn_from() -> None:
     """Neither the texts of training nor those of validation, where all that is chosen is chosen."""
 
@@ -73,7 +111,7 @@ def test_the_evaluation_shares_no_phrase_with_what_readers_learn_from() -> None:
         return {tuple(words[i : i + 8]) for words in said for i in range(len(words) - 7)}
 
     def learnt(part: TextPart) -> set[tuple[str, ...]]:
-        texts = [*written_dialogues(part), *generated_dialogues(part, 1000)]
+        texts = [*written_dialogues(part), *generated_dialogues(part, 1000), *texts_about_others(part, 600)]
         return set().union(*(phrases(text.dialogue) for text in texts))
 
     natural = set().union(*(phrases(item.messages) for item in load_natural_items()))

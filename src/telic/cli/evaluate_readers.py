@@ -117,8 +117,9 @@ def print_evaluations(card: Mapping[str, Any]) -> None:
         ]
         rows += [(reader, slices["all"]) for reader, slices in evaluation["readers"].items()]
         for heading, columns in _TABLES.items():
-            print_line(f"\n{heading}.")
-            print_table(("", "n", *columns), _cells(rows, list(columns.values())))
+            if cells := _cells(rows, list(columns.values())):
+                print_line(f"\n{heading}.")
+                print_table(("", "n", *columns), cells)
 
 
 def _cells(rows: Iterable[tuple[str, Mapping[str, Any]]], keys: Sequence[str]) -> list[tuple[str, ...]]:

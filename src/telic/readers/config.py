@@ -28,6 +28,9 @@ class ReaderTrainingConfig(Settings):
     false_certainty: float = Field(default=0.05, gt=0, lt=1)
     """Largest share of wrong answers in validation. It holds twice: among texts that say the class, and among texts
     that do not. It sets the confidence threshold; below the threshold, the reading is `unknown`."""
+    lured: float = Field(default=0.15, gt=0, lt=1)
+    """Largest share of answers among the validation texts that say the class of somebody else, and nothing of the user.
+    It raises the threshold of readers of the user, too. A smaller share costs much of what is known of the user."""
     seed: int = 0
     """Seed of the generated dialogues, and of the sample of conversations and its split."""
     resamples: int = Field(default=2000, ge=100)

@@ -12,6 +12,7 @@ from telic.readers.attributes import Attribute, Subject
 from telic.readers.linear_probe import LEFT_OUT, choose_temperature, choose_threshold
 from telic.readers.reader import Reader
 from telic.readers.text_recording import RecordedTexts
+from telic.readers.token_probe import TokenProbe
 from telic.readers.token_training import LabelledFeatures, OnEpoch, fit_token_probes
 
 __all__ = ["fit_readers"]
@@ -24,6 +25,7 @@ def fit_readers(
     layers: Sequence[int],
     *,
     false_certainty: float,
+    lured: float,
     seed: int = 0,
     on_epoch: OnEpoch | None = None,
 ) -> list[Reader]:
@@ -36,6 +38,7 @@ def fit_readers(
         layers: the recorded layers.
         false_certainty: largest share of wrong answers in validation, both among texts that say the class and among
             texts that say nothing.
+        lured: largest share of answers among the validation texts that say the class of somebody else only.
         seed: of the training.
         on_epoch: called with the number of epochs done, and of all.
 
@@ -50,15 +53,44 @@ def fit_readers(
                 raise ConfigError(f"some class of {name} has no text for {part}; use more (--texts)")
     classes = [len(attribute.classes) + 1 for attribute, _ in targets]
     of_user = [subject == "user" for _, subject in targets]
-    probes = fit_token_probes(parts["train"], classes, of_user, seed, on_epoch)
+    probes = _fit_twice(training, targets, classes, of_user, seed, on_epoch)
     found = []
     for (attribute, subject), probe, labels_N in zip(targets, probes, parts["validation"].labels_N_R.T, strict=True):
         used_N = labels_N != LEFT_OUT
         logits_N_C, labels_N = probe.logits(validation.features_N)[used_N], labels_N[used_N]
         temperature = choose_temperature(logits_N_C, labels_N)
-        threshold = choose_threshold(softmax(logits_N_C / temperature, axis=1), labels_N, false_certainty)
+        probabilities_N_C = softmax(logits_N_C / temperature, axis=1)
+        lured_N = validation.lured(attribute, subject)[used_N]
+        threshold = max(
+            choose_threshold(probabilities_N_C, labels_N, false_certainty),
+            choose_threshold(probabilities_N_C[lured_N], labels_N[lured_N], lured),
+        )
         found.append(Reader(attribute.name, subject, attribute.classes, tuple(layers), probe, temperature, threshold))
     return found
+
+
+def _fit_twice(
+    training: RecordedTexts,
+    targets: Sequence[tuple[Attribute, Subject]],
+    classes: Sequence[int],
+    of_user: Sequence[bool],
+    seed: int,
+    on_epoch: OnEpoch | None,
+) -> list[TokenProbe]:
+    """Fit probes with and without the texts about others, and take their mean.
+
+    These texts make probes miss more of what is said of the user, and the mean of both is better than either.
+    """
+    own, fitted = training.without("others"), []
+    sets = [own, training] if len(own.texts) < len(training.texts) else [training]
+    for done, texts in enumerate(sets):
+
+        def report(epoch: int, epochs: int, done: int = done) -> None:
+            if on_epoch is not None:
+                on_epoch(done * epochs + epoch, len(sets) * epochs)
+
+        fitted.append(fit_token_probes(_labelled(texts, targets), classes, of_user, seed, report))
+    return [TokenProbe.mean(probes) for probes in zip(*fitted, strict=True)]
 
 
 def _labelled(texts: RecordedTexts, targets: Sequence[tuple[Attribute, Subject]]) -> LabelledFeatures:

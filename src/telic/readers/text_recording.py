@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from telic.dialogue import Dialogue
 from telic.models.local import LocalModel
@@ -23,7 +24,7 @@ from telic.readers.conversations import (
 from telic.readers.linear_probe import LEFT_OUT, Labels
 from telic.readers.material import TextPart
 from telic.readers.recording import ActivationCache, Halves, example_key, record_dialogues
-from telic.readers.training_texts import LabelledDialogue, generated_dialogues, written_dialogues
+from telic.readers.training_texts import LabelledDialogue, generated_dialogues, texts_about_others, written_dialogues
 
 __all__ = [
     "OnProgress",
@@ -62,6 +63,7 @@ def training_texts(model: LocalModel, data: Path | None, config: ReaderTrainingC
     found: list[LabelledDialogue] = []
     for part, count in counts.items():
         found += written_dialogues(part) + generated_dialogues(part, count, config.seed)
+    found += texts_about_others("train", config.texts, config.seed)
     if data is not None:
         for name in config.attributes:
             found += _conversations(model, data, find_attribute(name), config)
@@ -157,8 +159,14 @@ class RecordedTexts:
 
     def part(self, part: TextPart) -> RecordedTexts:
         """Select the texts of a part."""
-        at = [i for i, text in enumerate(self.texts) if text.part == part]
-        return RecordedTexts([self.texts[i] for i in at], [self.features_N[i] for i in at], self.states_N_L_D[at])
+        return self._selected([i for i, text in enumerate(self.texts) if text.part == part])
+
+    def without(self, kind: str) -> RecordedTexts:
+        """Select the texts that are not of a kind."""
+        return self._selected([i for i, text in enumerate(self.texts) if text.kind != kind])
+
+    def _selected(self, at: Sequence[int]) -> RecordedTexts:
+        return RecordedTexts([self.texts[i] for i in at], [self.features_N[i] for i in at], self.states_N_L_D[list(at)])
 
     def labels(self, attribute: Attribute, subject: Subject) -> Labels:
         """Return the index of each text's class; the number of classes for unknown, and LEFT_OUT, [N]."""
@@ -171,3 +179,8 @@ class RecordedTexts:
             return LEFT_OUT if label is None else classes.index(label)
 
         return np.array([index(text) for text in self.texts], dtype=np.intp)
+
+    def lured(self, attribute: Attribute, subject: Subject) -> npt.NDArray[np.bool_]:
+        """Return which texts tell the class of somebody else, and nothing of the subject, [N]."""
+        name = f"{subject}_{attribute.name}"
+        return np.array([name in text.lures and name not in text.labels for text in self.texts])

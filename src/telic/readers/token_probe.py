@@ -25,6 +25,12 @@ class TokenProbe:
     weight_H_C_F: Floats
     bias_C: Floats
 
+    @classmethod
+    def mean(cls, probes: Sequence[TokenProbe]) -> TokenProbe:
+        """Make a probe whose logits are the mean of those of several; it has all their heads."""
+        queries, weights, biases = zip(*((one.query_H_F, one.weight_H_C_F, one.bias_C) for one in probes), strict=True)
+        return cls(np.concatenate(queries), np.concatenate(weights) / len(probes), np.mean(biases, axis=0))
+
     def logits(self, features_N: Sequence[Floats]) -> Floats:
         """Compute the logits, [N, C], of dialogues with features [tokens, F] each."""
         return np.stack([self._logits_of(features_T_F.astype(np.float32)) for features_T_F in features_N])

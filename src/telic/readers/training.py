@@ -82,7 +82,7 @@ def train_readers(
     with track(progress) as tracker:
         phases = [
             Phase("recording", "dialogues", weight=10),
-            Phase("fitting", "epochs", EPOCHS, weight=3),
+            Phase("fitting", "epochs", 2 * EPOCHS, weight=6),
             *([Phase("evaluating", "dialogues")] if config.natural else []),
         ]
         tracker.start(phases=phases)
@@ -110,7 +110,7 @@ def _fit(
     targets = [(find_attribute(name), subject) for name in config.attributes for subject in config.subjects]
     readers = fit_readers(
         training, validation, targets, value_layers(model.layers),
-        false_certainty=config.false_certainty, seed=config.seed, on_epoch=tracker.reach,
+        false_certainty=config.false_certainty, lured=config.lured, seed=config.seed, on_epoch=tracker.reach,
     )  # fmt: skip
     directions: dict[str, Mapping[int, torch.Tensor]] = {}
     for target in targets:
