@@ -34,8 +34,8 @@ PATIENCE = 300_000
 """Milliseconds; a machine may be busy."""
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 MESSAGES = (
-    "Hi! My husband and I want to get away in May.",
-    "Somewhere warm. We are retired, so we have time.",
+    "Good morning. I'm 71 and I love trains. Where could I go in May?",
+    "Somewhere warm, please.",
     "What would you suggest?",
 )
 TELIC = [sys.executable, "-m", "telic.cli.main"]
