@@ -21,9 +21,9 @@ REPLIES = {"asks": "Two nights: is 90 pounds a night too much?", "guesses": "The
 PLEASED = ("Great, thank you!", "That sounds good, book it.", "Perfect.")
 DISPLEASED = ("That's too expensive. Something else?", "No, that's wrong, I said the centre.", "This is useless.")
 HIDDEN = {"asks": 0.8, "guesses": 0.4}
-"""How often users are pleased, which nobody is told."""
+"""How often each act pleases a user. Nothing below learns from these numbers."""
 SHARES = {"careful": {"asks": 0.7, "guesses": 0.3}, "bold": {"asks": 0.3, "guesses": 0.7}}
-"""What each version does how often."""
+"""How often each version does what."""
 
 
 def conversations(count: int, seed: int) -> Iterator[Episode]:

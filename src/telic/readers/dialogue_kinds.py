@@ -92,7 +92,7 @@ class TextDraw:
         return Dialogue().with_system(self.line("systems")) if self.rng.random() < chance else Dialogue()
 
     def chat(self, dialogue: Dialogue, turns: int) -> Dialogue:
-        """Add turns in which nobody says anything about themselves. The last one is the user's."""
+        """Add turns that tell nothing about either side. The user has the last one."""
         for _ in range(turns):
             dialogue = dialogue.add("assistant", self.line("replies")).add("user", self.neutral())
         return dialogue

@@ -6,7 +6,7 @@ everything is worth nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -82,14 +82,8 @@ def attack(
     tasks = plan_attacks(list(player.limits.values()), list(strategies), arms, config)
 
     def work() -> dict[str, Any]:
-        return {
-            "model": model.name,
-            "purpose": purpose.model_dump(mode="json", exclude_none=True, exclude={"defences", "serve", "memory"}),
-            "attack": config.model_dump(exclude={*KEPT_SETTINGS, "minutes"}),
-            "attackers": list(strategies),
-            "defences": {arm.name: [dict(spec) for spec in arm.specs] for arm in arms},
-            **({"attacker_model": mind.name} if mind is not None else {}),
-        }
+        asked = {"attacker_model": mind.name} if mind is not None else {}
+        return {**_described(model, purpose, config, strategies, arms), **asked}
 
     kept = config.model_dump(include=set(KEPT_SETTINGS))
     start = RunRecord.start("attack", purpose.name, work, kept, root=folder, resume=resume)
@@ -97,6 +91,19 @@ def attack(
         run = _Run(model, purpose, arms, tuple(strategies), player, tasks, config, record, tracker, workers)
         games = run.play()
         return run.analyse(games, left_out)
+
+
+def _described(
+    model: Model, purpose: Purpose, config: AttackConfig, attackers: Iterable[str], arms: Sequence[DefenceArm]
+) -> dict[str, Any]:
+    """Return the settings that a resumed run must share."""
+    return {
+        "model": model.name,
+        "purpose": purpose.model_dump(mode="json", exclude_none=True, exclude={"defences", "serve"}),
+        "attack": config.model_dump(exclude={*KEPT_SETTINGS, "minutes"}),
+        "attackers": list(attackers),
+        "defences": {arm.name: [dict(spec) for spec in arm.specs] for arm in arms},
+    }
 
 
 def games_in(metrics: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, float | None]]:

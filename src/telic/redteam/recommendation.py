@@ -1,4 +1,4 @@
-"""Which defence to use: the one under which attacks surely succeed least, of those that benign users hardly notice."""
+"""Which defence to use: of those that benign users hardly notice, the one with the lowest upper bound of success."""
 
 from __future__ import annotations
 

@@ -55,6 +55,9 @@ class Metrics:
             buckets=[tenth / 10 for tenth in range(1, 11)], registry=self.registry,
         )  # fmt: skip
 
+        self._add_drift_metrics()
+
+    def _add_drift_metrics(self) -> None:
         self.drift_turns = Counter(
             "telic_drift_turns", "Replies chosen for probes: asked, skipped (others were being asked), failed.",
             ["outcome"], registry=self.registry,

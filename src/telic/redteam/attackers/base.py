@@ -53,7 +53,7 @@ class AttackBrief:
     seed: int
     """All randomness of the attacker comes from it."""
     openers: Sequence[str] = ()
-    """Harmless first messages, as users of the target write them."""
+    """Harmless first messages, like those of the target's users."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,10 @@ def hardening_control(table: Mapping[str, Any] | None, text: str = HARDENING) ->
 
 
 def check_choice(defence: Defence, setting: str, known: Sequence[str]) -> None:
-    """Refuse a setting that is none of the known words.
+    """Refuse a setting that is not one of the known words.
 
     Raises:
-        ConfigError: it is none; the message names them.
+        ConfigError: it is not; the message lists the known words.
     """
     value = getattr(defence, setting)
     if value not in known:

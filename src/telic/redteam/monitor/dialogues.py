@@ -9,13 +9,14 @@ from pathlib import Path
 from telic.episodes import Episode
 from telic.models import Model
 from telic.models.requesting import RequestGenerator, ask, run_alone, run_together
+from telic.redteam.attackers.benign import Benign
 from telic.redteam.monitor.features import FeatureKind, Floats, text_features
 from telic.runs import RunFolder
 
 __all__ = ["BENIGN", "TurnDialogue", "read_attack_dialogues", "record_features"]
 
-BENIGN = "benign"
-"""The attacker that is none: a benign user."""
+BENIGN = Benign.name
+"""Attacker of the dialogues with benign users."""
 AT_ONCE = 32
 """Dialogues that are read side by side; each holds its cache meanwhile."""
 
