@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from telic.readers.linear_probe import (
-    choose_temperature,
+    choose_calibration,
     choose_threshold,
     fit_linear_probe,
     log_loss,
@@ -54,14 +54,19 @@ def test_a_constant_input_is_no_division_by_zero() -> None:
     assert np.isfinite(linear_probe.weight_C_D).all()
 
 
-def test_the_temperature_undoes_what_makes_it_too_sure() -> None:
+def test_the_calibration_undoes_what_makes_it_too_sure_and_too_wary() -> None:
     rng = np.random.default_rng(0)
-    truth = rng.standard_normal((4000, 3))
+    truth = rng.standard_normal((20_000, 3))
     odds = np.exp(truth) / np.exp(truth).sum(1, keepdims=True)
     labels = np.array([rng.choice(3, p=row) for row in odds])
-    found = choose_temperature(7 * truth, labels)
-    assert found == pytest.approx(7, rel=0.1)
-    assert log_loss(7 * truth, labels, found) < log_loss(7 * truth, labels)
+    kept = (labels != 2) | (rng.random(len(labels)) < 0.5)  # there are as many without a class as with one
+    spoilt = 7 * truth + [0, 0, 5]
+    temperature, shift = choose_calibration(spoilt[kept], labels[kept])
+    assert temperature == pytest.approx(7, rel=0.1)
+    even = np.log(np.count_nonzero(labels != 2) / np.count_nonzero(labels == 2))
+    assert shift == pytest.approx(7 * even - 5, abs=0.6), "an even chance that something is told, whatever the sample"
+    again = choose_calibration(spoilt, labels)
+    assert again == pytest.approx((temperature, shift), abs=0.3)
 
 
 def test_the_threshold_allows_the_promised_share_of_wrong_answers() -> None:
@@ -70,7 +75,7 @@ def test_the_threshold_allows_the_promised_share_of_wrong_answers() -> None:
     logits[:, 3] += 1  # unknown
     odds = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     labels = np.array([rng.choice(4, p=row) for row in odds])
-    answer, confidence = odds[:, :3].argmax(1), odds[:, :3].max(1)
+    answer, confidence = odds[:, :3].argmax(1), np.where(odds.argmax(1) < 3, odds[:, :3].max(1), 0)
     before = 0.0
     for allowed in (0.2, 0.1, 0.03):
         threshold = choose_threshold(odds, labels, allowed)
@@ -86,4 +91,5 @@ def test_where_nothing_is_wrong_all_is_known_and_where_all_is_nothing_is() -> No
     odds = np.array([[0.9, 0.0, 0.1], [0.2, 0.1, 0.7], [0.1, 0.3, 0.6]])
     assert choose_threshold(odds, np.array([0, 0, 1]), 0.03) == 0.0
     threshold = choose_threshold(odds, np.array([1, 1, 0]), 0.03)
-    assert (odds[:, :2].max(1) >= threshold).tolist() == [True, False, False], "one wrong answer cannot be avoided"
+    answered = (odds.argmax(1) < 2) & (odds[:, :2].max(1) >= threshold)
+    assert answered.tolist() == [True, False, False], "one wrong answer cannot be avoided"

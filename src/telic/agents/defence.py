@@ -30,10 +30,11 @@ __all__ = [
     "defence_registry",
 ]
 
-DecisionAction = Literal["pass", "harden", "regenerate", "refuse", "end"]
+DecisionAction = Literal["pass", "harden", "trim", "regenerate", "refuse", "end"]
 """What to do with a message or a draft: let it pass; `harden`, so that replies from now on are generated under further
-controls (a draft itself passes); `regenerate`, so that another draft replaces it, under further controls; `refuse`, so
-that the user gets the purpose's refusal; or `end`, so that the user gets nothing else from now on."""
+controls (a draft itself passes); `trim`, so that the user gets a part of the draft; `regenerate`, so that another draft
+replaces it, under further controls; `refuse`, so that the user gets the purpose's refusal; or `end`, so that the user
+gets nothing else from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Decision:
     """Further controls of `harden` and `regenerate`."""
     readings: Mapping[str, Any] = field(default_factory=dict)
     """What it measured, for the record: a monitor's probability."""
+    text: str = ""
+    """What is left of the draft after `trim`."""
 
 
 PASS = Decision()
@@ -118,7 +121,10 @@ class Defence:
         yield  # makes this a generator, which makes no requests
 
     def check_draft(self, turn: DefendedTurn, draft: Reply) -> RequestGenerator[Decision]:
-        """Decide on a draft of the reply: any action. A draft that was regenerated is judged again."""
+        """Decide on a draft of the reply: any action.
+
+        A draft that was regenerated is judged again by all defences, and what `trim` left by those that follow.
+        """
         return PASS
         yield  # makes this a generator, which makes no requests
 

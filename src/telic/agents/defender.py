@@ -170,9 +170,9 @@ class _DefendedTurn:
             draft = yield from observed(self._draft(number, further), self._count)
             if draft.failure is not None:
                 return self._result(draft)
-            decision = yield from self._judge(draft, number)
+            decision, judged = yield from self._judge(draft, number)
             if decision is PASS:
-                return self._result(draft)
+                return self._result(judged)
             if cache is not None:  # a draft that nobody sees is no turn for the controls that count turns
                 cache.control_state = before
             if decision.action != "regenerate":
@@ -181,13 +181,15 @@ class _DefendedTurn:
         self.records.append(DefenceRecord("", "refuse", f"none of {MAX_DRAFTS} drafts passed", draft.text))
         return self._refusal(draft)
 
-    def _judge(self, draft: Reply, number: int) -> RequestGenerator[Decision]:
-        """Let the defences decide on a draft, up to the first that does not let it pass."""
+    def _judge(self, draft: Reply, number: int) -> RequestGenerator[tuple[Decision, Reply]]:
+        """Let the defences decide on a draft, up to the first that does not let it pass; return what they left."""
         for index in range(len(self.defender.defences)):
             decision = yield from self._decide(index, draft, number)
-            if decision.action in ("regenerate", "refuse", "end"):
-                return decision
-        return PASS
+            if decision.action == "trim":
+                draft = replace(draft, text=decision.text, token_ids=(), logprobs=None)
+            elif decision.action in ("regenerate", "refuse", "end"):
+                return decision, draft
+        return PASS, draft
 
     def _draft(self, number: int, further: tuple[Control, ...]) -> RequestGenerator[Reply]:
         _, draft = yield [DraftRequest(self.defender.model, self._draft_request(number, further))]

@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from telic.errors import ConfigError
 from telic.readers.attributes import Attribute, Subject
-from telic.readers.linear_probe import LEFT_OUT, choose_temperature, choose_threshold
+from telic.readers.linear_probe import LEFT_OUT, choose_calibration, choose_threshold
 from telic.readers.reader import Reader
 from telic.readers.text_recording import RecordedTexts
 from telic.readers.token_probe import TokenProbe
@@ -58,13 +58,15 @@ def fit_readers(
     for (attribute, subject), probe, labels_N in zip(targets, probes, parts["validation"].labels_N_R.T, strict=True):
         used_N = labels_N != LEFT_OUT
         logits_N_C, labels_N = probe.logits(validation.features_N)[used_N], labels_N[used_N]
-        temperature = choose_temperature(logits_N_C, labels_N)
+        temperature, shift = choose_calibration(logits_N_C, labels_N)
+        logits_N_C[:, -1] += shift
         probabilities_N_C = softmax(logits_N_C / temperature, axis=1)
         lured_N = validation.lured(attribute, subject)[used_N]
         threshold = max(
             choose_threshold(probabilities_N_C, labels_N, false_certainty),
             choose_threshold(probabilities_N_C[lured_N], labels_N[lured_N], lured),
         )
+        probe = probe.shifted(shift)
         found.append(Reader(attribute.name, subject, attribute.classes, tuple(layers), probe, temperature, threshold))
     return found
 

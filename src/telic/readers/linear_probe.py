@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "Floats",
     "Labels",
     "LinearProbe",
-    "choose_temperature",
+    "choose_calibration",
     "choose_threshold",
     "fit_linear_probe",
     "log_loss",
@@ -96,12 +96,26 @@ def log_loss(logits_N_C: Floats, labels_N: Labels, temperature: float = 1.0) -> 
     return float(-log_softmax(logits_N_C / temperature, axis=1)[np.arange(len(labels_N)), labels_N].mean())
 
 
-def choose_temperature(logits_N_C: Floats, labels_N: Labels) -> float:
-    """Choose the temperature that calibrates the probabilities (Guo et al. 2017, arXiv 1706.04599)."""
-    found = minimize_scalar(
-        lambda log_t: log_loss(logits_N_C, labels_N, float(np.exp(log_t))), bounds=(-3.0, 4.0), method="bounded"
-    )
-    return float(np.exp(found.x))
+def choose_calibration(logits_N_C: Floats, labels_N: Labels) -> tuple[float, float]:
+    """Choose the temperature that calibrates the probabilities, and the shift of the last logit, "unknown".
+
+    Temperature scaling (Guo et al. 2017, arXiv 1706.04599) with one more parameter. The inputs with a class and those
+    without one weigh the same in sum, however many there are of each: an even chance that something is told.
+
+    Returns:
+        The temperature, and what to add to the last logit before the division by it.
+    """
+    unknown = logits_N_C.shape[1] - 1
+    told_N = labels_N != unknown
+    share_N = np.where(told_N, 1 / max(np.count_nonzero(told_N), 1), 1 / max(np.count_nonzero(~told_N), 1))
+    last_C = np.eye(unknown + 1)[unknown]
+
+    def loss(values: Floats) -> float:
+        scaled_N_C = (logits_N_C + values[1] * last_C) / np.exp(values[0])
+        return float(-(share_N * log_softmax(scaled_N_C, axis=1)[np.arange(len(labels_N)), labels_N]).sum())
+
+    found = minimize(loss, np.zeros(2), bounds=[(-3.0, 4.0), (-50.0, 50.0)])
+    return float(np.exp(found.x[0])), float(found.x[1])
 
 
 def choose_threshold(probabilities_N_C: Floats, labels_N: Labels, false_certainty: float) -> float:
@@ -109,15 +123,17 @@ def choose_threshold(probabilities_N_C: Floats, labels_N: Labels, false_certaint
 
     Confidence is the largest probability of a class other than the last, which is "unknown". At the threshold, about a
     share `false_certainty` of the inputs with a class gets a wrong answer, and the same share of those without one gets
-    an answer at all. At least one error of each kind is allowed, since fewer could not be told from chance. If no
-    confidence will do, the threshold is 1, and nearly every reading is unknown.
+    an answer at all. An input whose likeliest class is "unknown" gets none, whatever the threshold. At least one error
+    of each kind is allowed, since fewer could not be told from chance. If no confidence will do, the threshold is 1,
+    and nearly every reading is unknown.
     """
     unknown = probabilities_N_C.shape[1] - 1
     confidence_N, answer_N = probabilities_N_C[:, :-1].max(1), probabilities_N_C[:, :-1].argmax(1)
+    confidence_N = np.where(confidence_N > probabilities_N_C[:, -1], confidence_N, 0.0)
     lowest = 0.0
     for own_N in (labels_N == unknown, labels_N != unknown):
         wrong = np.sort(confidence_N[own_N & (answer_N != labels_N)])[::-1]
         most = max(round(false_certainty * np.count_nonzero(own_N)), 1)
-        if len(wrong) > most:
+        if len(wrong) > most and wrong[most] > 0:
             lowest = max(lowest, float(np.nextafter(wrong[most], 2.0)))
     return min(lowest, 1.0)

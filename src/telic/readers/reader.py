@@ -51,9 +51,14 @@ class Reading:
         return max(self.probabilities, key=self.probabilities.__getitem__)
 
     @property
+    def unknown(self) -> float:
+        """Probability that nothing tells the class."""
+        return 1 - sum(self.probabilities.values())
+
+    @property
     def answer(self) -> str | None:
-        """The most likely class; None (unknown) if the confidence is below the threshold."""
-        return self.likeliest if self.confidence >= self.threshold else None
+        """The most likely class; None (unknown) if it is less likely than unknown, or below the threshold."""
+        return self.likeliest if self.confidence > self.unknown and self.confidence >= self.threshold else None
 
     def __str__(self) -> str:
         return f"{self.answer or 'unknown'} ({self.likeliest} {self.confidence:.0%})"

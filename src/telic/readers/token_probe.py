@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import softmax
@@ -30,6 +30,12 @@ class TokenProbe:
         """Make a probe whose logits are the mean of those of several; it has all their heads."""
         queries, weights, biases = zip(*((one.query_H_F, one.weight_H_C_F, one.bias_C) for one in probes), strict=True)
         return cls(np.concatenate(queries), np.concatenate(weights) / len(probes), np.mean(biases, axis=0))
+
+    def shifted(self, shift: float) -> TokenProbe:
+        """Make a probe whose last logit, that of "unknown", is so much larger."""
+        bias_C = self.bias_C.copy()
+        bias_C[-1] += shift
+        return replace(self, bias_C=bias_C)
 
     def logits(self, features_N: Sequence[Floats]) -> Floats:
         """Compute the logits, [N, C], of dialogues with features [tokens, F] each."""

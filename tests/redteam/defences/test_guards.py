@@ -105,6 +105,31 @@ def test_a_bad_draft_is_written_again_then_refused_in_the_purposes_words() -> No
     assert [record.action for record in at_once.records] == ["refuse"]
 
 
+def test_a_bad_draft_loses_the_sentences_that_break_a_limit() -> None:
+    draft = 'Good evening! We have boots in "velvet." The soles are new.\n- Velvet laces\n- Spare laces'
+    [reply] = converse(guard(always(draft), {"name": "output_guard", "regenerate": 0}), DefenceState(), "Hi")
+    assert (reply.reply.text, reply.refused) == ("Good evening! The soles are new.\n- Spare laces", False)
+    [record] = reply.records
+    assert (record.action, record.draft) == ("trim", draft)
+    whole = {"name": "output_guard", "regenerate": 0, "trim": False}
+    [refused] = converse(guard(always(draft), whole), DefenceState(), "Hi")
+    assert refused.reply.text == REFUSAL
+
+
+def test_what_is_left_of_a_draft_is_judged_as_a_whole() -> None:
+    limit = {"name": "spells it", "judge": {"regex": r"(?s)\bV\b.*\bE\b.*\bL\b"}}
+    purpose = Purpose.model_validate({"name": "x", "system": "s", "limits": [limit]})
+    spec = {"name": "output_guard", "regenerate": 0}
+    [reply] = converse(guard(always("It has a V. It has an E. It has an L."), spec, purpose=purpose), DefenceState(), "Hi")
+    assert reply.reply.text == "It has a V. It has an E."
+
+
+def test_a_later_defence_judges_what_is_left() -> None:
+    specs = {"name": "output_guard", "regenerate": 0}, {"name": "output_guard", "regenerate": 0, "limits": []}
+    [reply] = converse(guard(always("Velvet. Boots."), *specs), DefenceState(), "Hi")
+    assert [record.action for record in reply.records] == ["trim"], "nothing is left to trim"
+
+
 def test_an_undecided_judge_passes_the_draft_unless_strict() -> None:
     limit = {"name": "is rude", "judge": {"model": "scripted", "rubric": "It is rude."}}
     purpose = Purpose.model_validate({"name": "x", "system": "s", "limits": [limit]})

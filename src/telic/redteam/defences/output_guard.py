@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,10 +21,13 @@ __all__ = ["OutputGuard"]
 AGAIN = "In your next reply, you must not do any of this: {limits}. Stay polite, and offer what you can do instead."
 """What is added to the system prompt of another draft."""
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*_]*\s+|\n+")
+_WORD = re.compile(r"\w{2,}")
+
 
 @dataclass(frozen=True)
 class OutputGuard(Defence):
-    """Lets no reply pass that breaks a limit: it is written again under a control, and else refused.
+    """Lets no reply pass that breaks a limit: it is written again under a control, else trimmed, else refused.
 
     A draft that a judge cannot decide on passes unless `strict`; the record says so. No draft is shown before it has
     been judged, so replies do not stream.
@@ -38,6 +42,9 @@ class OutputGuard(Defence):
     the system prompt."""
     strict: bool = False
     """Whether a draft that a judge cannot decide on, or fails on, counts as one that breaks the limit."""
+    trim: bool = True
+    """Whether the last draft loses the sentences that break a limit, if a sentence is left then. Otherwise, or if one
+    of the broken limits is judged by a model, the reply is refused."""
 
     name: ClassVar[str] = "output_guard"
     judges_drafts: ClassVar[bool] = True
@@ -47,6 +54,8 @@ class OutputGuard(Defence):
             raise ConfigError(f"defence 'output_guard': regenerate is {self.regenerate!r}; expected 0 to 3")
         if isinstance(self.limits, str) or not all(isinstance(one, str) for one in self.limits):
             raise ConfigError(f"defence 'output_guard': limits is {self.limits!r}; expected a list of names")
+        if type(self.trim) is not bool:
+            raise ConfigError(f"defence 'output_guard': trim is {self.trim!r}; expected true or false")
         hardening_control(self.control)
 
     def check(self, purpose: Purpose, model: Model) -> None:
@@ -73,10 +82,31 @@ class OutputGuard(Defence):
             return Decision(readings={"undecided": undecided}) if undecided else PASS
         names = ", ".join(limit.name for limit in broken)
         readings = {"broken": [limit.name for limit in broken], **({"undecided": undecided} if undecided else {})}
-        if turn.drafts >= self.regenerate:
-            return Decision("refuse", f"the draft breaks a limit: {names}", readings=readings)
-        return Decision("regenerate", f"the draft breaks a limit: {names}", (self._control(broken),), readings)
+        reason = f"the draft breaks a limit: {names}"
+        if turn.drafts < self.regenerate:
+            return Decision("regenerate", reason, (self._control(broken),), readings)
+        if self.trim and not any(limit.models for limit in guarded):
+            kept = _trimmed(draft.text, turn.said, guarded)
+            if kept:
+                return Decision("trim", f"{reason}; its sentences are left out", readings=readings, text=kept)
+        return Decision("refuse", reason, readings=readings)
 
     def _control(self, broken: Sequence[JudgedLimit]) -> Control:
         told = "; ".join(limit.limit.rule or limit.name for limit in broken)
         return hardening_control(self.control, AGAIN.format(limits=told))
+
+
+def _trimmed(text: str, said: Sequence[str], limits: Sequence[JudgedLimit]) -> str:
+    """Leave out each sentence with which the sentences before it break a limit; empty if none with a word is left.
+
+    The judges see the sentences together, so what is left breaks no limit. A judge that cannot decide lets no sentence
+    pass here.
+    """
+    kept = ""
+    start = 0
+    for end in [*(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]:
+        longer = kept + text[start:end]
+        start = end
+        if all(limit.verdict(longer.strip(), said).kind == "held" for limit in limits):
+            kept = longer
+    return kept.strip() if _WORD.search(kept) else ""

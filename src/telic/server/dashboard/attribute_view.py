@@ -155,11 +155,10 @@ class AttributeView:
 
     def _add_evidence(self, reading: Reading, evidence: Evidence) -> None:
         if reading.answer is None:
-            text(
-                f"Unknown: the most likely, {evidence.label}, has {reading.confidence:.0%}, and "
-                f"{reading.threshold:.0%} are needed.",
-                "p",
-            )
+            needed = f"{reading.threshold:.0%} are needed"
+            if reading.confidence <= reading.unknown:
+                needed = f"that nothing tells it has {reading.unknown:.0%}"
+            text(f"Unknown: the most likely, {evidence.label}, has {reading.confidence:.0%}, and {needed}.", "p")
         label, share = evidence.label, f"{evidence.probability:.0%}"
         moved = evidence.moved()[:QUOTES]
         text(
