@@ -161,42 +161,36 @@ class TestAnchor:
 
 
 class TestRefresh:
-    def test_it_raises_what_the_system_prompt_raises_in_a_first_turn(self, model: LocalModel) -> None:
-        expected = logits(model, TALK).log_softmax(-1) + 0.7 * first_effect(model).clamp(min=0)
+    def test_it_has_the_effect_that_the_system_prompt_has_in_a_first_turn(self, model: LocalModel) -> None:
+        expected = logits(model, TALK).log_softmax(-1) + 0.7 * first_effect(model)
         found = logits(model, TALK, Refresh(0.7, plausible=0.0)).log_softmax(-1)
         torch.testing.assert_close(found, expected.log_softmax(-1), **CLOSE)
 
     @pytest.mark.parametrize("plausible", [0.5, 0.9])
-    def test_only_what_is_plausible_under_the_system_prompt_is_raised(
-        self, model: LocalModel, plausible: float
-    ) -> None:
+    def test_only_what_is_plausible_somewhere_is_changed(self, model: LocalModel, plausible: float) -> None:
         whole, controlled = logits(model, TALK), logits(model, TALK, Refresh(0.7, plausible=plausible))
-        fresh = logits(model, (TALK[0], TALK[-1])).softmax(-1)
-        raised = (fresh >= plausible * fresh.max()) & (first_effect(model) > 0)
-        assert 0 < int(raised.sum()) < raised.numel(), "all tokens are alike: nothing is tested"
-        torch.testing.assert_close(whole[~raised], controlled[~raised], rtol=0, atol=1e-5)  # other rows, other sums
-        torch.testing.assert_close(controlled[raised], (whole + 0.7 * first_effect(model))[raised], **CLOSE)
+        prompts = TALK, (TALK[0], TALK[-1]), TALK[-1:]
+        changed = torch.zeros_like(whole, dtype=torch.bool)
+        for prompt in prompts:
+            likely = logits(model, prompt).softmax(-1)
+            own = likely >= plausible * likely.max()
+            assert 0 < int(own.sum()) < own.numel(), "all tokens are alike: nothing is tested"
+            changed |= own
+        effect = first_effect(model)
+        assert (effect[changed] > 0).any()
+        assert (effect[changed] < 0).any()
+        torch.testing.assert_close(whole[~changed], controlled[~changed], rtol=0, atol=1e-5)  # other rows, other sums
+        torch.testing.assert_close(controlled[changed], (whole + 0.7 * effect)[changed], **CLOSE)
 
     @pytest.mark.parametrize("strength", [0.5, 1.0, 1.8])
     def test_the_first_turn_has_the_first_effect_already(self, model: LocalModel, strength: float) -> None:
         first = TALK[:2]
         whole, found = logits(model, first), logits(model, first, Refresh(strength, plausible=0.0))
-        effect = (whole.log_softmax(-1) - logits(model, first[1:]).log_softmax(-1)).clamp(min=0)
+        effect = whole.log_softmax(-1) - logits(model, first[1:]).log_softmax(-1)
         torch.testing.assert_close(found, whole + max(0.0, strength - 1) * effect, **CLOSE)
 
-    def test_what_the_reply_has_is_not_raised_again(self, model: LocalModel) -> None:
-        before, after = Logits(), Logits()
-        request = ask(SHORT, controls=(before, Refresh(20.0, plausible=0.0), after), max_new_tokens=6, ignore_eos=True)
-        reply = model.generate([replace(request, messages=TALK)])[0]
-        moved = [after_R_V - before_R_V for before_R_V, after_R_V in zip(before.seen, after.seen, strict=True)]
-        assert float(moved[0][0, reply.token_ids[0]]) > 0, "it was not said for being raised: nothing is tested"
-        assert len(set(reply.token_ids)) == len(moved) == 6
-        for place, moved_1_V in enumerate(moved):
-            assert not moved_1_V[0, list(reply.token_ids[:place])].any()
-            assert moved_1_V.any()
-
     def test_beside_another_control_with_a_contrast_prompt(self, model: LocalModel) -> None:
-        expected = logits(model, TALK, Anchor(0.4)) + first_effect(model).clamp(min=0)
+        expected = logits(model, TALK, Anchor(0.4)) + first_effect(model)
         found = logits(model, TALK, Anchor(0.4), Refresh(1.0, plausible=0.0))
         torch.testing.assert_close(found, expected, **CLOSE)
 

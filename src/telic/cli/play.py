@@ -164,6 +164,8 @@ class Play(ThreadOptions):
     """Folder in which the run's folder is made."""
     resume: Path | None = None
     """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
+    trust: bool = False
+    """Trust the purpose files: their judges may call functions in the Python files beside them."""
     json: bool = False
     """Print the results as JSON."""
     quiet: bool = False
@@ -222,7 +224,7 @@ class Play(ThreadOptions):
 
         def purpose_of(text: str) -> Purpose | None:
             if text not in purposes and (text.endswith(".toml") or Path(text).is_file() or text == "demo"):
-                purposes[text] = Purpose.load(text)
+                purposes[text] = Purpose.load(text, trust=self.trust)
             return purposes.get(text)
 
         purpose = purpose_of(self.game)

@@ -53,6 +53,8 @@ class Train(ThreadOptions):
     """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
     write: bool = True
     """Save a significantly better planner to planners/ beside the purpose file, and name it in the file."""
+    trust: bool = False
+    """Trust the purpose file: its judges may call functions in the Python files beside it."""
     json: bool = False
     """Print the result as JSON."""
     quiet: bool = False
@@ -65,7 +67,7 @@ class Train(ThreadOptions):
         from telic.purpose import Purpose
         from telic.runs import RunFolder
 
-        purpose = Purpose.load(self.purpose)
+        purpose = Purpose.load(self.purpose, trust=self.trust)
         build_game(game_of(purpose))  # a mistake is reported before anything is loaded
         name = self.model or purpose.model
         if locate(name)[0] in ("built-in", "endpoint"):

@@ -219,6 +219,20 @@ def _nothing(draw: TextDraw) -> Made:
     return "nothing said", draw.chat(dialogue, draw.turns()), {}
 
 
+def _small_talk(draw: TextDraw) -> Made:
+    """The assistant begins, and the user gives short answers that tell nothing; perhaps they say what they are, too."""
+    dialogue = draw.opening(0.2).add("assistant", draw.line("openers")).add("user", draw.styled(draw.line("small_talk")))
+    labels = Labels()
+    for _ in range(draw.rng.choice((0, 0, 1, 1, 2, 4))):
+        said = draw.styled(draw.line("small_talk"))
+        dialogue = dialogue.add("assistant", draw.line(draw.rng.choice(("replies", "openers")))).add("user", said)
+    if draw.rng.random() < 0.3:
+        text = draw.about_user()
+        dialogue = dialogue.add("assistant", draw.line("replies")).add("user", text)
+        labels = _labels("user", (draw, text))
+    return "small talk", dialogue, labels
+
+
 def _persona(draw: TextDraw) -> Made:
     second = draw.other()
     system = draw.frame("persona", SECOND, second)
@@ -285,6 +299,7 @@ KINDS: tuple[tuple[Callable[[TextDraw], Made], int], ...] = (
     (_topic, 3),
     (_fiction, 3),
     (_nothing, 4),
+    (_small_talk, 4),
     (_persona, 4),
     (_persona_and_user, 4),
     (_told, 2),

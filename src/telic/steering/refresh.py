@@ -20,31 +20,28 @@ __all__ = ["Refresh"]
 
 @dataclass(frozen=True)
 class Refresh(Control):
-    """Makes a token more likely, by as much as the system prompt makes it more likely at the dialogue's first turn.
+    """Changes a token's logit by as much as the system prompt changes it at the dialogue's first turn.
 
-    `l_dialogue + strength max(0, log p_first_with - log p_first_without)`. There are two contrast prompts: the system
-    prompt and the last user message only, and that message alone. Their difference is the system prompt's effect in a
-    first turn. (An expert and an anti-expert, as in DExperts, arXiv 2105.03023; both are the model.) `guidance`
-    multiplies the effect that is left in the whole dialogue instead, which nearly vanishes within four exchanges.
-    Unlike `anchor`, this control takes no effect of the dialogue away.
+    `l_dialogue + strength (log p_first_with - log p_first_without)`. There are two contrast prompts: the system prompt
+    and the last user message only, and that message alone. Their difference is the system prompt's effect in a first
+    turn. (An expert and an anti-expert, as in DExperts, arXiv 2105.03023; both are the model.) `guidance` multiplies
+    the effect that is left in the whole dialogue instead, which nearly vanishes within four exchanges. Unlike `anchor`,
+    this control takes no effect of the dialogue away.
 
-    Only tokens that are plausible under the first contrast prompt are raised (a constraint of contrastive decoding,
-    arXiv 2210.15097): for the others the difference is noise. No token is lowered, and the others keep their order, so
-    where the system prompt has no effect the model answers as before.
-
-    A token that the reply already contains is not raised again. Otherwise a small model that is told to begin with a
-    word repeats that word endlessly.
+    Only tokens that are plausible in the dialogue or under a contrast prompt are changed (a constraint of contrastive
+    decoding, arXiv 2210.15097, which looks at one of them): for the others the difference is noise. So where the system
+    prompt has no effect, the model answers as before.
 
     In the first turn the first contrast prompt is the whole dialogue. There the strength is one less, but at least 0,
     since the system prompt has its first effect without the control.
     """
 
-    strength: float = 1.5
+    strength: float = 2.0
     """0 is the model without the control (and needs no contrast prompts), 1 restores the first turn's effect, more
     amplifies it."""
     plausible: float = 0.1
-    """Least probability of a token under the first contrast prompt, as a share of the most likely token's; 0 raises
-    all tokens."""
+    """Least probability of a token in the dialogue or under one of the contrast prompts, as a share of that of the most
+    likely token there; 0 changes all tokens."""
     keep: int = 0
     """Exchanges before the last user message that the contrast prompts include."""
     against: str = ""
@@ -72,14 +69,17 @@ class Refresh(Control):
     def contrast_logits(
         self, contexts: Sequence[ControlContext], logits_R_V: torch.Tensor, contrast_K_R_V: torch.Tensor
     ) -> torch.Tensor:
-        """Raise the tokens that the system prompt makes more likely."""
+        """Change the logits by the system prompt's effect."""
         in_first_turn = len(contrast_K_R_V) == 1
         pair = (logits_R_V, contrast_K_R_V[0]) if in_first_turn else contrast_K_R_V.unbind()
         with_R_V, without_R_V = (logits.log_softmax(-1) for logits in pair)
-        effect_R_V = (with_R_V - without_R_V).clamp(min=0)
+        effect_R_V = with_R_V - without_R_V
         if self.plausible:
-            least_R_1 = with_R_V.amax(-1, keepdim=True) + math.log(self.plausible)
-            effect_R_V = effect_R_V.where(with_R_V >= least_R_1, 0.0)
-        for context, effect_V in zip(contexts, effect_R_V, strict=True):
-            effect_V[torch.tensor(context.generated, dtype=torch.int64, device=effect_V.device)] = 0.0
+            plausible_R_V = self._is_plausible(logits_R_V)
+            for contrast_R_V in contrast_K_R_V:
+                plausible_R_V |= self._is_plausible(contrast_R_V)
+            effect_R_V = effect_R_V.where(plausible_R_V, 0.0)
         return logits_R_V + (self.strength - in_first_turn) * effect_R_V
+
+    def _is_plausible(self, logits_R_V: torch.Tensor) -> torch.Tensor:
+        return logits_R_V >= logits_R_V.amax(-1, keepdim=True) + math.log(self.plausible)
