@@ -3,8 +3,9 @@
     TELIC_TEST_DATA=FOLDER python -m benchmarks.feedback [--write | --judge MODEL]
 
 Weights are fitted on the tuning parts of AB-ReDial (satisfaction with a reply), CaSiNo (satisfaction with a dialogue)
-and PersuasionForGood (whether the person donated), the calibration on that of AB-ReDial. Reported are the other parts,
-and RealHumanEval (whether the programmer copied the code), which nothing was fitted on. AUC separates satisfied (mean
+and PersuasionForGood (whether the person donated), and on the task dialogues of one author; the calibration on that of
+AB-ReDial. Reported are the other parts, task dialogues of another author, and RealHumanEval (whether the programmer
+copied the code), which nothing was fitted on. AUC separates satisfied (mean
 rating above the middle) from dissatisfied (below it). Intervals are 95 % bootstrap intervals over dialogues or people.
 `--write` stores the weights with their card as the ones that Telic ships. The last line is JSON.
 """
@@ -28,9 +29,9 @@ from benchmarks.feedback_corpora import (
     abredial,
     casino,
     data_folder,
-    in_tuning_part,
     persuasion,
     realhumaneval,
+    task_dialogues,
 )
 from telic.capability.scoring import require_scorer
 from telic.dialogue import Message
@@ -69,7 +70,7 @@ class Case:
 
 def conversations(corpus: Sequence[Labelled], *, tuning: bool) -> Iterator[tuple[Labelled, Conversation]]:
     for one in corpus:
-        if in_tuning_part(one.group) == tuning:
+        if one.for_tuning == tuning:
             yield one, Conversation(one.episode)
 
 
@@ -199,7 +200,8 @@ def evaluate(combination: Combination, folder: Path, judge: str | None = None) -
         scorers = {judge: asked_of(require_scorer(load(judge)))}
     unread = [one for one in abredial(folder) if one.group not in READ_BEFORE]
     corpora = {
-        "abredial": abredial(folder), "abredial, unread": unread, "persuasion": persuasion(folder),
+        "task dialogues": task_dialogues("report"), "abredial": abredial(folder), "abredial, unread": unread,
+        "persuasion": persuasion(folder),
         "casino": casino(folder), "realhumaneval": realhumaneval(folder),
     }  # fmt: skip
     if judge is not None:
@@ -247,13 +249,15 @@ def main() -> None:
         *rated_examples(abredial(folder), "abredial", 1.0),
         *rated_examples(casino(folder), "casino", OTHERS),
         *rated_examples(persuasion(folder), "persuasion", OTHERS),
+        *rated_examples(task_dialogues("tuning"), "task dialogues", OTHERS),
     ]
     combination = fit_combination(rated, "abredial", CONTEXT)
     figures = evaluate(combination, folder)
     if options.write:
         card = {
-            "fitted on": "the tuning parts of AB-ReDial (calibration too), CaSiNo and PersuasionForGood: English",
-            "reported on": "the other parts, and RealHumanEval, which nothing was fitted on",
+            "fitted on": "the tuning parts of AB-ReDial (calibration too), CaSiNo, PersuasionForGood and task "
+            "dialogues that were written for it: English",
+            "reported on": "the other parts, task dialogues by another author, and RealHumanEval",
             "figures": "AUC with 95 % intervals over dialogues or people (n); `python -m benchmarks.feedback`",
             "results": figures,
         }

@@ -2,7 +2,8 @@
 
 The folder is `TELIC_TEST_DATA`/feedback: AB-ReDial (Siro et al. 2022, satisfaction per turn), CaSiNo (Chawla et al.
 2021, satisfaction per dialogue), PersuasionForGood (Wang et al. 2019, donations) and RealHumanEval (Mozannar et al.
-2024, copied code).
+2024, copied code). `rated/` beside this file has task dialogues that two authors wrote and rated for Telic, one for
+tuning and one for the report.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from telic.episodes import Episode, Turn
 
@@ -29,6 +30,7 @@ __all__ = [
     "in_tuning_part",
     "persuasion",
     "realhumaneval",
+    "task_dialogues",
 ]
 
 TUNING_SHARE = 0.6
@@ -59,6 +61,13 @@ class Labelled:
     """What must not be split between tuning and report: the dialogue, or the person."""
     labels: dict[int, float]
     """By reply (index of the turn): satisfaction in [0, 1]. -1 stands for the dialogue as a whole."""
+    part: Literal["tuning", "report"] | None = None
+    """The part that it belongs to; by default the hash of its group decides."""
+
+    @property
+    def for_tuning(self) -> bool:
+        """Whether it is in the tuning part."""
+        return self.part == "tuning" if self.part else in_tuning_part(self.group)
 
 
 def data_folder() -> Path | None:
@@ -91,6 +100,17 @@ def abredial(folder: Path) -> list[Labelled]:
     for (name, reply), values in ratings.items():
         found_labels[name][reply] = _unit(sum(values) / len(values))
     return [Labelled(_episode(name, said), name, found_labels[name]) for name, said in turns.items()]
+
+
+def task_dialogues(part: Literal["tuning", "report"]) -> list[Labelled]:
+    """Read the task dialogues of an author: each reply has a rating from 1 to 5."""
+    found = []
+    for row in _lines(Path(__file__).parent / "rated" / f"{part}.jsonl"):
+        messages = row["messages"]
+        labels = {index: _unit(one["rating"]) for index, one in enumerate(messages) if "rating" in one}
+        episode = _episode(row["id"], [(one["role"], one["content"]) for one in messages])
+        found.append(Labelled(episode, row["id"], labels, part))
+    return found
 
 
 def casino(folder: Path) -> list[Labelled]:

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from benchmarks.feedback import as_json, auc, cases, detectors_with, lexicon, vader
-from benchmarks.feedback_corpora import abredial, casino, data_folder, in_tuning_part, persuasion, realhumaneval
+from benchmarks.feedback_corpora import (
+    abredial,
+    casino,
+    data_folder,
+    in_tuning_part,
+    persuasion,
+    realhumaneval,
+    task_dialogues,
+)
 from telic.feedback import Combination
 
 
@@ -25,6 +33,16 @@ def test_the_detectors_separate_better_than_a_lexicon_and_vader(folder: Path) ->
         auc(cases(corpus, scorer, tuning=False)) for scorer in (detectors_with(Combination.bundled()), lexicon, vader)
     )
     assert own.value > max(rival.value for rival in rivals) + 0.1
+
+
+def test_the_detectors_separate_better_on_task_dialogues_of_another_author() -> None:
+    corpus = task_dialogues("report")
+    own, *rivals = (
+        auc(cases(corpus, scorer, tuning=False)) for scorer in (detectors_with(Combination.bundled()), lexicon, vader)
+    )
+    assert own.value > 0.8
+    assert own.value > max(rival.value for rival in rivals) + 0.1
+    assert not {one.group for one in corpus} & {one.group for one in task_dialogues("tuning")}
 
 
 def test_the_card_has_the_figures_that_the_bundled_weights_reach(folder: Path) -> None:

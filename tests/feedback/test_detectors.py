@@ -144,6 +144,15 @@ def cues_in(*said: str) -> set[str]:
         ("No thanks to you", "praise.thanks", False),
         ("Thank you for nothing", "praise.thanks", False),
         ("Thank you for nothing", "complaint.complaint", True),
+        ("ok thanks anyway", "praise.thanks", False),
+        ("ok thanks anyway", "rejection.lets_go", True),
+        ("no, regular. not pool", "correction.with_answer", True),
+        ("7 not 8", "correction.with_answer", True),
+        ("I am not sure", "correction.with_answer", False),
+        ("maybe not today", "correction.with_answer", False),
+        ("I JUST said I did that", "correction.without_answer", True),
+        ("I just asked for fun", "correction.without_answer", False),
+        ("what other alarms do i have", "rejection.asks_for_other", False),
         ("That's great!", "praise.praise", True),
         ("That's not great", "praise.praise", False),
         ("That's not great", "rejection.dislikes", True),
@@ -168,6 +177,12 @@ def cues_in(*said: str) -> set[str]:
 )
 def test_phrases_are_told_apart(answer: str, cue: str, there: bool) -> None:
     assert (cue in cues_in("A question", "An answer about plants", answer)) is there
+
+
+def test_likes_and_dislikes_that_were_asked_for_judge_nothing() -> None:
+    asked = cues_in("Hi", "Which food can't you stand?", "Liver, I hate it. I like noodles.")
+    assert asked.isdisjoint({"rejection.dislikes", "praise.liking"})
+    assert "rejection.dislikes" in cues_in("A film?", "Jaws?", "I hate it.")
 
 
 def test_a_cue_is_about_the_reply_before_it() -> None:

@@ -30,7 +30,7 @@ STRENGTHS: dict[str, tuple[Mapping[str, Any], ...]] = {
     "split_softmax": ({"k": 0.9}, {"k": 0.8}, {"k": 0.7}, {"k": 0.6}),
     "attention_hold": ({"level": 1.0}, {"level": 1.5}, {"level": 2.0}, {"level": 3.0}),
     "anchor": ({"weight": 0.2}, {"weight": 0.4}, {"weight": 0.6}),
-    "refresh": ({"strength": 1.0}, {"strength": 1.5}, {"strength": 2.0}),
+    "refresh": ({"strength": 1.0}, {"strength": 2.0}, {"strength": 3.0}),
     "vector": ({"strength": 0.5}, {"strength": 1.0}),
 }
 """By control: its settings, from weak to strong. The vector is the purpose axis, capped at its first-reply level

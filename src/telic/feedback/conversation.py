@@ -15,6 +15,10 @@ __all__ = ["LONGEST", "Conversation", "DialogueExchange"]
 LONGEST = 2_000
 """Characters of a message in which cues are searched: what follows was hardly typed by the user."""
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_ASKS_TASTE = re.compile(
+    r"\b(?:what|which|why|who|how|is there|are there)\b[^.!?]*\b(?:like|dislike|enjoy|prefer|hate|love|favou?rite|feel"
+    r"|think|made|touch|avoid|stand|bother)[^.!?]*\?"
+)
 _QUOTED = re.compile(r'"[^"\n]{2,80}"|“[^”\n]{2,80}”|```.*?(?:```|\Z)', re.DOTALL)
 
 
@@ -80,6 +84,10 @@ class Conversation:
     def texts(self) -> tuple[str, ...]:
         """Each turn in lower case, as long as the original; quotations and code are blank, and it may be cut off."""
         return tuple(_searchable(turn.text) for turn in self.turns)
+
+    def asks_taste(self, index: int) -> bool:
+        """Return whether a turn asks what somebody likes: then likes and dislikes are the answer, and judge nothing."""
+        return "?" in self.texts[index] and _ASKS_TASTE.search(self.texts[index]) is not None
 
     @cached_property
     def profiles(self) -> tuple[Profile, ...]:

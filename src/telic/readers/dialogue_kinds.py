@@ -221,7 +221,9 @@ def _nothing(draw: TextDraw) -> Made:
 
 def _small_talk(draw: TextDraw) -> Made:
     """The assistant begins, and the user gives short answers that tell nothing; perhaps they say what they are, too."""
-    dialogue = draw.opening(0.2).add("assistant", draw.line("openers")).add("user", draw.styled(draw.line("small_talk")))
+    dialogue = (
+        draw.opening(0.2).add("assistant", draw.line("openers")).add("user", draw.styled(draw.line("small_talk")))
+    )
     labels = Labels()
     for _ in range(draw.rng.choice((0, 0, 1, 1, 2, 4))):
         said = draw.styled(draw.line("small_talk"))

@@ -10,6 +10,9 @@ from telic.feedback.cues import cues_of
 
 __all__ = ["Phrases", "acceptance", "clarification", "complaint", "correction", "praise", "rejection"]
 
+TASTES = frozenset(("liking", "dislikes"))
+"""Cues that are no evidence in the answer to a question about the user's tastes."""
+
 
 class Phrases:
     """Finds the cues of one source in what the user said to each reply.
@@ -21,6 +24,7 @@ class Phrases:
     def __init__(self, source: str) -> None:
         self._cues = cues_of(source)
         self._words = frozenset[str]().union(*(cue.words for cue in self._cues))
+        self._has_tastes = any(cue.name in TASTES for cue in self._cues)
 
     def detect(self, conversation: Conversation) -> Iterator[Feedback]:
         """Report the first phrase of each cue in each message."""
@@ -28,7 +32,10 @@ class Phrases:
             for index in exchange.after:
                 if self._words.isdisjoint(conversation.words[index]):
                     continue
+                asked = self._has_tastes and conversation.asks_taste(exchange.reply)
                 for cue in self._cues:
+                    if asked and cue.name in TASTES:
+                        continue
                     if (found := cue.feedback(conversation, exchange.reply, index)) is not None:
                         yield found
 

@@ -34,8 +34,10 @@ class SentimentWords:
     """The sentiment of the user's words."""
 
     def detect(self, conversation: Conversation) -> Iterator[Feedback]:
-        """Report messages with a positive or negative sentiment."""
+        """Report messages with a positive or negative sentiment, except about tastes that the assistant asked for."""
         for exchange in conversation.exchanges:
+            if conversation.asks_taste(exchange.reply):
+                continue
             for index in exchange.after:
                 value = _value(conversation.texts[index])
                 for name, level, reward, confidence in _LEVELS:
