@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from telic.readers.material import load_all_lines
 from tests.cli.conftest import Run
 from tests.models import tiny
 
-QUICK = ("--attributes", "gender", "--texts", "100", "--resamples", "100", "--no-natural")
+QUICK = ("--attributes", "gender", "--texts", "100", "--seeds", "1", "--resamples", "100", "--no-natural")
 
 
 @pytest.fixture
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("readers", "evaluate_readers"):
         monkeypatch.setattr(f"telic.cli.{module}.load_model", lambda _: tiny.local("llama"))
+    monkeypatch.setattr("telic.readers.training_texts.load_all_lines", lambda name: load_all_lines(name)[::10])
 
 
 @pytest.mark.usefixtures("_tiny")

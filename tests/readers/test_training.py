@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from telic.readers import (
 from telic.readers.attributes import Attribute, Subject
 from telic.readers.fitting import fit_readers
 from telic.readers.linear_probe import LEFT_OUT
-from telic.readers.material import TextPart
+from telic.readers.material import TextPart, load_all_lines
 from telic.readers.text_recording import RecordedTexts, pin_layers, training_texts, value_layers
 from telic.readers.token_probe import TokenProbe
 from telic.readers.training_texts import LabelledDialogue
@@ -35,13 +36,21 @@ from tests.models import tiny
 from tests.readers.talk import line, write_gender
 
 CONFIG = ReaderTrainingConfig(
-    attributes=("gender",), texts=120, max_tokens=64, per_class=20, resamples=200, natural=False
+    attributes=("gender",), texts=120, seeds=1, max_tokens=64, per_class=20, resamples=200, natural=False
 )
 
 
 @pytest.fixture(scope="module")
 def model() -> LocalModel:
     return tiny.local("llama")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_messages() -> Iterator[None]:
+    """Train on a tenth of the messages that were written by hand."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("telic.readers.training_texts.load_all_lines", lambda name: load_all_lines(name)[::10])
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +100,7 @@ def test_it_answers_where_a_token_tells_the_class_and_only_there() -> None:
 
 
 def test_few_readings_take_the_class_of_somebody_else_for_the_users() -> None:
-    training, validation = recorded("train", 400, 0), recorded("validation", 200, 1)
+    training, validation = recorded("train", 1200, 0), recorded("validation", 200, 1)
     about_others = [
         replace(text, labels={}, lures={"user_gender": "male"}) if label == 0 and index % 3 == 0 else text
         for index, (text, label) in enumerate(zip(validation.texts, validation.labels(*TARGETS[0]), strict=True))

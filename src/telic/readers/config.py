@@ -19,8 +19,10 @@ class ReaderTrainingConfig(Settings):
     """Attributes to train readers of: age, gender, education, socioeconomic."""
     subjects: tuple[Literal["user", "self"], ...] = SUBJECTS
     """Subjects of the readers: the user, the model itself (self), or both."""
-    texts: int = Field(default=600, ge=100)
+    texts: int = Field(default=1000, ge=100)
     """Number of generated dialogues to train on, besides those written by hand. Others are for validation."""
+    seeds: int = Field(default=3, ge=1)
+    """Number of probes of each kind whose mean is a reader. More are right more often, and take longer to fit."""
     per_class: int = Field(default=60, ge=10)
     """Number of conversations of each class, if there is a folder of them."""
     max_tokens: int = Field(default=256, ge=32)

@@ -27,6 +27,7 @@ def fit_readers(
     false_certainty: float,
     lured: float,
     seed: int = 0,
+    seeds: int = 1,
     on_epoch: OnEpoch | None = None,
 ) -> list[Reader]:
     """Fit a reader of each target, with "unknown" as one more class.
@@ -40,6 +41,7 @@ def fit_readers(
             texts that say nothing.
         lured: largest share of answers among the validation texts that say the class of somebody else only.
         seed: of the training.
+        seeds: number of probes of each kind whose mean is a reader.
         on_epoch: called with the number of epochs done, and of all.
 
     Raises:
@@ -53,7 +55,7 @@ def fit_readers(
                 raise ConfigError(f"some class of {name} has no text for {part}; use more (--texts)")
     classes = [len(attribute.classes) + 1 for attribute, _ in targets]
     of_user = [subject == "user" for _, subject in targets]
-    probes = _fit_twice(training, targets, classes, of_user, seed, on_epoch)
+    probes = _fit_probes(training, targets, classes, of_user, range(seed, seed + seeds), on_epoch)
     found = []
     for (attribute, subject), probe, labels_N in zip(targets, probes, parts["validation"].labels_N_R.T, strict=True):
         used_N = labels_N != LEFT_OUT
@@ -71,25 +73,27 @@ def fit_readers(
     return found
 
 
-def _fit_twice(
+def _fit_probes(
     training: RecordedTexts,
     targets: Sequence[tuple[Attribute, Subject]],
     classes: Sequence[int],
     of_user: Sequence[bool],
-    seed: int,
+    seeds: Sequence[int],
     on_epoch: OnEpoch | None,
 ) -> list[TokenProbe]:
-    """Fit probes with and without the texts about others, and take their mean.
+    """Fit probes with and without the texts about others, with several seeds, and take their mean.
 
     These texts make probes miss more of what is said of the user, and the mean of both is better than either.
     """
-    own, fitted = training.without("others"), []
-    sets = [own, training] if len(own.texts) < len(training.texts) else [training]
-    for done, texts in enumerate(sets):
+    own = training.without("others")
+    kinds = [own, training] if len(own.texts) < len(training.texts) else [training]
+    jobs = [(texts, seed) for seed in seeds for texts in kinds]
+    fitted = []
+    for done, (texts, seed) in enumerate(jobs):
 
         def report(epoch: int, epochs: int, done: int = done) -> None:
             if on_epoch is not None:
-                on_epoch(done * epochs + epoch, len(sets) * epochs)
+                on_epoch(done * epochs + epoch, len(jobs) * epochs)
 
         fitted.append(fit_token_probes(_labelled(texts, targets), classes, of_user, seed, report))
     return [TokenProbe.mean(probes) for probes in zip(*fitted, strict=True)]

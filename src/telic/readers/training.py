@@ -82,7 +82,7 @@ def train_readers(
     with track(progress) as tracker:
         phases = [
             Phase("recording", "dialogues", weight=10),
-            Phase("fitting", "epochs", 2 * EPOCHS, weight=6),
+            Phase("fitting", "epochs", 2 * config.seeds * EPOCHS, weight=3 * config.seeds),
             *([Phase("evaluating", "dialogues")] if config.natural else []),
         ]
         tracker.start(phases=phases)
@@ -110,7 +110,8 @@ def _fit(
     targets = [(find_attribute(name), subject) for name in config.attributes for subject in config.subjects]
     readers = fit_readers(
         training, validation, targets, value_layers(model.layers),
-        false_certainty=config.false_certainty, lured=config.lured, seed=config.seed, on_epoch=tracker.reach,
+        false_certainty=config.false_certainty, lured=config.lured, seed=config.seed, seeds=config.seeds,
+        on_epoch=tracker.reach,
     )  # fmt: skip
     directions: dict[str, Mapping[int, torch.Tensor]] = {}
     for target in targets:
