@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -29,6 +29,9 @@ class Purpose(Part):
     """Short name; run folders are named after it."""
     model: Text = "smollm2"
     """A catalog name, a Hub id, a local folder, a GGUF file, or an OpenAI-compatible endpoint's address."""
+    adapter: Text | None = None
+    """A folder with an adapter (LoRA) for the model, as `telic learn --method kto` makes it, relative to the folder of
+    this file. It is merged into the weights when the model is loaded."""
     system: Text
     """The system prompt."""
     rules: list[Text] = Field(default_factory=list)
@@ -47,6 +50,10 @@ class Purpose(Part):
     """System prompt of the other side when the model talks to itself. None: users who want what the purpose offers."""
     sampling: SamplingDefaults = Field(default_factory=SamplingDefaults)
     """How replies are sampled."""
+    best_of: Annotated[int, Field(ge=1, le=32)] = 1
+    """Replies that are drawn for each turn; the user gets the one that `reward_head` expects to please most."""
+    reward_head: Text | None = None
+    """A folder that `telic learn --method reward_head` makes, relative to the folder of this file."""
     game: NamedTable | None = None
     """The game that defines success: its `name`, and its settings."""
     controls: list[NamedTable] = Field(default_factory=list)
@@ -72,6 +79,27 @@ class Purpose(Part):
                     context = {"name": repr(name), "first": first[name], "index": index, "table": table}
                     raise PydanticCustomError("duplicate", text, {**context, "what": table.removesuffix("s")})
         return self
+
+    @model_validator(mode="after")
+    def _best_of_has_a_head(self) -> Purpose:
+        if self.best_of > 1 and self.reward_head is None:
+            text = "found best_of = {best_of} without a reward_head, which chooses the reply; make one with: {command}"
+            context = {"best_of": self.best_of, "command": "telic learn PURPOSE --method reward_head"}
+            raise PydanticCustomError("no_reward_head", text, context)
+        return self
+
+    @property
+    def adapter_path(self) -> str | None:
+        """The folder of the adapter, resolved against the file's folder if it exists there."""
+        return self._resolved(self.adapter)
+
+    @property
+    def reward_head_path(self) -> str | None:
+        """The folder of the reward head, resolved against the file's folder if it exists there."""
+        return self._resolved(self.reward_head)
+
+    def _resolved(self, path: str | None) -> str | None:
+        return None if path is None else str(self.resolve_path({"path": path})["path"])
 
     @property
     def system_prompt(self) -> str:
@@ -134,6 +162,11 @@ class Purpose(Part):
         if isinstance(path, str) and path and (found := Path(self._source.name).parent / path).exists():
             return {**table, "path": str(found)}
         return dict(table)
+
+    def relative_path(self, path: str | Path) -> str:
+        """Return a path as this file may name it: relative to the file's folder if it is in there, else absolute."""
+        resolved, folder = Path(path).resolve(), Path(self._source.name).resolve().parent
+        return str(resolved.relative_to(folder) if resolved.is_relative_to(folder) else resolved)
 
     def check(self, check_judge: Callable[[dict[str, Any]], object]) -> None:
         """Check the judges of the probes and limits. This layer does not know the judges: the caller passes a check.
