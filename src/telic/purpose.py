@@ -16,7 +16,7 @@ from telic.errors import ConfigError, TelicError
 from telic.files import atomic_draft
 from telic.purpose_errors import describe_problems
 from telic.purpose_parts import Limit, NamedTable, Part, Probe, SamplingDefaults, Text
-from telic.toml_edit import dump, edit
+from telic.toml_edit import append_table, dump, edit
 from telic.toml_source import KeyPath, TomlSource, decode, parse
 
 __all__ = ["Limit", "Probe", "Purpose", "SamplingDefaults", "purpose_problems", "update_file"]
@@ -165,8 +165,9 @@ class Purpose(Part):
 
     def relative_path(self, path: str | Path) -> str:
         """Return a path as this file may name it: relative to the file's folder if it is in there, else absolute."""
-        resolved, folder = Path(path).resolve(), Path(self._source.name).resolve().parent
-        return str(resolved.relative_to(folder) if resolved.is_relative_to(folder) else resolved)
+        resolved, file = Path(path).resolve(), Path(self._source.name).resolve()
+        inside = file.is_file() and resolved.is_relative_to(file.parent)
+        return str(resolved.relative_to(file.parent) if inside else resolved)
 
     def check(self, check_judge: Callable[[dict[str, Any]], object]) -> None:
         """Check the judges of the probes and limits. This layer does not know the judges: the caller passes a check.
@@ -200,12 +201,15 @@ class Purpose(Part):
         return dump(values)
 
 
-def update_file(path: str | Path, changes: Mapping[str, Any]) -> Purpose:
+def update_file(
+    path: str | Path, changes: Mapping[str, Any], added: Mapping[str, Mapping[str, Any]] | None = None
+) -> Purpose:
     """Edit a purpose file in place. The comments and layout of everything else stay.
 
     Args:
         path: the file.
         changes: new values by top-level key; None or an empty list removes the key.
+        added: tables to add to lists of tables, such as a probe: the tables that are there stay as they are written.
 
     Returns:
         The changed purpose.
@@ -218,6 +222,8 @@ def update_file(path: str | Path, changes: Mapping[str, Any]) -> Purpose:
     before = decode(data, str(path))
     Purpose.from_text(before, str(path))
     after = edit(before, changes)
+    for key, table in (added or {}).items():
+        after = append_table(after, key, table)
     purpose = Purpose.from_text(after, f"{path} with the changes")
     mark = data[: len(BOM_UTF8)] if data.startswith(BOM_UTF8) else b""
     _write(path, mark + after.encode())

@@ -107,7 +107,7 @@ class Attack(ThreadOptions):
             self._replay(purpose, self.replay)
             return
         workers = self._workers()
-        model = load_model(self.model or purpose.model)
+        model = load_model(self.model or purpose)
         self._attack(model, purpose, workers)
 
     def _attack(self, model: Model, purpose: Purpose, workers: Workers | None) -> None:
@@ -177,7 +177,7 @@ class Attack(ThreadOptions):
         if self.tries < 1:
             raise UsageError(f"--tries is {self.tries}; expected 1 or more")
         kept = read_attacks(folder)
-        model = load_model(self.model or purpose.model)
+        model = load_model(self.model or purpose)
         replayed = replay_attacks(model, purpose, kept, tries=self.tries, concurrency=self.settings.concurrency)
         working = [one for one in replayed if one.broken]
         if self.json:

@@ -65,7 +65,7 @@ class Chat(ThreadOptions):
 
         purpose = Purpose.load(self.purpose, trust=self.trust)
         controls = parse_controls(self.controls)
-        agent = Agent(load_model(self.model or purpose.model), purpose, controls, seed=self.seed)
+        agent = Agent(load_model(self.model or purpose), purpose, controls, seed=self.seed)
         interactive = sys.stdin.isatty() and sys.stdout.isatty() and not self.json
         view = TerminalView(purpose.name) if interactive else PlainView()
         record = ChatRecord(self.runs / "chats", purpose.name) if interactive and self.keep else None

@@ -86,7 +86,7 @@ class Hold(ThreadOptions):
         if self.partner:
             partner = Bank.load() if self.partner == "bank" else Purpose.load(self.partner, trust=self.trust)
         asked_strengths(self.settings.controls)  # a misspelt control is refused before the model is loaded
-        model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
+        model = load_model(self.model or (purpose if isinstance(purpose, Purpose) else "smollm2"))
         display = ProgressDisplay(quiet=self.quiet)
         try:
             with display:

@@ -56,6 +56,7 @@ METAVARS = {
     "store": "FILE",
     "Conversations.out": "FILE",
     "Learn.export": "FORMAT FILE",
+    "Learn.rule": "TEXT",
     "New.kind": "{travel,support,intake,assistant}",
     "Play.partner": "PLAYER",
 }

@@ -76,7 +76,7 @@ class Serve(ThreadOptions):
         keys = Keys.load(self.api_key_file)
         self._require_keys(keys)
         with _listen(self.host, self.port) as listener:
-            service = Service(load_model(self.model or purpose.model), purpose, config, controls)
+            service = Service(load_model(self.model or purpose), purpose, config, controls)
             hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
             port = listener.getsockname()[1]
             app = create_app(

@@ -59,7 +59,9 @@ class Learned:
         """
         path = Path(folder) / LEARNED
         if not path.is_file():
-            raise DataError(f"there is no {LEARNED} in {str(folder)!r}; make one with: telic learn PURPOSE --method ...")
+            raise DataError(
+                f"there is no {LEARNED} in {str(folder)!r}; make one with: telic learn PURPOSE --method ..."
+            )
         try:
             found = read_json(path)
             return cls(

@@ -14,13 +14,12 @@ from telic.dialogue import Dialogue, Message
 from telic.episodes import Episode
 from telic.errors import ConfigError, DataError, ModelError
 from telic.feedback.exports import DataRow, rows_by_user
+from telic.learners.splitting import split_by_user
 from telic.learners.tuning.config import TuningConfig, TuningMethod
 from telic.rendering import Template
 
-__all__ = ["Example", "Examples", "make_examples", "split_by_user"]
+__all__ = ["Example", "Examples", "make_examples"]
 
-TRIES = 200
-"""Splits that are drawn until both sides have what the method needs."""
 LEAST_OF_A_KIND = 4
 """KTO: good replies, and bad ones, that both sides need together."""
 
@@ -78,33 +77,10 @@ def make_examples(labelled: Iterable[Episode], template: Template, system: str, 
         if example is not None:
             found.append(example)
     _check(found, left_out, config)
-    train, held_out = split_by_user(found, config)
+    train, held_out = split_by_user(found, config.held_out, config.seed, both_kinds=config.method == "kto")
     if config.examples is not None and len(train) > config.examples:
         train = _drawn(train, config)
     return Examples(tuple(train), tuple(held_out), left_out)
-
-
-def split_by_user(examples: Sequence[Example], config: TuningConfig) -> tuple[list[Example], list[Example]]:
-    """Split examples so that no user is on both sides, and KTO has good and bad replies on both.
-
-    Raises:
-        ConfigError: no split does.
-    """
-    users = sorted({one.user for one in examples})
-    drawn = random.Random(config.seed)
-    for _ in range(TRIES):
-        drawn.shuffle(users)
-        chosen = set(users[: max(1, round(config.held_out * len(users)))])
-        train = [one for one in examples if one.user not in chosen]
-        held_out = [one for one in examples if one.user in chosen]
-        kinds = [{one.good for one in part} for part in (train, held_out)]
-        if train and held_out and (config.method != "kto" or all(len(kind) == 2 for kind in kinds)):
-            return train, held_out
-    raise ConfigError(
-        f"the {len(examples)} examples are of {len(users)} users, and no split by user leaves "
-        + ("good and bad replies" if config.method == "kto" else "examples")
-        + " on both sides; collect conversations of more users"
-    )
 
 
 def _rows(labelled: Iterable[Episode], method: TuningMethod) -> Iterator[tuple[str, DataRow]]:

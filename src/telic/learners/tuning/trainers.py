@@ -93,7 +93,11 @@ def make_trainer(
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    common = {"processing_class": tokenizer, "peft_config": adapter, "callbacks": [*callbacks, EarlyStoppingCallback(config.patience)]}
+    common = {
+        "processing_class": tokenizer,
+        "peft_config": adapter,
+        "callbacks": [*callbacks, EarlyStoppingCallback(config.patience)],
+    }
     parts = (examples.train, examples.held_out)
     if config.method == "sft":
         data = [_table(_sft_rows(part)) for part in parts]

@@ -1,9 +1,9 @@
 """`tune`: train an adapter of a purpose's model on what users made of its replies.
 
-    folder/kto-1f2e3d4c/           made of the model, the settings and the examples: the same again goes on here
-        learned.json               the result; a folder without it is unfinished
-        adapter-120/               the adapter after 120 steps, as PEFT writes it
-        work/                      checkpoints, removed at the end unless the time was over
+folder/kto-1f2e3d4c/     made of the model, the settings and the examples: the same again goes on here
+. learned.json           the result; a folder without it is unfinished
+. adapter-120/           the adapter after 120 steps, as PEFT writes it
+. work/                  checkpoints, removed at the end unless the time was over
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def tune(
         if (own / LEARNED).is_file() and not (own / WORK).is_dir():
             return Learned.load(own)
         tracker.start(
-            own, phases=[Phase("training", "steps"), Phase("evaluating", "replies", 0)], deadline=deadline
+            phases=[Phase("training", "steps"), Phase("evaluating", "replies", 0)], deadline=deadline
         )  # fmt: skip
         return _train(model, tokenizer, examples, purpose, config, own, sources, deadline, tracker)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,8 +109,7 @@ def _shape(model: Any) -> dict[str, int]:
 @contextmanager
 def _strict_keys() -> Iterator[None]:
     """Raise where `peft` only warns: keys of the adapter that the model lacks, or the reverse."""
-    import warnings
-
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of one library's names that another one has renamed
         warnings.filterwarnings("error", message=".*(?:missing|unexpected|not find).*keys?.*")
         yield
