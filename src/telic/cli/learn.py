@@ -127,7 +127,7 @@ class Learn:
         chosen = [name for name, given in _named(self).items() if given]
         if len(chosen) > 1:
             raise UsageError(f"{chosen[0]} and {chosen[1]} do not go together; give one of them")
-        if chosen and not self.purpose:
+        if chosen and chosen != ["--export"] and not self.purpose:
             raise UsageError(f"{chosen[0]} needs a purpose file, which it is about: telic learn PURPOSE {chosen[0]}")
 
     def _learn_more(self, purpose: Purpose, source: Iterable[Episode]) -> None:

@@ -38,8 +38,6 @@ class Cluster:
     size: int
     conversations: int
     examples: tuple[Moment, ...]
-    members: frozenset[str] = frozenset()
-    """Ids of the conversations."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON types."""
@@ -114,7 +112,7 @@ def _cluster(moments: Sequence[Moment], vectors: Sequence[dict[str, float]]) -> 
     examples = {one.conversation: one for one in reversed(strongest)}  # one of each conversation
     quoted = sorted(examples.values(), key=lambda one: (-abs(one.reward), one.conversation, one.turn))[:QUOTED]
     names = tuple(_written(stem, moments) for stem in stems)
-    return Cluster(names, len(moments), len(examples), tuple(quoted), frozenset(examples))
+    return Cluster(names, len(moments), len(examples), tuple(quoted))
 
 
 def _written(stem: str, moments: Sequence[Moment]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,8 +18,8 @@ from typing import Any
 
 from telic.episodes import Episode, assistant_role
 from telic.errors import ConfigError
-from telic.feedback.clusters import cluster_moments
-from telic.feedback.summaries import Moment, conclude
+from telic.feedback.similarity import Profile, cosine, profile_of
+from telic.feedback.summaries import conclude
 from telic.purpose import Purpose
 from telic.registry import suggest
 
@@ -30,7 +31,16 @@ QUOTED = 5
 LONGEST_QUOTE = 200
 LONGEST_SEARCHED = 2000
 """Characters of a message that are searched; a longer one is hardly typed by the user."""
-OPEN = "group"
+LONGEST_SENTENCE = 25
+"""Words."""
+OPEN, OPEN_GROUPS = "group", 5
+"""Name of a group without a theme, and how many are listed."""
+BLAMING = ("complaint", "correction", "thumb", "edit")
+"""Sources of evidence that blame the reply, and not what it offers."""
+NEAR = 0.4
+"""Cosine with a group's words from which a complaint joins it."""
+NAMED_BY = 2
+"""Words that name a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,7 @@ def suggest_from(labelled: Iterable[Episode], purpose: Purpose, least_users: int
         least_users: different users from which something is suggested.
     """
     by_theme: dict[str, list[Quote]] = {}
-    others: list[tuple[Moment, str]] = []
+    others: list[Quote] = []
     for episode in labelled:
         user = str(episode.metadata.get("user") or episode.id)
         said: dict[int, set[str]] = {}
@@ -108,12 +118,16 @@ def suggest_from(labelled: Iterable[Episode], purpose: Purpose, least_users: int
             said.setdefault(quote.turn, set()).add(theme)
         conclusion = conclude(episode)
         for moment in conclusion.moments if conclusion else ():
-            if moment.reward < 0 and moment.answer and moment.turn + 1 not in said:
-                others.append((moment, user))
+            blamed = moment.reward < 0 and any(one.startswith(BLAMING) for one in moment.evidence)
+            if blamed and moment.answer and moment.turn + 1 not in said:
+                others.append(Quote(_shortened(moment.answer), user, moment.conversation, moment.turn + 1))
     found = [_of_theme(theme, by_theme[theme.name], purpose) for theme in _themes() if theme.name in by_theme]
-    found += _open_groups(others)
-    wanted = [one for one in found if one.users >= least_users]
-    return sorted(wanted, key=lambda one: (-one.users, -one.messages, one.name))
+    found += sorted(_open_groups(others), key=_rank)[:OPEN_GROUPS]
+    return sorted((one for one in found if one.users >= least_users), key=_rank)
+
+
+def _rank(one: RuleSuggestion) -> tuple[int, int, str]:
+    return -one.users, -one.messages, one.name
 
 
 def find_suggestion(suggestions: Sequence[RuleSuggestion], which: str) -> RuleSuggestion:
@@ -140,18 +154,22 @@ def _quotes(episode: Episode, user: str) -> Iterator[tuple[str, Quote]]:
         if turn.role == role:
             replied = True
         elif replied:
-            text = _searchable(turn.text)
+            sentences = _sentences(turn.text)
             for theme in _themes():
-                if theme.pattern.search(text):
+                if any(map(theme.pattern.search, sentences)):
                     yield theme.name, Quote(_shortened(turn.text), user, episode.id, index)
 
 
-def _searchable(text: str) -> str:
-    """Return the user's own words: without code and quotations, which may be anybody's."""
+def _sentences(text: str) -> list[str]:
+    """Return the sentences of the user's own words: without code and quotations, which may be anybody's.
+
+    In a long sentence, such phrases are seldom about the reply.
+    """
     own = re.sub(
         r"```.*?(?:```|\Z)|\"[^\"\n]{2,200}\"|“[^”\n]{2,200}”|^>.*$", " ", text, flags=re.DOTALL | re.MULTILINE
     )
-    return " ".join(own[:LONGEST_SEARCHED].lower().replace("’", "'").split())
+    sentences = re.split(r"(?<=[.!?])\s+|\n+", own[:LONGEST_SEARCHED].lower().replace("’", "'"))
+    return [" ".join(one.split()) for one in sentences if 0 < len(one.split()) <= LONGEST_SENTENCE]
 
 
 def _shortened(text: str) -> str:
@@ -172,22 +190,36 @@ def _of_theme(theme: _Theme, quotes: Sequence[Quote], purpose: Purpose) -> RuleS
     )
 
 
-def _open_groups(moments: Sequence[tuple[Moment, str]]) -> Iterator[RuleSuggestion]:
-    """Group complaints that fit no theme by what they are about."""
-    users = {moment.conversation: user for moment, user in moments}
-    for cluster in cluster_moments([moment for moment, _ in moments]):
-        quotes = [
-            Quote(one.answer, users[one.conversation], one.conversation, one.turn + 1) for one in cluster.examples
-        ]
-        yield RuleSuggestion(
-            "-".join((OPEN, *cluster.words)),
-            f"complaints about: {', '.join(cluster.words)}",
-            None,
-            None,
-            len({users[one] for one in cluster.members}),
-            cluster.size,
-            _one_each(quotes),
-        )
+def _open_groups(quotes: Sequence[Quote]) -> Iterator[RuleSuggestion]:
+    """Group complaints that fit no theme by their words, cut to stems: each joins the nearest group, or begins one."""
+    groups: list[list[Quote]] = []
+    profiles: list[Profile] = []
+    for quote in quotes:
+        own = profile_of(quote.text)
+        near = max(range(len(groups)), key=lambda at: cosine(own, profiles[at]), default=None)
+        if near is None or cosine(own, profiles[near]) < NEAR:
+            groups.append([quote])
+            profiles.append(own)
+        else:
+            groups[near].append(quote)
+            profiles[near] = Profile.sum((profiles[near], own))
+    for group in groups:
+        words = _shared_words(group)
+        if words:
+            name, about = "-".join((OPEN, *words)), f"complaints about: {', '.join(words)}"
+            users = len({one.user for one in group})
+            yield RuleSuggestion(name, about, None, None, users, len(group), _one_each(group))
+
+
+def _shared_words(group: Sequence[Quote]) -> list[str]:
+    """Return the words, as they are written, whose stems are in most messages of a group, and in two at least."""
+    written: dict[str, Counter[str]] = {}
+    for quote in group:
+        for word in set(re.findall(r"[^\W\d_]+", quote.text.lower())):
+            for stem in profile_of(word).counts:
+                written.setdefault(stem, Counter())[word] += 1
+    common = sorted(written.items(), key=lambda item: (-item[1].total(), item[0]))
+    return [forms.most_common(1)[0][0] for _, forms in common[:NAMED_BY] if forms.total() > 1]
 
 
 def _one_each(quotes: Sequence[Quote]) -> tuple[Quote, ...]:
