@@ -79,7 +79,7 @@ def test_the_best_of_several_replies_is_said(learned: Learned, model: LocalModel
         assert agent.session.dialogue[-1].content == said[best_of]
     agent = Agent(model, purpose_with(learned.folder), seed=3)
     drafts = list(drafts_of(agent, "Hello!"))
-    assert [one.text for one in drafts][0] == said[1], "the first draft is the reply without best_of"
+    assert drafts[0].text == said[1], "the first draft is the reply without best_of"
     assert len({one.text for one in drafts}) > 1
     scores = head.score(np.stack([one.reply_state for one in drafts]))
     assert said[4] == drafts[int(scores.argmax())].text
@@ -128,8 +128,8 @@ def test_a_server_says_the_best_reply_too(learned: Learned, model: LocalModel, t
     assert service.controls.describe_setup(()).content["best_of"] == 4
 
     async def turn() -> list[str]:
-        from telic.server.defended_replies import DefendedTurns
         from telic.agents.defender import DefenceState
+        from telic.server.defended_replies import DefendedTurns
         from telic.server.submission import ReplyDelta
 
         await service.start()
@@ -158,7 +158,7 @@ def test_a_server_says_the_best_reply_too(learned: Learned, model: LocalModel, t
 
 def test_too_few_labels_are_explained(model: LocalModel, tmp_path: Path) -> None:
     purpose = Purpose(name="travel", system=SYSTEM)
-    with pytest.raises(ConfigError, match="10 or more clearly good replies .* only 1 are good"):
+    with pytest.raises(ConfigError, match=r"10 or more clearly good replies .* only 1 are good"):
         train_reward_head(labelled(users=1), purpose, folder=tmp_path, model=model)
     with pytest.raises(ConfigError, match="no split by user"):
         train_reward_head(labelled(users=1, each=40), purpose, folder=tmp_path, model=model)

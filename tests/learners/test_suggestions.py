@@ -1,4 +1,4 @@
-"""Suggestions: complaints that mean the same in other words are one suggestion, with evidence, for a person to accept."""
+"""Suggestions: complaints that mean the same in other words are one, with evidence, for a person to accept."""
 
 from __future__ import annotations
 
@@ -156,11 +156,25 @@ def test_suggestions_go_by_number_and_by_name() -> None:
         find_suggestion([], "1")
 
 
+COMMENTED = """\
+name = "t"
+system = "S."
+
+# my probe
+[[probes]]
+ask = "A?" # why
+judge = { contains = "a" }
+
+[game]
+name = "g"
+"""
+
+
 @pytest.mark.parametrize(
     ("before", "kept"),
     [
         ('name = "t"\nsystem = "S."\n', ()),
-        ('name = "t"\nsystem = "S."\n\n# my probe\n[[probes]]\nask = "A?" # why\njudge = { contains = "a" }\n\n[game]\nname = "g"\n', ("# my probe", "# why")),
+        (COMMENTED, ("# my probe", "# why")),
         ('name = "t"\nsystem = "S."\nprobes = [{ ask = "A?", judge = { contains = "a" } }]\n', ()),
         ('name = "t"\r\nsystem = "S."\r\n[[probes]]\r\nask = "A?"\r\njudge = { contains = "a" }\r\n', ()),
     ],

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
-for package in ("trl", "peft", "datasets"):
-    pytest.importorskip(package, reason="the extra 'train' is not installed")
+pytest.importorskip("trl", reason="the extra 'train' is not installed")
+pytest.importorskip("peft", reason="the extra 'train' is not installed")
 
 import torch
 
@@ -76,9 +76,10 @@ def test_the_oldest_messages_of_a_long_dialogue_are_dropped() -> None:
     from tests.feedback.dialogues import dialogue
 
     said = ["Hello!", GOOD] * 20
+    answers = ("Wrong!", "Great, thank you!")
     long = [
-        dialogue(*said, "I want to get away.", GOOD if number % 2 else BAD, "Great, thank you!" if number % 2 else "Wrong!",
-                 name=f"c{number}", user=f"u{number}")
+        dialogue(*said, "I want to get away.", (BAD, GOOD)[number % 2], answers[number % 2], name=f"c{number}",
+                 user=f"u{number}")
         for number in range(12)
     ]  # fmt: skip
     from telic.feedback import Labeller
@@ -231,7 +232,7 @@ def test_a_model_that_is_not_in_this_process_is_refused(tmp_path: Path, model: s
 def test_an_adapter_of_another_model_is_refused(purpose: Purpose, learned: Learned, tmp_path: Path) -> None:
     adapter = Path(learned.purpose_changes["adapter"])
     other = save_tiny(tmp_path / "other", "qwen2")
-    with pytest.raises(ConfigError, match="was made for model .* not for"):
+    with pytest.raises(ConfigError, match=r"was made for model .* not for"):
         load(other, adapter=adapter)
     (adapter.parent / "bare").mkdir()
     for name in ("adapter_config.json", "adapter_model.safetensors"):
