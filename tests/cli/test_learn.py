@@ -207,5 +207,5 @@ def test_a_model_is_tuned_and_served_from_the_command_line(
     update_file(purpose, head["purpose_changes"])
     assert Purpose.load(purpose).best_of == 4
     monkeypatch.setattr("sys.stdin", io.StringIO("Hello!\n"))
-    said = run("chat", "travel.toml", "--seed", "1", "--no-keep")
-    assert said.status == 0, said.error
+    chat = run("chat", "travel.toml", "--seed", "1", "--no-keep")
+    assert chat.status == 0, chat.error

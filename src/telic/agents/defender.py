@@ -284,6 +284,6 @@ class _DefendedTurn:
     def _result(self, reply: Reply) -> DefendedReply:
         asked = self.request.readings
         if self.defender.readings - asked:  # what only the defences asked for stays with them
-            kept = {name: getattr(reply, name) if name in asked else None for name in READINGS}
+            kept: dict[str, Any] = {name: getattr(reply, name) if name in asked else None for name in READINGS}
             reply = replace(reply, **kept)
         return DefendedReply(reply, tuple(self.records), self.new_tokens, self.computed_tokens)

@@ -163,7 +163,8 @@ def _fit(
     outcomes = labels_N[other].astype(float)
     groups = [users[i] for i in other]
     options = {"resamples": config.resamples, "seed": config.seed}
-    gain = grouped_interval(_difference, np.stack([scores_N, rival_N], axis=1), outcomes, groups, **options)
+    both = np.stack([scores_N, rival_N], axis=1)
+    gain = grouped_interval(_difference, both.tolist(), outcomes.tolist(), groups, **options)
     metrics = {
         "replies": len(replies),
         "train": len(own),
@@ -172,8 +173,8 @@ def _fit(
         "held_out_users": len(set(groups)),
         "penalty": penalty,
         "validation_auc": round(validation[penalty], 4),
-        "auc": _described(grouped_interval(area_under_roc, scores_N, outcomes, groups, **options)),
-        "auc_of_length": _described(grouped_interval(area_under_roc, rival_N, outcomes, groups, **options)),
+        "auc": _described(grouped_interval(area_under_roc, scores_N.tolist(), outcomes.tolist(), groups, **options)),
+        "auc_of_length": _described(grouped_interval(area_under_roc, rival_N.tolist(), outcomes.tolist(), groups, **options)),
         "gain_over_length": _described(gain),
     }
     return RewardHead(weight_D.astype(np.float32), bias, origin, metrics), metrics
