@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from telic.cli.adapter_options import AdapterOptions
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.resuming import resume_hint
-from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted
 from telic.errors import ConfigError, RunError
 from telic.progress import ProgressDisplay
@@ -29,7 +29,7 @@ class MeasureSettings(CheckedOptions, MeasureConfig):
 
 
 @dataclass
-class Measure(ThreadOptions):
+class Measure(AdapterOptions):
     """Measure how well a chatbot holds to its purpose over many rounds.
 
     Lets the model talk to itself in many dialogues. After every round it asks the probes on a branch that the dialogue
@@ -78,7 +78,7 @@ class Measure(ThreadOptions):
         purpose, partner, source = self._load()
         controls = parse_controls(self.controls)
         plan_dialogues(purpose, partner, self.settings, controls)  # raises errors before a model is loaded
-        model = load_model(source)
+        model = load_model(source, self.adapter)
         display = ProgressDisplay(quiet=self.quiet)
         try:
             with display:

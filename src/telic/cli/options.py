@@ -29,6 +29,7 @@ from tyro.constructors import (
 __all__ = ["REGISTRY", "Option", "actions_of", "options_of"]
 
 METAVARS = {
+    "adapter": "FOLDER",
     "ManageKeys.action": "NAME",
     "acts": "FILE",
     "agent": "PLAYER",

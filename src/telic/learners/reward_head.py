@@ -161,10 +161,10 @@ def _fit(
     sign = 1.0 if area_under_roc(lengths_N[own], labels_N[own].astype(float)) >= 0.5 else -1.0
     rival_N = sign * lengths_N[other]
     outcomes = labels_N[other].astype(float)
-    groups = [users[i] for i in other]
+    known, groups = outcomes.tolist(), [users[i] for i in other]
     options = {"resamples": config.resamples, "seed": config.seed}
     both = np.stack([scores_N, rival_N], axis=1)
-    gain = grouped_interval(_difference, both.tolist(), outcomes.tolist(), groups, **options)
+    gain = grouped_interval(_difference, both.tolist(), known, groups, **options)
     metrics = {
         "replies": len(replies),
         "train": len(own),
@@ -173,8 +173,8 @@ def _fit(
         "held_out_users": len(set(groups)),
         "penalty": penalty,
         "validation_auc": round(validation[penalty], 4),
-        "auc": _described(grouped_interval(area_under_roc, scores_N.tolist(), outcomes.tolist(), groups, **options)),
-        "auc_of_length": _described(grouped_interval(area_under_roc, rival_N.tolist(), outcomes.tolist(), groups, **options)),
+        "auc": _described(grouped_interval(area_under_roc, scores_N.tolist(), known, groups, **options)),
+        "auc_of_length": _described(grouped_interval(area_under_roc, rival_N.tolist(), known, groups, **options)),
         "gain_over_length": _described(gain),
     }
     return RewardHead(weight_D.astype(np.float32), bias, origin, metrics), metrics
