@@ -133,6 +133,26 @@ def test_the_engine_serves_what_peft_computes(purpose: Purpose, learned: Learned
     assert abs(base.logprob - expected) > 0.1, "the adapter changes nothing, so the comparison says nothing"
 
 
+def test_a_small_change_outlives_the_rounding_to_bfloat16(purpose: Purpose, learned: Learned, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    adapter = Path(learned.purpose_changes["adapter"])
+    for path in adapter.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tensors = load_file(adapter / "adapter_model.safetensors")
+    save_file({k: v / 100 if "lora_B" in k else v for k, v in tensors.items()}, tmp_path / "adapter_model.safetensors")
+
+    def weights(**options: Any) -> dict[str, torch.Tensor]:
+        model = load(purpose.model, **options)
+        return {name: one.float() for name, one in model.model.named_parameters() if one.dim() > 1}  # type: ignore[attr-defined]
+
+    base, exact = weights(dtype=torch.float32), weights(dtype=torch.float32, adapter=tmp_path)
+    served = weights(dtype=torch.bfloat16, adapter=tmp_path)
+    change = torch.cat([(exact[name] - base[name]).flatten() for name in exact])
+    added = torch.cat([(served[name] - base[name]).flatten() for name in exact])
+    assert float(added @ change / (change @ change)) == pytest.approx(1.0, abs=0.25)
+
+
 def test_the_same_again_is_not_trained_again(purpose: Purpose, learned: Learned) -> None:
     again = tune(labelled(), purpose, folder=learned.folder.parent, method="kto", **QUICK)
     assert again.metrics == Learned.load(learned.folder).metrics

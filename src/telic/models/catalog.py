@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,16 +140,26 @@ def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **opt
     fixed = threads is not None or "OMP_NUM_THREADS" in os.environ
     prepare_threads(threads)
     weights = {key: options.pop(key) for key in ("dtype", "device") if key in options}
-    loaded, tokenizer = load_weights(name, **weights)
-    if adapter is not None:
-        from telic.models.local.adapters import merge_adapter
-
-        loaded = merge_adapter(loaded, adapter, name)
+    loaded, tokenizer = _load_adapted(name, adapter, weights) if adapter else load_weights(name, **weights)
     from telic.models.local import LocalModel
     from telic.models.local.thread_governor import ThreadGovernor
 
     governor = None if fixed else ThreadGovernor(available_cores())
     return LocalModel(loaded, tokenizer, name, thread_governor=governor, **options)
+
+
+def _load_adapted(name: str, adapter: str | Path, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Load weights with an adapter in them.
+
+    They are merged in float32, since most changes are smaller than what bfloat16 can add to a weight.
+    """
+    import torch
+
+    from telic.models.local.adapters import merge_adapter
+    from telic.models.local.checkpoints import preferred_dtype
+
+    loaded, tokenizer = load_weights(name, **{**options, "dtype": torch.float32})
+    return merge_adapter(loaded, adapter, name).to(options.get("dtype") or preferred_dtype()), tokenizer
 
 
 def load_weights(name: str, **options: Any) -> tuple[Any, Any]:
