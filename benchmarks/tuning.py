@@ -5,7 +5,8 @@
 `abredial`: the dialogues of AB-ReDial (people who recommend movies), labelled by the detectors of `telic learn`. The
 replies are people's, and who labels is not who is served, so this shows what is learnt from real, noisy evidence.
 `simulated`: users who thank for a short reply that asks something and complain of a lecture, in words of their own;
-this shows that the training works where there is something to learn. The last line is JSON.
+this shows that the training works where there is something to learn. `--method best_of` measures what several
+candidates cost. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.feedback_corpora import abredial, data_folder
 from telic.episodes import Episode, Turn
@@ -85,9 +87,39 @@ def labelled(source: str, users: int) -> list[Episode]:
     return list(Labeller().label_all(one.episode for one in abredial(folder)))
 
 
+def cost_of_best_of(model_name: str, folder: Path) -> dict[str, Any]:
+    """Measure the processor time of a reply for several numbers of candidates, with a head that chooses at random."""
+    import numpy as np
+
+    from telic.agents import Agent
+    from telic.models import load
+    from telic.readers.reward_head import RewardHead, save_reward_head
+    from telic.steering.saving import Origin
+
+    model = load(model_name)
+    origin = Origin.of(model)
+    weight_D = np.random.default_rng(0).standard_normal(origin.hidden_size).astype(np.float32)
+    save_reward_head(RewardHead(weight_D, 0.0, origin), folder)
+    found: dict[str, Any] = {}
+    for best_of in (1, 2, 4, 8):
+        purpose = Purpose(
+            name="cost", model=model_name, system=SYSTEM["simulated"], reward_head=str(folder), best_of=best_of
+        )
+        seconds = []
+        for number, place in enumerate(PLACES[:6]):
+            agent = Agent(model, purpose, max_new_tokens=40, ignore_eos=True, seed=number)
+            for text in (f"I want {WISHES[0].format(place)}.", "In May, with two children."):
+                began = time.process_time()
+                agent.reply(text)
+                seconds.append(time.process_time() - began)
+        found[str(best_of)] = {"seconds": round(float(np.median(seconds)), 3), "n": len(seconds)}
+        print(f"best of {best_of}: {found[str(best_of)]}", flush=True)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", default="kto", choices=("kto", "sft", "reward_head"))
+    parser.add_argument("--method", default="kto", choices=("kto", "sft", "reward_head", "best_of"))
     parser.add_argument("--source", default="simulated", choices=tuple(SYSTEM))
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--users", type=int, default=60, help="simulated users")
@@ -97,6 +129,10 @@ def main() -> None:
     chosen = parser.parse_args()
     from telic.registry import parse_settings
 
+    if chosen.method == "best_of":
+        folder = chosen.out or Path(tempfile.mkdtemp(prefix="telic-tuning-"))
+        print(json.dumps({"processor_seconds_per_reply": cost_of_best_of(chosen.model, folder)}))
+        return
     purpose = Purpose(name=chosen.source, model=chosen.model, system=SYSTEM[chosen.source])
     episodes, settings = labelled(chosen.source, chosen.users), parse_settings(chosen.set)
     folder = chosen.out or Path(tempfile.mkdtemp(prefix="telic-tuning-"))

@@ -105,6 +105,23 @@ def test_all_drafts_are_one_batch_and_share_the_prompt(learned: Learned, model: 
     assert min(one.cached_tokens for one in drafts) > 0, "a draft read the whole dialogue again"
 
 
+def test_dialogues_side_by_side_keep_their_drafts_apart(learned: Learned, model: LocalModel) -> None:
+    from telic.agents.defender import DefenceState
+    from telic.models.requesting import run_alone, run_together
+
+    said = ("Hello!", "I want to get away in May.")
+    turns, alone = [], []
+    for text in said:
+        agent = Agent(model, purpose_with(learned.folder), seed=3)
+        request = agent.session.user(text).request(controls=agent.controls, sampling=agent.sampling)
+        turns.append(agent.defender.reply(request, DefenceState()))
+        alone.append(Agent(model, purpose_with(learned.folder), seed=3).reply(text).text)
+    together = run_alone(run_together(turns))
+    assert [one.reply.text for one in together] == alone
+    assert all(one.new_tokens > one.reply.new_tokens for one in together), "all drafts count"
+    assert all(one.reply.reply_state is None for one in together), "nobody asked for it"
+
+
 def test_a_stream_is_one_piece(learned: Learned, model: LocalModel) -> None:
     pieces = list(Agent(model, purpose_with(learned.folder), seed=3).stream("Hello!"))
     assert pieces == [Agent(model, purpose_with(learned.folder), seed=3).reply("Hello!").text]

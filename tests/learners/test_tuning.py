@@ -275,12 +275,22 @@ def test_a_damaged_adapter_is_refused(purpose: Purpose, learned: Learned, tmp_pa
         load(purpose.model, adapter=tmp_path)
 
 
-def test_every_layer_of_an_adapter_must_be_there(learned: Learned, purpose: Purpose) -> None:
+def test_every_layer_of_an_adapter_must_be_there(learned: Learned, purpose: Purpose, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
     from telic.models.catalog import load_weights
 
-    weights, _ = load_weights(purpose.model)
-    merged = merge_adapter(weights, str(learned.purpose_changes["adapter"]), purpose.model)
+    adapter = Path(learned.purpose_changes["adapter"])
+    merged = merge_adapter(load_weights(purpose.model)[0], adapter, purpose.model)
     assert not [name for name, _ in merged.named_parameters() if "lora" in name]
+    for path in adapter.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tensors = load_file(adapter / "adapter_model.safetensors")
+    one = next(name for name in tensors if "lora_B" in name)
+    for changed in ({k: v for k, v in tensors.items() if k != one}, {**tensors, f"extra.{one}": tensors[one].clone()}):
+        save_file(changed, tmp_path / "adapter_model.safetensors")
+        with pytest.raises(ConfigError, match="does not fit model"):
+            load(purpose.model, adapter=tmp_path)
 
 
 def test_batches_of_kto_have_both_kinds() -> None:
