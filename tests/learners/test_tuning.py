@@ -294,8 +294,11 @@ def test_every_layer_of_an_adapter_must_be_there(learned: Learned, purpose: Purp
 
 
 def test_batches_of_kto_have_both_kinds() -> None:
-    from telic.learners.tuning.trainers import _mixed
+    from telic.learners.tuning.trainers import _kto_rows, _mixed
 
     part = [Example("u", (1,), (2,), good) for good in [True] * 24 + [False] * 8]
     ordered = _mixed(part)
     assert all({one.good for one in ordered[start : start + 8]} == {True, False} for start in range(0, 32, 8))
+    one, two, three = (Example("u", (1,), (number,), True) for number in (2, 3, 4))
+    rows = list(_kto_rows([one, two, three], TuningConfig.of(batch=2)))
+    assert [row["KL_completion_ids"] for row in rows] == [[3], [2], [3]], "no reply is compared with itself"

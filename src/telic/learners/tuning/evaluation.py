@@ -82,7 +82,7 @@ def evaluate_adapter(
 
     def interval(columns: Sequence[Floats], statistic: Callable[[Floats], Floats]) -> dict[str, Any]:
         rows = np.stack(columns, axis=1)
-        grouped = np.stack([rows[[at for at, user in enumerate(users) if user == own]].sum(0) for own in set(users)])
+        grouped = np.stack([rows[[user == own for user in users]].sum(0) for own in sorted(set(users))])
         return _described(bootstrap_sums(grouped, statistic, resamples=config.resamples, seed=config.seed))
 
     found = {

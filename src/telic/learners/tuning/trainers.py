@@ -143,10 +143,11 @@ def _kto_rows(part: Sequence[Example], config: TuningConfig) -> Iterator[dict[st
     for start in range(0, len(ordered), config.batch):
         batch = ordered[start : start + config.batch]
         for place, one in enumerate(batch):
+            other = batch[place - 1] if len(batch) > 1 else ordered[start - 1]
             yield {
                 "prompt_ids": list(one.prompt_ids),
                 "completion_ids": list(one.completion_ids),
-                "KL_completion_ids": list(batch[place - 1].completion_ids),
+                "KL_completion_ids": list(other.completion_ids),
                 "label": one.good,
             }
 

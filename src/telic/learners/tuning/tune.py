@@ -79,9 +79,8 @@ def tune(
     with _locked(own), track(progress) as tracker:
         if (own / LEARNED).is_file() and not (own / WORK).is_dir():
             return Learned.load(own)
-        tracker.start(
-            phases=[Phase("training", "steps"), Phase("evaluating", "replies", 0)], deadline=deadline
-        )  # fmt: skip
+        phases = [Phase("training", "steps"), Phase("evaluating", "replies", 0)]
+        tracker.start(phases=phases, deadline=deadline)
         return _train(model, tokenizer, examples, purpose, config, own, sources, deadline, tracker)
 
 
