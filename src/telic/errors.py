@@ -118,6 +118,7 @@ _EXTRAS = {
     "local": ("torch", "transformers", "safetensors", "gguf"),
     "server": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "nicegui", "prometheus_client"),
     "ray": ("ray",),
+    "train": ("trl", "peft", "datasets"),
 }
 """The packages of each extra."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,7 +16,7 @@ from telic.errors import ConfigError, TelicError
 from telic.files import atomic_draft
 from telic.purpose_errors import describe_problems
 from telic.purpose_parts import Limit, NamedTable, Part, Probe, SamplingDefaults, Text
-from telic.toml_edit import dump, edit
+from telic.toml_edit import append_table, dump, edit
 from telic.toml_source import KeyPath, TomlSource, decode, parse
 
 __all__ = ["Limit", "Probe", "Purpose", "SamplingDefaults", "purpose_problems", "update_file"]
@@ -29,6 +29,9 @@ class Purpose(Part):
     """Short name; run folders are named after it."""
     model: Text = "smollm2"
     """A catalog name, a Hub id, a local folder, a GGUF file, or an OpenAI-compatible endpoint's address."""
+    adapter: Text | None = None
+    """A folder with an adapter (LoRA) for the model, as `telic learn --method kto` makes it, relative to the folder of
+    this file. It is merged into the weights when the model is loaded."""
     system: Text
     """The system prompt."""
     rules: list[Text] = Field(default_factory=list)
@@ -47,6 +50,10 @@ class Purpose(Part):
     """System prompt of the other side when the model talks to itself. None: users who want what the purpose offers."""
     sampling: SamplingDefaults = Field(default_factory=SamplingDefaults)
     """How replies are sampled."""
+    best_of: Annotated[int, Field(ge=1, le=32)] = 1
+    """Replies that are drawn for each turn; the user gets the one that `reward_head` expects to please most."""
+    reward_head: Text | None = None
+    """A folder that `telic learn --method reward_head` makes, relative to the folder of this file."""
     game: NamedTable | None = None
     """The game that defines success: its `name`, and its settings."""
     controls: list[NamedTable] = Field(default_factory=list)
@@ -72,6 +79,27 @@ class Purpose(Part):
                     context = {"name": repr(name), "first": first[name], "index": index, "table": table}
                     raise PydanticCustomError("duplicate", text, {**context, "what": table.removesuffix("s")})
         return self
+
+    @model_validator(mode="after")
+    def _best_of_has_a_head(self) -> Purpose:
+        if self.best_of > 1 and self.reward_head is None:
+            text = "found best_of = {best_of} without a reward_head, which chooses the reply; make one with: {command}"
+            context = {"best_of": self.best_of, "command": "telic learn PURPOSE --method reward_head"}
+            raise PydanticCustomError("no_reward_head", text, context)
+        return self
+
+    @property
+    def adapter_path(self) -> str | None:
+        """The folder of the adapter, resolved against the file's folder if it exists there."""
+        return self._resolved(self.adapter)
+
+    @property
+    def reward_head_path(self) -> str | None:
+        """The folder of the reward head, resolved against the file's folder if it exists there."""
+        return self._resolved(self.reward_head)
+
+    def _resolved(self, path: str | None) -> str | None:
+        return None if path is None else str(self.resolve_path({"path": path})["path"])
 
     @property
     def system_prompt(self) -> str:
@@ -135,6 +163,12 @@ class Purpose(Part):
             return {**table, "path": str(found)}
         return dict(table)
 
+    def relative_path(self, path: str | Path) -> str:
+        """Return a path as this file may name it: relative to the file's folder if it is in there, else absolute."""
+        resolved, file = Path(path).resolve(), Path(self._source.name).resolve()
+        inside = file.is_file() and resolved.is_relative_to(file.parent)
+        return str(resolved.relative_to(file.parent) if inside else resolved)
+
     def check(self, check_judge: Callable[[dict[str, Any]], object]) -> None:
         """Check the judges of the probes and limits. This layer does not know the judges: the caller passes a check.
 
@@ -167,12 +201,15 @@ class Purpose(Part):
         return dump(values)
 
 
-def update_file(path: str | Path, changes: Mapping[str, Any]) -> Purpose:
+def update_file(
+    path: str | Path, changes: Mapping[str, Any], added: Mapping[str, Mapping[str, Any]] | None = None
+) -> Purpose:
     """Edit a purpose file in place. The comments and layout of everything else stay.
 
     Args:
         path: the file.
         changes: new values by top-level key; None or an empty list removes the key.
+        added: tables to add to lists of tables, such as a probe: the tables that are there stay as they are written.
 
     Returns:
         The changed purpose.
@@ -185,6 +222,8 @@ def update_file(path: str | Path, changes: Mapping[str, Any]) -> Purpose:
     before = decode(data, str(path))
     Purpose.from_text(before, str(path))
     after = edit(before, changes)
+    for key, table in (added or {}).items():
+        after = append_table(after, key, table)
     purpose = Purpose.from_text(after, f"{path} with the changes")
     mark = data[: len(BOM_UTF8)] if data.startswith(BOM_UTF8) else b""
     _write(path, mark + after.encode())

@@ -62,6 +62,8 @@ def describe_problems(
             continue  # a misspelt key is not reported a second time as a missing one
         if error["type"] == "duplicate":
             path = (error["ctx"]["table"], error["ctx"]["index"], "name")
+        if error["type"] == "no_reward_head":
+            path = ("best_of",)
         problems.append((path, _describe(error)))
     return problems
 
@@ -84,7 +86,7 @@ def _describe(error: ErrorDetails) -> str:
     form = _FORMS.get(field) if direct else None
     if kind == "missing":
         return f"missing; expected {form or 'a text in quotation marks'}"
-    if kind in {"blank", "unnamed", "empty", "duplicate"}:
+    if kind in {"blank", "unnamed", "empty", "duplicate", "no_reward_head"}:
         return error["msg"]
     expected = form or _EXPECTED.get(kind) or expected_value(error)
     return f"found {_shown(found)}, expected {expected}"

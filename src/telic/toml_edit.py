@@ -16,7 +16,7 @@ from tomlkit.items import AoT, Table
 from telic.errors import ConfigError
 from telic.toml_source import Block, top_level_blocks
 
-__all__ = ["dump", "edit", "to_toml_types"]
+__all__ = ["append_table", "dump", "edit", "to_toml_types"]
 
 
 def to_toml_types(value: Any, where: str = "") -> Any:
@@ -70,6 +70,28 @@ def edit(text: str, changes: Mapping[str, Any]) -> str:
     if not faithful:  # never write a file whose other values have changed
         raise ConfigError(f"cannot change {', '.join(changes)} in place; edit the file by hand")
     return text
+
+
+def append_table(text: str, key: str, table: Mapping[str, Any]) -> str:
+    """Add a table to a list of tables at the end of a valid TOML document. Nothing else changes.
+
+    Raises:
+        ConfigError: the key has a value of another kind.
+    """
+    expected = tomllib.loads(text)
+    listed = expected.get(key, [])
+    if not isinstance(listed, list):
+        raise ConfigError(f"cannot add to {key}, which is no list of tables; edit the file by hand")
+    new = to_toml_types(table, key)
+    expected[key] = [*listed, new]
+    newline = "\r\n" if "\r\n" in text else "\n"
+    rendered = dump({key: [new]}).strip().replace("\n", newline)
+    appended = f"{text.rstrip()}{newline}{newline}{rendered}{newline}"
+    try:
+        faithful = tomllib.loads(appended) == expected
+    except tomllib.TOMLDecodeError:  # the list is written in one line
+        faithful = False
+    return appended if faithful else edit(text, {key: expected[key]})
 
 
 def _set(text: str, key: str, value: Any) -> str:

@@ -16,7 +16,7 @@ METAVARS = {
     "ADDRESS", "FILE", "FOLDER", "FORMAT", "GAME", "KEY=VALUE", "MINUTES", "MODEL", "N", "NAME", "NAME[:KEY=VALUE...]",
     "NUMBER", "PLAYER", "PORT", "PURPOSE", "SECONDS", "TEXT", "TOKENS",
 }  # fmt: skip
-CHOICES = re.compile(r"\{[a-z]+(,[a-z]+)*\}")
+CHOICES = re.compile(r"\{[a-z_]+(,[a-z_]+)*\}")
 MACHINE_TYPES = re.compile(r"\b(STR|INT|FLOAT|BOOL|PATH|None\}|default: None|default: \))")
 
 

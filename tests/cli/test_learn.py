@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tomllib
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from telic.models import load
+from telic.purpose import Purpose, update_file
 from tests.cli.conftest import Run
 from tests.feedback.test_learning import BAD, GOOD, messages
 
@@ -95,3 +99,113 @@ def test_a_refusal_that_a_limit_of_the_purpose_demands_is_not_blamed(run: Run, t
         [_, refusal, _] = json.loads((tmp_path / f"{name}.jsonl").read_text())["turns"]
         blamed[name] = refusal["scores"].get("label", 0) < 0
     assert blamed == {"free": True, "bound": False}
+
+
+SUGGESTING = ("That's too long.", "get to the point", "shorter please")
+
+
+@pytest.fixture
+def complaints(tmp_path: Path) -> Path:
+    path = tmp_path / "complaints.jsonl"
+    said = [
+        messages("Where is it?", "Well, it is a long story.", text, user=f"u{n}") for n, text in enumerate(SUGGESTING)
+    ]
+    path.write_text("".join(json.dumps(one) + "\n" for one in said))
+    return path
+
+
+@pytest.mark.usefixtures("complaints")
+def test_suggestions_are_listed_with_their_evidence_and_one_is_accepted(run: Run, travel: Path) -> None:
+    before = travel.read_text()
+    listed = run("learn", str(travel), "--logs", "complaints.jsonl", "--suggest")
+    assert (listed.status, listed.error) == (0, "")
+    assert "1. shorter: replies are too long; 3 users, 3 messages" in listed.out
+    assert all(repr(text) in listed.out for text in SUGGESTING)
+    assert travel.read_text() == before, "listing changed the purpose file"
+    [found] = json.loads(run("learn", str(travel), "--logs", "complaints.jsonl", "--suggest", "--json").out)
+    assert (found["name"], found["users"], len(found["quotes"])) == ("shorter", 3, 3)
+    accepted = run("learn", str(travel), "--logs", "complaints.jsonl", "--accept", "1")
+    assert accepted.status == 0
+    document = tomllib.loads(travel.read_text())
+    assert document["rules"] == [found["rule"]]
+    assert document["probes"][-1]["ask"] == found["probe"]["ask"]
+    assert (travel.parent / "travel.toml.bak").read_text() == before
+    again = run("learn", str(travel), "--logs", "complaints.jsonl", "--accept", "shorter")
+    assert again.status == 1
+    assert "has the rule" in again.error
+    own = run(
+        "learn", str(travel), "--logs", "complaints.jsonl", "--accept", "shorter", "--rule", "Be brief.", "--json"
+    )
+    assert json.loads(own.out)["probe"] is None
+    assert tomllib.loads(travel.read_text())["rules"][-1] == "Be brief."
+
+
+@pytest.mark.usefixtures("complaints", "chats")
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("--suggest",), 2, "--suggest needs a purpose file"),
+        (("travel.toml", "--suggest", "--method", "kto"), 2, "--method and --suggest do not go together"),
+        (("travel.toml", "--rule", "Be brief."), 2, "--rule goes with --accept"),
+        (("travel.toml", "--minutes", "5"), 2, "--minutes and --out go with --method"),
+        (("travel.toml", "--accept", "9"), 1, "no suggestion '9'; there are 1 to 1"),
+        (("travel.toml", "--accept", "shorter", "--rule", "One.\nTwo."), 2, "expected one line of text"),
+        (("demo", "--accept", "shorter"), 1, "'demo' is no file that can be changed"),
+        (("travel.toml", "--method", "kto"), 1, "model 'fake' does not run in this process"),
+        (("travel.toml", "--method", "reward_head"), 1, "10 or more clearly good replies"),
+        (
+            ("travel.toml", "--method", "reward_head", "--minutes", "2"),
+            2,
+            "--minutes goes without --method reward_head",
+        ),
+        (("travel.toml", "--method", "ppo"), 2, "ppo"),
+    ],
+)
+def test_wrong_options_of_learners_are_explained(
+    run: Run, travel: Path, arguments: tuple[str, ...], status: int, message: str
+) -> None:
+    before = travel.read_text()
+    outcome = run("learn", *arguments, "--logs", "complaints.jsonl")
+    assert (outcome.status, message in outcome.error) == (status, True), outcome.error
+    assert "Traceback" not in outcome.error
+    assert travel.read_text() == before
+
+
+def test_a_model_is_tuned_and_served_from_the_command_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("torch", "trl", "peft", "datasets"):
+        pytest.importorskip(package, reason="the extra 'train' is not installed")
+    from tests.learners.conversations import BAD, GOOD, save_tiny
+
+    model = save_tiny(tmp_path / "model")
+    purpose = tmp_path / "travel.toml"
+    purpose.write_text(f'name = "travel"\nmodel = "{model}"\nsystem = "You are Mia."\n')
+    with (tmp_path / "chats.jsonl").open("w") as file:
+        for number in range(40):
+            good = number % 2
+            said = (
+                "I want to get away.",
+                GOOD if good else BAD,
+                "Great, thank you!" if good else "That's wrong, useless.",
+            )
+            file.write(json.dumps(messages(*said, user=f"u{number % 10}")) + "\n")
+    command = ("learn", "travel.toml", "--logs", "chats.jsonl", "--quiet")
+    tuned = run(*command, "--method", "sft")
+    assert (tuned.status, tuned.error) == (0, "")
+    assert "To use it, write into travel.toml: adapter = 'learned/sft-" in tuned.out
+    again = json.loads(run(*command, "--method", "sft", "--json").out)
+    assert again["loss_after"] < again["loss_before"]
+    update_file(purpose, again["purpose_changes"])
+    served = load(Purpose.load(purpose))
+    assert served.name == model
+    base = load(model)
+    request = base.session("You are Mia.").user("I want to get away.").request(max_new_tokens=1, seed=0, logprobs=True)
+    assert served.generate([request])[0].logprobs != base.generate([request])[0].logprobs
+    head = json.loads(run(*command, "--method", "reward_head", "--json").out)
+    assert head["auc"]["value"] == 1.0
+    update_file(purpose, head["purpose_changes"])
+    assert Purpose.load(purpose).best_of == 4
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hello!\n"))
+    chat = run("chat", "travel.toml", "--seed", "1", "--no-keep")
+    assert chat.status == 0, chat.error

@@ -72,11 +72,14 @@ class Agent:
     def stream(self, text: str) -> Generator[str, None, None]:
         """Reply to an utterance of the user piece by piece. An interrupted reply is not kept.
 
-        If a defence judges drafts, the reply comes as a whole.
+        If a defence judges drafts, or the purpose has `best_of`, the reply comes as a whole.
 
         Raises:
             ModelError: as for `reply`.
         """
+        if self.defender.judges_drafts:
+            yield self.reply(text).text
+            return
         with self._turn(text) as (request, state):
             defended, streamed = yield from self._streamed(self.defender.reply(request, state))
             reply = self._keep(defended, state)

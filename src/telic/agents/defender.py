@@ -13,8 +13,10 @@ from telic.errors import ConfigError
 from telic.judges.limits import JudgedLimit, judged_limits
 from telic.models import Control, Model, Reply, Request
 from telic.models.compatibility import refuse_unsupported
+from telic.models.request import READINGS
 from telic.models.requesting import ModelRequest, RequestGenerator, observed
 from telic.purpose import Purpose
+from telic.readers.reward_head import RewardHead, load_reward_head
 
 __all__ = ["MAX_DRAFTS", "DefenceRecord", "DefenceState", "DefendedReply", "Defender", "DraftRequest", "defences_of"]
 
@@ -102,6 +104,10 @@ class Defender:
         self.readings = frozenset[str]().union(*(defence.readings for defence in self.defences))
         for defence in self.defences:
             defence.check(purpose, model)
+        self.reward_head = _reward_head_of(purpose, model)
+        """Chooses one of several drafts, if the purpose has `best_of`."""
+        if self.reward_head is not None:
+            self.readings |= {"reply_state"}
         refuse_unsupported(model, [Request((), controls=self.controls, readings=self.readings)])
 
     @property
@@ -114,7 +120,7 @@ class Defender:
     @property
     def judges_drafts(self) -> bool:
         """Whether a reply can be shown only once it is complete."""
-        return any(defence.judges_drafts for defence in self.defences)
+        return self.reward_head is not None or any(defence.judges_drafts for defence in self.defences)
 
     def reply(self, request: Request, state: DefenceState) -> RequestGenerator[DefendedReply]:
         """Make the reply to a request, whose messages end with the user's.
@@ -139,6 +145,37 @@ def defences_of(purpose: Purpose) -> tuple[Defence, ...]:
         except ConfigError as error:
             raise ConfigError(f"{purpose.where('defences', index)}: {error}") from None
     return tuple(made)
+
+
+def _reward_head_of(purpose: Purpose, model: Model) -> RewardHead | None:
+    """Load what chooses among the drafts of a purpose; None if one draft is made.
+
+    Raises:
+        ConfigError: the reward head cannot be read, or was made for another model.
+    """
+    path = purpose.reward_head_path
+    if purpose.best_of == 1 or path is None:
+        return None
+    try:
+        head = load_reward_head(path)
+        head.check(model)
+    except ConfigError as error:
+        raise ConfigError(f"{purpose.where('reward_head')}: {error}") from None
+    return head
+
+
+def _candidates(request: Request, count: int) -> list[Request]:
+    """Return requests for several drafts, which share what is read of the prompt.
+
+    The first brings the session up to date, whichever is chosen: the next turn reads again what differs.
+    """
+    sampling, cache = request.sampling, request.cache
+    made = [request]
+    for number in range(1, count):
+        seed = None if sampling.seed is None else seed_of(sampling.seed, "candidate", number)
+        own = None if cache is None else cache.fork()
+        made.append(replace(request, sampling=replace(sampling, seed=seed), cache=own, keep=False))
+    return made
 
 
 @dataclass
@@ -192,8 +229,17 @@ class _DefendedTurn:
         return PASS, draft
 
     def _draft(self, number: int, further: tuple[Control, ...]) -> RequestGenerator[Reply]:
-        _, draft = yield [DraftRequest(self.defender.model, self._draft_request(number, further))]
-        return draft
+        request, head = self._draft_request(number, further), self.defender.reward_head
+        if head is None:
+            _, draft = yield [DraftRequest(self.defender.model, request)]
+            return draft
+        made = [DraftRequest(self.defender.model, one) for one in _candidates(request, self.defender.purpose.best_of)]
+        answers: dict[ModelRequest, Reply] = {}
+        unsent: Sequence[ModelRequest] = made
+        while len(answers) < len(made):
+            answered, reply = yield unsent
+            answers[answered], unsent = reply, ()
+        return head.best([answers[one] for one in made])
 
     def _draft_request(self, number: int, further: tuple[Control, ...]) -> Request:
         request, defender = self.request, self.defender
@@ -240,6 +286,6 @@ class _DefendedTurn:
     def _result(self, reply: Reply) -> DefendedReply:
         asked = self.request.readings
         if self.defender.readings - asked:  # what only the defences asked for stays with them
-            state, attention = (getattr(reply, name) if name in asked else None for name in ("state", "attention"))
-            reply = replace(reply, state=state, attention=attention)
+            kept: dict[str, Any] = {name: getattr(reply, name) if name in asked else None for name in READINGS}
+            reply = replace(reply, **kept)
         return DefendedReply(reply, tuple(self.records), self.new_tokens, self.computed_tokens)

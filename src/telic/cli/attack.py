@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from pydantic import Field
 
+from telic.cli.adapter_options import AdapterOptions
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.resuming import resume_hint
-from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted, UsageError
 from telic.errors import ConfigError, RunError
 from telic.progress import ProgressDisplay
@@ -35,7 +35,7 @@ class AttackSettings(CheckedOptions, AttackConfig):
 
 
 @dataclass
-class Attack(ThreadOptions):
+class Attack(AdapterOptions):
     """Try to make a chatbot break the limits of its purpose, and find the defence that stops it.
 
     Several attackers try over many rounds, first without defences and then behind each. Benign users talk to it as
@@ -107,7 +107,7 @@ class Attack(ThreadOptions):
             self._replay(purpose, self.replay)
             return
         workers = self._workers()
-        model = load_model(self.model or purpose.model)
+        model = load_model(self.model or purpose, self.adapter)
         self._attack(model, purpose, workers)
 
     def _attack(self, model: Model, purpose: Purpose, workers: Workers | None) -> None:
@@ -177,7 +177,7 @@ class Attack(ThreadOptions):
         if self.tries < 1:
             raise UsageError(f"--tries is {self.tries}; expected 1 or more")
         kept = read_attacks(folder)
-        model = load_model(self.model or purpose.model)
+        model = load_model(self.model or purpose, self.adapter)
         replayed = replay_attacks(model, purpose, kept, tries=self.tries, concurrency=self.settings.concurrency)
         working = [one for one in replayed if one.broken]
         if self.json:

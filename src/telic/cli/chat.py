@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from telic.cli.adapter_options import AdapterOptions
 from telic.cli.chat_record import ChatRecord, unused_path
 from telic.cli.chat_view import PlainView, TerminalView
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_notice
-from telic.cli.thread_options import ThreadOptions
 from telic.errors import ConfigError, DataError, ModelError
 from telic.terminal import printable_pieces
 
@@ -32,7 +32,7 @@ Ctrl-C cuts a reply short; the message and the reply are not kept."""
 
 
 @dataclass
-class Chat(ThreadOptions):
+class Chat(AdapterOptions):
     """Talk to a chatbot in the terminal.
 
     Examples:
@@ -65,7 +65,7 @@ class Chat(ThreadOptions):
 
         purpose = Purpose.load(self.purpose, trust=self.trust)
         controls = parse_controls(self.controls)
-        agent = Agent(load_model(self.model or purpose.model), purpose, controls, seed=self.seed)
+        agent = Agent(load_model(self.model or purpose, self.adapter), purpose, controls, seed=self.seed)
         interactive = sys.stdin.isatty() and sys.stdout.isatty() and not self.json
         view = TerminalView(purpose.name) if interactive else PlainView()
         record = ChatRecord(self.runs / "chats", purpose.name) if interactive and self.keep else None

@@ -15,7 +15,7 @@ from telic.cli.options import Option, actions_of, options_of
 __all__ = ["CommandHelp", "find_command", "overview", "print_help"]
 
 GROUPS = {
-    "Model": "model controls judge dtype device batch threads concurrency ray workers readers",
+    "Model": "model adapter controls judge dtype device batch threads concurrency ray workers readers",
     "Sampling": "temperature top_p seed samples utterance_tokens answer_tokens max_new_tokens reply_tokens",
     "Training": "episodes rounds_of_cloning validation held_out mapping acts PlannerTrainingSettings.tokens "
     "action_size width sigma beta cut_after_question act_epochs clone_epochs clone_lr rl_steps alpha bound gamma "

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from telic.cli.adapter_options import AdapterOptions
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.resuming import resume_hint
-from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted
 from telic.comparison.config import ComparisonConfig
 from telic.errors import ConfigError
@@ -29,7 +29,7 @@ class ComparisonSettings(CheckedOptions, ComparisonConfig):
 
 
 @dataclass
-class Hold(ThreadOptions):
+class Hold(AdapterOptions):
     """Find the control that holds a chatbot to its purpose best, and write it into the purpose file.
 
     Tries every control at several strengths, and leaves out those that cost the model too much of its capability. Then
@@ -86,7 +86,7 @@ class Hold(ThreadOptions):
         if self.partner:
             partner = Bank.load() if self.partner == "bank" else Purpose.load(self.partner, trust=self.trust)
         asked_strengths(self.settings.controls)  # a misspelt control is refused before the model is loaded
-        model = load_model(self.model or (purpose.model if isinstance(purpose, Purpose) else "smollm2"))
+        model = load_model(self.model or (purpose if isinstance(purpose, Purpose) else "smollm2"), self.adapter)
         display = ProgressDisplay(quiet=self.quiet)
         try:
             with display:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, get_args
 
 import tyro
 
+from telic.cli.learn_methods import LearnMethod, learn_by_method
 from telic.cli.output import print_json, print_line, print_notice, print_table
 from telic.cli.serve import require_server
+from telic.cli.suggestions import suggest_rules
 from telic.cli.usage import UsageError
 from telic.registry import suggest
 
@@ -31,13 +33,16 @@ SHOWN, QUOTED = 5, 100
 class Learn:
     """Infer from what users say and do how good the replies were, and report what they praise and complain of.
 
-    Reads the conversations that `telic serve` keeps, or anybody's logs. Needs no model.
+    Reads the conversations that `telic serve` keeps, or anybody's logs. Needs no model, except with --method, which
+    trains on the conversations and evaluates on those of other users.
 
     Examples:
         telic learn travel.toml
         telic learn --logs chats.jsonl
         telic learn --store telic.db --export kto kto.jsonl
         telic learn travel.toml --export dpo pairs.jsonl episodes labelled.jsonl
+        telic learn travel.toml --suggest
+        telic learn travel.toml --method kto --minutes 15
     """
 
     purpose: tyro.conf.Positional[str | None] = None
@@ -50,6 +55,19 @@ class Learn:
     """With a store: only this user. NAME is the holder of an API key with all its users; NAME/USER is one of those."""
     export: tuple[str, ...] = ()
     """Write data sets: a format (kto, dpo or episodes) and a file, as often as wanted."""
+    suggest: bool = False
+    """List rules that users' complaints and corrections suggest, with what they said. Nothing is changed."""
+    accept: str | None = None
+    """Write a suggestion into the purpose file, by its number or name: its rule, and its probe if it has one."""
+    rule: str | None = None
+    """With --accept: the rule in your own words."""
+    method: LearnMethod | None = None
+    """Train on the conversations: an adapter of the purpose's model (kto, dpo, sft), or a reward head, which chooses
+    the best of several replies. The purpose file stays as it is."""
+    minutes: float | None = None
+    """With --method: train about this many minutes at most."""
+    out: Path | None = None
+    """With --method: folder in which the result's folder is made. By default learned/ beside the purpose file."""
     resamples: int = 2000
     """Bootstrap resamples."""
     processes: int = 1
@@ -72,8 +90,12 @@ class Learn:
         exports = self._exports()
         if self.processes < 1:
             raise UsageError(f"--processes is {self.processes}; expected 1 or more")
+        self._check_extras()
         purpose = Purpose.load(self.purpose) if self.purpose else None
         name, source = self._source(purpose)
+        if purpose is not None and (self.method or self.suggest or self.accept is not None):
+            self._learn_more(purpose, source)
+            return
         with ProgressDisplay(quiet=self.quiet) as display:
             run = learn(
                 source,
@@ -95,6 +117,32 @@ class Learn:
         if not self.quiet:
             for file, rows in written.items():
                 print_notice(f"{rows} rows in {file}.")
+
+    def _check_extras(self) -> None:
+        """Refuse options that do not go together."""
+        if self.method is None and (self.minutes is not None or self.out is not None):
+            raise UsageError("--minutes and --out go with --method")
+        if self.rule is not None and self.accept is None:
+            raise UsageError("--rule goes with --accept, which says which suggestion it replaces the words of")
+        chosen = [name for name, given in _named(self).items() if given]
+        if len(chosen) > 1:
+            raise UsageError(f"{chosen[0]} and {chosen[1]} do not go together; give one of them")
+        if chosen and chosen != ["--export"] and not self.purpose:
+            raise UsageError(f"{chosen[0]} needs a purpose file, which it is about: telic learn PURPOSE {chosen[0]}")
+
+    def _learn_more(self, purpose: Purpose, source: Iterable[Episode]) -> None:
+        """Train on the conversations, or suggest rules from them."""
+        from telic.feedback import LabelledEpisodes
+
+        labelled = LabelledEpisodes(source, limits=_rules_of(purpose))
+        if self.method is None:
+            suggest_rules(labelled, purpose, str(self.purpose), accept=self.accept, rule=self.rule, as_json=self.json)
+            return
+        origin = str(self.logs or self.store or "the store of the purpose")
+        learn_by_method(
+            self.method, labelled, purpose, Path(str(self.purpose)), out=self.out, minutes=self.minutes,
+            sources=(origin,), as_json=self.json, quiet=self.quiet,
+        )  # fmt: skip
 
     def _exports(self) -> list[tuple[ExportFormat, Path]]:
         from telic.feedback.exports import ExportFormat
@@ -128,6 +176,15 @@ class Learn:
             return "conversations", StoredEpisodes(str(self.store), self.user)
         location = self.store or ServeConfig.of_purpose(purpose).store
         return purpose.name, StoredEpisodes(location, self.user, purpose.name)
+
+
+def _named(command: Learn) -> dict[str, bool]:
+    return {
+        "--method": command.method is not None,
+        "--suggest": command.suggest,
+        "--accept": command.accept is not None,
+        "--export": bool(command.export),
+    }
 
 
 def _rules_of(purpose: Purpose) -> list[Judge]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from telic.cli.adapter_options import AdapterOptions
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.resuming import resume_hint
-from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted
 from telic.errors import ConfigError, RunError
 from telic.progress import ProgressDisplay
@@ -29,7 +29,7 @@ class MeasureSettings(CheckedOptions, MeasureConfig):
 
 
 @dataclass
-class Measure(ThreadOptions):
+class Measure(AdapterOptions):
     """Measure how well a chatbot holds to its purpose over many rounds.
 
     Lets the model talk to itself in many dialogues. After every round it asks the probes on a branch that the dialogue
@@ -75,10 +75,10 @@ class Measure(ThreadOptions):
         from telic.stability.plan import plan_dialogues
         from telic.stability.report import write_stability_report
 
-        purpose, partner, name = self._load()
+        purpose, partner, source = self._load()
         controls = parse_controls(self.controls)
         plan_dialogues(purpose, partner, self.settings, controls)  # raises errors before a model is loaded
-        model = load_model(name)
+        model = load_model(source, self.adapter)
         display = ProgressDisplay(quiet=self.quiet)
         try:
             with display:
@@ -107,8 +107,8 @@ class Measure(ThreadOptions):
         if not run.stability.counts.probed:
             raise RunError(f"no answer could be scored: {_why(run)}")
 
-    def _load(self) -> tuple[Purpose | Bank, Purpose | Bank | None, str]:
-        """Load the purpose and its partner, and name the model."""
+    def _load(self) -> tuple[Purpose | Bank, Purpose | Bank | None, str | Purpose]:
+        """Load the purpose and its partner, and say which model to load."""
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
 
@@ -121,14 +121,14 @@ class Measure(ThreadOptions):
             raise ConfigError("--bank and --families go with `telic measure bank`")
         purpose = Purpose.load(self.purpose, trust=self.trust)
         if self.partner == "bank":
-            return purpose, Bank.load(), self.model or purpose.model
+            return purpose, Bank.load(), self.model or purpose
         partner = Purpose.load(self.partner, trust=self.trust) if self.partner else None
         if partner and not self.model and "model" in partner.model_fields_set and partner.model != purpose.model:
             raise ConfigError(
                 f"{partner.where('model')}: {partner.model!r}, but {self.purpose} names {purpose.model!r}; one model "
                 "plays both sides, so name it with --model"
             )
-        return purpose, partner, self.model or purpose.model
+        return purpose, partner, self.model or purpose
 
 
 def print_run(run: StabilityRun, report: Path) -> None:

@@ -29,6 +29,7 @@ from tyro.constructors import (
 __all__ = ["REGISTRY", "Option", "actions_of", "options_of"]
 
 METAVARS = {
+    "adapter": "FOLDER",
     "ManageKeys.action": "NAME",
     "acts": "FILE",
     "agent": "PLAYER",
@@ -56,6 +57,7 @@ METAVARS = {
     "store": "FILE",
     "Conversations.out": "FILE",
     "Learn.export": "FORMAT FILE",
+    "Learn.rule": "TEXT",
     "New.kind": "{travel,support,intake,assistant}",
     "Play.partner": "PLAYER",
 }

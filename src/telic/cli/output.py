@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from telic.models import Model
     from telic.progress import Shortfall
+    from telic.purpose import Purpose
 
 __all__ = ["load_model", "print_json", "print_line", "print_notice", "print_shortfall", "print_table"]
 
@@ -63,19 +64,24 @@ def print_shortfall(shortfall: Shortfall | None, folder: Path | None) -> None:
         print_line(f"{shortfall}. To play the rest, continue with --resume {folder}.")
 
 
-def load_model(name: str, **local: Any) -> Model:
+def load_model(source: str | Purpose, adapter: str | None = None, **local: Any) -> Model:
     """Load a model, with a spinner meanwhile if standard error is a terminal.
 
     Args:
-        name: the model.
+        source: the model, or a purpose, which may name an adapter of its model too.
+        adapter: folder of another adapter.
         **local: options of `LocalModel`; a model that does not run in this process is loaded without them.
     """
     from telic.models import load
     from telic.models.catalog import locate
 
-    options = {} if locate(name)[0] in ("built-in", "endpoint") else local
+    name = source if isinstance(source, str) else source.model
+    options = {} if locate(name)[0] in ("built-in", "endpoint") else dict(local)
+    if adapter is not None:
+        options["adapter"] = adapter
+    given = name if isinstance(source, str) or source.adapter is None else source
     console = Console(stderr=True)
     if not console.is_terminal:
-        return load(name, **options)
+        return load(given, **options)
     with console.status(f"loading {name}"):
-        return load(name, **options)
+        return load(given, **options)

@@ -90,12 +90,15 @@ class PlayersConfig:
         spec, name = self._player_name(side), self._model_of(side)
         if name is None:
             return HumanPlayer() if spec == "human" else scripted_player(spec, self.game)
-        if name not in models:
-            model = models[name] = load_model(name)
+        purpose = self.purposes.get(spec)
+        own = purpose if purpose is not None and purpose.model == name and purpose.adapter else None
+        key = name if own is None else f"{name} with {own.adapter_path}"
+        if key not in models:
+            model = models[key] = load_model(own or name)
             if self.batch is not None and isinstance(model, LimitsBatch):
                 model.max_batch = self.batch
         controls = self.controls if side == "agent" else None
-        return ModelPlayer(models[name], self.purposes.get(spec), controls)
+        return ModelPlayer(models[key], purpose, controls)
 
     def _spec_of(self, side: str) -> dict[str, Any]:
         name, spec = self._model_of(side), self._player_name(side)

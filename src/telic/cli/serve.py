@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from telic.cli.adapter_options import AdapterOptions
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_notice
-from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import UsageError
 from telic.errors import ConfigError, MissingExtraError
 
@@ -23,7 +23,7 @@ __all__ = ["Serve"]
 
 
 @dataclass
-class Serve(ThreadOptions):
+class Serve(AdapterOptions):
     """Serve a purpose to OpenAI's clients and on a dashboard, and store every conversation.
 
     The table [serve] of the purpose file has further settings, such as limits.
@@ -76,7 +76,7 @@ class Serve(ThreadOptions):
         keys = Keys.load(self.api_key_file)
         self._require_keys(keys)
         with _listen(self.host, self.port) as listener:
-            service = Service(load_model(self.model or purpose.model), purpose, config, controls)
+            service = Service(load_model(self.model or purpose, self.adapter), purpose, config, controls)
             hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
             port = listener.getsockname()[1]
             app = create_app(
@@ -105,6 +105,8 @@ class Serve(ThreadOptions):
             print_json({"url": f"{root}/v1", **dashboard, "store": service.store.location})
         else:
             print_line(f"{service.purpose.name} on {service.runner.model.name}: {root}/v1")
+            if service.purpose.best_of > 1:
+                print_line(f"Each reply is the best of {service.purpose.best_of}, so streams bring it as a whole.")
             if self.dashboard:
                 print_line(f"Dashboard: {root}{PATH}/")
             print_notice(f"Conversations are stored in {service.store.location}. Press Ctrl-C to stop.", style="dim")

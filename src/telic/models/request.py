@@ -29,9 +29,9 @@ FinishReason = Literal["stop", "length", "context", "error"]
 Speaker = Literal["assistant", "user"]
 """Who speaks in a reply. As the user, a model with a chat template writes the next message of the template's user."""
 
-READINGS = frozenset({"state", "attention"})
-"""What can be read off a reply: `state`, the last hidden state at the reply's start; `attention`, the mass of
-attention on the system prompt per layer."""
+READINGS = frozenset({"state", "reply_state", "attention"})
+"""What can be read off a reply: `state`, the last hidden state at the reply's start; `reply_state`, that at its end;
+`attention`, the mass of attention on the system prompt per layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,9 @@ class Reply:
     logprobs: tuple[float, ...] | None = None
     state: Any = None
     """float32 array [hidden]: last hidden state of the prompt's last token, when asked for."""
+    reply_state: Any = None
+    """float32 array [hidden]: last hidden state of the reply's last token that was computed, when asked for: of a reply
+    that was cut off, that is the last token but one. A `reply_prefix` counts as part of the reply."""
     attention: Any = None
     """float32 array [layers]: attention mass on the system prompt, mean over heads and the reply's tokens."""
     failure: Failure | None = None

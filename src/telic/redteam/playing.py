@@ -91,7 +91,7 @@ class AttackRunnerMaker:
 
     def __call__(self) -> TaskRunner:
         """Load the models."""
-        model = load(self.model)
+        model = load(self.purpose if self.model == self.purpose.model else self.model)
         mind = None
         if self.mind is not None:
             mind = AttackMind(model if self.mind == self.model else load(self.mind))

@@ -62,6 +62,7 @@ class ConversationControls:
             "model": self._model.name,
             "controls": [control.spec() for control in controls],
             **({"defences": self._defences} if self._defences else {}),
+            **self._purpose.model_dump(include={"adapter", "best_of", "reward_head"}, exclude_defaults=True),
         }
         text = json.dumps(content, sort_keys=True, default=str)
         return ReplySetup(hashlib.sha256(text.encode()).hexdigest(), json.loads(text))

@@ -75,7 +75,8 @@ class Service:
         sampling = replace(agent.sampling, logprobs=self.runner.local is not None)
         self.probes = ProbeRunner(self.runner, purpose, sampling)
         self.defence_states = DefenceStates(self.store)
-        self._defended = DefendedReplies(self.runner, agent.defender, config, self.metrics) if defences else None
+        guarded = bool(defences) or agent.defender.reward_head is not None
+        self._defended = DefendedReplies(self.runner, agent.defender, config, self.metrics) if guarded else None
         services = ExchangeServices(self.runner, self.store, self.sessions, self.defence_states, self.metrics)
         self.chat = ChatHandler(purpose, config, sampling, services, self.controls, self.beliefs, self._defended)
         self._drift: DriftProbes | None = None

@@ -262,6 +262,8 @@ class Runner:
             wanted = len(chunk.logit_positions)
             if wanted and "state" in chunk.sequence.readings and chunk.sequence.hidden_state is None:
                 chunk.sequence.hidden_state = self._last_hidden_N_D[place].float().cpu().numpy().copy()
+            if wanted and "reply_state" in chunk.sequence.readings:
+                chunk.sequence.last_state_D = self._last_hidden_N_D[place + wanted - 1].clone()
             place += wanted
         for group, belonging in zip(groups, members, strict=True):
             if not group.masses:

@@ -93,6 +93,8 @@ class Sequence:
     mass_count: int = 0
     hidden_state: Any = None
     """float32 array [hidden]: the last hidden state of the prompt's last token, if asked for."""
+    last_state_D: torch.Tensor | None = None
+    """The last hidden state of the last token computed, if asked for."""
 
     @property
     def prompt_length(self) -> int:
@@ -252,8 +254,13 @@ class RequestState:
             token_ids=tuple(self.generated),
             logprobs=tuple(self.logprobs) if self.logprobs else None,
             state=sequence.hidden_state if sequence else None,
+            reply_state=_as_array(sequence.last_state_D) if sequence else None,
             attention=mass,
             failure=failure,
             seed=self.seed,
             chosen=dict(sequence.context.chosen) if sequence else {},
         )
+
+
+def _as_array(state_D: torch.Tensor | None) -> Any:
+    return None if state_D is None else state_D.float().cpu().numpy().copy()

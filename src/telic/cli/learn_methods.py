@@ -1,0 +1,107 @@
+"""`telic learn --method`: what is trained on the conversations of a purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from telic.cli.output import print_json, print_line, print_table
+from telic.cli.usage import Interrupted, UsageError
+from telic.progress import ProgressDisplay
+
+if TYPE_CHECKING:
+    from telic.episodes import Episode
+    from telic.learners.result import Learned
+    from telic.purpose import Purpose
+
+__all__ = ["LearnMethod", "learn_by_method"]
+
+LearnMethod = Literal["kto", "dpo", "sft", "reward_head"]
+"""`kto`, `dpo`, `sft`: an adapter of the model. `reward_head`: what chooses the best of several replies."""
+MEASURES = {
+    "reward_margin": "reward of good replies above bad ones",
+    "accuracy": "share of pairs in which the better reply has more reward",
+    "nll_before": "negative log-likelihood per token of good replies, before",
+    "nll_after": "the same, after",
+    "nll_change": "its change",
+    "auc": "AUC of the reward head",
+    "auc_of_length": "AUC of the reply's length alone",
+    "gain_over_length": "difference",
+}
+"""What is printed, if it was measured."""
+
+
+def learn_by_method(
+    method: LearnMethod,
+    labelled: Iterable[Episode],
+    purpose: Purpose,
+    file: Path,
+    *,
+    out: Path | None,
+    minutes: float | None,
+    sources: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train on the conversations of a purpose, and print what came of it.
+
+    Raises:
+        UsageError: an option does not go with the method.
+        TelicError: as the method's own function.
+    """
+    folder = out or (file.parent if file.is_file() else Path()) / "learned"
+    try:
+        with ProgressDisplay(quiet=quiet) as display:
+            if method == "reward_head":
+                if minutes is not None:
+                    raise UsageError("--minutes goes without --method reward_head, which takes seconds")
+                from telic.learners.reward_head import train_reward_head
+
+                learned = train_reward_head(labelled, purpose, folder=folder, sources=sources, progress=display)
+            else:
+                from telic.learners.tuning import TuningConfig, tune
+
+                config = TuningConfig.of(method=method, minutes=minutes)
+                learned = tune(labelled, purpose, folder=folder, config=config, sources=sources, progress=display)
+    except KeyboardInterrupt:
+        raise Interrupted("The same command goes on from the last checkpoint.") from None
+    if as_json:
+        document = {"method": method, "folder": str(learned.folder), "purpose_changes": dict(learned.purpose_changes)}
+        print_json({**document, **learned.metrics})
+        return
+    _print(learned, file)
+
+
+def _print(learned: Learned, file: Path) -> None:
+    metrics: Mapping[str, Any] = learned.metrics
+    if "loss_before" in metrics:
+        counts = metrics["examples"]
+        print_line(
+            f"{counts['train']} examples of {counts['train users']} users, evaluated on {counts['held out']} of "
+            f"{counts['held out users']} others: loss {metrics['loss_before']:.4f} before, {metrics['loss_after']:.4f} "
+            f"after step {metrics['best_step']} of {metrics['planned_steps']} ({metrics['seconds']:.0f} s)"
+        )
+        if metrics["time_was_over"]:
+            print_line("The time was over. The same command goes on from the last checkpoint.")
+    else:
+        print_line(
+            f"{metrics['train']} replies, evaluated on {metrics['held_out']} of {metrics['held_out_users']} other users"
+        )
+    found = {**metrics, **metrics.get("held_out", {})} if "loss_before" in metrics else metrics
+    rows = [(text, *_interval(found[name])) for name, text in MEASURES.items() if name in found]
+    print_table(("on held-out users", "", "95 % interval"), rows)
+    print_line()
+    if not learned.purpose_changes:
+        print_line("Nothing to change: on the held-out users it is not better than what is served.")
+    for key, value in learned.purpose_changes.items():
+        print_line(
+            f"To use it, write into {file}: {key} = {value!r}" if isinstance(value, str) else f"  {key} = {value}"
+        )
+    print_line(f"Folder: {learned.folder}")
+
+
+def _interval(found: Mapping[str, Any]) -> tuple[str, str]:
+    value = "-" if found["value"] is None else f"{found['value']:.3f}"
+    known = found["low"] is not None and found["high"] is not None
+    return value, f"[{found['low']:.3f}, {found['high']:.3f}]" if known else "-"

@@ -1,0 +1,1 @@
+"""Learners: what turns labelled conversations into something that a purpose can use."""
