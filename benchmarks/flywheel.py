@@ -1,0 +1,189 @@
+"""A simulated flywheel: does a chatbot get better by learning from what its users say and do?
+
+    python -m benchmarks.flywheel [--conversations 40] [--days 6] [--seeds 2] [--held-out 48] [--domain travel]
+
+Customers with a hidden satisfaction talk to the bundled model, steered by a planner that at first draws its dialogue acts
+uniformly (`telic.learners.simulation`). After each day the planner learns from all conversations so far, by one arm's
+evidence: `none`; `truth`, the game's own reward; `thumbs` of 5 % of the users; `words` and events, which is what
+`telic learn` infers. The judge is the game's reward, which nobody says. `share_of_truth` is the gain of `words` over
+`none`, as a share of that of `truth`, on held-out customers with the same seeds; aim: 0.7. `other_voice` is the gain of `words`
+with customers who speak in the templates of another author. `poisoned`: a fifth of the conversations are with trolls who
+praise what is bad and blame what is good, with the cap on each user's influence and without.
+
+Everything is kept in `--folder`; a second call goes on where the first one stopped. `--minutes` begins no arm after that
+time. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+
+from telic.agents.scripted import TalkingPlayer
+from telic.learners.simulation import Evidence, SimulatedService
+from telic.models import LocalModel, load
+from telic.planner import Planner, distil_acts, load_acts, load_planner, save_planner
+from telic.planner.dialogue_acts import DISTILLATION, RandomActTalker
+from telic.planner.networks import Actor
+from telic.planner.upmapping import ActMapping
+from telic.purpose import Purpose
+from telic.rollouts import play
+from telic.statistics import bootstrap_mean, paired_difference
+
+SYSTEM = {
+    "travel": "You are a travel agent. Find out what the customer wants before you suggest anything.",
+    "support": "You work in customer service. Find out what is wrong before you suggest anything.",
+}
+LEAST = 8
+"""Labelled conversations from which the arms learn: days are short here."""
+
+
+@dataclass
+class Settings:
+    """Settings of the benchmark."""
+
+    conversations: int = 40
+    """Conversations of each day."""
+    days: int = 6
+    seeds: int = 2
+    held_out: int = 48
+    """Held-out customers of each evaluation."""
+    domain: str = "travel"
+    rounds: int = 3
+    """Replies of the chatbot in a conversation."""
+    act_epochs: int = 12
+    acts: Path | None = None
+    """Folder of a planner whose acts are distilled already."""
+    poisoned: bool = True
+    """Also run with trolls."""
+    folder: Path = Path("runs/flywheel")
+    minutes: float = 1e9
+
+
+@dataclass
+class Results:
+    """What the arms reached, by seed."""
+
+    days: dict[str, list[list[float]]] = field(default_factory=dict)
+    """By arm, for each seed: the success of every day."""
+    held_out: dict[str, dict[tuple[int, int], float]] = field(default_factory=dict)
+    """By arm: the success by seed and customer."""
+
+    def gain(self, one: str, other: str) -> dict[str, Any]:
+        """The paired difference of two arms on the customers that both have served."""
+        a, b = self.held_out.get(one, {}), self.held_out.get(other, {})
+        both = sorted(a.keys() & b.keys())
+        if not both:
+            return {}
+        found = paired_difference([a[key] for key in both], [b[key] for key in both], seed=0)
+        interval = found.difference
+        return {"value": interval.value, "low": interval.low, "high": interval.high, "n": len(both), "p": found.p}
+
+
+def untrained_planner(model: LocalModel, settings: Settings, purpose: Purpose) -> Planner:
+    """A planner that draws its dialogue acts uniformly: nothing is learnt yet but how to say them."""
+    folder = settings.acts or settings.folder / "acts"
+    if not (folder / "config.json").is_file():
+        acts, spec = load_acts(settings.domain), dict(purpose.game or {})
+        reciter = TalkingPlayer("reciter", partial(RandomActTalker, acts))
+        spoken = play({**spec, "split": "train"}, {"agent": reciter}, 64, 5, references=False).episodes
+        from telic.agents.model_player import ModelPlayer
+        from telic.planner.experience import utterance_examples
+
+        player = ModelPlayer(model, purpose, [], name="player")
+        heard = [example.messages for one in spoken for example in utterance_examples(one, spec, player)]
+        config = DISTILLATION.model_copy(update={"epochs": settings.act_epochs})
+        save_planner(Planner.new(model, acts=distil_acts(model, acts, dialogues=heard, config=config)), folder)
+    mapping = load_planner(folder, model=model).mapping
+    assert isinstance(mapping, ActMapping)
+    prefixes = dict(zip(mapping.names, mapping.prefixes, strict=True))
+    planner = Planner.new(model, acts=prefixes, plays="drawn", remembers=True, width=128)
+    clone = planner.policy.clone
+    assert isinstance(clone, Actor)
+    with torch.no_grad():
+        for parameter in clone.layers[-1].parameters():
+            parameter.zero_()
+    return planner
+
+
+def run_seed(settings: Settings, model: LocalModel, purpose: Purpose, seed: int, results: Results, started: float) -> None:
+    """Run the arms of a seed, as far as there is time."""
+    options: dict[str, Any] = {"seed": seed, "options": {"least": LEAST}}
+
+    def service(name: str, **more: Any) -> SimulatedService:
+        return SimulatedService(model, purpose, settings.folder / f"{name}-{seed}", **{**options, **more})
+
+    honest = service("honest")
+    arms: list[tuple[str, Evidence, SimulatedService]] = [("words", "words", honest), ("truth", "truth", honest)]
+    if settings.poisoned:
+        trolls = {"trolls": 0.2}
+        arms.append(("words, trolls, capped", "words", service("capped", **trolls)))
+        arms.append(("words, trolls, not capped", "words", service("uncapped", **trolls, share=1.0)))
+    arms.append(("thumbs", "thumbs", honest))
+    arms.append(("none", "none", honest))
+
+    def evaluate(name: str, learnt: Purpose, voice: str | None = None) -> None:
+        found = honest.evaluate(learnt, name.replace(", ", "-").replace(" ", "-"), settings.held_out, voice)
+        key = f"{name}, other voice" if voice else name
+        results.held_out.setdefault(key, {}).update({(seed, task): score for task, score in found.items()})
+
+    for name, evidence, serves in arms:
+        if time.monotonic() - started > 60 * settings.minutes:
+            return
+        success: list[float] = []
+        learnt = serves.run(evidence, settings.days, settings.conversations, lambda day: success.append(day.success))
+        results.days.setdefault(name, []).append(success)
+        evaluate(name, learnt)
+        if name == "words":
+            evaluate("none", purpose)
+            evaluate("none", purpose, "texting")
+            evaluate("words", learnt, "texting")
+        print(json.dumps({"seed": seed, "arm": name, "days": [round(one, 3) for one in success]}), flush=True)
+        print(json.dumps(summary(results)), flush=True)
+
+
+def summary(results: Results) -> dict[str, Any]:
+    """The figures so far."""
+    arms: dict[str, Any] = {}
+    for name, scores in results.held_out.items():
+        interval = bootstrap_mean(list(scores.values()), seed=0)
+        arms[name] = {"value": interval.value, "low": interval.low, "high": interval.high, "n": len(scores)}
+    gains = {name: results.gain(name, "none") for name in arms if name != "none" and "voice" not in name}
+    words, truth = gains.get("words", {}).get("value"), gains.get("truth", {}).get("value")
+    return {
+        "held_out": arms,
+        "gains": gains,
+        "other_voice": results.gain("words, other voice", "none, other voice"),
+        "share_of_truth": words / truth if words is not None and truth else None,
+        "days": results.days,
+    }
+
+
+def main(settings: Settings) -> Mapping[str, Any]:
+    """Run the benchmark."""
+    model = load("smollm2")
+    assert isinstance(model, LocalModel)
+    text = (
+        f'name = "{settings.domain}"\nsystem = "{SYSTEM[settings.domain]}"\n'
+        f'[game]\nname = "elicitation"\ndomain = "{settings.domain}"\nrounds = {settings.rounds}\n'
+    )
+    purpose = Purpose.from_text(text, "flywheel.toml")
+    first = settings.folder / "first"
+    save_planner(untrained_planner(model, settings, purpose), first, model=model)
+    purpose = purpose.model_copy(update={"planner": {"path": str(first.resolve()), "epsilon": 0.1}})
+    results, started = Results(), time.monotonic()
+    for seed in range(settings.seeds):
+        run_seed(settings, model, purpose, seed, results, started)
+    return {"settings": {key: str(value) for key, value in vars(settings).items()}, **summary(results)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(tyro.cli(Settings))))
