@@ -2,38 +2,53 @@
 
     python -m benchmarks.flywheel [--conversations 40] [--days 6] [--seeds 2] [--held-out 48] [--domain travel]
 
-Customers with a hidden satisfaction talk to the bundled model, steered by a planner that at first draws its dialogue acts
-uniformly (`telic.learners.simulation`). After each day the planner learns from all conversations so far, by one arm's
-evidence: `none`; `truth`, the game's own reward; `thumbs` of 5 % of the users; `words` and events, which is what
+Customers with a hidden satisfaction talk to the bundled model, steered by a planner that at first draws its dialogue
+acts uniformly (`telic.learners.simulation`). After each day the planner learns from all conversations so far, by one
+arm's evidence: `none`; `truth`, the game's own reward; `thumbs` of 5 % of the users; `words` and events, which is what
 `telic learn` infers. The judge is the game's reward, which nobody says. `share_of_truth` is the gain of `words` over
-`none`, as a share of that of `truth`, on held-out customers with the same seeds; aim: 0.7. `other_voice` is the gain of `words`
-with customers who speak in the templates of another author. `poisoned`: a fifth of the conversations are with trolls who
-praise what is bad and blame what is good, with the cap on each user's influence and without.
+`none` as a share of that of `truth`, on held-out customers with the same seeds; aim: 0.7. `other_voice` is the gain of
+`words` with customers who speak in the templates of another author. In the arms with trolls, a fifth of the
+conversations are with people who praise what is bad and blame what is good, with the cap on each user's influence and
+without.
 
-Everything is kept in `--folder`; a second call goes on where the first one stopped. `--minutes` begins no arm after that
-time. The last line is JSON.
+With `--recited` no model speaks: the acts are said as they are written. That is the same loop with more customers in
+less time.
+
+Everything is kept in `--folder`, and a second call goes on where the first one stopped (not with `--recited`, which
+takes minutes). `--minutes` begins no arm after that time. The last line is JSON.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, ClassVar
 
 import torch
 import tyro
 
+from telic.agents.model_player import ModelPlayer
 from telic.agents.scripted import TalkingPlayer
-from telic.learners.simulation import Evidence, SimulatedService
+from telic.episodes import Episode
+from telic.learners import PlannerLearningConfig, cap_influence
+from telic.learners.cloning import clone_from_acts
+from telic.learners.decisions import Decisions, labelled_replies
+from telic.learners.simulation import Evidence, ServiceDay, SimulatedService, label_conversations
 from telic.models import LocalModel, load
 from telic.planner import Planner, distil_acts, load_acts, load_planner, save_planner
-from telic.planner.dialogue_acts import DISTILLATION, RandomActTalker
+from telic.planner.dialogue_acts import DISTILLATION, DialogueActSet, RandomActTalker
+from telic.planner.experience import utterance_examples
 from telic.planner.networks import Actor
-from telic.planner.upmapping import ActMapping
+from telic.planner.planner import PlannerShape
+from telic.planner.policy import Policy
+from telic.planner.upmapping import ActMapping, act_shares
 from telic.purpose import Purpose
 from telic.rollouts import play
 from telic.statistics import bootstrap_mean, paired_difference
@@ -64,6 +79,8 @@ class Settings:
     """Folder of a planner whose acts are distilled already."""
     poisoned: bool = True
     """Also run with trolls."""
+    recited: bool = False
+    """Recite the acts as they are written, without a model."""
     folder: Path = Path("runs/flywheel")
     minutes: float = 1e9
 
@@ -76,6 +93,10 @@ class Results:
     """By arm, for each seed: the success of every day."""
     held_out: dict[str, dict[tuple[int, int], float]] = field(default_factory=dict)
     """By arm: the success by seed and customer."""
+
+    def mean(self, name: str) -> float:
+        """The mean success of an arm on held-out customers."""
+        return statistics.fmean(self.held_out[name].values())
 
     def gain(self, one: str, other: str) -> dict[str, Any]:
         """The paired difference of two arms on the customers that both have served."""
@@ -95,9 +116,6 @@ def untrained_planner(model: LocalModel, settings: Settings, purpose: Purpose) -
         acts, spec = load_acts(settings.domain), dict(purpose.game or {})
         reciter = TalkingPlayer("reciter", partial(RandomActTalker, acts))
         spoken = play({**spec, "split": "train"}, {"agent": reciter}, 64, 5, references=False).episodes
-        from telic.agents.model_player import ModelPlayer
-        from telic.planner.experience import utterance_examples
-
         player = ModelPlayer(model, purpose, [], name="player")
         heard = [example.messages for one in spoken for example in utterance_examples(one, spec, player)]
         config = DISTILLATION.model_copy(update={"epochs": settings.act_epochs})
@@ -114,12 +132,87 @@ def untrained_planner(model: LocalModel, settings: Settings, purpose: Purpose) -
     return planner
 
 
-def run_seed(settings: Settings, model: LocalModel, purpose: Purpose, seed: int, results: Results, started: float) -> None:
+RECITED_STATE = 8
+"""Size of the state of a planner without a model: noise, beside the counts of the acts."""
+
+
+class RecitedService(SimulatedService):
+    """A service in which the planner's acts are said as they are written."""
+
+    planners: ClassVar[dict[str, Planner]] = {}
+
+    def planner(self, purpose: Purpose) -> Planner:
+        """The planner that a purpose names."""
+        acts = load_acts(str((purpose.game or {})["domain"]))
+        shape = PlannerShape(
+            RECITED_STATE, len(acts.names), 1, "acts", acts=acts.names, plays="drawn", remembers=True, width=16
+        )
+        actor = Actor(shape.state_size, len(acts.names), 16, zero_last=True, remembered=len(acts.names))
+        new = Planner(shape, Policy(actor), ActMapping(acts.names, 1, RECITED_STATE))
+        return self.planners.setdefault(str((purpose.planner or {})["path"]), new)
+
+    def play(
+        self, name: str, number: int, purpose: Purpose, n: int, spec: Mapping[str, Any], epsilon: float
+    ) -> list[Episode]:
+        """Play one conversation after the other."""
+        planner, talkers = self.planner(purpose), list[Reciter]()
+
+        def start(seed: int) -> Reciter:
+            talkers.append(Reciter(planner, load_acts(str(spec["domain"])), epsilon, seed))
+            return talkers[-1]
+
+        player = TalkingPlayer("reciter", start)
+        run = play(dict(spec), {"agent": player}, n, self.play_seed(number), references=False, concurrency=1)
+        for episode, talker in zip(run.episodes, talkers, strict=True):
+            for turn, choice in zip([one for one in episode.turns if one.role == "agent"], talker.choices, strict=True):
+                turn.readings = choice
+        return run.episodes
+
+    def learn(self, evidence: Evidence, number: int, purpose: Purpose, logged: Sequence[Episode]) -> Purpose:
+        """Learn as `learn_planner` does, in memory."""
+        labelled = [one for one in label_conversations(logged, evidence) or () if labelled_replies(one)]
+        if len(labelled) < LEAST:
+            return purpose
+        config = PlannerLearningConfig(seed=self.seed, share=self.share)
+        capped = cap_influence(labelled, config.share)
+        served = self.planner(purpose)
+        learnt, _ = clone_from_acts(served, Decisions.of(capped.episodes, served), config, self.epsilon)
+        path = str(self.folder / f"{evidence}-{number}")
+        self.planners[path] = learnt
+        return purpose.model_copy(update={"planner": {**(purpose.planner or {}), "path": path}})
+
+
+class Reciter:
+    """A talker that draws acts by a planner's policy and says a line of each."""
+
+    def __init__(self, planner: Planner, acts: DialogueActSet, epsilon: float, seed: int) -> None:
+        self.planner, self.acts, self.epsilon = planner, acts, epsilon
+        self.lines, self.drawn = Random(seed), torch.Generator().manual_seed(seed % 2**31)
+        self.counts = torch.zeros(len(acts.acts))
+        self.choices: list[dict[str, Any]] = []
+
+    def reply(self, text: str) -> str:
+        """Say a line of the drawn act."""
+        state = torch.cat((torch.randn(RECITED_STATE, generator=self.drawn), self.counts))
+        shares = act_shares(self.planner.act(state)[None])[0]
+        chance = (1 - self.epsilon) * shares + self.epsilon / len(shares)
+        number = int(torch.multinomial(chance, 1, generator=self.drawn)[0])
+        act, action = self.acts.acts[number], torch.eye(len(shares))[number]
+        logprob = math.log(float(chance[number]))
+        self.choices.append({"state": state.tolist(), "action": action.tolist(), "act": act.name, "logprob": logprob})
+        self.counts = self.counts + action
+        return self.lines.choice(act.says)
+
+
+def run_seed(
+    settings: Settings, model: LocalModel, purpose: Purpose, seed: int, results: Results, started: float
+) -> None:
     """Run the arms of a seed, as far as there is time."""
     options: dict[str, Any] = {"seed": seed, "options": {"least": LEAST}}
 
     def service(name: str, **more: Any) -> SimulatedService:
-        return SimulatedService(model, purpose, settings.folder / f"{name}-{seed}", **{**options, **more})
+        kind = SimulatedService if model is not None else RecitedService
+        return kind(model, purpose, settings.folder / f"{name}-{seed}", **{**options, **more})  # type: ignore[arg-type]
 
     honest = service("honest")
     arms: list[tuple[str, Evidence, SimulatedService]] = [("words", "words", honest), ("truth", "truth", honest)]
@@ -139,15 +232,19 @@ def run_seed(settings: Settings, model: LocalModel, purpose: Purpose, seed: int,
         if time.monotonic() - started > 60 * settings.minutes:
             return
         success: list[float] = []
-        learnt = serves.run(evidence, settings.days, settings.conversations, lambda day: success.append(day.success))
+
+        def note(day: ServiceDay, name: str = name, success: list[float] = success) -> None:
+            success.append(day.success)
+            print(f"seed {seed}, {name}, day {day.number + 1}: {day.success:.3f}", flush=True)
+
+        learnt = serves.run(evidence, settings.days, settings.conversations, note)
         results.days.setdefault(name, []).append(success)
         evaluate(name, learnt)
         if name == "words":
             evaluate("none", purpose)
             evaluate("none", purpose, "texting")
             evaluate("words", learnt, "texting")
-        print(json.dumps({"seed": seed, "arm": name, "days": [round(one, 3) for one in success]}), flush=True)
-        print(json.dumps(summary(results)), flush=True)
+        print(f"seed {seed}, {name}: {results.mean(name):.3f} on held-out customers", flush=True)
 
 
 def summary(results: Results) -> dict[str, Any]:
@@ -169,16 +266,18 @@ def summary(results: Results) -> dict[str, Any]:
 
 def main(settings: Settings) -> Mapping[str, Any]:
     """Run the benchmark."""
-    model = load("smollm2")
-    assert isinstance(model, LocalModel)
     text = (
         f'name = "{settings.domain}"\nsystem = "{SYSTEM[settings.domain]}"\n'
         f'[game]\nname = "elicitation"\ndomain = "{settings.domain}"\nrounds = {settings.rounds}\n'
     )
     purpose = Purpose.from_text(text, "flywheel.toml")
-    first = settings.folder / "first"
-    save_planner(untrained_planner(model, settings, purpose), first, model=model)
-    purpose = purpose.model_copy(update={"planner": {"path": str(first.resolve()), "epsilon": 0.1}})
+    first, model = settings.folder.resolve() / "first", None
+    if not settings.recited:
+        model = load("smollm2")
+        assert isinstance(model, LocalModel)
+        if not (first / "config.json").is_file():
+            save_planner(untrained_planner(model, settings, purpose), first, model=model)
+    purpose = purpose.model_copy(update={"planner": {"path": str(first), "epsilon": 0.1}})
     results, started = Results(), time.monotonic()
     for seed in range(settings.seeds):
         run_seed(settings, model, purpose, seed, results, started)

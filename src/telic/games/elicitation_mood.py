@@ -43,7 +43,9 @@ SILENT, REPEATING = 0.4, 0.3
 """Share of those who leave without a word, and of complaints that repeat the request."""
 BUYING = 0.5
 """Satisfaction at which every other customer buys in the end."""
-_GREETING = re.compile(r"^(?:hello|hi|hey|good (?:day|morning|afternoon|evening))\b[^.,!?]{0,12}[.,!?]\s*", re.IGNORECASE)
+_GREETING = re.compile(
+    r"^(?:hello|hi|hey|good (?:day|morning|afternoon|evening))\b[^.,!?]{0,12}[.,!?]\s*", re.IGNORECASE
+)
 
 
 class Voice(BaseModel):

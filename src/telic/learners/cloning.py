@@ -125,19 +125,16 @@ def clone_from_utterances(
     }  # fmt: skip
 
 
-def reinforce(
-    planner: Planner, decisions: Decisions, config: PlannerLearningConfig
-) -> tuple[Planner, dict[str, Any]]:
+def reinforce(planner: Planner, decisions: Decisions, config: PlannerLearningConfig) -> tuple[Planner, dict[str, Any]]:
     """Train a residual network by TD3+BC on top of a planner, from logged states and actions."""
-    shape, metrics = planner.shape, dict[str, float]()
+    shape = planner.shape
     data: Transitions = decisions.transitions.with_clone(planner.policy.clone)
     settings = TD3BCConfig(
         alpha=config.alpha, gamma=config.gamma, bound=config.bound, hidden=config.width, seed=config.seed,
         mixtures=shape.mapping == "acts", remembered=shape.remembered,
     )  # fmt: skip
     learner = TD3BC(data, settings)
-    for metrics in learner.learn(config.rl_steps):
-        pass
+    *_, metrics = learner.learn(config.rl_steps)
     return planner.with_residual(learner.actor, learner.standardise), {"td3bc": metrics}
 
 
@@ -150,7 +147,9 @@ def _weights(advantages_N: torch.Tensor, noise: float, config: PlannerLearningCo
 def _without_residual(served: Planner) -> Planner:
     """Copy a planner, without a residual network."""
     clone = deepcopy(served)
-    return Planner(replace(served.shape, residual=None, bound=None), Policy(clone.policy.clone), clone.mapping, served.origin)
+    return Planner(
+        replace(served.shape, residual=None, bound=None), Policy(clone.policy.clone), clone.mapping, served.origin
+    )
 
 
 def _new_of(served: Planner, config: PlannerLearningConfig) -> Planner:

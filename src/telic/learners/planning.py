@@ -175,7 +175,9 @@ class PlannerTraining:
         if config.rl_steps:
             self.begin("td3bc")
             if decisions is None:
-                raise DataError("TD3+BC needs logged actions, and the purpose has no planner that took any; rl_steps = 0")
+                raise DataError(
+                    "TD3+BC needs logged actions, and the purpose has no planner that took any; rl_steps = 0"
+                )
             cloned, more = reinforce(cloned, decisions, config)
             figures |= more
         if decisions is not None and decisions.skipped:
@@ -211,7 +213,9 @@ class PlannerTraining:
             "method": METHOD, "model": self.model.name, "purpose": self.purpose.name, "settings":
             self.config.model_dump(mode="json"), "purpose_changes": changes, "metrics": metrics, "sources": list(sources),
         })  # fmt: skip
-        headline = f"a planner from {len(sources)} conversations, {metrics['praised']:.0%} of {len(labels)} replies praised"
+        headline = (
+            f"a planner from {len(sources)} conversations, {metrics['praised']:.0%} of {len(labels)} replies praised"
+        )
         self.run.append_metrics({"headline": headline, "learned": metrics})
         return learned
 

@@ -1,8 +1,8 @@
 """A simulated service: customers talk to a chatbot, and only what they say and do is learnt from.
 
 Customers are those of the elicitation game, with a voice (`telic.games.elicitation_mood`). What is kept of a day are
-the words, the planner's decisions, purchases, and the thumbs of a few users. The game's own reward is what the customers
-really got; it judges the service, and never reaches the learner unless an arm asks for it.
+the words, the planner's decisions, purchases, and the thumbs of a few users. The game's own reward is what the
+customers really got; it judges the service, and never reaches the learner unless an arm asks for it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from telic.errors import ConfigError, DataError
 from telic.feedback.detectors.given import thumbs
 from telic.feedback.given import given_feedback
 from telic.feedback.labelling import LABEL, Labeller
+from telic.files import read_json
 from telic.learners.planning import learn_planner
+from telic.learners.result import LEARNED
 from telic.models.local import LocalModel
 from telic.planner.control import PlannerControl
 from telic.planner.saving import load_planner
 from telic.purpose import Purpose
 from telic.registry import suggest
-from telic.rollouts.play import play
+from telic.rollouts.play import play as play_game
 from telic.statistics import mean
 
 __all__ = ["Evidence", "ServiceDay", "SimulatedService", "label_conversations", "returns_of"]
@@ -106,40 +108,56 @@ class SimulatedService:
             logged += [self._logged(episode, day.number) for episode in day.played]
             if on_day is not None:
                 on_day(day)
-            purpose = self._learn(evidence, number, purpose, logged)
+            purpose = self.learn(evidence, number, purpose, logged)
         return purpose
 
     def evaluate(self, purpose: Purpose, name: str, n: int, voice: str | None = None) -> dict[int, float]:
         """Play customers of the test split, without exploration; returns what each got, by number."""
         spec = {**dict(purpose.game or {}), "split": "test", "voice": voice or self.voice}
         name = "first" if purpose.planner == self.purpose.planner else name
-        return returns_of(self._play(f"evaluation-{name}-{spec['voice']}", EVALUATION, purpose, n, spec, 0.0))
+        return returns_of(self.play(f"evaluation-{name}-{spec['voice']}", EVALUATION, purpose, n, spec, 0.0))
 
     def _day(self, name: str, number: int, purpose: Purpose, n: int) -> ServiceDay:
         game = {**dict(purpose.game or {}), "split": "train", "voice": self.voice, "trolls": self.trolls}
-        return ServiceDay(number, tuple(self._play(f"{name}-{number}", number, purpose, n, game, self.epsilon)))
+        return ServiceDay(number, tuple(self.play(f"{name}-{number}", number, purpose, n, game, self.epsilon)))
 
-    def _play(
+    def play(
         self, name: str, number: int, purpose: Purpose, n: int, spec: Mapping[str, Any], epsilon: float
     ) -> list[Episode]:
+        """Play conversations with the planner of a purpose, or load those that were played before.
+
+        Args:
+            name: of their folder.
+            number: of the day, which decides who the customers are.
+            purpose: what is served.
+            n: number of conversations.
+            spec: the game's table.
+            epsilon: how often an act is tried at random.
+        """
         folder = self.folder / name
         started = next(iter(sorted(folder.glob("play-*"))), None)
         where: dict[str, Any] = {"folder": folder} if started is None else {"resume": started}
         planner = load_planner(str((purpose.planner or {})["path"]), model=self.model)
         bare = purpose.model_copy(update={"planner": None})
         player = ModelPlayer(self.model, bare, [PlannerControl(planner=planner, epsilon=epsilon)], max_new_tokens=32)
-        seed = self.seed * 2 * EVALUATION + number + 1
-        return play(dict(spec), {"agent": player}, n, seed, references=False, **where).episodes
+        return play_game(dict(spec), {"agent": player}, n, self.play_seed(number), references=False, **where).episodes
 
-    def _learn(self, evidence: Evidence, number: int, purpose: Purpose, logged: Sequence[Episode]) -> Purpose:
+    def play_seed(self, number: int) -> int:
+        """Return the seed of a day's customers and of all other draws."""
+        return self.seed * 2 * EVALUATION + number + 1
+
+    def learn(self, evidence: Evidence, number: int, purpose: Purpose, logged: Sequence[Episode]) -> Purpose:
+        """Learn from all conversations up to a day; returns the purpose with the new planner."""
+        folder = self.folder / f"{evidence}-learnt-{number}"
         labelled = label_conversations(logged, evidence)
         if labelled is None:
             return purpose
+        done = next(iter(sorted(folder.glob(f"learn-*/planner/{LEARNED}"))), None)
+        if done is not None:
+            return purpose.model_copy(update=read_json(done)["purpose_changes"])
+        options = {"seed": self.seed, "share": self.share, **self.options}
         try:
-            learned = learn_planner(
-                self.model, purpose, labelled, folder=self.folder / f"{evidence}-learnt-{number}", seed=self.seed,
-                share=self.share, **self.options,
-            )  # fmt: skip
+            learned = learn_planner(self.model, purpose, labelled, folder=folder, **options)
         except DataError:  # too few labels so far: the planner stays
             return purpose
         return purpose.model_copy(update=learned.purpose_changes)

@@ -96,9 +96,7 @@ def clone_acts(
 
 
 @torch.no_grad()
-def _match_marginals(
-    actor: Actor, states_N_D: torch.Tensor, played_N: torch.Tensor, weights_N: torch.Tensor
-) -> None:
+def _match_marginals(actor: Actor, states_N_D: torch.Tensor, played_N: torch.Tensor, weights_N: torch.Tensor) -> None:
     """Change the constants of an actor so that its mean shares of the acts come close to the weighted ones."""
     last = actor.layers[-1]
     assert isinstance(last, nn.Linear)
