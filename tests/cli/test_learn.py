@@ -95,3 +95,59 @@ def test_a_refusal_that_a_limit_of_the_purpose_demands_is_not_blamed(run: Run, t
         [_, refusal, _] = json.loads((tmp_path / f"{name}.jsonl").read_text())["turns"]
         blamed[name] = refusal["scores"].get("label", 0) < 0
     assert blamed == {"free": True, "bound": False}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--method", "planner", "--logs", "chats.jsonl"), "--method needs a purpose file"),
+        (("travel.toml", "--logs", "chats.jsonl", "--set", "beta=1"), "go with --method"),
+        (("travel.toml", "--method", "planner", "--export", "kto", "x.jsonl"), "--export goes without --method"),
+        (("travel.toml", "--method", "planner", "--logs", "chats.jsonl", "--set", "beta"), "--set: expected KEY=VALUE"),
+    ],
+)
+@pytest.mark.usefixtures("chats", "travel")
+def test_wrong_options_of_a_training_are_explained(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    outcome = run("learn", *arguments)
+    assert outcome.status == 2
+    assert message in outcome.error
+    assert "Traceback" not in outcome.error
+
+
+@pytest.mark.usefixtures("chats")
+def test_a_model_elsewhere_cannot_be_trained(run: Run, travel: Path) -> None:
+    outcome = run("learn", str(travel), "--method", "planner", "--logs", "chats.jsonl", "--model", "fake")
+    assert outcome.status == 1
+    assert "model 'fake' does not run in this process" in outcome.error
+
+
+def test_a_planner_is_learnt_from_logs(run: Run, travel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from telic.cli import learn_version
+    from telic.purpose import update_file
+    from tests.learners.logged import conversations, purpose_with, uniform_planner
+    from tests.models import tiny
+
+    model = tiny.local("llama")
+    monkeypatch.setattr(learn_version, "load_model", lambda _: model)
+    purpose_with(uniform_planner(model), model, tmp_path / "served")
+    update_file(travel, {"planner": {"path": "served"}})
+    logs = tmp_path / "served.jsonl"
+    logs.write_text("".join(one.model_dump_json() + "\n" for one in conversations(model.hidden_size, 40)))
+    arguments = ("learn", str(travel), "--method", "planner", "--logs", str(logs), "--model", "smollm2", "--quiet")
+    shown = run(*arguments)
+    assert (shown.status, shown.error) == (0, "")
+    assert "Learnt from 40 conversations" in shown.out
+    assert "ask" in shown.out
+    learnt = json.loads(run(*arguments, "--json", "--set", "beta=0.3", "rl_steps=2", "width=8").out)
+    assert (Path(learnt["folder"]) / "learned.json").is_file()
+    assert learnt["purpose_changes"] == {"planner": {"path": learnt["folder"]}}
+    viewed = run("view", str(Path(learnt["folder"]).parent))
+    assert viewed.status == 0
+    assert "learned.json" in viewed.out
+    few = run(*arguments, "--set", "least=41")
+    assert few.status == 1
+    assert "40 conversations have a labelled reply; expected at least 41" in few.error
+    wrong = run(*arguments, "--set", "betta=1")
+    assert wrong.status == 1
+    assert "did you mean 'beta'" in wrong.error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import tyro
 
@@ -31,13 +31,15 @@ SHOWN, QUOTED = 5, 100
 class Learn:
     """Infer from what users say and do how good the replies were, and report what they praise and complain of.
 
-    Reads the conversations that `telic serve` keeps, or anybody's logs. Needs no model.
+    Reads the conversations that `telic serve` keeps, or anybody's logs. Needs no model. With --method it trains a new
+    version of the chatbot from the conversations instead, on a local model.
 
     Examples:
         telic learn travel.toml
         telic learn --logs chats.jsonl
         telic learn --store telic.db --export kto kto.jsonl
         telic learn travel.toml --export dpo pairs.jsonl episodes labelled.jsonl
+        telic learn travel.toml --method planner
     """
 
     purpose: tyro.conf.Positional[str | None] = None
@@ -50,6 +52,14 @@ class Learn:
     """With a store: only this user. NAME is the holder of an API key with all its users; NAME/USER is one of those."""
     export: tuple[str, ...] = ()
     """Write data sets: a format (kto, dpo or episodes) and a file, as often as wanted."""
+    method: Literal["planner"] | None = None
+    """Train from the conversations: `planner` trains a planner, starting from the one that the purpose names."""
+    model: str | None = None
+    """With --method: local model to train for, instead of the one that the purpose names."""
+    set: tuple[str, ...] = ()
+    """With --method: its settings, such as beta=0.1 rl_steps=1000."""
+    resume: Path | None = None
+    """With --method: run folder of an interrupted training to continue."""
     resamples: int = 2000
     """Bootstrap resamples."""
     processes: int = 1
@@ -73,6 +83,11 @@ class Learn:
         if self.processes < 1:
             raise UsageError(f"--processes is {self.processes}; expected 1 or more")
         purpose = Purpose.load(self.purpose) if self.purpose else None
+        if self.method is not None:
+            self._train(purpose, exports)
+            return
+        if self.model or self.set or self.resume:
+            raise UsageError("--model, --set and --resume go with --method")
         name, source = self._source(purpose)
         with ProgressDisplay(quiet=self.quiet) as display:
             run = learn(
@@ -95,6 +110,16 @@ class Learn:
         if not self.quiet:
             for file, rows in written.items():
                 print_notice(f"{rows} rows in {file}.")
+
+    def _train(self, purpose: Purpose | None, exports: list[tuple[ExportFormat, Path]]) -> None:
+        """Train a new version by the method."""
+        from telic.cli.learn_version import train_version
+
+        if purpose is None:
+            raise UsageError("--method needs a purpose file, whose chatbot it trains")
+        if exports:
+            raise UsageError("--export goes without --method; export first, then train")
+        train_version(self, purpose, self._source(purpose)[1], _rules_of(purpose))
 
     def _exports(self) -> list[tuple[ExportFormat, Path]]:
         from telic.feedback.exports import ExportFormat

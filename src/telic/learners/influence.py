@@ -73,7 +73,7 @@ def cap_influence(episodes: Iterable[Episode], share: float) -> InfluenceReport:
     loud = {user: amount for user, amount in influence.items() if amount > 0}
     total = sum(loud.values())
     factors = _factors(loud, share)
-    agreement = _agreement(episodes, factors)
+    agreement = _agreement(episodes)
     outliers = [
         InfluenceOutlier(user, amount / total, factors[user], agreement.get(user))
         for user, amount in sorted(loud.items(), key=lambda item: -item[1])
@@ -113,30 +113,35 @@ def _factors(loud: Mapping[str, float], share: float) -> dict[str, float]:
     return {user: min(1.0, limit / amount) for user, amount in loud.items()}
 
 
-def _agreement(episodes: Iterable[Episode], factors: Mapping[str, float]) -> dict[str, float]:
-    """Correlate the rewards of each user with what others gave, on average, for the same acts."""
+def _agreement(episodes: Iterable[Episode]) -> dict[str, float]:
+    """Correlate the rewards of each user with what the others gave for the same acts; each of them has one voice."""
     given: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
     for episode in episodes:
         for index, reward in _rewards(episode).items():
             given[_user(episode)].append((_act(episode.turns[index]), reward))
-    sums: defaultdict[str, float] = defaultdict(float)
-    counts: defaultdict[str, float] = defaultdict(float)
-    for user, pairs in given.items():
-        for act, reward in pairs:
-            sums[act] += factors[user] * reward
-            counts[act] += factors[user]
+    means = {user: _means(pairs) for user, pairs in given.items()}
+    by_act: defaultdict[str, list[float]] = defaultdict(list)
+    for own in means.values():
+        for act, value in own.items():
+            by_act[act].append(value)
     found = {}
     for user, pairs in given.items():
         others = [
-            (reward, (sums[act] - factors[user] * own) / (counts[act] - factors[user] * len(mine)))
+            (reward, (sum(by_act[act]) - means[user][act]) / (len(by_act[act]) - 1))
             for act, reward in pairs
-            for mine in ([r for a, r in pairs if a == act],)
-            for own in (sum(mine),)
-            if counts[act] - factors[user] * len(mine) > 1e-6
+            if len(by_act[act]) > 1
         ]
         if len(others) >= DECISIONS and (correlation := _correlation(others)) is not None:
             found[user] = correlation
     return found
+
+
+def _means(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Compute the mean reward of each act."""
+    rewards: defaultdict[str, list[float]] = defaultdict(list)
+    for act, reward in pairs:
+        rewards[act].append(reward)
+    return {act: sum(values) / len(values) for act, values in rewards.items()}
 
 
 def _act(turn: Turn) -> str:

@@ -11,7 +11,7 @@ Rewards are those that were inferred from what users said and did, never those o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,8 @@ def learn_planner(
     Raises:
         ConfigError: the model is not a local one, the served planner was made for another model, or the run to be
             resumed had other settings.
-        DataError: there are too few labelled conversations, or they cannot be compared; the message says what is needed.
+        DataError: there are too few labelled conversations, or they cannot be compared; the message says what is
+            needed.
     """
     config = PlannerLearningConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
     if not isinstance(model, LocalModel):
@@ -75,6 +76,10 @@ def learn_planner(
             f"model {model.name!r} does not run in this process, and training needs its gradient; expected a local one"
         )
     served, epsilon = _served(model, purpose)
+    if config.rl_steps and served is None:
+        raise ConfigError(
+            f"rl_steps is {config.rl_steps}, but the purpose has no [planner] whose actions were logged; leave it out"
+        )
     described = {
         "model": model.name,
         "purpose": purpose.model_dump(mode="json", exclude_none=True),
@@ -102,8 +107,8 @@ def check_labels(episodes: list[Episode], least: int) -> None:
     """
     if len(episodes) < least:
         raise DataError(
-            f"{len(episodes)} conversations have a labelled reply; expected at least {least}. With fewer, chance decides "
-            "which replies look good. Serve more conversations, or report events (a purchase, a closed ticket)"
+            f"{len(episodes)} conversations have a labelled reply; expected at least {least}. With fewer, chance "
+            "decides which replies look good. Serve more conversations, or report events (a purchase, a closed ticket)"
         )
     labels = [label for episode in episodes for label in labelled_replies(episode)]
     good, bad = sum(label > 0 for label in labels), sum(label < 0 for label in labels)
@@ -155,36 +160,51 @@ class PlannerTraining:
     served: Planner | None
     epsilon: float
     capped: InfluenceReport
-    begin: Any
+    begin: Callable[[str], None]
     """Called with the name of each phase."""
 
     def learn(self) -> tuple[Planner, dict[str, Any], tuple[str, ...]]:
         """Run the stages that are not done; returns the planner, figures and the conversations that were used."""
-        planner, config, episodes = self.served, self.config, self.capped.episodes
-        by_acts = planner is not None and planner.shape.mapping == "acts"
-        decisions = Decisions.of(episodes, planner) if planner is not None and (by_acts or config.rl_steps) else None
+        config, decisions = self.config, self._decisions()
         self.begin(CLONED)
-        if planner is not None and by_acts and decisions is not None:
-            cloned, figures = self._stage(lambda: clone_from_acts(planner, decisions, config, self.epsilon))
-            sources = decisions.sources
-        else:
-            cloned, figures = self._stage(lambda: clone_from_utterances(
-                self.model, self.purpose, planner, episodes, config, self.run.path / CLONED / "state"
-            ))  # fmt: skip
-            sources = tuple(one.id for one in episodes)
-        if config.rl_steps:
+        cloned, figures = self._stage(self._cloning(decisions))
+        by_acts = self.served is not None and self.served.shape.mapping == "acts"
+        sources = decisions.sources if decisions and by_acts else tuple(one.id for one in self.capped.episodes)
+        if decisions is not None and config.rl_steps:
             self.begin("td3bc")
-            if decisions is None:
-                raise DataError(
-                    "TD3+BC needs logged actions, and the purpose has no planner that took any; rl_steps = 0"
-                )
             cloned, more = reinforce(cloned, decisions, config)
             figures |= more
         if decisions is not None and decisions.skipped:
             figures["skipped"] = decisions.skipped
         return cloned, figures, sources
 
-    def _stage(self, train: Any) -> tuple[Planner, dict[str, Any]]:
+    def _decisions(self) -> Decisions | None:
+        """Collect the decisions of planners; None if the training needs none.
+
+        Raises:
+            DataError: there are too few.
+        """
+        served, least = self.served, self.config.least
+        if served is None or not (served.shape.mapping == "acts" or self.config.rl_steps):
+            return None
+        found = Decisions.of(self.capped.episodes, served)
+        if len(found.sources) < least:
+            reasons = "; ".join(f"{count} {reason}" for reason, count in found.skipped.items())
+            raise DataError(
+                f"{len(found.sources)} labelled conversations have decisions that this planner can learn from; "
+                f"expected at least {least}. Left out: {reasons or 'none'}"
+            )
+        return found
+
+    def _cloning(self, decisions: Decisions | None) -> Callable[[], tuple[Planner, dict[str, Any]]]:
+        """Return the cloning that suits the served planner."""
+        served, config = self.served, self.config
+        if served is not None and decisions is not None and served.shape.mapping == "acts":
+            return lambda: clone_from_acts(served, decisions, config, self.epsilon)
+        state = self.run.path / CLONED / "state"
+        return lambda: clone_from_utterances(self.model, self.purpose, served, self.capped.episodes, config, state)
+
+    def _stage(self, train: Callable[[], tuple[Planner, dict[str, Any]]]) -> tuple[Planner, dict[str, Any]]:
         """Load the planner that was cloned, or clone and save it."""
         folder = self.run.path / CLONED
         if (folder / "config.json").is_file() and (folder / "figures.json").is_file():
@@ -196,7 +216,7 @@ class PlannerTraining:
 
     def finish(self, planner: Planner, figures: dict[str, Any], sources: tuple[str, ...]) -> Learned:
         """Save the planner and say from what it was learnt."""
-        folder = self.run.path / FINAL
+        folder = (self.run.path / FINAL).resolve()
         labels = [label for one in self.capped.episodes for label in labelled_replies(one)]
         metrics = {
             "conversations": len(sources),
@@ -208,16 +228,21 @@ class PlannerTraining:
         note = f"Learnt from {len(sources)} conversations with users, from what they said and did."
         save_planner(planner, folder, model=self.model, note=note)
         changes = {"planner": {**self._options(), "path": str(folder)}}
-        learned = Learned(METHOD, changes, folder, metrics, sources)
-        write_json(folder / LEARNED, {
-            "method": METHOD, "model": self.model.name, "purpose": self.purpose.name, "settings":
-            self.config.model_dump(mode="json"), "purpose_changes": changes, "metrics": metrics, "sources": list(sources),
-        })  # fmt: skip
+        document = {
+            "method": METHOD,
+            "model": self.model.name,
+            "purpose": self.purpose.name,
+            "settings": self.config.model_dump(mode="json"),
+            "purpose_changes": changes,
+            "metrics": metrics,
+            "sources": list(sources),
+        }
+        write_json(folder / LEARNED, document)
         headline = (
             f"a planner from {len(sources)} conversations, {metrics['praised']:.0%} of {len(labels)} replies praised"
         )
         self.run.append_metrics({"headline": headline, "learned": metrics})
-        return learned
+        return Learned(METHOD, changes, folder, metrics, sources)
 
     def _options(self) -> dict[str, Any]:
         """Options of the purpose's planner that stay; the hash of the old one does not."""
