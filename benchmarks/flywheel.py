@@ -40,7 +40,7 @@ from telic.episodes import Episode
 from telic.learners import PlannerLearningConfig, cap_influence
 from telic.learners.cloning import clone_from_acts
 from telic.learners.decisions import Decisions, labelled_replies
-from telic.learners.simulation import Evidence, ServiceDay, SimulatedService, label_conversations
+from telic.learners.simulation import Evidence, ServiceDay, SimulatedService, label_conversations, uniform_planner
 from telic.models import LocalModel, load
 from telic.planner import Planner, distil_acts, load_acts, load_planner, save_planner
 from telic.planner.dialogue_acts import DISTILLATION, DialogueActSet, RandomActTalker
@@ -109,8 +109,8 @@ class Results:
         return {"value": interval.value, "low": interval.low, "high": interval.high, "n": len(both), "p": found.p}
 
 
-def untrained_planner(model: LocalModel, settings: Settings, purpose: Purpose) -> Planner:
-    """A planner that draws its dialogue acts uniformly: nothing is learnt yet but how to say them."""
+def first_planner(model: LocalModel, settings: Settings, purpose: Purpose) -> Planner:
+    """The planner of the first day, with acts that are distilled in dialogues of the game."""
     folder = settings.acts or settings.folder / "acts"
     if not (folder / "config.json").is_file():
         acts, spec = load_acts(settings.domain), dict(purpose.game or {})
@@ -122,14 +122,7 @@ def untrained_planner(model: LocalModel, settings: Settings, purpose: Purpose) -
         save_planner(Planner.new(model, acts=distil_acts(model, acts, dialogues=heard, config=config)), folder)
     mapping = load_planner(folder, model=model).mapping
     assert isinstance(mapping, ActMapping)
-    prefixes = dict(zip(mapping.names, mapping.prefixes, strict=True))
-    planner = Planner.new(model, acts=prefixes, plays="drawn", remembers=True, width=128)
-    clone = planner.policy.clone
-    assert isinstance(clone, Actor)
-    with torch.no_grad():
-        for parameter in clone.layers[-1].parameters():
-            parameter.zero_()
-    return planner
+    return uniform_planner(model, dict(zip(mapping.names, mapping.prefixes, strict=True)))
 
 
 RECITED_STATE = 8
@@ -276,7 +269,7 @@ def main(settings: Settings) -> Mapping[str, Any]:
         model = load("smollm2")
         assert isinstance(model, LocalModel)
         if not (first / "config.json").is_file():
-            save_planner(untrained_planner(model, settings, purpose), first, model=model)
+            save_planner(first_planner(model, settings, purpose), first, model=model)
     purpose = purpose.model_copy(update={"planner": {"path": str(first), "epsilon": 0.1}})
     results, started = Results(), time.monotonic()
     for seed in range(settings.seeds):

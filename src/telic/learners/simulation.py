@@ -13,6 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal, get_args
 
+import torch
+
 from telic.agents.model_player import ModelPlayer
 from telic.episodes import Episode, Feedback, Turn
 from telic.errors import ConfigError, DataError
@@ -24,13 +26,21 @@ from telic.learners.planning import learn_planner
 from telic.learners.result import LEARNED
 from telic.models.local import LocalModel
 from telic.planner.control import PlannerControl
+from telic.planner.planner import Planner
 from telic.planner.saving import load_planner
 from telic.purpose import Purpose
 from telic.registry import suggest
 from telic.rollouts.play import play as play_game
 from telic.statistics import mean
 
-__all__ = ["Evidence", "ServiceDay", "SimulatedService", "label_conversations", "returns_of"]
+__all__ = [
+    "Evidence",
+    "ServiceDay",
+    "SimulatedService",
+    "label_conversations",
+    "returns_of",
+    "uniform_planner",
+]
 
 Evidence = Literal["none", "truth", "thumbs", "words"]
 """What is learnt from: nothing, the game's reward, the thumbs of a few users, or words and events."""
@@ -43,6 +53,8 @@ FELT = 0.08
 EVALUATION, START = 1_000, 1.79e9
 """Number of the first evaluation, beyond all days; when the first day begins, in seconds since 1970."""
 DISCOUNT = 0.8
+WIDTH = 128
+"""Width of the layers of the first planner."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +214,19 @@ def label_conversations(logged: Sequence[Episode], evidence: Evidence) -> list[E
         return list(Labeller(detectors=[thumbs()]).label_all(seen))
     given = [e.model_copy(update={"feedback": [one for one in e.feedback if one.source != "thumb"]}) for e in seen]
     return list(Labeller().label_all(given))
+
+
+def uniform_planner(model: LocalModel, acts: Mapping[str, torch.Tensor]) -> Planner:
+    """Make a planner that draws its acts uniformly: it has learnt nothing yet but how to say them.
+
+    Args:
+        model: the model that it steers.
+        acts: the prefix [L, D] of each act by name; see `telic.planner.distil_acts`.
+    """
+    planner = Planner.new(model, acts=acts, plays="drawn", remembers=True, width=WIDTH)
+    for parameter in list(planner.policy.clone.parameters())[-2:]:
+        torch.nn.init.zeros_(parameter)
+    return planner
 
 
 def returns_of(episodes: Sequence[Episode]) -> dict[int, float]:
