@@ -77,8 +77,9 @@ class Settings:
     act_epochs: int = 12
     acts: Path | None = None
     """Folder of a planner whose acts are distilled already."""
-    poisoned: bool = True
-    """Also run with trolls."""
+    arms: tuple[str, ...] = ("words", "truth", "capped", "not-capped", "thumbs", "none")
+    """Arms to run. `capped` and `not-capped` are `words` with trolls."""
+    first_seed: int = 0
     recited: bool = False
     """Recite the acts as they are written, without a model."""
     folder: Path = Path("runs/flywheel")
@@ -207,21 +208,23 @@ def run_seed(
         kind = SimulatedService if model is not None else RecitedService
         return kind(model, purpose, settings.folder / f"{name}-{seed}", **{**options, **more})  # type: ignore[arg-type]
 
-    honest = service("honest")
-    arms: list[tuple[str, Evidence, SimulatedService]] = [("words", "words", honest), ("truth", "truth", honest)]
-    if settings.poisoned:
-        trolls = {"trolls": 0.2}
-        arms.append(("words, trolls, capped", "words", service("capped", **trolls)))
-        arms.append(("words, trolls, not capped", "words", service("uncapped", **trolls, share=1.0)))
-    arms.append(("thumbs", "thumbs", honest))
-    arms.append(("none", "none", honest))
+    honest, trolls = service("honest"), {"trolls": 0.2}
+    known: dict[str, tuple[Evidence, SimulatedService]] = {
+        "words": ("words", honest),
+        "truth": ("truth", honest),
+        "capped": ("words", service("capped", **trolls)),
+        "not-capped": ("words", service("not-capped", **trolls, share=1.0)),
+        "thumbs": ("thumbs", honest),
+        "none": ("none", honest),
+    }
 
     def evaluate(name: str, learnt: Purpose, voice: str | None = None) -> None:
-        found = honest.evaluate(learnt, name.replace(", ", "-").replace(" ", "-"), settings.held_out, voice)
+        found = honest.evaluate(learnt, name, settings.held_out, voice)
         key = f"{name}, other voice" if voice else name
         results.held_out.setdefault(key, {}).update({(seed, task): score for task, score in found.items()})
 
-    for name, evidence, serves in arms:
+    for name in settings.arms:
+        evidence, serves = known[name]
         if time.monotonic() - started > 60 * settings.minutes:
             return
         success: list[float] = []
@@ -272,7 +275,7 @@ def main(settings: Settings) -> Mapping[str, Any]:
             save_planner(first_planner(model, settings, purpose), first, model=model)
     purpose = purpose.model_copy(update={"planner": {"path": str(first), "epsilon": 0.1}})
     results, started = Results(), time.monotonic()
-    for seed in range(settings.seeds):
+    for seed in range(settings.first_seed, settings.first_seed + settings.seeds):
         run_seed(settings, model, purpose, seed, results, started)
     return {"settings": {key: str(value) for key, value in vars(settings).items()}, **summary(results)}
 

@@ -16,6 +16,7 @@ Shapes: N decisions, K acts, F features.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ __all__ = ["ActAdvantages", "importance_weights", "served_logprobs", "usual_retu
 
 STRENGTHS = tuple(10.0**k for k in (-1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3, 4))
 """Strengths of the ridge that are tried, in decisions."""
+DECISIONS = 20
+"""Decisions from which a version has a usual return of its own."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,7 @@ class ActAdvantages:
             versions: the version that took each decision.
         """
         again_N_K = (before_N_K > 0).double()
-        kinds = {name: number for number, name in enumerate(dict.fromkeys(versions))}
-        version_N = torch.tensor([kinds[name] for name in versions])
-        fixed = torch.cat((_one_hot(rounds_N), _one_hot(version_N)), dim=1)
+        fixed = torch.cat((_one_hot(rounds_N), _one_hot(_numbers(versions))), dim=1)
         project = torch.linalg.qr(_independent(fixed)).Q
         features = _features(acts_N, again_N_K)
         y_N = _residual(returns_N.double(), project)
@@ -112,6 +113,14 @@ def _features(acts_N: torch.Tensor, again_N_K: torch.Tensor) -> torch.Tensor:
     acts_N_K = torch.nn.functional.one_hot(acts_N, again_N_K.shape[1]).double()
     again_acts_N_K = acts_N_K * again_N_K
     return torch.cat((acts_N_K, again_acts_N_K.sum(1, keepdim=True), again_acts_N_K), dim=1)
+
+
+def _numbers(versions: Sequence[str]) -> torch.Tensor:
+    """Number the versions; those with few decisions share a number, since each costs a degree of freedom."""
+    counts = Counter(versions)
+    names = [name if counts[name] >= DECISIONS else None for name in versions]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return torch.tensor([numbers[name] for name in names])
 
 
 def _one_hot(numbers_N: torch.Tensor) -> torch.Tensor:

@@ -40,7 +40,8 @@ def clone_from_acts(
     """Clone the acts that were played, weighted by their advantage over what the served planner would play.
 
     A served planner with one network of its own continues from it. The network of one with a residual, or that reads
-    nothing, is learnt anew: from what the served planner is likely to play.
+    nothing, is learnt anew: from what the served planner is likely to play. The shares of its acts count, also if it
+    plays the largest of them only.
 
     Returns:
         A new planner, and figures.

@@ -18,7 +18,7 @@ from telic.errors import ConfigError
 
 __all__ = ["InfluenceOutlier", "InfluenceReport", "cap_influence"]
 
-DECISIONS = 8
+LEAST_REWARDS = 8
 """Rewards of a user from which its agreement with the others is computed."""
 CONTRARY = -0.2
 """Agreement below which a user contradicts the others."""
@@ -131,7 +131,7 @@ def _agreement(episodes: Iterable[Episode]) -> dict[str, float]:
             for act, reward in pairs
             if len(by_act[act]) > 1
         ]
-        if len(others) >= DECISIONS and (correlation := _correlation(others)) is not None:
+        if len(others) >= LEAST_REWARDS and (correlation := _correlation(others)) is not None:
             found[user] = correlation
     return found
 
