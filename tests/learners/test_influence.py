@@ -51,13 +51,14 @@ def test_who_contradicts_all_others_is_reported() -> None:
     assert troll.agreement < -0.3
 
 
-def test_few_users_get_equal_shares() -> None:
-    one = by("a", labelled(conversations(4, 30)))
-    two = by("b", labelled(conversations(4, 10, version="v2")))
-    found = influence(cap_influence([*one, *two], 0.05).episodes)
-    assert found["a"] == pytest.approx(found["b"])
-    alone = cap_influence(one, 0.05)
-    assert alone.episodes == tuple(one)
+def test_of_few_users_each_may_have_three_times_an_equal_share() -> None:
+    quiet = [one for name in "abcde" for one in by(name, labelled(conversations(4, 5, version=name)))]
+    loud = by("loud", labelled(conversations(4, 100, version="loud")))
+    found = influence(cap_influence([*loud, *quiet], 0.05).episodes)
+    assert found["loud"] / found.total() == pytest.approx(3 / 6)
+    assert found["a"] == influence(tuple(quiet))["a"], "the quiet ones are left alone"
+    alone = cap_influence(loud, 0.05)
+    assert alone.episodes == tuple(loud)
     assert alone.outliers == ()
 
 

@@ -20,6 +20,8 @@ __all__ = ["InfluenceOutlier", "InfluenceReport", "cap_influence"]
 
 LEAST_REWARDS = 8
 """Rewards of a user from which its agreement with the others is computed."""
+OF_FEW = 3.0
+"""Multiple of an equal share that a user may have in any case."""
 CONTRARY = -0.2
 """Agreement below which a user contradicts the others."""
 
@@ -54,8 +56,8 @@ class InfluenceReport:
 def cap_influence(episodes: Iterable[Episode], share: float) -> InfluenceReport:
     """Scale down the rewards of users who have more than a share of the influence.
 
-    Episodes without a user count as one user each. Where so few users gave feedback that all would exceed the share,
-    it is raised to an equal share for everyone.
+    Episodes without a user count as one user each. Where few users gave feedback, each may have three times an equal
+    share: an equal share for everyone would scale all down to the quietest.
 
     Args:
         episodes: labelled episodes.
@@ -101,7 +103,9 @@ def _factors(loud: Mapping[str, float], share: float) -> dict[str, float]:
     """Find the factor of each user, so that nobody has more than the share of what is left."""
     if not loud:
         return {}
-    share = max(share, 1 / len(loud))
+    share = max(share, OF_FEW / len(loud))
+    if share >= 1:
+        return dict.fromkeys(loud, 1.0)
     amounts = sorted(loud.values(), reverse=True)
     rest, limit = sum(amounts), math.inf
     for capped, amount in enumerate(amounts):
