@@ -24,7 +24,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -199,14 +199,14 @@ class Reciter:
 
 
 def run_seed(
-    settings: Settings, model: LocalModel, purpose: Purpose, seed: int, results: Results, started: float
+    settings: Settings, model: LocalModel | None, purpose: Purpose, seed: int, results: Results, started: float
 ) -> None:
     """Run the arms of a seed, as far as there is time."""
     options: dict[str, Any] = {"seed": seed, "options": {"least": LEAST}}
 
     def service(name: str, **more: Any) -> SimulatedService:
-        kind = SimulatedService if model is not None else RecitedService
-        return kind(model, purpose, settings.folder / f"{name}-{seed}", **{**options, **more})  # type: ignore[arg-type]
+        kind: Callable[..., SimulatedService] = SimulatedService if model is not None else RecitedService
+        return kind(model, purpose, settings.folder / f"{name}-{seed}", **{**options, **more})
 
     honest, trolls = service("honest"), {"trolls": 0.2}
     known: dict[str, tuple[Evidence, SimulatedService]] = {
@@ -267,12 +267,10 @@ def main(settings: Settings) -> Mapping[str, Any]:
         f'[game]\nname = "elicitation"\ndomain = "{settings.domain}"\nrounds = {settings.rounds}\n'
     )
     purpose = Purpose.from_text(text, "flywheel.toml")
-    first, model = settings.folder.resolve() / "first", None
-    if not settings.recited:
-        model = load("smollm2")
-        assert isinstance(model, LocalModel)
-        if not (first / "config.json").is_file():
-            save_planner(first_planner(model, settings, purpose), first, model=model)
+    first, model = settings.folder.resolve() / "first", None if settings.recited else load("smollm2")
+    assert model is None or isinstance(model, LocalModel)
+    if model is not None and not (first / "config.json").is_file():
+        save_planner(first_planner(model, settings, purpose), first, model=model)
     purpose = purpose.model_copy(update={"planner": {"path": str(first), "epsilon": 0.1}})
     results, started = Results(), time.monotonic()
     for seed in range(settings.first_seed, settings.first_seed + settings.seeds):
