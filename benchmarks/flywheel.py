@@ -82,6 +82,8 @@ class Settings:
     first_seed: int = 0
     recited: bool = False
     """Recite the acts as they are written, without a model."""
+    voice: str = "everyday"
+    """Voice of the customers who are learnt from."""
     folder: Path = Path("runs/flywheel")
     minutes: float = 1e9
 
@@ -202,7 +204,7 @@ def run_seed(
     settings: Settings, model: LocalModel | None, purpose: Purpose, seed: int, results: Results, started: float
 ) -> None:
     """Run the arms of a seed, as far as there is time."""
-    options: dict[str, Any] = {"seed": seed, "options": {"least": LEAST}}
+    options: dict[str, Any] = {"seed": seed, "voice": settings.voice, "options": {"least": LEAST}}
 
     def service(name: str, **more: Any) -> SimulatedService:
         kind: Callable[..., SimulatedService] = SimulatedService if model is not None else RecitedService
@@ -238,6 +240,7 @@ def run_seed(
         evaluate(name, learnt)
         if name == "words":
             evaluate("none", purpose)
+        if name == "words" and model is not None:  # who recites does not hear what customers say
             evaluate("none", purpose, "texting")
             evaluate("words", learnt, "texting")
         print(f"seed {seed}, {name}: {results.mean(name):.3f} on held-out customers", flush=True)

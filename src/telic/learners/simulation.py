@@ -117,7 +117,7 @@ class SimulatedService:
         for number in range(days):
             name = "first" if purpose.planner == self.purpose.planner else evidence
             day = self._day(f"{name}-day", number, purpose, conversations)
-            logged += [self._logged(episode, day.number) for episode in day.played]
+            logged += [self._logged(episode, number) for episode in day.played if episode.failure is None]
             if on_day is not None:
                 on_day(day)
             purpose = self.learn(evidence, number, purpose, logged)
