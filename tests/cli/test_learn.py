@@ -147,7 +147,7 @@ def test_suggestions_are_listed_with_their_evidence_and_one_is_accepted(run: Run
         (("--suggest",), 2, "--suggest needs a purpose file"),
         (("travel.toml", "--suggest", "--method", "kto"), 2, "--method and --suggest do not go together"),
         (("travel.toml", "--rule", "Be brief."), 2, "--rule goes with --accept"),
-        (("travel.toml", "--minutes", "5"), 2, "--minutes and --out go with --method"),
+        (("travel.toml", "--minutes", "5"), 2, "--minutes goes with --method kto, dpo, sft"),
         (("travel.toml", "--accept", "9"), 1, "no suggestion '9'; there are 1 to 1"),
         (("travel.toml", "--accept", "shorter", "--rule", "One.\nTwo."), 2, "expected one line of text"),
         (("demo", "--accept", "shorter"), 1, "'demo' is no file that can be changed"),
@@ -156,7 +156,7 @@ def test_suggestions_are_listed_with_their_evidence_and_one_is_accepted(run: Run
         (
             ("travel.toml", "--method", "reward_head", "--minutes", "2"),
             2,
-            "--minutes goes without --method reward_head",
+            "--minutes goes with --method kto, dpo, sft",
         ),
         (("travel.toml", "--method", "ppo"), 2, "ppo"),
     ],
@@ -209,3 +209,62 @@ def test_a_model_is_tuned_and_served_from_the_command_line(
     monkeypatch.setattr("sys.stdin", io.StringIO("Hello!\n"))
     chat = run("chat", "travel.toml", "--seed", "1", "--no-keep")
     assert chat.status == 0, chat.error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--method", "planner", "--logs", "chats.jsonl"), "--method needs a purpose file, which"),
+        (("travel.toml", "--logs", "chats.jsonl", "--set", "beta=1"), "--set goes with --method planner"),
+        (
+            ("travel.toml", "--method", "planner", "--export", "kto", "x.jsonl"),
+            "--method and --export do not go together",
+        ),
+        (("travel.toml", "--method", "planner", "--logs", "chats.jsonl", "--set", "beta"), "--set: expected KEY=VALUE"),
+    ],
+)
+@pytest.mark.usefixtures("chats", "travel")
+def test_wrong_options_of_a_training_are_explained(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    outcome = run("learn", *arguments)
+    assert outcome.status == 2
+    assert message in outcome.error
+    assert "Traceback" not in outcome.error
+
+
+@pytest.mark.usefixtures("chats")
+def test_a_model_elsewhere_cannot_be_trained(run: Run, travel: Path) -> None:
+    outcome = run("learn", str(travel), "--method", "planner", "--logs", "chats.jsonl", "--model", "fake")
+    assert outcome.status == 1
+    assert "model 'fake' does not run in this process" in outcome.error
+
+
+def test_a_planner_is_learnt_from_logs(run: Run, travel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from telic.cli import learn_planner
+    from telic.purpose import update_file
+    from tests.learners.logged import conversations, purpose_with, uniform_planner
+    from tests.models import tiny
+
+    model = tiny.local("llama")
+    monkeypatch.setattr(learn_planner, "load_model", lambda _: model)
+    purpose_with(uniform_planner(model), model, tmp_path / "served")
+    update_file(travel, {"planner": {"path": "served"}})
+    logs = tmp_path / "served.jsonl"
+    logs.write_text("".join(one.model_dump_json() + "\n" for one in conversations(model.hidden_size, 40)))
+    arguments = ("learn", str(travel), "--method", "planner", "--logs", str(logs), "--model", "smollm2", "--quiet")
+    shown = run(*arguments)
+    assert (shown.status, shown.error) == (0, "")
+    assert "Learnt from 40 conversations" in shown.out
+    assert "ask" in shown.out
+    learnt = json.loads(run(*arguments, "--json", "--set", "beta=0.3", "rl_steps=2", "width=8").out)
+    assert (Path(learnt["folder"]) / "learned.json").is_file()
+    assert learnt["purpose_changes"] == {"planner": {"path": learnt["folder"]}}
+    viewed = run("view", str(Path(learnt["folder"]).parent))
+    assert viewed.status == 0
+    assert "learned.json" in viewed.out
+    few = run(*arguments, "--set", "least=41")
+    assert few.status == 1
+    assert "40 conversations have a labelled reply; expected at least 41" in few.error
+    wrong = run(*arguments, "--set", "betta=1")
+    assert wrong.status == 1
+    assert "did you mean 'beta'" in wrong.error

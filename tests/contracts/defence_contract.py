@@ -100,5 +100,7 @@ class DefenceContract:
         made = self.make()
         defender = Defender(self.model(self.reply), PURPOSE, [made])
         for reply in converse(defender, DefenceState(), *self.attack):
-            replaced = [one for one in reply.records if one.draft and one.action in ("trim", "regenerate", "refuse", "end")]
+            replaced = [
+                one for one in reply.records if one.draft and one.action in ("trim", "regenerate", "refuse", "end")
+            ]
             assert made.judges_drafts or not replaced

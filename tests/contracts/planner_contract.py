@@ -103,7 +103,8 @@ class PlannerContract(ControlContract):
             assert plain.chosen == {}
             optional = {"clone"} if shape.residual is not None else set()
             optional |= {"act"} if shape.mapping == "acts" else set()
-            assert set(steered.chosen) == {"state", "action", *optional}
+            assert set(steered.chosen) == {"state", "action", "logprob", *optional}
+            assert np.isfinite(steered.chosen["logprob"])
             for name, size in (("state", shape.state_size), ("action", shape.action_size)):
                 assert (steered.chosen[name].shape, steered.chosen[name].dtype) == ((size,), np.float32)
             if "act" in optional:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -129,3 +130,48 @@ def test_an_act_that_was_played_is_not_played_again_if_that_never_pays() -> None
     for turn in range(3):
         acts.append(session.user(f"Turn {turn}.").reply(max_new_tokens=2, controls=[control]).chosen["act"])
     assert sorted(acts) == sorted(ACTS)
+
+
+def test_the_chance_of_what_was_played_is_recorded() -> None:
+    """How often an act is drawn agrees with the log-probability that its replies record."""
+    model, drawing = tiny.local("llama"), planner(plays="drawn")
+    *_, weight, bias = drawing.policy.clone.parameters()
+    weight.data.zero_()
+    bias.data = torch.tensor([0.3, 0.2, 0.0])
+    shares = act_shares(bias.data[None])[0]
+
+    def replies(steering: Planner, n: int = 1, **how: Any) -> list[dict[str, Any]]:
+        control = PlannerControl(planner=steering, **how)
+        asked = [ask(SHORT, controls=(control,), max_new_tokens=1, seed=seed) for seed in range(n)]
+        return [dict(reply.chosen) for reply in model.generate(asked)]
+
+    found = replies(drawing, 240, epsilon=0.3)
+    counts = Counter(one["act"] for one in found)
+    for one in found:
+        chance = 0.1 + 0.7 * float(shares[ACTS.index(one["act"])])
+        assert one["logprob"] == pytest.approx(torch.tensor(chance).log().item())
+        assert abs(counts[one["act"]] / 240 - chance) < 0.12
+    [largest] = replies(drawing.playing("largest"), epsilon=0.0)
+    assert (largest["act"], largest["logprob"]) == ("ask", 0.0)
+    [mixture] = replies(drawing.playing("mixture"))
+    assert mixture["logprob"] == 0.0
+    noisy = replies(drawing.playing("mixture"), 20, sigma=0.5)
+    for one in noisy:
+        away_A = (torch.tensor(one["action"]) - bias.data) / 0.5
+        density = -0.5 * float((away_A**2).sum()) - 3 * math.log(0.5 * math.sqrt(2 * math.pi))
+        assert one["logprob"] == pytest.approx(density, abs=1e-3)
+
+
+def test_given_weights_decide_and_a_planner_can_go_on_from_its_own_network() -> None:
+    learner = planner(width=16)
+    data = tried(learner.shape.hidden_size, matters=False, n=300)
+    played_N = data.actions.argmax(1)
+    clone_acts(learner, data, weights=(played_N == 2).float(), epochs=3)
+    with torch.no_grad():
+        before = act_shares(learner.policy(data.states)).mean(0)
+    assert float(before[2]) > 0.9
+    losses = clone_acts(learner, data, weights=torch.ones(300), continues=True, epochs=0)
+    assert len(losses) == 1
+    with torch.no_grad():
+        after = act_shares(learner.policy(data.states)).mean(0)
+    assert after.tolist() == pytest.approx(torch.bincount(played_N).div(300).tolist(), abs=0.1)

@@ -9,7 +9,6 @@ from telic.readers.linear_probe import (
     choose_calibration,
     choose_threshold,
     fit_linear_probe,
-    log_loss,
 )
 
 

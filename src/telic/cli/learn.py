@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, get_args
 
 import tyro
 
-from telic.cli.learn_methods import LearnMethod, learn_by_method
+from telic.cli.learn_methods import MethodOptions, learn_by_method
+from telic.cli.learn_planner import train_planner_version
 from telic.cli.output import print_json, print_line, print_notice, print_table
 from telic.cli.serve import require_server
 from telic.cli.suggestions import suggest_rules
@@ -30,11 +31,11 @@ SHOWN, QUOTED = 5, 100
 
 
 @dataclass
-class Learn:
+class Learn(MethodOptions):
     """Infer from what users say and do how good the replies were, and report what they praise and complain of.
 
     Reads the conversations that `telic serve` keeps, or anybody's logs. Needs no model, except with --method, which
-    trains on the conversations and evaluates on those of other users.
+    trains on the conversations instead.
 
     Examples:
         telic learn travel.toml
@@ -43,6 +44,7 @@ class Learn:
         telic learn travel.toml --export dpo pairs.jsonl episodes labelled.jsonl
         telic learn travel.toml --suggest
         telic learn travel.toml --method kto --minutes 15
+        telic learn travel.toml --method planner
     """
 
     purpose: tyro.conf.Positional[str | None] = None
@@ -61,13 +63,8 @@ class Learn:
     """Write a suggestion into the purpose file, by its number or name: its rule, and its probe if it has one."""
     rule: str | None = None
     """With --accept: the rule in your own words."""
-    method: LearnMethod | None = None
-    """Train on the conversations: an adapter of the purpose's model (kto, dpo, sft), or a reward head, which chooses
-    the best of several replies. The purpose file stays as it is."""
-    minutes: float | None = None
-    """With --method: train about this many minutes at most."""
-    out: Path | None = None
-    """With --method: folder in which the result's folder is made. By default learned/ beside the purpose file."""
+    model: str | None = None
+    """With --method planner: local model to train for, instead of the one that the purpose names."""
     resamples: int = 2000
     """Bootstrap resamples."""
     processes: int = 1
@@ -120,8 +117,7 @@ class Learn:
 
     def _check_extras(self) -> None:
         """Refuse options that do not go together."""
-        if self.method is None and (self.minutes is not None or self.out is not None):
-            raise UsageError("--minutes and --out go with --method")
+        self.check_method()
         if self.rule is not None and self.accept is None:
             raise UsageError("--rule goes with --accept, which says which suggestion it replaces the words of")
         chosen = [name for name, given in _named(self).items() if given]
@@ -137,12 +133,10 @@ class Learn:
         labelled = LabelledEpisodes(source, limits=_rules_of(purpose))
         if self.method is None:
             suggest_rules(labelled, purpose, str(self.purpose), accept=self.accept, rule=self.rule, as_json=self.json)
-            return
-        origin = str(self.logs or self.store or "the store of the purpose")
-        learn_by_method(
-            self.method, labelled, purpose, Path(str(self.purpose)), out=self.out, minutes=self.minutes,
-            sources=(origin,), as_json=self.json, quiet=self.quiet,
-        )  # fmt: skip
+        elif self.method == "planner":
+            train_planner_version(self, purpose, labelled)
+        else:
+            learn_by_method(self, labelled, purpose, Path(str(self.purpose)), as_json=self.json, quiet=self.quiet)
 
     def _exports(self) -> list[tuple[ExportFormat, Path]]:
         from telic.feedback.exports import ExportFormat

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from telic.learners.result import Learned
     from telic.purpose import Purpose
 
-__all__ = ["LearnMethod", "learn_by_method"]
+__all__ = ["LearnMethod", "MethodOptions", "learn_by_method"]
 
-LearnMethod = Literal["kto", "dpo", "sft", "reward_head"]
-"""`kto`, `dpo`, `sft`: an adapter of the model. `reward_head`: what chooses the best of several replies."""
+LearnMethod = Literal["planner", "kto", "dpo", "sft", "reward_head"]
+"""`planner`: a planner. `kto`, `dpo`, `sft`: an adapter of the model. `reward_head`: what chooses the best of several
+replies."""
+TUNING = ("kto", "dpo", "sft")
 MEASURES = {
     "reward_margin": "reward of good replies above bad ones",
     "accuracy": "share of pairs in which the better reply has more reward",
@@ -32,42 +35,69 @@ MEASURES = {
 """What is printed, if it was measured."""
 
 
+@dataclass
+class MethodOptions:
+    """Options about what is trained."""
+
+    method: LearnMethod | None = None
+    """Train on the conversations, and evaluate on those of other users: a planner, which starts from the one that the
+    purpose names; an adapter of the purpose's model (kto, dpo, sft); or a reward head, which chooses the best of
+    several replies. The purpose file stays as it is."""
+    minutes: float | None = None
+    """With --method kto, dpo or sft: train about this many minutes at most."""
+    out: Path | None = None
+    """With --method kto, dpo, sft or reward_head: folder in which the result's folder is made. By default learned/
+    beside the purpose file."""
+    set: tuple[str, ...] = ()
+    """With --method planner: its settings, such as beta=0.1 rl_steps=1000."""
+    resume: Path | None = None
+    """With --method planner: run folder of an interrupted training to continue. The others go on by themselves."""
+
+    def check_method(self) -> None:
+        """Refuse options that the method does not take.
+
+        Raises:
+            UsageError: which, and with which methods it goes.
+        """
+        given = {
+            "--minutes": (self.minutes is not None, TUNING),
+            "--out": (self.out is not None, (*TUNING, "reward_head")),
+            "--set": (bool(self.set), ("planner",)),
+            "--resume": (self.resume is not None, ("planner",)),
+        }
+        for option, (there, methods) in given.items():
+            if there and self.method not in methods:
+                raise UsageError(f"{option} goes with --method {', '.join(methods)}")
+
+
 def learn_by_method(
-    method: LearnMethod,
-    labelled: Iterable[Episode],
-    purpose: Purpose,
-    file: Path,
-    *,
-    out: Path | None,
-    minutes: float | None,
-    sources: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
+    options: MethodOptions, labelled: Iterable[Episode], purpose: Purpose, file: Path, *, as_json: bool, quiet: bool
 ) -> None:
-    """Train on the conversations of a purpose, and print what came of it.
+    """Train an adapter or a reward head on the conversations of a purpose, and print what came of it.
 
     Raises:
-        UsageError: an option does not go with the method.
         TelicError: as the method's own function.
     """
-    folder = out or (file.parent if file.is_file() else Path()) / "learned"
+    folder = options.out or (file.parent if file.is_file() else Path()) / "learned"
     try:
         with ProgressDisplay(quiet=quiet) as display:
-            if method == "reward_head":
-                if minutes is not None:
-                    raise UsageError("--minutes goes without --method reward_head, which takes seconds")
+            if options.method == "reward_head":
                 from telic.learners.reward_head import train_reward_head
 
-                learned = train_reward_head(labelled, purpose, folder=folder, sources=sources, progress=display)
+                learned = train_reward_head(labelled, purpose, folder=folder, progress=display)
             else:
                 from telic.learners.tuning import TuningConfig, tune
 
-                config = TuningConfig.of(method=method, minutes=minutes)
-                learned = tune(labelled, purpose, folder=folder, config=config, sources=sources, progress=display)
+                config = TuningConfig.of(method=options.method, minutes=options.minutes)
+                learned = tune(labelled, purpose, folder=folder, config=config, progress=display)
     except KeyboardInterrupt:
         raise Interrupted("The same command goes on from the last checkpoint.") from None
     if as_json:
-        document = {"method": method, "folder": str(learned.folder), "purpose_changes": dict(learned.purpose_changes)}
+        document = {
+            "method": options.method,
+            "folder": str(learned.folder),
+            "purpose_changes": dict(learned.purpose_changes),
+        }
         print_json({**document, **learned.metrics})
         return
     _print(learned, file)

@@ -162,6 +162,12 @@ class View:
     def _render_learn(self, run: RunFolder) -> None:
         from telic.feedback.report import read_analysis, write_learn_report
 
+        learned = run.path / "planner" / "learned.json"
+        if "learn" in run.config:  # a training: what was learnt is its report
+            if not learned.is_file():
+                raise RunError(f"{run.path} is not finished; continue it with: telic learn ... --resume {run.path}")
+            self._show({"report": str(learned)}, {})
+            return
         analysis = read_analysis(run)
         report = write_learn_report(run.path, analysis, run.document)
         self._show({"report": str(report)}, analysis.model_dump(mode="json"))

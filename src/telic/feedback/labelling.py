@@ -31,7 +31,7 @@ SATISFACTION, LABEL = "satisfaction", "label"
 """Names of a labelled reply's scores."""
 IDLE_SECONDS = 1800.0
 """After so long without a message, a conversation counts as ended."""
-_PLANNER_READINGS = ("state", "action", "clone")
+_PLANNER_READINGS = ("state", "action", "clone", "act", "logprob")
 
 
 class UsualTimes:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from telic.games.base import Act, Event, Game, IllegalActError, Outcome, References, Split
 from telic.games.elicitation_domain import Domain, load_domain
+from telic.games.elicitation_mood import Mood, load_voice
 from telic.games.elicitation_user import Customer
 from telic.judges.rules import normalise
 
@@ -57,6 +58,11 @@ class Elicitation(Game):
     """Whether the agent proposes at the end. All modes but `dialogue` have a proposal."""
     proposal_weight: float = 0.5
     """Share of the proposal in the score of mode `dialogue`."""
+    voice: str | None = None
+    """For mode `dialogue`: customers show how they feel, in the words of this voice (everyday or texting), and may
+    leave. By default they only answer."""
+    trolls: float = 0.0
+    """With a voice: share of customers who praise what is bad and blame what is good."""
 
     _domain: Domain = field(init=False, repr=False)
     _user: Customer = field(init=False, repr=False)
@@ -71,8 +77,11 @@ class Elicitation(Game):
             value = getattr(self, setting)
             if not (setting == "slots" and value is None) and (type(value) is not int or value < least):
                 self._refuse(setting, f"a whole number, {least} or more")
-        if not 0 <= self.proposal_weight <= 1:
-            self._refuse("proposal_weight", "a number from 0 to 1")
+        for setting in ("proposal_weight", "trolls"):
+            if not 0 <= getattr(self, setting) <= 1:
+                self._refuse(setting, "a number from 0 to 1")
+        if self.mode != "dialogue" and self.voice is not None:
+            self._refuse("voice", "none in a mode without questions")
         self.proposal = self.proposal or self.mode != "dialogue"
         if self.rounds == 0 and not self.proposal:
             self._refuse("rounds", "1 or more where there is no proposal")
@@ -142,6 +151,7 @@ class Elicitation(Game):
         self._user = Customer(self._domain, seed, split=self.split, slots=self.slots, patience=self.patience)
         self._said = self._shown = 0
         self._left = False
+        self._mood = None if self.voice is None else Mood(self._user, load_voice(self.voice), self.trolls)
         self._breaches: list[str] = []
         self._repeats = 0
         self._proposed: dict[str, str] | None = None
@@ -186,12 +196,18 @@ class Elicitation(Game):
         self._left = answer.leaves
         self._breaches += [answer.breach] if answer.breach else []
         self._repeats += bool(answer.asked) and not answer.elicited
-        self._speak(answer.text)
+        text = answer.text
+        if self._mood is not None:
+            reaction = self._mood.react(answer, closing=self._said >= self.rounds)
+            text, self._left = reaction.text, self._left or reaction.leaves
+        self._speak(text)
         return {"agent": self._asking * len(answer.elicited) / len(self._user.wishes)}
 
     def _speak(self, text: str) -> None:
-        """Show the customer's reply, or direct the customer's player to say it."""
-        if self.customer == "player":
+        """Show the customer's reply, or direct the customer's player to say it; without a text it says nothing."""
+        if not text:
+            self._to_agent()
+        elif self.customer == "player":
             self._tell(Event("game", DIRECTION + text), "customer")
             self.turn = "customer"
         else:
@@ -257,8 +273,20 @@ class Elicitation(Game):
                 "breaches": list(self._breaches),
                 "proposal": self._proposed,
                 "honoured": honoured if self.proposal else None,
+                **self._felt(),
             },
         )
+
+    def _felt(self) -> dict[str, Any]:
+        """Return the hidden satisfaction and what it led to, if customers have a voice."""
+        mood = self._mood
+        if mood is None:
+            return {}
+        changes = list(mood.changes)
+        return {
+            "satisfaction": mood.satisfaction, "changes": changes, "bought": mood.bought, "troll": mood.troll,
+            "left": self._left,
+        }  # fmt: skip
 
 
 def _plain(text: str) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from telic.episodes import Episode
 from telic.errors import DataError, RunError, TelicError
 from telic.files import read_json, write_json
 
-__all__ = ["LEARNED", "Learned"]
+__all__ = ["LEARNED", "Learned", "NotedEpisodes"]
 
 LEARNED = "learned.json"
+"""File in the folder of what was learnt, which says from what and how."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Learned:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """Figures on what was held out."""
     sources: tuple[str, ...] = ()
-    """What it was learnt from."""
+    """Ids of the conversations that it was learnt from."""
 
     def save(self) -> Path:
         """Write `learned.json` into the folder; returns its path.
@@ -73,3 +75,25 @@ class Learned:
             )
         except (TelicError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{str(path)!r} cannot be read: {error}") from None
+
+
+class NotedEpisodes:
+    """Episodes that can be read several times, with a note of which were.
+
+    Args:
+        episodes: can be read several times.
+    """
+
+    def __init__(self, episodes: Iterable[Episode]) -> None:
+        self._episodes = episodes
+        self._ids: dict[str, None] = {}
+
+    def __iter__(self) -> Iterator[Episode]:
+        for episode in self._episodes:
+            self._ids[episode.id] = None
+            yield episode
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the episodes that were read."""
+        return tuple(self._ids)

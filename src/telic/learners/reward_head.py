@@ -21,7 +21,7 @@ from telic.episodes import Episode
 from telic.errors import ConfigError
 from telic.feedback.exports import rows_by_user
 from telic.feedback.quality import area_under_roc, grouped_interval
-from telic.learners.result import Learned
+from telic.learners.result import Learned, NotedEpisodes
 from telic.learners.splitting import split_by_user
 from telic.models import Model, Request, Sampling, load
 from telic.progress import Phase, ProgressCallback, ProgressTracker, track
@@ -71,7 +71,6 @@ def train_reward_head(
     *,
     folder: str | Path,
     model: Model | None = None,
-    sources: Sequence[str] = (),
     progress: bool | ProgressCallback = False,
     **settings: Any,
 ) -> Learned:
@@ -82,7 +81,6 @@ def train_reward_head(
         purpose: names the model, its adapter, and the system prompt that the states are read with.
         folder: folder in which the result's folder is made.
         model: the purpose's model, if it is loaded already.
-        sources: what the episodes come from, for the record.
         progress: what gets reports of the progress; True for a display.
         **settings: fields of `RewardHeadConfig`.
 
@@ -94,7 +92,8 @@ def train_reward_head(
         ConfigError: there are too few clear labels of a kind, or too few users.
     """
     config = RewardHeadConfig.of(**settings)
-    replies = [_reply(user, row, purpose.system_prompt) for user, row in rows_by_user("kto", labelled)]
+    noted = NotedEpisodes(labelled)
+    replies = [_reply(user, row, purpose.system_prompt) for user, row in rows_by_user("kto", noted)]
     _check(replies)
     split_by_user(replies, config.held_out, config.seed)  # a mistake is reported before the model is loaded
     model = load(purpose) if model is None else model
@@ -108,7 +107,7 @@ def train_reward_head(
     save_reward_head(head, own)
     useful = metrics["auc"]["low"] is not None and metrics["auc"]["low"] > 0.5
     changes = {"reward_head": purpose.relative_path(own), "best_of": BEST_OF} if useful else {}
-    learned = Learned("reward_head", changes, own, metrics, tuple(sources))
+    learned = Learned("reward_head", changes, own, metrics, noted.ids)
     learned.save()
     return learned
 

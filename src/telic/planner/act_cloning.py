@@ -39,20 +39,30 @@ Loss = Callable[[torch.Tensor], torch.Tensor]
 
 
 def clone_acts(
-    planner: Planner, data: Transitions, *, gamma: float = 0.99, beta: float = 0.5, epochs: int = 200, seed: int = 0
+    planner: Planner,
+    data: Transitions,
+    *,
+    gamma: float = 0.99,
+    beta: float = 0.5,
+    weights: torch.Tensor | None = None,
+    continues: bool = False,
+    epochs: int = 200,
+    seed: int = 0,
 ) -> list[float]:
     """Train a planner, in place, to draw the acts that earned more than is usual in their round.
 
     Minimises the cross-entropy of the acts that were played, weighted by `advantage_weights`. The policy becomes the
     one by which they were played, times the weights. It starts as the best policy that does not read the state, which
-    is most of what a few hundred episodes can teach. It keeps what it learns of the states as long as this also holds
-    in the held-out episodes.
+    is most of what a few hundred episodes can teach; if it `continues`, as the planner with other constants. It keeps
+    what it learns of the states as long as this also holds in the held-out episodes.
 
     Args:
         planner: a planner with the mapping `acts` and without a residual network.
         data: transitions in which single acts were played.
         gamma: discount.
         beta: temperature; see `advantage_weights`.
+        weights: weights of the transitions instead, 0 or more: [N].
+        continues: start from the planner's own network instead of a new one.
         epochs: maximum number of epochs.
         seed: seed of the initial weights and of the order of the transitions.
 
@@ -66,15 +76,14 @@ def clone_acts(
     _check(planner, data)
     standardise = Standardise.fit(data.states, shape.remembered)
     states_N_D, played_N = standardise(data.states), data.actions.argmax(1)
-    weights_N = advantage_weights(data.advantages(gamma), baseline=0.0, beta=beta)
+    weights_N = advantage_weights(data.advantages(gamma), baseline=0.0, beta=beta) if weights is None else weights
     training, validation = _split(data)
     drawn = torch.Generator().manual_seed(seed)
-    actor = new_clone_network(shape, drawn, zero_last=True)
+    actor = deepcopy(planner.policy.clone) if continues else new_clone_network(shape, drawn, zero_last=True)
     assert isinstance(actor, Actor)
-    counts_A = torch.ones(shape.action_size).index_add(0, played_N[training], weights_N[training])
-    last = actor.layers[-1]
-    assert isinstance(last, nn.Linear)
-    last.bias.data = (counts_A / counts_A.sum()).log() / SHARPNESS
+    if continues:
+        _unfold(standardise, actor)
+    _match_marginals(actor, states_N_D[training], played_N[training], weights_N[training])
 
     def loss_of(index_B: torch.Tensor) -> torch.Tensor:
         found_B = functional.cross_entropy(SHARPNESS * actor(states_N_D[index_B]), played_N[index_B], reduction="none")
@@ -84,6 +93,18 @@ def clone_acts(
     _fold_in(standardise, actor)
     planner.policy.clone.load_state_dict(actor.state_dict())
     return losses
+
+
+@torch.no_grad()
+def _match_marginals(actor: Actor, states_N_D: torch.Tensor, played_N: torch.Tensor, weights_N: torch.Tensor) -> None:
+    """Change the constants of an actor so that its mean shares of the acts come close to the weighted ones."""
+    last = actor.layers[-1]
+    assert isinstance(last, nn.Linear)
+    prior_A = torch.ones(last.out_features)
+    wanted_A = prior_A.index_add(0, played_N, weights_N)
+    shares_N_A = (SHARPNESS * actor(states_N_D)).softmax(1)
+    found_A = prior_A + (weights_N[:, None] * shares_N_A).sum(0)
+    last.bias.add_((wanted_A / found_A).log() / SHARPNESS)
 
 
 def _check(planner: Planner, data: Transitions) -> None:
@@ -135,6 +156,15 @@ def _fit(
             best = deepcopy(actor.state_dict())
     actor.load_state_dict(best)
     return losses
+
+
+@torch.no_grad()
+def _unfold(standardise: Standardise, actor: Actor) -> None:
+    """Make an actor of raw states read standardised ones; `_fold_in` takes it back."""
+    first = actor.layers[0]
+    assert isinstance(first, nn.Linear)
+    first.bias.add_(first.weight @ standardise.mean)
+    first.weight.mul_(standardise.std)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
@@ -31,7 +32,8 @@ class PlannerControl(TensorControl):
     session, even in the middle of a dialogue.
 
     `Reply.chosen` records the decision: `state` and `action`, float32 arrays; `clone`, the action of the clone alone,
-    if the planner has a residual network; and `act`, the name of the largest act, if the action is a mixture of acts.
+    if the planner has a residual network; `act`, the name of the largest act, if the action is a mixture of acts; and
+    `logprob`, the log-probability of the action in nats (its log-density, with noise), for learning from the record.
 
     The prefix never becomes part of the history: the next turn reads the dialogue without it. So a state depends on
     the text of the dialogue only, and with the placement `end` the session's cache of the prompt stays valid. The
@@ -108,10 +110,10 @@ class PlannerControl(TensorControl):
         if planner.shape.remembers:
             played = context.control_state.setdefault(PLAYED, [0] * planner.shape.remembered)
             state_D = torch.cat((state_D.float(), torch.tensor(played, dtype=torch.float32)))
-        action_A = self._action_to_play(planner.act(state_D), context.seed)
+        action_A, logprob = self._draw(planner.act(state_D), context.seed)
         if played:
             played[int(action_A.argmax())] += 1
-        context.chosen |= {"state": state_D.numpy(), "action": action_A.numpy()}
+        context.chosen |= {"state": state_D.numpy(), "action": action_A.numpy(), "logprob": logprob}
         if planner.policy.residual is not None:
             context.chosen["clone"] = planner.policy.clone(state_D[None])[0].detach().numpy()
         if acts := planner.describe(action_A):
@@ -120,18 +122,34 @@ class PlannerControl(TensorControl):
             return ()
         return [Insertion(self._position(context), planner.prefix(action_A))]
 
-    def _action_to_play(self, action_A: torch.Tensor, seed: int) -> torch.Tensor:
-        """Choose the action to play, given the planner's."""
-        drawn, plays = torch.Generator().manual_seed(seed), self.planner.shape.plays
+    def _draw(self, action_A: torch.Tensor, seed: int) -> tuple[torch.Tensor, float]:
+        """Draw the action to play, given the planner's; returns it with its log-probability."""
+        drawn, played = torch.Generator().manual_seed(seed), self._action_to_play(action_A)
+        uniform_A = torch.ones_like(action_A)
         if self.epsilon and float(torch.rand((), generator=drawn)) < self.epsilon:
-            return _drawn_act(torch.ones_like(action_A), drawn)
+            act = _drawn_act(uniform_A, drawn)
+        elif played is not None:
+            act = _drawn_act(played, drawn) if self.planner.shape.plays == "drawn" else played
+        else:
+            noise_A = torch.randn(len(action_A), generator=drawn) if self.sigma else torch.zeros_like(action_A)
+            return action_A + self.sigma * noise_A, self._log_density(noise_A)
+        chance = float(self.epsilon / len(act) + (1 - self.epsilon) * (0.0 if played is None else (played * act).sum()))
+        return act, math.log(chance)
+
+    def _action_to_play(self, action_A: torch.Tensor) -> torch.Tensor | None:
+        """Compute the chance of each act without exploration; None if the planner plays the mixture."""
+        plays = self.planner.shape.plays
         if plays == "drawn":
-            return _drawn_act(act_shares(action_A), drawn)
-        if plays == "largest":
-            return one_hot(action_A.argmax(), len(action_A)).float()
-        if self.sigma:
-            return action_A + self.sigma * torch.randn(len(action_A), generator=drawn)
-        return action_A
+            return act_shares(action_A)
+        return one_hot(action_A.argmax(), len(action_A)).float() if plays == "largest" else None
+
+    def _log_density(self, noise_A: torch.Tensor) -> float:
+        """Compute the log-density of the planner's own action with this noise; without noise, its log-probability."""
+        own = math.log(1 - self.epsilon)
+        if not self.sigma:
+            return own
+        scale = len(noise_A) * math.log(self.sigma * math.sqrt(2 * math.pi))
+        return own - scale - 0.5 * float((noise_A**2).sum())
 
     def _position(self, context: ControlContext) -> int:
         """Find the position in the prompt before which the prefix goes."""

@@ -18,6 +18,8 @@ from telic.run_summary import REPORT, RunSummary, read_shortfall, summarise_runs
 __all__ = ["INDEX", "run_status_note", "write_report", "write_run_index"]
 
 INDEX = "index.html"
+TRAINING = "conversations.json"
+"""File in the run folder of a training from conversations, which can be continued."""
 GENERATOR = '<meta name="generator" content="telic view">'
 """Marks a page that may be written again; a file of the same name without it is somebody else's."""
 WIDTH, HEIGHT = 132, 44
@@ -73,6 +75,8 @@ def write_run_index(root: Path) -> Path | None:
 def run_status_note(run: RunSummary) -> str:
     """Say what can be done with a run that is not whole or has no report; empty if there is nothing to do."""
     if run.status in ("interrupted", "failed") and run.verb == "learn":
+        if (run.path / TRAINING).is_file():
+            return f"Continue with its command and --resume {run.path}"
         return "It cannot be continued; start it again."
     if run.status in ("interrupted", "failed"):
         return f"Continue with: telic {run.verb} --resume {run.path}"

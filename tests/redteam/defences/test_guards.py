@@ -120,7 +120,9 @@ def test_what_is_left_of_a_draft_is_judged_as_a_whole() -> None:
     limit = {"name": "spells it", "judge": {"regex": r"(?s)\bV\b.*\bE\b.*\bL\b"}}
     purpose = Purpose.model_validate({"name": "x", "system": "s", "limits": [limit]})
     spec = {"name": "output_guard", "regenerate": 0}
-    [reply] = converse(guard(always("It has a V. It has an E. It has an L."), spec, purpose=purpose), DefenceState(), "Hi")
+    [reply] = converse(
+        guard(always("It has a V. It has an E. It has an L."), spec, purpose=purpose), DefenceState(), "Hi"
+    )
     assert reply.reply.text == "It has a V. It has an E."
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 
 from telic.episodes import Episode
 from telic.errors import ConfigError, RunError
-from telic.learners.result import LEARNED, Learned
+from telic.learners.result import LEARNED, Learned, NotedEpisodes
 from telic.learners.tuning.config import TuningConfig
 from telic.models.catalog import load_weights, locate
 from telic.progress import Deadline, Phase, ProgressCallback, ProgressTracker, track
@@ -38,7 +38,6 @@ def tune(
     *,
     folder: str | Path,
     config: TuningConfig | None = None,
-    sources: Sequence[str] = (),
     progress: bool | ProgressCallback = False,
     **settings: Any,
 ) -> Learned:
@@ -53,7 +52,6 @@ def tune(
         purpose: names the model, and the system prompt that is trained with.
         folder: folder in which the result's folder is made.
         config: the settings.
-        sources: what the episodes come from, for the record.
         progress: what gets reports of the progress; True for a display.
         **settings: fields of `TuningConfig`, instead of `config`.
 
@@ -72,7 +70,8 @@ def tune(
 
     deadline = Deadline(config.minutes)
     model, tokenizer = load_weights(purpose.model)
-    examples = make_examples(labelled, Template(tokenizer), purpose.system_prompt, config)
+    noted = NotedEpisodes(labelled)
+    examples = make_examples(noted, Template(tokenizer), purpose.system_prompt, config)
     identity = [purpose.model, config.identity, asdict(examples)]
     digest = hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:8]
     own = Path(folder) / f"{config.method}-{digest}"
@@ -81,7 +80,7 @@ def tune(
             return Learned.load(own)
         phases = [Phase("training", "steps"), Phase("evaluating", "replies", 0)]
         tracker.start(phases=phases, deadline=deadline)
-        return _train(model, tokenizer, examples, purpose, config, own, sources, deadline, tracker)
+        return _train(model, tokenizer, examples, purpose, config, own, noted.ids, deadline, tracker)
 
 
 def require_trainable(model: str) -> None:
@@ -109,7 +108,7 @@ def _train(
     purpose: Purpose,
     config: TuningConfig,
     folder: Path,
-    sources: Sequence[str],
+    sources: tuple[str, ...],
     deadline: Deadline,
     tracker: ProgressTracker,
 ) -> Learned:
@@ -148,7 +147,7 @@ def _train(
         adapter = folder / f"adapter-{trainer.state.global_step}"
         _save_once(adapter, lambda draft: save_adapter(trainer.model, draft, purpose.model))
         changes = {"adapter": purpose.relative_path(adapter)}
-    learned = Learned(config.method, changes, folder, metrics, tuple(sources))
+    learned = Learned(config.method, changes, folder, metrics, sources)
     learned.save()
     if not watch.ran_out:
         shutil.rmtree(folder / WORK, ignore_errors=True)
