@@ -72,7 +72,7 @@ class Candidate:
                     "Change it in the purpose file"
                 )
         if any("\n" in one or "\r" in one for one in learned.sources):
-            raise DataError(f"{str(path / LEARNED)!r}: an id in sources has a line break; expected ids of conversations")
+            raise DataError(f"{str(path / LEARNED)!r}: an id in sources has a line break")
         sources = tuple(dict.fromkeys(learned.sources))
         return cls(path, learned.method, learned.purpose_changes, learned.metrics, sources)
 

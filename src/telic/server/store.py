@@ -8,13 +8,14 @@ from dataclasses import asdict
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import ColumnElement, Connection, Text, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Text, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from telic.episodes import Episode
 from telic.errors import RunError
 from telic.server.annotations import feedback_by_digest, probe_branches_by_conversation
 from telic.server.database import open_database, redacted
+from telic.server.deletions import delete_conversations, forget_user
 from telic.server.history import storable
 from telic.server.records import (
     ConversationSummary,
@@ -214,8 +215,8 @@ class ConversationStore:
             The ids of the deleted conversations; none if the user has no such conversation.
         """
         with self.engine.begin() as connection:
-            deleted = family_of(connection, user, storable(conversation))
-            connection.execute(delete(conversations).where(conversations.c.id.in_(deleted)))
+            family = family_of(connection, user, storable(conversation))
+            deleted = delete_conversations(connection, conversations.c.id.in_(family))
         self._empty_log()
         return deleted
 
@@ -226,9 +227,21 @@ class ConversationStore:
             The ids of the deleted conversations.
         """
         with self.engine.begin() as connection:
-            deleted = list(connection.scalars(select(conversations.c.id).where(belongs_to(user))))
-            connection.execute(delete(conversations).where(belongs_to(user)))
+            deleted = delete_conversations(connection, belongs_to(user))
+            forget_user(connection, user)
         self._empty_log()
+        return deleted
+
+    def delete_before(self, time: float) -> list[str]:
+        """Delete the conversations whose last turn is older than a time, in seconds since 1970.
+
+        Returns:
+            Their ids.
+        """
+        with self.engine.begin() as connection:
+            deleted = delete_conversations(connection, conversations.c.updated < time)
+        if deleted:
+            self._empty_log()
         return deleted
 
     def _empty_log(self) -> None:
