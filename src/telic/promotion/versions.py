@@ -33,7 +33,7 @@ from telic.purpose import Purpose
 from telic.registry import suggest
 from telic.run_lock import HeldLockError, acquire_lock
 
-__all__ = ["DEFAULT_FOLDER", "LATEST", "Versions"]
+__all__ = ["DEFAULT_FOLDER", "LATEST", "Versions", "mark_all_deleted"]
 
 DEFAULT_FOLDER = "versions"
 """Name of the folder beside the purpose file."""
@@ -284,6 +284,22 @@ class Versions:
         finally:
             if lock is not None:
                 os.close(lock)
+
+
+def mark_all_deleted(folder: str | Path, conversations: Collection[str]) -> list[Version]:
+    """Mark the versions of all purposes in a folder that were trained on deleted conversations.
+
+    Args:
+        folder: of versions; it need not exist.
+        conversations: ids of deleted conversations.
+
+    Raises:
+        DataError: the record of a version is damaged.
+        RunError: it cannot be written.
+    """
+    records = sorted(Path(folder).glob(f"v*/{RECORD}"))
+    purposes = dict.fromkeys(_validated(Version, path).purpose for path in records)
+    return [one for purpose in purposes for one in Versions(folder, purpose).mark_deleted(conversations)]
 
 
 def _acquired(path: Path) -> int:
