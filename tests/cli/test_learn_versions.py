@@ -25,7 +25,10 @@ def learned(tmp_path: Path) -> Path:
 
 def test_a_candidate_is_registered_promoted_listed_and_rolled_back(run: Run, travel: Path, learned: Path) -> None:
     registered = run("learn", str(travel), "--candidate", str(learned))
-    assert (registered.status, registered.out.splitlines()[0]) == (0, f"Version v1 in {travel.parent / 'versions' / 'v1'}.")
+    assert (registered.status, registered.out.splitlines()[0]) == (
+        0,
+        f"Version v1 in {travel.parent / 'versions' / 'v1'}.",
+    )
     refused = run("learn", str(travel), "--promote", "v1")
     assert refused.status == 1
     assert "the gate of v1 was not run" in refused.error
@@ -43,7 +46,7 @@ def test_a_candidate_is_registered_promoted_listed_and_rolled_back(run: Run, tra
 
 
 def test_a_gate_passes_or_exits_with_1(run: Run, travel: Path, learned: Path) -> None:
-    travel.write_text(travel.read_text().replace("Mia", "the")) # random words never hold "Mia": both score 0
+    travel.write_text(travel.read_text().replace("Mia", "the"))  # random words never hold "Mia": both score 0
     run("learn", str(travel), "--candidate", str(learned))
     gated = run("learn", str(travel), "--gate", "v1", *GATE, "--json")
     gate = json.loads(gated.out)["gate"]

@@ -51,7 +51,9 @@ def test_an_export_is_masked_and_users_keep_one_name(tmp_path: Path) -> None:
     said = ["My mail is ann@example.org", "Noted: ann@example.org.", "Great, thank you! Bye, ann@example.org"]
     roles = ("user", "assistant", "user")
     messages = [{"role": role, "content": text} for role, text in zip(roles, said, strict=True)]
-    rows = [{"id": f"c{n}", "user": user, "messages": messages} for n, user in enumerate(("ann@example.org", "bob") * 2)]
+    rows = [
+        {"id": f"c{n}", "user": user, "messages": messages} for n, user in enumerate(("ann@example.org", "bob") * 2)
+    ]
     logs.write_text("".join(json.dumps(row) + "\n" for row in rows))
     labelled = LabelledEpisodes(LogFile(logs))
     for form in ("kto", "episodes"):

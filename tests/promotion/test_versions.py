@@ -65,7 +65,12 @@ def test_a_candidate_becomes_a_version_that_changes_the_purpose(travel: Path, ca
     assert load_version(travel).version == "base", "registering promotes nothing"
     versions = load_version(travel).versions
     version = versions.get("latest")
-    assert (version.parent, version.method, version.sources, versions.status(version)) == ("base", "test", 2, "candidate")
+    assert (version.parent, version.method, version.sources, versions.status(version)) == (
+        "base",
+        "test",
+        2,
+        "candidate",
+    )
     assert versions.sources(version) == ["c1", "c2"]
     versions.promote("v1")
     loaded = load_version(travel)
@@ -191,7 +196,10 @@ def test_a_kill_leaves_the_old_or_the_new_version(travel: Path, candidate: MakeC
         process.stdout.close()
         loaded = load_version(travel)
         seen.add(loaded.version)
-        assert loaded.purpose.system == {"base": "You are Mia, a travel agent.", "v1": "one.", "v2": "two."}[loaded.version]
+        assert (
+            loaded.purpose.system
+            == {"base": "You are Mia, a travel agent.", "v1": "one.", "v2": "two."}[loaded.version]
+        )
     assert seen <= {"base", "v1", "v2"}
     load_version(travel).versions.promote("v2")
     assert load_version(travel).version == "v2", "a killed process leaves no lock"

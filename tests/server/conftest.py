@@ -79,7 +79,9 @@ class Start:
     open: list[Any]
 
     def __call__(self, model: Model | None = None, **options: Any) -> Served:
-        into = {name: options.pop(name) for name in ("purpose", "keys", "controls", "hosts", "release") if name in options}
+        into = {
+            name: options.pop(name) for name in ("purpose", "keys", "controls", "hosts", "release") if name in options
+        }
         config = ServeConfig.of(**{"store": str(self.folder / "telic.db"), **options})
         manager = serving(FakeModel() if model is None else model, config, **into)
         served = manager.__enter__()

@@ -69,7 +69,9 @@ def test_deletion_leaves_ids_and_forgets_the_user(place: str) -> None:
         assert deleted_ids(store.engine, ["c1", "c2"]) == {"c1"}
         assert Consents(store.engine).get("ann") is None
         with store.engine.connect() as connection:
-            users = sorted(connection.scalars(canary_observations.select().with_only_columns(canary_observations.c.user)))
+            users = sorted(
+                connection.scalars(canary_observations.select().with_only_columns(canary_observations.c.user))
+            )
     assert users[0] == "bob"
     assert users[1].startswith("deleted ")
     assert "ann" not in users[1]

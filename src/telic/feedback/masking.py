@@ -1,10 +1,11 @@
 """Masking personal data in exports.
 
-The built-in masker finds e-mail addresses, numbers of phones, payment cards (with a valid check digit) and bank accounts
-(IBAN, with valid check digits), IP addresses, and addresses of web pages with a query or a user in them. It misses names,
-postal addresses, dates of birth, numbers of passports and of national registers, user names inside a text, everything
-that is spelt out in words, and numbers that are broken by other characters. Presidio (the extra `privacy`) finds names,
-places and numbers of many countries as well, and misses some of them too. Masked data are still data about people.
+The built-in masker finds e-mail addresses, numbers of phones, of payment cards (with a valid check digit) and of bank
+accounts (IBAN, with valid check digits), IP addresses, and addresses of web pages with a query or a user in them. It
+misses names, postal addresses, dates of birth, numbers of passports and of national registers, user names inside a
+text, everything that is spelt out in words, and numbers that are broken by other characters. Presidio (the extra
+`privacy`) finds names, places and numbers of many countries as well, and misses some of them too. Masked data are still
+data about people.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import importlib.util
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from telic.errors import ConfigError, MissingExtraError
@@ -23,11 +25,26 @@ from telic.registry import suggest
 __all__ = ["Masker", "PatternMasker", "make_masker", "mask_rows"]
 
 KEPT_KEYS = frozenset(
-    {"id", "kind", "setup", "setups", "digest", "parent", "role", "finish", "source", "cue", "scope", "label", "version"}
+    {
+        "id",
+        "kind",
+        "setup",
+        "setups",
+        "digest",
+        "parent",
+        "role",
+        "finish",
+        "source",
+        "cue",
+        "scope",
+        "label",
+        "version",
+    }
 )
 """Keys of a row whose texts are Telic's own, such as the ids of conversations."""
 USER_KEYS = frozenset({"user"})
 """Keys of a row that name a user."""
+BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 DIGITS_OF_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 PRESIDIO_LANGUAGE = "en"
 
@@ -49,14 +66,14 @@ class PatternMasker:
             ("URL", re.compile(r"\bhttps?://(?:[^\s/@]+@\S+|\S+\?\S+)"), _always),
             ("IBAN", DIGITS_OF_IBAN, is_iban),
             ("CARD", re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])"), is_card),
-            ("IP", re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.])"), _always),
+            ("IP", re.compile(rf"(?<![\w.])(?:{BYTE}\.){{3}}{BYTE}(?![\w.])"), _always),
             ("PHONE", re.compile(r"(?<![\w.,/-])(?:\+|00)?\(?\d(?:[ ()./-]{0,2}\d){6,14}(?![\w%])"), is_phone),
         ]
 
     def __call__(self, text: str) -> str:
         """Return the text with a label in each place."""
         for label, pattern, holds in self._patterns:
-            text = pattern.sub(lambda found, label=label, holds=holds: f"<{label}>" if holds(found[0]) else found[0], text)
+            text = pattern.sub(partial(_label_if, label, holds), text)
         return text
 
 
@@ -148,6 +165,10 @@ def is_phone(text: str) -> bool:
     grouped = re.search(r"\d[ ()/-]+\d", text) is not None
     is_date = re.fullmatch(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(?:[ T]\d{1,2})?", text.strip()) is not None
     return digits <= 15 and not is_date and (international or (grouped and digits >= 8) or 10 <= digits <= 11)
+
+
+def _label_if(label: str, holds: Callable[[str], bool], found: re.Match[str]) -> str:
+    return f"<{label}>" if holds(found[0]) else found[0]
 
 
 def _always(_text: str) -> bool:

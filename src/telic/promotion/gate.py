@@ -68,7 +68,11 @@ def run_gate(
     candidate, served = Contender(model if same else load(ours), ours), Contender(model, theirs)
     with track(progress) as tracker:
         gate = _Gate(candidate, served, config, tracker.advance)
-        phases = [Phase("games", "games", 2 * config.games), Phase("dialogues", "dialogues"), Phase("language", "replies")]
+        phases = [
+            Phase("games", "games", 2 * config.games),
+            Phase("dialogues", "dialogues"),
+            Phase("language", "replies"),
+        ]
         tracker.start(phases=phases)
         checks = [check_logs(candidate, served, served_name, logs, config)]
         tracker.begin("games")

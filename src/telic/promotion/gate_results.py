@@ -17,7 +17,15 @@ from telic.promotion.versions import ARTEFACTS, Versions
 from telic.purpose import Purpose
 from telic.statistics import Interval, bootstrap_mean, paired_difference
 
-__all__ = ["CheckVerdict", "GateCheck", "GateResult", "newest_passed", "purpose_digest", "verdict_of", "why_not_promoted"]
+__all__ = [
+    "CheckVerdict",
+    "GateCheck",
+    "GateResult",
+    "newest_passed",
+    "purpose_digest",
+    "verdict_of",
+    "why_not_promoted",
+]
 
 CheckVerdict = Literal["passed", "worse", "not shown", "skipped"]
 """`worse`: significantly worse by more than the margin; `not shown`: the data do not show that it is no worse;

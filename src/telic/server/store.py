@@ -147,12 +147,15 @@ class ConversationStore:
             ]
             connection.execute(insert(turns), rows)
 
-    def episodes(self, user: str | None = None, part: tuple[int, int] = (0, 1)) -> Iterator[Episode]:
+    def episodes(
+        self, user: str | None = None, part: tuple[int, int] = (0, 1), since: float | None = None
+    ) -> Iterator[Episode]:
         """Read all conversations, or those of one user, oldest first, as episodes.
 
         Args:
             user: the holder of an API key with all its users, or one of those.
             part: only a share of the users: its number, from 0, and the number of shares.
+            since: only those that began at this time or later, in seconds since 1970.
         """
         after: tuple[float, str] | None = None
         while True:
@@ -160,6 +163,8 @@ class ConversationStore:
             query = select(conversations).order_by(c.created, c.id).limit(EXPORT_PAGE)
             if user is not None:
                 query = query.where(belongs_to(user))
+            if since is not None:
+                query = query.where(c.created >= since)
             if after is not None:
                 query = query.where(or_(c.created > after[0], (c.created == after[0]) & (c.id > after[1])))
             with self.engine.connect() as connection:
@@ -170,6 +175,21 @@ class ConversationStore:
             if len(page) < EXPORT_PAGE:
                 return
             after = page[-1].created, page[-1].id
+
+    def created_of_latest(self, count: int, user: str | None = None) -> float | None:
+        """Return when the first of the latest conversations began; None if there are no more than `count`.
+
+        Args:
+            count: how many are the latest.
+            user: only those of this user; see `episodes`.
+        """
+        c = conversations.c
+        query = select(c.created).order_by(c.created.desc()).offset(count - 1).limit(2)
+        if user is not None:
+            query = query.where(belongs_to(user))
+        with self.engine.connect() as connection:
+            found = list(connection.scalars(query))
+        return float(found[0]) if len(found) == 2 else None
 
     def conversation(self, user: str, conversation: str) -> StoredConversation | None:
         """Read a conversation with its annotations; returns None if the user has no such conversation."""

@@ -29,6 +29,8 @@ class StoredEpisodes:
     """Only conversations with a reply of the purpose of this name."""
     learn: LearnFrom = "all"
     """Only conversations of users that may be learnt from."""
+    since: float | None = None
+    """Only conversations that began at this time or later, in seconds since 1970."""
 
     def __iter__(self) -> Iterator[Episode]:
         """Yield all of them."""
@@ -38,7 +40,7 @@ class StoredEpisodes:
         """Yield those of a share of the users; see `telic.feedback.parallel.PartedSource`."""
         with closing(ConversationStore(self.location, create=False)) as store:
             users = Consents(store.engine).learnable(self.learn)
-            for episode in store.episodes(self.user, (number, of)):
+            for episode in store.episodes(self.user, (number, of), self.since):
                 if episode.metadata["user"] not in users:
                     continue
                 setups = episode.metadata["setups"].values()
