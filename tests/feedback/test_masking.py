@@ -10,6 +10,7 @@ import pytest
 
 from telic.errors import ConfigError, MissingExtraError
 from telic.feedback import LabelledEpisodes, LogFile, write_export
+from telic.feedback.exports import ExportFormat
 from telic.feedback.masking import PatternMasker, make_masker
 
 
@@ -56,9 +57,10 @@ def test_an_export_is_masked_and_users_keep_one_name(tmp_path: Path) -> None:
     ]
     logs.write_text("".join(json.dumps(row) + "\n" for row in rows))
     labelled = LabelledEpisodes(LogFile(logs))
-    for form in ("kto", "episodes"):
+    forms: tuple[ExportFormat, ...] = ("kto", "episodes")
+    for form in forms:
         out = tmp_path / f"{form}.jsonl"
-        write_export(form, labelled, out, PatternMasker())  # type: ignore[arg-type]
+        write_export(form, labelled, out, PatternMasker())
         assert "example.org" not in out.read_text()
         assert "<EMAIL>" in out.read_text()
     episodes = [json.loads(line) for line in (tmp_path / "episodes.jsonl").read_text().splitlines()]

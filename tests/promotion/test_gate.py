@@ -13,7 +13,7 @@ from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.models import Model, ScriptedModel
 from telic.promotion import PromotedPurpose, load_version, run_gate
-from telic.promotion.candidates import Candidate
+from telic.promotion.candidates import LearnedCandidate
 from telic.promotion.gate_config import GateConfig
 from telic.promotion.gate_results import GateCheck, GateResult, newest_passed, why_not_promoted
 from telic.redteam.kept import KeptAttack
@@ -57,7 +57,7 @@ def registered(tmp_path: Path, **changes: Any) -> PromotedPurpose:
     folder.mkdir()
     (folder / "learned.json").write_text(json.dumps({"method": "test", "purpose_changes": changes}))
     release = load_version(path)
-    release.versions.register(Candidate.read(folder), release.written)
+    release.versions.register(LearnedCandidate.read(folder), release.written)
     return release
 
 

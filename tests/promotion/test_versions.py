@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from telic.errors import ConfigError, DataError, RunError
-from telic.promotion import Versions, load_version
-from telic.promotion.candidates import Candidate
+from telic.promotion import load_version
+from telic.promotion.candidates import LearnedCandidate
 
 PURPOSE = """\
 name = "travel"
@@ -53,7 +53,7 @@ def candidate(tmp_path: Path) -> MakeCandidate:
 
 def register(travel: Path, folder: Path) -> str:
     loaded = load_version(travel)
-    return loaded.versions.register(Candidate.read(folder), loaded.written)[0].name
+    return loaded.versions.register(LearnedCandidate.read(folder), loaded.written)[0].name
 
 
 def test_a_candidate_becomes_a_version_that_changes_the_purpose(travel: Path, candidate: MakeCandidate) -> None:
@@ -129,7 +129,7 @@ def test_rollback_goes_to_what_was_served_before(travel: Path, candidate: MakeCa
 def test_a_candidate_that_is_none_is_refused(tmp_path: Path, learned: Any, message: str) -> None:
     (tmp_path / "learned.json").write_text(json.dumps(learned))
     with pytest.raises(DataError, match=message):
-        Candidate.read(tmp_path)
+        LearnedCandidate.read(tmp_path)
 
 
 def test_what_does_not_fit_leaves_no_version(travel: Path, candidate: MakeCandidate) -> None:
@@ -210,9 +210,9 @@ def test_a_kill_while_a_version_is_registered_leaves_none(travel: Path, candidat
     (folder / "weights").write_bytes(bytes(1 << 20))
     program = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom telic.promotion import load_version\n"
-        "from telic.promotion.candidates import Candidate\n"
+        "from telic.promotion.candidates import LearnedCandidate\n"
         "Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "loaded = load_version(sys.argv[1])\nloaded.versions.register(Candidate.read(sys.argv[2]), loaded.written)\n"
+        "loaded = load_version(sys.argv[1])\nloaded.versions.register(LearnedCandidate.read(sys.argv[2]), loaded.written)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(travel), str(folder)], check=False)
     assert done.returncode == -signal.SIGKILL

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from telic.promotion import PromotedPurpose, load_version
-from telic.promotion.candidates import Candidate
+from telic.promotion.candidates import LearnedCandidate
 from telic.promotion.gate_results import GateResult, purpose_digest
 
 PURPOSE = 'name = "travel"\nmodel = "fake"\nsystem = "You are Mia, a travel agent."\n'
@@ -27,7 +27,7 @@ def add_version(path: Path, *, sources: tuple[str, ...] = (), passed: bool | Non
     folder.mkdir()
     document = {"method": "test", "purpose_changes": changes or {"system": f"Version {number}."}, "sources": sources}
     (folder / "learned.json").write_text(json.dumps(document))
-    version, _ = release.versions.register(Candidate.read(folder), release.written)
+    version, _ = release.versions.register(LearnedCandidate.read(folder), release.written)
     if passed is not None:
         GateResult(
             version=version.name, served=release.version, model="fake", content=version.content, settings={}, checks=[],

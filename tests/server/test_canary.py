@@ -75,8 +75,10 @@ def test_a_worse_candidate_is_rolled_back(start: Start, tmp_path: Path) -> None:
         assert all(sides[user] == "v1" for user, one in said.items() if one == RUDE)
         assert all((sides[user] == "v1") == (said[user] == RUDE) for user in list(said)[:8]), "it ran at least so long"
         found = wait_for(client, "rolled back")
-        assert (found["verdict"], found["candidate"]["value"] < found["served"]["value"]) == ("worse", True)
-        assert found["evidence_worse"] >= found["threshold"] == 20
+        known = found["comparison"]
+        assert (found["candidate"], found["served"], known["verdict"]) == ("v1", "base", "worse")
+        assert known["candidate"]["value"] < known["served"]["value"]
+        assert known["evidence_worse"] >= known["threshold"] == 20
         assert "salt" not in found
         assert "user-" not in str(found)
         assert {converse(client, user) for user in list(said)[:6]} == {KIND}, "everybody gets the served version again"
@@ -149,7 +151,7 @@ def test_users_who_object_are_not_observed(start: Start, tmp_path: Path) -> None
         converse(client, "late")
         end = time.monotonic() + SERVED_SECONDS
         while time.monotonic() < end:
-            found = client.get("/telic/canary").json()["canary"]
+            found = client.get("/telic/canary").json()["canary"]["comparison"]
             if found["candidate"]["n"] + found["served"]["n"]:
                 break
             time.sleep(0.05)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_a_server_marks_the_versions_that_were_trained_on_what_it_deletes(
     file = purpose_file(tmp_path)
     add_version(file, sources=("c1", "c7"))
     add_version(file, sources=("c8",), system="Another.")
-    keep = {"keep_days": 1} if path == "retention" else {}
+    keep: dict[str, Any] = {"keep_days": 1} if path == "retention" else {}
     served = start(release=release_of(file), **keep)
     with served.http() as client:
         if path == "retention":

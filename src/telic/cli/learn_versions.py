@@ -115,10 +115,10 @@ class VersionOptions:
         return replace(release, versions=Versions(self.versions_folder, release.written.name))
 
     def _register(self, release: PromotedPurpose, document: dict[str, Any]) -> Version:
-        from telic.promotion.candidates import Candidate
+        from telic.promotion.candidates import LearnedCandidate
 
         assert self.candidate is not None
-        version, new = release.versions.register(Candidate.read(self.candidate), release.written)
+        version, new = release.versions.register(LearnedCandidate.read(self.candidate), release.written)
         document["candidate"] = {**version.model_dump(mode="json"), "new": new}
         return version
 
@@ -196,7 +196,8 @@ def print_gate(result: GateResult) -> None:
     rows = [
         (
             check.name, check.verdict, _interval(check.candidate), _interval(check.served), _interval(check.difference),
-            "" if check.margin is None else f"{check.margin:g}", "" if check.difference is None else str(check.difference.n),
+            "" if check.margin is None else f"{check.margin:g}",
+            "" if check.difference is None else str(check.difference.n),
         )
         for check in result.checks
     ]  # fmt: skip

@@ -68,17 +68,19 @@ class Canary(BaseModel):
             DataError: the record of the last one is damaged.
             RunError: the record cannot be written.
         """
-        last = cls.read(folder)
-        if last is not None and (last.purpose, last.candidate, last.served) == (purpose, candidate, served):
-            # With another share, some users change sides: what was seen before does not count.
-            if last.status == "rolled back" or (last.gives_candidate and last.share == share):
-                return last
+        last, wanted = cls.read(folder), (purpose, candidate, served)
+        # With another share, some users change sides: what was seen before does not count.
+        if last is not None and (last.purpose, last.candidate, last.served) == wanted and last._goes_on(share):
+            return last
         begun = cls(
             purpose=purpose, candidate=candidate, served=served, share=share, salt=secrets.token_hex(16),
             started=time.time(),
         )  # fmt: skip
         begun.write(folder)
         return begun
+
+    def _goes_on(self, share: float) -> bool:
+        return self.status == "rolled back" or (self.gives_candidate and self.share == share)
 
     @classmethod
     def read(cls, folder: Path) -> Canary | None:

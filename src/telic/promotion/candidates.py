@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from telic.errors import DataError
 from telic.files import read_json
 
-__all__ = ["LEARNED", "Candidate", "content_digest", "keep_artefacts", "resolve_changes"]
+__all__ = ["LEARNED", "LearnedCandidate", "content_digest", "keep_artefacts", "resolve_changes"]
 
 LEARNED = "learned.json"
 """The file that describes a candidate."""
@@ -36,7 +36,7 @@ class _Learned(BaseModel):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class LearnedCandidate:
     """What a learner made."""
 
     folder: Path
@@ -48,7 +48,7 @@ class Candidate:
     """Ids of the conversations that it was trained on."""
 
     @classmethod
-    def read(cls, folder: str | Path) -> Candidate:
+    def read(cls, folder: str | Path) -> LearnedCandidate:
         """Read the folder of a candidate.
 
         Raises:
@@ -77,7 +77,7 @@ class Candidate:
         return cls(path, learned.method, learned.purpose_changes, learned.metrics, sources)
 
 
-def keep_artefacts(candidate: Candidate, into: Path, prefix: str, near: Path) -> dict[str, Any]:
+def keep_artefacts(candidate: LearnedCandidate, into: Path, prefix: str, near: Path) -> dict[str, Any]:
     """Copy the artefacts of a candidate, and return its changes with paths into the copy.
 
     Args:
@@ -111,7 +111,8 @@ def keep_artefacts(candidate: Candidate, into: Path, prefix: str, near: Path) ->
             return f"{prefix}/copied/{found.name}"
         raise DataError(f"{str(candidate.folder / LEARNED)!r} names {value!r}, which does not exist")
 
-    return _with_paths(dict(candidate.changes), place)
+    changed: dict[str, Any] = _with_paths(dict(candidate.changes), place)
+    return changed
 
 
 def resolve_changes(changes: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -126,7 +127,8 @@ def resolve_changes(changes: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         found = (folder / value).resolve()
         return str(found) if found.exists() else value
 
-    return _with_paths(dict(changes), place)
+    changed: dict[str, Any] = _with_paths(dict(changes), place)
+    return changed
 
 
 def content_digest(folder: Path) -> str:

@@ -21,7 +21,7 @@ from telic.redteam.plan import BENIGN, DefenceArm, strategies_of
 from telic.redteam.playing import AttackPlayer
 from telic.redteam.returns import play_purpose_games
 
-__all__ = ["Contender", "Language"]
+__all__ = ["Contender", "ReplyLanguage"]
 
 ARM, DIRECT = "purpose", "direct"
 """Labels of the purpose's own defences, and of the users who ask for what a limit forbids."""
@@ -30,7 +30,7 @@ TOKENS = 48
 
 
 @dataclass(frozen=True)
-class Language:
+class ReplyLanguage:
     """The language of replies to neutral prompts, by number of the prompt."""
 
     distinct: dict[int, float | None]
@@ -80,7 +80,7 @@ class Contender:
         player.play(tasks, config.concurrency, episodes.append)
         return episodes
 
-    def language(self, config: GateConfig, judge: Model) -> Language:
+    def language(self, config: GateConfig, judge: Model) -> ReplyLanguage:
         """Reply to neutral prompts.
 
         Args:
@@ -92,12 +92,12 @@ class Contender:
         replies = self.model.generate([self._ask(one, n, config, controls) for n, one in enumerate(asked)])
         pairs = {n: _distinct(reply) for n, reply in enumerate(replies)}
         if not isinstance(judge, Scorer):
-            return Language(pairs, None)
+            return ReplyLanguage(pairs, None)
         said = [n for n, reply in enumerate(replies) if reply.text.strip() and reply.failure is None]
         scored = judge.score([Continuation(question_prompt(None, (), asked[n]), replies[n].text) for n in said])
         likely: dict[int, float | None] = dict.fromkeys(range(len(asked)))
         likely |= {n: one.logprob / max(1, one.tokens) for n, one in zip(said, scored, strict=True)}
-        return Language(pairs, likely)
+        return ReplyLanguage(pairs, likely)
 
     def _ask(self, question: str, number: int, config: GateConfig, controls: tuple[Control, ...]) -> Request:
         prompt: tuple[Message, ...] = question_prompt(self.purpose.system_prompt, (), question)

@@ -30,7 +30,7 @@ MAX_ELEMENTS = 2**20
 """Of one block of observations and means: some 50 MB."""
 
 
-def capital_against(values: Sequence[float], mean: float, *, above: bool) -> Floats:
+def capital_against(values: Sequence[float] | Floats, mean: float, *, above: bool) -> Floats:
     """Return the capital after each observation of a bet against a hypothesis about the mean.
 
     Args:
@@ -77,7 +77,7 @@ def confidence_sequence(
 def _largest_log_capital(x_N: Floats, means_M: Floats) -> Floats:
     """Compute the largest log of the capital, [M], of bets in both directions."""
     up_M, down_M = (_log_capital(*side).max(axis=0) for side in ((x_N, means_M), (1 - x_N, 1 - means_M)))
-    return np.maximum(up_M, down_M)
+    return np.asarray(np.maximum(up_M, down_M), float)
 
 
 def _log_capital(x_N: Floats, means_M: Floats) -> Floats:
@@ -98,4 +98,4 @@ def _checked(values: Sequence[float] | Floats) -> Floats:
     x_N = np.asarray(values, float)
     if x_N.size and not (np.isfinite(x_N).all() and x_N.min() >= -1e-9 and x_N.max() <= 1 + 1e-9):
         raise ValueError(f"the observations lie in [{x_N.min()!r}, {x_N.max()!r}]; expected [0, 1]")
-    return np.clip(x_N, 0, 1)
+    return np.asarray(np.clip(x_N, 0, 1), float)

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ValidationError
 
 from telic.errors import ConfigError, DataError, RunError
 from telic.files import read_json, write_atomically, write_json
-from telic.promotion.candidates import Candidate, content_digest, keep_artefacts, resolve_changes
+from telic.promotion.candidates import LearnedCandidate, content_digest, keep_artefacts, resolve_changes
 from telic.promotion.records import BASE, Promotion, PromotionChange, Version, VersionStatus, is_version_name
 from telic.purpose import Purpose
 from telic.registry import suggest
@@ -145,7 +145,7 @@ class Versions:
         except ConfigError as error:
             raise ConfigError(f"version {name} does not fit the purpose {purpose.name!r}: {error}") from None
 
-    def register(self, candidate: Candidate, purpose: Purpose) -> tuple[Version, bool]:
+    def register(self, candidate: LearnedCandidate, purpose: Purpose) -> tuple[Version, bool]:
         """Add a candidate. One that was registered before is found again.
 
         Returns:
@@ -159,7 +159,7 @@ class Versions:
         with self._changing():
             return self._register(candidate, purpose)
 
-    def _register(self, candidate: Candidate, purpose: Purpose) -> tuple[Version, bool]:
+    def _register(self, candidate: LearnedCandidate, purpose: Purpose) -> tuple[Version, bool]:
         self._refuse_other_purposes()
         for left in self.folder.glob(f"{DRAFT}*"):  # of a killed process
             shutil.rmtree(left, ignore_errors=True)
@@ -265,8 +265,8 @@ class Versions:
             other = _validated(Version, path).purpose
             if other != self.purpose:
                 raise ConfigError(
-                    f"{str(self.folder)!r} has versions of the purpose {other!r}; give {self.purpose!r} a folder of its "
-                    'own: [serve] versions = "versions-2"'
+                    f"{str(self.folder)!r} has versions of the purpose {other!r}; give {self.purpose!r} a folder of "
+                    'its own: [serve] versions = "versions-2"'
                 )
 
     @contextmanager

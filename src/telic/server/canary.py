@@ -95,7 +95,7 @@ class ServedCanary:
     def state(self) -> dict[str, Any]:
         """Return what is known, as JSON types. No user is named."""
         canary = self.canary.model_dump(mode="json", exclude={"salt"})
-        return {**canary, **self.comparison.model_dump(mode="json")}
+        return {**canary, "comparison": self.comparison.model_dump(mode="json")}
 
     async def watch(self) -> None:
         """Look at the conversations again and again, until it is cancelled."""

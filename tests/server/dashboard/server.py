@@ -1,6 +1,7 @@
 """A server with a dashboard, in a process of its own, because NiceGUI allows one per process and event loop.
 
-Run with a kind (`tiny`, `scripted`, `learning`) and a folder; prints its address. Two users have keys on the scripted one.
+Run with a kind (`tiny`, `scripted`, `learning`) and a folder; prints its address. Two users have keys on the scripted
+one.
 """
 
 from __future__ import annotations

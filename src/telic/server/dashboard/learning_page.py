@@ -70,10 +70,11 @@ def _show_canary(found: Learning) -> None:
             return
         text(f"Served: {found.served}. Canary of {canary['candidate']}: ")
         text(str(canary["status"]), "span", f"tag {'worse' if canary['status'] == 'rolled back' else 'passed'}")
-        ours, theirs, difference = (canary[name] for name in ("candidate", "served", "difference"))
+        known = canary["comparison"]
+        ours, theirs, difference = (known[name] for name in ("candidate", "served", "difference"))
         text(
             f" {canary['share']:.0%} of the users; satisfaction {_interval(**ours)} against {_interval(**theirs)}, "
-            f"difference {_interval(**difference)}; {ours['n']} and {theirs['n']} users; {canary['verdict']}."
+            f"difference {_interval(**difference)}; {ours['n']} and {theirs['n']} users; {known['verdict']}."
         )
 
 
@@ -198,12 +199,13 @@ def _interval(value: float | None, low: float | None, high: float | None, **_mor
 def _chart(periods: Sequence[Estimate]) -> dict[str, Any]:
     points = [{"x": one.name, "low": one.low, "high": one.high, "value": one.value} for one in periods]
     axis = {"axisLabel": {"color": MUTED}, "axisLine": {"lineStyle": {"color": MUTED}}}
+    grid = {"lineStyle": {"color": MUTED, "opacity": 0.25}}
     return {
         "animation": False,
         "textStyle": {"color": MUTED, "fontFamily": "system-ui, sans-serif"},
         "grid": {"left": 44, "right": 16, "top": 24, "bottom": 32},
         "tooltip": {"trigger": "item"},
         "xAxis": {**axis, "type": "category", "data": [one.name for one in periods]},
-        "yAxis": {**axis, "type": "value", "min": 0, "max": 1, "splitLine": {"lineStyle": {"color": MUTED, "opacity": 0.25}}},
+        "yAxis": {**axis, "type": "value", "min": 0, "max": 1, "splitLine": grid},
         "series": curve_with_band("satisfaction", points),
     }  # fmt: skip
