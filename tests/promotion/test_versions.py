@@ -212,7 +212,8 @@ def test_a_kill_while_a_version_is_registered_leaves_none(travel: Path, candidat
         "import os, signal, sys\nfrom pathlib import Path\nfrom telic.promotion import load_version\n"
         "from telic.promotion.candidates import LearnedCandidate\n"
         "Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "loaded = load_version(sys.argv[1])\nloaded.versions.register(LearnedCandidate.read(sys.argv[2]), loaded.written)\n"
+        "loaded = load_version(sys.argv[1])\n"
+        "loaded.versions.register(LearnedCandidate.read(sys.argv[2]), loaded.written)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(travel), str(folder)], check=False)
     assert done.returncode == -signal.SIGKILL
