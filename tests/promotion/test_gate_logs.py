@@ -55,9 +55,7 @@ def act(one: int, count: int) -> list[float]:
     return [float(index == one) for index in range(count)]
 
 
-def compared(
-    monkeypatch: pytest.MonkeyPatch, old: PlannerControl, new: PlannerControl, logs: Iterator[Episode]
-) -> Any:
+def compared(monkeypatch: pytest.MonkeyPatch, old: PlannerControl, new: PlannerControl, logs: Iterator[Episode]) -> Any:
     contender = [Contender(FakeModel(), Purpose(name="travel", system="x", rules=[rule])) for rule in ("old", "new")]
     planners = {"old": old, "new": new}
     monkeypatch.setattr("telic.promotion.gate_logs._planner_of", lambda one: planners[one.purpose.rules[0]])

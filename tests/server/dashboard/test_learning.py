@@ -21,6 +21,8 @@ def test_learning_is_shown_and_fits(learning: Dashboard, opened: Open, width: in
         "trained on 2 conversations, of which 1 are deleted", "Made by a test.",
     ):  # fmt: skip
         assert expected in said
+    folder = Path(os.environ.get("TELIC_SCREENSHOTS", tmp_path))
+    page.screenshot(path=folder / f"learning-{width}-{scheme}.png")
     first = page.locator("details").filter(has_text="That is wrong").first
     first.locator("summary").click()
     assert MARKUP in first.inner_text(), "a quotation is text"
@@ -29,8 +31,6 @@ def test_learning_is_shown_and_fits(learning: Dashboard, opened: Open, width: in
     checks.locator("summary").click()
     assert "skipped" in checks.inner_text()
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    folder = Path(os.environ.get("TELIC_SCREENSHOTS", tmp_path))
-    page.screenshot(path=folder / f"learning-{width}-{scheme}.png", full_page=False)
     page.locator("#content .learning").evaluate("one => one.scrollTo(0, one.scrollHeight)")
     page.screenshot(path=folder / f"learning-{width}-{scheme}-end.png")
 

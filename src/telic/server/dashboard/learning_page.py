@@ -72,9 +72,13 @@ def _show_canary(found: Learning) -> None:
         text(str(canary["status"]), "span", f"tag {'worse' if canary['status'] == 'rolled back' else 'passed'}")
         known = canary["comparison"]
         ours, theirs, difference = (known[name] for name in ("candidate", "served", "difference"))
+        share = f" {canary['share']:.0%} of the users."
+        if not ours["n"] + theirs["n"]:
+            text(f"{share} No conversation has ended yet.")
+            return
         text(
-            f" {canary['share']:.0%} of the users; satisfaction {_interval(**ours)} against {_interval(**theirs)}, "
-            f"difference {_interval(**difference)}; {ours['n']} and {theirs['n']} users; {known['verdict']}."
+            f"{share} Satisfaction {_interval(**ours)} against {_interval(**theirs)}, difference "
+            f"{_interval(**difference)}; {ours['n']} and {theirs['n']} users; {known['verdict']}."
         )
 
 
