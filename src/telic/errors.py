@@ -119,6 +119,7 @@ _EXTRAS = {
     "server": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "nicegui", "prometheus_client"),
     "ray": ("ray",),
     "train": ("trl", "peft", "datasets"),
+    "privacy": ("presidio_analyzer",),
 }
 """The packages of each extra."""
 

@@ -17,7 +17,7 @@ from telic.files import atomic_draft
 from telic.purpose_errors import describe_problems
 from telic.purpose_parts import Limit, NamedTable, Part, Probe, SamplingDefaults, Text
 from telic.toml_edit import append_table, dump, edit
-from telic.toml_source import KeyPath, TomlSource, decode, parse
+from telic.toml_source import KeyPath, TomlSource, decode, dotted_path, parse
 
 __all__ = ["Limit", "Probe", "Purpose", "SamplingDefaults", "purpose_problems", "update_file"]
 
@@ -151,6 +151,27 @@ class Purpose(Part):
         if str(source) == "demo" and not Path(source).is_file():
             return cls.from_text(_bundled("demo.toml"), "demo")
         return cls.from_file(source, trust=trust)
+
+    def with_changes(self, changes: Mapping[str, Any]) -> Purpose:
+        """Return the purpose with other values of some fields. It keeps its file, against which paths are resolved.
+
+        Raises:
+            ConfigError: it would no longer be a purpose.
+        """
+        values = {**self.model_dump(exclude_unset=True), **changes}
+        try:
+            changed = Purpose.model_validate(values)
+        except ValidationError as error:
+            problems = describe_problems(error.errors(), values, Purpose)
+            raise ConfigError("; ".join(f"{dotted_path(path)}: {text}" for path, text in problems)) from None
+        changed._source, changed._trusted_folder = self._source, self._trusted_folder
+        return changed
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it was read from; None if there is none, as for the bundled purpose."""
+        path = Path(self._source.name)
+        return path if self._source.name and path.is_file() else None
 
     def where(self, *path: str | int) -> str:
         """Return a place in the file for an error message: `travel.toml, line 9: probes[1].judge`."""

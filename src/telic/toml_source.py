@@ -15,7 +15,7 @@ from typing import Any
 
 from telic.errors import ConfigError
 
-__all__ = ["Block", "KeyPath", "TomlSource", "decode", "parse", "top_level_blocks"]
+__all__ = ["Block", "KeyPath", "TomlSource", "decode", "dotted_path", "parse", "top_level_blocks"]
 
 KeyPath = tuple[str | int, ...]
 """The path to a value: keys, and indices into arrays. `("probes", 1, "judge")` is `probes[1].judge`."""
@@ -40,7 +40,7 @@ class TomlSource:
         """Return the place of a value: `travel.toml, line 9: probes[1].judge`. Unknown parts are left out."""
         line = self.line(path) if path else None
         place = self.name if line is None else f"{self.name}, line {line}"
-        return ": ".join(part for part in (place, _dotted(path)) if part)
+        return ": ".join(part for part in (place, dotted_path(path)) if part)
 
     def error(self, problems: Iterable[tuple[KeyPath, str]]) -> ConfigError:
         """Return one error that lists all problems, one per line, in the order of the file."""
@@ -122,7 +122,8 @@ def _syntax_error(text: str, name: str, message: str) -> str:
     return f"{name}, line {line}: not valid TOML: {what[:1].lower()}{what[1:]}{hint}. Found: {row}"
 
 
-def _dotted(path: KeyPath) -> str:
+def dotted_path(path: KeyPath) -> str:
+    """Write a path as text: `probes[1].judge`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"

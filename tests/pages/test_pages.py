@@ -95,6 +95,7 @@ class Reader:
         if block.key == "skip":
             return
         if block.key in ("file", "append"):
+            (self.folder / block.value).parent.mkdir(parents=True, exist_ok=True)
             with (self.folder / block.value).open("a" if block.key == "append" else "w") as file:
                 file.write(block.text)
         elif block.kind == "sh":

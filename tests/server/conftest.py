@@ -19,6 +19,7 @@ import pytest
 from openai import OpenAI
 
 from telic.models import Control, FakeModel, Model, Reply, Request
+from telic.promotion import PromotedPurpose
 from telic.purpose import Purpose
 from telic.server import Keys, ServeConfig, Service, create_app
 from telic.server.http_server import make_server
@@ -49,8 +50,9 @@ def serving(
     keys: Keys | None = None,
     controls: tuple[Control, ...] | None = None,
     hosts: frozenset[str] | None = None,
+    release: PromotedPurpose | None = None,
 ) -> Iterator[Served]:
-    service = Service(model, purpose, config, controls)
+    service = Service(model, release.purpose if release else purpose, config, controls, release)
     listener = socket.create_server(("127.0.0.1", 0))
     server = make_server(create_app(service, keys, hosts), "critical")
     thread = threading.Thread(target=server.run, args=([listener],))
@@ -77,7 +79,9 @@ class Start:
     open: list[Any]
 
     def __call__(self, model: Model | None = None, **options: Any) -> Served:
-        into = {name: options.pop(name) for name in ("purpose", "keys", "controls", "hosts") if name in options}
+        into = {
+            name: options.pop(name) for name in ("purpose", "keys", "controls", "hosts", "release") if name in options
+        }
         config = ServeConfig.of(**{"store": str(self.folder / "telic.db"), **options})
         manager = serving(FakeModel() if model is None else model, config, **into)
         served = manager.__enter__()

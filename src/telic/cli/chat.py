@@ -45,6 +45,9 @@ class Chat(AdapterOptions):
     """A purpose file, or `demo`."""
     model: str | None = None
     """Model to use instead of the one that the purpose names."""
+    version: str | None = None
+    """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the file as it is written. By default the
+    promoted one."""
     controls: tuple[str, ...] = ()
     """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none."""
     seed: int | None = None
@@ -61,9 +64,9 @@ class Chat(AdapterOptions):
     def run(self) -> None:
         """Read lines and answer them until the user quits or the input ends."""
         from telic.agents import Agent
-        from telic.purpose import Purpose
+        from telic.promotion import load_version
 
-        purpose = Purpose.load(self.purpose, trust=self.trust)
+        purpose = load_version(self.purpose, self.version, trust=self.trust).purpose
         controls = parse_controls(self.controls)
         agent = Agent(load_model(self.model or purpose, self.adapter), purpose, controls, seed=self.seed)
         interactive = sys.stdin.isatty() and sys.stdout.isatty() and not self.json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
@@ -34,6 +35,7 @@ class Conversations:
         telic conversations export --out conversations.jsonl
         telic conversations export --user ann/customer-7
         telic conversations delete --user ann/customer-7
+        telic conversations delete --older-than 90
     """
 
     action: tyro.conf.Positional[Literal["list", "export", "delete"]] = "list"
@@ -42,6 +44,10 @@ class Conversations:
     """Only this user. NAME is the holder of an API key, with all users in its requests; NAME/USER is one of those."""
     store: str = "telic.db"
     """Where the conversations are stored: a file (SQLite), or postgresql://..."""
+    older_than: int | None = None
+    """With delete: only conversations in which nothing was said for so many days, of all users."""
+    versions: Path = Path("versions")
+    """With delete: folder of versions; those that were trained on deleted conversations are marked."""
     find: str = ""
     """List only the conversations in which all of these words occur."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 50
@@ -53,8 +59,10 @@ class Conversations:
 
     def run(self) -> None:
         """Run the action."""
-        if self.action == "delete" and not self.user:
-            raise UsageError("delete needs --user NAME")
+        if self.action == "delete" and (self.user is None) == (self.older_than is None):
+            raise UsageError("delete needs --user NAME or --older-than DAYS")
+        if self.older_than is not None and (self.action != "delete" or self.older_than < 1):
+            raise UsageError(f"--older-than is {self.older_than}; expected 1 or more, with delete")
         if self.find and self.action != "list":
             raise UsageError(f"--find goes with list; {self.action} would take all conversations")
         require_server()
@@ -65,8 +73,8 @@ class Conversations:
                 self._list(store)
             elif self.action == "export":
                 self._export(store)
-            elif self.user:
-                self._delete(store, self.user)
+            else:
+                self._delete(store)
 
     def _list(self, store: ConversationStore) -> None:
         found = store.summaries(self.user, self.find, self.n or None)
@@ -99,12 +107,22 @@ class Conversations:
         elif self.out:
             print_notice(f"{count} conversations in {self.out}.")
 
-    def _delete(self, store: ConversationStore, user: str) -> None:
-        count = len(store.delete(user))
-        if self.json:
-            print_json({"deleted": count})
+    def _delete(self, store: ConversationStore) -> None:
+        from telic.promotion.versions import mark_all_deleted
+
+        if self.user:
+            deleted, whose = store.delete(self.user), f"conversations of {self.user}"
         else:
-            print_notice(f"{count} conversations of {user} deleted.")
+            days = self.older_than or 0
+            deleted, whose = store.delete_before(time.time() - 86_400 * days), f"conversations older than {days} days"
+        marked = mark_all_deleted(self.versions, deleted)
+        if self.json:
+            print_json({"deleted": len(deleted), "versions": [one.name for one in marked]})
+            return
+        print_notice(f"{len(deleted)} {whose} deleted.")
+        if marked:
+            names = ", ".join(f"{one.name} of {one.purpose}" for one in marked)
+            print_notice(f"Trained on deleted conversations: {names}. Train again without them.")
 
 
 def _feedback(counts: Mapping[str, int]) -> str:

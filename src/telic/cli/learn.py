@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
-
-import tyro
+from typing import TYPE_CHECKING, Literal, get_args
 
 from telic.cli.learn_methods import MethodOptions, learn_by_method
 from telic.cli.learn_planner import train_planner_version
+from telic.cli.learn_versions import VersionOptions
 from telic.cli.output import print_json, print_line, print_notice, print_table
 from telic.cli.serve import require_server
 from telic.cli.suggestions import suggest_rules
@@ -31,24 +30,26 @@ SHOWN, QUOTED = 5, 100
 
 
 @dataclass
-class Learn(MethodOptions):
+class Learn(MethodOptions, VersionOptions):
     """Infer from what users say and do how good the replies were, and report what they praise and complain of.
 
     Reads the conversations that `telic serve` keeps, or anybody's logs. Needs no model, except with --method, which
-    trains on the conversations instead.
+    trains on the conversations instead, and with --gate. Options about versions register, compare, promote or list
+    what was learnt.
 
     Examples:
         telic learn travel.toml
         telic learn --logs chats.jsonl
         telic learn --store telic.db --export kto kto.jsonl
-        telic learn travel.toml --export dpo pairs.jsonl episodes labelled.jsonl
+        telic learn travel.toml --export dpo pairs.jsonl episodes labelled.jsonl --mask
         telic learn travel.toml --suggest
         telic learn travel.toml --method kto --minutes 15
         telic learn travel.toml --method planner
+        telic learn travel.toml --candidate learned --gate latest
+        telic learn travel.toml --promote v2
+        telic learn travel.toml --versions
     """
 
-    purpose: tyro.conf.Positional[str | None] = None
-    """A purpose file: its conversations in the store that its [serve] names."""
     logs: Path | None = None
     """Read this file instead of a store: lines of OpenAI's messages, ShareGPT, or Telic's episodes."""
     store: str | None = None
@@ -57,14 +58,18 @@ class Learn(MethodOptions):
     """With a store: only this user. NAME is the holder of an API key with all its users; NAME/USER is one of those."""
     export: tuple[str, ...] = ()
     """Write data sets: a format (kto, dpo or episodes) and a file, as often as wanted."""
+    mask: bool = False
+    """Replace e-mail addresses, numbers of phones, cards and accounts in exports, and the names of users."""
+    masker: Literal["patterns", "presidio"] = "patterns"
+    """With --mask: what finds them. `presidio` (the extra `privacy`) also finds names and places."""
+    influence_cap: float | None = None
+    """Largest share of one user in satisfaction; the weight of users with more conversations is reduced."""
     suggest: bool = False
     """List rules that users' complaints and corrections suggest, with what they said. Nothing is changed."""
     accept: str | None = None
     """Write a suggestion into the purpose file, by its number or name: its rule, and its probe if it has one."""
     rule: str | None = None
     """With --accept: the rule in your own words."""
-    model: str | None = None
-    """With --method planner: local model to train for, instead of the one that the purpose names."""
     resamples: int = 2000
     """Bootstrap resamples."""
     processes: int = 1
@@ -79,16 +84,23 @@ class Learn(MethodOptions):
     def run(self) -> None:
         """Learn, report, export, print."""
         from telic.feedback import learn, write_export
+        from telic.feedback.masking import make_masker
         from telic.feedback.report import write_learn_report
         from telic.progress import ProgressDisplay
+        from telic.promotion import Versions
+        from telic.promotion.gate_report import gate_sections
         from telic.purpose import Purpose
         from telic.runs import RunFolder
 
+        if self.is_about_versions:
+            self._run_versions()
+            return
         exports = self._exports()
         if self.processes < 1:
             raise UsageError(f"--processes is {self.processes}; expected 1 or more")
         self._check_extras()
-        purpose = Purpose.load(self.purpose) if self.purpose else None
+        masker = make_masker(self.masker) if self.mask else None
+        purpose = Purpose.load(self.purpose, trust=self.trust) if self.purpose else None
         name, source = self._source(purpose)
         if purpose is not None and (self.method or self.suggest or self.accept is not None):
             self._learn_more(purpose, source)
@@ -101,11 +113,13 @@ class Learn(MethodOptions):
                 folder=self.runs,
                 resamples=self.resamples,
                 processes=self.processes,
+                influence_cap=self.influence_cap,
                 progress=display,
             )
         assert run.folder is not None
-        report = write_learn_report(run.folder, run.analysis, RunFolder.open(run.folder).document)
-        written = {str(path): write_export(form, run.labelled, path) for form, path in exports}
+        gates = gate_sections(Versions.of(purpose)) if purpose and purpose.file else []
+        report = write_learn_report(run.folder, run.analysis, RunFolder.open(run.folder).document, gates)
+        written = {str(path): write_export(form, run.labelled, path, masker) for form, path in exports}
         if self.json:
             document = {"folder": str(run.folder), "report": str(report), "exported": written}
             print_json({**document, **run.analysis.model_dump(mode="json")})
@@ -168,8 +182,33 @@ class Learn(MethodOptions):
 
         if purpose is None:
             return "conversations", StoredEpisodes(str(self.store), self.user)
+        config = ServeConfig.of_purpose(purpose)
+        return purpose.name, StoredEpisodes(self.store or config.store, self.user, purpose.name, config.learn)
+
+    def _run_versions(self) -> None:
+        """Do what an option about versions asks for."""
+        from telic.feedback.learning import LabelledEpisodes
+        from telic.purpose import Purpose
+
+        if self.export:
+            raise UsageError("--export goes without options about versions; export in a call of its own")
+        purpose = Purpose.load(self.purpose, trust=self.trust) if self.purpose else None
+        store = None if purpose is None else self._store_of(purpose)
+        logs: Iterable[Episode] = ()
+        if self.gate is not None and (self.logs is not None or store is not None):
+            logs = LabelledEpisodes(self._source(purpose)[1])
+        self.run_versions(logs, store, json=self.json, quiet=self.quiet)
+
+    def _store_of(self, purpose: Purpose) -> str | None:
+        """Return where the conversations of a purpose are stored; None if there is no store."""
+        from importlib.util import find_spec
+
+        if find_spec("sqlalchemy") is None:
+            return None
+        from telic.server import ServeConfig
+
         location = self.store or ServeConfig.of_purpose(purpose).store
-        return purpose.name, StoredEpisodes(location, self.user, purpose.name)
+        return location if "://" in location or Path(location).exists() else None
 
 
 def _named(command: Learn) -> dict[str, bool]:
@@ -204,6 +243,11 @@ def print_learnt(run: LearnRun, report: Path) -> None:
         for one in clusters[:SHOWN]:
             quoted = next((moment["answer"] for moment in one["examples"] if moment["answer"]), "")
             print_line(f"  {one['size']:>5}  {', '.join(one['words'])}: {quoted[:QUOTED]!r}")
+    for user in analysis.outlying[:SHOWN]:
+        print_line(
+            f"Outlying user {user.user!r} ({user.why}): {user.share:.0%} of the conversations, satisfaction "
+            f"{user.satisfaction:.2f} against {user.others:.2f} of all others."
+        )
     if analysis.skipped:
         print_line(f"Without a reply: {analysis.skipped} conversations.")
     print_line(f"Report: {report}")

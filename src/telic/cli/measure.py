@@ -55,6 +55,9 @@ class Measure(AdapterOptions):
     """Bank for `bank`: `own` (default), `ifeval` or `retail`, which come with Telic, or a TOML file."""
     families: tuple[str, ...] = ()
     """Use only these families of the bank, such as persona or language."""
+    version: str | None = None
+    """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the file as it is written. By default the
+    promoted one."""
     controls: tuple[str, ...] = ()
     """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none."""
     runs: Path = Path("runs")
@@ -109,6 +112,7 @@ class Measure(AdapterOptions):
 
     def _load(self) -> tuple[Purpose | Bank, Purpose | Bank | None, str | Purpose]:
         """Load the purpose and its partner, and say which model to load."""
+        from telic.promotion import load_version
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
 
@@ -119,7 +123,7 @@ class Measure(AdapterOptions):
             return bank.of(*self.families) if self.families else bank, None, self.model or "smollm2"
         if self.bank or self.families:
             raise ConfigError("--bank and --families go with `telic measure bank`")
-        purpose = Purpose.load(self.purpose, trust=self.trust)
+        purpose = load_version(self.purpose, self.version, trust=self.trust).purpose
         if self.partner == "bank":
             return purpose, Bank.load(), self.model or purpose
         partner = Purpose.load(self.partner, trust=self.trust) if self.partner else None

@@ -147,6 +147,9 @@ class Play(ThreadOptions):
     """Settings of the game, such as `rounds=3 domain=support`."""
     model: str | None = None
     """Model that the player `model` uses. By default the one that the purpose names, or else smollm2."""
+    version: str | None = None
+    """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the file as it is written. By default the
+    promoted one."""
     controls: tuple[str, ...] = ()
     """Controls of the agent, instead of its purpose's own; `none` for none."""
     judge: str | None = None
@@ -221,13 +224,19 @@ class Play(ThreadOptions):
 
     def _resolve(self) -> tuple[dict[str, Any], str, PlayersConfig]:
         """Return the table of the game, the name of the run, and the players."""
+        from telic.promotion import load_version
         from telic.purpose import Purpose
 
         purposes: dict[str, Purpose] = {}
 
         def purpose_of(text: str) -> Purpose | None:
             if text not in purposes and (text.endswith(".toml") or Path(text).is_file() or text == "demo"):
-                purposes[text] = Purpose.load(text, trust=self.trust)
+                own = text in (self.game, self.agent)
+                purposes[text] = (
+                    load_version(text, self.version, trust=self.trust).purpose
+                    if own
+                    else Purpose.load(text, trust=self.trust)
+                )
             return purposes.get(text)
 
         purpose = purpose_of(self.game)

@@ -44,6 +44,9 @@ class Serve(AdapterOptions):
     """Address to listen on. An address that other machines can reach requires API keys."""
     port: int = 8000
     """Port to listen on; 0 for any free port."""
+    version: str | None = None
+    """Version of the purpose to serve: v1, v2, ..., `latest`, or `base` for the file as it is written. By default the
+    promoted one."""
     store: str | None = None
     """Where conversations are stored: a file (SQLite), or postgresql://... By default as [serve] says."""
     api_key_file: Path | None = None
@@ -64,19 +67,20 @@ class Serve(AdapterOptions):
             from telic.server.dashboard import require_dashboard
 
             require_dashboard()
-        from telic.purpose import Purpose
+        from telic.promotion import load_version
         from telic.server import Keys, ServeConfig, Service, create_app
         from telic.server.http_server import make_server
         from telic.server.log import configure_logging
         from telic.server.middleware import LOCAL_HOSTS
 
-        purpose = Purpose.load(self.purpose, trust=self.trust)
+        release = load_version(self.purpose, self.version, trust=self.trust)
+        purpose = release.purpose
         config = ServeConfig.of_purpose(purpose, store=self.store)
         controls = parse_controls(self.controls)
         keys = Keys.load(self.api_key_file)
         self._require_keys(keys)
         with _listen(self.host, self.port) as listener:
-            service = Service(load_model(self.model or purpose, self.adapter), purpose, config, controls)
+            service = Service(load_model(self.model or purpose, self.adapter), purpose, config, controls, release)
             hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
             port = listener.getsockname()[1]
             app = create_app(
@@ -97,6 +101,7 @@ class Serve(AdapterOptions):
 
     def _announce(self, service: Service, port: int) -> None:
         name = f"[{self.host}]" if ":" in self.host else self.host
+        from telic.promotion.records import BASE
         from telic.server.dashboard import PATH
 
         root = f"http://{name}:{port}"
@@ -104,7 +109,8 @@ class Serve(AdapterOptions):
             dashboard = {"dashboard": f"{root}{PATH}/"} if self.dashboard else {}
             print_json({"url": f"{root}/v1", **dashboard, "store": service.store.location})
         else:
-            print_line(f"{service.purpose.name} on {service.runner.model.name}: {root}/v1")
+            served = service.purpose.name if service.version == BASE else f"{service.purpose.name} {service.version}"
+            print_line(f"{served} on {service.runner.model.name}: {root}/v1")
             if service.purpose.best_of > 1:
                 print_line(f"Each reply is the best of {service.purpose.best_of}, so streams bring it as a whole.")
             if self.dashboard:

@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from telic.errors import DataError
+from telic.errors import ConfigError, DataError
 from telic.feedback.clusters import Cluster, cluster_moments
+from telic.feedback.influence import UserInfluence, outlying_users, weighted_sums
 from telic.feedback.summaries import Conclusion, Moment
-from telic.statistics import Interval, bootstrap_grouped
+from telic.statistics import Interval, bootstrap_grouped, bootstrap_sums
 
 __all__ = ["Analysis", "Estimate", "analyse_conclusions"]
 
@@ -73,28 +74,38 @@ class Analysis(BaseModel):
     """The replies with the clearest blame, one of each conversation (`Moment.as_dict`)."""
     skipped: int = 0
     """Conversations without a reply."""
+    influence_cap: float | None = None
+    """Largest share of a user in every estimate; None for none."""
+    outlying: list[UserInfluence] = []
+    """Users whose share or disagreement is outlying."""
 
 
-def analyse_conclusions(conclusions: Iterable[Conclusion | None], resamples: int = 2000, seed: int = 0) -> Analysis:
+def analyse_conclusions(
+    conclusions: Iterable[Conclusion | None], resamples: int = 2000, seed: int = 0, influence_cap: float | None = None
+) -> Analysis:
     """Analyse the conclusions of labelled conversations.
 
     Args:
         conclusions: of each conversation; None for one without a reply. They are read once.
         resamples: of each bootstrap, at most.
         seed: of the bootstrap, and of the sample of which clusters are made.
+        influence_cap: largest share of a user in every estimate; None for none.
 
     Raises:
         DataError: no conversation has a reply.
+        ConfigError: the cap is no share.
     """
+    if influence_cap is not None and not 0 < influence_cap <= 1:
+        raise ConfigError(f"influence_cap is {influence_cap!r}; expected a share, such as 0.05")
     found = _Collected(seed)
     for one in conclusions:
         found.add(one)
     rows, blamed = found.rows, cluster_moments(found.blamed.kept)
     if not rows:
         raise DataError("no conversation has a reply of the assistant, so there is nothing to learn from")
-    whole = _estimate("all", rows, resamples, seed)
+    whole = _estimate("all", rows, resamples, seed, influence_cap)
     by_version = [
-        _estimate(name, [row for row in rows if row.version == name], resamples, seed)
+        _estimate(name, [row for row in rows if row.version == name], resamples, seed, influence_cap)
         for name, _ in Counter(row.version for row in rows).most_common()
     ]
     return Analysis(
@@ -103,13 +114,15 @@ def analyse_conclusions(conclusions: Iterable[Conclusion | None], resamples: int
         replies=sum(row.replies for row in rows),
         users=whole.users,
         satisfaction=whole,
-        by_time=_by_time(rows, resamples, seed),
+        by_time=_by_time(rows, resamples, seed, influence_cap),
         by_version=by_version,
         evidence=dict(found.evidence.most_common()),
         praised=[one.as_dict() for one in cluster_moments(found.praised.kept)],
         blamed=[one.as_dict() for one in blamed],
         read_first=[one.as_dict() for one in _worst(found.worst)],
         skipped=found.skipped,
+        influence_cap=influence_cap,
+        outlying=outlying_users(rows),
     )
 
 
@@ -159,15 +172,20 @@ def _worst(moments: Sequence[Moment]) -> list[Moment]:
     return sorted(moments, key=lambda one: (one.reward, one.conversation, one.turn))[:TO_READ]
 
 
-def _estimate(name: str, rows: Sequence[Conclusion], resamples: int, seed: int) -> Estimate:
+def _estimate(name: str, rows: Sequence[Conclusion], resamples: int, seed: int, cap: float | None) -> Estimate:
     groups = [row.group for row in rows]
     users = len(set(groups))
     draws = max(200, min(resamples, DRAWS // users))
-    found = bootstrap_grouped([row.satisfaction for row in rows], groups, resamples=draws, seed=seed, bounds=(0.0, 1.0))
+    how: dict[str, Any] = {"resamples": draws, "seed": seed}
+    values = [row.satisfaction for row in rows]
+    if cap is None:
+        found = bootstrap_grouped(values, groups, bounds=(0.0, 1.0), **how)
+    else:
+        found = bootstrap_sums(weighted_sums(values, groups, cap), lambda sums: sums[..., 0] / sums[..., 1], **how)
     return Estimate(name=name, value=found.value, low=found.low, high=found.high, conversations=len(rows), users=users)
 
 
-def _by_time(rows: Sequence[Conclusion], resamples: int, seed: int) -> list[Estimate]:
+def _by_time(rows: Sequence[Conclusion], resamples: int, seed: int, cap: float | None) -> list[Estimate]:
     times = [row.time for row in rows if row.time is not None]
     if not times:
         return []
@@ -176,7 +194,7 @@ def _by_time(rows: Sequence[Conclusion], resamples: int, seed: int) -> list[Esti
     for row in rows:
         if row.time is not None:
             periods.setdefault(_period(row.time, days), []).append(row)
-    return [_estimate(name, periods[name], resamples, seed) for name in sorted(periods)]
+    return [_estimate(name, periods[name], resamples, seed, cap) for name in sorted(periods)]
 
 
 def _period(time: float, days: float) -> str:

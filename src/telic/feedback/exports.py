@@ -15,6 +15,7 @@ from telic.episodes import Episode, Feedback, assistant_role
 from telic.errors import DataError
 from telic.feedback.given import EDIT, PREFERRED
 from telic.feedback.labelling import LABEL
+from telic.feedback.masking import Masker, mask_rows
 from telic.files import atomic_draft
 from telic.formats import dialogue_seen_by
 
@@ -30,13 +31,16 @@ DataRow = dict[str, Any]
 """A row of a data set: messages by column, and the label."""
 
 
-def write_export(form: ExportFormat, labelled: Iterable[Episode], path: str | Path) -> int:
+def write_export(
+    form: ExportFormat, labelled: Iterable[Episode], path: str | Path, masker: Masker | None = None
+) -> int:
     """Write labelled episodes as a data set, a JSON object per line. The file appears complete or not at all.
 
     Args:
         form: the format.
         labelled: labelled episodes. For `dpo` they are read twice.
         path: the file.
+        masker: replaces personal data in the rows; None leaves them as they are.
 
     Returns:
         The number of rows.
@@ -46,6 +50,8 @@ def write_export(form: ExportFormat, labelled: Iterable[Episode], path: str | Pa
     """
     path = Path(path)
     rows = {"kto": kto_rows, "dpo": dpo_rows, "episodes": _episode_rows}[form](labelled)
+    if masker is not None:
+        rows = mask_rows(rows, masker)
     number = 0
     try:
         with atomic_draft(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:

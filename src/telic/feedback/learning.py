@@ -55,6 +55,7 @@ def learn(
     folder: str | Path | None = None,
     resamples: int = 2000,
     processes: int = 1,
+    influence_cap: float | None = None,
     progress: bool | ProgressCallback = False,
 ) -> LearnRun:
     """Infer from what users said and did how good the replies were, and analyse it.
@@ -68,31 +69,37 @@ def learn(
         resamples: of each bootstrap, at most.
         processes: that label conversations, if the source is a `PartedSource`, as a store is. A script that asks for
             several needs `if __name__ == "__main__":`, because each of them imports it.
+        influence_cap: largest share of a user in every estimate; None for none.
         progress: what gets reports of the progress; True for a display.
 
     Raises:
+        ConfigError: the cap is no share.
         DataError: there is no conversation with a reply, or a file holds what is no conversation.
         RunError: the run folder cannot be written.
     """
     labelled = LabelledEpisodes(source, combination, limits)
     if folder is None:
         with track(progress) as tracker:
-            return LearnRun(_analyse(labelled, resamples, processes, tracker), labelled, None)
+            return LearnRun(_analyse(labelled, resamples, processes, influence_cap, tracker), labelled, None)
     weights = Combination.bundled() if combination is None else combination
     config = {"source": str(name), "resamples": resamples, "weights": dict(weights.weights)}
+    if influence_cap is not None:
+        config["influence_cap"] = influence_cap
     with RunFolder.create(folder, "learn", name, config) as run, track(progress) as tracker:
-        analysis = _analyse(labelled, resamples, processes, tracker)
+        analysis = _analyse(labelled, resamples, processes, influence_cap, tracker)
         run.append_metrics({"headline": analysis.headline, "analysis": analysis.model_dump(mode="json")})
     return LearnRun(analysis, labelled, run.path)
 
 
-def _analyse(labelled: LabelledEpisodes, resamples: int, processes: int, tracker: ProgressTracker) -> Analysis:
+def _analyse(
+    labelled: LabelledEpisodes, resamples: int, processes: int, influence_cap: float | None, tracker: ProgressTracker
+) -> Analysis:
     tracker.start(phases=[Phase("reading", "conversations")])
     tracker.begin("reading")
     conclusions: Iterator[Conclusion | None] = map(conclude, labelled)
     if processes > 1 and isinstance(labelled.source, PartedSource):
         conclusions = conclude_in_parallel(labelled.source, processes, labelled.combination, labelled.limits)
-    return analyse_conclusions(_counted(conclusions, tracker), resamples)
+    return analyse_conclusions(_counted(conclusions, tracker), resamples, influence_cap=influence_cap)
 
 
 def _counted(conclusions: Iterator[Conclusion | None], tracker: ProgressTracker) -> Iterator[Conclusion | None]:

@@ -40,6 +40,10 @@ HOW = (
     "An estimate for each reply, from what the user said and did next; 95 % bootstrap intervals over users. It is "
     "calibrated on English dialogues about movies, so compare periods and versions rather than trust its level."
 )
+OUTLYING = (
+    "Users with a far larger share of the conversations than others, or far more or less satisfied: a few of them may "
+    "decide an average. That does not make them wrong. Read their conversations."
+)
 QUOTES = "What users said is quoted as it was written. Nothing in it is an instruction to anybody."
 
 
@@ -55,8 +59,16 @@ def read_analysis(run: RunFolder) -> Analysis:
     return Analysis.model_validate(found[-1])
 
 
-def write_learn_report(folder: Path, analysis: Analysis, document: Mapping[str, Any]) -> Path:
+def write_learn_report(
+    folder: Path, analysis: Analysis, document: Mapping[str, Any], further: Sequence[Html] = ()
+) -> Path:
     """Write `report.html`, and `satisfaction.png` if times are known, into a run's folder.
+
+    Args:
+        folder: the run's folder.
+        analysis: what was learnt.
+        document: the run folder's `config.toml`.
+        further: sections of others, such as the gates of versions.
 
     Returns:
         The path of the page.
@@ -70,6 +82,8 @@ def write_learn_report(folder: Path, analysis: Analysis, document: Mapping[str, 
         else section("What to read first", element("p", "No reply was clearly blamed.")),
         section("What users complain of", *_clusters(analysis.blamed, "No complaints were found.")),
         section("What users praise", *_clusters(analysis.praised, "No praise was found.")),
+        *_outlying(analysis),
+        *further,
         section("Evidence", _evidence(analysis), details("How good it is", *_card())),
         config_section(document),
     ]
@@ -115,6 +129,29 @@ def _curve(periods: Sequence[Estimate]) -> Figure:
 def _versions(versions: Sequence[Estimate]) -> Html:
     rows = [(one.name, interval(one.interval), f"{one.conversations:,}", f"{one.users:,}") for one in versions]
     return element("div", table(("version", "satisfaction", "conversations", "users"), rows), class_="numbers")
+
+
+def _outlying(analysis: Analysis) -> list[Html]:
+    """List the users whose share or disagreement is far from that of the others."""
+    if not analysis.outlying:
+        return []
+    rows = [
+        (one.user, one.why, f"{one.conversations:,}", f"{one.share:.0%}", number(one.satisfaction), number(one.others),
+         number(one.disagreement, sign=True), number(one.effect, sign=True))
+        for one in analysis.outlying
+    ]  # fmt: skip
+    columns = (
+        "user", "outlying", "conversations", "share", "satisfaction", "all others", "z-score", "mean without this user",
+    )  # fmt: skip
+    cap = analysis.influence_cap
+    said = f"No user counts for more than {cap:.0%} here." if cap else "--influence-cap bounds the share of a user."
+    return [
+        section(
+            "Users with much influence",
+            element("p", f"{OUTLYING} {said}", class_="note"),
+            element("div", table(columns, rows), class_="numbers"),
+        )
+    ]
 
 
 def _clusters(clusters: Sequence[Mapping[str, Any]], none: str) -> list[Html]:

@@ -116,12 +116,12 @@ def _began(episode: Episode) -> float | None:
 
 
 def _version(episode: Episode, turn: Turn) -> str:
-    """Name the setup of a reply: its purpose, model and controls; two that differ elsewhere keep their digest."""
+    """Name the setup of a reply: its version, model and controls; two that differ elsewhere keep their digest."""
     digest = str(turn.origin.get("setup") or "")
     setups = episode.metadata.get("setups") or {}
     content = setups.get(digest) if isinstance(setups, dict) else None
     if not isinstance(content, dict):
         return digest or "unknown"
     controls = [str(one.get("name")) for one in content.get("controls") or () if isinstance(one, dict)]
-    words = [str(content.get("model") or ""), "+".join(controls)]
+    words = [str(content.get("version") or ""), str(content.get("model") or ""), "+".join(controls)]
     return " ".join(filter(None, words)) + (f" [{digest[:6]}]" if len(digest) == 64 else "")

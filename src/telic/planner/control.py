@@ -151,6 +151,42 @@ class PlannerControl(TensorControl):
         scale = len(noise_A) * math.log(self.sigma * math.sqrt(2 * math.pi))
         return own - scale - 0.5 * float((noise_A**2).sum())
 
+    @property
+    def explores(self) -> bool:
+        """Whether it may take different actions in the same state."""
+        return bool(self.epsilon) or self.planner.shape.plays == "drawn" or (self._is_continuous and self.sigma > 0)
+
+    @property
+    def _is_continuous(self) -> bool:
+        return self.planner.shape.plays == "mixture"
+
+    def decision_logprob(self, state: Sequence[float], action: Sequence[float]) -> float | None:
+        """Return the log-probability of an action in a state, or its log-density for a continuous action.
+
+        Args:
+            state: as `Reply.chosen` records it.
+            action: likewise.
+
+        Returns:
+            Minus infinity for an action that it never takes; None if state or action have another size than its own, or
+            if it takes a single action of a continuum, which has no density.
+        """
+        planner = self.planner
+        state_D, action_A = torch.tensor(state, dtype=torch.float32), torch.tensor(action, dtype=torch.float32)
+        if len(state_D) != planner.shape.state_size or len(action_A) != planner.shape.action_size:
+            return None
+        own_A = planner.act(state_D)
+        if self._is_continuous:
+            if not self.sigma or self.epsilon:  # a mixture of a density and of single acts
+                return None
+            scaled_A = (action_A - own_A) / self.sigma
+            constant = math.log(self.sigma) + 0.5 * math.log(2 * math.pi)
+            return float(-0.5 * (scaled_A**2).sum()) - len(own_A) * constant
+        act = int(action_A.argmax())
+        share = float(act_shares(own_A)[act] if planner.shape.plays == "drawn" else own_A.argmax() == act)
+        chance = self.epsilon / len(own_A) + (1 - self.epsilon) * share
+        return math.log(chance) if chance > 0 else -math.inf
+
     def _position(self, context: ControlContext) -> int:
         """Find the position in the prompt before which the prefix goes."""
         opening = self.planner.shape.opening

@@ -25,8 +25,9 @@ def play_purpose_games(
     concurrency: int,
     deadline: Deadline,
     on_episode: Callable[[Episode], None],
+    partner: Model | None = None,
 ) -> dict[int, float | None]:
-    """Play the purpose's game behind the defences of an arm.
+    """Play the purpose's game behind the defences of an arm; `partner` plays the other side, by default the model.
 
     Returns:
         For each game that was played, its score: normalised where the game has a scale; 0 for a game that the chatbot
@@ -34,7 +35,7 @@ def play_purpose_games(
     """
     assert purpose.game is not None
     defended = purpose.model_copy(update={"defences": [dict(spec) for spec in arm.specs]})
-    players: dict[str, Player] = {"agent": ModelPlayer(model, defended), "partner": ModelPlayer(model)}
+    players: dict[str, Player] = {"agent": ModelPlayer(model, defended), "partner": ModelPlayer(partner or model)}
     run = play(
         purpose.game, players, n, seed, references=False, concurrency=concurrency, minutes=deadline,
         on_episode=on_episode,

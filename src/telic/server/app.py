@@ -18,6 +18,7 @@ from telic.server.authentication import authenticate
 from telic.server.chat_answers import make_response, stream_response
 from telic.server.chat_request import parse_request
 from telic.server.chat_response import ResponseMetadata
+from telic.server.consents import parse_consent
 from telic.server.dashboard import mount
 from telic.server.errors import ApiError
 from telic.server.exchange import Exchange
@@ -97,7 +98,7 @@ def _add_middleware(app: FastAPI, keys: Keys, hosts: frozenset[str] | None, orig
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
             expose_headers=[CONVERSATION, IGNORED, CAPPED, REQUEST_ID, "Retry-After"],
         )
@@ -116,6 +117,9 @@ def _add_routes(app: FastAPI, api: _Api) -> None:
     app.add_api_route("/telic/conversations", api.export, methods=["GET"])
     app.add_api_route("/telic/conversations", api.delete, methods=["DELETE"])
     app.add_api_route("/telic/events", api.report_event, methods=["POST"])
+    app.add_api_route("/telic/consent", api.consent, methods=["GET"])
+    app.add_api_route("/telic/consent", api.set_consent, methods=["PUT"])
+    app.add_api_route("/telic/canary", api.canary, methods=["GET"])
 
 
 class _Api:
@@ -147,7 +151,7 @@ class _Api:
             sub_user = body.user or body.safety_identifier
             user = f"{holder}/{sub_user}" if sub_user else holder
             conversation = request.headers.get(CONVERSATION) or body.conversation
-            exchange = await service.chat.begin(user, body, conversation)
+            exchange = await service.chat_of(user).begin(user, body, conversation)
             resources.callback(lambda: self._count(holder, exchange))
             resources.callback(exchange.close)
             await while_connected(request, exchange.wait_for_first_event())
@@ -238,6 +242,31 @@ class _Api:
             status = await service.store.add_event(holder, report)
         current_record().conversation = report.conversation
         return json_response({"id": report.id, "status": status}, 201 if status == "stored" else 200)
+
+    async def consent(self, request: Request) -> Response:
+        """Say whether the conversations of a user may be learnt from."""
+        user = _named_user(request, authenticate(request.headers, self._keys))
+        return json_response({"learn": await self._service.store.consent(user), "rule": self._service.config.learn})
+
+    async def set_consent(self, request: Request) -> Response:
+        """Store whether the conversations of a user may be learnt from."""
+        holder, service = authenticate(request.headers, self._keys), self._service
+        user = _named_user(request, holder)
+        with service.limits.admit(holder):
+            try:
+                content = await read_body(request, service.config.max_body_bytes, service.config.body_seconds)
+            except ClientDisconnectedError:
+                return Response(status_code=CLIENT_CLOSED_REQUEST)
+            learn = parse_consent(content)
+            await service.store.set_consent(user, learn)
+        return json_response({"learn": learn, "rule": service.config.learn})
+
+    async def canary(self, request: Request) -> Response:
+        """Say what is known of the canary."""
+        authenticate(request.headers, self._keys)
+        canary = self._service.canary
+        version = {"version": self._service.version}
+        return json_response({**version, "canary": None if canary is None else canary.state()})
 
 
 def _named_user(request: Request, holder: str) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from telic.episodes import Episode
 from telic.errors import DataError, RunError
 from telic.server.annotations import Annotations
+from telic.server.consents import Consents
 from telic.server.daemon_threads import DaemonThreads
 from telic.server.errors import ApiError
 from telic.server.log import log_failure
@@ -175,6 +176,30 @@ class AsyncConversationStore:
             ApiError: the store failed.
         """
         return await self._query(partial(self.blocking.delete, user))
+
+    async def delete_before(self, time: float) -> list[str]:
+        """Delete the conversations whose last turn is older than a time (`ConversationStore.delete_before`).
+
+        Raises:
+            ApiError: the store failed.
+        """
+        return await self._query(partial(self.blocking.delete_before, time))
+
+    async def set_consent(self, user: str, learn: bool | None) -> None:
+        """Store whether the conversations of a user may be learnt from (`Consents.set`).
+
+        Raises:
+            ApiError: the store failed.
+        """
+        await self._query(partial(Consents(self.blocking.engine).set, user, learn))
+
+    async def consent(self, user: str) -> bool | None:
+        """Return whether a user has consented or objected; None for neither.
+
+        Raises:
+            ApiError: the store failed.
+        """
+        return await self._query(partial(Consents(self.blocking.engine).get, user))
 
     def run_in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine that no caller has to wait for; `drain` waits for it."""

@@ -33,6 +33,27 @@ class ServeConfig(Settings):
     the bundled set for the model, if there is one."""
     unsupported_readings: bool = False
     """Show what the model takes itself to be even if the readers' card does not support it."""
+    versions: str = "versions"
+    """Folder of the versions, relative to the purpose file."""
+    canary: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of the users who get a candidate version instead of the promoted one. 0: none."""
+    canary_version: str | None = None
+    """The candidate. By default the newest that has passed its gate."""
+    canary_margin: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The candidate is rolled back when users are less satisfied with it by more than this, significantly."""
+    canary_no_worse: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """The candidate counts as no worse when users are less satisfied with it by less than this, significantly."""
+    canary_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Probability of rolling back a candidate that is as good, however long the canary runs."""
+    canary_promote: bool = False
+    """Promote the candidate when it counts as no worse. Otherwise a person promotes it."""
+    canary_idle_minutes: Annotated[float, Field(gt=0)] = 30.0
+    """A conversation counts when nothing was said in it for so long."""
+    learn: Literal["all", "consented", "none"] = "all"
+    """Whose conversations `telic learn` and the canary read: `all`, of everybody who has not objected; `consented`, of
+    those who have consented (`PUT /telic/consent`); `none`."""
+    keep_days: Annotated[int | None, Field(ge=1)] = None
+    """Conversations are deleted when nothing was said in them for so many days. By default they are kept."""
     runs: str = "runs"
     """Folder of the runs that the dashboard lists."""
     allow_origins: tuple[Origin, ...] = ()

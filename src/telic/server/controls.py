@@ -9,6 +9,7 @@ from typing import Any
 
 from telic.models import Control, Model, Request
 from telic.models.compatibility import refuse_unsupported
+from telic.promotion.records import BASE
 from telic.purpose import Purpose
 from telic.server.pins import Pins
 from telic.server.records import ReplySetup
@@ -24,12 +25,18 @@ class ConversationControls:
         purpose: the purpose that is served.
         default: controls of every conversation that has none of its own.
         defences: the tables of the defences, which are part of every setup.
+        version: the version of the purpose, which is part of every setup; `base` is left out.
     """
 
     def __init__(
-        self, model: Model, purpose: Purpose, default: Sequence[Control], defences: Sequence[Mapping[str, Any]] = ()
+        self,
+        model: Model,
+        purpose: Purpose,
+        default: Sequence[Control],
+        defences: Sequence[Mapping[str, Any]] = (),
+        version: str = BASE,
     ) -> None:
-        self._model, self._purpose, self._defences = model, purpose, list(defences)
+        self._model, self._purpose, self._defences, self._version = model, purpose, list(defences), version
         self.default: tuple[Control, ...] = tuple(default)
         """Controls of every conversation that has none of its own."""
         self.controls_by_conversation: dict[str, tuple[Control, ...]] = {}
@@ -63,6 +70,7 @@ class ConversationControls:
             "controls": [control.spec() for control in controls],
             **({"defences": self._defences} if self._defences else {}),
             **self._purpose.model_dump(include={"adapter", "best_of", "reward_head"}, exclude_defaults=True),
+            **({"version": self._version} if self._version != BASE else {}),
         }
         text = json.dumps(content, sort_keys=True, default=str)
         return ReplySetup(hashlib.sha256(text.encode()).hexdigest(), json.loads(text))

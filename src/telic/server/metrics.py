@@ -56,6 +56,23 @@ class Metrics:
         )  # fmt: skip
 
         self._add_drift_metrics()
+        self._add_canary_metrics()
+
+    def _add_canary_metrics(self) -> None:
+        self.canary_share = Gauge(
+            "telic_canary_share", "Share of the users who get the candidate of the canary.", registry=self.registry
+        )
+        self.canary_users = Gauge(
+            "telic_canary_users", "Users whose satisfaction the canary has observed, by arm: candidate, served.",
+            ["arm"], registry=self.registry,
+        )  # fmt: skip
+        self.canary_satisfaction = Gauge(
+            "telic_canary_satisfaction", "Their mean satisfaction, by arm.", ["arm"], registry=self.registry
+        )
+        self.canary_difference = Gauge(
+            "telic_canary_difference", "Satisfaction with the candidate less that with the served version: estimate, "
+            "and low and high, the ends of its confidence sequence.", ["bound"], registry=self.registry,
+        )  # fmt: skip
 
     def _add_drift_metrics(self) -> None:
         self.drift_turns = Counter(

@@ -9,13 +9,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from telic.agents.agent import Agent
-from telic.dialogue import Message
-from telic.errors import ModelError
-from telic.models import Control, Model, Request, Sampling, Session
+from telic.errors import TelicError
+from telic.judges import model_judges
+from telic.judges.limits import judged_limits
+from telic.models import Control, Model, Request, load
 from telic.models.compatibility import refuse_unsupported
+from telic.promotion import PromotedPurpose
+from telic.promotion.records import BASE
 from telic.purpose import Purpose
 from telic.server.async_store import AsyncConversationStore
 from telic.server.beliefs import Beliefs
+from telic.server.canary import ServedCanary, choose_candidate
+from telic.server.candidate import ServedCandidate
 from telic.server.chat_handler import ChatHandler
 from telic.server.config import ServeConfig
 from telic.server.controls import ConversationControls
@@ -24,14 +29,15 @@ from telic.server.defended_replies import DefendedReplies
 from telic.server.drift import DriftProbes, DriftServices
 from telic.server.exchange import ExchangeServices
 from telic.server.health import Health
-from telic.server.history import system_message
 from telic.server.limits import Limits
 from telic.server.log import log_event
 from telic.server.metrics import Metrics
 from telic.server.probes import ProbeRunner
 from telic.server.records import NewTurns
+from telic.server.retention import delete_expired
 from telic.server.runner import RequestRunner
 from telic.server.sessions import Sessions
+from telic.server.shared_prefix import read_shared_prefix
 from telic.server.store import ConversationStore
 
 __all__ = ["Service"]
@@ -50,6 +56,7 @@ class Service:
         purpose: the purpose to serve.
         config: limits, and what is stored.
         controls: controls of every conversation; by default the purpose's own.
+        release: the version that is served, with its siblings; needed for a canary.
 
     Raises:
         ConfigError: the purpose names an unknown control or defence; the store cannot be opened.
@@ -57,7 +64,12 @@ class Service:
     """
 
     def __init__(
-        self, model: Model, purpose: Purpose, config: ServeConfig, controls: Sequence[Control] | None = None
+        self,
+        model: Model,
+        purpose: Purpose,
+        config: ServeConfig,
+        controls: Sequence[Control] | None = None,
+        release: PromotedPurpose | None = None,
     ) -> None:
         agent = Agent(model, purpose, controls)
         refuse_unsupported(model, [Request((), controls=agent.controls, readings=frozenset(config.readings))])
@@ -69,7 +81,12 @@ class Service:
         self.runner = RequestRunner(model, config)
         self.sessions = Sessions(model, config.max_conversations)
         defences = agent.defender.defences
-        self.controls = ConversationControls(model, purpose, agent.controls, [one.spec() for one in defences])
+        self.version = release.version if release else BASE
+        """The version that is served."""
+        self.versions = release.versions if release else None
+        self.controls = ConversationControls(
+            model, purpose, agent.controls, [one.spec() for one in defences], self.version
+        )
         self.limits, self.metrics = Limits(config), Metrics()
         self.beliefs = Beliefs(self.runner, config.readers, unsupported=config.unsupported_readings)
         sampling = replace(agent.sampling, logprobs=self.runner.local is not None)
@@ -85,6 +102,8 @@ class Service:
                 self.runner, self.probes, self.sessions, self.store, self.controls, self.metrics
             )  # fmt: skip
             self._drift = DriftProbes(parts, purpose, config.probe_share, self._defence_controls)
+        self.canary = _make_canary(self, release, controls) if release else None
+        self._tasks: list[asyncio.Task[None]] = []
         self.health = Health(lambda: self.alive, self.store.check)
         self.store.listeners.append(self._count_turns)
 
@@ -98,7 +117,18 @@ class Service:
         if self._defended is not None:
             self._defended.start()
         if self.runner.local is not None:
-            self.sessions.shared_prefix = await self._make_shared_prefix()
+            controls = (*self.controls.default, *self._defence_controls)
+            self.sessions.shared_prefix = await read_shared_prefix(self.runner, self.purpose, controls)
+        loop = asyncio.get_running_loop()
+        if self.canary is not None:
+            await self.canary.candidate.start()
+            self._tasks.append(loop.create_task(self.canary.watch()))
+        if self.config.keep_days is not None:
+            self._tasks.append(loop.create_task(delete_expired(self._delete_before, self.config.keep_days)))
+
+    def chat_of(self, user: str) -> ChatHandler:
+        """Return what replies to a user: the promoted version, or the candidate of a canary."""
+        return self.canary.candidate.chat if self.canary and self.canary.has_candidate(user) else self.chat
 
     def begin_closing(self) -> None:
         """Begin the time within which `close` ends: `shutdown_seconds`, of which requests may use some first."""
@@ -117,9 +147,14 @@ class Service:
         for exchange in list(self.chat.active_exchanges):  # dashboard pages may outlive their connection
             exchange.close()
         left = max(LAST_SECONDS, self._end - time.monotonic())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
             if self._drift is not None:
                 await self._drift.close()
+            if self.canary is not None:
+                await self.canary.candidate.close()
             if self._defended is not None:
                 await self._defended.close(LAST_SECONDS)
             not_stored, _ = await asyncio.gather(self.store.drain(left), self.runner.close(LAST_SECONDS))
@@ -136,32 +171,49 @@ class Service:
 
     async def delete_user(self, user: str) -> int:
         """Delete everything stored about a user; returns the number of conversations."""
-        return len(self._forget(await self.store.delete(user)))
+        return len(await self._forget(await self.store.delete(user)))
 
     async def delete_conversation(self, user: str, conversation: str) -> list[str]:
         """Delete a conversation with its branches; returns the ids of what was deleted."""
-        return self._forget(await self.store.delete_family(user, conversation))
+        return await self._forget(await self.store.delete_family(user, conversation))
 
-    def _forget(self, deleted: list[str]) -> list[str]:
+    async def _delete_before(self, time: float) -> int:
+        return len(await self._forget(await self.store.delete_before(time)))
+
+    async def _forget(self, deleted: list[str]) -> list[str]:
+        """Drop what is kept of deleted conversations, and mark the versions that were trained on them."""
         self.sessions.drop(deleted)
         self.defence_states.drop(deleted)
         self.controls.drop(deleted)
+        if self.canary is not None:
+            self.canary.candidate.drop(deleted)
+        if self.versions is not None and deleted:
+            try:
+                await asyncio.to_thread(self.versions.mark_deleted, deleted)
+            except TelicError as error:  # the ids stay in the store, and `telic learn --versions` marks them later
+                log_event(logging.ERROR, "versions_not_marked", cause=str(error))
         return deleted
-
-    async def _make_shared_prefix(self) -> Session:
-        model = self.runner.model
-        session = Session(model)
-        messages = (system_message(self.purpose, ""), Message(role="user", content="Hi"))
-        sampling = Sampling(max_new_tokens=1, temperature=0)
-        controls = (*self.controls.default, *self._defence_controls)
-        request = Request(messages, sampling, controls, cache=session.cache)
-        [reply] = await self.runner.generate([request])
-        if reply.failure is not None or reply.finish == "context":
-            detail = reply.failure.detail if reply.failure else "it fills the context"
-            raise ModelError(f"model {model.name!r} cannot read the system prompt: {detail}")
-        return session
 
     def _count_turns(self, new: NewTurns) -> None:
         self.metrics.turns.inc(len(new.turns))
         if self._drift is not None:
             self._drift.consider(new)
+
+
+def _make_canary(
+    service: Service, release: PromotedPurpose, controls: Sequence[Control] | None = None
+) -> ServedCanary | None:
+    """Make the canary that the settings of a service ask for; None if they ask for none.
+
+    Raises:
+        TelicError: the candidate cannot be served, or the record of the last canary is damaged.
+    """
+    loaded = choose_candidate(release, service.config)
+    if loaded is None:
+        return None
+    served = service.runner.model
+    ours, theirs = ((one.purpose.model, one.purpose.adapter) for one in (loaded, release))
+    model = served if ours == theirs else load(loaded.purpose)
+    candidate = ServedCandidate(model, loaded, service.chat, controls)
+    limits = [one.judge for one in judged_limits(loaded.written) if not model_judges(one.judge)]
+    return ServedCanary(candidate, release, service.config, service.store, service.metrics, limits)

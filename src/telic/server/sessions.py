@@ -18,12 +18,13 @@ class Sessions:
     Args:
         model: the model that replies.
         limit: number of sessions; beyond it, the least recently used one is dropped.
+        busy: the set of busy conversations, if it is shared with other sessions.
     """
 
-    def __init__(self, model: Model, limit: int) -> None:
+    def __init__(self, model: Model, limit: int, busy: set[str] | None = None) -> None:
         self._model, self._limit = model, limit
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self.busy: set[str] = set()
+        self.busy: set[str] = set() if busy is None else busy
         """Conversations with an active reply."""
         self.shared_prefix: Session | None = None
         """A session that has read the purpose's system prompt and no user's messages. New conversations fork it."""

@@ -8,13 +8,14 @@ from dataclasses import asdict
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import ColumnElement, Connection, Text, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Text, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from telic.episodes import Episode
 from telic.errors import RunError
 from telic.server.annotations import feedback_by_digest, probe_branches_by_conversation
 from telic.server.database import open_database, redacted
+from telic.server.deletions import delete_conversations, forget_user
 from telic.server.history import storable
 from telic.server.records import (
     ConversationSummary,
@@ -146,12 +147,15 @@ class ConversationStore:
             ]
             connection.execute(insert(turns), rows)
 
-    def episodes(self, user: str | None = None, part: tuple[int, int] = (0, 1)) -> Iterator[Episode]:
+    def episodes(
+        self, user: str | None = None, part: tuple[int, int] = (0, 1), since: float | None = None
+    ) -> Iterator[Episode]:
         """Read all conversations, or those of one user, oldest first, as episodes.
 
         Args:
             user: the holder of an API key with all its users, or one of those.
             part: only a share of the users: its number, from 0, and the number of shares.
+            since: only those that began at this time or later, in seconds since 1970.
         """
         after: tuple[float, str] | None = None
         while True:
@@ -159,6 +163,8 @@ class ConversationStore:
             query = select(conversations).order_by(c.created, c.id).limit(EXPORT_PAGE)
             if user is not None:
                 query = query.where(belongs_to(user))
+            if since is not None:
+                query = query.where(c.created >= since)
             if after is not None:
                 query = query.where(or_(c.created > after[0], (c.created == after[0]) & (c.id > after[1])))
             with self.engine.connect() as connection:
@@ -169,6 +175,21 @@ class ConversationStore:
             if len(page) < EXPORT_PAGE:
                 return
             after = page[-1].created, page[-1].id
+
+    def created_of_latest(self, count: int, user: str | None = None) -> float | None:
+        """Return when the first of the latest conversations began; None if there are no more than `count`.
+
+        Args:
+            count: how many are the latest.
+            user: only those of this user; see `episodes`.
+        """
+        c = conversations.c
+        query = select(c.created).order_by(c.created.desc()).offset(count - 1).limit(2)
+        if user is not None:
+            query = query.where(belongs_to(user))
+        with self.engine.connect() as connection:
+            found = list(connection.scalars(query))
+        return float(found[0]) if len(found) == 2 else None
 
     def conversation(self, user: str, conversation: str) -> StoredConversation | None:
         """Read a conversation with its annotations; returns None if the user has no such conversation."""
@@ -214,8 +235,8 @@ class ConversationStore:
             The ids of the deleted conversations; none if the user has no such conversation.
         """
         with self.engine.begin() as connection:
-            deleted = family_of(connection, user, storable(conversation))
-            connection.execute(delete(conversations).where(conversations.c.id.in_(deleted)))
+            family = family_of(connection, user, storable(conversation))
+            deleted = delete_conversations(connection, conversations.c.id.in_(family))
         self._empty_log()
         return deleted
 
@@ -226,9 +247,21 @@ class ConversationStore:
             The ids of the deleted conversations.
         """
         with self.engine.begin() as connection:
-            deleted = list(connection.scalars(select(conversations.c.id).where(belongs_to(user))))
-            connection.execute(delete(conversations).where(belongs_to(user)))
+            deleted = delete_conversations(connection, belongs_to(user))
+            forget_user(connection, user)
         self._empty_log()
+        return deleted
+
+    def delete_before(self, time: float) -> list[str]:
+        """Delete the conversations whose last turn is older than a time, in seconds since 1970.
+
+        Returns:
+            Their ids.
+        """
+        with self.engine.begin() as connection:
+            deleted = delete_conversations(connection, conversations.c.updated < time)
+        if deleted:
+            self._empty_log()
         return deleted
 
     def _empty_log(self) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from telic.episodes import Episode
+from telic.server.consents import Consents, LearnFrom
 from telic.server.store import ConversationStore
 
 __all__ = ["StoredEpisodes"]
@@ -26,6 +27,10 @@ class StoredEpisodes:
     """Only this user; see `ConversationStore.episodes`."""
     purpose: str | None = None
     """Only conversations with a reply of the purpose of this name."""
+    learn: LearnFrom = "all"
+    """Only conversations of users that may be learnt from."""
+    since: float | None = None
+    """Only conversations that began at this time or later, in seconds since 1970."""
 
     def __iter__(self) -> Iterator[Episode]:
         """Yield all of them."""
@@ -34,7 +39,10 @@ class StoredEpisodes:
     def part(self, number: int, of: int) -> Iterator[Episode]:
         """Yield those of a share of the users; see `telic.feedback.parallel.PartedSource`."""
         with closing(ConversationStore(self.location, create=False)) as store:
-            for episode in store.episodes(self.user, (number, of)):
+            users = Consents(store.engine).learnable(self.learn)
+            for episode in store.episodes(self.user, (number, of), self.since):
+                if episode.metadata["user"] not in users:
+                    continue
                 setups = episode.metadata["setups"].values()
                 if self.purpose is None or any(setup.get("purpose") == self.purpose for setup in setups):
                     yield episode

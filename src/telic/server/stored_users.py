@@ -10,9 +10,14 @@ from telic.server.tables import conversations
 __all__ = ["belongs_to"]
 
 
-def belongs_to(user: str) -> ColumnElement[bool]:
-    """Match a user. The holder of a key includes the users that its requests named (`holder/name`)."""
-    c, user = conversations.c, storable(user)
+def belongs_to(user: str, column: ColumnElement[str] = conversations.c.user) -> ColumnElement[bool]:
+    """Match a user. The holder of a key includes the users that its requests named (`holder/name`).
+
+    Args:
+        user: the user.
+        column: the column of a table that names users.
+    """
+    user = storable(user)
     if "/" in user:
-        return c.user == user
-    return or_(c.user == user, c.user.startswith(f"{user}/", autoescape=True))
+        return column == user
+    return or_(column == user, column.startswith(f"{user}/", autoescape=True))

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-__all__ = ["conversations", "events", "feedback", "metadata", "probe_branches_table", "setups", "turns"]
+__all__ = [
+    "canary_observations",
+    "consents",
+    "conversations",
+    "deleted_conversations",
+    "events",
+    "feedback",
+    "metadata",
+    "probe_branches_table",
+    "setups",
+    "turns",
+]
 
 metadata = MetaData()
 
@@ -94,4 +105,31 @@ events = Table(
     Column("time", Float, nullable=False),
     Column("content", JSON, nullable=False),  # kind, reward, value
     Index("ix_events_conversation", "conversation", "time"),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("user", String(300), primary_key=True),  # the holder of a key, or one of its users
+    Column("learn", Boolean, nullable=False),  # whether their conversations may be learnt from
+    Column("time", Float, nullable=False),
+)
+
+deleted_conversations = Table(  # so that what was derived from them can be marked
+    "deleted_conversations",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("time", Float, nullable=False),
+)
+
+canary_observations = Table(
+    "canary_observations",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),  # the order in which they came
+    Column("canary", String(64), nullable=False),
+    Column("user", String(300), nullable=False),  # a random name once the user was deleted
+    Column("version", String(32), nullable=False),
+    Column("time", Float, nullable=False),
+    Column("satisfaction", Float),  # null: a conversation that does not count
+    Index("ix_canary_observations_user", "canary", "user", unique=True),
 )

@@ -87,6 +87,12 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     yield from _served("scripted", tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
+def learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """Conversations with praise and blame, three versions, a canary; no keys."""
+    yield from _served("learning", tmp_path_factory)
+
+
 @pytest.fixture(scope="module")  # while one is open, its event loop runs in this thread, in the way of other tests
 def browser() -> Iterator[Browser]:
     from playwright.sync_api import expect, sync_playwright

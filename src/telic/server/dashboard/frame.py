@@ -19,6 +19,12 @@ __all__ = ["VIEWS", "frame"]
 
 THEME = "telic_theme"
 THEMES = {"auto": None, "light": False, "dark": True}
+PAGES = (
+    ("chat", "Chat", f"{PATH}/"),
+    ("learning", "Learning", f"{PATH}/learning"),
+    ("runs", "Runs", f"{PATH}/runs"),
+)
+"""Name, label and address of each page."""
 VIEWS = {"chat": "Chat", "panels": "Beliefs and drift", "list": "Conversations"}
 """The views of the chat page, of which a narrow screen shows one at a time."""
 
@@ -29,7 +35,7 @@ def frame(request: Request, page: str, on_view: Callable[[str], Any] | None = No
 
     Args:
         request: the request for the page.
-        page: `chat` or `runs`.
+        page: `chat`, `learning` or `runs`.
         on_view: called with the name in `VIEWS` that a narrow screen should show.
 
     Yields:
@@ -54,7 +60,7 @@ def frame(request: Request, page: str, on_view: Callable[[str], Any] | None = No
                 text(service.purpose.name, "h1")
                 text(f"on {service.runner.model.name}", "span", "hint")
             with box("nav", "links", aria_label="Pages"):
-                for name, label, target in (("chat", "Chat", f"{PATH}/"), ("runs", "Runs", f"{PATH}/runs")):
+                for name, label, target in PAGES:
                     text(label, "a", "", href=target, **({"aria_current": "page"} if page == name else {}))
             select(
                 [(name, name.capitalize()) for name in THEMES], theme, set_theme, aria_label="Colours", class_="theme"

@@ -42,8 +42,10 @@ def mount(app: FastAPI, service: Service, keys: Keys) -> None:
     from nicegui import core, ui
 
     from telic.server.dashboard.chat_page import register_chat_pages
+    from telic.server.dashboard.learning_page import register_learning_page
     from telic.server.dashboard.login import LoginMiddleware
     from telic.server.dashboard.runs_page import register_runs_page
+    from telic.server.learning import LearningCache
 
     if core.app.config.has_run_config:
         raise ConfigError("this process already serves a dashboard; start the other server in its own process")
@@ -52,6 +54,7 @@ def mount(app: FastAPI, service: Service, keys: Keys) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"nicegui\.ui_run_with")
     logging.getLogger("nicegui").setLevel(logging.ERROR)  # it warns of every page that is not found
     register_chat_pages()
+    register_learning_page(LearningCache(service))
     register_runs_page()
     ui.run_with(
         app,

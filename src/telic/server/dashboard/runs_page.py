@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from telic.reports.run_index import INDEX, run_status_note
 from telic.run_summary import REPORT, RunSummary, summarise_runs
 from telic.runs import RunFolder
+from telic.server.dashboard.charts import COLOURS, MUTED, SYMBOLS, curve_with_band
 from telic.server.dashboard.elements import box, set_visible, text
 from telic.server.dashboard.frame import frame
 from telic.server.dashboard.login import page_service
@@ -39,11 +40,6 @@ MAX_RUNS = 100
 """Runs in the list, latest first."""
 MAX_CURVES = 6
 """Curves in the chart; more would be hard to tell apart."""
-COLOURS = ("#3b6fd9", "#d9772b", "#2f9e6e", "#b04fb8", "#c2403c", "#7d8a2e")
-SYMBOLS = ("circle", "rect", "triangle", "diamond", "pin", "arrow")
-"""The mark of each curve, for eyes that do not tell the colours apart."""
-MUTED = "#808692"
-"""Colour of text in a chart, readable on a light and a dark background."""
 
 
 def find_report(root: str | Path, name: str) -> Path | None:
@@ -153,35 +149,15 @@ def _describe_curve(curve: tuple[str, Sequence[dict[str, float]]]) -> str:
 
 
 def _chart(runs: Sequence[tuple[RunSummary, str, str]]) -> dict[str, Any]:
-    """Make a chart with a line and a band for each run. A band is two stacked areas, the lower one invisible."""
+    """Make a chart with a line and a band for each run."""
     series: list[dict[str, Any]] = []
     names = []
     for run, colour, symbol in runs:
-        curve = run.curves["stability"]
-        points = [p for p in curve if "low" in p and "high" in p]
         started = "" if run.started is None else f" {run.started:%m-%d %H:%M}"
         name = f"{run.name}{started}"
         names.append(name if name not in names else run.path.name)
-        stack = run.path.name
-        plain = {"type": "line", "symbol": "none", "silent": True, "tooltip": {"show": False}, "stack": stack}
-        invisible = {**plain, "lineStyle": {"opacity": 0}}
-        series += [
-            {**invisible, "data": [[p["round"], p["low"]] for p in points]},
-            {
-                **invisible,
-                "data": [[p["round"], p["high"] - p["low"]] for p in points],
-                "areaStyle": {"color": colour, "opacity": 0.12},
-            },
-            {
-                "type": "line",
-                "name": names[-1],
-                "symbol": symbol,
-                "symbolSize": 7,
-                "data": [[p["round"], p["stability"]] for p in curve],
-                "itemStyle": {"color": colour},
-                "lineStyle": {"color": colour, "width": 2},
-            },
-        ]
+        points = [{**p, "x": p["round"], "value": p["stability"]} for p in run.curves["stability"]]
+        series += curve_with_band(names[-1], points, colour, symbol, run.path.name)
     axis = {
         "axisLabel": {"color": MUTED},
         "nameTextStyle": {"color": MUTED},
