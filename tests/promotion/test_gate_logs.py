@@ -19,8 +19,8 @@ from telic.promotion.contender import Contender
 from telic.promotion.gate_config import GateConfig
 from telic.promotion.gate_logs import check_logs
 from telic.purpose import Purpose
-from tests.planner.planners import acts_of
 from tests.models import tiny
+from tests.planner.planners import acts_of
 
 STATES, CONVERSATIONS = 8, 240
 
