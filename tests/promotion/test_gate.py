@@ -151,7 +151,34 @@ def test_no_worse_is_shown_by_a_one_sided_interval(ours: list[float], verdict: s
     assert check.difference.n == 40
 
 
+def test_versions_that_do_the_same_are_no_worse() -> None:
+    scores = {number: number / 10 for number in range(40)}
+    same = GateCheck.paired("c", "m", scores, dict(scores), 0.5, bounds=None)
+    assert same.verdict == "passed"
+    assert same.difference is not None
+    assert same.difference.low == pytest.approx(-3.9 * (1 - 0.05 ** (1 / 40)))
+    assert GateCheck.paired("c", "m", {1: 0.0, 2: 1.0}, {1: 0.0, 2: 1.0}, 0.5, bounds=None).verdict == "not shown"
+
+
 def test_missing_values_are_counted_and_show_nothing() -> None:
     nothing = GateCheck.paired("c", "m", {1: None, 2: None}, {1: 1.0, 2: 1.0}, 0.1)
     assert (nothing.verdict, nothing.difference) == ("not shown", Interval(None, None, None, 0, 2))
     assert replace(Interval(0.0, -0.05, 0.05, 9), missing=1).missing == 1
+
+
+@pytest.mark.model
+def test_a_model_that_talks_gibberish_is_refused(tmp_path: Path) -> None:
+    import telic
+
+    model = telic.load("smollm2")
+    config = GateConfig(games=0, dialogues=0, prompts=6, resamples=200)
+    for name, changes, verdict in (
+        ("same", {"refusal": "Sorry, no."}, "passed"),
+        ("hot", {"sampling": {"temperature": 4.0, "top_p": 1.0}}, "worse"),
+    ):
+        (tmp_path / name).mkdir()
+        release = registered(tmp_path / name, **changes)
+        versions = release.versions
+        result = run_gate(versions, versions.get("v1"), release.written, lambda _: model, config=config)
+        assert verdicts(result)["likelihood of replies"] == verdict, result.headline
+        assert result.checks[-1].candidate is not None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from telic.agents.agent import AGENT_SAMPLING, controls_of
 from telic.capability.language import distinct, neutral_prompts
 from telic.capability.scoring import question_prompt
 from telic.dialogue import Message
 from telic.episodes import Episode
-from telic.models import Control, Model, Reply, Request, Sampling
+from telic.models import Control, Model, Reply, Request
 from telic.models.capabilities import Scorer
 from telic.models.request import Continuation
 from telic.progress import Deadline
@@ -102,8 +102,8 @@ class Contender:
     def _ask(self, question: str, number: int, config: GateConfig, controls: tuple[Control, ...]) -> Request:
         prompt: tuple[Message, ...] = question_prompt(self.purpose.system_prompt, (), question)
         seed = config.seed * len(neutral_prompts()) + number
-        sampling = Sampling(TOKENS, temperature=AGENT_SAMPLING.temperature, top_p=AGENT_SAMPLING.top_p, seed=seed)
-        return Request(prompt, sampling, controls)
+        own = {**self.purpose.sampling.options(), "max_new_tokens": TOKENS, "seed": seed}
+        return Request(prompt, replace(AGENT_SAMPLING, **own), controls)
 
 
 def _distinct(reply: Reply) -> float | None:

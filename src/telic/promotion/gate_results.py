@@ -73,7 +73,7 @@ class GateCheck(BaseModel):
             candidate: a value by unit; None is missing.
             served: likewise.
             margin: how much worse the candidate may be.
-            bounds: the range of a value, if it has one.
+            bounds: the range of a value, if it has one; else that of the values counts where all differences are equal.
             resamples: of the bootstrap.
             seed: of the bootstrap.
         """
@@ -82,6 +82,12 @@ class GateCheck(BaseModel):
         how: dict[str, Any] = {"resamples": resamples, "seed": seed}
         apart = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
         found = paired_difference(ours, theirs, confidence=ONE_SIDED, bounds=apart, **how).difference
+        if (
+            found.low is None and found.n > 1
+        ):  # all differences are equal: a pair of another kind may be as rare as 3 / n
+            present = [value for value in (*ours, *theirs) if value is not None]
+            reach = max(present) - min(present)
+            found = paired_difference(ours, theirs, confidence=ONE_SIDED, bounds=(-reach, reach), **how).difference
         return cls(
             name=name,
             verdict=verdict_of(found, margin),
