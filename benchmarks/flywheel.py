@@ -97,9 +97,9 @@ class Results:
     held_out: dict[str, dict[tuple[int, int], float]] = field(default_factory=dict)
     """By arm: the success by seed and customer."""
 
-    def mean(self, name: str) -> float:
-        """The mean success of an arm on held-out customers."""
-        return statistics.fmean(self.held_out[name].values())
+    def mean(self, name: str, seed: int) -> float:
+        """The mean success of an arm on the held-out customers of a seed."""
+        return statistics.fmean(score for (own, _), score in self.held_out[name].items() if own == seed)
 
     def gain(self, one: str, other: str) -> dict[str, Any]:
         """The paired difference of two arms on the customers that both have served."""
@@ -243,7 +243,7 @@ def run_seed(
         if name == "words" and model is not None:  # who recites does not hear what customers say
             evaluate("none", purpose, "texting")
             evaluate("words", learnt, "texting")
-        print(f"seed {seed}, {name}: {results.mean(name):.3f} on held-out customers", flush=True)
+        print(f"seed {seed}, {name}: {results.mean(name, seed):.3f} on held-out customers", flush=True)
 
 
 def summary(results: Results) -> dict[str, Any]:
