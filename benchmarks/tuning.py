@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--source", default="simulated", choices=tuple(SYSTEM))
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--users", type=int, default=60, help="simulated users")
+    parser.add_argument("--conversations", type=int, default=None, help="only the first ones")
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
@@ -134,7 +135,7 @@ def main() -> None:
         print(json.dumps({"processor_seconds_per_reply": cost_of_best_of(chosen.model, folder)}))
         return
     purpose = Purpose(name=chosen.source, model=chosen.model, system=SYSTEM[chosen.source])
-    episodes, settings = labelled(chosen.source, chosen.users), parse_settings(chosen.set)
+    episodes, settings = labelled(chosen.source, chosen.users)[: chosen.conversations], parse_settings(chosen.set)
     folder = chosen.out or Path(tempfile.mkdtemp(prefix="telic-tuning-"))
     if chosen.method == "reward_head":
         from telic.learners.reward_head import train_reward_head

@@ -139,7 +139,7 @@ def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **opt
         return RemoteModel(model or "default", base_url=address, **options)
     fixed = threads is not None or "OMP_NUM_THREADS" in os.environ
     prepare_threads(threads)
-    weights = {key: options.pop(key) for key in ("dtype", "device") if key in options}
+    weights: dict[str, Any] = {key: options.pop(key) for key in ("dtype", "device") if key in options}
     loaded, tokenizer = _load_adapted(name, adapter, weights) if adapter else load_weights(name, **weights)
     from telic.models.local import LocalModel
     from telic.models.local.thread_governor import ThreadGovernor
