@@ -1,0 +1,98 @@
+"""Statements: what users say outright about themselves, found by patterns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from telic.memory.claims import Claim, ClaimScope, EvidenceSpan
+from telic.memory.config import MemoryConfig
+from telic.memory.events import MemoryEvent
+from telic.memory.extractors.cues import is_update, masked, scope_of, speaks_for_the_user, trim_value
+from telic.memory.extractors.patterns import StatementPattern, slot_patterns, statement_patterns
+from telic.memory.words import is_instruction, sentence_spans
+
+__all__ = ["Statements"]
+
+_FIRST_PERSON = re.compile(
+    r"\b(?:i|i'm|im|i've|ive|i'd|i'll|my|me|we|we're|our|us|nothing beats|allergic|based in|living in|spare me|max|at most|"
+    r"up to|more than)\b|[:=]|\bin (?:english|german|french|spanish|italian|dutch)"
+)
+_ITEMS = re.compile(r",? and | or |, ")
+LISTED = frozenset({"taste", "allergy"})
+"""Slots of which one sentence may name several values: "peanuts and kiwi"."""
+
+
+class Statements:
+    """Finds statements in the first person. Quotations, questions, suppositions and what others like are left out.
+
+    Args:
+        config: the slots of the purpose.
+    """
+
+    name = "statements"
+
+    def __init__(self, config: MemoryConfig) -> None:
+        own = [pattern for slot in config.slots for pattern in slot_patterns(slot)]
+        self._patterns: tuple[StatementPattern, ...] = (*own, *statement_patterns())
+
+    def extract(self, event: MemoryEvent) -> Iterator[Claim]:
+        """Yield the statements in a message."""
+        if event.kind != "message":
+            return
+        text = masked(event.text)
+        for start, end in sentence_spans(text):
+            sentence = text[start:end]
+            if _FIRST_PERSON.search(sentence) and not is_instruction(event.text[start:end]):
+                yield from self._in_sentence(event, start, sentence)
+
+    def _in_sentence(self, event: MemoryEvent, offset: int, sentence: str) -> Iterator[Claim]:
+        original = event.text[offset : offset + len(sentence)]
+        taken: list[tuple[int, int]] = []
+        for pattern in self._patterns:
+            for match in pattern.regex.finditer(sentence):
+                place = match.span("v") if pattern.keep else trim_value(sentence, *match.span("v"))
+                if place is None or any(place[0] < end and start < place[1] for start, end in taken):
+                    continue
+                if not speaks_for_the_user(sentence, match.start()):
+                    continue
+                taken.append(place)
+                yield from self._claims(event, offset, pattern, match, place, original, sentence)
+
+    def _claims(
+        self,
+        event: MemoryEvent,
+        offset: int,
+        pattern: StatementPattern,
+        match: re.Match[str],
+        place: tuple[int, int],
+        original: str,
+        sentence: str,
+    ) -> Iterator[Claim]:
+        slot = pattern.slot.replace("{n}", match["n"] if "n" in match.re.groupindex else "")
+        claim = Claim(
+            slot=" ".join(slot.replace("favorite", "favourite").split()),
+            value="",
+            evidence=EvidenceSpan(event.id, 0, 0),
+            extractor=self.name,
+            polarity=1 if pattern.polarity > 0 else -1,
+            scope=ClaimScope("once") if pattern.once else scope_of(original, sentence),
+            time=event.time,
+            weight=pattern.weight,
+            update=pattern.update or is_update(sentence),
+        )
+        for start, end in _items(sentence, place) if pattern.slot in LISTED else [place]:
+            span = EvidenceSpan(event.id, offset + start, offset + end)
+            yield replace(claim, value=event.text[span.start : span.end], evidence=span)
+
+
+def _items(sentence: str, place: tuple[int, int]) -> list[tuple[int, int]]:
+    """Split a list such as `peanuts, kiwi and sesame` into its items, if they are short."""
+    start, end = place
+    cuts = [match.span() for match in _ITEMS.finditer(sentence, start, end)]
+    starts, ends = [start, *(cut[1] for cut in cuts)], [*(cut[0] for cut in cuts), end]
+    parts = [trim_value(sentence, *part) for part in zip(starts, ends, strict=True)]
+    items = [part for part in parts if part is not None]
+    short = len(items) == len(parts) and all(len(sentence[one:other].split()) <= 3 for one, other in items)
+    return items if short else [place]
