@@ -1,11 +1,22 @@
-"""What the users of made-up long dialogues say: two sets of sentences, `tune` and `report`, by different voices.
+"""What the users of made-up long dialogues say: three sets of sentences, by different voices.
 
-The extractors may be changed after a look at `tune` only. `{v}` is the value.
+The extractors were changed after looks at `tune` and `second` only; `report` is what figures are made on. `{v}` is the value.
 """
 
 from __future__ import annotations
 
-__all__ = ["CONTEXTS", "FILLERS", "LURES", "ONE_OFFS", "OPINIONS", "QUESTIONS", "REPLIES", "STATED", "UPDATED", "VALUES"]
+__all__ = [
+    "CONTEXTS",
+    "FILLERS",
+    "LURES",
+    "ONE_OFFS",
+    "OPINIONS",
+    "QUESTIONS",
+    "REPLIES",
+    "STATED",
+    "UPDATED",
+    "VALUES",
+]
 
 VALUES: dict[str, list[str]] = {
     "home": ["Leeds", "Porto", "Utrecht", "Graz", "Bergen", "Turin", "Ghent", "Lyon", "Aarhus", "Malaga", "Tampere"],
@@ -28,25 +39,52 @@ STATED: dict[str, dict[str, list[str]]] = {
             "based in {v} here, if that matters",
             "We are talking about {v}, which is where I live.",
         ],
-        "job": ["I work as a {v}.", "I'm a {v} by trade, so my hours are odd.", "My job is {v}.", "I earn my living as a {v}."],
-        "diet": ["I'm {v}, please keep that in mind.", "I only eat {v} food.", "I have been {v} for years.", "My diet is {v}."],
+        "job": [
+            "I work as a {v}.",
+            "I'm a {v} by trade, so my hours are odd.",
+            "My job is {v}.",
+            "I earn my living as a {v}.",
+        ],
+        "diet": [
+            "I'm {v}, please keep that in mind.",
+            "I only eat {v} food.",
+            "I have been {v} for years.",
+            "My diet is {v}.",
+        ],
         "allergy": [
             "I'm allergic to {v}.",
             "I have an allergy to {v}, so be careful.",
             "allergic to {v} btw",
             "My doctor found that I am allergic to {v}.",
         ],
-        "pet": ["My dog is called {v}.", "I have a dog named {v}.", "My dog's name is {v}.", "{v} is my dog, and he goes where I go."],
+        "pet": [
+            "My dog is called {v}.",
+            "I have a dog named {v}.",
+            "My dog's name is {v}.",
+            "{v} is my dog, and he goes where I go.",
+        ],
         "budget": [
             "My budget is {v}.",
             "I can spend {v} at most.",
             "I don't want to spend more than {v}.",
             "budget: {v}",
         ],
-        "like": ["I really like {v}.", "I love {v}.", "I've always been fond of {v}.", "Give me {v} any day.", "i prefer {v} tbh"],
-        "dislike": ["I can't stand {v}.", "I don't like {v}.", "I hate {v}.", "{v} is not for me.", "I'd rather avoid {v}."],
+        "like": [
+            "I really like {v}.",
+            "I love {v}.",
+            "I've always been fond of {v}.",
+            "Give me {v} any day.",
+            "i prefer {v} tbh",
+        ],
+        "dislike": [
+            "I can't stand {v}.",
+            "I don't like {v}.",
+            "I hate {v}.",
+            "{v} is not for me.",
+            "I'd rather avoid {v}.",
+        ],
     },
-    "report": {
+    "second": {
         "home": [
             "My home is in {v}, so count from there.",
             "I'm living in {v} these days.",
@@ -104,6 +142,74 @@ STATED: dict[str, dict[str, list[str]]] = {
             "Please spare me {v}, I have never liked that.",
         ],
     },
+    "report": {
+        "home": [
+            "We have been living in {v} since I was small.",
+            "I'm writing from {v}, my home town.",
+            "I am at home in {v}.",
+            "where i live? {v}.",
+            "You should know that I stay in {v} all year round, my house is there.",
+            "My place is in {v}.",
+        ],
+        "job": [
+            "I do shifts as a {v}.",
+            "I trained as a {v} and that is what I still do.",
+            "As a {v} I am on my feet all day.",
+            "im a {v}",
+            "They pay me to be a {v}.",
+            "I work full-time, I'm a {v}.",
+        ],
+        "diet": [
+            "I keep to a {v} diet.",
+            "I turned {v} when I was twenty.",
+            "We cook {v} at home, I have to.",
+            "only {v} stuff for me thx",
+            "I am a strict {v} eater.",
+            "As far as food goes, I am {v}.",
+        ],
+        "allergy": [
+            "I'm afraid I am allergic to {v}, it is quite serious.",
+            "{v} could kill me, I'm allergic.",
+            "My allergy is {v}.",
+            "cant have {v}, allergy",
+            "I suffer from an allergy to {v}.",
+            "I found out that I'm allergic to {v}.",
+        ],
+        "pet": [
+            "I have a little dog called {v}.",
+            "My dog {v} is barking again.",
+            "We named our dog {v}.",
+            "my dog's called {v}",
+            "The dog I share my flat with is named {v}.",
+            "Our dog is {v}.",
+        ],
+        "budget": [
+            "I don't want to pay more than {v}.",
+            "All in all I can afford {v}.",
+            "The budget is {v}.",
+            "not more than {v} pls",
+            "{v} is all I have.",
+            "I am working with a budget of {v}.",
+        ],
+        "like": [
+            "I adore {v}.",
+            "{v} always makes my day.",
+            "I must say that I am very fond of {v}.",
+            "love {v}!!",
+            "I have loved {v} all my life.",
+            "I could live on {v}.",
+            "What I like is {v}.",
+        ],
+        "dislike": [
+            "I never liked {v}.",
+            "I have no time for {v}.",
+            "I strongly dislike {v}.",
+            "ugh i hate {v}",
+            "I'd go a long way to avoid {v}.",
+            "You will not see me anywhere near {v}.",
+            "I don't really enjoy {v}.",
+        ],
+    },
 }
 
 UPDATED: dict[str, dict[str, list[str]]] = {
@@ -114,12 +220,19 @@ UPDATED: dict[str, dict[str, list[str]]] = {
         "pet": ["I have a new dog, my dog is called {v} now.", "My new dog is named {v}."],
         "budget": ["My budget is {v} now.", "I've changed my mind, I can spend {v}."],
     },
-    "report": {
+    "second": {
         "home": ["I no longer live there, I have moved to {v}.", "New address: I'm living in {v} since the summer.", "I now reside in {v}."],
         "job": ["I have retrained and now work as a {v}.", "I switched careers: these days I'm a {v}."],
         "diet": ["I have switched to a {v} diet.", "These days I am {v}."],
         "pet": ["There is a new dog in my life: my dog is now called {v}.", "I got another dog after the old one died, and this one is named {v}."],
         "budget": ["Things changed, I have {v} to spend now.", "Let us say my budget is {v} instead."],
+    },
+    "report": {
+        "home": ["We just moved house, I live in {v} now.", "I left and settled in {v}.", "I'm in {v} now, for good."],
+        "job": ["I got a new job, as a {v}.", "I gave up my old job and became a {v}.", "I'm now working as a {v}."],
+        "diet": ["My doctor has put me on a {v} diet.", "I've become {v}."],
+        "pet": ["We have a new dog, called {v}.", "My dog died last year. The new one is called {v}."],
+        "budget": ["I have to correct myself, I can spend {v}.", "Forget the old budget, it is {v} now.", "My budget has changed to {v}."],
     },
 }  # fmt: skip
 
@@ -130,11 +243,17 @@ OPINIONS: dict[str, dict[str, list[str]]] = {
         "bare dislike": ["I hate {v}.", "I don't like {v}."],
         "bare like": ["I love {v}.", "I like {v}."],
     },
-    "report": {
+    "second": {
         "to dislike": ["I have stopped liking {v}.", "I am tired of {v}, I no longer enjoy it.", "I don't care for {v} any longer."],
         "to like": ["I have changed my mind about {v}, I enjoy it now.", "I've grown fond of {v}."],
         "bare dislike": ["I detest {v}.", "I can't stand {v}."],
         "bare like": ["I enjoy {v} very much.", "I'm a big fan of {v}."],
+    },
+    "report": {
+        "to dislike": ["I've stopped enjoying {v}.", "I'm over {v}.", "{v} is no longer my thing."],
+        "to like": ["These days I quite like {v}.", "I was wrong about {v}, I love it.", "I have come to enjoy {v}."],
+        "bare dislike": ["I hate {v}.", "I really can't bear {v}."],
+        "bare like": ["I adore {v}.", "I like {v} a lot."],
     },
 }  # fmt: skip
 """Changes of a liking. The bare ones contradict what was said before without a word that says so."""
@@ -147,12 +266,20 @@ ONE_OFFS: dict[str, list[str]] = {
         "I'll take {v} this time.",
         "I'm in the mood for {v} right now.",
     ],
-    "report": [
+    "second": [
         "For once I would love {v}.",
         "Only for this trip I prefer {v}.",
         "this weekend i fancy {v}",
         "Could you get me {v} for tomorrow? I like the idea.",
         "On this occasion I'd enjoy {v}.",
+    ],
+    "report": [
+        "I'd go for {v} tonight.",
+        "Let us have {v} for a change.",
+        "just for today i want {v}",
+        "I think I'd enjoy {v} this weekend.",
+        "For my birthday party I would like {v}.",
+        "This one time I prefer {v}.",
     ],
 }
 
@@ -160,21 +287,31 @@ LURES: dict[str, list[str]] = {
     "tune": [
         "My sister loves {v}.",
         "My colleague is a vegan, and he likes {v}.",
-        "Tom said: \"I love {v}\".",
+        'Tom said: "I love {v}".',
         "She told me that she prefers {v}.",
         "Do I like {v}? What do people say about it?",
         "If I liked {v}, what would you suggest?",
         "Everybody here seems to enjoy {v}.",
     ],
-    "report": [
+    "second": [
         "My father swears by {v}, I have no opinion.",
         "A friend of mine adores {v}.",
-        "His message was \"I am a big fan of {v}\", so that is what he gets.",
+        'His message was "I am a big fan of {v}", so that is what he gets.',
         "My neighbour wrote: I enjoy {v} every day.",
         "Suppose I loved {v}, where would I go?",
         "Would I like {v}, do you think?",
         "The kids are into {v}.",
         "Anna, who lives in Oslo, can't get enough of {v}.",
+    ],
+    "report": [
+        "My wife can't live without {v}.",
+        'He says, "I like {v} best".',
+        "I asked my brother and he likes {v}.",
+        "The book begins: 'I love {v}, and always have.'",
+        "Could it be that I like {v}?",
+        "My grandmother, who is from Ghent, loves {v}.",
+        "Write a story in which the hero says I love {v}.",
+        "People like me are supposed to love {v}.",
     ],
 }
 
@@ -184,10 +321,15 @@ CONTEXTS: dict[str, list[tuple[str, str]]] = {
         ("On holidays with the kids I like {v}.", "a holiday with the kids"),
         ("In the morning I love {v}.", "the morning"),
     ],
-    "report": [
+    "second": [
         ("At work I enjoy {v}.", "a day at work"),
         ("Whenever I travel alone I prefer {v}.", "travel alone"),
         ("I like {v} when my parents visit.", "a visit of my parents"),
+    ],
+    "report": [
+        ("When it rains I love {v}.", "a day when it rains"),
+        ("For breakfast I prefer {v}.", "breakfast"),
+        ("If I am with my team, I like {v}.", "an outing with my team"),
     ],
 }
 """A preference in a context, and words of a question in that context."""
@@ -203,7 +345,7 @@ QUESTIONS: dict[str, dict[str, str]] = {
         "like": "What kind of things do I like?",
         "dislike": "What do I dislike?",
     },
-    "report": {
+    "second": {
         "home": "Plan something that starts from where I live.",
         "job": "What job do I have?",
         "diet": "Find me a restaurant that fits my diet.",
@@ -212,6 +354,16 @@ QUESTIONS: dict[str, dict[str, str]] = {
         "budget": "Find me something within my budget.",
         "like": "Suggest something I would like.",
         "dislike": "Is there something I don't like, which you should avoid?",
+    },
+    "report": {
+        "home": "I need a dentist close to home.",
+        "job": "Help me describe what I do at work.",
+        "diet": "What can I eat there with my diet?",
+        "allergy": "Which allergies do I have?",
+        "pet": "Write a birthday card to my dog.",
+        "budget": "How much may it cost, given my budget?",
+        "like": "Surprise me with something that I enjoy.",
+        "dislike": "What should you spare me?",
     },
 }
 

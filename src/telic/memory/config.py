@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -10,7 +11,10 @@ from telic.errors import ConfigError
 from telic.purpose import Purpose
 from telic.settings import Settings
 
-__all__ = ["IDENTITY", "MemoryConfig"]
+__all__ = ["DOUBT", "IDENTITY", "MemoryConfig"]
+
+DOUBT = "doubt"
+"""The slot of a claim that only says that something changed."""
 
 IDENTITY = ("name", "birthday", "pronouns")
 """Slots that do not decay. A different value is a question to the user, unless the user said that it changed."""
@@ -54,9 +58,12 @@ class MemoryConfig(Settings):
     """Let the model that replies also judge, by the log-probability of yes and no, what a message says about `slots`
     that the patterns did not find. It costs a short request for each candidate, and needs a local model."""
 
-    @property
-    def single(self) -> frozenset[str]:
-        """The slots that have one value at a time."""
+    def is_single(self, slot: str) -> bool:
+        """Whether a slot has one value at a time; a name always does, and a favourite."""
+        return slot in self._single or slot.endswith(" name") or slot.startswith(("favourite ", "preferred "))
+
+    @cached_property
+    def _single(self) -> frozenset[str]:
         own = self.slots if self.single_valued is None else self.single_valued
         known = SINGLE_VALUED if self.single_valued is None else ()
         return frozenset((*IDENTITY, *known, *own)) - frozenset(MANY_VALUED)

@@ -90,6 +90,4 @@ def parse_event(value: object, where: str = "event") -> MemoryEvent:
         raise DataError(f"{where}: text is {text!r:.80}; expected a text")
     if not isinstance(data, Mapping):
         raise DataError(f"{where}: data is {data!r:.80}; expected an object")
-    return MemoryEvent(
-        value["id"], float(time), value["kind"], value["source"], value["speaker"], text, dict(data)
-    )
+    return MemoryEvent(value["id"], float(time), value["kind"], value["source"], value["speaker"], text, dict(data))

@@ -42,7 +42,9 @@ class MemoryFile:
         if not user.strip():
             raise DataError(f"the user is {user!r}; expected a name")
         digest = hashlib.sha256(f"{purpose}\0{user}".encode("utf-8", "surrogatepass")).hexdigest()[:10]
-        slug = "-".join(filter(None, (re.sub(r"[^\w.]+", "-", name).strip("-._").lower()[:40] for name in (purpose, user))))
+        slug = "-".join(
+            filter(None, (re.sub(r"[^\w.]+", "-", name).strip("-._").lower()[:40] for name in (purpose, user)))
+        )
         return cls(folder / f"{slug or 'user'}-{digest}.jsonl")
 
     def read(self) -> list[MemoryEvent]:

@@ -257,7 +257,12 @@ class Memory:
         found = []
         for fact in self.profile.everything():
             value, slot = set(content_stems(fact.value)), set(content_stems(fact.slot))
-            if (value and value <= stems) or (slot and slot <= stems) or fact.slot in slots or (stems and stems <= value):
+            if (
+                (value and value <= stems)
+                or (slot and slot <= stems)
+                or fact.slot in slots
+                or (stems and stems <= value)
+            ):
                 found.append(fact)
         return found
 

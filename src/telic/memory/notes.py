@@ -147,6 +147,8 @@ def _question_line(question: OpenQuestion) -> str:
     if is_instruction(question.known) or is_instruction(question.said):
         return ""
     known, said = one_line(question.known, 80), one_line(question.said, 80)
+    if question.said_polarity == 0:
+        return f'- unclear, ask what is right now: {question.slot} was "{known}"; the user said "{said}"'
     if question.known_polarity != question.said_polarity:
         was, is_ = _TASTES[question.known_polarity], _TASTES[question.said_polarity]
         return f'- unclear, ask which is right: earlier {was} "{known}", lately {is_} it'

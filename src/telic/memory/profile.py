@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from telic.memory.claims import Claim, ClaimScope
-from telic.memory.config import IDENTITY, MemoryConfig
+from telic.memory.config import DOUBT, IDENTITY, MemoryConfig
 from telic.memory.words import content_stems, key_of
 
 __all__ = ["Fact", "OpenQuestion", "UserProfile"]
@@ -21,6 +21,17 @@ STRONG = 0.25
 """Decayed weight of what was known, from which a conflict is strong enough to ask about."""
 LONGEST_HISTORY = 50
 """Claims that a fact keeps as its evidence: the first one and the latest ones."""
+
+_DOUBT_STEMS = {
+    slot: set(content_stems(words))
+    for slot, words in {
+        "home": "home live moved city",
+        "job": "job work career retired",
+        "diet": "diet eat",
+        "budget": "budget spend",
+    }.items()
+}
+"""Words by which a sentence about a change names a slot."""
 
 FactKey: TypeAlias = tuple[str, str, str]
 """Slot, key of the value, key of the scope."""
@@ -102,6 +113,7 @@ class OpenQuestion:
     """The fact that is in question."""
     known_polarity: int = 1
     said_polarity: int = 1
+    """0: the user only said that something changed."""
 
 
 class UserProfile:
@@ -139,7 +151,9 @@ class UserProfile:
             self.one_offs.setdefault(claim.evidence.event, []).append(claim)
             return
         self._ranked = None
-        if claim.slot in self._config.single:
+        if claim.slot == DOUBT:
+            self._doubt(claim)
+        elif self._config.is_single(claim.slot):
             self._add_single(claim)
         else:
             self._add_graded(claim)
@@ -176,7 +190,7 @@ class UserProfile:
             claim.scope.kind == "general"
             and fact is not None
             and key not in self.questions
-            and (fact.polarity == claim.polarity or claim.slot in self._config.single)
+            and (fact.polarity == claim.polarity or self._config.is_single(claim.slot))
         )
 
     def _add_single(self, claim: Claim) -> None:
@@ -221,12 +235,32 @@ class UserProfile:
         else:
             fact.add(claim)
 
+    def _doubt(self, claim: Claim) -> None:
+        """Open questions about the facts that a sentence about a change mentions."""
+        stems = set(content_stems(claim.value))
+        about = {key for stem in stems for key in self._by_stem.get(stem, ())}
+        about |= {key for (slot, _), key in self._single.items() if stems & _DOUBT_STEMS.get(slot, set())}
+        for key in sorted(about):
+            fact = self._open[key]
+            mentioned = set(key[1].split()) <= stems
+            named = self._config.is_single(fact.slot) and bool(
+                stems & (set(content_stems(fact.slot)) | _DOUBT_STEMS.get(fact.slot, set()))
+            )
+            if (
+                (mentioned or named)
+                and key not in self.questions
+                and claim.evidence.event != fact.evidence[-1].evidence.event
+            ):
+                self.questions[key] = OpenQuestion(
+                    fact.slot, fact.value, claim.value, claim.evidence.event, key, fact.polarity, 0
+                )
+
     def _begin(self, key: FactKey, claim: Claim) -> None:
         half_life = math.inf if claim.slot in IDENTITY else self._half_life
         fact = Fact(claim.slot, claim.value, claim.scope, claim.time, updated=claim.time, half_life=half_life)
         fact.add(claim)
         self._open[key] = fact
-        if claim.slot in self._config.single:
+        if self._config.is_single(claim.slot):
             self._single[claim.slot, key[2]] = key
         for stem in _stems(fact):
             self._by_stem.setdefault(stem, set()).add(key)

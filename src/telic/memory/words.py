@@ -39,7 +39,7 @@ _MARKUP = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _SENTENCE = re.compile(r"[^.!?\n;]*(?:\.(?=\w)[^.!?\n;]*)*(?:[.!?;]+[\"”')]*|\n|$)")
-_NEUTRAL = str.maketrans("<>[]{}`|\"“”\\", "‹›()()'/'''/")
+_NEUTRAL = str.maketrans('<>[]{}`|"“”\\', "‹›()()'/'''/")
 
 
 def stem(word: str) -> str:

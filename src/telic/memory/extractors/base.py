@@ -47,6 +47,7 @@ registry: Registry[Callable[[MemoryConfig], Extractor]] = Registry("extractor")
 registry.declare(
     explicit="telic.memory.extractors.explicit:ExplicitRequests",
     statements="telic.memory.extractors.statements:Statements",
+    doubts="telic.memory.extractors.doubts:Doubts",
     edits="telic.memory.extractors.edits:EditDifferences",
     choices="telic.memory.extractors.choices:Choices",
     corrections="telic.memory.extractors.choices:Corrections",
@@ -59,9 +60,7 @@ def build_extractors(config: MemoryConfig) -> list[Extractor]:
     return [registry.get(name)(config) for name in registry.names()]
 
 
-def extract_claims(
-    extractors: Sequence[Extractor], event: MemoryEvent
-) -> tuple[list[Claim], list[ExtractionFailure]]:
+def extract_claims(extractors: Sequence[Extractor], event: MemoryEvent) -> tuple[list[Claim], list[ExtractionFailure]]:
     """Run extractors over an event. Only what the user said or did is ever given to them.
 
     Returns:

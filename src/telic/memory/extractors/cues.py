@@ -26,6 +26,7 @@ _OTHERS = (
     "daughter|kids?|child|children|baby|grandma|grandpa|grandmother|grandfather|aunt|uncle|cousin|nephew|niece|friends?|"
     "colleagues?|boss|coworkers?|neighbou?rs?|flatmate|roommate|client|customer|teacher|doctor|in-laws?|guests?"
 )
+_FIRST_PERSON = re.compile(r"(?:i|i'm|im|i've|ive|i'd|i'll|we|we're|we've|my|our)\b")
 _OTHER_SUBJECT = re.compile(
     rf"\b(?:he|she|they|who|everybody|everyone|people|someone|somebody)(?:'s| also| really| always)? *$|\b(?:{_OTHERS})(?: and)? *$"
 )
@@ -36,7 +37,7 @@ _ONCE = re.compile(
     r"saturday|sunday)|on (?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)|(?:just|only) (?:this|for (?:this|the)))\b"
 )
 _CONTEXT = re.compile(
-    r"\b(?:when(?:ever)?|while|every time|each time|as long as|if) (?!you\b)[^,.;!?]+"
+    r"\b(?:when(?:ever)?|while|every time|each time|as long as|if) (?!(?:you|that|it|this|need be|possible|necessary|any)\b)[^,.;!?]+"
     r"|\b(?:on|for|during|in) (?:(?:my|the|our|all|most|long|short|business|work|family|summer|winter|ski|hot|cold|rainy|bad) )*"
     r"(?:business|work|holidays?|weekends?|weekdays?|vacations?|trips?|travels?|flights?|trains?|planes?|journeys?|hikes?|"
     r"breakfast|lunch|dinner|brunch|dessert|presentations?|meetings?|exams?|emails?|e-mails?|mails?|letters?|reports?|code|"
@@ -54,7 +55,7 @@ _UPDATE = re.compile(
 _CUT = re.compile(
     r"\s(?:but|because|since|so|although|though|however|if|when|whenever|while|which|who|where|whereas|unless|until|before|"
     r"after|as long as|as|to be honest|that is|that's|thats|and (?:i|i'm|my|we|he|she|they|it|that|please|so|also|then|now|"
-    r"would|could|can|need|want|have|take|get|do|the)|than|over|rather than|more than|instead of)\b.*$"
+    r"would|could|can|need|want|have|take|get|do|the)|i|i'm|im|i've|what|how|could you|can you|tell me|give me|is there|thanks|than|over|rather than|more than|instead of)\b.*$"
 )
 _TAIL = re.compile(
     r"(?:\s|^)(?:please|thanks|thank you|btw|by the way|tbh|lol|haha|too|as well|also|very much|so much|a lot|a bit|a great deal|"
@@ -65,12 +66,11 @@ _TAIL = re.compile(
 )
 _HEAD = re.compile(
     r"^(?:the|a|an|some|any|to|my|all|really|very|quite|having|eating|drinking|taking|using|getting|every|all kinds of|"
-    r"lots of|a lot of|that|it when|of|about|in|at|near|on|as|for|is|are|just|only|mostly|:)\s+"
+    r"lots of|a lot of|(?:we are|we're|i am|i'm) talking about|that|it when|of|about|in|at|near|on|as|for|is|are|just|only|mostly|:)\s+"
 )
 _EMPTY = frozenset(
     "it that this them those these you him her us one ones both something anything nothing everything how what the idea "
-    "to the way a lot there here so not your yours he she they me myself all fine good ok okay well sure same not sure "
-    "your answer your help your idea your suggestion the answer the idea that idea this idea that question".split()
+    "to way lot there here so not your yours he she they me myself all fine good ok okay well sure same".split()
     + ["the way", "the idea", "a lot", "your help", "your idea", "your answer", "your suggestion", "your suggestions",
        "this one", "that one", "the first one", "the second one", "the last one", "not sure", "that idea"]
 )  # fmt: skip
@@ -87,7 +87,9 @@ def speaks_for_the_user(sentence: str, start: int) -> bool:
     before = sentence[:start].rstrip(" ,")
     if sentence.rstrip().endswith("?") or _HYPOTHETICAL.search(sentence):
         return False
-    return not _REPORTED.search(before) and not _OTHER_SUBJECT.search(before)
+    if _REPORTED.search(before):
+        return False
+    return _FIRST_PERSON.match(sentence, start) is not None or not _OTHER_SUBJECT.search(before)
 
 
 def context_of(sentence: str) -> tuple[int, int] | None:

@@ -16,19 +16,23 @@ __all__ = ["ExplicitRequests", "forget_requests"]
 
 _OPENING = r"^(?:\W*(?:and|also|so|but|ok|okay|oh|well|now|hey|hi|please|kindly|just|could you|can you|would you|i want you to|you should)\b[\s,]*)*"
 _REMEMBER = re.compile(
-    _OPENING + r"(?:remember|memori[sz]e|note(?: down)?|make a note|take note|keep in mind|bear in mind|don't forget|do not forget|"
+    _OPENING
+    + r"(?:remember|memori[sz]e|note(?: down)?|make a note|take note|keep in mind|bear in mind|don't forget|do not forget|"
     r"for (?:future reference|the record)|save this|from now on|in (?:the )?future)\b(?:\s*(?:that|this|of|for me|please)\b)*[\s,:]*(?P<v>.+)$",
     re.DOTALL,
 )
 _ALWAYS = re.compile(_OPENING + r"(?P<v>(?:always|never) (?!mind\b|heard\b|seen\b|been\b)\w+ .+)$", re.DOTALL)
 _FORGET = re.compile(
-    _OPENING + r"(?:forget|delete|erase|remove|stop remembering|don't remember|do not remember|unremember)\b(?P<v>.*)$", re.DOTALL
+    _OPENING + r"(?:forget|delete|erase|remove|stop remembering|don't remember|do not remember|unremember)\b(?P<v>.*)$",
+    re.DOTALL,
 )
 _ABOUT = re.compile(
     r"^\s*(?:(?:that|about|again|all|the (?:fact|thing|part)|what (?:i|you) (?:said|told you|know|remember|have stored|stored)|"
     r"everything|anything|please|you know|i said|i told you|from (?:your )?memory|of|on|it|ever)\b[\s,]*)*"
 )
-_ALL = re.compile(r"^\W*(?:(?:all|everything|anything)\b.*(?:\bme\b|\bmemory\b|\bmemories\b|\bknow\b|\bsaid\b)|(?:all|everything) *[.!]*$|(?:my|the|your) memor(?:y|ies)\b|all (?:my|the) (?:data|memories))")
+_ALL = re.compile(
+    r"^\W*(?:(?:all|everything|anything)\b.*(?:\bme\b|\bmemory\b|\bmemories\b|\bknow\b|\bsaid\b)|(?:all|everything) *[.!]*$|(?:my|the|your) memor(?:y|ies)\b|all (?:my|the) (?:data|memories))"
+)
 _LEAST = 3
 """Letters that a request must have to be about something."""
 

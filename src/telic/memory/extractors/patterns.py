@@ -26,6 +26,8 @@ class StatementPattern:
     weight: float = 1.0
     keep: bool = False
     """Whether the value is taken as it is, not trimmed."""
+    proper: bool = False
+    """Whether the value is a name, which begins with a capital letter."""
 
 
 DIETS = (
@@ -94,6 +96,12 @@ def _taste() -> Iterator[StatementPattern]:
     yield from (StatementPattern("taste", re.compile(one)) for one in yes)
     yield from (StatementPattern("taste", re.compile(one), -1) for one in no)
     yield from (StatementPattern("taste", re.compile(one), -1, update=True) for one in changed)
+    mind = rf"\bchanged my mind (?:about|on) {_V}, (?:and |but |so |because )?(?:now )?i (?:now |do |really |quite )*"
+    it = "(?:it|them|that|those)"
+    yield StatementPattern("taste", re.compile(rf"{mind}{like} {it}\b"), update=True)
+    yield StatementPattern(
+        "taste", re.compile(rf"{mind}(?:(?:don't|do not|no longer) {like}|hate|dislike) {it}\b"), -1, update=True
+    )
     habit = rf"\bi (?:always|usually|normally|mostly|generally|typically|tend to) {verbs} {_V}"
     yield StatementPattern("taste", re.compile(habit), weight=0.7)
     person = rf"{_AM}{_ADV}(?:more of )?an? {_VS} person\b"
@@ -122,11 +130,15 @@ def _facts() -> Iterator[StatementPattern]:
         rf"^(?:\W*(?:oh|and|also|so|well)\b)*\W*(?:living|based) in {_V}",
         rf"\bmy (?:current |own )?home(?:town| town| city)? is (?:in )?{_V}",
         rf"\bhome (?:for me )?is (?:in )?{_V}",
+        rf"{_AM}in {_VS}, (?:that is|that's|thats|which is) (?:my )?home\b",
         rf"\b{_VS}, (?:which is |that is |that's )?where i live\b",
         rf"\b(?:i|we) (?:have|own|rent|bought) an? (?:\w+ )?(?:flat|house|apartment|place|room|home) in {_V}",
     )
     yield from (StatementPattern("home", re.compile(one)) for one in homes)
-    moved = (rf"\b(?:i|we)(?:'ve| have|ve)? {_ADV}(?:moved|relocated) (?:\w+ )?to {_V}", rf"\bmy new (?:home|address|city) is (?:in )?{_V}")
+    moved = (
+        rf"\b(?:i|we)(?:'ve| have|ve)? {_ADV}(?:moved|relocated) (?:\w+ )?to {_V}",
+        rf"\bmy new (?:home|address|city) is (?:in )?{_V}",
+    )
     yield from (StatementPattern("home", re.compile(one), update=True) for one in moved)
     left = rf"\bi (?:no longer|don't|do not) live in {_V}"
     yield StatementPattern("home", re.compile(left), -1, update=True)
@@ -134,6 +146,7 @@ def _facts() -> Iterator[StatementPattern]:
     jobs = (
         rf"\bi {_ADV}(?:work|serve|earn my living|make (?:my money|a living)|earn my money) {_ADV}as (?:an? )?{_V}",
         rf"{_AM}{_ADV}(?:employed|working) {_ADV}as (?:an? )?{_V}",
+        rf"\bi (?:have |'ve )?[\w ]{{1,30}} and now work as (?:an? )?{_V}",
         rf"\bmy (?:job|profession|occupation|trade) is (?:that of )?(?:an? )?{_V}",
         rf"(?:{_AM}|\bi became |\bi trained as ){_ADV}(?:an? )?(?P<v>[a-z -]{{3,40}}?) (?:by (?:trade|profession|training)|for a living)\b",
         rf"\bfor a living,? i(?:'m| am) an? {_V}",
@@ -145,14 +158,17 @@ def _facts() -> Iterator[StatementPattern]:
     eats = rf"(?:eat |follow |keep |keep to |went |turned |became |become |gone |on |switched to |observe )?{_ADV}(?:an? )?"
     diet = rf"(?P<v>{DIETS})\b(?! (?:restaurants?|places?|caf[eé]s?|food (?:is|was|tastes)|dish|option|recipe|bread|menu|cookbook|week))"
     yield StatementPattern("diet", re.compile(rf"{yes}{eats}{diet}"), keep=True)
-    yield StatementPattern("diet", re.compile(rf"{_HAVE}{_ADV}(?:switched|changed|moved) to (?:an? )?{diet}"), update=True, keep=True)
+    yield StatementPattern(
+        "diet", re.compile(rf"{_HAVE}{_ADV}(?:switched|changed|moved) to (?:an? )?{diet}"), update=True, keep=True
+    )
     yield StatementPattern("diet", re.compile(rf"\bmy diet is {_ADV}(?P<v>{DIETS})\b"), keep=True)
     yield StatementPattern("diet", re.compile(rf"{no}(?:an? )?(?P<v>{DIETS})\b"), -1, update=True, keep=True)
     allergies = (
         rf"{_AM}{_ADV}allergic to {_V}",
         rf"^(?:\W*(?:oh|and|also|btw)\b)*\W*allergic to {_V}",
         rf"{_HAVE}(?:an? )?(?:\w+ )?(?:allergy|intolerance) to {_V}",
-        rf"{_HAVE}(?:an? )?(?:severe |bad |mild |strong )?(?P<v>[a-z-]+(?: [a-z-]+)?) allergy\b",
+        rf"{_HAVE}(?:an? )?(?:severe |bad |mild |strong )?(?!an? )(?P<v>[a-z-]+(?: [a-z-]+)?) allergy\b(?! to)",
+        rf"\bi (?:must not|may not|can't|cannot|cant|should not|shouldn't) (?:have|eat|touch|take) {_V}[:,] (?:because |as |since )?i(?:'m| am) allergic",
         rf"\bi {_ADV}react {_ADV}(?:badly |strongly |allergically )?to {_V}",
         rf"\bmy allerg(?:y is|ies are) (?:to )?{_V}",
     )
@@ -161,13 +177,20 @@ def _facts() -> Iterator[StatementPattern]:
     language = r"(?P<v>english|german|french|spanish|italian|portuguese|dutch|polish|turkish|arabic|russian|ukrainian|chinese|mandarin|japanese|korean|hindi|swedish|danish|norwegian|finnish|greek|czech)\b"
     speak = rf"\b(?:please |always )*(?:reply|answer|speak|write|talk|respond)(?: to me| me)?(?: always| only)? in {language}"
     yield StatementPattern("language", re.compile(speak), keep=True)
-    yield StatementPattern("language", re.compile(rf"\bmy (?:native |first )?(?:language|mother tongue) is {language}"), keep=True)
+    yield StatementPattern(
+        "language", re.compile(rf"\bmy (?:native |first )?(?:language|mother tongue) is {language}"), keep=True
+    )
     called = r"(?P<v>[a-zà-ÿ][\w'-]+)"
     creature = r"(?P<n>dog|cat|pet|horse|rabbit|hamster|parrot|bird|puppy|kitten|turtle|tortoise|guinea pig|boat|car|company|band|school|street|firm)"
     for one in (rf"\b(?:my|our) (?:new |old )?{creature}(?:'s name|s name|'s|s)? (?:is |are |was )?(?:now )?(?:called|named|is) (?!a\b|the\b|an\b|not\b|my\b|ill|sick|tired|here|old|young){called}",
                 rf"\b(?:my|our) (?:new |old )?{creature}(?:'s|s) name is {called}",
                 rf"\b(?:i|we)(?:'ve got| have| own|'ve| got) an? (?:\w+ )?{creature} (?:called|named|by the name of) {called}"):  # fmt: skip
         yield StatementPattern("{n} name", re.compile(one), keep=True)
+    apposed = r"(?P<v>[a-zà-ÿ][\w'-]+)(?=\s*(?:[.,;!?()]|$|is |was |has |will |and |with |to |always |loves |does ))"
+    answers = rf"\b(?:my|our) {creature} (?:answers|listens) to (?:the name (?:of )?)?{called}"
+    yield StatementPattern("{n} name", re.compile(answers), keep=True, proper=True)
+    yield StatementPattern("{n} name", re.compile(rf"\b(?:my|our) {creature},? {apposed}"), keep=True, proper=True)
+    yield StatementPattern("{n} name", re.compile(rf"^(?:\w+ )?{called} is (?:my|our) {creature}\b"), keep=True)
     favourite = r"\bmy (?P<n>(?:favou?rite|preferred|usual) (?:[a-z-]+ ){0,2}[a-z-]+?)(?:'s| is| are) "
     yield StatementPattern("{n}", re.compile(favourite + _V))
 
@@ -198,5 +221,7 @@ def slot_patterns(slot: str) -> tuple[StatementPattern, ...]:
             rf"\b(?:cost|spend|pay)(?: me| us)? (?:no |not )?more than {money}",
         ]
     if "airport" in slot:
-        found.append(r"\b(?:i|we) (?:always |usually |normally )?(?:fly|depart|leave|travel) (?:from|out of) (?P<v>[^,;:.!?()\n]+)")
+        found.append(
+            r"\b(?:i|we) (?:always |usually |normally )?(?:fly|depart|leave|travel) (?:from|out of) (?P<v>[^,;:.!?()\n]+)"
+        )
     return tuple(StatementPattern(slot, re.compile(one), keep="(?P<v>(?:about" in one) for one in found)

@@ -57,6 +57,8 @@ class Statements:
                     continue
                 if not speaks_for_the_user(sentence, match.start()):
                     continue
+                if pattern.proper and not original[place[0]].isupper():
+                    continue
                 taken.append(place)
                 yield from self._claims(event, offset, pattern, match, place, original, sentence)
 
