@@ -10,11 +10,12 @@ from telic.memory.config import MemoryConfig
 from telic.memory.control import MemoryControl
 from telic.memory.events import MemoryEvent, parse_event
 from telic.memory.file import MemoryFile
-from telic.memory.memory import ForgetPlan, Memory, Reason, new_event
+from telic.memory.memory import FORGOTTEN, ForgetPlan, Memory, Reason, new_event
 from telic.memory.notes import UserNotes
 from telic.memory.profile import Fact, OpenQuestion, UserProfile
 
 __all__ = [
+    "FORGOTTEN",
     "Claim",
     "ClaimScope",
     "EvidenceSpan",

@@ -9,11 +9,13 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from telic.errors import DataError, RunError
 from telic.files import atomic_draft
 from telic.memory.events import MemoryEvent, parse_event
+from telic.memory.memory import ForgetPlan
 from telic.run_lock import HeldLockError, acquire_lock
 
 __all__ = ["MemoryFile"]
@@ -89,16 +91,20 @@ class MemoryFile:
             finally:
                 os.close(descriptor)
 
-    def forget(self, tombstone: MemoryEvent) -> None:
-        """Write the file anew, without the texts of the events that a tombstone names, and with the tombstone.
+    def forget(self, plan: ForgetPlan, tombstone: MemoryEvent) -> None:
+        """Write the file anew, without the texts that a plan removes, and with the tombstone.
 
         Raises:
             DataError: the file is damaged.
             RunError: the file cannot be written.
         """
-        named = set(tombstone.data.get("events", ()))
+        named = set(plan.events)
         with self._locked():
-            kept = [event.without_text() if event.id in named else event for event in self.read()]
+            kept = [
+                event.without_text() if event.id in named
+                else replace(event, text=plan.rewritten.get(event.id, event.text))
+                for event in ([] if plan.everything else self.read())
+            ]  # fmt: skip
             with atomic_draft(self.path) as draft:
                 draft.touch(0o600)
                 draft.write_text("".join(map(_line, [*kept, tombstone])), encoding="utf-8")

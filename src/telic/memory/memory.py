@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
 from telic.errors import DataError
-from telic.memory.claims import Claim, ForgetRequest
+from telic.memory.claims import Claim, EvidenceSpan, ForgetRequest
 from telic.memory.config import MemoryConfig
 from telic.memory.events import MemoryEvent
 from telic.memory.extractors.base import ExtractionFailure, Extractor, build_extractors, extract_claims
@@ -18,13 +18,15 @@ from telic.memory.extractors.explicit import forget_requests
 from telic.memory.notes import UserNotes, write_notes
 from telic.memory.passages import SLOT_WORDS, Passages
 from telic.memory.profile import Fact, UserProfile
-from telic.memory.words import content_stems
+from telic.memory.words import content_stems, sentence_spans
 
-__all__ = ["ForgetPlan", "Memory", "Reason", "new_event"]
+__all__ = ["FORGOTTEN", "ForgetPlan", "Memory", "Reason", "new_event"]
 
+FORGOTTEN = "[forgotten]"
+"""What stands where a text was removed."""
 LEAST_LETTERS = 3
 """Letters of a value from which it is also removed where it was only mentioned."""
-EVERYTHING = ForgetRequest("", "")
+_OWN = re.compile(r"(?:my|where i|what i|i)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,15 @@ class ForgetPlan:
     """What has to go so that something is forgotten."""
 
     events: tuple[str, ...]
-    """Ids of the events whose text is removed."""
+    """Ids of the events whose whole text is removed."""
     phrases: tuple[str, ...]
     """The user's words that must stay nowhere."""
     everything: bool = False
+    rewritten: Mapping[str, str] = field(default_factory=dict)
+    """By event: the text of a message of which some sentences stay, with `FORGOTTEN` for the others."""
 
     def __bool__(self) -> bool:
-        return bool(self.events) or self.everything
+        return bool(self.events) or bool(self.rewritten) or self.everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,17 @@ class Memory:
             self.profile, self.passages, message, config, now=now, source=source, may_quote=self._may_quote
         )
 
+    def describe(self, now: float | None = None) -> dict[str, Any]:
+        """Return everything believed, in question, once believed, and failed, as JSON types; the strongest first."""
+        moment = _now() if now is None else now
+        return {
+            "facts": [fact.as_dict(moment) for fact in self.profile.ranked(len(self._events) * 50)],
+            "questions": [asdict(question) for question in self.profile.questions.values()],
+            "ended": [fact.as_dict(moment) for fact in self.profile.closed],
+            "failures": [asdict(failure) for failure in self.failures],
+            "events": len(self._events),
+        }
+
     def why(self, about: str = "") -> list[Reason]:
         """Return the evidence of everything that is or was believed about something, what is believed first.
 
@@ -166,21 +181,34 @@ class Memory:
 
         Args:
             about: words of a slot or a value; empty for everything.
-            request: the event in which the user asked, which is removed too.
+            request: the message in which the user asked, which is removed too. Then only what it clearly names goes:
+                a whole value, or a slot ("my diet"). Without one, the words are searched for as they are.
         """
         if not about.strip():
             return ForgetPlan(tuple(self._events), (), everything=True)
-        facts = self._facts_named(about)
-        phrases = [fact.value for fact in facts if fact.slot != "reply style"] or [about.strip()]
+        facts = self._facts_named(about, strictly=request is not None)
+        phrases = [fact.value for fact in facts if fact.slot != "reply style"]
+        if not facts and request is None:
+            phrases = [about.strip()]
         phrases = list(dict.fromkeys(phrase for phrase in phrases if sum(map(str.isalnum, phrase)) >= LEAST_LETTERS))
-        events = {claim.evidence.event: None for fact in facts for claim in fact.evidence}
-        if patterns := [_mention(phrase) for phrase in phrases]:
-            either = re.compile("|".join(patterns), re.IGNORECASE)
-            events |= {event.id: None for event in self._events.values() if either.search(_all_text(event))}
-        found = {event: None for event in events if event in self._events and not self._events[event].forgotten}
-        if request is not None and (found or facts):
-            found[request] = None
-        return ForgetPlan(tuple(found), tuple(phrases))
+        either = re.compile("|".join(map(_mention, phrases)), re.IGNORECASE) if phrases else None
+        spans: dict[str, list[EvidenceSpan]] = {}
+        for fact in facts:
+            for claim in fact.evidence:
+                spans.setdefault(claim.evidence.event, []).append(claim.evidence)
+        gone, rewritten = [], {}
+        for event in self._events.values():
+            mentioned = either is not None and either.search(_all_text(event)) is not None
+            if event.forgotten or not (mentioned or event.id in spans):
+                continue
+            text = "" if event.id == request else _without(event, either, spans.get(event.id, ()))
+            if text:
+                rewritten[event.id] = text
+            else:
+                gone.append(event.id)
+        if request is not None and facts and request not in gone:
+            gone.append(request)
+        return ForgetPlan(tuple(gone), tuple(phrases), rewritten=rewritten)
 
     def forget(self, plan: ForgetPlan, *, now: float | None = None, source: str = "api") -> MemoryEvent:
         """Carry out a plan: remove the texts, add a tombstone and fold anew; returns the tombstone.
@@ -189,6 +217,9 @@ class Memory:
         """
         for name in plan.events:
             self._events[name] = self._events[name].without_text()
+        for name, text in plan.rewritten.items():
+            self._events[name] = replace(self._events[name], text=text)
+            self._extract(self._events[name])
         tombstone = new_event("forget", "", source, time=now, events=list(plan.events))
         self.extend([tombstone])
         return tombstone
@@ -224,16 +255,21 @@ class Memory:
             return True
         if event.id in self._removed:
             return False
-        claims, failures = extract_claims(self._extractors, event)
-        if claims:
-            self._claims[event.id] = claims
-        if failures:
-            self._failures[event.id] = failures
+        claims = self._extract(event)
         if fold:
             for claim in claims:
                 self.profile.add(claim)
             self.passages.add(event, claims)
         return False
+
+    def _extract(self, event: MemoryEvent) -> list[Claim]:
+        claims, failures = extract_claims(self._extractors, event)
+        for found, kept in ((claims, self._claims), (failures, self._failures)):
+            if found:
+                kept[event.id] = found  # type: ignore[index]
+            else:
+                kept.pop(event.id, None)  # type: ignore[attr-defined]
+        return claims
 
     def _refold(self) -> None:
         gone = {
@@ -251,18 +287,16 @@ class Memory:
         """Whether a message misleads nobody if it is quoted: all that was found in it is believed now."""
         return event.id not in self._removed and all(map(self.profile.holds, self._claims.get(event.id, ())))
 
-    def _facts_named(self, about: str) -> list[Fact]:
-        """Return the facts whose slot or whole value is named."""
+    def _facts_named(self, about: str, *, strictly: bool) -> list[Fact]:
+        """Return the facts whose slot or whole value is named; unless `strictly`, also those with a part of it."""
         stems, slots = set(content_stems(about)), _slots_of(about)
+        if strictly and not _OWN.match(about):
+            slots = set()
         found = []
         for fact in self.profile.everything():
             value, slot = set(content_stems(fact.value)), set(content_stems(fact.slot))
-            if (
-                (value and value <= stems)
-                or (slot and slot <= stems)
-                or fact.slot in slots
-                or (stems and stems <= value)
-            ):
+            named = fact.slot in slots or (slot and slot <= stems and (not strictly or bool(_OWN.match(about))))
+            if (value and value <= stems) or named or (not strictly and stems and stems <= value):
                 found.append(fact)
         return found
 
@@ -290,6 +324,22 @@ def _slots_of(about: str) -> set[str]:
 def _mention(phrase: str) -> str:
     """Return a pattern for a phrase, in any spacing."""
     return r"(?<!\w)" + r"\s+".join(map(re.escape, phrase.split())) + r"(?!\w)"
+
+
+def _without(event: MemoryEvent, phrase: re.Pattern[str] | None, spans: Sequence[EvidenceSpan]) -> str:
+    """Return a message without the sentences that have a phrase or a piece of evidence; empty if nothing is left."""
+    if event.kind != "message":
+        return ""
+    parts = []
+    for start, end in sentence_spans(event.text):
+        hit = phrase is not None and phrase.search(event.text[start:end]) is not None
+        hit = hit or any(span.start < end and start < span.end for span in spans)
+        parts.append(FORGOTTEN if hit else event.text[start:end])
+    text = " ".join(
+        part for index, part in enumerate(parts) if part != FORGOTTEN or parts[index - 1 : index] != [FORGOTTEN]
+    )
+    kept = text.replace(FORGOTTEN, "")
+    return text if any(map(str.isalnum, kept)) and not (phrase is not None and phrase.search(text)) else ""
 
 
 def _all_text(event: MemoryEvent) -> str:

@@ -16,6 +16,7 @@ from telic.errors import RunError
 from telic.server.annotations import feedback_by_digest, probe_branches_by_conversation
 from telic.server.database import open_database, redacted
 from telic.server.history import storable
+from telic.server.memory_log import append_to_log, delete_logs, events_of, mark_changed
 from telic.server.records import (
     ConversationSummary,
     HistoryMatch,
@@ -116,6 +117,11 @@ class ConversationStore:
         with self.engine.connect() as connection:
             return connection.execute(query).first() is not None
 
+    def ids_of(self, user: str) -> list[str]:
+        """Return the ids of the conversations of exactly this user."""
+        with self.engine.connect() as connection:
+            return list(connection.scalars(select(conversations.c.id).where(conversations.c.user == user)))
+
     def was_ended(self, user: str, names: Sequence[str]) -> bool:
         """Return whether a defence ended one of these conversations of a user."""
         t, c = turns.c, conversations.c
@@ -145,6 +151,8 @@ class ConversationStore:
                 for index, turn in enumerate(new.turns)
             ]
             connection.execute(insert(turns), rows)
+            if new.remembering:
+                append_to_log(connection, new.user, new.remembering, events_of(new), new.conversation)
 
     def episodes(self, user: str | None = None, part: tuple[int, int] = (0, 1)) -> Iterator[Episode]:
         """Read all conversations, or those of one user, oldest first, as episodes.
@@ -216,7 +224,8 @@ class ConversationStore:
         with self.engine.begin() as connection:
             deleted = family_of(connection, user, storable(conversation))
             connection.execute(delete(conversations).where(conversations.c.id.in_(deleted)))
-        self._empty_log()
+            mark_changed(connection, user)
+        self.empty_write_ahead_log()
         return deleted
 
     def delete(self, user: str) -> list[str]:
@@ -228,10 +237,12 @@ class ConversationStore:
         with self.engine.begin() as connection:
             deleted = list(connection.scalars(select(conversations.c.id).where(belongs_to(user))))
             connection.execute(delete(conversations).where(belongs_to(user)))
-        self._empty_log()
+            delete_logs(connection, user)
+        self.empty_write_ahead_log()
         return deleted
 
-    def _empty_log(self) -> None:
+    def empty_write_ahead_log(self) -> None:
+        """Write what was deleted over, also in the file beside an SQLite database."""
         if self.is_sqlite:  # the write-ahead log still contains the deleted text
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

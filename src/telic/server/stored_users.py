@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import Column, ColumnElement, or_
 
 from telic.server.history import storable
 from telic.server.tables import conversations
@@ -10,9 +10,9 @@ from telic.server.tables import conversations
 __all__ = ["belongs_to"]
 
 
-def belongs_to(user: str) -> ColumnElement[bool]:
-    """Match a user. The holder of a key includes the users that its requests named (`holder/name`)."""
-    c, user = conversations.c, storable(user)
+def belongs_to(user: str, column: Column[str] = conversations.c.user) -> ColumnElement[bool]:
+    """Match a user in a column. The holder of a key includes the users that its requests named (`holder/name`)."""
+    user = storable(user)
     if "/" in user:
-        return c.user == user
-    return or_(c.user == user, c.user.startswith(f"{user}/", autoescape=True))
+        return column == user
+    return or_(column == user, column.startswith(f"{user}/", autoescape=True))

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-__all__ = ["conversations", "events", "feedback", "metadata", "probe_branches_table", "setups", "turns"]
+__all__ = [
+    "conversations",
+    "events",
+    "feedback",
+    "memories",
+    "memory_events",
+    "metadata",
+    "probe_branches_table",
+    "setups",
+    "turns",
+]
 
 metadata = MetaData()
 
@@ -94,4 +104,31 @@ events = Table(
     Column("time", Float, nullable=False),
     Column("content", JSON, nullable=False),  # kind, reward, value
     Index("ix_events_conversation", "conversation", "time"),
+)
+
+memories = Table(
+    "memories",
+    metadata,
+    Column("user", String(300), primary_key=True),
+    Column("purpose", String(200), primary_key=True),
+    Column("revision", String(32), nullable=False),  # changes when events are removed or lose their text
+)
+
+memory_events = Table(
+    "memory_events",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),  # the order of the log
+    Column("user", String(300), nullable=False),
+    Column("purpose", String(200), nullable=False),
+    Column("id", String(200), nullable=False),
+    Column("conversation", String(36), ForeignKey("conversations.id", ondelete="CASCADE")),  # null: said elsewhere
+    Column("time", Float, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("source", String(200), nullable=False),
+    Column("speaker", String(16), nullable=False),
+    Column("text", Text, nullable=False),  # empty once it was forgotten
+    Column("data", JSON, nullable=False),
+    UniqueConstraint("user", "purpose", "id", name="uq_memory_events_id"),
+    Index("ix_memory_events_log", "user", "purpose", "sequence"),
+    Index("ix_memory_events_conversation", "conversation"),
 )

@@ -23,15 +23,19 @@ _REMEMBER = re.compile(
 )
 _ALWAYS = re.compile(_OPENING + r"(?P<v>(?:always|never) (?!mind\b|heard\b|seen\b|been\b)\w+ .+)$", re.DOTALL)
 _FORGET = re.compile(
-    _OPENING + r"(?:forget|delete|erase|remove|stop remembering|don't remember|do not remember|unremember)\b(?P<v>.*)$",
+    _OPENING + r"(?:forget|stop remembering|don't remember|do not remember|unremember|"
+    r"(?:delete|erase|remove|clear)(?=.*\b(?:memor(?:y|ies)|you (?:know|remember|have stored|stored)|about me)\b))\b(?P<v>.*)$",
     re.DOTALL,
 )
+_SUBJECT = re.compile(r"^\s*(?:that|about|what|my|the (?:fact|thing|part)|i|i'm|everything|anything|all|from)\b")
 _ABOUT = re.compile(
-    r"^\s*(?:(?:that|about|again|all|the (?:fact|thing|part)|what (?:i|you) (?:said|told you|know|remember|have stored|stored)|"
-    r"everything|anything|please|you know|i said|i told you|from (?:your )?memory|of|on|it|ever)\b[\s,]*)*"
+    r"^\s*(?:(?:that|about|again|the (?:fact|thing|part)|what (?:i|you) (?:said|told you|know|remember|have stored|stored)|"
+    r"everything|anything|please|you know|i said|i told you|from (?:your )?memory|of|on|ever)\b[\s,]*)*"
 )
 _ALL = re.compile(
-    r"^\W*(?:(?:all|everything|anything)\b.*(?:\bme\b|\bmemory\b|\bmemories\b|\bknow\b|\bsaid\b)|(?:all|everything) *[.!]*$|(?:my|the|your) memor(?:y|ies)\b|all (?:my|the) (?:data|memories))"
+    r"^\W*(?:all|everything|anything)(?: that)?(?: (?:you (?:know|remember|have stored|stored|learned|learnt)|"
+    r"i(?:'ve| have)? (?:ever )?(?:said|told you|mentioned)))?(?: about me| of me)?(?: please| from (?:your )?memory)*\W*$"
+    r"|^\W*(?:all )?(?:of )?(?:my|your) (?:memor(?:y|ies)|data)(?: of me| about me)?(?: please)?\W*$"
 )
 _LEAST = 3
 """Letters that a request must have to be about something."""
@@ -76,7 +80,7 @@ def forget_requests(event: MemoryEvent) -> list[ForgetRequest]:
     text, found = masked(event.text), []
     for start, end in sentence_spans(text):
         match = _FORGET.match(text[start:end])
-        if match is None or text[start:end].endswith("?"):
+        if match is None or text[start:end].endswith("?") or not _SUBJECT.match(match["v"]):
             continue
         rest = match["v"]
         if _ALL.match(rest):
