@@ -10,6 +10,7 @@ from telic.memory.config import MemoryConfig
 from telic.memory.control import MemoryControl
 from telic.memory.events import MemoryEvent, parse_event
 from telic.memory.file import MemoryFile
+from telic.memory.local_memory import LocalMemory
 from telic.memory.memory import FORGOTTEN, ForgetPlan, Memory, Reason, new_event
 from telic.memory.notes import UserNotes
 from telic.memory.profile import Fact, OpenQuestion, UserProfile
@@ -21,6 +22,7 @@ __all__ = [
     "EvidenceSpan",
     "Fact",
     "ForgetPlan",
+    "LocalMemory",
     "Memory",
     "MemoryConfig",
     "MemoryControl",

@@ -73,6 +73,15 @@ class MemoryFile:
                 found.setdefault(event.id, event)
         return list(found.values())
 
+    @property
+    def version(self) -> tuple[int, ...] | None:
+        """What changes with the content of the file; None if there is no file."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
     def append(self, events: Iterable[MemoryEvent]) -> None:
         """Add events; they are on disk when this returns.
 
@@ -108,15 +117,6 @@ class MemoryFile:
             with atomic_draft(self.path) as draft:
                 draft.touch(0o600)
                 draft.write_text("".join(map(_line, [*kept, tombstone])), encoding="utf-8")
-
-    def delete(self) -> None:
-        """Delete the file.
-
-        Raises:
-            RunError: it cannot be deleted.
-        """
-        with self._locked():
-            self.path.unlink(missing_ok=True)
 
     def _cut_off_line(self) -> int:
         """Return the length of a last line without its end, in bytes."""

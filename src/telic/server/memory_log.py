@@ -108,14 +108,12 @@ class MemoryLogs:
         last = rows[-1].sequence if rows else first
         return LoggedEvents(current, last, [_event(row) for row in rows])
 
-    def users(self, purpose: str | None = None) -> dict[tuple[str, str], int]:
-        """Count the events of each user and purpose."""
+    def users(self, purpose: str) -> dict[str, int]:
+        """Count the events of each user of a purpose."""
         e = memory_events.c
-        query = select(e.user, e.purpose, func.count()).group_by(e.user, e.purpose).order_by(e.user, e.purpose)
-        if purpose is not None:
-            query = query.where(e.purpose == purpose)
+        query = select(e.user, func.count()).where(e.purpose == purpose).group_by(e.user).order_by(e.user)
         with self._engine.connect() as connection:
-            return {(row.user, row.purpose): row[2] for row in connection.execute(query)}
+            return {row.user: row[1] for row in connection.execute(query)}
 
     def forget(self, user: str, purpose: str, plan: ForgetPlan, tombstone: MemoryEvent) -> None:
         """Remove the texts of a plan from the user's logs and conversations, and append the tombstone.
