@@ -43,6 +43,7 @@ def mount(app: FastAPI, service: Service, keys: Keys) -> None:
 
     from telic.server.dashboard.chat_page import register_chat_pages
     from telic.server.dashboard.login import LoginMiddleware
+    from telic.server.dashboard.memory_page import register_memory_page
     from telic.server.dashboard.runs_page import register_runs_page
 
     if core.app.config.has_run_config:
@@ -53,6 +54,7 @@ def mount(app: FastAPI, service: Service, keys: Keys) -> None:
     logging.getLogger("nicegui").setLevel(logging.ERROR)  # it warns of every page that is not found
     register_chat_pages()
     register_runs_page()
+    register_memory_page()
     ui.run_with(
         app,
         mount_path=PATH,
