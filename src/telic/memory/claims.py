@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 __all__ = ["GENERAL", "Claim", "ClaimScope", "EvidenceSpan", "ForgetRequest"]
@@ -69,4 +68,3 @@ class ForgetRequest:
     """The event in which they asked."""
     words: str
     """What it is about; empty for everything."""
-    details: Mapping[str, Any] = field(default_factory=dict)

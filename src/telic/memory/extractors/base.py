@@ -46,7 +46,7 @@ registry: Registry[Callable[[MemoryConfig], Extractor]] = Registry("extractor")
 """Factories of extractors by name. A plug-in adds one with the entry point `extractor:NAME`."""
 registry.declare(
     explicit="telic.memory.extractors.explicit:ExplicitRequests",
-    statements="telic.memory.extractors.statements:Statements",
+    statements="telic.memory.extractors.statements:shared_statements",
     doubts="telic.memory.extractors.doubts:Doubts",
     edits="telic.memory.extractors.edits:EditDifferences",
     choices="telic.memory.extractors.choices:Choices",

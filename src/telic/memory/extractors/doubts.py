@@ -9,7 +9,7 @@ from telic.memory.claims import Claim, EvidenceSpan
 from telic.memory.config import DOUBT, MemoryConfig
 from telic.memory.events import MemoryEvent
 from telic.memory.extractors.cues import masked, speaks_for_the_user
-from telic.memory.extractors.statements import Statements
+from telic.memory.extractors.statements import shared_statements
 from telic.memory.words import is_instruction, sentence_spans
 
 __all__ = ["Doubts"]
@@ -33,7 +33,7 @@ class Doubts:
     name = "doubts"
 
     def __init__(self, config: MemoryConfig) -> None:
-        self._statements = Statements(config)
+        self._statements = shared_statements(config)
 
     def extract(self, event: MemoryEvent) -> Iterator[Claim]:
         """Yield a doubt for each sentence that tells of a change."""

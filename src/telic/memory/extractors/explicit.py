@@ -9,7 +9,7 @@ from telic.memory.claims import Claim, EvidenceSpan, ForgetRequest
 from telic.memory.config import MemoryConfig
 from telic.memory.events import MemoryEvent
 from telic.memory.extractors.cues import masked, scope_of
-from telic.memory.extractors.statements import Statements
+from telic.memory.extractors.statements import LONGEST_SENTENCE, shared_statements
 from telic.memory.words import is_instruction, sentence_spans
 
 __all__ = ["ExplicitRequests", "forget_requests"]
@@ -51,7 +51,7 @@ class ExplicitRequests:
     name = "explicit"
 
     def __init__(self, config: MemoryConfig) -> None:
-        self._statements = Statements(config)
+        self._statements = shared_statements(config)
 
     def extract(self, event: MemoryEvent) -> Iterator[Claim]:
         """Yield a note for each request."""
@@ -62,7 +62,7 @@ class ExplicitRequests:
         for start, end in sentence_spans(text):
             sentence, original = text[start:end], event.text[start:end]
             match = _REMEMBER.match(sentence) or _ALWAYS.match(sentence)
-            if match is None or sentence.endswith("?") or is_instruction(original):
+            if match is None or end - start > LONGEST_SENTENCE or sentence.endswith("?") or is_instruction(original):
                 continue
             if any(start <= span.start < end for span in understood):
                 continue
@@ -82,9 +82,11 @@ def forget_requests(event: MemoryEvent) -> list[ForgetRequest]:
         match = _FORGET.match(text[start:end])
         if match is None or text[start:end].endswith("?") or not _SUBJECT.match(match["v"]):
             continue
-        rest = match["v"]
-        if _ALL.match(rest):
+        if _ALL.match(match["v"]):
             found.append(ForgetRequest(event.id, ""))
-        elif about := rest[cut.end() :].strip(" .!,:") if (cut := _ABOUT.match(rest)) else "":
+            continue
+        cut = _ABOUT.match(match["v"])
+        first = start + match.start("v") + (cut.end() if cut else 0)
+        if about := event.text[first:end].strip(" .!,:"):
             found.append(ForgetRequest(event.id, about))
     return found

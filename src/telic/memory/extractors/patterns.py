@@ -42,7 +42,7 @@ _ADV = (
 )
 _AM = r"\bi(?:'m| am|m) "
 _HAVE = r"\bi(?:'ve(?: got)?| have(?: got)?|ve(?: got)?|'ve always| have always) "
-_V = r"(?P<v>[^,;:.!?()\n]+(?:\.\d+)?)"
+_V = r"(?P<v>[^,;:.!?()\n]+(?:[.,]\d+[^,;:.!?()\n]*)*)"
 _VS = r"(?P<v>[^,;:!?()\n]{1,60}?)"
 _JOB = (
     r"(?P<v>(?:[a-z-]+ ){0,2}(?:[a-z]{2,}(?:er|or|ist|ian|ant|eer|man|woman)|nurse|chef|cook|clerk|coach|pilot|judge|vet|guide|"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from telic.memory.claims import Claim, ClaimScope, EvidenceSpan
 from telic.memory.config import MemoryConfig
@@ -13,13 +14,16 @@ from telic.memory.extractors.cues import is_update, masked, scope_of, speaks_for
 from telic.memory.extractors.patterns import StatementPattern, slot_patterns, statement_patterns
 from telic.memory.words import is_instruction, sentence_spans
 
-__all__ = ["Statements"]
+__all__ = ["LONGEST_SENTENCE", "Statements", "shared_statements"]
 
 _FIRST_PERSON = re.compile(
     r"\b(?:i|i'm|im|i've|ive|i'd|i'll|my|me|we|we're|our|us|nothing beats|allergic|based in|living in|spare me|max|at most|"
     r"up to|more than)\b|[:=]|\bin (?:english|german|french|spanish|italian|dutch)"
 )
+_MORE = re.compile(r"(?:, [\w-]+(?: [\w-]+)?)*,? (?:and|or) [\w-]+(?: [\w-]+)?(?=\s*(?:[.!?;]|$))")
 _ITEMS = re.compile(r",? and | or |, ")
+LONGEST_SENTENCE = 400
+"""Characters beyond which a sentence is no plain statement. It also bounds the time that the patterns take."""
 LISTED = frozenset({"taste", "allergy"})
 """Slots of which one sentence may name several values: "peanuts and kiwi"."""
 
@@ -36,15 +40,26 @@ class Statements:
     def __init__(self, config: MemoryConfig) -> None:
         own = [pattern for slot in config.slots for pattern in slot_patterns(slot)]
         self._patterns: tuple[StatementPattern, ...] = (*own, *statement_patterns())
+        self._latest: tuple[MemoryEvent, list[Claim]] | None = None
 
-    def extract(self, event: MemoryEvent) -> Iterator[Claim]:
-        """Yield the statements in a message."""
+    def extract(self, event: MemoryEvent) -> list[Claim]:
+        """Return the statements in a message."""
+        latest = self._latest
+        if latest is None or latest[0] is not event:
+            self._latest = latest = event, list(self._in_message(event))
+        return latest[1]
+
+    def _in_message(self, event: MemoryEvent) -> Iterator[Claim]:
         if event.kind != "message":
             return
         text = masked(event.text)
         for start, end in sentence_spans(text):
             sentence = text[start:end]
-            if _FIRST_PERSON.search(sentence) and not is_instruction(event.text[start:end]):
+            if (
+                end - start <= LONGEST_SENTENCE
+                and _FIRST_PERSON.search(sentence)
+                and not is_instruction(event.text[start:end])
+            ):
                 yield from self._in_sentence(event, start, sentence)
 
     def _in_sentence(self, event: MemoryEvent, offset: int, sentence: str) -> Iterator[Claim]:
@@ -92,9 +107,21 @@ class Statements:
 def _items(sentence: str, place: tuple[int, int]) -> list[tuple[int, int]]:
     """Split a list such as `peanuts, kiwi and sesame` into its items, if they are short."""
     start, end = place
+    if (more := _MORE.match(sentence, end)) is not None and more[0].startswith(","):
+        end = more.end()
     cuts = [match.span() for match in _ITEMS.finditer(sentence, start, end)]
     starts, ends = [start, *(cut[1] for cut in cuts)], [*(cut[0] for cut in cuts), end]
     parts = [trim_value(sentence, *part) for part in zip(starts, ends, strict=True)]
     items = [part for part in parts if part is not None]
     short = len(items) == len(parts) and all(len(sentence[one:other].split()) <= 3 for one, other in items)
     return items if short else [place]
+
+
+def shared_statements(config: MemoryConfig) -> Statements:
+    """Return one extractor for all that use these settings, so that each message is read once."""
+    return _shared(config.slots)
+
+
+@lru_cache(maxsize=64)
+def _shared(slots: tuple[str, ...]) -> Statements:
+    return Statements(MemoryConfig.of(slots=slots))

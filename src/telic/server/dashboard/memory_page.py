@@ -57,8 +57,8 @@ class MemoryView:
     def __init__(self, memories: UserMemories, user: str) -> None:
         self._memories, self._user = memories, user
         text(
-            "Taken from what you said and did, never from what the chatbot said. It reads what matters with your next "
-            "message. What you have forgotten is removed from your conversations too.", "p", "hint",
+            "Taken from what you said and did, never from what the chatbot said. The model gets what matters with your "
+            "next message. What you have forgotten is removed from your conversations too.", "p", "hint",
         )  # fmt: skip
         self._alert = text("", "p", "alert", role="alert")
         set_visible(self._alert, False)
@@ -131,7 +131,7 @@ class MemoryView:
                 text(_label(fact["slot"], fact["polarity"]), "span", "tag")
                 text(fact["value"], "span", "value")
             since = datetime.fromtimestamp(fact["valid_from"]).astimezone()
-            facts = [f"since {since:%Y-%m-%d}", f"only {fact['context']}" if fact["context"] else ""]
+            facts = [f"since {since:%Y-%m-%d}", f"only “{fact['context']}”" if fact["context"] else ""]
             text(" · ".join(filter(None, facts)), "p", "hint")
             with box("div", "actions"):
                 why = button("Why?", lambda: self._explain(why, reasons, fact), classes="small", aria_expanded="false",
