@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from telic.memory.claims import Claim, EvidenceSpan
 from telic.memory.config import MemoryConfig
@@ -53,7 +54,6 @@ class EditDifferences:
             if bool(was) != bool(is_):
                 yield self._claim(event, feature, 1 if is_ else -1)
 
-    def _claim(self, event: MemoryEvent, feature: str, sign: int) -> Claim:
+    def _claim(self, event: MemoryEvent, feature: str, polarity: Literal[1, -1]) -> Claim:
         span = EvidenceSpan(event.id, 0, len(event.text))
-        polarity = 1 if sign > 0 else -1
         return Claim("reply style", feature, span, self.name, polarity, time=event.time, weight=0.5)
