@@ -74,3 +74,15 @@ def test_105_learn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     assert {line.split()[0] for line in out.splitlines()[1:3]} == {"careful", "bold"}
     assert "rows for KTO" in out
     assert "if it always asked: 0." in out
+
+
+def test_107_memory(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["107_memory.py"])
+    runpy.run_path(str(EXAMPLES / "107_memory.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    assert '- home: "Porto"' in out
+    assert 'ask which is right: earlier likes "jazz", lately dislikes it' in out
+    assert 'likes ("When I travel for work"): "window seats"' in out
+    assert "sushi" not in out
+    assert "jazz is not in the file" in out
