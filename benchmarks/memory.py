@@ -235,7 +235,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run one part, or all."""
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "scale": scale, "pahf": run_shoppers, "dialogues": dialogues, "tune": lambda: dialogues("tune"),
-        "second": lambda: dialogues("second"),
+        "second": lambda: dialogues("second"), "third": lambda: dialogues("third"),
     }  # fmt: skip
     names = list(arguments) or ["scale", "pahf", "dialogues"]
     result: dict[str, Any] = {}

@@ -1,6 +1,6 @@
-"""What the users of made-up long dialogues say: three sets of sentences, by different voices.
+"""What the users of made-up long dialogues say: four sets of sentences, by different voices.
 
-The extractors were changed after looks at `tune` and `second` only; `report` is what figures are made on. `{v}` is the value.
+The extractors were changed after looks at `tune`, `second` and `third` only; `report` is what figures are made on. `{v}` is the value.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ STATED: dict[str, dict[str, list[str]]] = {
             "Please spare me {v}, I have never liked that.",
         ],
     },
-    "report": {
+    "third": {
         "home": [
             "We have been living in {v} since I was small.",
             "I'm writing from {v}, my home town.",
@@ -210,6 +210,66 @@ STATED: dict[str, dict[str, list[str]]] = {
             "I don't really enjoy {v}.",
         ],
     },
+    "report": {
+        "home": [
+            "You can reach me in {v}, I have my flat there.",
+            "I was born elsewhere, but I live in {v}.",
+            "My family and I are at home in {v}.",
+            "im living in {v} rn",
+            "The town that I live in is {v}.",
+        ],
+        "job": [
+            "I have been working as a {v} for ten years.",
+            "My profession: {v}.",
+            "I'm a {v} and I love it.",
+            "by day i am a {v}",
+            "I found work as a {v}.",
+        ],
+        "diet": [
+            "I've gone {v}.",
+            "Everything I eat has to be {v}.",
+            "I am {v}, by conviction.",
+            "going {v} was the best thing i did",
+            "I live on a {v} diet.",
+        ],
+        "allergy": [
+            "I get a rash from {v}, I'm allergic.",
+            "I can't eat {v} because I'm allergic to it.",
+            "I have a bad allergy to {v}.",
+            "allergy warning: {v}",
+            "Doctors say that I am allergic to {v}.",
+        ],
+        "pet": [
+            "My dog's called {v}.",
+            "I walk my dog {v} twice a day.",
+            "{v}, my dog, sleeps all day.",
+            "got a dog named {v}",
+            "The name of my dog is {v}.",
+        ],
+        "budget": [
+            "I've got {v} at most.",
+            "My budget is around {v}.",
+            "I would like to stay under {v}.",
+            "budget is {v} ok?",
+            "I can't go above {v}.",
+        ],
+        "like": [
+            "I'm keen on {v}.",
+            "I have always loved {v}.",
+            "I think {v} is wonderful.",
+            "big fan of {v} here",
+            "{v} is my favourite.",
+            "I do enjoy {v}.",
+        ],
+        "dislike": [
+            "I hate {v} with a passion.",
+            "I've never been fond of {v}.",
+            "{v} is just not my thing.",
+            "not a fan of {v} tbh",
+            "I try to avoid {v}.",
+            "I could do without {v}.",
+        ],
+    },
 }
 
 UPDATED: dict[str, dict[str, list[str]]] = {
@@ -227,13 +287,14 @@ UPDATED: dict[str, dict[str, list[str]]] = {
         "pet": ["There is a new dog in my life: my dog is now called {v}.", "I got another dog after the old one died, and this one is named {v}."],
         "budget": ["Things changed, I have {v} to spend now.", "Let us say my budget is {v} instead."],
     },
-    "report": {
+    "third": {
         "home": ["We just moved house, I live in {v} now.", "I left and settled in {v}.", "I'm in {v} now, for good."],
         "job": ["I got a new job, as a {v}.", "I gave up my old job and became a {v}.", "I'm now working as a {v}."],
         "diet": ["My doctor has put me on a {v} diet.", "I've become {v}."],
         "pet": ["We have a new dog, called {v}.", "My dog died last year. The new one is called {v}."],
         "budget": ["I have to correct myself, I can spend {v}.", "Forget the old budget, it is {v} now.", "My budget has changed to {v}."],
     },
+    "report": {'home': ['By the way, I moved to {v}.', 'We live in {v} now, not where we used to.', 'My home is now in {v}.'], 'job': ['I quit, and now I am a {v}.', 'I have started as a {v}.', "I don't do that job any more, I'm a {v} now."], 'diet': ['I changed my diet to {v}.', 'I am {v} these days.'], 'pet': ['My old dog is gone, my new dog is called {v}.', 'We got a new dog named {v}.'], 'budget': ['I have more to spend now: {v}.', 'My budget is {v} after all.', 'Make it a budget of {v} instead.']},
 }  # fmt: skip
 
 OPINIONS: dict[str, dict[str, list[str]]] = {
@@ -249,12 +310,13 @@ OPINIONS: dict[str, dict[str, list[str]]] = {
         "bare dislike": ["I detest {v}.", "I can't stand {v}."],
         "bare like": ["I enjoy {v} very much.", "I'm a big fan of {v}."],
     },
-    "report": {
+    "third": {
         "to dislike": ["I've stopped enjoying {v}.", "I'm over {v}.", "{v} is no longer my thing."],
         "to like": ["These days I quite like {v}.", "I was wrong about {v}, I love it.", "I have come to enjoy {v}."],
         "bare dislike": ["I hate {v}.", "I really can't bear {v}."],
         "bare like": ["I adore {v}.", "I like {v} a lot."],
     },
+    "report": {'to dislike': ['I no longer enjoy {v}.', 'I have lost my taste for {v}.', 'I used to enjoy {v}, now I avoid it.'], 'to like': ["I've started to like {v}.", 'I love {v} now, who would have thought.'], 'bare dislike': ["I can't stand {v}.", 'I dislike {v}.'], 'bare like': ['I love {v}.', "I'm fond of {v}."]},
 }  # fmt: skip
 """Changes of a liking. The bare ones contradict what was said before without a word that says so."""
 
@@ -273,13 +335,21 @@ ONE_OFFS: dict[str, list[str]] = {
         "Could you get me {v} for tomorrow? I like the idea.",
         "On this occasion I'd enjoy {v}.",
     ],
-    "report": [
+    "third": [
         "I'd go for {v} tonight.",
         "Let us have {v} for a change.",
         "just for today i want {v}",
         "I think I'd enjoy {v} this weekend.",
         "For my birthday party I would like {v}.",
         "This one time I prefer {v}.",
+    ],
+    "report": [
+        "Let me try {v} today.",
+        "I'd love {v} this evening.",
+        "For the party on Saturday I need {v}.",
+        "can i get {v} this time",
+        "Right now I could do with {v}.",
+        "I would prefer {v} on this trip.",
     ],
 }
 
@@ -303,7 +373,7 @@ LURES: dict[str, list[str]] = {
         "The kids are into {v}.",
         "Anna, who lives in Oslo, can't get enough of {v}.",
     ],
-    "report": [
+    "third": [
         "My wife can't live without {v}.",
         'He says, "I like {v} best".',
         "I asked my brother and he likes {v}.",
@@ -312,6 +382,16 @@ LURES: dict[str, list[str]] = {
         "My grandmother, who is from Ghent, loves {v}.",
         "Write a story in which the hero says I love {v}.",
         "People like me are supposed to love {v}.",
+    ],
+    "report": [
+        "My boss is a big fan of {v}.",
+        'Her exact words: "I love {v}".',
+        "My mother always says that she loves {v}.",
+        "If only I liked {v}!",
+        "Is it normal that I like {v}?",
+        "Our guests enjoy {v}.",
+        "Translate: I love {v}.",
+        "My cousin told me, I can't live without {v}.",
     ],
 }
 
@@ -326,10 +406,15 @@ CONTEXTS: dict[str, list[tuple[str, str]]] = {
         ("Whenever I travel alone I prefer {v}.", "travel alone"),
         ("I like {v} when my parents visit.", "a visit of my parents"),
     ],
-    "report": [
+    "third": [
         ("When it rains I love {v}.", "a day when it rains"),
         ("For breakfast I prefer {v}.", "breakfast"),
         ("If I am with my team, I like {v}.", "an outing with my team"),
+    ],
+    "report": [
+        ("In winter I like {v}.", "winter"),
+        ("When I am ill, I prefer {v}.", "a day when I am ill"),
+        ("With my friends I enjoy {v}.", "an evening with my friends"),
     ],
 }
 """A preference in a context, and words of a question in that context."""
@@ -355,7 +440,7 @@ QUESTIONS: dict[str, dict[str, str]] = {
         "like": "Suggest something I would like.",
         "dislike": "Is there something I don't like, which you should avoid?",
     },
-    "report": {
+    "third": {
         "home": "I need a dentist close to home.",
         "job": "Help me describe what I do at work.",
         "diet": "What can I eat there with my diet?",
@@ -364,6 +449,16 @@ QUESTIONS: dict[str, dict[str, str]] = {
         "budget": "How much may it cost, given my budget?",
         "like": "Surprise me with something that I enjoy.",
         "dislike": "What should you spare me?",
+    },
+    "report": {
+        "home": "What's on this weekend where I live?",
+        "job": "What is my profession?",
+        "diet": "Does this recipe suit my diet?",
+        "allergy": "What must I not eat, with my allergies?",
+        "pet": "Who is my dog?",
+        "budget": "How much can I spend?",
+        "like": "Which things do I enjoy?",
+        "dislike": "What do I hate?",
     },
 }
 

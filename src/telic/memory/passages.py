@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from telic.memory.claims import Claim
 from telic.memory.events import MemoryEvent
+from telic.memory.extractors.patterns import DIETS
 from telic.memory.index import GrowingIndex
 from telic.memory.words import content_stems
 
@@ -25,6 +27,22 @@ SLOT_WORDS: dict[str, str] = {
     "reply style": "style reply answer write draft",
 }
 """Words of questions about a slot. They are added to a passage that fills it, as keys."""
+_FIRST_PERSON = re.compile(r"\b(?:i|i'm|im|i've|ive|i'd|my|me|mine|we|we're|our)\b", re.IGNORECASE)
+_TOPICS = {
+    topic: re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
+    for topic, words in {
+        "home": r"live|lives|lived|living|home|house|flat|apartment|moved|move|settled|reside|based|town|hometown|address|neighbou?rhood",
+        "job": r"work|works|worked|working|job|profession|career|shifts?|trained|employed|employer|paid|boss|retired|hired|occupation",
+        "diet": rf"diet|eat|eats|eating|eater|cook|food|meat|meals?|restaurant|recipe|menu|{DIETS}",
+        "allergy": r"allerg\w+|intoleran\w+|hives|rash|anaphyla\w+|epipen",
+        "taste": r"like|likes|liked|love|loved|loves|enjoy\w*|adore\w*|prefer\w*|fan|fond|keen|hate\w*|dislike\w*|detest\w*|loathe|"
+        r"can't stand|cannot stand|cant stand|bear|avoid\w*|favou?rite\w*|taste|preference\w*|fancy|spare me|not for me|not my thing",
+        "budget": r"budget|spend|pay|afford\w*|costs?|euros?|pounds?|dollars?|price\w*|money|cheap\w*|expensive",
+        "pet": r"dogs?|puppy|cats?|kitten|pets?",
+        "name": r"name|called|named",
+    }.items()
+}
+"""What a message of the first person is about, as keys of passages and of questions. It finds what no extractor understood."""
 LONGEST_TURN = 1500
 """Characters of a turn that are indexed and quoted."""
 
@@ -64,7 +82,8 @@ class Passages:
         if event.speaker == "user":
             before = self._latest.get(event.source)
             earlier = content_stems(before.text[:LONGEST_TURN]) if before is not None else []
-            number = self._index.add([*stems, *stems, *earlier, *_keys(claims)])  # the user's words count twice
+            own = [*stems, *stems, *_topics(event.text), *_keys(claims)]  # the user's words count twice
+            number = self._index.add([*own, *earlier])
             self._passages.append(Passage(event, before))
             self._waiting[event.source] = number
             self._by_source.setdefault(event.source, []).append(number)
@@ -79,8 +98,15 @@ class Passages:
             source: a conversation to leave out, since the model sees it anyway.
         """
         hidden = self._by_source.get(source, ()) if source is not None else ()
-        found = self._index.search(content_stems(query), most, hidden)
+        found = self._index.search([*content_stems(query), *_topics(query)], most, hidden)
         return [self._passages[number] for number, _ in found]
+
+
+def _topics(text: str) -> list[str]:
+    """Return keys for what a text in the first person is about. No word is the same as one of them."""
+    if not _FIRST_PERSON.search(text):
+        return []
+    return [f"#{topic}" for topic, words in _TOPICS.items() if words.search(text[:LONGEST_TURN])]
 
 
 def _keys(claims: Sequence[Claim]) -> list[str]:
