@@ -46,7 +46,10 @@ def result(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 def test_show_why_export_and_forget(purpose: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert result(capsys, "list", purpose) == [{"user": "ann", "events": 2}, {"user": "bob", "events": 2}]
     shown = result(capsys, "show", purpose, "--user", "ann")
-    assert {(fact["slot"], fact["value"]) for fact in shown["facts"]} == {("home airport", "Graz"), ("taste", "marzipan")}
+    assert {(fact["slot"], fact["value"]) for fact in shown["facts"]} == {
+        ("home airport", "Graz"),
+        ("taste", "marzipan"),
+    }
     [reason] = result(capsys, "why", purpose, "airport", "--user", "ann")
     assert (reason["quote"], reason["said"]) == ("Graz", "My home airport is Graz. I love marzipan.")
     out = tmp_path / "ann.jsonl"

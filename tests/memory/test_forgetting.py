@@ -22,7 +22,11 @@ def said(text: str, number: int = 0, speaker: str = "user") -> MemoryEvent:
 
 
 def texts(memory: Memory) -> str:
-    return json.dumps([event.as_dict() for event in memory.events]) + str(memory.describe()) + memory.notes("marzipan").text
+    return (
+        json.dumps([event.as_dict() for event in memory.events])
+        + str(memory.describe())
+        + memory.notes("marzipan").text
+    )
 
 
 def test_the_sentences_that_say_it_go_and_the_others_stay() -> None:

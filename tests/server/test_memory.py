@@ -39,7 +39,9 @@ class Heard:
 
 
 def ask(served: Served, method: str, path: str, key: str = "any key", **options: Any) -> httpx.Response:
-    return httpx.request(method, f"{served.url}{path}", headers={"Authorization": f"Bearer {key}"}, timeout=60, **options)
+    return httpx.request(
+        method, f"{served.url}{path}", headers={"Authorization": f"Bearer {key}"}, timeout=60, **options
+    )
 
 
 def say(served: Served, *said: str, key: str = "any key", **options: Any) -> str:
@@ -102,7 +104,14 @@ def test_users_see_and_change_their_own_memory_only(start: Start, tmp_path: Path
     assert ask(served, "GET", "/telic/memory/why?user=child", bob).json()["reasons"] == []
     assert ask(served, "GET", "/telic/memory/export?user=child", bob).text == ""
     assert facts(served, "?user=child", key=KEYS["ann"]) == [("taste", "nougat")]
-    for method, path in (("GET", ""), ("GET", "/why"), ("GET", "/export"), ("POST", ""), ("POST", "/undo"), ("DELETE", "")):
+    for method, path in (
+        ("GET", ""),
+        ("GET", "/why"),
+        ("GET", "/export"),
+        ("POST", ""),
+        ("POST", "/undo"),
+        ("DELETE", ""),
+    ):
         assert ask(served, method, f"/telic/memory{path}", "another key").status_code == 401
 
 

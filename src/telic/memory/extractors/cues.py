@@ -14,11 +14,11 @@ _QUOTED = re.compile(
 )
 _HYPOTHETICAL = re.compile(
     r"\b(?:suppose|supposing|imagine|pretend|hypothetically|what if|let's say|assuming|as if|i wish|wish i)\b"
-    r"|\bif (?:i|we|only)(?:'d|\b)(?! may|\W+am honest)|\bwould i\b|\bdo i\b|\bam i\b|\bshould i\b|\bcan i\b"
+    r"|\bif (?:only\b|(?:i|we)'d\b|(?:i|we) (?:could|had|were|was|did|would|\w+ed)\b)|\bwould i\b|\bdo i\b|\bam i\b|\bshould i\b|\bcan i\b"
 )
 _REPORTED = re.compile(
     r"(?<!\bi )(?<!\bi've )(?<!\bi have )\b(?:said|says|saying|told|tells|wrote|writes|written|texted|claims?|claimed|thinks?|"
-    r"thought|believes?|asks?|asked|replied|answered|insists?|insisted|quotes?|quoted|sings?|lyrics?|reads?|goes|message was|"
+    r"thought|believes?|asks?|asked|replied|answered|insists?|insisted|quotes?|quoted|sings?|lyrics?|reads?|song goes|message was|"
     r"according to|character|novel|narrator|translate|translation)\b"
 )
 _OTHERS = (
@@ -37,7 +37,7 @@ _ONCE = re.compile(
     r"saturday|sunday)|on (?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)|(?:just|only) (?:this|for (?:this|the)))\b"
 )
 _CONTEXT = re.compile(
-    r"\b(?:when(?:ever)?|while|every time|each time|as long as|if) (?!(?:you|that|it|this|need be|possible|necessary|any)\b)[^,.;!?]+"
+    r"\b(?:when(?:ever)?|while|every time|each time|as long as) (?!you\b)[^,.;!?]+|\bif (?!(?:you|that|it|this|need be|possible|necessary|any)\b)[^,.;!?]+"
     r"|\b(?:on|for|during|in) (?:(?:my|the|our|all|most|long|short|business|work|family|summer|winter|ski|hot|cold|rainy|bad) )*"
     r"(?:business|work|holidays?|weekends?|weekdays?|vacations?|trips?|travels?|flights?|trains?|planes?|journeys?|hikes?|"
     r"breakfast|lunch|dinner|brunch|dessert|presentations?|meetings?|exams?|emails?|e-mails?|mails?|letters?|reports?|code|"
@@ -60,7 +60,7 @@ _CUT = re.compile(
 _TAIL = re.compile(
     r"(?:\s|^)(?:please|thanks|thank you|btw|by the way|tbh|lol|haha|too|as well|also|very much|so much|a lot|a bit|a great deal|"
     r"any ?more|any longer|these days|nowadays|lately|now|at the moment|currently|instead|at most|max|maximum|for years|for ages|"
-    r"most|best|better|myself|really|though|again|always|anyway|you know|i think|i guess|i suppose|if you ask me|believe it or not|"
+    r"all my life|my whole life|all day|pls|thx|most|best|better|myself|really|though|again|always|anyway|you know|i think|i guess|i suppose|if you ask me|believe it or not|"
     r"by trade|by profession|for a living|full time|part time|of course|actually|in general|generally|usually|mostly|especially|"
     r"any day|any time|anytime|here|right now|just|to be honest|tbf|imo|indeed|to spend|in total|per person)$"
 )

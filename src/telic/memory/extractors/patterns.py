@@ -36,9 +36,8 @@ DIETS = (
     r"meat[- ]free|nut[- ]free|alcohol[- ]free|teetotal"
 )
 _ADV = (
-    r"(?:(?:really|also|still|just|always|usually|generally|mostly|normally|often|personally|absolutely|truly|quite|rather|now|"
-    r"currently|strictly|severely|highly|honestly|definitely|especially|particularly|do|actually|only|mainly|even|both|simply|"
-    r"recently|already|much|so|very|terribly|badly|sincerely|secretly|deeply|full[- ]time|part[- ]time|slightly|mildly|long|since) )*"
+    r"(?:(?:\w{2,}ly|also|still|just|always|often|quite|rather|now|already|much|so|very|do|even|both|full[- ]time|part[- ]time|"
+    r"long|since|of course|kind of|sort of|too|ever) )*"
 )
 _AM = r"\bi(?:'m| am|m) "
 _HAVE = r"\bi(?:'ve(?: got)?| have(?: got)?|ve(?: got)?|'ve always| have always) "
@@ -61,7 +60,7 @@ def _taste() -> Iterator[StatementPattern]:
     """Yield how people say what they like and dislike."""
     like = r"(?:like|love|prefer|enjoy|adore|appreciate|favou?r|cherish|dig|treasure)"
     adoring = (
-        r"(?:fond of|keen on|into|an? (?:\w+ )?(?:fan|lover|admirer|friend) of|crazy about|mad about|partial to|"
+        r"(?:fond of|keen on|into|(?:an? )?(?:\w+ )?(?:fan|lover|admirer|friend) of|crazy about|mad about|partial to|"
         r"obsessed with|passionate about|hooked on|addicted to|happiest with)"
     )
     verbs = r"(?:take|choose|order|book|go for|opt for|pick|have|drink|eat|buy|get|use|listen to|read|watch|play)"
@@ -70,6 +69,9 @@ def _taste() -> Iterator[StatementPattern]:
         rf"{_AM}{_ADV}{adoring} {_V}",
         rf"{_HAVE}{_ADV}(?:been (?:fond of|into|keen on)|loved|liked|enjoyed|preferred|adored|grown fond of|come to {like}|"
         rf"grown to {like}|got into|learned to {like}|learnt to {like}|an? (?:soft spot|weakness|thing|passion|preference) for) {_V}",
+        rf"\bwhat i {_ADV}{like}(?: most| best)? is {_V}",
+        rf"\b{_VS} (?:always |just |simply )?(?:makes? my day|makes? me happy|is wonderful to me)\b",
+        rf"\bi could live on {_V}",
         rf"\bnothing beats {_V}",
         rf"\bgive me {_V} any (?:day|time)\b",
         rf"\b{_VS} (?:is|are) my (?:absolute |all-time |personal )?(?:favou?rites?|thing|passion|cup of tea)\b",
@@ -81,14 +83,19 @@ def _taste() -> Iterator[StatementPattern]:
         rf"\bi {_ADV}(?:hate|dislike|detest|loathe|despise|avoid|abhor|mind) {_V}",
         rf"{_AM}{_ADV}(?:not|no|never) {_ADV}{adoring} {_V}",
         rf"\bi(?:'d| would) (?:rather|prefer to|sooner|much rather) (?:avoid|not have|skip|go without) {_V}",
-        rf"\bi (?:try|tend|prefer) to avoid {_V}",
+        rf"\bi\b[^,;:.!?]{{0,40}} to avoid {_V}",
+        rf"{_HAVE}(?:no|little) (?:time|patience|love|use|taste) for {_V}",
+        rf"\bnot (?:see|find|catch|get) me (?:anywhere )?(?:near|in|on|at|with|eating) {_V}",
+        rf"\bi (?:could|can) (?:happily |easily |well )?(?:do|live) without {_V}",
         rf"\b(?:please )?(?:spare me|keep me away from|leave out|no more) {_V}",
-        rf"\b{_VS} (?:is not|isn't|are not|aren't|isnt|arent|was never|is never|have never been) "
+        rf"\b{_VS} (?:is not|isn't|are not|aren't|isnt|arent|was never|is never|is just not|have never been) "
         r"(?:really |quite |exactly |at all )?(?:for me|my thing|my cup of tea|my favou?rites?|to my taste)\b",
-        rf"{_HAVE}never (?:really )?(?:liked|enjoyed|loved|cared for|been into|been fond of) {_V}",
+        rf"\bi(?:'ve| have|ve)? never (?:really )?(?:liked|enjoyed|loved|cared for|been into|been fond of) {_V}",
     )
     changed = (
         rf"{_HAVE}{_ADV}(?:gone off|stopped (?:liking|enjoying|eating|drinking)|had enough of|lost my taste for) {_V}",
+        rf"{_AM}{_ADV}(?:over|done with|through with) {_V}",
+        rf"\b{_VS} (?:is|are) no longer (?:for me|my thing|my cup of tea|my favou?rites?|to my taste)\b",
         rf"{_AM}{_ADV}(?:sick|tired|fed up|bored) (?:of|with) {_V}",
         rf"\bi {_ADV}no longer (?:like|love|enjoy|care for|eat|drink|prefer|want) {_V}",
         rf"\bi used to (?:like|love|enjoy|prefer|eat|drink) {_V}",
@@ -96,7 +103,7 @@ def _taste() -> Iterator[StatementPattern]:
     yield from (StatementPattern("taste", re.compile(one)) for one in yes)
     yield from (StatementPattern("taste", re.compile(one), -1) for one in no)
     yield from (StatementPattern("taste", re.compile(one), -1, update=True) for one in changed)
-    mind = rf"\bchanged my mind (?:about|on) {_V}, (?:and |but |so |because )?(?:now )?i (?:now |do |really |quite )*"
+    mind = rf"\b(?:changed my mind|wrong|mistaken) (?:about|on) {_V}, (?:and |but |so |because )?(?:now )?i (?:now |do |really |quite )*"
     it = "(?:it|them|that|those)"
     yield StatementPattern("taste", re.compile(rf"{mind}{like} {it}\b"), update=True)
     yield StatementPattern(
@@ -130,6 +137,9 @@ def _facts() -> Iterator[StatementPattern]:
         rf"^(?:\W*(?:oh|and|also|so|well)\b)*\W*(?:living|based) in {_V}",
         rf"\bmy (?:current |own )?home(?:town| town| city)? is (?:in )?{_V}",
         rf"\bhome (?:for me )?is (?:in )?{_V}",
+        rf"\b(?:i|we|i've|i'm|we're)\b[^,;:.!?]{{0,30}}\b(?:live|living|settled|reside|based|at home) {_ADV}in {_V}",
+        rf"\bmy (?:place|house|flat|home|apartment|family) (?:is|lives) (?:now )?in {_V}",
+        rf"\b(?:in|from) {_VS}, my home ?town\b",
         rf"{_AM}in {_VS}, (?:that is|that's|thats|which is) (?:my )?home\b",
         rf"\b{_VS}, (?:which is |that is |that's )?where i live\b",
         rf"\b(?:i|we) (?:have|own|rent|bought) an? (?:\w+ )?(?:flat|house|apartment|place|room|home) in {_V}",
@@ -140,6 +150,8 @@ def _facts() -> Iterator[StatementPattern]:
         rf"\bmy new (?:home|address|city) is (?:in )?{_V}",
     )
     yield from (StatementPattern("home", re.compile(one), update=True) for one in moved)
+    here = rf"{_AM}in (?P<v>[^\W\d_][\w'-]+) now\b"
+    yield StatementPattern("home", re.compile(here), update=True, keep=True, proper=True)
     left = rf"\bi (?:no longer|don't|do not) live in {_V}"
     yield StatementPattern("home", re.compile(left), -1, update=True)
     yield StatementPattern("origin", re.compile(rf"\b(?:i come|{_AM[2:]}(?:originally )?) ?from {_V}"))
@@ -150,7 +162,8 @@ def _facts() -> Iterator[StatementPattern]:
         rf"\bmy (?:job|profession|occupation|trade) is (?:that of )?(?:an? )?{_V}",
         rf"(?:{_AM}|\bi became |\bi trained as ){_ADV}(?:an? )?(?P<v>[a-z -]{{3,40}}?) (?:by (?:trade|profession|training)|for a living)\b",
         rf"\bfor a living,? i(?:'m| am) an? {_V}",
-        rf"^(?:\w+,? )?(?:being|as) an? {_NOT_JOBS}{_JOB}, i\b",
+        rf"^(?:\w+,? )?(?:being|as) an? {_NOT_JOBS}{_JOB},? (?:i|i'm|my)\b",
+        rf"\b(?:i|i've|i'm|me)\b[^.!?]{{0,30}}\b(?:as|to be|became|become|job, as) an? {_NOT_JOBS}{_JOB}\b(?! (?:of|person|fan|in))",
         rf"{_AM}{_ADV}an? {_NOT_JOBS}{_JOB}\b(?! (?:of|person|fan|in))",
     )
     yield from (StatementPattern("job", re.compile(one)) for one in jobs)
@@ -158,6 +171,11 @@ def _facts() -> Iterator[StatementPattern]:
     eats = rf"(?:eat |follow |keep |keep to |went |turned |became |become |gone |on |switched to |observe )?{_ADV}(?:an? )?"
     diet = rf"(?P<v>{DIETS})\b(?! (?:restaurants?|places?|caf[eé]s?|food (?:is|was|tastes)|dish|option|recipe|bread|menu|cookbook|week))"
     yield StatementPattern("diet", re.compile(rf"{yes}{eats}{diet}"), keep=True)
+    wish = r"like|want|looking|find|need|book|know|not|never|no|longer|recommend|tried|ate|had|there|for an?|for the|if|would|could|"
+    wish += "he|she|who|they|friends?|colleagues?|boss|wife|husband|partner|sister|brother|mother|father|son|daughter|kids?|guests?"
+    gap = rf"(?:(?!\b(?:{wish})\b)[^.!?]){{0,45}}?"
+    yield StatementPattern("diet", re.compile(rf"\b(?:i|i'm|im|i've|ive|me|we)\b{gap}\b{diet}"), keep=True)
+    yield StatementPattern("diet", re.compile(rf"^\W*only {diet}[^.!?]*\b(?:me|please|thx|thanks)\b"), keep=True)
     yield StatementPattern(
         "diet", re.compile(rf"{_HAVE}{_ADV}(?:switched|changed|moved) to (?:an? )?{diet}"), update=True, keep=True
     )
@@ -166,7 +184,9 @@ def _facts() -> Iterator[StatementPattern]:
     allergies = (
         rf"{_AM}{_ADV}allergic to {_V}",
         rf"^(?:\W*(?:oh|and|also|btw)\b)*\W*allergic to {_V}",
-        rf"{_HAVE}(?:an? )?(?:\w+ )?(?:allergy|intolerance) to {_V}",
+        rf"\b(?:i|my|me|i've|i'm)\b[^.!?]{{0,30}}\b(?:allergy|intolerance) to {_V}",
+        rf"^(?:\w+,? )?{_VS} (?:could|would|can|might|may) kill me\b",
+        rf"\b(?:can't|cannot|cant|must not|mustn't|may not) (?:have|eat|touch|take) {_VS}[,:]? (?:an? |because |as |since |due to |my |i'm |i am )*allerg",
         rf"{_HAVE}(?:an? )?(?:severe |bad |mild |strong )?(?!an? )(?P<v>[a-z-]+(?: [a-z-]+)?) allergy\b(?! to)",
         rf"\bi (?:must not|may not|can't|cannot|cant|should not|shouldn't) (?:have|eat|touch|take) {_V}[:,] (?:because |as |since )?i(?:'m| am) allergic",
         rf"\bi {_ADV}react {_ADV}(?:badly |strongly |allergically )?to {_V}",
@@ -182,7 +202,9 @@ def _facts() -> Iterator[StatementPattern]:
     )
     called = r"(?P<v>[a-zà-ÿ][\w'-]+)"
     creature = r"(?P<n>dog|cat|pet|horse|rabbit|hamster|parrot|bird|puppy|kitten|turtle|tortoise|guinea pig|boat|car|company|band|school|street|firm)"
-    for one in (rf"\b(?:my|our) (?:new |old )?{creature}(?:'s name|s name|'s|s)? (?:is |are |was )?(?:now )?(?:called|named|is) (?!a\b|the\b|an\b|not\b|my\b|ill|sick|tired|here|old|young){called}",
+    anyhow = rf"\b(?:my|our|i|we|i've|we've)\b[^.!?]{{0,40}}\b{creature}\b[^.!?]{{0,30}}?\b(?:called|named|by the name of) {called}"
+    for one in (anyhow, rf"\b{creature} (?:that )?i [^.!?]{{0,40}}\b(?:called|named) {called}",
+                rf"\b(?:my|our) (?:new |old )?{creature}(?:'s name|s name|'s|s)? (?:is |are |was )?(?:now )?(?:called|named|is) (?!a\b|the\b|an\b|not\b|my\b|ill|sick|tired|here|old|young){called}",
                 rf"\b(?:my|our) (?:new |old )?{creature}(?:'s|s) name is {called}",
                 rf"\b(?:i|we)(?:'ve got| have| own|'ve| got) an? (?:\w+ )?{creature} (?:called|named|by the name of) {called}"):  # fmt: skip
         yield StatementPattern("{n} name", re.compile(one), keep=True)
@@ -218,6 +240,8 @@ def slot_patterns(slot: str) -> tuple[StatementPattern, ...]:
             rf"\b(?:i|we) (?:do not|don't|cannot|can't|won't|dont|cant) (?:want to |wish to )?(?:spend|pay|afford) (?:any )?(?:more|over) (?:than )?{money}",
             rf"\b(?:i|we)(?:'ve got| have|'ve) {money} (?:to spend|for it|for this|for everything|available)",
             rf"\b(?:max(?:imum)?|at most|no more than|not more than|up to)\.? {money}",
+            rf"\bbudget\b[^.!?\d]{{0,30}}{money}",
+            rf"\b{money} is (?:all|the most|everything) (?:that )?(?:i|we) (?:have|can)",
             rf"\b(?:cost|spend|pay)(?: me| us)? (?:no |not )?more than {money}",
         ]
     if "airport" in slot:

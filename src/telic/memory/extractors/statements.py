@@ -17,9 +17,16 @@ from telic.memory.words import is_instruction, sentence_spans
 __all__ = ["LONGEST_SENTENCE", "Statements", "shared_statements"]
 
 _FIRST_PERSON = re.compile(
-    r"\b(?:i|i'm|im|i've|ive|i'd|i'll|my|me|we|we're|our|us|nothing beats|allergic|based in|living in|spare me|max|at most|"
+    r"\b(?:i|i'm|im|i've|ive|i'd|i'll|my|me|we|we're|our|us|nothing beats|spare me|max|budget|at most|"
     r"up to|more than)\b|[:=]|\bin (?:english|german|french|spanish|italian|dutch)"
 )
+_ELLIPSIS = re.compile(
+    r"^(?:\W*\b(?:oh|and|also|so|well|ugh|btw|but|yes|no|honestly|ok|okay)\b)*\W*(?=(?:really |just |still |absolutely |simply )*"
+    r"(?:love|hate|prefer|enjoy|dislike|adore|can't|cant|cannot|don't|dont|never|got|have|live|work|used to|no longer|moved|"
+    r"(?P<am>allergic|living|working|based|into|keen|fond|tired|"
+    r"(?:not )?(?:an? )?(?:big |huge |great )?fan|not (?:into|keen|fond)))\b)"
+)
+"""The beginning of a sentence that leaves out "I" or "I'm"."""
 _MORE = re.compile(r"(?:, [\w-]+(?: [\w-]+)?)*,? (?:and|or) [\w-]+(?: [\w-]+)?(?=\s*(?:[.!?;]|$))")
 _ITEMS = re.compile(r",? and | or |, ")
 LONGEST_SENTENCE = 400
@@ -55,12 +62,22 @@ class Statements:
         text = masked(event.text)
         for start, end in sentence_spans(text):
             sentence = text[start:end]
-            if (
-                end - start <= LONGEST_SENTENCE
-                and _FIRST_PERSON.search(sentence)
-                and not is_instruction(event.text[start:end])
-            ):
+            if end - start > LONGEST_SENTENCE or is_instruction(event.text[start:end]):
+                continue
+            if match := _ELLIPSIS.match(sentence):
+                yield from self._in_ellipsis(event, start, sentence, match)
+            elif _FIRST_PERSON.search(sentence):
                 yield from self._in_sentence(event, start, sentence)
+
+    def _in_ellipsis(self, event: MemoryEvent, offset: int, sentence: str, match: re.Match[str]) -> Iterator[Claim]:
+        """Yield the statements of a sentence without its subject: "love jazz!"."""
+        start, subject = match.end(), "i'm " if match["am"] else "i "
+        text = f"{event.text[: offset + start]}{subject}{event.text[offset + start :]}"
+        completed = f"{sentence[:start]}{subject}{sentence[start:]}"
+        for claim in self._in_sentence(replace(event, text=text), offset, completed):
+            first, last = (place - len(subject) for place in (claim.evidence.start, claim.evidence.end))
+            if first >= offset + start and event.text[first:last] == claim.value:
+                yield replace(claim, evidence=replace(claim.evidence, start=first, end=last))
 
     def _in_sentence(self, event: MemoryEvent, offset: int, sentence: str) -> Iterator[Claim]:
         original = event.text[offset : offset + len(sentence)]
