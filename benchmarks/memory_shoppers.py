@@ -1,7 +1,7 @@
 """PAHF: shoppers whose preferences drift between phases 2 and 3. Which of three products, or none, would this one take?
 
-After each task the shopper says which option was right, or that none was; all methods get the same answers. A method may
-also ask first whether an option would do. Data: `pahf` (MIT) in the folder that TELIC_TEST_DATA names.
+After each task the shopper says which option was right, or that none was; all methods get the same answers. A
+method may also ask first whether an option would do. Data: `pahf` (MIT) in the folder that TELIC_TEST_DATA names.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Remembering:
 
 
 def run_shoppers(half_life_days: float = 30.0) -> dict[str, Any]:
-    """Play all phases with each method; the half-life was chosen on the first six shoppers, the last six are reported."""
+    """Play all phases with each method; settings were chosen on the first six shoppers, the last six are reported."""
     if not DATA.is_dir():
         raise SystemExit(f"there is no {DATA}; set TELIC_TEST_DATA to the folder of data sets")
     phases = [

@@ -58,7 +58,7 @@ def said(text: str, number: int = 0, speaker: str = "user", conversation: str = 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_texts_never_act(text: str) -> None:
     memory = Memory(CONFIG, [said(text), said("I love opera.", 1)])
-    notes = memory.notes(f"{text} opera system rules name home budget", now=1e6).text
+    notes = memory.notes(f"{text} opera system rules name home budget").text
     assert "opera" in notes
     assert not ACTS.search(notes)
     head, *lines, tail = notes.split("\n")
@@ -98,7 +98,7 @@ def test_notes_stay_within_the_budget(budget: int) -> None:
 
 def test_what_the_message_is_about_comes_first() -> None:
     events = [said("I live in Leeds.", 0), *(said(f"I love place{number}.", number) for number in range(1, 40))]
-    notes = Memory(CONFIG, events).notes("Where do I live?", budget=90, now=1e6)
+    notes = Memory(CONFIG, events).notes("Where do I live?", budget=90)
     assert 'home: "Leeds"' in notes.text
 
 
@@ -124,7 +124,7 @@ def test_passages_are_three_turns_and_never_of_this_conversation() -> None:
 
 def test_outdated_and_one_off_words_are_not_quoted() -> None:
     events = [said("My budget is 800 euros.", 0), said("My budget is 900 euros.", 1), said("Tonight I want sushi.", 2)]
-    notes = Memory(CONFIG, events).notes("What is my budget for sushi tonight?", now=1e6).text
+    notes = Memory(CONFIG, events).notes("What is my budget for sushi tonight?").text
     assert "900 euros" in notes
     assert "800" not in notes
     assert "sushi" not in notes

@@ -134,7 +134,8 @@ def test_why_corrections_choices_and_undo(start: Start) -> None:
 def test_wrong_notes_and_queries_are_refused(start: Start) -> None:
     served = start(Heard().model, purpose=PURPOSE)
     bodies = ["", "[]", "{}", '{"value": ""}', '{"value": " "}', '{"value": 3}', '{"value": "x", "polarity": 0}',
-              '{"value": "x", "kind": "verdict"}', '{"value": "x", "user": "bob"}', json.dumps({"value": "x" * 501})]  # fmt: skip
+              '{"value": "x", "kind": "verdict"}', '{"value": "x", "user": "bob"}',
+              json.dumps({"value": "x" * 501})]  # fmt: skip
     for body in bodies:
         answer = ask(served, "POST", "/telic/memory", content=body)
         assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error"), body

@@ -32,8 +32,8 @@ QUOTED = 100
 class ManageMemory:
     """Show what a purpose remembers of a user, say why, export it, or forget it.
 
-    `telic memory list travel.toml` lists the users of the server's store. With `--chats`, the memory is the one that `telic
-    chat` keeps on this machine.
+    `telic memory list travel.toml` lists the users of the server's store. With `--chats`, the memory is the one that
+    `telic chat` keeps on this machine.
 
     Examples:
         telic memory show travel.toml --user ann
@@ -50,7 +50,7 @@ class ManageMemory:
     about: tyro.conf.Positional[str] = ""
     """With `why` and `forget`: words of a slot or a value, such as `diet` or `jazz`."""
     user: str | None = None
-    """The user: NAME is the holder of an API key, NAME/USER one whom the holder's requests name. Without keys, users are
+    """The user: NAME is the holder of an API key, NAME/USER one whom the holder's requests name. Without keys, they are
     `local` and `local/USER`. With `--chats`, the name that was given to `telic chat`; by default `me`."""
     store: str | None = None
     """The store of `telic serve`: a file (SQLite), or postgresql://... By default the purpose's own."""
@@ -112,7 +112,8 @@ class ManageMemory:
             events = logs.read(user, purpose.name).events
             if not events:
                 raise RunError(
-                    f"nothing is remembered of {user!r}. The users: telic memory list {self.purpose} --store {store.location}"
+                    f"nothing is remembered of {user!r}. "
+                    f"The users: telic memory list {self.purpose} --store {store.location}"
                 )
 
             def forget(plan: ForgetPlan, tombstone: MemoryEvent) -> None:

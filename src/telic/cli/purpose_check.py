@@ -1,4 +1,4 @@
-"""All mistakes of a purpose file at once: those of its form, and those of its judges, controls, game, [memory] and [serve]."""
+"""All mistakes of a purpose file at once: of its form, its judges, controls, game, [memory] and [serve]."""
 
 from __future__ import annotations
 

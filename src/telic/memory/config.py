@@ -41,8 +41,8 @@ class MemoryConfig(Settings):
     """What to find out and remember of a user, besides name, home, job, diet, allergies and likes: `["home airport",
     "budget"]`. "My home airport is Graz" fills one."""
     single_valued: tuple[SlotName, ...] | None = None
-    """The slots that have one value at a time: a new value replaces the old one. By default all of `slots`, and name, home,
-    job, diet and language."""
+    """The slots that have one value at a time: a new value replaces the old one. By default all of `slots`, and name,
+    home, job, diet and language."""
     half_life_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 90.0
     """Days after which an observed like or dislike counts for half. Decay lowers its rank; nothing is deleted."""
     budget: Annotated[int, Field(ge=0, le=100_000)] = 300

@@ -15,8 +15,8 @@ __all__ = ["MemoryControl"]
 class MemoryControl(Control):
     """Puts notes before the last message of the user, with the user's authority and no more.
 
-    `telic serve` and `telic chat` make one for each reply where the purpose has a table `[memory]`. The notes are no part
-    of what is stored of a reply, nor of the dialogue.
+    `telic serve` and `telic chat` make one for each reply where the purpose has a table `[memory]`. The notes are part
+    neither of what is stored of a reply, nor of the dialogue.
     """
 
     notes: str = field(default="", repr=False)

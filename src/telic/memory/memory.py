@@ -119,7 +119,7 @@ class Memory:
             self._refold()
 
     def add(self, event: MemoryEvent) -> list[ForgetRequest]:
-        """Take in one event; returns what its author asks to forget in it, which is up to the caller (`plan_forgetting`).
+        """Take in one event; returns what its author asks to forget, which is up to the caller (`plan_forgetting`).
 
         Raises:
             DataError: the log has another event with this id.
@@ -130,21 +130,16 @@ class Memory:
         self.extend([event])
         return forget_requests(event)
 
-    def notes(
-        self, message: str, *, now: float | None = None, source: str | None = None, budget: int | None = None
-    ) -> UserNotes:
+    def notes(self, message: str, *, source: str | None = None, budget: int | None = None) -> UserNotes:
         """Write what matters for a reply to a message.
 
         Args:
             message: what the user says now.
-            now: seconds since 1970; by default now.
             source: the conversation that goes on.
             budget: most tokens; by default those of the settings.
         """
         config = self.config if budget is None else self.config.model_copy(update={"budget": budget})
-        return write_notes(
-            self.profile, self.passages, message, config, now=now, source=source, may_quote=self._may_quote
-        )
+        return write_notes(self.profile, self.passages, message, config, source=source, may_quote=self._may_quote)
 
     def describe(self, now: float | None = None) -> dict[str, Any]:
         """Return everything believed, in question, once believed, and failed, as JSON types; the strongest first."""

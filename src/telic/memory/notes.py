@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,7 +54,6 @@ def write_notes(
     message: str,
     config: MemoryConfig,
     *,
-    now: float | None = None,
     source: str | None = None,
     may_quote: Callable[[MemoryEvent], bool] = lambda _: True,
 ) -> UserNotes:
@@ -66,11 +64,9 @@ def write_notes(
         passages: what was said.
         message: what the user says now.
         config: the budget, and how much is quoted.
-        now: seconds since 1970; by default now.
         source: the conversation that goes on, of which nothing is quoted.
         may_quote: whether a user's turn may be quoted.
     """
-    moment = time.time() if now is None else now
     room = config.budget - estimated_tokens(f"{HEAD}\n{TAIL}\n")
     if room <= 0:
         return UserNotes("")
@@ -86,7 +82,7 @@ def write_notes(
             lines.append(line)
             for_questions.append(question)
     used = sum(map(_cost, lines))
-    for fact in _ordered(profile, message, moment):
+    for fact in _ordered(profile, message):
         line = _fact_line(fact)
         if line and used + _cost(line) <= for_facts:
             lines.append(line)
@@ -104,17 +100,17 @@ def write_notes(
     return UserNotes("\n".join([HEAD, *lines, TAIL]), tuple(facts), tuple(for_questions), tuple(quoted))
 
 
-def _ordered(profile: UserProfile, message: str, now: float) -> list[Fact]:
+def _ordered(profile: UserProfile, message: str) -> list[Fact]:
     """Return the facts that may be told: those that the message is about, then all others by rank."""
     stems = list(dict.fromkeys(content_stems(message)))
     slots = {slot for stem in stems for slot in _SLOTS_BY_STEM.get(stem, ())}
     ranked = profile.ranked(MOST_FACTS)
     asked = [fact for fact in ranked if fact.slot in slots and fact.slot != "taste"]
     chosen = dict.fromkeys([*asked, *profile.about(stems), *ranked])
-    return [fact for fact in chosen if _holds_now(fact, stems, now)]
+    return [fact for fact in chosen if _is_told(fact, stems)]
 
 
-def _holds_now(fact: Fact, stems: Sequence[str], now: float) -> bool:
+def _is_told(fact: Fact, stems: Sequence[str]) -> bool:
     """Whether a fact may be told: its context is that of the message, and it is certain enough."""
     if fact.scope.kind == "context" and not set(content_stems(fact.scope.words)) & set(stems):
         return False

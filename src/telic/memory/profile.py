@@ -72,7 +72,7 @@ class Fact:
 
     @property
     def rank(self) -> float:
-        """The logarithm of its weight, undecayed to the year 1970: the order of facts does not change as time passes."""
+        """The logarithm of its weight as of the year 1970: the order of facts does not change as time passes."""
         weight = max(self.positive, self.negative, 1e-9)
         return math.log2(weight) + (math.inf if math.isinf(self.half_life) else self.updated / self.half_life)
 
@@ -183,7 +183,7 @@ class UserProfile:
         yield from self.closed
 
     def holds(self, claim: Claim) -> bool:
-        """Whether what a claim says is believed now, everywhere: it is neither over, nor in question, nor for a context."""
+        """Whether what a claim says is believed now: it is neither over, nor in question, nor for a context only."""
         key = _key(claim)
         fact = self._open.get(key)
         return (

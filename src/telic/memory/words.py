@@ -10,14 +10,15 @@ __all__ = ["content_stems", "estimated_tokens", "is_instruction", "key_of", "one
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _ENDINGS = re.compile(r"(?:'s|’s|ies|ing|edly|ed|es|s|y|ie)$")
-_STOP = frozenset(
+_STOP_WORDS = (
     "a about again all also am an and any anyway are as at be because been being but by can could did do does doing done "
     "else for from get give go going had has have having he her here hers him his how i i'd i'll i'm i've if im in into is "
     "it it's its ive just let like likes made make may me might mine more most must my need no not now of off oh on one only "
     "or our ours out over please put rather really say she should so some something such sure take tell than thanks that "
     "the their them then there these they thing things this those to too try up us use very want was we well were what "
-    "when where which while who whom why will with within would yes you you're your yours don't doesn't didn't can't".split()
+    "when where which while who whom why will with within would yes you you're your yours don't doesn't didn't can't"
 )
+_STOP = frozenset(_STOP_WORDS.split())
 # What a message says when it gives orders to the machine instead of telling something about its author.
 _ORDERS = re.compile(
     r"\b(?:system|assistant|developer|user|tool|human|ai)\s*(?:prompt|message|role)?\s*[:>\]]"

@@ -12,6 +12,7 @@ _QUOTED = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|\"[^\"\n]*(?:\"|$)|“[^”\n]*(?:”|$)|«[^»\n]*(?:»|$)|(?<!\w)'[^'\n]{3,}'(?!\w)|^[ \t]*>[^\n]*$",
     re.DOTALL | re.MULTILINE,
 )
+_MAY_QUOTE = re.compile("[\"'`>“«]")
 _HYPOTHETICAL = re.compile(
     r"\b(?:suppose|supposing|imagine|pretend|hypothetically|what if|let's say|assuming|as if|i wish|wish i)\b"
     r"|\bif (?:only\b|(?:i|we)'d\b|(?:i|we) (?:could|had|were|was|did|would|\w+ed)\b)|\bwould i\b|\bdo i\b|\bam i\b|\bshould i\b|\bcan i\b"
@@ -69,16 +70,23 @@ _HEAD = re.compile(
     r"lots of|a lot of|(?:we are|we're|i am|i'm) talking about|that|it when|of|about|in|at|near|on|as|for|is|are|just|only|mostly|:)\s+"
 )
 _EMPTY = frozenset(
-    "it that this them those these you him her us one ones both something anything nothing everything how what the idea "
-    "to way lot there here so not your yours he she they me myself all fine good ok okay well sure same".split()
-    + ["the way", "the idea", "a lot", "your help", "your idea", "your answer", "your suggestion", "your suggestions",
-       "this one", "that one", "the first one", "the second one", "the last one", "not sure", "that idea"]
+    (
+        *"it that this them those these you him her us one ones both something anything nothing everything how what the idea to".split(),  # noqa: SIM905
+        *"way lot there here so not your yours he she they me myself all fine good ok okay well sure same".split(),  # noqa: SIM905
+        "the way", "the idea", "a lot", "your help", "your idea", "your answer", "your suggestion", "your suggestions",
+        "this one", "that one", "the first one", "the second one", "the last one", "not sure", "that idea",
+    )
 )  # fmt: skip
 
 
 def masked(text: str) -> str:
     """Return a text in lower case, of the same length, with blanks instead of quotations and code."""
-    lowered = "".join(low if len(low := char.lower()) == 1 else char for char in text).replace("’", "'")
+    lowered = text.lower()
+    if len(lowered) != len(text):  # some capitals have longer small letters
+        lowered = "".join(low if len(low := char.lower()) == 1 else char for char in text)
+    lowered = lowered.replace("’", "'")
+    if not _MAY_QUOTE.search(lowered):
+        return lowered
     return _QUOTED.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), lowered)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["DIETS", "StatementPattern", "slot_patterns", "statement_patterns"]
+__all__ = ["DIETS", "StatementPattern", "gate_of", "slot_patterns", "statement_patterns"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +215,28 @@ def _facts() -> Iterator[StatementPattern]:
     yield StatementPattern("{n} name", re.compile(rf"^(?:\w+ )?{called} is (?:my|our) {creature}\b"), keep=True)
     favourite = r"\bmy (?P<n>(?:favou?rite|preferred|usual) (?:[a-z-]+ ){0,2}[a-z-]+?)(?:'s| is| are) "
     yield StatementPattern("{n}", re.compile(favourite + _V))
+
+
+_GATES = {
+    "name": r"name|call|go by",
+    "birthday": r"birthday|born",
+    "pronouns": r"pronouns",
+    "home": r"liv|resid|dwell|home|house|flat|apartment|place|room|moved|relocated|based|settled|address|city|family|\bnow\b",
+    "origin": r"from",
+    "job": r"work|serve|earn|living|money|employed|job|profession|occupation|trade|train|\ban? |becom|became",
+    "diet": DIETS,
+    "allergy": r"allerg|intoleran|react|kill",
+    "language": r"\bin \w|language|tongue",
+    "{n} name": r"dog|cat|pet|horse|rabbit|hamster|parrot|bird|puppy|kitten|turtle|tortoise|guinea|boat|car|company|band|school|"
+    r"street|firm",
+    "{n}": r"favou?rite|preferred|usual",
+}
+
+
+@cache
+def gate_of(slot: str) -> re.Pattern[str] | None:
+    """Return what occurs in every sentence that a pattern of a slot matches, so that others need not be searched for."""
+    return re.compile(_GATES[slot]) if slot in _GATES else None
 
 
 @cache

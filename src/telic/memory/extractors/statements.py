@@ -11,7 +11,7 @@ from telic.memory.claims import Claim, ClaimScope, EvidenceSpan
 from telic.memory.config import MemoryConfig
 from telic.memory.events import MemoryEvent
 from telic.memory.extractors.cues import is_update, masked, scope_of, speaks_for_the_user, trim_value
-from telic.memory.extractors.patterns import StatementPattern, slot_patterns, statement_patterns
+from telic.memory.extractors.patterns import StatementPattern, gate_of, slot_patterns, statement_patterns
 from telic.memory.words import is_instruction, sentence_spans
 
 __all__ = ["LONGEST_SENTENCE", "Statements", "shared_statements"]
@@ -47,6 +47,7 @@ class Statements:
     def __init__(self, config: MemoryConfig) -> None:
         own = [pattern for slot in config.slots for pattern in slot_patterns(slot)]
         self._patterns: tuple[StatementPattern, ...] = (*own, *statement_patterns())
+        self._gates = {pattern.slot: gate_of(pattern.slot) for pattern in self._patterns}
         self._latest: tuple[MemoryEvent, list[Claim]] | None = None
 
     def extract(self, event: MemoryEvent) -> list[Claim]:
@@ -82,7 +83,10 @@ class Statements:
     def _in_sentence(self, event: MemoryEvent, offset: int, sentence: str) -> Iterator[Claim]:
         original = event.text[offset : offset + len(sentence)]
         taken: list[tuple[int, int]] = []
+        passed = {slot: gate is None or gate.search(sentence) is not None for slot, gate in self._gates.items()}
         for pattern in self._patterns:
+            if not passed[pattern.slot]:
+                continue
             for match in pattern.regex.finditer(sentence):
                 place = match.span("v") if pattern.keep else trim_value(sentence, *match.span("v"))
                 if place is None or any(place[0] < end and start < place[1] for start, end in taken):
