@@ -46,6 +46,12 @@ def test_the_sentences_that_say_it_go_and_the_others_stay() -> None:
     assert "marzipan" not in texts(memory).lower()
 
 
+def test_what_stays_keeps_its_place_in_the_order() -> None:
+    memory = Memory(CONFIG, [said("I live in Leeds. I love marzipan.", 0), said("I've moved to Porto.", 1)])
+    memory.forget(memory.plan_forgetting("marzipan"))
+    assert {fact.value for fact in memory.profile.facts()} == {"Porto"}
+
+
 def test_a_slot_goes_with_its_history() -> None:
     memory = Memory(CONFIG, [said("I live in Leeds.", 0), said("I've moved to Porto.", 1), said("I love jazz.", 2)])
     memory.forget(memory.plan_forgetting("home"))

@@ -56,7 +56,7 @@ class Chat(ThreadOptions):
     keep: bool = True
     """Save a chat in a terminal."""
     user: str = "me"
-    """Who you are to a purpose with a table [memory]. What is remembered of you is in `memory`, in the folder of runs."""
+    """Who you are to a purpose with a table [memory]. What is remembered of you is in the folder `memory` of the runs."""
     memory: bool = True
     """Remember, if the purpose has a table [memory]."""
     trust: bool = False

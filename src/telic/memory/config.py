@@ -54,9 +54,6 @@ class MemoryConfig(Settings):
     named_users_only: bool = False
     """Remember only users that a request names (`user`), not the holder of an API key. Set it where several people use
     one key and a client may leave out the name."""
-    scorer: bool = False
-    """Let the model that replies also judge, by the log-probability of yes and no, what a message says about `slots`
-    that the patterns did not find. It costs a short request for each candidate, and needs a local model."""
 
     def is_single(self, slot: str) -> bool:
         """Whether a slot has one value at a time; a name always does, and a favourite."""

@@ -66,7 +66,7 @@ class MemoryFile:
             lines = data[: data.rfind(b"\n") + 1].decode().split("\n")
         except UnicodeDecodeError as error:
             raise DataError(f"{self.path}: not UTF-8: {error.reason} at byte {error.start}") from None
-        found = {}
+        found: dict[str, MemoryEvent] = {}
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 event = parse_event(line, f"{self.path}, line {number}")

@@ -259,11 +259,12 @@ class Memory:
 
     def _extract(self, event: MemoryEvent) -> list[Claim]:
         claims, failures = extract_claims(self._extractors, event)
-        for found, kept in ((claims, self._claims), (failures, self._failures)):
-            if found:
-                kept[event.id] = found  # type: ignore[index]
-            else:
-                kept.pop(event.id, None)  # type: ignore[attr-defined]
+        self._claims.pop(event.id, None)
+        self._failures.pop(event.id, None)
+        if claims:
+            self._claims[event.id] = claims
+        if failures:
+            self._failures[event.id] = failures
         return claims
 
     def _refold(self) -> None:
@@ -272,7 +273,8 @@ class Memory:
         }
         for name in gone:
             del self._claims[name]
-        self.profile = UserProfile.fold((claim for claims in self._claims.values() for claim in claims), self.config)
+        ordered = (claim for name in self._events for claim in self._claims.get(name, ()))
+        self.profile = UserProfile.fold(ordered, self.config)
         self.passages = Passages()
         for event in self._events.values():
             if event.id not in self._removed and not event.forgotten:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -97,7 +97,7 @@ class _MemoryApi:
                 note = MemoryNote.parse(await read_body(request, config.max_body_bytes, config.body_seconds))
             except ClientDisconnectedError:
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
-            data = {"slot": note.slot, "polarity": note.polarity}
+            data: dict[str, Any] = {"slot": note.slot, "polarity": note.polarity}
             if note.kind == "choice":
                 data = {"slot": note.slot, "taken": note.polarity > 0, "scope": note.scope}
             event = new_event(note.kind, note.value, "api", **data)

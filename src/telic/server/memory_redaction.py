@@ -42,7 +42,7 @@ def redact_conversations(connection: Connection, user: str, plan: ForgetPlan) ->
     for row in connection.execute(query).all():
         if row.digest in texts:
             where = (turns.c.conversation == row.conversation, turns.c.position == row.position)
-            values = {"text": texts[row.digest], "alternatives": [], "defences": None}
+            values: dict[str, Any] = {"text": texts[row.digest], "alternatives": [], "defences": None}
             connection.execute(update(turns).where(*where).values(values))
     if phrase is None:
         return
