@@ -87,6 +87,8 @@ class Remembering:
     """One task a day; infinite in effect: the whole history counts alike."""
     threshold: float = 0.45
     """Least probability of every feature of an option that is bought."""
+    refuse_others: bool = True
+    """Whether the options that were not right count against their own features, also where one was right."""
     asks: bool = False
     questions: int = 0
     number: int = 0
@@ -117,7 +119,7 @@ class Remembering:
             self._tell(task, feature, taken=True)
         shared = set.intersection(*(set(task[f"Option {option}"]) for option in OPTIONS))
         for option in OPTIONS:
-            if option == right:
+            if option == right or (right is not None and not self.refuse_others):
                 continue
             others = [one for one in task[f"Option {option}"] if one not in liked and one not in shared]
             odds = {one: self._feature(task, one) for one in others}

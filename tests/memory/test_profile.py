@@ -164,7 +164,8 @@ def test_two_events_of_one_id_are_refused() -> None:
     [
         ({"id": ""}, "id"), ({"id": 3}, "id"), ({"id": "x" * 201}, "id"), ({"time": "now"}, "time"),
         ({"time": True}, "time"), ({"time": float("nan")}, "time"), ({"kind": "guess"}, "kind"),
-        ({"speaker": "machine"}, "speaker"), ({"text": None}, "text"), ({"data": []}, "data"), ({"source": None}, "source"),
+        ({"speaker": "machine"}, "speaker"),
+        ({"text": None}, "text"), ({"data": []}, "data"), ({"source": None}, "source"),
     ],
 )  # fmt: skip
 def test_what_is_no_event_is_refused(change: dict[str, object], named: str) -> None:

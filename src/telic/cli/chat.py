@@ -56,7 +56,7 @@ class Chat(ThreadOptions):
     keep: bool = True
     """Save a chat in a terminal."""
     user: str = "me"
-    """Who you are to a purpose with a table [memory]. What is remembered of you is in the folder `memory` of the runs."""
+    """Who you are to a purpose with a table [memory]: it keeps its notes on you in `--runs`, in the folder `memory`."""
     memory: bool = True
     """Remember, if the purpose has a table [memory]."""
     trust: bool = False

@@ -1,8 +1,8 @@
 """BM25 over passages that grow: an inverted index to which passages and words are added one by one.
 
-A passage scores the sum over the query's words of `idf tf (k + 1) / (tf + k (1 - b + b length / mean))`, where
-`idf = log(1 + (n - df + 0.5) / (df + 0.5))` (Robertson and Zaragoza, 2009). Libraries for BM25 build an index at once; a
-memory gets a passage with every message.
+A passage scores `idf tf (k + 1) / (tf + k (1 - b + b length / mean))` for each of the query's words, where
+`idf = log(1 + (n - df + 0.5) / (df + 0.5))` (Robertson and Zaragoza, 2009). Libraries for BM25 build an index at once;
+a memory gets a passage with every message.
 """
 
 from __future__ import annotations
