@@ -28,8 +28,8 @@ OPTIONS = ("A", "B", "C")
 DAY = 86400.0
 MEMORY: dict[str, Any] = {"half_life_days": 12.0, "threshold": 0.505, "refuse_others": False}
 WHOLE_HISTORY: dict[str, Any] = {"half_life_days": 1e9, "threshold": 0.54, "refuse_others": True}
-"""Chosen on the first six shoppers by the mean accuracy of phases 2 to 4: half-lives of 8 to 30 and thresholds of 0.5 to
-0.56 for the memory, the same thresholds for the whole history."""
+"""Chosen on the first six shoppers by the mean accuracy of phases 2 to 4: half-lives of 8 to 30 days for the memory,
+and thresholds of 0.5 to 0.56 for both."""
 Task = Mapping[str, Any]
 
 

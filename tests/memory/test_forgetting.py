@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from telic.agents import Agent
+from telic.dialogue import Message
 from telic.errors import DataError, RunError
 from telic.memory import LocalMemory, Memory, MemoryConfig, MemoryEvent, MemoryFile, new_event
 from telic.models import ScriptedModel
@@ -155,7 +156,12 @@ def test_users_have_files_of_their_own(tmp_path: Path) -> None:
 
 def test_an_agent_remembers_across_conversations(tmp_path: Path) -> None:
     heard: list[str] = []
-    model = ScriptedModel(lambda messages: heard.append(messages[-1].content) or "All right.")
+
+    def answer(messages: tuple[Message, ...]) -> str:
+        heard.append(messages[-1].content)
+        return "All right."
+
+    model = ScriptedModel(answer)
     purpose = Purpose(name="travel", system="You are Mia.")
 
     def agent() -> Agent:

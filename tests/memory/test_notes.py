@@ -151,7 +151,12 @@ def test_a_users_notes_are_not_in_what_is_kept_of_a_control() -> None:
 
 def test_a_text_model_takes_it() -> None:
     heard: list[str] = []
-    model = ScriptedModel(lambda messages: heard.append(messages[-1].content) or "Yes.")
+
+    def answer(messages: tuple[Message, ...]) -> str:
+        heard.append(messages[-1].content)
+        return "Yes."
+
+    model = ScriptedModel(answer)
     model.session("S").user("Hi").reply(controls=[MemoryControl("(notes)")])
     assert heard == ["(notes)\n\nHi"]
     assert FakeModel().session("S").user("Hi").reply(controls=[MemoryControl("(notes)")]).finish == "stop"
