@@ -89,3 +89,15 @@ def test_106_flywheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert error == ""
     assert out.startswith("day 1: 0.")
     assert "Saved in" in out or "too little" in out
+
+
+def test_107_memory(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["107_memory.py"])
+    runpy.run_path(str(EXAMPLES / "107_memory.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    assert '- home: "Porto"' in out
+    assert 'ask which is right: earlier likes "jazz", lately dislikes it' in out
+    assert 'likes ("When I travel for work"): "window seats"' in out
+    assert "sushi" not in out
+    assert "jazz is not in the file" in out

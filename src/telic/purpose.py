@@ -62,6 +62,8 @@ class Purpose(Part):
     """What protects its limits: the `name` of each defence, and its settings."""
     planner: dict[str, Any] | None = None
     """The trained planner that pursues the goal: its `path`, relative to the folder of this file."""
+    memory: dict[str, Any] | None = None
+    """What it remembers of its users: fields of `telic.memory.MemoryConfig`. None: nothing."""
     serve: dict[str, Any] = Field(default_factory=dict)
     """How the purpose is served: fields of `telic.server.ServeConfig`."""
 

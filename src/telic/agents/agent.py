@@ -10,6 +10,7 @@ from typing import Any
 from telic.agents.defence import Defence
 from telic.agents.defender import DefenceRecord, DefenceState, DefendedReply, Defender, DraftRequest
 from telic.errors import ConfigError, ModelError
+from telic.memory import LocalMemory
 from telic.models import Control, Model, Reply, Request, Sampling, Session
 from telic.models.compatibility import refuse_unsupported
 from telic.models.requesting import ModelRequest, RequestGenerator, run_alone
@@ -31,6 +32,7 @@ class Agent:
         purpose: its purpose.
         controls: controls of the model; by default those of the purpose, and its planner.
         defences: by default those of the purpose.
+        memory: remembers the user across conversations; by default nothing is remembered.
         **options: fields of `Sampling`. They override those of the purpose, which override a temperature of 0.7 and a
             top_p of 0.9.
 
@@ -47,6 +49,7 @@ class Agent:
         controls: Sequence[Control] | None = None,
         *,
         defences: Sequence[Defence] | None = None,
+        memory: LocalMemory | None = None,
         **options: Any,
     ) -> None:
         self.model, self.purpose = model, purpose
@@ -55,6 +58,7 @@ class Agent:
         refuse_unsupported(model, [Request((), controls=self.controls)])
         self.defender = Defender(model, purpose, defences)
         self.session: Session = model.session(purpose.system_prompt)
+        self.memory = memory
         self._state = DefenceState()
         self.records: tuple[DefenceRecord, ...] = ()
         """What the defences did in the last turn."""
@@ -90,6 +94,8 @@ class Agent:
         """Start a new dialogue."""
         self.session = self.model.session(self.purpose.system_prompt)
         self._state, self.records = DefenceState(), ()
+        if self.memory is not None:
+            self.memory.begin_conversation()
 
     @contextmanager
     def _turn(self, text: str) -> Iterator[tuple[Request, DefenceState]]:
@@ -97,8 +103,11 @@ class Agent:
         dialogue = self.session.dialogue
         complete = False
         try:
-            request = self.session.user(text).request(controls=self.controls, sampling=self.sampling)
+            controls = self.controls if self.memory is None else (*self.controls, *self.memory.controls(text))
+            request = self.session.user(text).request(controls=controls, sampling=self.sampling)
             yield request, self._state.fork()
+            if self.memory is not None:
+                self.memory.observe(text, self.session.dialogue[-1].content)
             complete = True
         finally:
             if not complete:

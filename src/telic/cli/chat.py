@@ -20,6 +20,8 @@ from telic.terminal import printable_pieces
 
 if TYPE_CHECKING:
     from telic.agents import Agent
+    from telic.memory import LocalMemory
+    from telic.purpose import Purpose
 
 __all__ = ["Chat"]
 
@@ -56,6 +58,10 @@ class Chat(AdapterOptions):
     """Folder in which a chat in a terminal is saved: in its folder `chats`, after every reply."""
     keep: bool = True
     """Save a chat in a terminal."""
+    user: str = "me"
+    """Who you are to a purpose with a table [memory]: it keeps its notes on you in `--runs`, in the folder `memory`."""
+    memory: bool = True
+    """Remember, if the purpose has a table [memory]."""
     trust: bool = False
     """Trust the purpose file: the judges of its limits may call functions in the Python files beside it."""
     json: bool = False
@@ -68,7 +74,9 @@ class Chat(AdapterOptions):
 
         purpose = load_version(self.purpose, self.version, trust=self.trust).purpose
         controls = parse_controls(self.controls)
-        agent = Agent(load_model(self.model or purpose, self.adapter), purpose, controls, seed=self.seed)
+        memory = self._memory(purpose)
+        model = load_model(self.model or purpose, self.adapter)
+        agent = Agent(model, purpose, controls, memory=memory, seed=self.seed)
         interactive = sys.stdin.isatty() and sys.stdout.isatty() and not self.json
         view = TerminalView(purpose.name) if interactive else PlainView()
         record = ChatRecord(self.runs / "chats", purpose.name) if interactive and self.keep else None
@@ -79,6 +87,17 @@ class Chat(AdapterOptions):
         finally:
             if record is not None and record.path is not None:
                 print_notice(f"The chat is saved in {record.path}.", style="dim")
+            if interactive and memory is not None and memory.memory.events:
+                print_notice(f"What is remembered of you is in {memory.file.path}.", style="dim")
+
+    def _memory(self, purpose: Purpose) -> LocalMemory | None:
+        """Open the user's memory, if the purpose has one."""
+        from telic.memory import LocalMemory, MemoryConfig, MemoryFile
+
+        config = MemoryConfig.of_purpose(purpose) if self.memory else None
+        if config is None:
+            return None
+        return LocalMemory(MemoryFile.of_user(self.runs / "memory", purpose.name, self.user), config)
 
     def _talk(self, agent: Agent, view: PlainView, record: ChatRecord | None) -> None:
         while (line := _read(view)) is not None:

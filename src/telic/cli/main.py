@@ -20,6 +20,7 @@ from telic.cli.hold import Hold
 from telic.cli.keys import ManageKeys
 from telic.cli.learn import Learn
 from telic.cli.measure import Measure
+from telic.cli.memory import ManageMemory
 from telic.cli.models import Models
 from telic.cli.new import New
 from telic.cli.options import REGISTRY, options_of
@@ -52,6 +53,7 @@ VERBS: dict[str, type] = {
     "readers": Readers,
     "serve": Serve,
     "learn": Learn,
+    "memory": ManageMemory,
     "keys": ManageKeys,
     "conversations": Conversations,
     "format": Format,

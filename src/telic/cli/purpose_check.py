@@ -1,4 +1,4 @@
-"""All mistakes of a purpose file at once: those of its form, and those of its judges, controls, game and [serve]."""
+"""All mistakes of a purpose file at once: of its form, its judges, controls, game, [memory] and [serve]."""
 
 from __future__ import annotations
 
@@ -59,9 +59,19 @@ def _parts(values: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
     game = values.get("game")
     if isinstance(game, dict) and isinstance(game.get("name"), str):
         yield from _made(("game",), build_game, game)
+    memory = values.get("memory")
+    if isinstance(memory, dict):
+        yield from _memory(memory)
     serve = values.get("serve")
     if isinstance(serve, dict):
         yield from _serve(serve)
+
+
+def _memory(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    from telic.memory import MemoryConfig
+
+    for key, value in settings.items():
+        yield from _made(("memory", key), lambda setting: MemoryConfig.of(**setting), {key: value})
 
 
 def _serve(settings: Mapping[str, Any]) -> Iterator[Problem]:

@@ -22,10 +22,17 @@ from telic.server.consents import parse_consent
 from telic.server.dashboard import mount
 from telic.server.errors import ApiError
 from telic.server.exchange import Exchange
-from telic.server.http_requests import CLIENT_CLOSED_REQUEST, ClientDisconnectedError, read_body, while_connected
+from telic.server.http_requests import (
+    CLIENT_CLOSED_REQUEST,
+    ClientDisconnectedError,
+    named_user,
+    read_body,
+    while_connected,
+)
 from telic.server.http_responses import SAFETY_HEADERS, HeldStream, error_response, json_response
 from telic.server.keys import Keys
 from telic.server.log import current_record
+from telic.server.memory_api import add_memory_routes
 from telic.server.middleware import ANY_ORIGIN, HostOriginMiddleware
 from telic.server.reported_events import EventReport
 from telic.server.request_log import REQUEST_ID, RequestLogMiddleware, record_of
@@ -81,6 +88,7 @@ def create_app(
     app.state.service = service
     _add_error_handlers(app)
     _add_routes(app, _Api(service, keys))
+    add_memory_routes(app, service, keys)
     if dashboard:
         mount(app, service, keys)
     _add_middleware(app, keys, hosts, service.config.allow_origins)
@@ -211,7 +219,7 @@ class _Api:
     async def export(self, request: Request) -> Response:
         """Export a user's conversations, an episode per line."""
         holder = authenticate(request.headers, self._keys)
-        user = _named_user(request, holder)
+        user = named_user(request, holder)
         with ExitStack() as resources:
             resources.enter_context(self._service.limits.admit(holder))
             return HeldStream(self._lines(user), resources.pop_all(), "application/x-ndjson")
@@ -224,7 +232,7 @@ class _Api:
     async def delete(self, request: Request) -> Response:
         """Delete everything stored about a user."""
         holder = authenticate(request.headers, self._keys)
-        user = _named_user(request, holder)
+        user = named_user(request, holder)
         with self._service.limits.admit(holder):
             return json_response({"deleted": await self._service.delete_user(user)})
 
@@ -245,13 +253,13 @@ class _Api:
 
     async def consent(self, request: Request) -> Response:
         """Say whether the conversations of a user may be learnt from."""
-        user = _named_user(request, authenticate(request.headers, self._keys))
+        user = named_user(request, authenticate(request.headers, self._keys))
         return json_response({"learn": await self._service.store.consent(user), "rule": self._service.config.learn})
 
     async def set_consent(self, request: Request) -> Response:
         """Store whether the conversations of a user may be learnt from."""
         holder, service = authenticate(request.headers, self._keys), self._service
-        user = _named_user(request, holder)
+        user = named_user(request, holder)
         with service.limits.admit(holder):
             try:
                 content = await read_body(request, service.config.max_body_bytes, service.config.body_seconds)
@@ -267,21 +275,6 @@ class _Api:
         canary = self._service.canary
         version = {"version": self._service.version}
         return json_response({**version, "canary": None if canary is None else canary.state()})
-
-
-def _named_user(request: Request, holder: str) -> str:
-    """Return the user that a request is about.
-
-    It is the key's holder, or with `?user=NAME` a user whom the holder's requests named.
-
-    Raises:
-        ApiError: the name is empty, or there are several.
-    """
-    names = request.query_params.getlist("user")
-    if len(names) > 1 or "" in names:
-        message = f"?user is {', '.join(map(repr, names))}; expected one name, or no ?user for all users of this key"
-        raise ApiError(400, message, param="user")
-    return f"{holder}/{names[0]}" if names else holder
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -201,6 +201,14 @@ class AsyncConversationStore:
         """
         return await self._query(partial(Consents(self.blocking.engine).get, user))
 
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run a function that uses the store, in its threads.
+
+        Raises:
+            ApiError: the store failed.
+        """
+        return await self._query(work)
+
     def run_in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine that no caller has to wait for; `drain` waits for it."""
         task = asyncio.get_running_loop().create_task(work)

@@ -18,6 +18,7 @@ from telic.server.exchange import Exchange, ExchangeServices
 from telic.server.history import History, system_message
 from telic.server.runner import of_user
 from telic.server.turn_builder import StoreTarget, TurnBuilder
+from telic.server.user_memories import UserMemories
 
 __all__ = ["ChatHandler"]
 
@@ -35,6 +36,8 @@ class ChatHandler:
     beliefs: Beliefs
     defended: DefendedReplies | None = None
     """Makes replies behind the purpose's defences; None if it has none."""
+    memories: UserMemories | None = None
+    """What is remembered of the users; None if nothing is."""
 
     @property
     def active_exchanges(self) -> set[Exchange]:
@@ -77,12 +80,24 @@ class ChatHandler:
                 pins = self.controls.pins_by_conversation.get(target.conversation)
                 pin_controls = self.beliefs.controls_for(pins) if pins else ()
             controls = (*self.controls.of(target.conversation), *pin_controls)
-            turns = TurnBuilder(history, target, self.controls.describe_setup(controls), sampling)
+            setup = self.controls.describe_setup(controls)
+            turns = TurnBuilder(history, target, setup, sampling, self._remembering(user))
+            controls += await self._memory_control(history, target)
             request = Request((), sampling, controls, frozenset(self.config.readings) | frozenset(readings))
             return await self._submit(turns, request, body.n or 1)
         except BaseException:  # the caller has no exchange to close
             self.services.sessions.busy.discard(target.conversation)
             raise
+
+    def _remembering(self, user: str) -> str:
+        """Return the purpose in whose memory the user's turns are logged; empty for none."""
+        return self.purpose.name if self.memories is not None and self.memories.remembers(user) else ""
+
+    async def _memory_control(self, history: History, target: StoreTarget) -> tuple[Control, ...]:
+        """Make the control with the notes on the user. It is no part of the setup, which is stored and shared."""
+        if self.memories is None or not history.messages or history.messages[-1].role != "user":
+            return ()
+        return await self.memories.control(history.user, history.messages[-1].content, target.conversation)
 
     def _refuse_unsupported(self, body: ChatRequest) -> None:
         config, count = self.config, body.n or 1

@@ -166,6 +166,8 @@ class DashboardConversation:
         self._check_message(text)
         turn, branch = self.turns[position], self.branch(position)
         await self.give_feedback(position, "edit", text)
+        if self._service.memories is not None:
+            await self._service.memories.observe_edit(self.user, self._stored_id, turn.text, text)
         digest = History.from_messages(self.user, branch._client_messages()).digest_with(text)
         record = TurnRecord(turn.role, text, digest, time.time(), "edited")
         branch.id = conversation = uuid4().hex

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from telic.server.errors import ApiError
 
-__all__ = ["CLIENT_CLOSED_REQUEST", "ClientDisconnectedError", "read_body", "while_connected"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "ClientDisconnectedError", "named_user", "read_body", "while_connected"]
 
 T = TypeVar("T")
 
@@ -75,3 +75,18 @@ async def while_connected(request: Request, work: Awaitable[T]) -> T:
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def named_user(request: Request, holder: str) -> str:
+    """Return the user that a request is about.
+
+    It is the key's holder, or with `?user=NAME` a user whom the holder's requests named.
+
+    Raises:
+        ApiError: the name is empty, or there are several.
+    """
+    names = request.query_params.getlist("user")
+    if len(names) > 1 or "" in names:
+        message = f"?user is {', '.join(map(repr, names))}; expected one name, or no ?user for all users of this key"
+        raise ApiError(400, message, param="user")
+    return f"{holder}/{names[0]}" if names else holder

@@ -77,6 +77,8 @@ class NewTurns:
     system: str = ""
     """The client's own system message."""
     setup: ReplySetup | None = None
+    remembering: str = ""
+    """The purpose in whose memory of the user the turns are logged; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from telic.agents.agent import Agent
 from telic.errors import TelicError
 from telic.judges import model_judges
 from telic.judges.limits import judged_limits
+from telic.memory import MemoryConfig
 from telic.models import Control, Model, Request, load
 from telic.models.compatibility import refuse_unsupported
 from telic.promotion import PromotedPurpose
@@ -39,6 +40,7 @@ from telic.server.runner import RequestRunner
 from telic.server.sessions import Sessions
 from telic.server.shared_prefix import read_shared_prefix
 from telic.server.store import ConversationStore
+from telic.server.user_memories import UserMemories
 
 __all__ = ["Service"]
 
@@ -95,7 +97,14 @@ class Service:
         guarded = bool(defences) or agent.defender.reward_head is not None
         self._defended = DefendedReplies(self.runner, agent.defender, config, self.metrics) if guarded else None
         services = ExchangeServices(self.runner, self.store, self.sessions, self.defence_states, self.metrics)
-        self.chat = ChatHandler(purpose, config, sampling, services, self.controls, self.beliefs, self._defended)
+        remembered = MemoryConfig.of_purpose(purpose)
+        self.memories: UserMemories | None = None
+        """What is remembered of the users; None if the purpose has no table `[memory]`."""
+        if remembered is not None:
+            self.memories = UserMemories(self.store, purpose.name, remembered, self.sessions.drop)
+        self.chat = ChatHandler(
+            purpose, config, sampling, services, self.controls, self.beliefs, self._defended, self.memories
+        )
         self._drift: DriftProbes | None = None
         if config.probe_share:
             parts = DriftServices(
@@ -162,6 +171,8 @@ class Service:
                 log_event(logging.ERROR, "not_stored", replies=not_stored, cause="the store did not answer in time")
         finally:
             self.probes.close()
+            if self.memories is not None:
+                self.memories.close(CLOSE_SECONDS)
             self.store.close(CLOSE_SECONDS)
 
     @property
@@ -171,11 +182,17 @@ class Service:
 
     async def delete_user(self, user: str) -> int:
         """Delete everything stored about a user; returns the number of conversations."""
-        return len(await self._forget(await self.store.delete(user)))
+        deleted = await self.store.delete(user)
+        if self.memories is not None:
+            self.memories.drop(user)
+        return len(await self._forget(deleted))
 
     async def delete_conversation(self, user: str, conversation: str) -> list[str]:
         """Delete a conversation with its branches; returns the ids of what was deleted."""
-        return await self._forget(await self.store.delete_family(user, conversation))
+        deleted = await self.store.delete_family(user, conversation)
+        if self.memories is not None:
+            self.memories.drop(user)
+        return await self._forget(deleted)
 
     async def _delete_before(self, time: float) -> int:
         return len(await self._forget(await self.store.delete_before(time)))

@@ -17,6 +17,7 @@ from telic.server.annotations import feedback_by_digest, probe_branches_by_conve
 from telic.server.database import open_database, redacted
 from telic.server.deletions import delete_conversations, forget_user
 from telic.server.history import storable
+from telic.server.memory_log import append_to_log, delete_logs, events_of, mark_changed
 from telic.server.records import (
     ConversationSummary,
     HistoryMatch,
@@ -117,6 +118,11 @@ class ConversationStore:
         with self.engine.connect() as connection:
             return connection.execute(query).first() is not None
 
+    def ids_of(self, user: str) -> list[str]:
+        """Return the ids of the conversations of exactly this user."""
+        with self.engine.connect() as connection:
+            return list(connection.scalars(select(conversations.c.id).where(conversations.c.user == user)))
+
     def was_ended(self, user: str, names: Sequence[str]) -> bool:
         """Return whether a defence ended one of these conversations of a user."""
         t, c = turns.c, conversations.c
@@ -146,6 +152,8 @@ class ConversationStore:
                 for index, turn in enumerate(new.turns)
             ]
             connection.execute(insert(turns), rows)
+            if new.remembering:
+                append_to_log(connection, new.user, new.remembering, events_of(new), new.conversation)
 
     def episodes(
         self, user: str | None = None, part: tuple[int, int] = (0, 1), since: float | None = None
@@ -237,7 +245,8 @@ class ConversationStore:
         with self.engine.begin() as connection:
             family = family_of(connection, user, storable(conversation))
             deleted = delete_conversations(connection, conversations.c.id.in_(family))
-        self._empty_log()
+            mark_changed(connection, user)
+        self.empty_write_ahead_log()
         return deleted
 
     def delete(self, user: str) -> list[str]:
@@ -249,7 +258,8 @@ class ConversationStore:
         with self.engine.begin() as connection:
             deleted = delete_conversations(connection, belongs_to(user))
             forget_user(connection, user)
-        self._empty_log()
+            delete_logs(connection, user)
+        self.empty_write_ahead_log()
         return deleted
 
     def delete_before(self, time: float) -> list[str]:
@@ -259,12 +269,17 @@ class ConversationStore:
             Their ids.
         """
         with self.engine.begin() as connection:
-            deleted = delete_conversations(connection, conversations.c.updated < time)
+            old = conversations.c.updated < time
+            users = list(connection.scalars(select(conversations.c.user).where(old).distinct()))
+            deleted = delete_conversations(connection, old)
+            for user in users:
+                mark_changed(connection, user)
         if deleted:
-            self._empty_log()
+            self.empty_write_ahead_log()
         return deleted
 
-    def _empty_log(self) -> None:
+    def empty_write_ahead_log(self) -> None:
+        """Write what was deleted over, also in the file beside an SQLite database."""
         if self.is_sqlite:  # the write-ahead log still contains the deleted text
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

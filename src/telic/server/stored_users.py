@@ -11,12 +11,7 @@ __all__ = ["belongs_to"]
 
 
 def belongs_to(user: str, column: ColumnElement[str] = conversations.c.user) -> ColumnElement[bool]:
-    """Match a user. The holder of a key includes the users that its requests named (`holder/name`).
-
-    Args:
-        user: the user.
-        column: the column of a table that names users.
-    """
+    """Match a user in a column. The holder of a key includes the users that its requests named (`holder/name`)."""
     user = storable(user)
     if "/" in user:
         return column == user

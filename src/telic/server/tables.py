@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 __all__ = [
     "canary_observations",
@@ -13,6 +26,8 @@ __all__ = [
     "deleted_conversations",
     "events",
     "feedback",
+    "memories",
+    "memory_events",
     "metadata",
     "probe_branches_table",
     "setups",
@@ -132,4 +147,31 @@ canary_observations = Table(
     Column("time", Float, nullable=False),
     Column("satisfaction", Float),  # null: a conversation that does not count
     Index("ix_canary_observations_user", "canary", "user", unique=True),
+)
+
+memories = Table(
+    "memories",
+    metadata,
+    Column("user", String(300), primary_key=True),
+    Column("purpose", String(200), primary_key=True),
+    Column("revision", String(32), nullable=False),  # changes when events are removed or lose their text
+)
+
+memory_events = Table(
+    "memory_events",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),  # the order of the log
+    Column("user", String(300), nullable=False),
+    Column("purpose", String(200), nullable=False),
+    Column("id", String(200), nullable=False),
+    Column("conversation", String(36), ForeignKey("conversations.id", ondelete="CASCADE")),  # null: said elsewhere
+    Column("time", Float, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("source", String(200), nullable=False),
+    Column("speaker", String(16), nullable=False),
+    Column("text", Text, nullable=False),  # empty once it was forgotten
+    Column("data", JSON, nullable=False),
+    UniqueConstraint("user", "purpose", "id", name="uq_memory_events_id"),
+    Index("ix_memory_events_log", "user", "purpose", "sequence"),
+    Index("ix_memory_events_conversation", "conversation"),
 )

@@ -40,6 +40,8 @@ class TurnBuilder:
     target: StoreTarget
     setup: ReplySetup
     sampling: Sampling
+    remembering: str = ""
+    """The purpose in whose memory of the user the turns are logged; empty for none."""
     arrival: float = field(default_factory=time.time)
     """When the request arrived, in seconds since 1970."""
 
@@ -84,6 +86,7 @@ class TurnBuilder:
             target.parent,
             history.system,
             self.setup,
+            self.remembering,
         )
 
     def _reply_turn(self, text: str, finish: str, *, seed: int | None, **fields: Any) -> TurnRecord:

@@ -60,6 +60,7 @@ registry.declare(
     belief="telic.steering.belief:belief",
     guidance="telic.steering.guidance:Guidance",
     attention_hold="telic.steering.attention_hold:AttentionHold",
+    memory="telic.memory.control:MemoryControl",
     planner="telic.planner.control:planner_control",
     prompt="telic.steering.prompt:Prompt",
     refresh="telic.steering.refresh:Refresh",

@@ -93,6 +93,11 @@ def learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     yield from _served("learning", tmp_path_factory)
 
 
+def remembering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A server whose purpose remembers its users; no keys."""
+    yield from _served("memory", tmp_path_factory)
+
+
 @pytest.fixture(scope="module")  # while one is open, its event loop runs in this thread, in the way of other tests
 def browser() -> Iterator[Browser]:
     from playwright.sync_api import expect, sync_playwright

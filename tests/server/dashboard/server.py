@@ -1,7 +1,7 @@
 """A server with a dashboard, in a process of its own, because NiceGUI allows one per process and event loop.
 
-Run with a kind (`tiny`, `scripted`, `learning`) and a folder; prints its address. Two users have keys on the scripted
-one.
+Run with a kind (`tiny`, `scripted`, `learning`, `memory`) and a folder; prints its address. Two users have keys on the
+scripted one.
 """
 
 from __future__ import annotations
@@ -197,10 +197,14 @@ def main(kind: str, folder: Path) -> None:
     keys = Keys()
     if kind == "tiny":
         model, settings = tiny_with_readers(folder / "readers"), {**settings, "readers": str(folder / "readers")}
+    elif kind == "memory":
+        model = ScriptedModel(lambda _: "All right.")
     else:
         model = Slow()
         keys = Keys({name: hashlib.sha256(key.encode()).digest() for name, key in KEYS.items()})
     purpose = PURPOSE
+    if kind == "memory":
+        purpose = PURPOSE.model_copy(update={"probes": [], "memory": {"slots": ["home airport"]}})
     if kind == "scripted":
         purpose = PURPOSE.model_copy(update={"probes": [], "sampling": SamplingDefaults(max_new_tokens=500)})
     controls = [Talkative(), planner_of(model)] if kind == "tiny" else []

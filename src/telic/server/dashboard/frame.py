@@ -35,7 +35,7 @@ def frame(request: Request, page: str, on_view: Callable[[str], Any] | None = No
 
     Args:
         request: the request for the page.
-        page: `chat`, `learning` or `runs`.
+        page: `chat`, `learning`, `memory` or `runs`.
         on_view: called with the name in `VIEWS` that a narrow screen should show.
 
     Yields:
@@ -60,7 +60,8 @@ def frame(request: Request, page: str, on_view: Callable[[str], Any] | None = No
                 text(service.purpose.name, "h1")
                 text(f"on {service.runner.model.name}", "span", "hint")
             with box("nav", "links", aria_label="Pages"):
-                for name, label, target in PAGES:
+                remembers = [("memory", "Memory", f"{PATH}/memory")] if service.memories is not None else []
+                for name, label, target in (*PAGES[:-1], *remembers, PAGES[-1]):
                     text(label, "a", "", href=target, **({"aria_current": "page"} if page == name else {}))
             select(
                 [(name, name.capitalize()) for name in THEMES], theme, set_theme, aria_label="Colours", class_="theme"

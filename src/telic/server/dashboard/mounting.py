@@ -44,6 +44,7 @@ def mount(app: FastAPI, service: Service, keys: Keys) -> None:
     from telic.server.dashboard.chat_page import register_chat_pages
     from telic.server.dashboard.learning_page import register_learning_page
     from telic.server.dashboard.login import LoginMiddleware
+    from telic.server.dashboard.memory_page import register_memory_page
     from telic.server.dashboard.runs_page import register_runs_page
     from telic.server.learning import LearningCache
 
@@ -56,6 +57,7 @@ def mount(app: FastAPI, service: Service, keys: Keys) -> None:
     register_chat_pages()
     register_learning_page(LearningCache(service))
     register_runs_page()
+    register_memory_page()
     ui.run_with(
         app,
         mount_path=PATH,

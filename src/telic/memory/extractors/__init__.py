@@ -1,0 +1,1 @@
+"""Extractors: what one event of the evidence log says about its user. The cheapest come first."""

@@ -1,0 +1,84 @@
+"""Removing what was forgotten from a user's conversations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Table, select, update
+
+from telic.memory import FORGOTTEN, ForgetPlan
+from telic.server.tables import conversations, events, feedback, probe_branches_table, turns
+
+__all__ = ["matcher", "redact_conversations", "redacted_value"]
+
+
+def matcher(phrases: Iterable[str]) -> re.Pattern[str] | None:
+    """Return a pattern for any of some phrases, in any spacing and case; None if there are none."""
+    patterns = [r"(?<!\w)" + r"\s+".join(map(re.escape, phrase.split())) + r"(?!\w)" for phrase in phrases]
+    return re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
+
+
+def redacted_value(value: Any, phrase: re.Pattern[str]) -> Any:
+    """Return JSON types without the phrases in their texts."""
+    if isinstance(value, str):
+        return phrase.sub(FORGOTTEN, value)
+    if isinstance(value, dict):
+        return {redacted_value(key, phrase): redacted_value(item, phrase) for key, item in value.items()}
+    return [redacted_value(item, phrase) for item in value] if isinstance(value, list) else value
+
+
+def redact_conversations(connection: Connection, user: str, plan: ForgetPlan) -> None:
+    """Remove the texts of a plan from all conversations of exactly this user.
+
+    A message that was evidence loses what its event loses, in every branch that copied it; elsewhere the phrases go.
+    """
+    own = select(conversations.c.id).where(conversations.c.user == user).scalar_subquery()
+    phrase = matcher(plan.phrases)
+    texts = _texts_by_digest(connection, user, plan)
+    key = (turns.c.conversation, turns.c.position)
+    query = select(*key, turns.c.digest).where(turns.c.conversation.in_(own))
+    for row in connection.execute(query).all():
+        if row.digest in texts:
+            where = (turns.c.conversation == row.conversation, turns.c.position == row.position)
+            values: dict[str, Any] = {"text": texts[row.digest], "alternatives": [], "defences": None}
+            connection.execute(update(turns).where(*where).values(values))
+    if phrase is None:
+        return
+    _redact(
+        connection,
+        turns,
+        ("text", "alternatives", "defences", "planner", "readings"),
+        turns.c.conversation.in_(own),
+        phrase,
+    )
+    _redact(connection, conversations, ("system",), conversations.c.user == user, phrase)
+    _redact(connection, feedback, ("value",), feedback.c.conversation.in_(own), phrase)
+    _redact(connection, probe_branches_table, ("content",), probe_branches_table.c.conversation.in_(own), phrase)
+    _redact(connection, events, ("content",), events.c.conversation.in_(own), phrase)
+
+
+def _texts_by_digest(connection: Connection, user: str, plan: ForgetPlan) -> dict[str, str]:
+    """Return what is left of the turns that the plan's events were logged from, by their digests."""
+    found = {}
+    for event, text in {**dict.fromkeys(plan.events, FORGOTTEN), **plan.rewritten}.items():
+        conversation, _, position = event.rpartition(":")
+        if conversation and position.isdecimal():
+            query = select(turns.c.digest).join_from(turns, conversations)
+            query = query.where(
+                conversations.c.user == user, turns.c.conversation == conversation, turns.c.position == int(position)
+            )
+            found.update(dict.fromkeys(connection.scalars(query), text))
+    return found
+
+
+def _redact(connection: Connection, table: Table, columns: Iterable[str], where: Any, phrase: re.Pattern[str]) -> None:
+    key = list(table.primary_key.columns)
+    names = list(columns)
+    for row in connection.execute(select(*key, *(table.c[name] for name in names)).where(where)).all():
+        old = {name: getattr(row, name) for name in names}
+        new = {name: redacted_value(value, phrase) for name, value in old.items()}
+        if new != old:
+            own = [column == getattr(row, column.name) for column in key]
+            connection.execute(update(table).where(*own).values({n: v for n, v in new.items() if v != old[n]}))
