@@ -28,8 +28,9 @@ class ReaderTrainingConfig(Settings):
     max_tokens: int = Field(default=256, ge=32)
     """Maximum number of tokens that are read of such a conversation."""
     false_certainty: float = Field(default=0.05, gt=0, lt=1)
-    """Largest share of wrong answers in validation. It holds twice: among texts that say the class, and among texts
-    that do not. It sets the confidence threshold; below the threshold, the reading is `unknown`."""
+    """Largest share of wrong answers in validation: among texts that say the class, among texts that do not, and, for
+    readers of the model itself, among texts that say the user's class only. It sets the confidence threshold; below it,
+    the reading is `unknown`."""
     lured: float = Field(default=0.15, gt=0, lt=1)
     """Largest share of answers among the validation texts that say the class of somebody else, and nothing of the user.
     It raises the threshold of readers of the user, too. A smaller share costs much of what is known of the user."""

@@ -37,8 +37,8 @@ def fit_readers(
         validation: texts to calibrate with.
         targets: what to read, of whom.
         layers: the recorded layers.
-        false_certainty: largest share of wrong answers in validation, both among texts that say the class and among
-            texts that say nothing.
+        false_certainty: largest share of wrong answers in validation: among texts that say the class, among texts that
+            say nothing, and, of readers of the model itself, among texts that say the user's class only.
         lured: largest share of answers among the validation texts that say the class of somebody else only.
         seed: of the training.
         seeds: number of probes of each kind whose mean is a reader.
@@ -56,21 +56,34 @@ def fit_readers(
     classes = [len(attribute.classes) + 1 for attribute, _ in targets]
     of_user = [subject == "user" for _, subject in targets]
     probes = _fit_probes(training, targets, classes, of_user, range(seed, seed + seeds), on_epoch)
-    found = []
-    for (attribute, subject), probe, labels_N in zip(targets, probes, parts["validation"].labels_N_R.T, strict=True):
-        used_N = labels_N != LEFT_OUT
-        logits_N_C, labels_N = probe.logits(validation.features_N)[used_N], labels_N[used_N]
-        temperature, shift = choose_calibration(logits_N_C, labels_N)
-        logits_N_C[:, -1] += shift
-        probabilities_N_C = softmax(logits_N_C / temperature, axis=1)
-        lured_N = validation.lured(attribute, subject)[used_N]
-        threshold = max(
-            choose_threshold(probabilities_N_C, labels_N, false_certainty),
-            choose_threshold(probabilities_N_C[lured_N], labels_N[lured_N], lured),
-        )
-        probe = probe.shifted(shift)
-        found.append(Reader(attribute.name, subject, attribute.classes, tuple(layers), probe, temperature, threshold))
-    return found
+    return [
+        _calibrated(attribute, subject, tuple(layers), probe, validation, false_certainty, lured)
+        for (attribute, subject), probe in zip(targets, probes, strict=True)
+    ]
+
+
+def _calibrated(
+    attribute: Attribute,
+    subject: Subject,
+    layers: tuple[int, ...],
+    probe: TokenProbe,
+    validation: RecordedTexts,
+    false_certainty: float,
+    lured: float,
+) -> Reader:
+    """Make a reader of a probe: choose its temperature, the shift of "unknown", and its threshold."""
+    labels_N = validation.labels(attribute, subject)
+    used_N = labels_N != LEFT_OUT
+    logits_N_C = probe.logits(validation.features_N)
+    temperature, shift = choose_calibration(logits_N_C[used_N], labels_N[used_N])
+    probe = probe.shifted(shift)
+    logits_N_C[:, -1] += shift
+    probabilities_N_C = softmax(logits_N_C / temperature, axis=1)
+    bounds = [(used_N, false_certainty), (used_N & validation.lured(attribute, subject), lured)]
+    if subject == "self":  # readers of the user hear only the user
+        bounds.append((used_N & validation.taken_over(attribute), false_certainty))
+    threshold = max(choose_threshold(probabilities_N_C[own_N], labels_N[own_N], most) for own_N, most in bounds)
+    return Reader(attribute.name, subject, attribute.classes, layers, probe, temperature, threshold)
 
 
 def _fit_probes(

@@ -107,7 +107,8 @@ def choose_calibration(logits_N_C: Floats, labels_N: Labels) -> tuple[float, flo
     """
     unknown = logits_N_C.shape[1] - 1
     told_N = labels_N != unknown
-    share_N = np.where(told_N, 1 / max(np.count_nonzero(told_N), 1), 1 / max(np.count_nonzero(~told_N), 1))
+    told = max(int(np.count_nonzero(told_N)), 1)
+    share_N = np.where(told_N, 1 / told, 1 / max(len(labels_N) - told, 1))
     last_C = np.eye(unknown + 1)[unknown]
 
     def loss(values: Floats) -> float:

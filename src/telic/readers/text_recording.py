@@ -184,3 +184,8 @@ class RecordedTexts:
         """Return which texts tell the class of somebody else, and nothing of the subject, [N]."""
         name = f"{subject}_{attribute.name}"
         return np.array([name in text.lures and name not in text.labels for text in self.texts])
+
+    def taken_over(self, attribute: Attribute) -> npt.NDArray[np.bool_]:
+        """Return which texts tell the user's class, and nothing of the model itself, [N]."""
+        user, own = f"user_{attribute.name}", f"self_{attribute.name}"
+        return np.array([text.labels.get(user) is not None and own not in text.labels for text in self.texts])
