@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from telic.cli.learn_versions import VersionOptions
+from telic.cli.learn_versions import VersionActions
 from telic.cli.output import print_json, print_line, print_notice, print_table
 from telic.cli.serve import require_server
 from telic.cli.usage import UsageError
@@ -27,7 +27,7 @@ SHOWN, QUOTED = 5, 100
 
 
 @dataclass
-class Learn(VersionOptions):
+class Learn(VersionActions):
     """Infer from what users say and do how good the replies were, and report what they praise and complain of.
 
     Reads the conversations that `telic serve` keeps, or anybody's logs. Needs no model. With an option about versions

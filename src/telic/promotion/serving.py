@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from telic.errors import ConfigError
 from telic.promotion.records import BASE
 from telic.promotion.versions import Versions
 from telic.purpose import Purpose
 
-__all__ = ["PromotedPurpose", "load_version"]
+__all__ = ["PromotedPurpose", "load_version", "model_settings", "require_known_loader"]
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,20 @@ def load_version(source: str | Path, version: str | None = None, *, trust: bool 
     if name != BASE:
         name = versions.get(name).name
     return PromotedPurpose(versions.apply(written, name), name, written, versions)
+
+
+def model_settings(purpose: Purpose) -> dict[str, Any]:
+    """Return the settings that say which model replies: the model, and its adapter if it has one."""
+    return purpose.model_dump(include={"model", "adapter"}, exclude_none=True)
+
+
+def require_known_loader(purpose: Purpose) -> None:
+    """Refuse a purpose whose model is more than a name: loading the name alone would compare or serve another model.
+
+    Raises:
+        ConfigError: the purpose has an adapter.
+    """
+    if "adapter" in model_settings(purpose):
+        raise ConfigError(
+            f"{purpose.name!r} has an adapter, with which the gate and the canary cannot load its model yet"
+        )

@@ -16,6 +16,7 @@ from telic.models import Control, Model, Request, load
 from telic.models.compatibility import refuse_unsupported
 from telic.promotion import PromotedPurpose
 from telic.promotion.records import BASE
+from telic.promotion.serving import model_settings, require_known_loader
 from telic.purpose import Purpose
 from telic.server.async_store import AsyncConversationStore
 from telic.server.beliefs import Beliefs
@@ -211,7 +212,11 @@ def _make_canary(
     if loaded is None:
         return None
     served = service.runner.model
-    model = served if loaded.purpose.model == release.purpose.model else load(loaded.purpose.model)
+    if model_settings(loaded.purpose) == model_settings(release.purpose):
+        model = served
+    else:
+        require_known_loader(loaded.purpose)
+        model = load(loaded.purpose.model)
     candidate = ServedCandidate(model, loaded, service.chat, controls)
     limits = [one.judge for one in judged_limits(loaded.written) if not model_judges(one.judge)]
     return ServedCanary(candidate, release, service.config, service.store, service.metrics, limits)
