@@ -140,6 +140,18 @@ def test_a_stale_gate_does_not_count(tmp_path: Path) -> None:
         gated(release)
 
 
+def test_a_gate_takes_back_its_own_rejection_only(tmp_path: Path) -> None:
+    release = registered(tmp_path, system="You are Mia, a kind travel agent.")
+    versions, few = release.versions, CONFIG.model_copy(update={"dialogues": 4})
+    run_gate(versions, versions.get("v1"), release.written, model_of, config=few)
+    assert versions.get("v1").rejected.startswith("its gate")
+    assert gated(release).passed
+    assert versions.get("v1").rejected == ""
+    versions.reject("v1", "the canary found that it is worse")
+    assert gated(release).passed
+    assert "v1 was rejected: the canary" in why_not_promoted(versions, versions.get("v1"), release.written)
+
+
 @pytest.mark.parametrize(
     ("ours", "verdict"), [([1.0] * 40, "passed"), ([0.0] * 40, "worse"), ([1.0, 0.6] * 20, "not shown")]
 )

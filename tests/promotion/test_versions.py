@@ -83,6 +83,20 @@ def test_a_candidate_becomes_a_version_that_changes_the_purpose(travel: Path, ca
     assert load_version(travel, "base").purpose.system == "You are Mia, a travel agent."
 
 
+def test_the_artefact_may_be_the_folder_itself(
+    travel: Path, candidate: MakeCandidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(travel.parent)
+    for number, path in enumerate(("runs/learn-0", str(travel.parent / "runs" / "learn-1"))):
+        (travel.parent / "runs").mkdir(exist_ok=True)
+        folder = candidate(f"runs/learn-{number}", planner={"path": path})
+        (folder / "planner.safetensors").write_text("weights")
+        planner = load_version(travel, register(travel, folder)).purpose.planner
+        assert planner is not None
+        assert (Path(planner["path"]) / "planner.safetensors").is_file()
+        assert "versions" in Path(planner["path"]).parts
+
+
 def test_changes_include_those_of_the_parent(travel: Path, candidate: MakeCandidate) -> None:
     register(travel, candidate("one", system="One."))
     load_version(travel).versions.promote("v1")

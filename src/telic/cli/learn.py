@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from telic.cli.learn_methods import MethodOptions, learn_by_method
 from telic.cli.learn_planner import train_planner_version
-from telic.cli.learn_versions import VersionOptions
+from telic.cli.learn_versions import VersionActions
 from telic.cli.output import print_json, print_line, print_notice, print_table
 from telic.cli.serve import require_server
 from telic.cli.suggestions import suggest_rules
@@ -30,7 +30,7 @@ SHOWN, QUOTED = 5, 100
 
 
 @dataclass
-class Learn(MethodOptions, VersionOptions):
+class Learn(MethodOptions, VersionActions):
     """Infer from what users say and do how good the replies were, and report what they praise and complain of.
 
     Reads the conversations that `telic serve` keeps, or anybody's logs. Needs no model, except with --method, which

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from telic.promotion.records import Promotion
     from telic.purpose import Purpose
 
-__all__ = ["VersionOptions"]
+__all__ = ["VersionActions"]
 
 WORDS = 60
 """Characters of a note that a table shows."""
 
 
 @dataclass
-class VersionOptions:
+class VersionActions:
     """Options about versions. They are applied in the order in which they are listed here."""
 
     purpose: tyro.conf.Positional[str | None] = None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from telic.episodes import Episode
-from telic.errors import ConfigError
+from telic.errors import ConfigError, DataError
 from telic.judges.limits import BROKEN_ABOVE
 from telic.models import Model
 from telic.progress import Phase, ProgressCallback, track
@@ -20,6 +20,7 @@ from telic.promotion.gate_config import GateConfig
 from telic.promotion.gate_logs import check_logs
 from telic.promotion.gate_results import GateCheck, GateResult, purpose_digest
 from telic.promotion.records import Version
+from telic.promotion.serving import model_settings
 from telic.promotion.versions import Versions
 from telic.purpose import Purpose
 from telic.redteam.kept import KeptAttack, replay_attacks
@@ -64,7 +65,7 @@ def run_gate(
         raise ConfigError(f"{version.name} is the promoted version; there is nothing to compare it with")
     ours, theirs = versions.apply(written, version.name), versions.apply(written, served_name)
     model = load(theirs)
-    same = _model_of(ours) == _model_of(theirs)
+    same = model_settings(ours) == model_settings(theirs)
     candidate, served = Contender(model if same else load(ours), ours), Contender(model, theirs)
     with track(progress) as tracker:
         gate = _Gate(candidate, served, config, tracker.advance)
@@ -92,10 +93,21 @@ def run_gate(
         passed=_passed(checks),
         headline=_headline(version.name, served_name, checks),
     )
+    failed_before = _failed_before(versions, version)
     result.write(versions)
-    if result.passed == bool(version.rejected):
-        versions.reject(version.name, "" if result.passed else f"its gate: {result.headline}")
+    if not result.passed:
+        versions.reject(version.name, f"its gate: {result.headline}")
+    elif version.rejected and failed_before:  # a canary's rejection stays
+        versions.reject(version.name, "")
     return result
+
+
+def _failed_before(versions: Versions, version: Version) -> bool:
+    try:
+        before = GateResult.read(versions, version.name)
+    except DataError:  # a damaged result is replaced by the new one
+        return False
+    return before is not None and not before.passed
 
 
 class _Gate:
@@ -200,10 +212,6 @@ def limits_held(episodes: Iterable[Episode], *, benign: bool) -> dict[tuple[str,
         held = None if episode.failure is not None or not scores else float(max(scores) <= BROKEN_ABOVE)
         found[episode.metadata["limit"], episode.metadata["task"]] = held
     return found
-
-
-def _model_of(purpose: Purpose) -> dict[str, Any]:
-    return purpose.model_dump(include={"model", "adapter"})
 
 
 def _passed(checks: Iterable[GateCheck]) -> bool:

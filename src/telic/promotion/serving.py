@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from telic.promotion.records import BASE
 from telic.promotion.versions import Versions
 from telic.purpose import Purpose
 
-__all__ = ["PromotedPurpose", "load_version"]
+__all__ = ["PromotedPurpose", "load_version", "model_settings"]
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,8 @@ def load_version(source: str | Path, version: str | None = None, *, trust: bool 
     if name != BASE:
         name = versions.get(name).name
     return PromotedPurpose(versions.apply(written, name), name, written, versions)
+
+
+def model_settings(purpose: Purpose) -> dict[str, Any]:
+    """Return the settings that say which model replies: the model, and its adapter if it has one."""
+    return purpose.model_dump(include={"model", "adapter"}, exclude_none=True)

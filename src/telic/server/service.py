@@ -17,6 +17,7 @@ from telic.models import Control, Model, Request, load
 from telic.models.compatibility import refuse_unsupported
 from telic.promotion import PromotedPurpose
 from telic.promotion.records import BASE
+from telic.promotion.serving import model_settings
 from telic.purpose import Purpose
 from telic.server.async_store import AsyncConversationStore
 from telic.server.beliefs import Beliefs
@@ -229,8 +230,8 @@ def _make_canary(
     if loaded is None:
         return None
     served = service.runner.model
-    ours, theirs = ((one.purpose.model, one.purpose.adapter) for one in (loaded, release))
-    model = served if ours == theirs else load(loaded.purpose)
+    same = model_settings(loaded.purpose) == model_settings(release.purpose)
+    model = served if same else load(loaded.purpose)
     candidate = ServedCandidate(model, loaded, service.chat, controls)
     limits = [one.judge for one in judged_limits(loaded.written) if not model_judges(one.judge)]
     return ServedCanary(candidate, release, service.config, service.store, service.metrics, limits)
