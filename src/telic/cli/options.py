@@ -56,6 +56,8 @@ METAVARS = {
     "store": "FILE",
     "Conversations.out": "FILE",
     "Learn.export": "FORMAT FILE",
+    "ManageMemory.about": "WORDS",
+    "ManageMemory.out": "FILE",
     "New.kind": "{travel,support,intake,assistant}",
     "Play.partner": "PLAYER",
 }
@@ -67,6 +69,7 @@ NEGATED = {
     "recited at random.",
     "keep": "Do not save a chat in a terminal.",
     "dashboard": "Do not serve the dashboard.",
+    "memory": "Do not remember what is said, even if the purpose has a table [memory].",
     "natural": "Do not evaluate the readers on natural messages.",
     "references": "Do not compare with random and perfect play of the same tasks.",
     "write": "Leave the purpose file as it is.",
