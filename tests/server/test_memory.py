@@ -131,6 +131,25 @@ def test_why_corrections_choices_and_undo(start: Start) -> None:
     assert {event["kind"] for event in exported} == {"message", "correction", "undo", "choice"}
 
 
+def test_reported_purchases_are_choices(start: Start) -> None:
+    served = start(Heard().model, purpose=PURPOSE, keys=keys(**KEYS))
+    messages = [{"role": "user", "content": "Hello"}]
+    body = {"messages": messages, "user": "child"}
+    said = ask(served, "POST", "/v1/chat/completions", KEYS["ann"], json=body)
+    report = {
+        "conversation": said.headers["X-Telic-Conversation"],
+        "kind": "suggestion_accepted",
+        "value": "a night train",
+    }
+    for number in range(2):
+        assert ask(served, "POST", "/telic/events", KEYS["ann"], json={**report, "id": f"o{number}"}).status_code == 201
+    assert ask(served, "POST", "/telic/events", KEYS["ann"], json={**report, "id": "o1"}).status_code == 200
+    assert ask(served, "POST", "/telic/events", KEYS["bob"], json={**report, "id": "o2"}).status_code == 404
+    [fact] = ask(served, "GET", "/telic/memory?user=child", KEYS["ann"]).json()["facts"]
+    assert (fact["value"], fact["polarity"], len(fact["evidence"])) == ("a night train", 1, 2)
+    assert (facts(served, key=KEYS["ann"]), facts(served, key=KEYS["bob"])) == ([], [])
+
+
 def test_wrong_notes_and_queries_are_refused(start: Start) -> None:
     served = start(Heard().model, purpose=PURPOSE)
     bodies = ["", "[]", "{}", '{"value": ""}', '{"value": " "}', '{"value": 3}', '{"value": "x", "polarity": 0}',

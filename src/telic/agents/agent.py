@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from telic.agents.defence import Defence
 from telic.agents.defender import DefenceRecord, DefenceState, DefendedReply, Defender, DraftRequest
 from telic.errors import ConfigError, ModelError
-from telic.memory import LocalMemory
 from telic.models import Control, Model, Reply, Request, Sampling, Session
 from telic.models.compatibility import refuse_unsupported
 from telic.models.requesting import ModelRequest, RequestGenerator, run_alone
 from telic.purpose import Purpose
 from telic.steering import build_control
+
+if TYPE_CHECKING:
+    from telic.memory import LocalMemory
 
 __all__ = ["Agent", "controls_of"]
 

@@ -65,6 +65,8 @@ METAVARS = {
     "Conversations.versions": "FOLDER",
     "Learn.export": "FORMAT FILE",
     "Learn.rule": "TEXT",
+    "ManageMemory.about": "WORDS",
+    "ManageMemory.out": "FILE",
     "New.kind": "{travel,support,intake,assistant}",
     "Play.partner": "PLAYER",
 }
@@ -76,6 +78,7 @@ NEGATED = {
     "recited at random.",
     "keep": "Do not save a chat in a terminal.",
     "dashboard": "Do not serve the dashboard.",
+    "memory": "Do not remember what is said, even if the purpose has a table [memory].",
     "natural": "Do not evaluate the readers on natural messages.",
     "references": "Do not compare with random and perfect play of the same tasks.",
     "write": "Leave the purpose file as it is.",

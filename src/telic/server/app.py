@@ -248,6 +248,8 @@ class _Api:
             except ClientDisconnectedError:
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
             status = await service.store.add_event(holder, report)
+            if service.memories is not None and status == "stored":
+                await service.memories.observe_report(holder, report)
         current_record().conversation = report.conversation
         return json_response({"id": report.id, "status": status}, 201 if status == "stored" else 200)
 

@@ -123,6 +123,13 @@ class ConversationStore:
         with self.engine.connect() as connection:
             return list(connection.scalars(select(conversations.c.id).where(conversations.c.user == user)))
 
+    def owner_of(self, holder: str, conversation: str) -> str | None:
+        """Return the user of a conversation of a holder, or of a user whom its requests named; None if none is."""
+        query = select(conversations.c.user).where(conversations.c.id == storable(conversation), belongs_to(holder))
+        with self.engine.connect() as connection:
+            owner: str | None = connection.scalar(query)
+        return owner
+
     def was_ended(self, user: str, names: Sequence[str]) -> bool:
         """Return whether a defence ended one of these conversations of a user."""
         t, c = turns.c, conversations.c

@@ -20,6 +20,7 @@ from telic.server.errors import ApiError
 from telic.server.log import log_event, log_failure
 from telic.server.memory_log import MemoryLogs, events_of
 from telic.server.records import NewTurns
+from telic.server.reported_events import EventReport
 
 __all__ = ["UserMemories"]
 
@@ -29,6 +30,10 @@ MOST_EVENTS = 500_000
 """Events of all memories that are held at once; beyond it, the least recently used one is dropped."""
 THREADS = 2
 """Memories that are folded at once."""
+
+
+_TAKEN = {"purchase": True, "booking": True, "suggestion_accepted": True, "suggestion_rejected": False}
+"""Kinds of reported events that are choices, and whether the user took what they name."""
 
 
 @dataclass(slots=True)
@@ -126,6 +131,19 @@ class UserMemories:
             ApiError: the store failed.
         """
         await self.observe(user, new_event("edit", text, conversation, draft=draft))
+
+    async def observe_report(self, holder: str, report: EventReport) -> None:
+        """Log an event that another system reported as a choice, if its value names what the user took or refused.
+
+        Raises:
+            ApiError: the store failed.
+        """
+        if report.kind not in _TAKEN or not isinstance(report.value, str) or not report.value.strip():
+            return
+        user = await self._store.run(partial(self._store.blocking.owner_of, holder, report.conversation))
+        if user is not None:
+            data = {"slot": "taste", "taken": _TAKEN[report.kind]}
+            await self.observe(user, new_event("choice", report.value, report.conversation, time=report.time, **data))
 
     async def undo(self, user: str) -> bool:
         """Take back the latest event that made a claim; returns whether there was one.
