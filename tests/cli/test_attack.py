@@ -34,7 +34,7 @@ QUICK = (
 
 @pytest.fixture
 def _porter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("telic.cli.attack.load_model", lambda _: ScriptedModel(porter))
+    monkeypatch.setattr("telic.cli.attack.load_model", lambda *_: ScriptedModel(porter))
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_no_verdict_at_all_fails_the_command(run: Run, travel: Path, monkeypatch
     def fail(messages: object) -> str:
         raise ConnectionError("connection refused")
 
-    monkeypatch.setattr("telic.cli.attack.load_model", lambda _: ScriptedModel(fail))
+    monkeypatch.setattr("telic.cli.attack.load_model", lambda *_: ScriptedModel(fail))
     outcome = run("attack", "travel.toml", *QUICK)
     assert outcome.status == 1
     assert "no attack has a verdict: model: connection refused" in outcome.error

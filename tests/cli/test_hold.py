@@ -21,7 +21,7 @@ QUICK = ("--rounds", "2", "--dialogues", "10", "--tuning-dialogues", "3", "--res
 
 @pytest.fixture
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("telic.cli.hold.load_model", lambda _: ScriptedModel(forgetful))
+    monkeypatch.setattr("telic.cli.hold.load_model", lambda *_: ScriptedModel(forgetful))
 
 
 @pytest.mark.usefixtures("_forgetful")

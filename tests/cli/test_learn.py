@@ -246,7 +246,7 @@ def test_a_planner_is_learnt_from_logs(run: Run, travel: Path, tmp_path: Path, m
     from tests.models import tiny
 
     model = tiny.local("llama")
-    monkeypatch.setattr(learn_planner, "load_model", lambda _: model)
+    monkeypatch.setattr(learn_planner, "load_model", lambda *_: model)
     purpose_with(uniform_planner(model), model, tmp_path / "served")
     update_file(travel, {"planner": {"path": "served"}})
     logs = tmp_path / "served.jsonl"

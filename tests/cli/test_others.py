@@ -300,7 +300,7 @@ def test_format_shows_episodes(
     setting = {own: {"system": "You are Mia."}, other: {"system": ""}}
     episode = Episode(id="a", kind="served", seed=0, roles=setting, turns=turns)
     (tmp_path / "conversations.jsonl").write_text(episode.model_dump_json() + "\n")
-    monkeypatch.setattr("telic.cli.format.load_model", lambda _: tiny.local("llama"))
+    monkeypatch.setattr("telic.cli.format.load_model", lambda *_: tiny.local("llama"))
     outcome = run("format", "conversations.jsonl", "--json")
     assert outcome.status == 0, outcome.error
     document = json.loads(outcome.out)

@@ -23,7 +23,7 @@ GAME = '\n[game]\nname = "elicitation"\ndomain = "support"\nrounds = 2\n'
 
 def test_the_batch_of_a_local_model_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny.local("llama")
-    monkeypatch.setattr("telic.cli.play.load_model", lambda _: model)
+    monkeypatch.setattr("telic.cli.play.load_model", lambda *_: model)
     PlayersConfig("elicitation", "model", "model", "tiny", False, {}, batch=3).players()
     assert model.engine.max_batch == 3
 

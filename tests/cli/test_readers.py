@@ -17,7 +17,7 @@ QUICK = ("--attributes", "gender", "--texts", "100", "--seeds", "1", "--resample
 @pytest.fixture
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("readers", "evaluate_readers"):
-        monkeypatch.setattr(f"telic.cli.{module}.load_model", lambda _: tiny.local("llama"))
+        monkeypatch.setattr(f"telic.cli.{module}.load_model", lambda *_: tiny.local("llama"))
     monkeypatch.setattr("telic.readers.training_texts.load_all_lines", lambda name: load_all_lines(name)[::10])
 
 

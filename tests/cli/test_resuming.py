@@ -58,7 +58,7 @@ def test_the_folder_is_enough_in_training(run: Run, travel: Path, monkeypatch: p
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("telic.cli.train.load_model", lambda _: tiny.local("llama"))
+    monkeypatch.setattr("telic.cli.train.load_model", lambda *_: tiny.local("llama"))
     monkeypatch.setattr("telic.planner.training.run_act_curriculum", interrupt)
     travel.write_text(PURPOSE.replace("fake", "smollm2") + GAME)
     assert run("train", "travel.toml", "--episodes", "8", "--no-baselines", "--width", "None").status == 130

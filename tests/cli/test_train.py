@@ -17,7 +17,7 @@ GAME = 'name = "travel"\nsystem = "Ask first."\n\n[game]\nname = "elicitation"\n
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "telic.cli.train.load_model", lambda name: load(name) if name == "fake" else tiny.local("llama")
+        "telic.cli.train.load_model", lambda source, *_: load(source) if source == "fake" else tiny.local("llama")
     )
 
 
