@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from telic.agents.defence import PASS, Decision, DecisionAction, Defence, DefendedTurn, build_defence
 from telic.agents.player import seed_of
@@ -16,7 +16,9 @@ from telic.models.compatibility import refuse_unsupported
 from telic.models.request import READINGS
 from telic.models.requesting import ModelRequest, RequestGenerator, observed
 from telic.purpose import Purpose
-from telic.readers.reward_head import RewardHead, load_reward_head
+
+if TYPE_CHECKING:
+    from telic.readers.reward_head import RewardHead
 
 __all__ = ["MAX_DRAFTS", "DefenceRecord", "DefenceState", "DefendedReply", "Defender", "DraftRequest", "defences_of"]
 
@@ -156,6 +158,8 @@ def _reward_head_of(purpose: Purpose, model: Model) -> RewardHead | None:
     path = purpose.reward_head_path
     if purpose.best_of == 1 or path is None:
         return None
+    from telic.readers.reward_head import load_reward_head  # it loads numpy and scipy
+
     try:
         head = load_reward_head(path)
         head.check(model)
