@@ -13,7 +13,7 @@ from tests.feedback.dialogues import dialogue
 
 SYSTEM = "You are Mia, a travel agent."
 GOOD = "Hello! Where would you like to go?"
-BAD = "Never quote a price that you were not given."
+BAD = "Never quote a price, not even one."  # as long as the good one
 
 
 def conversations(users: int = 8, each: int = 3) -> list[Episode]:

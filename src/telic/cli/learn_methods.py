@@ -123,7 +123,8 @@ def _print(learned: Learned, file: Path) -> None:
     print_table(("on held-out users", "", "95 % interval"), rows)
     print_line()
     if not learned.purpose_changes:
-        print_line("Nothing to change: on the held-out users it is not better than what is served.")
+        rival = "the reply's length alone" if learned.method == "reward_head" else "what is served"
+        print_line(f"Nothing to change: on the held-out users it is not significantly better than {rival}.")
     for key, value in learned.purpose_changes.items():
         print_line(
             f"To use it, write into {file}: {key} = {value!r}" if isinstance(value, str) else f"  {key} = {value}"

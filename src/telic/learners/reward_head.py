@@ -85,7 +85,8 @@ def train_reward_head(
         **settings: fields of `RewardHeadConfig`.
 
     Returns:
-        The result. `purpose_changes` is empty unless the AUC on held-out users is significantly above one half.
+        The result. `purpose_changes` is empty unless the AUC on held-out users is significantly above that of the
+        reply's length alone.
 
     Raises:
         UnsupportedControlError: the model gives no access to its hidden states.
@@ -105,7 +106,8 @@ def train_reward_head(
     identity = [purpose.model, purpose.adapter, config.model_dump(), [(one.user, one.reply) for one in replies]]
     own = Path(folder) / f"reward_head-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]}"
     save_reward_head(head, own)
-    useful = metrics["auc"]["low"] is not None and metrics["auc"]["low"] > 0.5
+    gain = metrics["gain_over_length"]["low"]  # else the best of several replies would be the longest, or the shortest
+    useful = gain is not None and gain > 0
     changes = {"reward_head": purpose.relative_path(own), "best_of": BEST_OF} if useful else {}
     learned = Learned("reward_head", changes, own, metrics, noted.ids)
     learned.save()
