@@ -183,14 +183,9 @@ def test_a_model_that_talks_gibberish_is_refused(tmp_path: Path) -> None:
     import telic
 
     model = telic.load("smollm2")
-    config = GateConfig(games=0, dialogues=0, prompts=6, resamples=200)
-    for name, changes, verdict in (
-        ("same", {"refusal": "Sorry, no."}, "passed"),
-        ("hot", {"sampling": {"temperature": 4.0, "top_p": 1.0}}, "worse"),
-    ):
-        (tmp_path / name).mkdir()
-        release = registered(tmp_path / name, **changes)
-        versions = release.versions
-        result = run_gate(versions, versions.get("v1"), release.written, lambda _: model, config=config)
-        assert verdicts(result)["likelihood of replies"] == verdict, result.headline
-        assert result.checks[-1].candidate is not None
+    release = registered(tmp_path, sampling={"temperature": 4.0, "top_p": 1.0})
+    versions = release.versions
+    config = GateConfig(games=0, dialogues=0, prompts=4, resamples=200)
+    result = run_gate(versions, versions.get("v1"), release.written, lambda _: model, config=config)
+    assert verdicts(result)["likelihood of replies"] == "worse", result.headline
+    assert versions.status(versions.get("v1")) == "rejected"
