@@ -112,7 +112,7 @@ def test_serve_talk_stop_export_delete(serving: Serving, run: Run, tmp_path: Pat
     assert json.loads((tmp_path / "all.jsonl").read_text()) == episode
     assert run("conversations", "export", "--user", "nobody").out == ""
     assert run("conversations", "delete").status == 2
-    assert run("conversations", "delete", "--user", "local", "--json").out == '{"deleted": 1}\n'
+    assert run("conversations", "delete", "--user", "local", "--json").out == '{"deleted": 1, "versions": []}\n'
     assert run("conversations", "export").out == ""
 
 
