@@ -273,7 +273,7 @@ def test_deleting_a_conversation_forgets_what_was_said_in_it(start: Start) -> No
     assert facts(served) == [("taste", "karaoke")]
 
 
-def test_wrong_settings_name_their_line() -> None:
+def test_wrong_settings_name_their_line(tmp_path: Path) -> None:
     purpose = Purpose.from_text('name = "a"\nsystem = "b"\n[memory]\nbudget = -3\n', "a.toml")
     with pytest.raises(ConfigError, match=r"a\.toml, line 3: memory: budget is -3"):
-        Service(Heard().model, purpose, ServeConfig())
+        Service(Heard().model, purpose, ServeConfig.of(store=str(tmp_path / "telic.db")))
