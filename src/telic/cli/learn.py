@@ -103,6 +103,9 @@ class Learn(MethodOptions, VersionActions):
         purpose = Purpose.load(self.purpose, trust=self.trust) if self.purpose else None
         name, source = self._source(purpose)
         if purpose is not None and (self.method or self.suggest or self.accept is not None):
+            if self.method and purpose.file:  # what is learnt goes on from what is served
+                served = Versions.of(purpose, self.versions_folder)
+                purpose = served.apply(purpose, served.promotion.version)
             self._learn_more(purpose, source)
             return
         with ProgressDisplay(quiet=self.quiet) as display:
@@ -117,7 +120,7 @@ class Learn(MethodOptions, VersionActions):
                 progress=display,
             )
         assert run.folder is not None
-        gates = gate_sections(Versions.of(purpose)) if purpose and purpose.file else []
+        gates = gate_sections(Versions.of(purpose, self.versions_folder)) if purpose and purpose.file else []
         report = write_learn_report(run.folder, run.analysis, RunFolder.open(run.folder).document, gates)
         written = {str(path): write_export(form, run.labelled, path, masker) for form, path in exports}
         if self.json:
@@ -133,7 +136,7 @@ class Learn(MethodOptions, VersionActions):
         """Refuse options that do not go together."""
         self.check_method()
         if self.rule is not None and self.accept is None:
-            raise UsageError("--rule goes with --accept, which says which suggestion it replaces the words of")
+            raise UsageError("--rule goes with --accept: it replaces the rule of that suggestion")
         chosen = [name for name, given in _named(self).items() if given]
         if len(chosen) > 1:
             raise UsageError(f"{chosen[0]} and {chosen[1]} do not go together; give one of them")
@@ -190,13 +193,18 @@ class Learn(MethodOptions, VersionActions):
         from telic.feedback.learning import LabelledEpisodes
         from telic.purpose import Purpose
 
-        if self.export:
-            raise UsageError("--export goes without options about versions; export in a call of its own")
+        self._check_extras()
+        if others := [name for name, given in _named(self).items() if given]:
+            raise UsageError(f"{others[0]} does not go with options about versions; use a command for each")
+        if self.rollback and self.promote is not None:
+            raise UsageError("--promote and --rollback do not go together; give one of them")
+        if self.force and self.promote is None:
+            raise UsageError("--force goes with --promote")
         purpose = Purpose.load(self.purpose, trust=self.trust) if self.purpose else None
         store = None if purpose is None else self._store_of(purpose)
         logs: Iterable[Episode] = ()
         if self.gate is not None and (self.logs is not None or store is not None):
-            logs = LabelledEpisodes(self._source(purpose)[1])
+            logs = LabelledEpisodes(self._source(purpose)[1], limits=_rules_of(purpose) if purpose else ())
         self.run_versions(logs, store, json=self.json, quiet=self.quiet)
 
     def _store_of(self, purpose: Purpose) -> str | None:

@@ -57,7 +57,7 @@ def train_planner_version(options: PlannerOptions, purpose: Purpose, labelled: I
     from telic.learners import PlannerLearningConfig, learn_planner
 
     config = PlannerLearningConfig.of(**settings)
-    model = load_model(name)
+    model = load_model(options.model or purpose)
     display = ProgressDisplay(quiet=options.quiet)
     try:
         with display:

@@ -145,7 +145,7 @@ class VersionActions:
         return result
 
     def _load(self, purpose: Purpose) -> Model:
-        return load_model(self.model or purpose)
+        return load_model(self.model, purpose.adapter_path) if self.model else load_model(purpose)
 
     def _promote(self, release: PromotedPurpose, name: str, document: dict[str, Any], *, json: bool) -> None:
         from telic.promotion.gate_results import why_not_promoted

@@ -131,7 +131,7 @@ class Labeller:
             }
             if planner := turn.origin.get("planner"):
                 chosen = {name: planner[name] for name in _PLANNER_READINGS if name in planner}
-                changes["readings"] = {**chosen, **turn.readings}
+                changes["readings"] = {**turn.readings, **chosen}
             turns[exchange.reply] = Turn(**{**turn.__dict__, **changes})
         feedback = [combination.calibrated(one) for group in groups for one in group]
         return Episode(**{**episode.__dict__, "turns": turns, "feedback": feedback})

@@ -163,21 +163,26 @@ class Versions:
         self._refuse_other_purposes()
         for left in self.folder.glob(f"{DRAFT}*"):  # of a killed process
             shutil.rmtree(left, ignore_errors=True)
-        known, parent, digest = self.all(), self.promotion.version, content_digest(candidate.folder)
-        for one in known:
-            if one.content == digest and one.parent == parent:
-                return one, False
+        known, parent = self.all(), self.promotion.version
         name = f"v{1 + max((one.number for one in known), default=0)}"
         draft = self.folder / f"{DRAFT}{os.getpid()}"
         draft.mkdir()
         near = purpose.file.parent if purpose.file else Path()
         own = keep_artefacts(candidate, draft / ARTEFACTS, f"{name}/{ARTEFACTS}", near)
-        inherited = self.get(parent).changes if parent != BASE else {}
-        ids = "".join(f"{one}\n" for one in candidate.sources)
+        digest = content_digest(draft / ARTEFACTS)
+        for one in known:
+            if one.content == digest and one.parent == parent:
+                shutil.rmtree(draft)
+                return one, False
+        before = self.get(parent) if parent != BASE else None
+        inherited = before.changes if before else {}
+        of_parent = _lines(self.path(parent) / SOURCES) if before else ()  # what it keeps was trained on them
+        sources = tuple(dict.fromkeys([*candidate.sources, *of_parent]))
+        ids = "".join(f"{one}\n" for one in sources)
         version = Version(
             name=name, purpose=self.purpose, parent=parent, created=time.time(), method=candidate.method,
             changes={**inherited, **own}, metrics=dict(candidate.metrics), content=digest,
-            sources=len(candidate.sources), sources_sha256=hashlib.sha256(ids.encode()).hexdigest(),
+            sources=len(sources), sources_sha256=hashlib.sha256(ids.encode()).hexdigest(),
         )  # fmt: skip
         write_atomically(draft / SOURCES, ids)
         write_json(draft / RECORD, version.model_dump(mode="json"))
@@ -244,7 +249,7 @@ class Versions:
             found = {one for one in _lines(path) if one in deleted}
             if not found:
                 continue
-            if not found <= known:
+            if not found <= known or version.deleted_sources != len(known):
                 write_atomically(path.with_name("deleted.txt"), "".join(f"{one}\n" for one in sorted(found | known)))
                 version = self.update(version.name, deleted_sources=len(found | known))
             marked.append(version)

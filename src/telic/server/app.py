@@ -159,7 +159,8 @@ class _Api:
             sub_user = body.user or body.safety_identifier
             user = f"{holder}/{sub_user}" if sub_user else holder
             conversation = request.headers.get(CONVERSATION) or body.conversation
-            exchange = await service.chat_of(user).begin(user, body, conversation)
+            chat = service.chat_of(user)
+            exchange = await chat.begin(user, body, conversation)
             resources.callback(lambda: self._count(holder, exchange))
             resources.callback(exchange.close)
             await while_connected(request, exchange.wait_for_first_event())
@@ -171,9 +172,9 @@ class _Api:
             if body.requested_tokens > service.config.max_new_tokens:
                 headers[CAPPED] = f"max_tokens={service.config.max_new_tokens}"
             if body.stream:
-                lines = stream_response(exchange, service.runner, metadata, body)
+                lines = stream_response(exchange, chat.services.runner, metadata, body)
                 return HeldStream(lines, resources.pop_all(), headers=headers)
-            text = await while_connected(request, make_response(exchange, service.runner, metadata, body))
+            text = await while_connected(request, make_response(exchange, chat.services.runner, metadata, body))
             return Response(text, 200, {**SAFETY_HEADERS, **headers}, "application/json")
 
     def _count(self, holder: str, exchange: Exchange) -> None:

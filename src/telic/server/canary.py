@@ -144,9 +144,14 @@ class ServedCanary:
             self.canary.write(self._versions.folder)
             self._versions.reject(name, reason)
         elif self._config.canary_promote:
-            if self._versions.promotion.version == self.canary.served:
+            current = self._versions.promotion.version
+            if current == self.canary.served:
                 self._versions.promote(name, reason=reason)
-            self.canary = self.canary.with_status("promoted", reason)
+                self.canary = self.canary.with_status("promoted", reason)
+            elif current == name:
+                self.canary = self.canary.with_status("promoted", reason)
+            else:  # somebody has promoted or rolled back meanwhile
+                self.canary = self.canary.with_status("ended", f"{reason}; but {current} is promoted now")
             self.canary.write(self._versions.folder)
         else:
             self.canary = self.canary.with_status("no worse", reason)

@@ -72,8 +72,9 @@ class CanaryObservations:
         role = assistant_role(episode)
         setups = episode.metadata["setups"]
         replies = [turn for turn in episode.turns if turn.role == role and turn.origin.get("setup")]
-        versions = {setups[turn.origin["setup"]].get("version", BASE) for turn in replies}
-        if versions != {self.canary.arm_of(str(episode.metadata["user"]))}:
+        used = [setups[turn.origin["setup"]] for turn in replies]
+        found = {(setup.get("purpose"), setup.get("version", BASE)) for setup in used}
+        if found != {(self.canary.purpose, self.canary.arm_of(str(episode.metadata["user"])))}:
             return None
         conclusion = conclude(labeller.label(episode))
         return None if conclusion is None else conclusion.satisfaction

@@ -12,6 +12,7 @@ from telic.models.compatibility import refuse_unsupported
 from telic.promotion import PromotedPurpose
 from telic.server.chat_handler import ChatHandler
 from telic.server.controls import ConversationControls
+from telic.server.defence_states import DefenceStates
 from telic.server.defended_replies import DefendedReplies
 from telic.server.log import log_event
 from telic.server.runner import RequestRunner
@@ -53,11 +54,20 @@ class ServedCandidate:
             model, purpose, agent.controls, [one.spec() for one in defences], loaded.version
         )
         self._all_controls = (*self.controls.default, *agent.defender.controls)
-        self._defended = DefendedReplies(self._runner, agent.defender, config, shared.metrics) if defences else None
-        services = replace(shared, runner=self._runner, sessions=self._sessions)
+        guarded = bool(defences) or agent.defender.reward_head is not None
+        self._defended = DefendedReplies(self._runner, agent.defender, config, shared.metrics) if guarded else None
+        self._states = DefenceStates(shared.store)  # of other defences than those of the served version
+        services = replace(shared, runner=self._runner, sessions=self._sessions, defence_states=self._states)
         sampling = replace(agent.sampling, logprobs=self._runner.local is not None)
-        self.chat = ChatHandler(purpose, config, sampling, services, self.controls, served.beliefs, self._defended)
+        self.chat = ChatHandler(
+            purpose, config, sampling, services, self.controls, served.beliefs, self._defended, served.memories
+        )
         """Begins the exchanges of the users who get the candidate."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its requests are answered."""
+        return self._runner.alive
 
     async def start(self) -> None:
         """Start its threads, and let a local model read the system prompt.
@@ -80,7 +90,12 @@ class ServedCandidate:
             await self._runner.close(CLOSE_SECONDS)
         log_event(logging.INFO, "candidate_closed", version=self.version)
 
+    def drop_sessions(self, conversations: Sequence[str]) -> None:
+        """Drop what the model has read of conversations."""
+        self._sessions.drop(conversations)
+
     def drop(self, conversations: Sequence[str]) -> None:
         """Forget deleted conversations."""
         self._sessions.drop(conversations)
+        self._states.drop(conversations)
         self.controls.drop(conversations)

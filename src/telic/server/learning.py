@@ -76,7 +76,7 @@ class LearningCache:
         store, learn_from = service.store.blocking, service.config.learn
         user = None if holder == LOCAL_USER else holder
         since = store.created_of_latest(MAX_CONVERSATIONS, user)
-        source = StoredEpisodes(service.config.store, user, learn=learn_from, since=since)
+        source = StoredEpisodes(service.config.store, user, service.purpose.name, learn_from, since)
         analysis, note = None, ""
         try:
             analysis = learn(source, name=service.purpose.name, resamples=RESAMPLES).analysis

@@ -85,10 +85,10 @@ class MemoryLogs:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def append(self, user: str, purpose: str, events: Iterable[MemoryEvent]) -> None:
-        """Append events; they are on disk when this returns."""
+    def append(self, user: str, purpose: str, events: Iterable[MemoryEvent], conversation: str | None = None) -> None:
+        """Append events; they are on disk when this returns. Those of a conversation are deleted with it."""
         with self._engine.begin() as connection:
-            append_to_log(connection, user, purpose, events)
+            append_to_log(connection, user, purpose, events, conversation)
 
     def read(self, user: str, purpose: str, revision: str = "", after: int = 0) -> LoggedEvents:
         """Read a log.

@@ -102,7 +102,7 @@ class Service:
         self.memories: UserMemories | None = None
         """What is remembered of the users; None if the purpose has no table `[memory]`."""
         if remembered is not None:
-            self.memories = UserMemories(self.store, purpose.name, remembered, self.sessions.drop)
+            self.memories = UserMemories(self.store, purpose.name, remembered, self._drop_sessions)
         self.chat = ChatHandler(
             purpose, config, sampling, services, self.controls, self.beliefs, self._defended, self.memories
         )
@@ -179,7 +179,7 @@ class Service:
     @property
     def alive(self) -> bool:
         """Whether requests are answered."""
-        return self.runner.alive
+        return self.runner.alive and (self.canary is None or self.canary.candidate.alive)
 
     async def delete_user(self, user: str) -> int:
         """Delete everything stored about a user; returns the number of conversations."""
@@ -198,6 +198,12 @@ class Service:
     async def _delete_before(self, time: float) -> int:
         return len(await self._forget(await self.store.delete_before(time)))
 
+    def _drop_sessions(self, conversations: Sequence[str]) -> None:
+        """Drop what the models have read of conversations, notes of a user's memory among it."""
+        self.sessions.drop(conversations)
+        if self.canary is not None:
+            self.canary.candidate.drop_sessions(conversations)
+
     async def _forget(self, deleted: list[str]) -> list[str]:
         """Drop what is kept of deleted conversations, and mark the versions that were trained on them."""
         self.sessions.drop(deleted)
@@ -208,13 +214,17 @@ class Service:
         if self.versions is not None and deleted:
             try:
                 await asyncio.to_thread(self.versions.mark_deleted, deleted)
-            except TelicError as error:  # the ids stay in the store, and `telic learn --versions` marks them later
+            except (
+                TelicError,
+                OSError,
+                UnicodeDecodeError,
+            ) as error:  # the ids stay in the store, and `telic learn --versions` marks them later
                 log_event(logging.ERROR, "versions_not_marked", cause=str(error))
         return deleted
 
     def _count_turns(self, new: NewTurns) -> None:
         self.metrics.turns.inc(len(new.turns))
-        if self._drift is not None:
+        if self._drift is not None and self.chat_of(new.user) is self.chat:
             self._drift.consider(new)
 
 

@@ -115,14 +115,14 @@ class UserMemories:
         async with self._memory(user) as memory:
             return memory.events
 
-    async def observe(self, user: str, event: MemoryEvent) -> None:
-        """Log something that the user did, or set by hand.
+    async def observe(self, user: str, event: MemoryEvent, conversation: str | None = None) -> None:
+        """Log something that the user did, in a conversation or set by hand.
 
         Raises:
             ApiError: the store failed.
         """
         if self.remembers(user):
-            await self._store.run(partial(self._logs.append, user, self.purpose, [event]))
+            await self._store.run(partial(self._logs.append, user, self.purpose, [event], conversation))
 
     async def observe_edit(self, user: str, conversation: str, draft: str, text: str) -> None:
         """Log how a user changed a reply.
@@ -130,7 +130,7 @@ class UserMemories:
         Raises:
             ApiError: the store failed.
         """
-        await self.observe(user, new_event("edit", text, conversation, draft=draft))
+        await self.observe(user, new_event("edit", text, conversation, draft=draft), conversation)
 
     async def observe_report(self, holder: str, report: EventReport) -> None:
         """Log an event that another system reported as a choice, if its value names what the user took or refused.
@@ -143,7 +143,8 @@ class UserMemories:
         user = await self._store.run(partial(self._store.blocking.owner_of, holder, report.conversation))
         if user is not None:
             data = {"slot": "taste", "taken": _TAKEN[report.kind]}
-            await self.observe(user, new_event("choice", report.value, report.conversation, time=report.time, **data))
+            event = new_event("choice", report.value, report.conversation, time=report.time, **data)
+            await self.observe(user, event, report.conversation)
 
     async def undo(self, user: str) -> bool:
         """Take back the latest event that made a claim; returns whether there was one.
