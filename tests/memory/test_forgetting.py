@@ -184,3 +184,31 @@ def test_events_of_one_id_are_logged_once(tmp_path: Path) -> None:
     entry = new_event("undo", "", "here", events=["e0"])
     file.append([entry])
     assert list(Memory(CONFIG, file.read()).profile.everything()) == []
+
+
+def test_what_contradicts_a_forgotten_name_goes_with_it() -> None:
+    memory = Memory(CONFIG, [said("My name is Ann.", 0), said("My name is Bea.", 1)])
+    memory.forget(memory.plan_forgetting("name"))
+    assert not list(memory.profile.everything())
+    assert "Bea" not in texts(memory)
+
+
+def test_mentions_in_another_number_go_too() -> None:
+    memory = Memory(CONFIG, [said("I am allergic to peanuts.", 0), said("Any peanut stuff in it?", 1)])
+    memory.forget(memory.plan_forgetting("peanuts"))
+    assert "peanut" not in texts(memory)
+
+
+def test_more_evidence_than_a_fact_lists_is_forgotten() -> None:
+    memory = Memory(CONFIG, [said("I love marzipan.", number) for number in range(70)])
+    memory.forget(memory.plan_forgetting("marzipan"))
+    assert not list(memory.profile.everything())
+
+
+def test_forget_that_as_never_mind_forgets_nothing() -> None:
+    memory = Memory(CONFIG, [said("I live in Graz.", 0)])
+    assert memory.add(said("Forget that, I will take the train from Graz instead.", 1)) == []
+
+
+def test_a_long_row_of_small_words_takes_no_time() -> None:
+    assert Memory(CONFIG).add(said("hey " * 400 + "thanks for that")) == []  # it took hours

@@ -14,7 +14,7 @@ import pytest
 
 from telic.errors import ConfigError, DataError, RunError
 from telic.promotion import load_version
-from telic.promotion.candidates import LearnedCandidate
+from telic.promotion.candidates import LearnedCandidate, content_digest
 
 PURPOSE = """\
 name = "travel"
@@ -180,6 +180,27 @@ def test_deleted_conversations_mark_the_versions_that_were_trained_on_them(
     assert [one.name for one in versions.mark_deleted(["c1"])] == ["v1"]
     assert [one.name for one in versions.mark_deleted(["c2", "other"])] == ["v1"]
     assert [one.deleted_sources for one in versions.all()] == [2, 0]
+
+
+def test_what_a_version_keeps_of_its_parent_was_trained_on_the_parents_conversations(
+    travel: Path, candidate: MakeCandidate
+) -> None:
+    register(travel, candidate("one", ("c1",), system="1."))
+    versions = load_version(travel).versions
+    versions.promote("v1")
+    register(travel, candidate("two", ("c2",), rules=["Be brief."]))
+    assert versions.sources(versions.get("v2")) == ["c2", "c1"]
+    assert [one.name for one in versions.mark_deleted(["c1"])] == ["v1", "v2"]
+
+
+def test_the_digest_is_that_of_the_copy(travel: Path, candidate: MakeCandidate) -> None:
+    (travel.parent / "planners").mkdir()
+    (travel.parent / "planners" / "weights").write_text("1")
+    folder = candidate(planner={"path": "planners"})
+    register(travel, folder)
+    versions = load_version(travel).versions
+    assert versions.get("v1").content == content_digest(versions.path("v1") / "artefacts")
+    assert register(travel, folder) == "v1", "the same candidate is registered once"
 
 
 KILLED = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -21,6 +20,8 @@ took or refused what `text` names (`data`: `slot`, `taken`, `scope`). `correctio
 
 Speaker = Literal["user", "assistant", "system", "tool", "other"]
 
+LATEST = 1e11
+"""Seconds since 1970, beyond which a time is a mistake; they fit any calendar."""
 LONGEST = 200
 """Longest id or source, in characters."""
 
@@ -84,7 +85,7 @@ def parse_event(value: object, where: str = "event") -> MemoryEvent:
         if value.get(name) not in known:
             raise DataError(f"{where}: {name} is {value.get(name)!r:.80}; expected one of {', '.join(known)}")
     time, text, data = value.get("time"), value.get("text"), value.get("data", {})
-    if isinstance(time, bool) or not isinstance(time, (int, float)) or not math.isfinite(time):
+    if isinstance(time, bool) or not isinstance(time, (int, float)) or not abs(time) < LATEST:
         raise DataError(f"{where}: time is {time!r:.80}; expected seconds since 1970")
     if not isinstance(text, str):
         raise DataError(f"{where}: text is {text!r:.80}; expected a text")

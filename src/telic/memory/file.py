@@ -45,7 +45,7 @@ class MemoryFile:
             raise DataError(f"the user is {user!r}; expected a name")
         digest = hashlib.sha256(f"{purpose}\0{user}".encode("utf-8", "surrogatepass")).hexdigest()[:10]
         slug = "-".join(
-            filter(None, (re.sub(r"[^\w.]+", "-", name).strip("-._").lower()[:40] for name in (purpose, user)))
+            filter(None, (re.sub(r"[^a-zA-Z0-9_.]+", "-", name).strip("-._").lower()[:40] for name in (purpose, user)))
         )
         return cls(folder / f"{slug or 'user'}-{digest}.jsonl")
 
@@ -95,7 +95,8 @@ class MemoryFile:
             try:
                 if cut:
                     os.ftruncate(descriptor, os.fstat(descriptor).st_size - cut)
-                os.write(descriptor, data)
+                while data:
+                    data = data[os.write(descriptor, data) :]
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)

@@ -69,7 +69,7 @@ class LocalMemory:
         self.file.append(events)
         requests = memory.add(said)
         memory.extend(events)
-        self._version = self.file.version
+        self._version = None  # another process may have written meanwhile
         return sum(self.forget(request.words, request.event) for request in requests)
 
     def forget(self, about: str, request: str | None = None) -> int:

@@ -11,14 +11,14 @@ from uuid import uuid4
 
 from telic.errors import DataError
 from telic.memory.claims import Claim, EvidenceSpan, ForgetRequest
-from telic.memory.config import MemoryConfig
+from telic.memory.config import DOUBT, MemoryConfig
 from telic.memory.events import MemoryEvent
 from telic.memory.extractors.base import ExtractionFailure, Extractor, build_extractors, extract_claims
 from telic.memory.extractors.explicit import forget_requests
 from telic.memory.notes import UserNotes, write_notes
 from telic.memory.passages import SLOT_WORDS, Passages
 from telic.memory.profile import Fact, UserProfile
-from telic.memory.words import content_stems, sentence_spans
+from telic.memory.words import content_stems, key_of, mention, sentence_spans
 
 __all__ = ["FORGOTTEN", "ForgetPlan", "Memory", "Reason", "new_event"]
 
@@ -182,15 +182,20 @@ class Memory:
         if not about.strip():
             return ForgetPlan(tuple(self._events), (), everything=True)
         facts = self._facts_named(about, strictly=request is not None)
-        phrases = [fact.value for fact in facts if fact.slot != "reply style"]
-        if not facts and request is None:
-            phrases = [about.strip()]
+        spans = self._evidence_of(facts)
+        phrases = [one.value for fact in facts if fact.slot != "reply style" for one in (fact, *fact.evidence)]
+        stems = set(content_stems(about))
+        if request is None and all(stems <= set(content_stems(fact.value)) for fact in facts):
+            phrases.append(about.strip())
+        for question in self.profile.questions.values():  # what contradicts a forgotten fact goes with it
+            known = set(content_stems(question.known))
+            if any(_fact_key(fact) == question.key[:2] for fact in facts) and not known <= stems:
+                for claim in self._claims.get(question.event, ()):
+                    if claim.slot in (question.slot, DOUBT):
+                        spans.setdefault(question.event, []).append(claim.evidence)
+                        phrases += [claim.value] if claim.slot == question.slot else []
         phrases = list(dict.fromkeys(phrase for phrase in phrases if sum(map(str.isalnum, phrase)) >= LEAST_LETTERS))
-        either = re.compile("|".join(map(_mention, phrases)), re.IGNORECASE) if phrases else None
-        spans: dict[str, list[EvidenceSpan]] = {}
-        for fact in facts:
-            for claim in fact.evidence:
-                spans.setdefault(claim.evidence.event, []).append(claim.evidence)
+        either = re.compile("|".join(map(mention, phrases)), re.IGNORECASE) if phrases else None
         gone, rewritten = [], {}
         for event in self._events.values():
             mentioned = either is not None and either.search(_all_text(event)) is not None
@@ -204,6 +209,19 @@ class Memory:
         if request is not None and facts and request not in gone:
             gone.append(request)
         return ForgetPlan(tuple(gone), tuple(phrases), rewritten=rewritten)
+
+    def _evidence_of(self, facts: Iterable[Fact]) -> dict[str, list[EvidenceSpan]]:
+        """Return the evidence of facts by event, also what a fact no longer lists."""
+        keys = {_fact_key(fact) for fact in facts}
+        spans: dict[str, list[EvidenceSpan]] = {}
+        for claims in self._claims.values():
+            for claim in claims:
+                if (claim.slot, key_of(claim.value)) in keys:
+                    spans.setdefault(claim.evidence.event, []).append(claim.evidence)
+        for fact in facts:
+            for claim in fact.evidence:
+                spans.setdefault(claim.evidence.event, []).append(claim.evidence)
+        return spans
 
     def forget(self, plan: ForgetPlan, *, now: float | None = None, source: str = "api") -> MemoryEvent:
         """Carry out a plan: remove the texts, add a tombstone and fold anew; returns the tombstone.
@@ -318,9 +336,8 @@ def _slots_of(about: str) -> set[str]:
     return exact | {slot for slot, names in other.items() if words & names and len(words) <= 4}
 
 
-def _mention(phrase: str) -> str:
-    """Return a pattern for a phrase, in any spacing."""
-    return r"(?<!\w)" + r"\s+".join(map(re.escape, phrase.split())) + r"(?!\w)"
+def _fact_key(fact: Fact) -> tuple[str, str]:
+    return fact.slot, key_of(fact.value)
 
 
 def _without(event: MemoryEvent, phrase: re.Pattern[str] | None, spans: Sequence[EvidenceSpan]) -> str:

@@ -21,6 +21,8 @@ FACT_SHARE = 0.6
 MOST_FACTS = 300
 SEARCHED = 4
 """Passages that are searched for each one that is quoted; some of them may not be quoted."""
+LONGEST_SLOT = 60
+"""Characters of a slot's name in a note."""
 LONGEST_QUOTE = 240
 """Characters of a turn in a quoted passage."""
 CERTAIN = 0.6
@@ -71,7 +73,7 @@ def write_notes(
     if room <= 0:
         return UserNotes("")
     searched = passages.search(message, SEARCHED * config.quotes, source=source)
-    found = [one for one in searched if may_quote(one.turn) and _is_data(one)][: config.quotes]
+    found = [one for one in searched if all(map(may_quote, one.turns)) and _is_data(one)][: config.quotes]
     asked = _questions(profile, message) if config.ask else []
     for_facts = int(room * FACT_SHARE) if found else room
     lines: list[str] = []
@@ -127,28 +129,29 @@ def _questions(profile: UserProfile, message: str) -> list[OpenQuestion]:
 
 
 def _fact_line(fact: Fact) -> str:
-    if is_instruction(fact.value) or is_instruction(fact.scope.words):
+    if any(map(is_instruction, (fact.slot, fact.value, fact.scope.words))):
         return ""
+    slot = one_line(fact.slot, LONGEST_SLOT)
     if fact.slot == "taste":
         label = _TASTES[fact.polarity]
     elif fact.slot == "reply style":
         label = "in replies wants" if fact.polarity > 0 else "in replies does not want"
     else:
-        label = fact.slot if fact.polarity > 0 else f"{fact.slot}: not"
+        label = slot if fact.polarity > 0 else f"{slot}: not"
     context = f' ("{one_line(fact.scope.words, 80)}")' if fact.scope.kind == "context" else ""
     return f'- {label}{context}: "{one_line(fact.value, 120)}"'
 
 
 def _question_line(question: OpenQuestion) -> str:
-    if is_instruction(question.known) or is_instruction(question.said):
+    if any(map(is_instruction, (question.slot, question.known, question.said))):
         return ""
-    known, said = one_line(question.known, 80), one_line(question.said, 80)
+    slot, known, said = one_line(question.slot, LONGEST_SLOT), one_line(question.known, 80), one_line(question.said, 80)
     if question.said_polarity == 0:
-        return f'- unclear, ask what is right now: {question.slot} was "{known}"; the user said "{said}"'
+        return f'- unclear, ask what is right now: {slot} was "{known}"; the user said "{said}"'
     if question.known_polarity != question.said_polarity:
         was, is_ = _TASTES[question.known_polarity], _TASTES[question.said_polarity]
         return f'- unclear, ask which is right: earlier {was} "{known}", lately {is_} it'
-    return f'- unclear, ask which is right: {question.slot} "{known}" or "{said}"'
+    return f'- unclear, ask which is right: {slot} "{known}" or "{said}"'
 
 
 def _passage_line(passage: Passage) -> str:

@@ -203,7 +203,11 @@ class UserProfile:
         question = self.questions.get(current) if current is not None else None
         if current is None:
             self._begin(key, claim)
-        elif _same_value(current[1], key[1]):
+        elif _same_value(current[1], key[1]) and (
+            current[1] == key[1]
+            or (not claim.update and claim.slot in IDENTITY)
+            or (not claim.update and not set(current[1].split()) < set(key[1].split()))
+        ):
             self._open[current].add(claim)
             self.questions.pop(current, None)
         elif question is None and claim.slot in IDENTITY and not claim.update:
@@ -224,7 +228,7 @@ class UserProfile:
         against = negative if claim.polarity > 0 else positive
         opposed = fact.polarity != claim.polarity and claim.weight >= STATED
         question = self.questions.pop(key, None)
-        if opposed and (claim.update or (question is not None and question.said_polarity == claim.polarity)):
+        if opposed and (claim.update or (question is not None and question.said_polarity in (0, claim.polarity))):
             self._close(key, claim)
             self._begin(key, claim)
         elif opposed and against >= STRONG and question is None:

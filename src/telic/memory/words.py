@@ -83,7 +83,15 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
 
 def is_instruction(text: str) -> bool:
     """Whether a text gives orders to the machine, or contains markup: it is never used as a note on its author."""
-    return _ORDERS.search(text) is not None or _MARKUP.search(text) is not None
+    flat = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return any(_ORDERS.search(one) for one in (flat, text)) or _MARKUP.search(text) is not None
+
+
+def mention(phrase: str) -> str:
+    """Return a pattern for a phrase, in any spacing, in the singular or the plural."""
+    *first, last = map(re.escape, phrase.split())
+    last = re.sub(r"(?<=\w{3})s$", "", last) + r"(?:s|es)?"
+    return r"(?<!\w)" + r"\s+".join([*first, last]) + r"(?!\w)"
 
 
 def one_line(text: str, longest: int = 400) -> str:
@@ -94,5 +102,5 @@ def one_line(text: str, longest: int = 400) -> str:
 
 
 def estimated_tokens(text: str) -> int:
-    """Estimate the tokens of a text without a tokenizer, rather too many than too few: three bytes each."""
+    """Estimate the tokens of a text without a tokenizer, three bytes each. Long numbers may have more."""
     return -(-len(text.encode("utf-8", "replace")) // 3)

@@ -159,7 +159,9 @@ def _load_adapted(name: str, adapter: str | Path, options: Mapping[str, Any]) ->
     from telic.models.local.checkpoints import preferred_dtype
 
     loaded, tokenizer = load_weights(name, **{**options, "dtype": torch.float32})
-    return merge_adapter(loaded, adapter, name).to(options.get("dtype") or preferred_dtype()), tokenizer
+    dtype = options.get("dtype") or preferred_dtype()
+    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    return merge_adapter(loaded, adapter, name).to(dtype), tokenizer
 
 
 def load_weights(name: str, **options: Any) -> tuple[Any, Any]:

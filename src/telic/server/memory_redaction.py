@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, select, update
 
 from telic.memory import FORGOTTEN, ForgetPlan
+from telic.memory.words import mention
 from telic.server.tables import conversations, events, feedback, probe_branches_table, turns
 
 __all__ = ["matcher", "redact_conversations", "redacted_value"]
@@ -16,7 +17,7 @@ __all__ = ["matcher", "redact_conversations", "redacted_value"]
 
 def matcher(phrases: Iterable[str]) -> re.Pattern[str] | None:
     """Return a pattern for any of some phrases, in any spacing and case; None if there are none."""
-    patterns = [r"(?<!\w)" + r"\s+".join(map(re.escape, phrase.split())) + r"(?!\w)" for phrase in phrases]
+    patterns = [mention(phrase) for phrase in phrases]
     return re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
 
 

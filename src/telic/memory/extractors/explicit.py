@@ -14,7 +14,11 @@ from telic.memory.words import is_instruction, sentence_spans
 
 __all__ = ["ExplicitRequests", "forget_requests"]
 
-_OPENING = r"^(?:\W*(?:and|also|so|but|ok|okay|oh|well|now|hey|hi|please|kindly|just|could you|can you|would you|i want you to|you should)\b[\s,]*)*"
+# Every gap can be matched in one way only: otherwise, a row of such words would take exponential time.
+_OPENING = (
+    r"^(?:\W*\b(?:and|also|so|but|ok|okay|oh|well|now|hey|hi|please|kindly|just|could you|can you|would you|"
+    r"i want you to|you should)\b)*[\s,]*"
+)
 _REMEMBER = re.compile(
     _OPENING
     + r"(?:remember|memori[sz]e|note(?: down)?|make a note|take note|keep in mind|bear in mind|don't forget|do not forget|"
@@ -28,6 +32,8 @@ _FORGET = re.compile(
     re.DOTALL,
 )
 _SUBJECT = re.compile(r"^\s*(?:that|about|what|my|the (?:fact|thing|part)|i|i'm|everything|anything|all|from)\b")
+_NEVER_MIND = re.compile(r"^\s*(?:all )?(?:that|this|it)\s*[,;:–—-]")
+"""\"Forget that, I will walk\" takes back what was just said, and asks to forget nothing."""
 _ABOUT = re.compile(
     r"^\s*(?:(?:that|about|again|the (?:fact|thing|part)|what (?:i|you) (?:said|told you|know|remember|have stored|stored)|"
     r"everything|anything|please|you know|i said|i told you|from (?:your )?memory|of|on|ever)\b[\s,]*)*"
@@ -61,8 +67,10 @@ class ExplicitRequests:
         understood = [claim.evidence for claim in self._statements.extract(event)]
         for start, end in sentence_spans(text):
             sentence, original = text[start:end], event.text[start:end]
+            if end - start > LONGEST_SENTENCE or sentence.endswith("?"):
+                continue
             match = _REMEMBER.match(sentence) or _ALWAYS.match(sentence)
-            if match is None or end - start > LONGEST_SENTENCE or sentence.endswith("?") or is_instruction(original):
+            if match is None or is_instruction(original):
                 continue
             if any(start <= span.start < end for span in understood):
                 continue
@@ -79,8 +87,10 @@ def forget_requests(event: MemoryEvent) -> list[ForgetRequest]:
         return []
     text, found = masked(event.text), []
     for start, end in sentence_spans(text):
+        if end - start > LONGEST_SENTENCE or text[start:end].endswith("?"):
+            continue
         match = _FORGET.match(text[start:end])
-        if match is None or text[start:end].endswith("?") or not _SUBJECT.match(match["v"]):
+        if match is None or not _SUBJECT.match(match["v"]) or _NEVER_MIND.match(match["v"]):
             continue
         if _ALL.match(match["v"]):
             found.append(ForgetRequest(event.id, ""))
