@@ -97,7 +97,7 @@ class OutputGuard(Defence):
 
 
 def _trimmed(text: str, said: Sequence[str], limits: Sequence[JudgedLimit]) -> str:
-    """Leave out each sentence with which the sentences before it break a limit; empty if none with a word is left.
+    """Leave out every sentence that makes the text kept so far break a limit; empty if no word is left.
 
     The judges see the sentences together, so what is left breaks no limit. A judge that cannot decide lets no sentence
     pass here.
