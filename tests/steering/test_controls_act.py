@@ -304,7 +304,7 @@ def test_wrong_settings_are_named(spec: dict[str, Any], part: str) -> None:
         SplitSoftmax(0.5, span="turn"),
         Guidance(1.2),
         Anchor(0.2, 1),
-        Refresh(2.0),
+        Refresh(3.0),
         Reminder(3),
     ],
 )

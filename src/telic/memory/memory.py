@@ -183,7 +183,8 @@ class Memory:
             return ForgetPlan(tuple(self._events), (), everything=True)
         facts = self._facts_named(about, strictly=request is not None)
         spans = self._evidence_of(facts)
-        phrases = [one.value for fact in facts if fact.slot != "reply style" for one in (fact, *fact.evidence)]
+        named = [fact for fact in facts if fact.slot != "reply style"]
+        phrases = [fact.value for fact in named] + [claim.value for fact in named for claim in fact.evidence]
         stems = set(content_stems(about))
         if request is None and all(stems <= set(content_stems(fact.value)) for fact in facts):
             phrases.append(about.strip())

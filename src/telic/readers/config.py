@@ -33,7 +33,8 @@ class ReaderTrainingConfig(Settings):
     the reading is `unknown`."""
     lured: float = Field(default=0.15, gt=0, lt=1)
     """Largest share of answers among the validation texts that say the class of somebody else, and nothing of the user.
-    A smaller share raises the threshold of readers of the user, so that more of what users say of themselves is missed."""
+    A smaller share raises the threshold of readers of the user, so that more of what users say of themselves is
+    missed."""
     seed: int = 0
     """Seed of the generated dialogues, and of the sample of conversations and its split."""
     resamples: int = Field(default=2000, ge=100)

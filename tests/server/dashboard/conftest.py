@@ -93,6 +93,7 @@ def learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     yield from _served("learning", tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
 def remembering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     """A server whose purpose remembers its users; no keys."""
     yield from _served("memory", tmp_path_factory)
