@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from telic.capability.change import Change
+from telic.capability.language import LanguageHealth
 from telic.comparison import hold
 from telic.comparison.report import write_comparison_report
 from telic.comparison.results import ComparisonRun, read_comparison
@@ -18,6 +20,7 @@ from telic.progress import ProgressReport, deadline
 from telic.purpose import Purpose
 from telic.run_summary import summarise_run
 from telic.runs import RunFolder
+from telic.statistics import Interval
 from tests.timed import Clock, SlowScorer
 
 QUICK: dict[str, Any] = {
@@ -33,13 +36,21 @@ judge = { contains = "Mia" }
 """
 
 
+UNKNOWN = Interval(None, None, None, 0)
+CHANGE = Change(controlled=UNKNOWN, baseline=UNKNOWN, difference=UNKNOWN, p=None)
+LANGUAGE = LanguageHealth(
+    kl=UNKNOWN, perplexity=UNKNOWN, perplexity_ratio=UNKNOWN, distinct1=CHANGE, distinct2=CHANGE, length=CHANGE
+)
+
+
 def timed(minutes: float | None, folder: Path | None, patch: pytest.MonkeyPatch, **options: Any) -> ComparisonRun:
     """Compare on a model that spends a second on each reply; all takes it a quarter of an hour."""
     clock = Clock()
     patch.setattr("telic.progress.deadline.CLOCK", clock)
 
-    def slow(*_: Any) -> None:  # the language of a model without logits cannot be compared
+    def slow(*_: Any) -> LanguageHealth:  # the language of a model without logits cannot be compared
         clock.now += 5
+        return LANGUAGE
 
     patch.setattr("telic.comparison.costs.language_baseline", slow)
     patch.setattr("telic.comparison.costs.language_health", slow)
@@ -167,6 +178,11 @@ def test_where_the_questions_took_all_the_time_the_language_is_left_for_a_resume
 def test_a_run_that_lacks_its_language_only_is_not_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     whole = timed(None, tmp_path, monkeypatch)
     assert whole.shortfall is None
+    assert whole.folder is not None
+    assert timed(1e-9, None, monkeypatch, resume=whole.folder).shortfall is None, "what was measured is kept"
+    metrics = whole.folder / "metrics.jsonl"
+    lines = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text("".join(line for line in lines if '"language"' not in line))
     again = timed(1e-9, None, monkeypatch, resume=whole.folder)
     assert again.shortfall is not None
     assert again.shortfall.unfinished == "0 of 2 language comparisons"

@@ -28,7 +28,7 @@ from telic.progress import Deadline, ProgressTracker
 from telic.stability.record import RunRecord
 from telic.statistics import paired_difference
 
-__all__ = ["Cost", "Costs", "RecordedCosts"]
+__all__ = ["Cost", "Costs", "RecordedCosts", "RecordedLanguage"]
 
 BLOCK = {"": 16, "/recall": 5}
 """Questions that all arms are asked before time is looked at: general ones, and those about a dialogue."""
@@ -84,6 +84,23 @@ class RecordedCosts(dict[str, Cost]):
         self._record.add_metrics({"of": name, "cost": cost.model_dump(mode="json")})
 
 
+class RecordedLanguage(dict[str, LanguageHealth]):
+    """The language of arms by name, in the run's record as costs are.
+
+    Args:
+        record: of the run.
+    """
+
+    def __init__(self, record: RunRecord) -> None:
+        found = [metrics for metrics in record.metrics() if "language" in metrics]
+        super().__init__({metrics["of"]: LanguageHealth.model_validate(metrics["language"]) for metrics in found})
+        self._record = record
+
+    def __setitem__(self, name: str, language: LanguageHealth) -> None:
+        super().__setitem__(name, language)
+        self._record.add_metrics({"of": name, "language": language.model_dump(mode="json")})
+
+
 class Costs:
     """Costs of arms, asked under the purpose's own system prompts and after some exchanges.
 
@@ -97,10 +114,17 @@ class Costs:
         questions: number of general questions, both halves together.
         seed: of their selection.
         measured: costs by name: those measured before, and where new ones are put.
+        language: the same of the arms' language.
     """
 
     def __init__(
-        self, model: Model, systems: Sequence[str], questions: int, seed: int, measured: MutableMapping[str, Cost]
+        self,
+        model: Model,
+        systems: Sequence[str],
+        questions: int,
+        seed: int,
+        measured: MutableMapping[str, Cost],
+        language: MutableMapping[str, LanguageHealth] | None = None,
     ) -> None:
         self.model, self.systems, self._measured = model, list(systems), measured
         items = sample_items(load_items(seed=seed), questions, seed)
@@ -114,7 +138,7 @@ class Costs:
             recall = [_Question(item, system, talk.history) for talk, system in talks for item in talk.items]
             self._questions[f"{half}/recall"] = recall
         self._uncontrolled: UncontrolledLanguage | None = None
-        self._language: dict[str, LanguageHealth] = {}
+        self._language = {} if language is None else language
 
     def of(self, arm: Arm, *, tuning: bool) -> Cost:
         """Return the cost of an arm on general questions: on the half for tuning, or on the held-out one."""
@@ -178,16 +202,18 @@ class Costs:
         if deadline.remaining <= 0:
             return 0, len(arms)
         scorer, config, prompts = require_scorer(self.model), CostConfig(), neutral_prompts()
-        for number, arm in enumerate(arms):
+        missing = [arm for arm in arms if arm.name not in self._language]
+        tracker.advance(len(prompts) * (len(arms) - len(missing)))
+        for number, arm in enumerate(missing):
             began = deadline.clock()
             if self._uncontrolled is None:
                 self._uncontrolled = language_baseline(scorer, prompts, self.systems[0], HISTORY, config)
-            self._language[arm.name] = language_health(scorer, self._uncontrolled, arm.controls, config)
+            found = language_health(scorer, self._uncontrolled, arm.controls, config)
             tracker.advance(len(prompts))
-            if number == 0 and (deadline.clock() - began) * (len(arms) - 1) > deadline.remaining:
-                self._language.clear()
-                break
-        return len(self._language), len(arms)
+            if number == 0 and (deadline.clock() - began) * (len(missing) - 1) > deadline.remaining:
+                return 0, len(arms)
+            self._language[arm.name] = found
+        return len(arms), len(arms)
 
     @property
     def _asks(self) -> bool:

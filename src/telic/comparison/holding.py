@@ -18,7 +18,7 @@ from typing import Any
 from telic.comparison.arms import Arm, plan_arms
 from telic.comparison.candidates import Strengths, candidates, strengths_of
 from telic.comparison.config import ComparisonConfig
-from telic.comparison.costs import Costs, RecordedCosts
+from telic.comparison.costs import Costs, RecordedCosts, RecordedLanguage
 from telic.comparison.evaluation import evaluate_arms, evaluate_trials, find_winner, tuned_arms
 from telic.comparison.results import ComparisonRun
 from telic.comparison.stages import BANK, HELD_OUT, TUNING, StagePlans
@@ -111,7 +111,10 @@ class _Comparison:
         found = candidates(model, strengths, stages.systems(), folder)
         self.arms = [Arm(BASELINE), *(Arm(candidate.name, (candidate.control,)) for candidate in found)]
         self.kinds = len(strengths)
-        self.costs = Costs(model, stages.cost_systems(), self.config.questions, self.config.seed, RecordedCosts(record))
+        self.costs = Costs(
+            model, stages.cost_systems(), self.config.questions, self.config.seed, RecordedCosts(record),
+            RecordedLanguage(record),
+        )  # fmt: skip
 
     def announce(self, left_out: Sequence[str]) -> None:
         """Report the start, with what is to come if a strength of every control is affordable."""
