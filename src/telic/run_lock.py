@@ -16,7 +16,10 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["HeldLockError", "acquire_lock", "is_locked"]
+__all__ = ["HeldLockError", "acquire_lock", "is_locked", "wait_for_lock"]
+
+PAUSE = 0.02
+"""Seconds between two tries."""
 
 
 class HeldLockError(OSError):
@@ -41,6 +44,23 @@ def acquire_lock(path: Path) -> int:
     os.truncate(lock, 0)
     os.write(lock, f"process {os.getpid()} on {platform.node()}".encode())
     return lock
+
+
+def wait_for_lock(path: Path, seconds: float) -> int:
+    """Lock a file as `acquire_lock` does, but wait for another process that holds the lock for a moment.
+
+    Raises:
+        HeldLockError: another process held the lock for all of `seconds`.
+        OSError: the file cannot be written.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return acquire_lock(path)
+        except HeldLockError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(PAUSE)
 
 
 def is_locked(path: Path) -> bool:

@@ -73,7 +73,7 @@ class Reaction:
 
 
 class Mood:
-    """The satisfaction of one customer, which nobody sees.
+    """The hidden satisfaction of one customer.
 
     Args:
         customer: the customer.

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +15,7 @@ from telic.errors import DataError, RunError
 from telic.files import atomic_draft
 from telic.memory.events import MemoryEvent, parse_event
 from telic.memory.memory import ForgetPlan
-from telic.run_lock import HeldLockError, acquire_lock
+from telic.run_lock import wait_for_lock
 
 __all__ = ["MemoryFile"]
 
@@ -132,24 +131,13 @@ class MemoryFile:
         """Hold the file's lock; other errors of the system become errors of Telic."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = _wait_for_lock(self.path.with_name(f".{self.path.name}.lock"))
+            lock = wait_for_lock(self.path.with_name(f".{self.path.name}.lock"), PATIENCE)
             try:
                 yield
             finally:
                 os.close(lock)
         except OSError as error:
             raise RunError(f"cannot write the memory {str(self.path)!r}: {error.strerror or error}") from None
-
-
-def _wait_for_lock(path: Path) -> int:
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return acquire_lock(path)
-        except HeldLockError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.02)
 
 
 def _line(event: MemoryEvent) -> str:

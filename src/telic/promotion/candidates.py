@@ -13,11 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telic.errors import DataError
 from telic.files import read_json
+from telic.learners.result import LEARNED
 
-__all__ = ["LEARNED", "LearnedCandidate", "content_digest", "keep_artefacts", "resolve_changes"]
+__all__ = ["LearnedCandidate", "content_digest", "keep_artefacts", "resolve_changes"]
 
-LEARNED = "learned.json"
-"""The file that describes a candidate."""
 PROTECTED = ("name", "game", "limits", "probes", "serve")
 """Settings that no version may change: the gate measures by them."""
 PATHS = ("path", "adapter", "reward_head")

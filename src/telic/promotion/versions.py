@@ -31,7 +31,7 @@ from telic.promotion.candidates import LearnedCandidate, content_digest, keep_ar
 from telic.promotion.records import BASE, Promotion, PromotionChange, Version, VersionStatus, is_version_name
 from telic.purpose import Purpose
 from telic.registry import suggest
-from telic.run_lock import HeldLockError, acquire_lock
+from telic.run_lock import HeldLockError, wait_for_lock
 
 __all__ = ["DEFAULT_FOLDER", "LATEST", "Versions", "mark_all_deleted"]
 
@@ -280,7 +280,7 @@ class Versions:
         lock = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = _acquired(self.folder / ".lock")
+            lock = wait_for_lock(self.folder / ".lock", LOCK_SECONDS)
             yield
         except HeldLockError as error:
             raise RunError(f"{error.args[0]} is changing {str(self.folder)!r}; try again") from None
@@ -305,17 +305,6 @@ def mark_all_deleted(folder: str | Path, conversations: Collection[str]) -> list
     records = sorted(Path(folder).glob(f"v*/{RECORD}"))
     purposes = dict.fromkeys(_validated(Version, path).purpose for path in records)
     return [one for purpose in purposes for one in Versions(folder, purpose).mark_deleted(conversations)]
-
-
-def _acquired(path: Path) -> int:
-    end = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            return acquire_lock(path)
-        except HeldLockError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
 
 
 def _validated(form: type[M], path: Path) -> M:

@@ -1,4 +1,4 @@
-"""Which defence to use: of those that benign users hardly notice, the one with the lowest upper bound of success."""
+"""Which defence to use: the one with the lowest upper bound on success, among those that benign users hardly notice."""
 
 from __future__ import annotations
 

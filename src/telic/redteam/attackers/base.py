@@ -53,7 +53,7 @@ class AttackBrief:
     seed: int
     """All randomness of the attacker comes from it."""
     openers: Sequence[str] = ()
-    """Harmless first messages, like those of the target's users."""
+    """Harmless first messages, as real users would write them."""
 
 
 @dataclass(frozen=True, slots=True)
