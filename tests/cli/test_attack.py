@@ -101,6 +101,7 @@ def test_mistakes_are_reported_plainly(run: Run, travel: Path) -> None:
         (("--defences", "output-guard"), 1, "did you mean 'output_guard'"),
         (("--replay", "nowhere"), 1, "no kept attacks in 'nowhere'"),
         (("--workers", "2"), 2, "--ray is not set"),
+        (("--ray", "local", "--adapter", "a"), 2, "write adapter = 'a' into the purpose file"),
         (("-n", "0"), 2, "-n"),
         (("--train-monitor", "nowhere"), 1, "'nowhere'"),
     ):

@@ -121,7 +121,7 @@ def test_too_few_data_do_not_pass(tmp_path: Path) -> None:
     release = registered(tmp_path, system="You are Mia, a kind travel agent.")
     versions, few = release.versions, CONFIG.model_copy(update={"dialogues": 4})
     result = run_gate(versions, versions.get("v1"), release.written, model_of, config=few)
-    assert (result.passed, verdicts(result)["stability"]) == (False, "not shown")
+    assert (result.passed, verdicts(result)["stability"]) == (False, "inconclusive")
 
 
 def test_a_stale_gate_does_not_count(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_gate_takes_back_its_own_rejection_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "verdict"), [([1.0] * 40, "passed"), ([0.0] * 40, "worse"), ([1.0, 0.6] * 20, "not shown")]
+    ("ours", "verdict"), [([1.0] * 40, "passed"), ([0.0] * 40, "worse"), ([1.0, 0.6] * 20, "inconclusive")]
 )
 def test_no_worse_is_shown_by_a_one_sided_interval(ours: list[float], verdict: str) -> None:
     pairs = dict(enumerate(ours)), dict.fromkeys(range(40), 1.0)
@@ -169,12 +169,12 @@ def test_versions_that_do_the_same_are_no_worse() -> None:
     assert same.verdict == "passed"
     assert same.difference is not None
     assert same.difference.low == pytest.approx(-3.9 * (1 - 0.05 ** (1 / 40)))
-    assert GateCheck.paired("c", "m", {1: 0.0, 2: 1.0}, {1: 0.0, 2: 1.0}, 0.5, bounds=None).verdict == "not shown"
+    assert GateCheck.paired("c", "m", {1: 0.0, 2: 1.0}, {1: 0.0, 2: 1.0}, 0.5, bounds=None).verdict == "inconclusive"
 
 
 def test_missing_values_are_counted_and_show_nothing() -> None:
     nothing = GateCheck.paired("c", "m", {1: None, 2: None}, {1: 1.0, 2: 1.0}, 0.1)
-    assert (nothing.verdict, nothing.difference) == ("not shown", Interval(None, None, None, 0, 2))
+    assert (nothing.verdict, nothing.difference) == ("inconclusive", Interval(None, None, None, 0, 2))
     assert replace(Interval(0.0, -0.05, 0.05, 9), missing=1).missing == 1
 
 

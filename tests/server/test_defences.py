@@ -105,6 +105,23 @@ def test_a_conversation_hardens_and_others_do_not(start: Start) -> None:
     assert say(served, "Hello") == [SYSTEM]
 
 
+def test_a_hardened_conversation_stays_hardened_after_a_restart(start: Start) -> None:
+    hardening = purpose({**GUARD, "action": "harden", "control": {"name": "prompt", "text": "FIRM"}})
+    first = start(ScriptedModel(lambda messages: messages[0].content), purpose=hardening)
+    firm = f"{SYSTEM}\nFIRM"
+    assert say(first, ATTACK, ATTACK) == [firm, firm], "the text is added once"
+    first.stop()
+    second = start(ScriptedModel(lambda messages: messages[0].content), purpose=hardening)
+    messages: Any = [
+        {"role": "user", "content": ATTACK},
+        {"role": "assistant", "content": firm},
+        {"role": "user", "content": "Boots"},
+    ]
+    with second.client() as client:
+        assert client.chat.completions.create(model="m", messages=messages).choices[0].message.content == firm
+    assert say(second, "Boots") == [SYSTEM], "another conversation is not"
+
+
 def test_several_choices_are_each_judged(start: Start) -> None:
     class Choosing(FakeModel):
         def _text(self, messages: Any, sampling: Any, draw: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from telic.memory import Memory, MemoryConfig, MemoryEvent, new_event
 from telic.models import ScriptedModel
 from telic.purpose import Purpose
 from telic.server import ServeConfig, Service
+from telic.server.annotations import Annotations
 from telic.server.memory_log import MemoryLogs
 from telic.server.store import ConversationStore
 from tests.server.conftest import Served, Start, events, wait_for
@@ -177,6 +179,8 @@ def test_only_named_users_if_the_purpose_says_so(start: Start) -> None:
     say(served, "I love marzipan.")
     say(served, "I love nougat.", user="ann")
     assert (facts(served), facts(served, "?user=ann")) == ([], [("taste", "nougat")])
+    refused = ask(served, "POST", "/telic/memory", json={"value": "Graz", "slot": "home airport"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "not_remembered")
 
 
 def files_with(folder: Path, words: str) -> list[str]:
@@ -277,3 +281,17 @@ def test_wrong_settings_name_their_line(tmp_path: Path) -> None:
     purpose = Purpose.from_text('name = "a"\nsystem = "b"\n[memory]\nbudget = -3\n', "a.toml")
     with pytest.raises(ConfigError, match=r"a\.toml, line 3: memory: budget is -3"):
         Service(Heard().model, purpose, ServeConfig.of(store=str(tmp_path / "telic.db")))
+
+
+def test_forgetting_everything_takes_the_users_edits_too(place: str) -> None:
+    with closing(ConversationStore(place)) as store:
+        logs = MemoryLogs(store.engine)
+        store.add(new_turns("c1", history("ann", "Write to Tom."), "Dear Tom,", remembering="travel"))
+        Annotations(store.engine).add_feedback("ann", "c1", 1, "edit", "Hey, bring marzipan,")
+        edited = new_turns("c2", history("ann", "Write to Tom."), "Hey, bring marzipan,")
+        store.add(replace(edited, turns=(*edited.turns[:-1], replace(edited.turns[-1], finish="edited"))))
+        memory = Memory(MemoryConfig(), logs.read("ann", "travel").events)
+        logs.forget("ann", "travel", memory.plan_forgetting(""), new_event("forget", "", "api"))
+        exported = "".join(episode.model_dump_json() for episode in store.episodes())
+    assert "c1" in exported
+    assert "marzipan" not in exported

@@ -100,6 +100,10 @@ class Defence:
         """Return the controls that it adds to every reply."""
         return ()
 
+    def hardening(self) -> tuple[Control, ...]:
+        """Return the controls of its decision `harden`, so that a server restores them after a restart."""
+        return ()
+
     def models(self) -> list[Model]:
         """Return the models that it asks besides those of the limits' judges; those given by name are loaded.
 

@@ -269,7 +269,8 @@ class _DefendedTurn:
         checking = defence.check_input(turn) if draft is None else defence.check_draft(turn, draft)
         decision = yield from observed(checking, self._count)
         if decision.action == "harden":
-            self.state.hardening = (*self.state.hardening, *decision.controls)
+            new = [control for control in decision.controls if control not in self.state.hardening]
+            self.state.hardening = (*self.state.hardening, *new)
         elif decision.action == "end":
             self.state.ended = True
         if decision is not PASS and (decision.action != "pass" or decision.readings):

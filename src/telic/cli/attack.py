@@ -203,6 +203,11 @@ class Attack(AdapterOptions):
         print_line(f'Monitor: {path}. Use it with: [[defences]] name = "monitor", path = "{path}"')
 
     def _workers(self) -> Workers | None:
+        if self.ray is not None and self.adapter is not None:
+            raise UsageError(
+                "--adapter does not go with --ray, whose workers load the model that the purpose names; write "
+                f"adapter = {self.adapter!r} into the purpose file instead"
+            )
         if self.ray is None:
             if self.workers is not None:
                 raise UsageError(

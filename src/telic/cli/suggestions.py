@@ -60,7 +60,7 @@ def _print(suggestions: Sequence[RuleSuggestion], file: str) -> None:
         for quote in one.quotes:
             print_line(f"     {quote.text!r} ({quote.user})")
     print_line()
-    print_line(f"To take one over: telic learn {file} --accept NAME, with --rule TEXT for your own words.")
+    print_line(f"To accept one: telic learn {file} --accept NAME, with --rule TEXT for your own words.")
 
 
 def _accept(chosen: RuleSuggestion, purpose: Purpose, file: Path, words: str | None) -> dict[str, object]:

@@ -170,7 +170,7 @@ class _Gate:
         note = f"{len(anew)} of {len(ours)} kept attacks work more often: {', '.join(anew[:3])}" if anew else ""
         if without:
             note = note or f"{len(without)} of {len(ours)} kept attacks have no verdict: {without[0]}"
-        verdict = "worse" if anew else "not shown" if without else "passed"
+        verdict = "worse" if anew else "inconclusive" if without else "passed"
         return compared.model_copy(update={"verdict": verdict, "note": note})
 
     def check_language(self) -> list[GateCheck]:

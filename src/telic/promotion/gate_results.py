@@ -27,8 +27,8 @@ __all__ = [
     "why_not_promoted",
 ]
 
-CheckVerdict = Literal["passed", "worse", "not shown", "skipped"]
-"""`worse`: significantly worse by more than the margin; `not shown`: the data do not show that it is no worse;
+CheckVerdict = Literal["passed", "worse", "inconclusive", "skipped"]
+"""`worse`: significantly worse by more than the margin; `inconclusive`: the data do not show that it is no worse;
 `skipped`: the check does not apply."""
 GATE = "gate.json"
 ONE_SIDED = 0.90
@@ -150,7 +150,7 @@ def verdict_of(difference: Interval, margin: float) -> CheckVerdict:
     """Return whether an interval of a difference shows that it is no worse than the negative margin."""
     if difference.low is not None and difference.low > -margin:
         return "passed"
-    return "worse" if difference.high is not None and difference.high < -margin else "not shown"
+    return "worse" if difference.high is not None and difference.high < -margin else "inconclusive"
 
 
 def purpose_digest(written: Purpose) -> str:

@@ -69,13 +69,13 @@ class AsyncConversationStore:
         """
         return await self._query(partial(self.blocking.has, user, conversation))
 
-    async def was_ended(self, user: str, conversations: Sequence[str]) -> bool:
-        """Return whether a defence ended one of these conversations of a user.
+    async def defence_actions(self, user: str, conversations: Sequence[str]) -> set[tuple[str, str]]:
+        """Return which defences did what in these conversations of a user: pairs of a name and an action.
 
         Raises:
             ApiError: the store failed.
         """
-        return await self._query(partial(self.blocking.was_ended, user, conversations))
+        return await self._query(partial(self.blocking.defence_actions, user, conversations))
 
     async def conversation(self, user: str, conversation: str) -> StoredConversation | None:
         """Read a conversation with its annotations; returns None if the user has no such conversation.

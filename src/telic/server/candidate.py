@@ -56,7 +56,7 @@ class ServedCandidate:
         self._all_controls = (*self.controls.default, *agent.defender.controls)
         guarded = bool(defences) or agent.defender.reward_head is not None
         self._defended = DefendedReplies(self._runner, agent.defender, config, shared.metrics) if guarded else None
-        self._states = DefenceStates(shared.store)  # of other defences than those of the served version
+        self._states = DefenceStates(shared.store, defences)
         services = replace(shared, runner=self._runner, sessions=self._sessions, defence_states=self._states)
         sampling = replace(agent.sampling, logprobs=self._runner.local is not None)
         self.chat = ChatHandler(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
+from telic.agents.defence import Defence
 from telic.agents.defender import DefenceState
 from telic.server.async_store import AsyncConversationStore
 
@@ -17,15 +19,16 @@ LIMIT = 100_000
 class DefenceStates:
     """The states of conversations, least recently used first.
 
-    One that is not held, as after a restart, is made anew, except that a conversation that was ended stays ended: the
-    store knows.
+    One that is not held, as after a restart, is made anew from the store: a conversation that was ended stays ended,
+    and one that was hardened stays hardened. What a monitor had summed up is lost.
 
     Args:
         store: the stored conversations.
+        defences: those of the purpose.
     """
 
-    def __init__(self, store: AsyncConversationStore) -> None:
-        self._store = store
+    def __init__(self, store: AsyncConversationStore, defences: Sequence[Defence]) -> None:
+        self._store, self._defences = store, defences
         self._states: OrderedDict[str, DefenceState] = OrderedDict()
 
     async def open(self, user: str, conversation: str, parent: str | None = None) -> DefenceState:
@@ -38,8 +41,10 @@ class DefenceStates:
             if known is not None and known in self._states:
                 self._states.move_to_end(known)
                 return self._states[known].fork()
-        ended = await self._store.was_ended(user, [one for one in (conversation, parent) if one is not None])
-        return DefenceState(ended=ended)
+        acted = await self._store.defence_actions(user, [one for one in (conversation, parent) if one is not None])
+        hardened = [one.hardening() for one in self._defences if (one.name, "harden") in acted]
+        ended = any(action == "end" for _, action in acted)
+        return DefenceState(ended=ended, hardening=tuple(chain.from_iterable(hardened)))
 
     def keep(self, conversation: str, state: DefenceState) -> None:
         """Hold a state for the next turn of its conversation."""

@@ -93,6 +93,12 @@ class _MemoryApi:
         config = self._service.config
         with ExitStack() as resources:
             memories, user = self._open(request, resources)
+            if not memories.remembers(user):
+                message = (
+                    f"nothing is remembered of {user!r}, because requests under this key may come from several people; "
+                    "name the user with ?user=, or set named_users_only = false in [memory]"
+                )
+                raise ApiError(409, message, param="user", code="not_remembered")
             try:
                 note = MemoryNote.parse(await read_body(request, config.max_body_bytes, config.body_seconds))
             except ClientDisconnectedError:

@@ -45,6 +45,11 @@ def redact_conversations(connection: Connection, user: str, plan: ForgetPlan) ->
             where = (turns.c.conversation == row.conversation, turns.c.position == row.position)
             values: dict[str, Any] = {"text": texts[row.digest], "alternatives": [], "defences": None}
             connection.execute(update(turns).where(*where).values(values))
+    if plan.everything:  # an edit is the user's own text, and no message of the dialogue
+        edited = (turns.c.conversation.in_(own), turns.c.finish == "edited")
+        connection.execute(update(turns).where(*edited).values(text=FORGOTTEN, alternatives=[]))
+        edits = (feedback.c.conversation.in_(own), feedback.c.kind == "edit")
+        connection.execute(update(feedback).where(*edits).values(value=FORGOTTEN))
     if phrase is None:
         return
     _redact(

@@ -94,7 +94,7 @@ class Service:
         self.beliefs = Beliefs(self.runner, config.readers, unsupported=config.unsupported_readings)
         sampling = replace(agent.sampling, logprobs=self.runner.local is not None)
         self.probes = ProbeRunner(self.runner, purpose, sampling)
-        self.defence_states = DefenceStates(self.store)
+        self.defence_states = DefenceStates(self.store, defences)
         guarded = bool(defences) or agent.defender.reward_head is not None
         self._defended = DefendedReplies(self.runner, agent.defender, config, self.metrics) if guarded else None
         services = ExchangeServices(self.runner, self.store, self.sessions, self.defence_states, self.metrics)

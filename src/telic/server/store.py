@@ -130,14 +130,14 @@ class ConversationStore:
             owner: str | None = connection.scalar(query)
         return owner
 
-    def was_ended(self, user: str, names: Sequence[str]) -> bool:
-        """Return whether a defence ended one of these conversations of a user."""
+    def defence_actions(self, user: str, names: Sequence[str]) -> set[tuple[str, str]]:
+        """Return which defences did what in these conversations of a user: pairs of a name and an action."""
         t, c = turns.c, conversations.c
         query = select(t.defences).join_from(turns, conversations)
         query = query.where(c.id.in_(list(map(storable, names))), c.user == user, t.defences.is_not(None))
         with self.engine.connect() as connection:
             acted = list(connection.scalars(query))
-        return any(record["action"] == "end" for records in acted for record in records)
+        return {(record["defence"], record["action"]) for records in acted for record in records}
 
     def add(self, new: NewTurns) -> None:
         """Store turns; they are on disk when this returns.

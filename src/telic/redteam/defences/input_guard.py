@@ -61,6 +61,10 @@ class InputGuard(Defence):
             )
         _ = self._further, self._control  # so that mistakes are reported now
 
+    def hardening(self) -> tuple[Control, ...]:
+        """Return the control of all later replies, if that is its action."""
+        return (self._control,) if self.action == "harden" else ()
+
     def models(self) -> list[Model]:
         """Return the model that grades, if there is one."""
         if self.model and not self._loaded:
@@ -97,8 +101,7 @@ class InputGuard(Defence):
         return self._act("the model takes it for an attempt to break a limit", {"grade": score.value})
 
     def _act(self, reason: str, readings: Mapping[str, Any]) -> Decision:
-        controls: tuple[Control, ...] = (self._control,) if self.action == "harden" else ()
-        return Decision(self.action, reason, controls, readings)
+        return Decision(self.action, reason, self.hardening(), readings)
 
     @cached_property
     def _control(self) -> Control:

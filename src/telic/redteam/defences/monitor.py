@@ -52,6 +52,10 @@ class Monitor(Defence):
         """The trained monitor."""
         return load_monitor(self.path)
 
+    def hardening(self) -> tuple[Control, ...]:
+        """Return the control of all later replies, if that is its action."""
+        return (hardening_control(self.control),) if self.action == "harden" else ()
+
     def check(self, purpose: Purpose, model: Model) -> None:
         """Refuse a model whose states the monitor was not trained on."""
         self.monitor.check(model)
@@ -71,6 +75,6 @@ class Monitor(Defence):
             return Decision(reason=reason, readings={**readings, "alarm": True})
         controls: tuple[Control, ...] = ()
         if self.action == "harden":
-            state["hardened"], controls = True, (hardening_control(self.control),)
+            state["hardened"], controls = True, self.hardening()
         return Decision("harden" if self.action == "harden" else self.action, reason, controls, readings)
         yield  # makes this a generator, which makes no requests
