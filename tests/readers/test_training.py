@@ -196,6 +196,17 @@ def test_conversations_of_ones_own_are_trained_on_too(model: LocalModel, tmp_pat
         train_readers(model, tmp_path, config=ReaderTrainingConfig(attributes=("age",)))
 
 
+def test_a_draw_of_the_messages_written_by_hand(model: LocalModel) -> None:
+    def written(config: ReaderTrainingConfig) -> list[str]:
+        texts = training_texts(model, None, config)
+        return [text.text for text in texts if (text.kind, text.part) == ("written", "train")]
+
+    every, drawn = written(CONFIG), written(CONFIG.model_copy(update={"messages": 100}))
+    assert len(every) > len(drawn) == 100
+    assert set(drawn) < set(every)
+    assert drawn != every[:100]
+
+
 def test_it_goes_on_from_what_was_recorded(model: LocalModel, tmp_path: Path, trained: TrainedReaders) -> None:
     told: list[ProgressReport] = []
 

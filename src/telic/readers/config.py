@@ -21,6 +21,9 @@ class ReaderTrainingConfig(Settings):
     """Subjects of the readers: the user, the model itself (self), or both."""
     texts: int = Field(default=1000, ge=100)
     """Number of generated dialogues to train on, besides those written by hand. Others are for validation."""
+    messages: int | None = Field(default=None, ge=100)
+    """Number of messages written by hand to train on, and to validate on; by default all. Fewer make a large model's
+    training shorter, and its readers worse."""
     seeds: int = Field(default=3, ge=1)
     """Number of probes of each kind whose mean is a reader. More are right more often, and take longer to fit."""
     per_class: int = Field(default=60, ge=10)

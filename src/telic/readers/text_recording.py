@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +63,19 @@ def training_texts(model: LocalModel, data: Path | None, config: ReaderTrainingC
     counts: dict[TextPart, int] = {"train": config.texts, "validation": min(config.texts, VALIDATION)}
     found: list[LabelledDialogue] = []
     for part, count in counts.items():
-        found += written_dialogues(part) + generated_dialogues(part, count, config.seed)
+        found += _drawn(written_dialogues(part), config) + generated_dialogues(part, count, config.seed)
     found += texts_about_others("train", config.texts, config.seed)
     if data is not None:
         for name in config.attributes:
             found += _conversations(model, data, find_attribute(name), config)
     return found
+
+
+def _drawn(written: list[LabelledDialogue], config: ReaderTrainingConfig) -> list[LabelledDialogue]:
+    """Draw as many of the messages written by hand as are asked for."""
+    if config.messages is None or config.messages >= len(written):
+        return written
+    return random.Random(config.seed).sample(written, config.messages)
 
 
 def _conversations(
