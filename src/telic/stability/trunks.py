@@ -158,17 +158,17 @@ class TrunkReader:
     def _fit(self, trunk: Trunk) -> Trunk | None:
         """Cut a trunk at the limit that was asked for, and at that of the model's context."""
         context = getattr(self.model, "context_length", None)
-        room = None if context is None else context - self.reserved
-        if self.max_tokens is not None and self.max_tokens < trunk.lengths[-1]:
-            self.counts.count(f"trunks cut at {self.max_tokens} tokens")
-            trunk = trunk.cut(self.max_tokens)
-        if room is not None and room < trunk.lengths[-1]:
+        limits = [self.max_tokens, None if context is None else context - self.reserved]
+        asked, room = (trunk.lengths[-1] if limit is None else max(0, limit) for limit in limits)
+        fitted = trunk.cut(min(asked, room))
+        if not fitted.rounds:
+            self.counts.leave_out("not used, because the first round alone is too long", *trunk.names)
+            return None
+        if room < min(asked, trunk.lengths[-1]):
             self.counts.leave_out(f"too long for the model's context of {context} tokens, and cut", *trunk.names)
-            trunk = trunk.cut(room)
-        if trunk.rounds:
-            return trunk
-        self.counts.leave_out("not used, because the first round alone is too long", *trunk.names)
-        return None
+        elif asked < trunk.lengths[-1]:
+            self.counts.count(f"trunks cut at {asked} tokens")
+        return fitted
 
 
 def _trunk_of(name: str, dialogue: Dialogue, side: RecordedSide, counts: TrunkCounts) -> Trunk | None:
