@@ -116,9 +116,14 @@ def test_joined_dialogues_are_said_to_be_joined(logs: Path) -> None:
 def test_the_report_has_curves_differences_and_what_was_left_out(logs: Path, tmp_path: Path) -> None:
     with logs.open("a") as file:
         file.write('{"id": "<b>lonely</b>", "messages": [{"role": "user", "content": "Hello?"}]}\n')
-    where = {"folder": tmp_path / "runs"}
     run = measure_transcripts(
-        ScriptedModel(forgetful), purpose(), logs, controls=[Reminder()], dialogues=31, **where, **QUICK
+        ScriptedModel(forgetful),
+        purpose(),
+        logs,
+        controls=[Reminder()],
+        dialogues=31,
+        folder=tmp_path / "runs",
+        **QUICK,
     )
     assert run.folder is not None
     page = write_transcript_report(run.folder, run).read_text()

@@ -209,8 +209,9 @@ def _joined(trunks: Sequence[Trunk]) -> Trunk:
 
 def trunk_messages(model: Model, trunk: Trunk) -> list[tuple[Message, ...]]:
     """Return the messages of each round as the side under test sees them; its opening comes with the first round."""
-    rounds = [(Message(role="user", content=one.heard), Message(role="assistant", content=one.said))
-              for one in trunk.rounds]  # fmt: skip
+    rounds: list[tuple[Message, ...]] = [
+        (Message(role="user", content=one.heard), Message(role="assistant", content=one.said)) for one in trunk.rounds
+    ]
     opening = trunk.opening
     if opening and rounds and lets_assistant_open(model):
         rounds[0] = (Message(role="assistant", content=opening), *rounds[0])
