@@ -69,7 +69,7 @@ class TranscriptRun:
         first = self.arms[0]
         stability = first.by_tokens
         drift = drift_sentence(stability.drops, stability.drift_round, tokens=True)
-        parts = [stability.never_followed, f"{first.name} {drift}" if len(self.arms) > 1 else drift]
+        parts = [stability.never_followed, f"{first.name}: {drift}" if len(self.arms) > 1 else drift]
         if len(self.arms) > 1:
             parts.append(self._best())
         return "; ".join(part for part in parts if part)
