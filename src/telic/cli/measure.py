@@ -127,14 +127,14 @@ class Measure(AdapterOptions):
     def _run_on_transcripts(self, source: str) -> None:
         """Measure along recorded dialogues, report, print."""
         from telic.comparison.transcript_report import write_transcript_report
-        from telic.comparison.transcripts import arms_of, measure_transcripts
+        from telic.comparison.transcripts import control_arms, measure_transcripts
 
         config = transcript_config(self.settings, self.trunk)
         if self.partner:
             raise ConfigError("--partner does not go with --transcripts: the other side is recorded")
         purpose, _, named = self._load()
         controls = parse_controls(self.controls)
-        arms_of(controls)  # raises errors before a model is loaded
+        control_arms(controls)  # raises errors before a model is loaded
         transcripts = read_transcripts_option(source)
         model = load_model(named, self.adapter)
         display = ProgressDisplay(quiet=self.quiet)

@@ -35,7 +35,7 @@ from telic.stability.record import RunRecord
 from telic.stability.recorded_plan import plan_recorded, read_trunks
 from telic.stability.trunks import NamedDialogue, Trunk, TrunkReader
 
-__all__ = ["arms_of", "measure_transcripts"]
+__all__ = ["control_arms", "measure_transcripts"]
 
 
 def measure_transcripts(
@@ -73,7 +73,7 @@ def measure_transcripts(
         UnsupportedControlError: a control cannot act on this model.
     """
     config = TranscriptConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
-    arms = arms_of(controls)
+    arms = control_arms(controls)
     source = source or (str(transcripts) if isinstance(transcripts, (str, Path)) else "dialogues given in Python")
     beginnings = 0
     if isinstance(transcripts, (str, Path)):
@@ -111,7 +111,7 @@ def measure_transcripts(
         return run
 
 
-def arms_of(controls: Sequence[Control] | None) -> list[Arm]:
+def control_arms(controls: Sequence[Control] | None) -> list[Arm]:
     """Return the baseline, then an arm for each control; only the purpose as it is, if no controls are asked for.
 
     Raises:

@@ -12,7 +12,7 @@ from telic.models.requesting import ModelRequest, RequestGenerator
 from telic.stability.judging import DeferredAnswer, judge_answers
 from telic.stability.plan import JudgedProbe, SelfChatProtocol, Side
 
-__all__ = ["BranchProbes", "one_line", "readings_of"]
+__all__ = ["BranchProbes", "readings_of", "reason_line"]
 
 
 class BranchProbes:
@@ -90,7 +90,7 @@ class BranchProbes:
         if reply.failure is not None and reply.failure.kind == "context_full":
             answer.reason = "no room for an answer in the context"
         elif reply.failure is not None:
-            answer.reason = f"the model failed: {one_line(reply.failure.detail)}"
+            answer.reason = f"the model failed: {reason_line(reply.failure.detail)}"
         elif probe.asks_model:
             self.deferred.append(DeferredAnswer(answer, probe.ask, probe.judge))
         else:
@@ -100,7 +100,7 @@ class BranchProbes:
             self.on_branch(self.episode, branch)
 
 
-def one_line(text: str) -> str:
+def reason_line(text: str) -> str:
     """Return a reason on one line."""
     return " ".join((text or "no reason given").split())
 

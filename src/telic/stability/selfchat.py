@@ -28,7 +28,7 @@ from telic.rollouts.driver import drive
 from telic.stability.judging import DeferredAnswer, judge_answers, judge_deferred
 from telic.stability.opening import after_opener, lets_assistant_open
 from telic.stability.plan import DialoguePlan, SelfChatProtocol, replies_of
-from telic.stability.probing import BranchProbes, one_line, readings_of
+from telic.stability.probing import BranchProbes, readings_of, reason_line
 from telic.stability.recorded_chat import RecordedChat
 
 __all__ = ["play_dialogues"]
@@ -224,7 +224,9 @@ class _SelfChat:
         if reply.failure is not None:
             # The first line is a reason that many episodes may share, the second says where it happened.
             where = f"side {role} in round {round_}, after {reply.prompt_tokens} tokens"
-            detail = "no room for a reply" if reply.failure.kind == "context_full" else one_line(reply.failure.detail)
+            detail = (
+                "no room for a reply" if reply.failure.kind == "context_full" else reason_line(reply.failure.detail)
+            )
             self.episode.failure = replace(reply.failure, detail=f"{detail}\n{where}")
             if not reply.text:
                 return False
