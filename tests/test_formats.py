@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from telic.dialogue import Dialogue, Message
 from telic.episodes import Episode, Turn
 from telic.errors import DataError
-from telic.formats import dialogue_seen_by, read_dialogues, write_dialogues
+from telic.formats import (
+    dialogue_seen_by,
+    read_dialogues,
+    read_records,
+    read_whole_records,
+    write_dialogues,
+)
 
 TALK = Dialogue().with_system("You are Mia.").add("user", "Hi!").add("assistant", "Hello.\nWhere to?")
 OPENAI = {"messages": [message.as_dict() for message in TALK]}
@@ -195,6 +201,38 @@ def test_each_side_sees_itself_as_the_assistant() -> None:
 
 def test_with_more_than_two_sides_the_others_have_names() -> None:
     assert [message.name for message in dialogue_seen_by(played("a", "b", "c"), "b")] == [None, "a", None, "c"]
+
+
+def test_a_self_chat_is_seen_by_the_side_under_test(tmp_path: Path) -> None:
+    turns = [Turn(role="a", round=1, text="Hi!"), Turn(role="b", round=1, text="Yes?")]
+    episode = Episode(id="1", kind="selfchat", seed=0, roles={"a": {}, "b": {"system": "You are B."}}, turns=turns)
+    path = tmp_path / "episodes.jsonl"
+    path.write_text(episode.model_dump_json() + "\n")
+    [dialogue] = read_dialogues(path)
+    assert [(one.role, one.content) for one in dialogue] == [
+        ("system", "You are B."),
+        ("user", "Hi!"),
+        ("assistant", "Yes?"),
+    ]
+
+
+def test_of_a_log_of_requests_only_the_longest_counts(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+    records = [{"messages": said[:1]}, {"messages": said}, {"user": "bob", "messages": said[:1]}]
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    whole, beginnings = read_whole_records(path)
+    assert ([number for number, _, _ in whole], beginnings) == ([2, 3], 1)
+
+
+def test_a_message_that_only_calls_tools_is_taken_as_one_of_a_tool_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    called = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+    path.write_text(json.dumps({"messages": [{"role": "user", "content": "a"}, called]}) + "\n")
+    [(_, dialogue)] = read_records(path, tool_calls=True)
+    assert [(one.role, one.content) for one in dialogue] == [("user", "a"), ("tool", "")]
+    with pytest.raises(DataError, match="a tool call has none"):
+        read_dialogues(path)
 
 
 def test_a_role_that_nobody_had_is_refused() -> None:

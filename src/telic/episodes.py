@@ -30,8 +30,8 @@ SCHEMA_VERSION = 3
 `feedback` to an episode, and `return_to_go` to a turn."""
 OLDEST_VERSION = 2
 """The oldest version that is still read."""
-ASSISTANT_ROLES = ("assistant", "agent", "answerer")
-"""The roles under test: in a served conversation, a game and a self-chat."""
+ASSISTANT_ROLES = ("assistant", "agent", "answerer", "b")
+"""The roles under test: in a served conversation, a game, and the self-chats of a game and of a measurement."""
 BASELINE = "baseline"
 """Name of the arm without a control or a planner, with which the other arms of a run are compared."""
 

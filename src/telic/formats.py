@@ -7,8 +7,9 @@ OpenAI messages, which is also TRL's conversational format, and TRL's conversati
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,7 +21,14 @@ from telic.errors import DataError
 from telic.files import atomic_draft
 from telic.registry import suggest
 
-__all__ = ["DialogueFormat", "dialogue_seen_by", "read_dialogues", "read_records", "write_dialogues"]
+__all__ = [
+    "DialogueFormat",
+    "dialogue_seen_by",
+    "read_dialogues",
+    "read_records",
+    "read_whole_records",
+    "write_dialogues",
+]
 
 DialogueFormat = Literal["messages", "prompt-completion"]
 """`messages`: `{"messages": [...]}`, OpenAI's and TRL's. `prompt-completion`: TRL's, with the last message apart."""
@@ -55,8 +63,12 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
     return [dialogue for _, dialogue in read_records(path)]
 
 
-def read_records(path: str | Path) -> Iterator[tuple[dict[str, Any], Dialogue]]:
+def read_records(path: str | Path, *, tool_calls: bool = False) -> Iterator[tuple[dict[str, Any], Dialogue]]:
     """Yield each dialogue of a file with its record, which may say more: who, when, with which model.
+
+    Args:
+        path: the file.
+        tool_calls: whether a message that only calls tools is taken as an empty one of a tool; else it is an error.
 
     Raises:
         DataError: see `read_dialogues`.
@@ -64,13 +76,42 @@ def read_records(path: str | Path) -> Iterator[tuple[dict[str, Any], Dialogue]]:
     path, found = Path(path), False
     for line, record in _records(_text(path), path):
         try:
-            dialogue = _dialogue(record)
+            dialogue = _dialogue(_with_calls(record) if tool_calls else record)
         except _RecordError as error:
             raise DataError(f"{path}, line {line}: {error}") from None
         found = True
         yield record, dialogue
     if not found:
         raise DataError(f'{path}: found no dialogue, expected lines such as {{"messages": [...]}}')
+
+
+def read_whole_records(
+    path: str | Path, *, tool_calls: bool = False
+) -> tuple[list[tuple[int, dict[str, Any], Dialogue]], int]:
+    """Read a file's dialogues, without those that are the beginning of another one.
+
+    Where each record has the whole history so far, as a log of requests does, only the longest of them counts; other
+    users' dialogues are not compared.
+
+    Args:
+        path: the file.
+        tool_calls: see `read_records`.
+
+    Returns:
+        The number (from 1), the record and the dialogue of each whole one; and how many beginnings were left out.
+
+    Raises:
+        DataError: see `read_dialogues`.
+    """
+    records = list(read_records(path, tool_calls=tool_calls))
+    digests = [_digests(record, dialogue) for record, dialogue in records]
+    beginnings = {digest for found in digests for digest in found[:-1]}
+    whole = [
+        (number, record, dialogue)
+        for number, ((record, dialogue), found) in enumerate(zip(records, digests, strict=True), start=1)
+        if found[-1] not in beginnings
+    ]
+    return whole, len(records) - len(whole)
 
 
 def write_dialogues(path: str | Path, dialogues: Iterable[Dialogue], form: DialogueFormat = "messages") -> int:
@@ -118,6 +159,29 @@ def dialogue_seen_by(episode: Episode, role: str) -> Dialogue:
         name = turn.role if several and not own else None
         messages.append(Message(role="assistant" if own else "user", content=turn.text, name=name))
     return Dialogue(messages).with_system(episode.roles[role].get("system"))
+
+
+def _digests(record: Mapping[str, Any], dialogue: Dialogue) -> list[str]:
+    """Return a digest of each beginning of a user's dialogue, the whole one last."""
+    digests, running = [], hashlib.sha256(str(record.get("user") or "").encode())
+    for message in dialogue:
+        running.update(json.dumps([message.role, message.content]).encode())
+        digests.append(running.hexdigest())
+    return digests
+
+
+def _with_calls(record: Any) -> Any:
+    """Make an empty message of a tool of each message that has no content because it calls tools."""
+    messages = record.get("messages") if isinstance(record, dict) else None
+    if not isinstance(messages, list):
+        return record
+    called = [
+        {"role": "tool", "content": ""}
+        if isinstance(one, dict) and one.get("content") is None and (one.get("tool_calls") or one.get("function_call"))
+        else one
+        for one in messages
+    ]
+    return {**record, "messages": called}
 
 
 def _text(path: Path) -> str:

@@ -127,11 +127,13 @@ def _models(config: Mapping[str, Any]) -> list[str]:
 
 
 def _curves(record: Mapping[str, Any]) -> dict[str, list[dict[str, float]]]:
-    """Return the stability curves of a measurement, of a demo, or of a comparison's baseline and best control."""
+    """Return the curves of a measurement, of a demo, or of the first two arms of a comparison."""
     if "stability" in record:
         return {"stability": _points(record["stability"]["curve"])}
     if "held" in record:
         return {BASELINE: _points(record["baseline"]["curve"]), "held": _points(record["held"]["curve"])}
+    if "transcripts" in record:
+        return {arm["name"]: _points(arm["by_tokens"]["curve"]) for arm in record["arms"][:2]}
     return {arm["name"]: _points(arm["stability"]["curve"]) for arm in record.get("compared", [])[:2]}
 
 

@@ -42,6 +42,28 @@ def test_its_code_runs_if_it_is_trusted(run: Run, sent: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
+        ("measure", "bank", *QUICK),
+        ("hold", "bank", *QUICK, "--tuning-dialogues", "1", "--controls", "reminder:every=1"),
+        ("hold", "travel.toml", *QUICK, "--tuning-dialogues", "1", "--controls", "reminder:every=1", "--no-write"),
+    ],
+)
+def test_a_banks_code_runs_only_if_it_is_trusted(command: tuple[str, ...], run: Run, sent: Path, travel: Path) -> None:
+    travel.write_text(PURPOSE)
+    entry = '[[triplets]]\nid = "{}"\nsystem = "You are Mia."\nask = "Who?"\njudge = {{ callable = "checks:polite" }}\n'
+    travel.with_name("mine.toml").write_text("".join(entry.format(name) for name in "ab"))
+    command = (*command, "--model", "fake", "--bank", "mine.toml")
+    outcome = run(*command)
+    assert outcome.status == 1
+    assert "mine.toml, line 5: triplets[0].judge: judge 'callable': 'checks:polite' is code" in outcome.error
+    assert not sent.exists()
+    outcome = run(*command, "--trust", "--json")
+    assert outcome.status == 0, outcome.error
+    assert sent.exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
         ("measure", "travel.toml", "--model", "http://me:hunter2@127.0.0.1:9/v1#m", *QUICK),
         ("play", "elicitation", "--agent", "model:http://me:hunter2@127.0.0.1:9/v1#m", "--ray", "local"),
         ("play", "elicitation", "--model", "fake", "--judge", "http://me:hunter2@127.0.0.1:9/v1#m"),

@@ -253,6 +253,18 @@ def test_where_nothing_wins_or_nobody_asks_no_other_instructions_are_played() ->
         assert not any(episode.id.startswith(BANK) for episode in run.episodes)
 
 
+def test_a_bank_that_is_too_small_to_split_is_compared_on_other_seeds() -> None:
+    told: list[ProgressReport] = []
+    pair = Bank(
+        Triplet(id=name, family=name, system="You are Mia.", ask="Who?", judge={"contains": "Mia"}) for name in "ab"
+    )
+    run = hold(model(), pair, **QUICK, controls=("reminder:every=1", "reminder:every=2"), progress=told.append)
+    assert run.winner is not None
+    assert any("too few system prompts to keep some for tuning" in text for text in told[0].notices)
+    seeds = {stage: {e.seed for e in run.episodes if e.id.startswith(stage)} for stage in (TUNING, HELD_OUT)}
+    assert seeds[TUNING].isdisjoint(seeds[HELD_OUT])
+
+
 def test_a_bank_of_which_no_dialogue_is_drawn_is_refused() -> None:
     with pytest.raises(ConfigError, match="needs bank_dialogues"):
         hold(model(), purpose(), bank=Bank.find("retail"), **QUICK, bank_dialogues=0)

@@ -61,7 +61,7 @@ class Hold(AdapterOptions):
     write: bool = True
     """Write the best control into the purpose file."""
     trust: bool = False
-    """Trust the purpose file: its judges may call functions in the Python files beside it."""
+    """Trust the purpose file and the bank's file: their judges may call functions in the Python files beside them."""
     json: bool = False
     """Print the result as JSON."""
     quiet: bool = False
@@ -76,7 +76,7 @@ class Hold(AdapterOptions):
         from telic.purpose import Purpose
         from telic.stability.bank import Bank
 
-        bank = Bank.find(self.bank) if self.bank else None
+        bank = Bank.find(self.bank, trust=self.trust) if self.bank else None
         purpose: Purpose | Bank = (
             bank or Bank.load() if self.purpose == "bank" else Purpose.load(self.purpose, trust=self.trust)
         )

@@ -12,6 +12,7 @@ from telic.cli.adapter_options import AdapterOptions
 from telic.cli.controls import parse_controls
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.resuming import resume_hint
+from telic.cli.transcripts import TrunkOptions, print_transcripts, read_transcripts_option, transcript_config
 from telic.cli.usage import CheckedOptions, Interrupted
 from telic.errors import ConfigError, RunError
 from telic.progress import ProgressDisplay
@@ -35,12 +36,15 @@ class Measure(AdapterOptions):
     Lets the model talk to itself in many dialogues. After every round it asks the probes on a branch that the dialogue
     never sees, and scores the answers. Writes a report with the stability curve.
 
+    With --transcripts, the dialogues are recorded ones, and nothing is generated but the answers.
+
     Examples:
         telic measure travel.toml
         telic measure travel.toml --rounds 12 --dialogues 64
         telic measure travel.toml --controls refresh:strength=2
         telic measure bank --families persona language
         telic measure bank --bank ifeval
+        telic measure travel.toml --transcripts logs.jsonl --join 2500 --controls refresh guidance reminder
         telic measure --resume runs/measure-travel-agent-20260101-120000
     """
 
@@ -59,21 +63,31 @@ class Measure(AdapterOptions):
     """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the file as it is written. By default the
     promoted one."""
     controls: tuple[str, ...] = ()
-    """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none."""
+    """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none. With
+    --transcripts, each is compared with the baseline on the same dialogues."""
+    transcripts: str | None = None
+    """Measure along recorded dialogues: lines of OpenAI's messages, ShareGPT, Telic's episodes, or a server's store (a
+    file, or postgresql://...). The purpose's system prompt replaces the recorded one."""
     runs: Path = Path("runs")
     """Folder in which the run's folder is made."""
     resume: Path | None = None
     """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
     trust: bool = False
-    """Trust the purpose file: its judges may call functions in the Python files beside it."""
+    """Trust the purpose file and the bank's file: their judges may call functions in the Python files beside them."""
     json: bool = False
     """Print the result as JSON."""
     quiet: bool = False
     """Show no progress and no notices on standard error."""
     settings: tyro.conf.OmitArgPrefixes[MeasureSettings] = field(default_factory=MeasureSettings)
+    trunk: tyro.conf.OmitArgPrefixes[TrunkOptions] = field(default_factory=TrunkOptions)
 
     def run(self) -> None:
         """Measure, report, print."""
+        if self.transcripts is not None:
+            self._run_on_transcripts(self.transcripts)
+            return
+        if self.trunk != TrunkOptions():
+            raise ConfigError("--side, --probe-tokens, --max-tokens and --join go with --transcripts")
         from telic.stability.measurement import measure
         from telic.stability.plan import plan_dialogues
         from telic.stability.report import write_stability_report
@@ -110,6 +124,41 @@ class Measure(AdapterOptions):
         if not run.stability.counts.probed:
             raise RunError(f"no answer could be scored: {_why(run)}")
 
+    def _run_on_transcripts(self, source: str) -> None:
+        """Measure along recorded dialogues, report, print."""
+        from telic.comparison.transcript_report import write_transcript_report
+        from telic.comparison.transcripts import control_arms, measure_transcripts
+
+        config = transcript_config(self.settings, self.trunk)
+        if self.partner:
+            raise ConfigError("--partner does not go with --transcripts: the other side is recorded")
+        purpose, _, named = self._load()
+        controls = parse_controls(self.controls)
+        control_arms(controls)  # raises errors before a model is loaded
+        transcripts = read_transcripts_option(source)
+        model = load_model(named, self.adapter)
+        display = ProgressDisplay(quiet=self.quiet)
+        try:
+            with display:
+                run = measure_transcripts(
+                    model,
+                    purpose,
+                    transcripts,
+                    controls=controls,
+                    source=source,
+                    folder=self.runs,
+                    resume=self.resume,
+                    progress=display,
+                    config=config,
+                )
+        except KeyboardInterrupt:
+            raise Interrupted(resume_hint(display.folder or self.resume)) from None
+        assert run.folder is not None
+        print_transcripts(run, write_transcript_report(run.folder, run), json=self.json)
+        if not any(arm.by_tokens.counts.probed for arm in run.arms):
+            counts = run.arms[0].by_tokens.counts
+            raise RunError(f"no answer could be scored: {next(iter(counts.missing), 'no probe was asked')}")
+
     def _load(self) -> tuple[Purpose | Bank, Purpose | Bank | None, str | Purpose]:
         """Load the purpose and its partner, and say which model to load."""
         from telic.promotion import load_version
@@ -119,7 +168,7 @@ class Measure(AdapterOptions):
         if self.purpose == "bank":
             if self.partner:
                 raise ConfigError("--partner goes with a purpose; the bank draws both sides itself")
-            bank = Bank.find(self.bank or "own")
+            bank = Bank.find(self.bank or "own", trust=self.trust)
             return bank.of(*self.families) if self.families else bank, None, self.model or "smollm2"
         if self.bank or self.families:
             raise ConfigError("--bank and --families go with `telic measure bank`")

@@ -59,6 +59,7 @@ METAVARS = {
     "set": "KEY=VALUE",
     "source": "FILE",
     "store": "FILE",
+    "transcripts": "FILE",
     "version": "VERSION",
     "versions_folder": "FOLDER",
     "Conversations.out": "FILE",

@@ -117,6 +117,9 @@ class View:
         from telic.stability.report import write_stability_report
 
         document, episodes = run.document, _episodes_of(run)
+        if "transcripts" in run.config:
+            self._render_transcripts(run)
+            return
         stability = analyse_stability(episodes, resamples=document.get("settings", {}).get("resamples", 2000))
         written: dict[str, Any] = {"report": str(write_stability_report(run.path, stability, episodes, document))}
         if self.inspect:
@@ -124,6 +127,15 @@ class View:
 
             written["inspect"] = str(to_inspect(episodes, document, run.path / "inspect.eval"))
         self._show(written, stability.model_dump(mode="json"))
+
+    def _render_transcripts(self, run: RunFolder) -> None:
+        from telic.comparison.transcript_report import write_transcript_report
+        from telic.comparison.transcript_results import read_transcripts
+
+        if self.inspect:
+            raise RunError(f"--inspect: {run.path} was measured along recorded dialogues; expected self-chats")
+        found = read_transcripts(run)
+        self._show({"report": str(write_transcript_report(run.path, found))}, found.as_dict())
 
     def _render_hold(self, run: RunFolder) -> None:
         from telic.comparison.report import write_comparison_report

@@ -10,14 +10,18 @@ if TYPE_CHECKING:
     from telic.comparison.config import ComparisonConfig
     from telic.comparison.holding import hold
     from telic.comparison.results import ComparisonRun
+    from telic.comparison.transcript_results import TranscriptRun
+    from telic.comparison.transcripts import measure_transcripts
 
-__all__ = ["ComparisonConfig", "ComparisonRun", "hold"]
+__all__ = ["ComparisonConfig", "ComparisonRun", "TranscriptRun", "hold", "measure_transcripts"]
 
 __getattr__ = imports(
     __name__,
     {
         "ComparisonConfig": "telic.comparison.config",
         "ComparisonRun": "telic.comparison.results",
+        "TranscriptRun": "telic.comparison.transcript_results",
         "hold": "telic.comparison.holding",
+        "measure_transcripts": "telic.comparison.transcripts",
     },
 )

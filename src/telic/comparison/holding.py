@@ -39,6 +39,11 @@ TUNED, TUNING_COSTS, COMPARED, CHECKED, COSTS = "tuning", "tuning costs", "compa
 """The phases of a comparison."""
 QUESTION = 0.2
 """Time of a question relative to a reply, before either was timed."""
+SHARED = (
+    "the bank has too few system prompts to keep some for tuning, so tuning dialogues differ from the others by their "
+    "seeds alone"
+)
+"""What is said of a bank that cannot be split."""
 PROMPTS = 24
 """Neutral prompts whose replies are compared, per control."""
 
@@ -59,7 +64,8 @@ def hold(
 
     Args:
         model: plays both sides.
-        purpose: a purpose with probes, whose own controls are left out; or a bank, which is split by triplet.
+        purpose: a purpose with probes, whose own controls are left out; or a bank, which is split by system prompt
+            if it is large enough.
         partner: the other side, as for `measure`.
         bank: the bank of the setting `bank_dialogues`, by default the held-out half of `ifeval`; only beside a purpose.
         folder: where the run folder is made; without it the run is kept in memory only.
@@ -82,14 +88,16 @@ def hold(
 
     def work() -> dict[str, Any]:
         described = describe(model, purpose, partner, config, stages.of(TUNING)(()))
-        beside = {} if bank is None else {"bank": describe_bank(bank)}
+        beside: dict[str, Any] = {} if bank is None else {"bank": describe_bank(bank)}
+        if stages.shares_triplets:
+            beside["split"] = SHARED
         return described | beside | {"strengths": {kind: list(tried) for kind, tried in strengths.items()}}
 
     kept = config.model_dump(include=set(KEPT_SETTINGS))
     start = RunRecord.start("hold", name_of(purpose), work, kept, root=folder, resume=resume)
     with start as record, track(progress) as tracker:
         comparison = _Comparison(model, strengths, stages, record, tracker)
-        comparison.announce(left_out)
+        comparison.announce([*left_out, *([SHARED] if stages.shares_triplets else [])])
         return comparison.run()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from telic.comparison.config import ComparisonConfig
+from telic.errors import ConfigError
 from telic.models import Control
 from telic.purpose import Purpose
 from telic.stability.bank import Bank
@@ -21,7 +22,10 @@ TRANSFER_BANK = "ifeval"
 
 
 class StagePlans:
-    """Plans of every stage's dialogues. The tuning part shares neither triplets nor seeds with the rest."""
+    """Plans of every stage's dialogues.
+
+    The tuning part shares no seeds with the rest, and no triplets unless the bank is too small to be split.
+    """
 
     def __init__(
         self,
@@ -35,7 +39,12 @@ class StagePlans:
         """On which the winner is compared with the baseline once more; None if that is left out."""
         if bank is None and isinstance(purpose, Purpose) and config.bank_dialogues:
             _, self.bank = Bank.find(TRANSFER_BANK).split(0.5, 0)
-        self.halves = purpose.split(TUNING_SHARE, config.seed) if isinstance(purpose, Bank) else None
+        self.halves = _halves(purpose, config.seed) if isinstance(purpose, Bank) else None
+
+    @property
+    def shares_triplets(self) -> bool:
+        """Whether tuning dialogues use the same triplets as the others, because the bank is too small to be split."""
+        return self.halves is not None and self.halves[0] is self.halves[1]
 
     def of(self, stage: str) -> Callable[[Sequence[Control]], list[DialoguePlan]]:
         """Return a function that plans a stage's dialogues under given controls."""
@@ -78,3 +87,12 @@ class StagePlans:
     def replies(self, stage: str) -> int:
         """Count the replies of one arm in a stage."""
         return replies_to_come(self.of(stage)(()), self.settings(stage))
+
+
+def _halves(bank: Bank, seed: int) -> tuple[Bank, Bank]:
+    """Split a bank into a tuning part and the rest; twice the whole bank where a part would have no pair."""
+    try:
+        halves = bank.split(TUNING_SHARE, seed)
+    except ConfigError:  # a family with a single system prompt
+        return bank, bank
+    return halves if min(map(len, halves)) > 1 else (bank, bank)

@@ -7,7 +7,6 @@ requests does, a line with which a longer one of the same user begins is left ou
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 from telic.dialogue import Dialogue
 from telic.episodes import Episode, EpisodeStore, Turn
 from telic.errors import DataError
-from telic.formats import read_records
+from telic.formats import read_whole_records
 
 __all__ = ["LogFile"]
 
@@ -55,20 +54,8 @@ def _holds_episodes(path: Path) -> bool:
 
 
 def _episodes(path: Path) -> Iterator[Episode]:
-    records = list(read_records(path))
-    beginnings = {digest for record, dialogue in records for digest in _digests(record, dialogue)[:-1]}
-    for number, (record, dialogue) in enumerate(records, start=1):
-        if _digests(record, dialogue)[-1] not in beginnings:
-            yield _episode(record, dialogue, str(record.get("id") or f"{path.name}:{number}"))
-
-
-def _digests(record: Mapping[str, Any], dialogue: Dialogue) -> list[str]:
-    """Return a digest of each beginning of a user's dialogue, the whole one last."""
-    digests, running = [], hashlib.sha256(str(record.get("user") or "").encode())
-    for message in dialogue:
-        running.update(json.dumps([message.role, message.content]).encode())
-        digests.append(running.hexdigest())
-    return digests
+    for number, record, dialogue in read_whole_records(path)[0]:
+        yield _episode(record, dialogue, str(record.get("id") or f"{path.name}:{number}"))
 
 
 def _episode(record: Mapping[str, Any], dialogue: Dialogue, name: str) -> Episode:

@@ -9,7 +9,7 @@ from telic.lazy import imports
 if TYPE_CHECKING:
     from telic.stability.analysis import Stability, analyse_stability
     from telic.stability.bank import Bank, Triplet
-    from telic.stability.config import MeasureConfig
+    from telic.stability.config import MeasureConfig, TranscriptConfig
     from telic.stability.measurement import StabilityRun, measure
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "MeasureConfig",
     "Stability",
     "StabilityRun",
+    "TranscriptConfig",
     "Triplet",
     "analyse_stability",
     "measure",
@@ -29,6 +30,7 @@ __getattr__ = imports(
         "MeasureConfig": "telic.stability.config",
         "Stability": "telic.stability.analysis",
         "StabilityRun": "telic.stability.measurement",
+        "TranscriptConfig": "telic.stability.config",
         "Triplet": "telic.stability.bank",
         "analyse_stability": "telic.stability.analysis",
         "measure": "telic.stability.measurement",

@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from telic.errors import ConfigError, DataError, JudgeError
 from telic.judges import Judge, build_judge
@@ -54,15 +54,16 @@ class Triplet(BaseModel):
     """Answers that the judge has to pass."""
     bad: tuple[str, ...] = ()
     """Answers that it has to fail, such as those of a model that forgot its instruction."""
+    _trusted_folder: Path | None = PrivateAttr(default=None)
 
     def build_judge(self) -> Judge:
         """Make the judge.
 
         Raises:
             ConfigError: no judge has this name.
-            JudgeError: the judge does not take these arguments.
+            JudgeError: the judge does not take these arguments, or calls a function in a file that is not trusted.
         """
-        return build_judge(self.judge)
+        return build_judge(self.judge, trusted=self._trusted_folder)
 
     def misjudged(self) -> list[str]:
         """Return the example answers that the judge scores wrongly; none if the triplet is sound."""
@@ -108,21 +109,29 @@ class Bank(Sequence[Triplet]):
         return cls(triplets, "the bank that ships with Telic")
 
     @classmethod
-    def from_file(cls, path: str | Path) -> Bank:
+    def from_file(cls, path: str | Path, *, trust: bool = False) -> Bank:
         """Load the user's own bank.
 
         The file has a `[[triplets]]` table for each triplet, with the keys `id`, `system`, `ask` and `judge`, and
         optionally `family`, `demand`, `every_reply`, `good` and `bad`. A `family`, `demand` or `every_reply` at the top
         of the file is the default of all triplets.
 
+        Args:
+            path: the file.
+            trust: whether its judges may call functions in the Python files beside it.
+
         Raises:
             DataError: the file cannot be read, or an entry is wrong; the message names the file and the line.
         """
-        return cls(_read(Path(path), "custom"), str(path))
+        return cls(_read(Path(path), "custom", Path(path).resolve().parent if trust else None), str(path))
 
     @classmethod
-    def find(cls, name: str) -> Bank:
+    def find(cls, name: str, *, trust: bool = False) -> Bank:
         """Load a bank that ships with Telic, by its name, or else the user's own, by its path.
+
+        Args:
+            name: the name or the path.
+            trust: see `from_file`.
 
         Raises:
             ConfigError: no bank has this name, and there is no such file.
@@ -134,7 +143,7 @@ class Bank(Sequence[Triplet]):
             return cls(_read(_data() / f"{name}.toml", name), f"the bank {name!r} that ships with Telic")
         if not Path(name).exists() and not Path(name).suffix:
             raise ConfigError(f"unknown bank {name!r}{suggest(name, list(BANKS))}, or the path of a TOML file")
-        return cls.from_file(name)
+        return cls.from_file(name, trust=trust)
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -260,7 +269,7 @@ def _parse(path: Traversable | Path) -> tuple[dict[str, Any], TomlSource]:
         raise DataError(str(error)) from None
 
 
-def _read(path: Traversable | Path, family: str) -> list[Triplet]:
+def _read(path: Traversable | Path, family: str, trusted: Path | None = None) -> list[Triplet]:
     """Read a bank file. Every judge is built once, so that a wrong one is found before anything is played."""
     table, source = _parse(path)
     shared = {"family": family} | {key: table.pop(key) for key in ("family", "demand", "every_reply") if key in table}
@@ -276,6 +285,7 @@ def _read(path: Traversable | Path, family: str) -> list[Triplet]:
         place: KeyPath = ("triplets", index)
         try:
             triplet = Triplet.model_validate({**shared, **entry})
+            triplet._trusted_folder = trusted
             triplet.build_judge()
         except ValidationError as error:
             problems += [((*place, *found["loc"]), found["msg"]) for found in error.errors()]

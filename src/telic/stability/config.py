@@ -5,8 +5,12 @@ from __future__ import annotations
 from pydantic import Field
 
 from telic.settings import Settings
+from telic.stability.trunks import RecordedSide
 
-__all__ = ["MeasureConfig"]
+__all__ = ["TOKENS_APART", "MeasureConfig", "TranscriptConfig", "TrunkSettings"]
+
+TOKENS_APART = 500
+"""Tokens between probes along a recorded dialogue, unless the settings say otherwise."""
 
 
 class MeasureConfig(Settings):
@@ -38,3 +42,31 @@ class MeasureConfig(Settings):
     """Number of bootstrap resamples behind every interval."""
     minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Play only what fits in about this many minutes, and report that; a resumed run plays the rest."""
+
+
+class TrunkSettings(Settings):
+    """How recorded dialogues are read and probed."""
+
+    side: RecordedSide = "assistant"
+    """Whose place the purpose takes: that of the recorded assistant, or of the recorded user."""
+    probe_tokens: int | None = Field(default=None, ge=1)
+    """Ask the probes whenever so many more tokens were said, at the end of the round, besides before the dialogue and
+    at its end. By default 500, unless probe_every is given."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Use at most so many tokens of each dialogue. By default as many as the model's context has room for."""
+    join: int | None = Field(default=None, ge=1)
+    """Join recorded dialogues until so many tokens are reached. By default each stays alone."""
+
+
+class TranscriptConfig(TrunkSettings, MeasureConfig):
+    """Settings of a measurement on recorded dialogues. Nothing is said in them, so `utterance_tokens` plays no part."""
+
+    rounds: int = Field(default=0, ge=0)
+    """At most so many rounds of each dialogue; 0 for all."""
+
+    @property
+    def tokens_apart(self) -> int | None:
+        """Tokens between probes; None if they are asked by rounds."""
+        if self.probe_tokens is None and self.probe_every == 1:
+            return TOKENS_APART
+        return self.probe_tokens

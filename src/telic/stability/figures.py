@@ -59,6 +59,8 @@ def curves_figure(
     subtitle: str = "",
     baseline: str = "",
     width: float = 6.6,
+    *,
+    tokens: bool = False,
 ) -> Figure:
     """Several stability curves, each with its name at its right end; with 95 % bands where there are two.
 
@@ -68,6 +70,7 @@ def curves_figure(
         subtitle: what is plotted, such as "Share of probes passed".
         baseline: the name of the curve that the others are compared with. It is grey and dashed.
         width: width in inches.
+        tokens: whether the rounds of the points are tokens.
     """
     drawn = figure(width, 3.6 if title else 3.2)
     axes = drawn.add_subplot()
@@ -80,8 +83,13 @@ def curves_figure(
         scored = [(point.round, point.stability) for point in curve if point.stability is not None]
         if scored:
             ends.append(LineEnd(*scored[-1], name, color))
-    round_axis(axes, [point.round for curve in curves.values() for point in curve])
-    axes.set_xlabel("rounds played")
+    places = [point.round for curve in curves.values() for point in curve]
+    if tokens and places:
+        axes.set_xlim(0, 1.05 * max(places) or 1)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    else:
+        round_axis(axes, places)
+    axes.set_xlabel("tokens of the dialogue" if tokens else "rounds played")
     if not subtitle:
         axes.set_ylabel("stability")
     style_axes(axes)

@@ -40,6 +40,7 @@ __all__ = [
     "measure",
     "name_of",
     "play_missing",
+    "refuse_early",
 ]
 
 CHANGEABLE_SETTINGS = frozenset({"concurrency", "resamples", "minutes"})
@@ -104,7 +105,7 @@ def measure(
     """
     config = MeasureConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
     plans = plan_dialogues(purpose, partner, config, controls)
-    _refuse_early(model, plans)
+    refuse_early(model, plans)
     kept = config.model_dump(include=set(KEPT_SETTINGS))
 
     def work() -> dict[str, Any]:
@@ -125,6 +126,7 @@ def play_missing(
     *,
     announce: bool = True,
     on_branch: Callable[[Episode, Branch], None] | None = None,
+    what: str | None = None,
 ) -> None:
     """Play the dialogues that a record lacks, as far as the time limit allows.
 
@@ -136,11 +138,12 @@ def play_missing(
         tracker: reports the progress.
         announce: say beforehand how long it takes, if it takes long.
         on_branch: see `play_dialogues`.
+        what: what a forecast counts; by default dialogues of so many rounds.
     """
     missing, deadline = record.missing(plans), Deadline(config.minutes)
 
     def forecast(seconds: float) -> str:
-        return forecast_sentence(seconds, len(missing), f"dialogues of {config.rounds} rounds")
+        return forecast_sentence(seconds, len(missing), what or f"dialogues of {config.rounds} rounds")
 
     playing = Phase("playing", "replies", replies_to_come(missing, config))
     tracker.start(record.path, record.warnings, [playing], forecast if announce else None, deadline)
@@ -207,8 +210,13 @@ def _sampling_of(sampling: Sampling | None) -> dict[str, Any]:
     return {name: fields[name] for name in ("max_new_tokens", "temperature", "top_p", "top_k", "stop")}
 
 
-def _refuse_early(model: Model, plans: Sequence[DialoguePlan]) -> None:
-    """Load judges' models and check the controls before a run folder is made."""
+def refuse_early(model: Model, plans: Sequence[DialoguePlan]) -> None:
+    """Load judges' models and check the controls before a run folder is made.
+
+    Raises:
+        ModelError: a judge's model cannot be loaded.
+        UnsupportedControlError: a control cannot act on this model.
+    """
     judges = {id(probe.judge): probe.judge for plan in plans for probe in (*plan.a.probes, *plan.b.probes)}
     for judge in judges.values():
         prepare_judge(judge, model)

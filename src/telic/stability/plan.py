@@ -15,6 +15,7 @@ from telic.models import Control, Model, Sampling
 from telic.purpose import Purpose
 from telic.stability.bank import Bank, Triplet, openers
 from telic.stability.config import MeasureConfig
+from telic.stability.trunks import Trunk
 from telic.stability.users import plain_users, user_openers
 
 __all__ = [
@@ -24,8 +25,11 @@ __all__ = [
     "Side",
     "plan_dialogues",
     "protocol_of",
+    "purpose_side",
     "replies_of",
     "replies_to_come",
+    "require_probes",
+    "triplet_side",
 ]
 
 DEFAULT_SAMPLING = {"temperature": 1.0, "top_p": 0.9, "max_new_tokens": 100}
@@ -90,6 +94,10 @@ class DialoguePlan:
     opener: str
     group: str = ""
     """Dialogues in a row with the same one are played as a whole, or not at all if time is short."""
+    trunk: Trunk | None = None
+    """What was said, if that is recorded; then only side b is probed."""
+    probed: tuple[int, ...] = ()
+    """Rounds of a recorded trunk after which the probes are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +134,12 @@ def plan_dialogues(
     draw = random.Random(config.seed)
     if isinstance(purpose, Bank):
         pairs = [
-            (_triplet_side(a, config, controls or ()), _triplet_side(b, config, controls or ()))
+            (triplet_side(a, config, controls or ()), triplet_side(b, config, controls or ()))
             for a, b in purpose.pairs(config.dialogues, config.seed)
         ]
     else:
-        if not purpose.probes:
-            raise ConfigError(
-                f"purpose {purpose.name!r} has no [[probes]], so there is nothing to measure. Add at least one "
-                '(ask = "...", judge = { contains = "..." }), or measure the bank'
-            )
-        side = _purpose_side(purpose, config, controls)
+        require_probes(purpose)
+        side = purpose_side(purpose, config, controls)
         pairs = [(other, side) for other in _partners(purpose, partner, config)]
     order = _openers(purpose, partner, config, draw)
     return [
@@ -162,6 +166,8 @@ def replies_to_come(plans: Sequence[DialoguePlan], config: MeasureConfig) -> int
 
 def replies_of(plan: DialoguePlan, config: MeasureConfig | SelfChatProtocol) -> int:
     """Count the replies of a dialogue that does not end early: its utterances, and its answers to probes."""
+    if plan.trunk is not None:
+        return len(plan.b.probes) * len(plan.probed) * config.samples
     trunk = max(0, 2 * config.rounds - 1)
     probed = len({*range(0, config.rounds + 1, config.probe_every), config.rounds})
     return trunk + sum(len(side.probes) for side in (plan.a, plan.b)) * probed * config.samples
@@ -191,16 +197,35 @@ def _sampling(
     return utterance, replace(utterance, max_new_tokens=config.answer_tokens)
 
 
-def _triplet_side(
+def triplet_side(
     triplet: Triplet, config: MeasureConfig, controls: Sequence[Control] = (), probed: bool = True
 ) -> Side:
+    """Make a side of a bank's triplet."""
     probe = JudgedProbe(triplet.id, triplet.family, triplet.ask, triplet.build_judge(), triplet.every_reply)
     sampling = _sampling(config, None)
     probes, demand = (probe,) if probed else (), triplet.demand or ""
     return Side(triplet.id, triplet.system, probes, triplet.family, tuple(controls), *sampling, demand)
 
 
-def _purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Control] | None = None) -> Side:
+def require_probes(purpose: Purpose) -> None:
+    """Check that a purpose can be measured.
+
+    Raises:
+        ConfigError: it has no probes.
+    """
+    if not purpose.probes:
+        raise ConfigError(
+            f"purpose {purpose.name!r} has no [[probes]], so there is nothing to measure. Add at least one "
+            '(ask = "...", judge = { contains = "..." }), or measure the bank'
+        )
+
+
+def purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Control] | None = None) -> Side:
+    """Make the purpose's side, by default with its own controls.
+
+    Raises:
+        ConfigError: a judge or a control is wrong.
+    """
     make_judge = partial(build_judge, trusted=purpose.trusted_folder)
     purpose.check(make_judge)
     probes = tuple(
@@ -214,9 +239,9 @@ def _purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Co
 def _partners(purpose: Purpose, partner: Purpose | Bank | None, config: MeasureConfig) -> list[Side]:
     if isinstance(partner, Bank):
         drawn = partner.pairs(config.dialogues, config.seed)
-        return [_triplet_side(triplet, config, probed=False) for triplet, _ in drawn]
+        return [triplet_side(triplet, config, probed=False) for triplet, _ in drawn]
     if partner is not None:
-        return [_purpose_side(partner, config)] * config.dialogues
+        return [purpose_side(partner, config)] * config.dialogues
     if purpose.partner:
         utterance, answer = _sampling(config, None)
         side = Side("partner", purpose.partner, family="partner", utterance=utterance, answer=answer)

@@ -18,7 +18,7 @@ from telic.stability.scores import score_by_round
 from telic.stability.utterances import UtteranceStability, analyse_utterances
 from telic.statistics import Interval
 
-__all__ = ["write_stability_report"]
+__all__ = ["curve_table", "missing_section", "starts_table", "transcripts_section", "write_stability_report"]
 
 HARDLY_FOLLOWED = 0.5
 """Stability at round 0 below which the curve has little room to fall."""
@@ -48,8 +48,8 @@ def write_stability_report(
         _families_section(stability),
         _followed_section(stability),
         _attention_section(stability),
-        _transcripts_section(shown),
-        _missing_section(stability),
+        transcripts_section(shown),
+        missing_section(stability),
         config_section(config, {"resamples": stability.resamples, "seed": stability.seed}),
     ]
     save_png(curve_figure(stability.curve, "Instruction stability"), folder / "curve.png")
@@ -101,7 +101,7 @@ def _curve_section(stability: Stability) -> Html:
     )
     return section(
         "Stability over rounds",
-        element("div", svg, _curve_table(stability.curve), class_="columns"),
+        element("div", svg, curve_table(stability.curve), class_="columns"),
         element("h3", "Drop since the first round"),
         _drop_table(stability),
         element(
@@ -114,7 +114,8 @@ def _curve_section(stability: Stability) -> Html:
     )
 
 
-def _curve_table(curve: Sequence[CurvePoint]) -> Html:
+def curve_table(curve: Sequence[CurvePoint]) -> Html:
+    """Return the points of a curve."""
     header = ("round", "stability", "95 % interval", "n", "answers", "missing", "tokens")
     rows = [
         (
@@ -162,7 +163,7 @@ def _utterances_section(found: UtteranceStability | None) -> Html:
     return section(
         "In the dialogue itself",
         element("p", text),
-        element("div", svg, _curve_table(found.curve), class_="columns"),
+        element("div", svg, curve_table(found.curve), class_="columns"),
         element("p", "Rounds count the speaker's own utterances.", class_="note"),
     )
 
@@ -192,7 +193,7 @@ def _families_section(stability: Stability) -> Html:
 
 def _followed_section(stability: Stability) -> Html:
     title = "Probes followed at round 0"
-    followed, starts = stability.followed, _starts_table(stability.starts)
+    followed, starts = stability.followed, starts_table(stability.starts)
     if followed is None:
         return section(title, element("p", sentence(stability.reasons["followed"])), starts)
     text = (
@@ -201,11 +202,11 @@ def _followed_section(stability: Stability) -> Html:
         f"those plotted, because a choice by the plotted ones would look like drift ({followed.method})."
     )
     svg = figure_svg(curve_figure(followed.curve), "Stability of the probes followed at round 0")
-    curve = element("div", svg, _curve_table(followed.curve), class_="columns")
+    curve = element("div", svg, curve_table(followed.curve), class_="columns")
     return section(title, element("p", text), curve, starts)
 
 
-def _starts_table(starts: Sequence[ProbeStart]) -> Html:
+def starts_table(starts: Sequence[ProbeStart]) -> Html:
     """List how often each probe was followed before the dialogue, the never followed ones first."""
     rows = [
         (start.probe, start.side, f"{start.followed} of {start.answers}", "never followed" if start.never else "")
@@ -265,7 +266,8 @@ def _correlation(stability: Stability) -> Html:
     )
 
 
-def _transcripts_section(episodes: Sequence[Episode]) -> Html:
+def transcripts_section(episodes: Sequence[Episode]) -> Html:
+    """Return the dialogue that fell most, the one that held best, and one in the middle."""
     changes: list[tuple[float, Episode]] = []
     for episode in episodes:
         scores = list(score_by_round(episode).values())
@@ -321,7 +323,8 @@ def _probe(branch: Branch) -> Html:
     return element("div", asked, *answers, class_="probe")
 
 
-def _missing_section(stability: Stability) -> Html:
+def missing_section(stability: Stability, title: str = "What is missing") -> Html:
+    """Return the section on failures and missing scores."""
     counts = stability.counts
     rows = [("episodes that failed: " + reason, str(count)) for reason, count in counts.errors.items()]
     rows += [("answers without a score: " + reason, str(count)) for reason, count in counts.missing.items()]
@@ -332,7 +335,6 @@ def _missing_section(stability: Stability) -> Html:
     left_out = sum(decay.missing for decay in stability.attention)
     if left_out:
         rows.append(("attention readings that could not be used", str(left_out)))
-    title = "What is missing"
     reasons = [element("p", f"{part}: {why}.", class_="note") for part, why in sorted(stability.reasons.items())]
     if not rows:
         return section(title, element("p", "Every probe was asked, answered and scored."), *reasons)

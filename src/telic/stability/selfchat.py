@@ -6,6 +6,8 @@ dialogue makes its next requests as soon as a reply is there, so the engine's ba
 
 Rules judge an answer at once. A judge that asks a model must not do so in the middle of another model's batch (or of
 an event loop), so dialogues with such a judge are played in waves, and judged between them.
+
+A plan with a recorded trunk is read instead of played (`telic.stability.recorded_chat`).
 """
 
 from __future__ import annotations
@@ -13,10 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
 
 from telic.agents.player import seed_of
-from telic.episodes import Answer, Branch, Episode, Turn
+from telic.episodes import Branch, Episode, Turn
 from telic.models import Model, Reply, Session
 from telic.models.capabilities import HasTemplate
 from telic.models.request import Speaker
@@ -25,7 +26,10 @@ from telic.progress import Deadline
 from telic.rollouts.admission import Admission
 from telic.rollouts.driver import drive
 from telic.stability.judging import DeferredAnswer, judge_answers, judge_deferred
-from telic.stability.plan import DialoguePlan, JudgedProbe, SelfChatProtocol, replies_of
+from telic.stability.opening import after_opener, lets_assistant_open
+from telic.stability.plan import DialoguePlan, SelfChatProtocol, replies_of
+from telic.stability.probing import BranchProbes, readings_of, reason_line
+from telic.stability.recorded_chat import RecordedChat
 
 __all__ = ["play_dialogues"]
 
@@ -89,7 +93,7 @@ def _play_wave(
             on_episode(episode)
 
     drive(
-        (_SelfChat(model, plan, protocol, deferred, on_branch).play() for plan in plans),
+        (_dialogue(model, plan, protocol, deferred, on_branch).play() for plan in plans),
         [model],
         concurrency=protocol.concurrency,
         on_episode=ended,
@@ -99,6 +103,17 @@ def _play_wave(
     judge_deferred(deferred)
     for episode in unjudged:
         on_episode(episode)
+
+
+def _dialogue(
+    model: Model,
+    plan: DialoguePlan,
+    protocol: SelfChatProtocol,
+    deferred: list[DeferredAnswer],
+    on_branch: Callable[[Episode, Branch], None] | None,
+) -> _SelfChat | RecordedChat:
+    kind = _SelfChat if plan.trunk is None else RecordedChat
+    return kind(model, plan, protocol, deferred, on_branch)
 
 
 def _asks_judge_model(plan: DialoguePlan) -> bool:
@@ -117,8 +132,7 @@ class _SelfChat:
         deferred: list[DeferredAnswer],
         on_branch: Callable[[Episode, Branch], None] | None,
     ) -> None:
-        self.model, self.plan, self.protocol, self.deferred = model, plan, protocol, deferred
-        self.on_branch = on_branch
+        self.model, self.plan, self.protocol = model, plan, protocol
         self.sides = {"a": plan.a, "b": plan.b}
         self.speakers: dict[str, Speaker] = {
             role: "user" if side.scene is not None and isinstance(model, HasTemplate) else "assistant"
@@ -129,10 +143,7 @@ class _SelfChat:
             for role, side in self.sides.items()
         }
         self.sessions = {role: model.session(system) for role, system in systems.items()}
-        self.fold_opener = self.speakers["a"] == "assistant" and not _lets_assistant_open(model)
-        self.unsent: list[ModelRequest] = []
-        self.unanswered: dict[ModelRequest, tuple[JudgedProbe, Branch, Answer]] = {}
-        """By a probe's request: what its reply is put into."""
+        self.fold_opener = self.speakers["a"] == "assistant" and not lets_assistant_open(model)
         self.episode = Episode(
             id=plan.id,
             kind="selfchat",
@@ -144,6 +155,7 @@ class _SelfChat:
             },
             metadata={"rounds": protocol.rounds},
         )
+        self.probes = BranchProbes(model, plan.seed, protocol, self.episode, deferred, on_branch)
 
     def play(self) -> RequestGenerator[Episode]:
         """Probe both sides before anything is said, let them talk, and wait for the last answers to probes."""
@@ -152,8 +164,7 @@ class _SelfChat:
         self.episode.turns.append(Turn(role="a", round=1, text=self.plan.opener, finish="given"))
         if self.protocol.rounds:
             yield from self._talk()
-        while self.unanswered:
-            self._add_answer(*(yield self._take_unsent()))
+        yield from self.probes.wait()
         return self.episode
 
     def _talk(self) -> RequestGenerator[None]:
@@ -175,21 +186,17 @@ class _SelfChat:
     def _wait_for(self, utterance: ModelRequest) -> RequestGenerator[Reply]:
         """Wait for an utterance; answers to probes may come before it."""
         while True:
-            request, reply = yield self._take_unsent()
+            request, reply = yield self.probes.take_unsent()
             if request is utterance:
                 return reply
-            self._add_answer(request, reply)
-
-    def _take_unsent(self) -> list[ModelRequest]:
-        requests, self.unsent = self.unsent, []
-        return requests
+            self.probes.add_answer(request, reply)
 
     def _exchange(self, role: str, round_: int, text: str) -> None:
         """Put an utterance into the views of both sides."""
         opening, answers_opener = (role, round_) == ("a", 1), (role, round_) == ("b", 1)
         if not (opening and self.fold_opener):
             self._add_message(role, text, own=True)
-        heard = self._after_opener(text) if answers_opener and self.fold_opener else text
+        heard = after_opener(self.plan.opener, text) if answers_opener and self.fold_opener else text
         self._add_message("b" if role == "a" else "a", heard, own=False)
 
     def _add_message(self, role: str, text: str, *, own: bool) -> None:
@@ -208,8 +215,8 @@ class _SelfChat:
             speaker=self.speakers[role],
             seed=seed_of(self.plan.seed, role, round_),
         )
-        self.unsent.append(ModelRequest(self.model, request))
-        return self.unsent[-1]
+        self.probes.unsent.append(ModelRequest(self.model, request))
+        return self.probes.unsent[-1]
 
     def _add_utterance(self, role: str, round_: int, reply: Reply) -> bool:
         """Record an utterance; return whether the dialogue goes on."""
@@ -217,7 +224,9 @@ class _SelfChat:
         if reply.failure is not None:
             # The first line is a reason that many episodes may share, the second says where it happened.
             where = f"side {role} in round {round_}, after {reply.prompt_tokens} tokens"
-            detail = "no room for a reply" if reply.failure.kind == "context_full" else _one_line(reply.failure.detail)
+            detail = (
+                "no room for a reply" if reply.failure.kind == "context_full" else reason_line(reply.failure.detail)
+            )
             self.episode.failure = replace(reply.failure, detail=f"{detail}\n{where}")
             if not reply.text:
                 return False
@@ -228,7 +237,7 @@ class _SelfChat:
             finish=reply.finish,
             tokens=reply.new_tokens,
             prompt_tokens=reply.prompt_tokens,
-            readings=_readings(reply),
+            readings=readings_of(reply),
             scores={} if failed else self._scores(role, reply.text),
         )
         self.episode.turns.append(turn)
@@ -248,63 +257,10 @@ class _SelfChat:
             return
         side = self.sides[role]
         for probe in side.probes:
-            branch = Branch(
-                role=role, round=round_, probe=probe.name, family=probe.family, question=probe.ask,
-                prompt_tokens=0, answers=[],
-            )  # fmt: skip
-            self.episode.branches.append(branch)
-            fork = self._fork_for(role, round_, probe.ask)
-            for sample in range(self.protocol.samples):
-                request = fork.request(
-                    controls=side.controls,
-                    readings=tuple(self.protocol.readings),
-                    keep=False,
-                    sampling=side.answer or self.protocol.answer,
-                    seed=seed_of(self.plan.seed, role, round_, probe.name, sample),
-                )
-                # In its place already: the order in which replies come leaves no trace in the episode.
-                branch.answers.append(Answer(text="", finish="", score=None))
-                self.unsent.append(ModelRequest(self.model, request))
-                self.unanswered[self.unsent[-1]] = (probe, branch, branch.answers[-1])
+            self.probes.ask(side, role, round_, probe, self._fork_for(role, round_, probe.ask))
 
     def _fork_for(self, role: str, round_: int, question: str) -> Session:
         fork = self.sessions[role].fork()
         if (role, round_) == ("a", 1) and self.fold_opener:
-            question = self._after_opener(question)
+            question = after_opener(self.plan.opener, question)
         return fork.user(question)
-
-    def _after_opener(self, text: str) -> str:
-        """What side a reads next where the template lets no assistant speak first: its own opener comes with it."""
-        return f'(You opened the conversation with: "{self.plan.opener}")\n\n{text}'
-
-    def _add_answer(self, request: ModelRequest, reply: Reply) -> None:
-        """Judge an answer to a probe, or defer that, and record it."""
-        probe, branch, answer = self.unanswered.pop(request)
-        branch.prompt_tokens = max(branch.prompt_tokens, reply.prompt_tokens)
-        answer.text, answer.finish, answer.readings = reply.text, reply.finish, _readings(reply)
-        if reply.failure is not None and reply.failure.kind == "context_full":
-            answer.reason = "no room for an answer in the context"
-        elif reply.failure is not None:
-            answer.reason = f"the model failed: {_one_line(reply.failure.detail)}"
-        elif probe.asks_model:
-            self.deferred.append(DeferredAnswer(answer, probe.ask, probe.judge))
-        else:
-            [score] = judge_answers(probe.judge, [(reply.text, probe.ask)])
-            answer.score, answer.reason = score.value, score.reason
-        if self.on_branch is not None and all(given.finish for given in branch.answers):
-            self.on_branch(self.episode, branch)
-
-
-def _lets_assistant_open(model: Model) -> bool:
-    """Whether the chat template lets the assistant speak first; False where the template is not known."""
-    return isinstance(model, HasTemplate) and model.template.takes_assistant_first
-
-
-def _one_line(text: str) -> str:
-    return " ".join((text or "no reason given").split())
-
-
-def _readings(reply: Reply) -> dict[str, Any]:
-    if reply.attention is None:
-        return {}
-    return {"attention": [round(float(mass), 6) for mass in reply.attention]}
