@@ -56,6 +56,8 @@ class GrammarCache:
         self._compiled: OrderedDict[ResponseFormat, LLMatcher | str] = OrderedDict()
         """Matchers at their start, or the reason why there is none; the most recently used last."""
         self._lock = threading.Lock()
+        """Held where `_compiled` is used; never while a format is compiled."""
+        self._compiling = threading.Lock()
 
     def matcher(self, response_format: ResponseFormat) -> LLMatcher:
         """Return a matcher for one reply.
@@ -64,15 +66,23 @@ class GrammarCache:
             ConfigError: the format is wrong, or exceeds a limit. The message says where.
             MissingExtraError: llguidance is not installed.
         """
-        with self._lock:
-            compiled = self._compiled.get(response_format) or self._compile(response_format)
-            self._compiled[response_format] = compiled
-            self._compiled.move_to_end(response_format)
-            while len(self._compiled) > CACHED:
-                self._compiled.popitem(last=False)
+        compiled = self._known(response_format)
+        if compiled is None:
+            with self._compiling:
+                compiled = self._known(response_format) or self._compile(response_format)
+            with self._lock:
+                self._compiled[response_format] = compiled
+                if len(self._compiled) > CACHED:
+                    self._compiled.popitem(last=False)
         if isinstance(compiled, str):
             raise ConfigError(compiled)
         return compiled.deep_copy()
+
+    def _known(self, response_format: ResponseFormat) -> LLMatcher | str | None:
+        with self._lock:
+            if response_format in self._compiled:
+                self._compiled.move_to_end(response_format)
+            return self._compiled.get(response_format)
 
     def _compile(self, response_format: ResponseFormat) -> LLMatcher | str:
         try:
