@@ -14,7 +14,6 @@ import torch
 from pydantic import BaseModel, Field
 from tokenizers import AddedToken
 
-from telic.dialogue import Message
 from telic.errors import ConfigError, UnsupportedControlError
 from telic.models import FakeModel, Request, ResponseFormat, ScriptedModel
 from telic.models.control import Control, ControlContext, ControlPoint
@@ -439,4 +438,3 @@ def test_the_chance_of_a_choice_is_its_share_of_the_possible(model: LocalModel) 
     chance = {reply.text: math.exp(reply.logprobs[0]) for reply in replies if reply.logprobs}
     share = sum(reply.text == "a" for reply in replies) / len(replies)
     assert share == pytest.approx(chance.get("a", 0.0), abs=0.12)
-    assert Message(role="user", content=MIDDLE) in constrained(form).messages

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 pytest.importorskip("torch")
 
-from telic.models import LocalModel, RemoteModel, Sampling, ScriptedModel
+from telic.models import LocalModel, RemoteModel, ScriptedModel
 from telic.models.grammars import matches
 from telic.models.response_format import ResponseFormat
 from telic.purpose import Purpose
@@ -208,4 +208,3 @@ def test_controls_act_on_what_is_possible(start: Start, model: LocalModel) -> No
         messages: Any = [*ASKED, {"role": "assistant", "content": "Rome"}, *ASKED]
         answer = client.chat.completions.parse(model="m", messages=messages, response_format=Trip, max_tokens=200)
         assert isinstance(answer.choices[0].message.parsed, Trip)
-    assert Sampling().stop == ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -33,11 +34,11 @@ LIMITS: dict[str, Any] = {
     "verbose_errors": False,
 }
 """llguidance's limits, where they differ from its own. They bound a compilation to about a second, a step to a tenth of
-one, and a reply's matcher to about 100 MB."""
-CACHED = 64
-"""Formats that stay compiled."""
-MAX_LOCATED = 256
-"""Parts of a bad schema that are compiled to find the one at fault."""
+one, and a reply's matcher to some 30 MB."""
+CACHED = 32
+"""Formats that stay compiled; a large one takes some 15 MB."""
+LOCATE_SECONDS = 1.0
+"""Time to find the part of a bad schema that is at fault."""
 
 _MAPS = ("properties", "patternProperties", "$defs", "definitions")
 """Keywords whose values are schemas by name."""
@@ -177,11 +178,11 @@ def _first_lines(error: str) -> str:
 def _locate(tokenizer: LLTokenizer, schema: dict[str, Any]) -> str:
     """Find the innermost part of a bad schema that is bad by itself; return its JSON pointer, empty for the whole."""
     shared = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
-    left = MAX_LOCATED
+    deadline = time.monotonic() + LOCATE_SECONDS
 
     def bad(part: dict[str, Any]) -> bool:
-        nonlocal left
-        left -= 1
+        if time.monotonic() > deadline:
+            return False
         try:
             text = json.dumps({**shared, **part})
             _start(tokenizer, _grammar(ResponseFormat("json_schema", text), tokenizer))
@@ -190,7 +191,7 @@ def _locate(tokenizer: LLTokenizer, schema: dict[str, Any]) -> str:
         return False
 
     place, part = "", schema
-    while found := next((one for one in _parts(part) if left > 0 and bad(one[1])), None):
+    while found := next((one for one in _parts(part) if bad(one[1])), None):
         place, part = f"{place}/{found[0]}", found[1]
     return place
 
