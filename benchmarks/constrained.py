@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, default=200, help="tokens of these replies, at most")
     parser.add_argument("--tokens", type=int, default=64, help="tokens of the replies that are timed")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
+    parser.add_argument("--batches", type=int, nargs="*", default=BATCHES, help="batch sizes that are timed")
     options = parser.parse_args(arguments)
     model = load(options.model)
     assert isinstance(model, LocalModel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -31,6 +31,12 @@ class Trip(BaseModel):
     city: Literal["Rome", "Łódź", "東京"]
     nights: int = Field(ge=1, le=30)
     children: bool
+
+
+class Odd(BaseModel):
+    """No JSON can be this."""
+
+    call: Callable[[int], int]
 
 
 SCHEMA = {
@@ -337,6 +343,8 @@ def test_what_is_no_format() -> None:
         ResponseFormat.choice(["yes", ""])
     with pytest.raises(ConfigError, match="expected a JSON schema or a pydantic model"):
         ResponseFormat.of([1])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"response format: Odd: .*Callable"):
+        ResponseFormat.of(Odd)
     with pytest.raises(ConfigError, match="no pydantic model"):
         ResponseFormat.json_schema(dict)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="not JSON"):
