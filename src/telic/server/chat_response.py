@@ -57,14 +57,28 @@ def token_logprobs(tokens: Iterable[tuple[str, float]]) -> list[ChatCompletionTo
 
 
 def chat_completion(
-    metadata: ResponseMetadata, replies: Sequence[Reply], logprobs: Sequence[list[ChatCompletionTokenLogprob]] | None
+    metadata: ResponseMetadata,
+    replies: Sequence[Reply],
+    logprobs: Sequence[list[ChatCompletionTokenLogprob]] | None,
+    refusals: Sequence[bool],
 ) -> ChatCompletion:
-    """Make a complete response."""
+    """Make a complete response.
+
+    Args:
+        metadata: fields of the response.
+        replies: the choices.
+        logprobs: log-probabilities of their tokens, if they are wanted.
+        refusals: which of them are refusals instead of content.
+    """
     choices = [
         Choice(
             index=index,
             finish_reason=finish_reason(reply),
-            message=ChatCompletionMessage(role="assistant", content=reply.text, refusal=None),
+            message=ChatCompletionMessage(
+                role="assistant",
+                content=None if refusals[index] else reply.text,
+                refusal=reply.text if refusals[index] else None,
+            ),
             logprobs=None if logprobs is None else ChoiceLogprobs(content=logprobs[index], refusal=None),
         )
         for index, reply in enumerate(replies)
