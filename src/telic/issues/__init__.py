@@ -1,6 +1,7 @@
 """Issues of repositories: what is asked for, what the asker left out, and tests that tell whether it is resolved."""
 
 from telic.issues.ambig_swe import load_ambig_swe
+from telic.issues.environments import environment_of
 from telic.issues.folder import load_folder
 from telic.issues.human_eval_comm import load_human_eval_comm
 from telic.issues.issue import Issue
@@ -11,6 +12,7 @@ __all__ = [
     "Issue",
     "IssueJudge",
     "Verdict",
+    "environment_of",
     "load_ambig_swe",
     "load_folder",
     "load_human_eval_comm",

@@ -54,7 +54,7 @@ class Verdict:
     regressions: tuple[str, ...] = ()
     """Tests that passed before, and do not any more."""
     not_run: tuple[str, ...] = ()
-    """Tests that have to stay green, but did not pass before here: they do not count."""
+    """Tests that do not count: they did not pass before in this environment, or need the internet."""
     after: SuiteResult | None = field(default=None, repr=False)
     """The run on the patched code."""
 
@@ -142,19 +142,22 @@ class IssueJudge:
 
     def _compare(self, before: SuiteResult, after: SuiteResult, tampered: bool) -> Verdict:
         issue = self.issue
-        green = tuple(test for test in issue.must_turn_green if after.outcome(test) == "passed")
-        red = tuple(test for test in issue.must_turn_green if test not in green)
+        left_out = self._environment.recipe.network_tests if self._environment else ()
+        wanted = tuple(test for test in issue.must_turn_green if test not in left_out)
+        green = tuple(test for test in wanted if after.outcome(test) == "passed")
+        red = tuple(test for test in wanted if test not in green)
         passed = [test for test in issue.must_stay_green if before.outcome(test) == "passed"]
         broken = tuple(test for test in passed if after.outcome(test) != "passed")
-        not_run = tuple(test for test in issue.must_stay_green if test not in passed)
+        counted = {*wanted, *passed}
+        not_run = tuple(test for test in (*issue.must_turn_green, *issue.must_stay_green) if test not in counted)
         if after.stopped:
             reason = f"the tests were killed at their limit of {after.stopped}"
         elif tampered:
             reason = (
                 "a test that has to fail was not reported as failing: the code changes what pytest reports, or ends it"
             )
-        elif red:
-            reason = f"{len(red)} of {len(issue.must_turn_green)} tests that have to pass do not, such as {red[0]}"
+        elif red or not wanted:
+            reason = f"{len(red)} of {len(wanted)} tests that have to pass do not, such as {red[:1]}"
         elif broken:
             reason = f"{len(broken)} tests that passed before do not any more, such as {broken[0]}"
         else:

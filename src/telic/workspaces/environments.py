@@ -58,6 +58,8 @@ class Recipe(Settings):
     """Files that a build would have made, by path in the working tree."""
     site: str = ""
     """Python that the environment runs at each start, such as names that old code expects in the standard library."""
+    network_tests: tuple[str, ...] = ()
+    """Tests that need the internet. They fail in the sandbox whatever the code does, and so do not count."""
     service: str = ""
     """Python that runs beside the tests in the sandbox, such as a local server."""
     port: int = 0
