@@ -36,7 +36,7 @@ ATTACKS = {
     "connects to a server of this machine": "import socket\n    socket.create_connection(('127.0.0.1', {port}), 2)",
     "opens a raw socket": "import socket\n    socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)",
     "reads a file of the user": "open({secret!r}).read()",
-    "lists the home folder": "import os\n    assert any(os.path.isfile(os.path.join({home!r}, x)) for x in os.listdir({home!r}))",
+    "lists the home folder": "import os\n    assert [x for x in os.scandir({home!r}) if x.is_file()]",
     "reads a private file of the repository": "open('.env').read()",
     "reads it where the tree comes from": "assert open('/source/.env').read()",
     "reads the user's passwords": "open('/etc/shadow').read()",
@@ -91,7 +91,8 @@ _pytest.reports.TestReport.from_item_and_call = classmethod(_passed)
 """
 FORGED = """
 import os
-CASES = "".join(f'<testcase classname="tests.test_calc" file="tests/test_calc.py" name="{n}"/>' for n in ("test_add", "test_double"))
+CASE = '<testcase classname="tests.test_calc" file="tests/test_calc.py" name="%s"/>'
+CASES = CASE % "test_add" + CASE % "test_double"
 open(".telic-report.xml", "w").write(f"<testsuites><testsuite>{CASES}</testsuite></testsuites>")
 os._exit(0)
 """

@@ -129,7 +129,7 @@ def test_read(workspace: Workspace) -> None:
     for arguments, message in [((7,), "1 to 6"), ((0,), "start is 0"), ((3, 2), "at least start")]:
         with pytest.raises(WorkspaceError, match=message):
             workspace.read("calc.py", *arguments)
-    with pytest.raises(WorkspaceError, match="did you mean 'tests/test_calc.py'"):
+    with pytest.raises(WorkspaceError, match=r"did you mean 'tests/test_calc.py'"):
         workspace.read("test_calc.py")
 
 
