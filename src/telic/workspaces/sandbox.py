@@ -129,8 +129,8 @@ def _run_in_namespaces(
         *_namespaces(user),
         *_system(),
         *(part for path, file in contents.items() for part in ("--perms", "0644", "--file", str(file), path)),
-        *(part for path in readable for part in _bind(path)),
         *_tmpfs("/tmp", limits.disk_bytes),
+        *(part for path in readable for part in _bind(path)),  # one of them may be below /tmp
         *_tmpfs(TREE, limits.disk_bytes),
         *("--ro-bind", str(tree), SOURCE),
         *(part for name in hidden for part in _cover(tree / name, f"{SOURCE}/{name}", empty)),
