@@ -12,8 +12,8 @@ issue, in the sandbox, with the environments that Telic has recipes for:
 
 `step_overhead_ms` is the time of one step of an agent without the model and without running code: the median over read,
 search, find_symbol, edit (a new file and a replacement) and diff in the largest of the given repositories.
-`sandbox_start_ms` is the median time from the call until `true` has ended in the sandbox, on an empty tree. The last line
-is JSON.
+`sandbox_start_ms` is the median time from the call until `true` has ended in the sandbox, on an empty tree. The
+last line is JSON.
 """
 
 from __future__ import annotations

@@ -76,6 +76,16 @@ def test_an_archive_is_judged(ambig_swe: Path) -> None:
 
 
 @needs_sandbox
+def test_an_issue_whose_tests_pass_already_cannot_be_judged(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "repository", {"calc.py": FIXED, "tests/test_calc.py": TESTS})
+    verdict = IssueJudge(calc_issue(repository), PLAIN, SMALL).judge(
+        patch_of({"calc.py": FIXED}, {"calc.py": "\n" + FIXED})
+    )
+    assert not verdict.resolved
+    assert "cannot be judged" in verdict.reason
+
+
+@needs_sandbox
 def test_a_test_that_needs_the_internet_does_not_count(ambig_swe: Path) -> None:
     [issue] = load_ambig_swe(ambig_swe)
     recipe = Recipe(name="r", network_tests=("tests/test_calc.py::test_add",), variables=PLAIN.recipe.variables)

@@ -156,8 +156,10 @@ class IssueJudge:
             reason = (
                 "a test that has to fail was not reported as failing: the code changes what pytest reports, or ends it"
             )
-        elif red or not wanted:
-            reason = f"{len(red)} of {len(wanted)} tests that have to pass do not, such as {red[:1]}"
+        elif all(before.outcome(test) == "passed" for test in wanted):
+            reason = "no test that has to turn green fails without a patch here: the issue cannot be judged"
+        elif red:
+            reason = f"{len(red)} of {len(wanted)} tests that have to pass do not, such as {red[0]}"
         elif broken:
             reason = f"{len(broken)} tests that passed before do not any more, such as {broken[0]}"
         else:

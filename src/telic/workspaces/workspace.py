@@ -267,10 +267,9 @@ class Workspace:
         return guard_path(self.tree.root, path, writing=writing, submodules=self._submodules)
 
     def _is_readable(self, path: str) -> bool:
-        try:
-            return self._place(path).is_file()
-        except WorkspaceError:
-            return False
+        """Whether a file that git lists may be read: it is no secret, no link and no submodule."""
+        place = self.tree.root / path
+        return not is_secret(path) and place.is_file() and not place.is_symlink()
 
     def _content(self, path: str) -> str:
         place = self._place(path)
