@@ -30,9 +30,9 @@ from pathlib import Path
 from telic.errors import DataError
 from telic.issues import Issue, IssueJudge, environment_of, load_ambig_swe, load_quixbugs
 from telic.issues.checkout import IssueCheckout
-from telic.workspaces import Environment, Limits, Recipe, Sandbox, Workspace
+from telic.workspaces import PythonEnvironment, Recipe, RunLimits, Sandbox, Workspace
 
-PLAIN = Environment(recipe=Recipe(name="plain", variables={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}))
+PLAIN = PythonEnvironment(recipe=Recipe(name="plain", variables={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}))
 HOOK = """
 import pytest
 @pytest.hookimpl(hookwrapper=True)
@@ -77,7 +77,7 @@ def edit_tests(issue: Issue, workspace: Workspace) -> None:
 
 def fidelity(issue: Issue, seconds: float) -> dict[str, bool | str | int]:
     environment = environment_of(issue) if issue.environment else PLAIN
-    judge = IssueJudge(issue, environment, Limits(seconds=seconds, cpu_seconds=int(seconds)))
+    judge = IssueJudge(issue, environment, RunLimits(seconds=seconds, cpu_seconds=int(seconds)))
     gold = judge.judge(issue.gold_patch)
     row: dict[str, bool | str | int] = {
         "id": issue.id,
@@ -125,7 +125,7 @@ def step_times(issue: Issue, repeats: int) -> dict[str, list[float]]:
 
 
 def start_times(repeats: int) -> list[float]:
-    sandbox = Sandbox(Limits(seconds=20))
+    sandbox = Sandbox(RunLimits(seconds=20))
     with tempfile.TemporaryDirectory() as empty:
         sandbox.run(["true"], Path(empty))
         return milliseconds(lambda: sandbox.run(["true"], Path(empty)), repeats)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from telic.issues import Issue
-from telic.workspaces import Environment, Limits, Recipe, sandbox_problem
+from telic.workspaces import PythonEnvironment, Recipe, RunLimits, sandbox_problem
 
 CALC = "def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return 2 * a\n"
 FIXED = CALC.replace("a - b", "a + b")
@@ -27,9 +27,9 @@ def test_double():
 """
 
 needs_sandbox = pytest.mark.skipif(sandbox_problem() is not None, reason=str(sandbox_problem()))
-PLAIN = Environment(recipe=Recipe(name="plain", variables={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}))
+PLAIN = PythonEnvironment(recipe=Recipe(name="plain", variables={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}))
 """The interpreter of the tests, without plug-ins: they take seconds to import."""
-SMALL = Limits(
+SMALL = RunLimits(
     seconds=20,
     cpu_seconds=10,
     processes=40,

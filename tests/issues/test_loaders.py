@@ -19,7 +19,7 @@ from telic.issues import (
     load_quixbugs,
 )
 from telic.issues.environments import known_recipes
-from telic.workspaces import Limits, Recipe, Workspace
+from telic.workspaces import Recipe, RunLimits, Workspace
 from tests.issues.repositories import (
     CALC,
     FIXED,
@@ -228,7 +228,7 @@ def test_an_environment_is_built_once_and_seen_by_the_tests(tmp_path: Path) -> N
     first = environment_of(issue, [recipe], tmp_path / "environments")
     built = first.python.stat().st_mtime_ns
     assert environment_of(issue, [recipe], tmp_path / "environments").python.stat().st_mtime_ns == built
-    with Workspace(issue.repository, environment=first, limits=Limits(seconds=20)) as workspace:
+    with Workspace(issue.repository, environment=first, limits=RunLimits(seconds=20)) as workspace:
         assert workspace.run("python -c 'import sys; print(MARK, sys.prefix)'").startswith(
             f"42 {first.python.parents[1]}"
         )

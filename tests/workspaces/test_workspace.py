@@ -14,7 +14,6 @@ import pytest
 
 from telic.errors import SandboxError, WorkspaceError
 from telic.workspaces import Workspace, sandbox_problem
-from telic.workspaces import search as search_module
 from telic.workspaces.working_tree import PREFIX
 from tests.issues.repositories import (
     CALC,
@@ -138,7 +137,7 @@ def test_search(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, ripgrep: 
     if ripgrep and not shutil.which("rg"):
         pytest.skip("ripgrep is not installed")
     if not ripgrep:
-        monkeypatch.setattr(search_module.shutil, "which", lambda name: None)
+        monkeypatch.setattr("telic.workspaces.search.shutil.which", lambda name: None)
     workspace.create("blob.bin", "def add\0")
     assert workspace.search(r"def \w+\(a", "*.py") == "calc.py:1: def add(a, b):\ncalc.py:5: def double(a):"
     assert workspace.search("add", "tests") == (

@@ -16,16 +16,16 @@ from pathlib import PurePosixPath
 from telic.errors import DataError, WorkspaceError
 from telic.issues.checkout import IssueCheckout
 from telic.issues.issue import Issue
-from telic.workspaces.environments import Environment
+from telic.workspaces.environments import PythonEnvironment
 from telic.workspaces.git import changed_paths
-from telic.workspaces.processes import Limits
+from telic.workspaces.processes import RunLimits
 from telic.workspaces.suites import SuiteResult
 from telic.workspaces.workspace import Workspace
 
 __all__ = ["IssueJudge", "Verdict"]
 
 TEST_FOLDERS = frozenset({"test", "tests", "testing"})
-TEST_FILES = (
+TEST_FILES: tuple[str, ...] = (
     "test_*",
     "*_test.py",
     "conftest.py",
@@ -72,8 +72,8 @@ class IssueJudge:
     def __init__(
         self,
         issue: Issue,
-        environment: Environment | None = None,
-        limits: Limits | None = None,
+        environment: PythonEnvironment | None = None,
+        limits: RunLimits | None = None,
         unsafe: bool = False,
     ) -> None:
         if not issue.must_turn_green:
