@@ -111,10 +111,10 @@ class WorkingTree:
         """Give files the content that they had at the base; those that did not exist are deleted."""
         known = set(git(self.root, "ls-tree", "-r", "-z", "--name-only", self.base).split("\0"))
         wanted = sorted(paths)
-        if old := [path for path in wanted if path in known]:
-            git(self.root, "checkout", "--quiet", self.base, "--", *old)
         for path in set(wanted) - known:
             (self.root / path).unlink(missing_ok=True)
+        if old := [path for path in wanted if path in known]:
+            git(self.root, "checkout", "--quiet", self.base, "--", *old)
 
     def revert(self) -> None:
         """Undo all changes."""
