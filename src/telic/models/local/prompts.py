@@ -135,11 +135,14 @@ def render_prompts(
         for place, messages in [(None, controlled_messages(request)), *contrast]:
             if messages not in rendered:
                 if _is_long(messages, max(COUNTED, bound.longest_token * context_length)):
-                    least = bound.fewest_tokens(template.text(messages))  # the template may leave out much of it
+                    least = bound.fewest_tokens(
+                        template.text(messages, request.tools)
+                    )  # the template may leave out much of it
                     if least >= context_length:
                         return _too_long(f"at least {least}", context_length)
-                render = template.render_user_turn if request.speaker == "user" else template.render
-                rendered[messages] = render(messages)
+                user = request.speaker == "user"
+                render = template.render_user_turn if user else template.render
+                rendered[messages] = render(messages, tools=request.tools)
             count = len(rendered[messages].token_ids)
             if count >= context_length:
                 return _too_long(str(count), context_length, count)
