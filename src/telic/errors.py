@@ -118,6 +118,7 @@ _EXTRAS = {
     "local": ("torch", "transformers", "safetensors", "gguf"),
     "server": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "nicegui", "prometheus_client"),
     "ray": ("ray",),
+    "mcp": ("mcp",),
     "train": ("trl", "peft", "datasets"),
     "privacy": ("presidio_analyzer",),
 }

@@ -80,9 +80,9 @@ class _TextModel:
         self.seen.append(messages)
         prompt_tokens = sum(len(TOKEN.findall(message.content)) for message in messages)
         reply = self._answer(messages, request.sampling)
-        if request.may_call_tools and not reply.tool_calls:
+        if request.tools and not reply.tool_calls:
             text, calls = TEXT_SYNTAX.read(reply.text, request.tools, count_calls(messages))
-            reply = replace(reply, text=text, tool_calls=calls)
+            reply = replace(reply, text=text, tool_calls=calls if request.may_call_tools else ())
         return replace(self._chosen(request, reply) if request.choices else reply, prompt_tokens=prompt_tokens)
 
     def _chosen(self, request: Request, reply: Reply) -> Reply:

@@ -104,7 +104,7 @@ class Engine:
         self._arrived += 1
         output = ReplyText(self._detokenizer, request.sampling.stop)
         state = RequestState(request, output, prompts, on_reply, forced, self._arrived)
-        if request.may_call_tools and not forced:
+        if request.tools and request.speaker == "assistant" and not forced:
             state.tool_syntax = self.template.tool_syntax
         self.queue.append(request.client, state)
         return state

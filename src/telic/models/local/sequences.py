@@ -254,6 +254,7 @@ class RequestState:
             failure = Failure("model", "context_full", detail)
         elif self.tool_syntax is not None and failure is None:
             text, calls = self.tool_syntax.read(text, self.request.tools, count_calls(self.request.messages))
+            calls = calls if self.request.may_call_tools else ()
         mass = None
         if sequence is not None and sequence.mass_L is not None:
             mass = (sequence.mass_L / sequence.mass_count).cpu().numpy().copy()
