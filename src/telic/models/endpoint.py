@@ -17,6 +17,7 @@ from telic.errors import Failure, FailureKind
 from telic.models.credentials import is_openai, key_variable
 from telic.models.endpoint_tools import StreamedCalls, read_calls
 from telic.models.request import FinishReason, Reply, Sampling
+from telic.models.response_format import ResponseFormat
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
@@ -45,7 +46,9 @@ class Endpoint:
     timeout: float
     extra_body: Mapping[str, Any]
 
-    def options(self, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
+    def options(
+        self, messages: Sequence[Message], sampling: Sampling, response_format: ResponseFormat | None = None
+    ) -> dict[str, Any]:
         """The arguments of the client's `chat.completions.create`."""
         official = is_openai(self.base_url)
         extra = dict(self.extra_body)
@@ -71,6 +74,8 @@ class Endpoint:
             options["stop"] = list(sampling.stop)
         if sampling.logprobs:
             options["logprobs"] = True
+        if response_format is not None:
+            options["response_format"] = response_format.as_openai()
         if extra:
             options["extra_body"] = extra
         return options

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from telic.dialogue import Message, ToolCall, ToolDefinition
 from telic.errors import ConfigError, Failure, FailureKind, ModelError
 from telic.models.control import Control
+from telic.models.response_format import ResponseFormat
 from telic.models.session_cache import SessionCache
 
 __all__ = [
@@ -57,7 +58,8 @@ class Sampling:
     stop: tuple[str, ...] = ()
     """Strings that end the reply; they are not part of it."""
     logprobs: bool = False
-    """Return the log-probability of every sampled token, under the distribution before temperature and nucleus."""
+    """Return the log-probability of every sampled token, under the distribution before temperature and nucleus, and
+    within the request's `response_format`."""
     ignore_eos: bool = False
     """Ignore tokens that end a reply; stop strings still count (for benchmarks of equal work)."""
 
@@ -91,6 +93,8 @@ class Request:
     """The reply must be one of these: sampled by their likelihood, at the sampling's temperature."""
     reply_prefix: str = ""
     """The text that the reply starts with; `Reply.text` does not repeat it."""
+    response_format: ResponseFormat | None = None
+    """The form that `Reply.text` must have; one that ends early (`length`, a stop string) has the beginning of it."""
     speaker: Speaker = "assistant"
     """Whose next message is generated. The user's needs a model with a chat template (`HasTemplate`)."""
     client: str = ""
@@ -114,6 +118,9 @@ class Request:
             names = ", ".join(tool.name for tool in self.tools) or "none"
             expected = f"'auto', 'none', 'required', or one of the tools ({names})"
             raise ConfigError(f"tool_choice is {self.tool_choice!r}; expected {expected}")
+        if self.response_format is not None and (self.choices or self.sampling.ignore_eos):
+            other = "choices" if self.choices else "ignore_eos"
+            raise ConfigError(f"a response_format goes with no {other}; leave one of them out")
         unknown = self.readings - READINGS
         if unknown:
             raise ConfigError(f"unknown reading {sorted(unknown)[0]!r}; known: {', '.join(sorted(READINGS))}")

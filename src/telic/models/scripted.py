@@ -15,7 +15,9 @@ from telic.errors import ConfigError, Failure, ModelError
 from telic.models.choices import read_choice
 from telic.models.compatibility import MESSAGES_ONLY, controlled_messages, refuse_unsupported
 from telic.models.control import ControlPoint
+from telic.models.grammars import matches
 from telic.models.request import FinishReason, OnReply, Reply, Request, Sampling
+from telic.models.response_format import ResponseFormat
 from telic.models.session import Session
 from telic.tool_syntax import TEXT_SYNTAX, count_calls
 
@@ -96,7 +98,7 @@ class ScriptedModel(_TextModel):
     """Replies from a script. Stop strings and `max_new_tokens` (in words) cut a reply short, as for a real model.
 
     Where the script has no reply (the list is exhausted, the mapping lacks the message, the function raises), the
-    reply is a failure.
+    reply is a failure. So it is where the request has a response format that the script's reply does not have.
 
     A text may call tools as a small model writes calls (`telic.tool_syntax.TEXT_SYNTAX`), or the script has a message
     with them.
@@ -109,6 +111,21 @@ class ScriptedModel(_TextModel):
     def __init__(self, replies: ReplyScript) -> None:
         super().__init__("scripted")
         self.replies: ReplyScript = (replies,) if isinstance(replies, (str, Message)) else replies
+
+    def check_format(self, response_format: ResponseFormat) -> None:
+        """Compile a response format.
+
+        Raises:
+            ConfigError: it is wrong; the message says where.
+            MissingExtraError: llguidance is not installed.
+        """
+        matches(response_format, "")
+
+    def _reply(self, request: Request) -> Reply:
+        reply, expected = super()._reply(request), request.response_format
+        if expected is None or reply.finish != "stop" or matches(expected, reply.text):
+            return reply
+        return reply.failed("response_format", f"the script's reply {reply.text!r} does not have the response format")
 
     def _answer(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
         try:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from telic.dialogue import Dialogue, Message, ToolDefinition
 from telic.models.control import Control
 from telic.models.request import OnReply, Reply, Request, Sampling, Speaker
+from telic.models.response_format import ResponseFormat
 from telic.models.session_cache import SessionCache
 
 __all__ = ["Replier", "Session"]
@@ -80,6 +81,7 @@ class Session:
         keep: bool = True,
         sampling: Sampling | None = None,
         speaker: Speaker = "assistant",
+        response_format: ResponseFormat | None = None,
         **options: Any,
     ) -> Request:
         """Make the request for the next reply, for `Model.generate`; `options` are fields of `Sampling`."""
@@ -93,6 +95,7 @@ class Session:
             keep,
             speaker=speaker,
             tools=self.tools,
+            response_format=response_format,
         )
 
     def reply(self, **options: Any) -> Reply:

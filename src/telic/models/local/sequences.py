@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,6 +24,9 @@ from telic.models.request import FinishReason, Reply, Request
 from telic.models.session_cache import SessionCache
 from telic.rendering import Span
 from telic.tool_syntax import ToolSyntax, count_calls
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
 
 __all__ = ["RequestState", "Sequence", "SequenceStatus"]
 
@@ -198,6 +201,8 @@ class RequestState:
     seed: int = 0
     random: RandomStream = field(default_factory=lambda: RandomStream(0))
     """The random numbers of its reply."""
+    matcher: LLMatcher | None = None
+    """How far the reply has come in its response format, if it has one."""
     sequences: list[Sequence] = field(default_factory=list)
     """The primary one, then those of contrast prompts; empty while it is in the queue."""
     logprobs: list[float] = field(default_factory=list)
