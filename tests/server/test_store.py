@@ -42,8 +42,9 @@ def history(user: str, *said: str, system: str = "") -> History:
 def new_turns(conversation: str, heard: History, reply: str, start: int = 0, **more: object) -> NewTurns:
     pairs = list(zip(heard.messages, heard.digests, strict=True))[start:]
     given = [TurnRecord(message.role, message.content, digest, 10.0 + start) for message, digest in pairs]
+    said = Message(role="assistant", content=reply)
     answer = TurnRecord(
-        "assistant", reply, heard.digest_with(reply), 11.0 + start, "stop", 3, 9, 4, SETUP.digest, -1.5,
+        "assistant", reply, heard.digest_with(said), 11.0 + start, "stop", 3, 9, 4, SETUP.digest, -1.5,
         {"action": [0.5], "logprob": -0.25}, {"attention": [0.1, 0.2]}, {"seed": 7},
     )  # fmt: skip
     made = NewTurns(conversation, heard.user, (*given, answer), start, new=start == 0, setup=SETUP)

@@ -68,7 +68,8 @@ class Agent:
         self.sampling = replace(AGENT_SAMPLING, **{**purpose.sampling.options(), **options})
         refuse_unsupported(model, [Request((), controls=self.controls)])
         self.defender = Defender(model, purpose, defences)
-        self._tools = tool_turns(purpose, tools, confirm, on_tool)
+        self.tools = tool_turns(purpose, tools, confirm, on_tool)
+        """Carry out the calls of its tools; None if it has none."""
         self.session: Session = self._new_session()
         self.memory = memory
         self._state = DefenceState()
@@ -104,8 +105,8 @@ class Agent:
 
     def reset(self) -> None:
         """Start a new dialogue."""
-        if self._tools is not None:
-            self._tools = replace(self._tools, toolbox=self._tools.toolbox.begin())
+        if self.tools is not None:
+            self.tools = replace(self.tools, toolbox=self.tools.toolbox.begin())
         self.session = self._new_session()
         self._state, self.records = DefenceState(), ()
         if self.memory is not None:
@@ -113,14 +114,14 @@ class Agent:
 
     def _new_session(self) -> Session:
         session = self.model.session(self.purpose.system_prompt)
-        session.tools = self._tools.toolbox.definitions if self._tools is not None else ()
+        session.tools = self.tools.toolbox.definitions if self.tools is not None else ()
         return session
 
     def _replied(self, request: Request, state: DefenceState) -> RequestGenerator[DefendedReply]:
-        if self._tools is None:
+        if self.tools is None:
             return self.defender.reply(request, state)
         # The turns add the definitions themselves.
-        return self._tools.play(replace(request, tools=()), lambda one: self.defender.reply(one, state))
+        return self.tools.play(replace(request, tools=()), lambda one: self.defender.reply(one, state))
 
     @contextmanager
     def _turn(self, text: str) -> Iterator[tuple[Request, DefenceState]]:

@@ -55,7 +55,9 @@ class ToolTurns:
             made.append(defended)
             calls = defended.reply.tool_calls
             others = {tool.name for tool in request.tools} - self.toolbox.tools.keys()
-            if not calls or defended.reply.failure is not None or any(call.name in others for call in calls):
+            others_calls = tuple(call for call in calls if call.name in others)
+            if not calls or others_calls or defended.reply.failure is not None:
+                made[-1] = replace(defended, reply=replace(defended.reply, tool_calls=others_calls))
                 return _whole_turn(made, said)
             self._add(said, [defended.reply.message])
             for call in calls:
