@@ -75,6 +75,8 @@ class Agent:
         self._state = DefenceState()
         self.records: tuple[DefenceRecord, ...] = ()
         """What the defences did in the last turn."""
+        self.tool_messages: tuple[Message, ...] = ()
+        """Calls of tools in the last turn, and their results."""
 
     def reply(self, text: str) -> Reply:
         """Reply to an utterance of the user.
@@ -108,7 +110,7 @@ class Agent:
         if self.tools is not None:
             self.tools = replace(self.tools, toolbox=self.tools.toolbox.begin())
         self.session = self._new_session()
-        self._state, self.records = DefenceState(), ()
+        self._state, self.records, self.tool_messages = DefenceState(), (), ()
         if self.memory is not None:
             self.memory.begin_conversation()
 
@@ -163,7 +165,7 @@ class Agent:
             )
         reply.raise_if_failed(f"model {self.model.name!r}")
         self.session.add(*defended.messages, reply.message)
-        self._state, self.records = state, defended.records
+        self._state, self.records, self.tool_messages = state, defended.records, defended.messages
         return reply
 
 

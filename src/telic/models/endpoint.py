@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from telic.dialogue import Message
 from telic.errors import Failure, FailureKind
 from telic.models.credentials import is_openai, key_variable
-from telic.models.endpoint_tools import StreamedCalls, read_calls
+from telic.models.endpoint_tools import StreamedCalls, parse_calls
 from telic.models.request import FinishReason, Reply, Sampling
 from telic.models.response_format import ResponseFormat
 
@@ -182,7 +182,7 @@ def read_completion(body: str, sampling: Sampling) -> Reply:
     try:
         choice = completion["choices"][0]
         text, logprobs = choice["message"].get("content"), choice.get("logprobs")
-        calls = read_calls(choice["message"].get("tool_calls"))
+        calls = parse_calls(choice["message"].get("tool_calls"))
     except (AttributeError, LookupError, TypeError):
         raise MalformedReplyError("no message in the first choice") from None
     if text is None and calls:

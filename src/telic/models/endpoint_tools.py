@@ -10,7 +10,7 @@ from typing import Any
 from telic.dialogue import ToolCall
 from telic.models.request import Request
 
-__all__ = ["StreamedCalls", "read_calls", "tool_options"]
+__all__ = ["StreamedCalls", "parse_calls", "tool_options"]
 
 
 def tool_options(request: Request) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def tool_options(request: Request) -> dict[str, Any]:
     return options
 
 
-def read_calls(calls: Any) -> tuple[ToolCall, ...]:
+def parse_calls(calls: Any) -> tuple[ToolCall, ...]:
     """Read the calls of a message. Servers differ: some give no id, some give the arguments as an object.
 
     Raises:
@@ -65,4 +65,6 @@ class StreamedCalls:
     def complete(self) -> tuple[ToolCall, ...]:
         """Return the calls."""
         parts = (call for _, call in sorted(self._calls.items()))
-        return read_calls([{"id": one.id, "function": {"name": one.name, "arguments": one.arguments}} for one in parts])
+        return parse_calls(
+            [{"id": one.id, "function": {"name": one.name, "arguments": one.arguments}} for one in parts]
+        )
