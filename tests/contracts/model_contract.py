@@ -14,13 +14,15 @@ from typing import Any, ClassVar
 import pytest
 
 from telic.dialogue import Dialogue, Message, ToolCall, ToolDefinition
-from telic.errors import ModelError, UnsupportedControlError
+from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.models.base import Model
 from telic.models.capabilities import ConstrainsReplies, HasTemplate
 from telic.models.control import Control, ControlPoint
+from telic.models.grammars import matches
 from telic.models.request import READINGS, Reply, Request, Sampling
+from telic.models.response_format import ResponseFormat
 
-__all__ = ["BROKEN", "ModelContract", "ask"]
+__all__ = ["BROKEN", "FORM", "ModelContract", "ask"]
 
 SYSTEM = "You are Mia, a travel agent."
 TOOLS = (
@@ -37,6 +39,11 @@ TOOLS = (
 )
 BROKEN = "This message makes the model fail."
 """The user's words to which the model under test must fail."""
+FORM = ResponseFormat.json_schema(
+    {"type": "object", "properties": {"city": {"enum": ["Rome", "Łódź"]}}, "required": ["city"]}
+    | {"additionalProperties": False}
+)
+"""The form that replies of the model under test are asked for."""
 
 
 def ask(text: str = "Where would you like to go?", system: str | None = SYSTEM, **options: Any) -> Request:
@@ -194,6 +201,26 @@ class ModelContract:
             assert reply.text in request.choices
         else:
             assert reply.failure.kind == "unreadable_choice"
+
+    def test_a_reply_has_the_form_that_was_asked_for_or_it_is_refused(self, model: Model) -> None:
+        plain, formed = ask("Where to?"), ask("Where to?", max_new_tokens=64)
+        formed.response_format = FORM
+        wrong = ask("Where to?")
+        wrong.response_format = ResponseFormat.lark("start: nothing")
+        told: list[int] = []
+        with pytest.raises((ConfigError, UnsupportedControlError), match=r"response format"):
+            model.generate([plain, wrong], lambda index, _: told.append(index))
+        if isinstance(model, ConstrainsReplies):
+            reply, free = model.generate([formed, plain])
+            assert (reply.failure and reply.failure.kind) in (None, "response_format")
+            assert reply.failure is not None or matches(FORM, reply.text)
+            assert free.text == model.generate([plain])[0].text
+        else:
+            with pytest.raises(UnsupportedControlError, match="cannot keep its replies to a response format"):
+                model.generate([plain, formed], lambda index, _: told.append(index))
+            with pytest.raises(UnsupportedControlError, match="cannot keep its replies to a response format"):
+                next(iter(model.stream(formed)))
+        assert told == []
 
     def test_what_it_does_not_support_is_refused_before_any_work(self, model: Model) -> None:
         told: list[int] = []

@@ -16,7 +16,7 @@ from telic.errors import ModelError
 from telic.models.base import Model
 from telic.models.request import Reply, Sampling
 from telic.models.scripted import FakeModel, ScriptedModel
-from tests.contracts.model_contract import BROKEN, ModelContract
+from tests.contracts.model_contract import BROKEN, FORM, ModelContract
 from tests.models import tiny
 from tests.models.test_remote import Server, answer, chunks, completion
 
@@ -80,6 +80,9 @@ class TestRemote(ModelContract):
                 return
             time.sleep(0.01 * (len(messages[-1].content) % 3))  # replies overtake each other
             text = count(messages, min(12, body["max_tokens"]))
+            if "response_format" in body:
+                assert body["response_format"] == FORM.as_openai()
+                text = '{"city":\n "Rome"}'
             usage = {"prompt_tokens": 9, "completion_tokens": len(text.split())}
             finish = "length" if body["max_tokens"] <= 12 else "stop"
             if body.get("stream"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +14,6 @@ import torch
 from pydantic import BaseModel, Field
 from tokenizers import AddedToken
 
-from telic.dialogue import Message
 from telic.errors import ConfigError, UnsupportedControlError
 from telic.models import FakeModel, Request, ResponseFormat, ScriptedModel
 from telic.models.control import Control, ControlContext, ControlPoint
@@ -32,6 +31,12 @@ class Trip(BaseModel):
     city: Literal["Rome", "Łódź", "東京"]
     nights: int = Field(ge=1, le=30)
     children: bool
+
+
+class Odd(BaseModel):
+    """No JSON can be this."""
+
+    call: Callable[[int], int]
 
 
 SCHEMA = {
@@ -338,6 +343,8 @@ def test_what_is_no_format() -> None:
         ResponseFormat.choice(["yes", ""])
     with pytest.raises(ConfigError, match="expected a JSON schema or a pydantic model"):
         ResponseFormat.of([1])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"response format: Odd: .*Callable"):
+        ResponseFormat.of(Odd)
     with pytest.raises(ConfigError, match="no pydantic model"):
         ResponseFormat.json_schema(dict)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="not JSON"):
@@ -439,4 +446,3 @@ def test_the_chance_of_a_choice_is_its_share_of_the_possible(model: LocalModel) 
     chance = {reply.text: math.exp(reply.logprobs[0]) for reply in replies if reply.logprobs}
     share = sum(reply.text == "a" for reply in replies) / len(replies)
     assert share == pytest.approx(chance.get("a", 0.0), abs=0.12)
-    assert Message(role="user", content=MIDDLE) in constrained(form).messages

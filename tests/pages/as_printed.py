@@ -80,7 +80,8 @@ def run_pieces() -> None:
         use_tiny_model()
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for name in map(str.strip, sys.stdin):
-        exec(compile(Path(name).read_text(encoding="utf-8"), name, "exec"), namespace)
+        # What this module imports from the future is not on the page.
+        exec(compile(Path(name).read_text(encoding="utf-8"), name, "exec", dont_inherit=True), namespace)
         print(f"ran {name}", flush=True)
 
 

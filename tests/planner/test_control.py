@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from telic.dialogue import Dialogue
 from telic.errors import ConfigError
 from telic.models.request import Continuation, Reply, Request
+from telic.models.response_format import ResponseFormat
 from telic.planner.control import PlannerControl
 from telic.planner.planner import Planner
 from telic.steering import AttentionHold, Guidance
@@ -200,6 +202,22 @@ def test_guidance_compares_two_streams_with_the_same_prefix(llama: Case) -> None
         guided = torch.log_softmax(tables[1] + 1.5 * (tables[0] - tables[1]), -1)
         expected = [float(guided[i, token]) for i, token in enumerate(reply.token_ids)]
         assert reply.logprobs == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("placement", ["end", "mid", "start"])
+def test_a_reply_in_a_form_is_steered_as_well(llama: Case, placement: str) -> None:
+    """The planner chooses the same action, and moves the chances among what is possible."""
+    form = ResponseFormat.regex("[a-z]{3} [a-z]{3}")
+    planner = PlannerControl(planner=planner_of(llama.model, placement=placement))
+    free = llama.one(ask(MIDDLE, controls=(planner, Guidance(1.5)), **GREEDY))
+    asked = [
+        replace(ask(MIDDLE, controls=controls, **(GREEDY | {"max_new_tokens": 20})), response_format=form)
+        for controls in ((planner, Guidance(1.5)), (planner,), ())
+    ]
+    guided, steered, plain = llama.model.generate(asked)
+    assert all(re.fullmatch("[a-z]{3} [a-z]{3}", reply.text) for reply in (guided, steered, plain))
+    assert guided.chosen["action"] == pytest.approx(free.chosen["action"], abs=1e-5)
+    assert len({reply.logprobs for reply in (guided, steered, plain)}) == 3
 
 
 @pytest.mark.parametrize("placement", ["end", "mid", "start"])

@@ -188,7 +188,11 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"messages": HELLO, "tools": [TOOL], "tool_choice": "must"}, "tool_choice", "'required'"),
     ({"messages": HELLO, "tools": [TOOL], "tool_choice": named_tool("f")}, "tool_choice", "tools are: find"),
     ({"messages": HELLO, "tool_choice": "required"}, "tool_choice", "tools are: none"),
-    ({"messages": HELLO, "response_format": {"type": "json_object"}}, "response_format", "does not support"),
+    ({"messages": HELLO, "response_format": {"type": "json_object"}}, "response_format", "cannot keep its replies"),
+    ({"messages": HELLO, "response_format": {"type": "grammar"}}, "response_format", "'text', 'json_object' or"),
+    ({"messages": HELLO, "response_format": {"type": "json_schema"}}, "response_format", "a name and a schema"),
+    ({"messages": HELLO, "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": 5}}},
+     "response_format", "Input should be an object"),
     ({"messages": HELLO, "frequency_penalty": 0.5}, "frequency_penalty", "does not support"),
     ({"messages": HELLO, "top_logprobs": 5}, "top_logprobs", "does not support"),
 ]  # fmt: skip

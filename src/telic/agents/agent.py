@@ -12,7 +12,7 @@ from telic.agents.defender import DefenceRecord, DefenceState, DefendedReply, De
 from telic.agents.tool_turns import tool_turns
 from telic.dialogue import Message
 from telic.errors import ConfigError, ModelError
-from telic.models import Control, Model, Reply, Request, Sampling, Session
+from telic.models import Control, Model, Reply, Request, ResponseFormat, Sampling, Session
 from telic.models.compatibility import refuse_unsupported
 from telic.models.requesting import ModelRequest, RequestGenerator, run_alone
 from telic.purpose import Purpose
@@ -20,6 +20,8 @@ from telic.steering import build_control
 from telic.tools import Confirm, Toolbox
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from telic.memory import LocalMemory
 
 __all__ = ["Agent", "controls_of"]
@@ -78,14 +80,22 @@ class Agent:
         self.tool_messages: tuple[Message, ...] = ()
         """Calls of tools in the last turn, and their results."""
 
-    def reply(self, text: str) -> Reply:
+    def reply(
+        self, text: str, response_format: ResponseFormat | type[BaseModel] | Mapping[str, Any] | None = None
+    ) -> Reply:
         """Reply to an utterance of the user.
 
+        Args:
+            text: the utterance.
+            response_format: the form of the reply: a pydantic model, a JSON schema, or another `ResponseFormat`. A
+                refusal of the defences does not have it.
+
         Raises:
+            ConfigError: the response format is wrong; the message says where.
             ModelError: the model failed, or its context is full. The user's utterance is not kept, so the caller can
                 send it again.
         """
-        with self._turn(text) as (request, state):
+        with self._turn(text, ResponseFormat.of(response_format)) as (request, state):
             return self._keep(run_alone(self._replied(request, state)), state)
 
     def stream(self, text: str) -> Generator[str, None, None]:
@@ -126,13 +136,17 @@ class Agent:
         return self.tools.play(replace(request, tools=()), lambda one: self.defender.reply(one, state))
 
     @contextmanager
-    def _turn(self, text: str) -> Iterator[tuple[Request, DefenceState]]:
+    def _turn(self, text: str, response_format: ResponseFormat | None = None) -> Iterator[tuple[Request, DefenceState]]:
         """Yield the request for a reply, and what the defences know; an interrupted turn leaves the dialogue alone."""
         dialogue = self.session.dialogue
         complete = False
         try:
             controls = self.controls if self.memory is None else (*self.controls, *self.memory.controls(text))
-            request = self.session.user(text).request(controls=controls, sampling=self.sampling)
+            # The purpose's stop strings are about prose.
+            sampling = self.sampling if response_format is None else replace(self.sampling, stop=())
+            request = self.session.user(text).request(
+                controls=controls, sampling=sampling, response_format=response_format
+            )
             yield request, self._state.fork()
             if self.memory is not None:
                 self.memory.observe(text, self.session.dialogue[-1].content)

@@ -248,7 +248,10 @@ class _DefendedTurn:
         while len(answers) < len(made):
             answered, reply = yield unsent
             answers[answered], unsent = reply, ()
-        return head.best([answers[one] for one in made])
+        drafts = [answers[one] for one in made]
+        if request.response_format is not None:  # one that was cut off has only the beginning of its form
+            drafts = [draft for draft in drafts if draft.finish == "stop"] or drafts
+        return head.best(drafts)
 
     def _draft_request(self, number: int, further: tuple[Control, ...]) -> Request:
         request, defender = self.request, self.defender
@@ -273,6 +276,9 @@ class _DefendedTurn:
         )
         checking = defence.check_input(turn) if draft is None else defence.check_draft(turn, draft)
         decision = yield from observed(checking, self._count)
+        if decision.action == "trim" and self.request.response_format is not None:
+            reason = f"{decision.reason}; but a part of a reply does not have its response format"
+            decision = replace(decision, action="refuse", reason=reason)
         if decision.action == "harden":
             self.state.hardening = (*self.state.hardening, *decision.controls)
         elif decision.action == "end":

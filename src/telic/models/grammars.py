@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -33,11 +34,11 @@ LIMITS: dict[str, Any] = {
     "verbose_errors": False,
 }
 """llguidance's limits, where they differ from its own. They bound a compilation to about a second, a step to a tenth of
-one, and a reply's matcher to about 100 MB."""
-CACHED = 64
-"""Formats that stay compiled."""
-MAX_LOCATED = 256
-"""Parts of a bad schema that are compiled to find the one at fault."""
+one, and a reply's matcher to some 30 MB."""
+CACHED = 32
+"""Formats that stay compiled; a large one takes some 15 MB."""
+LOCATE_SECONDS = 1.0
+"""Time to find the part of a bad schema that is at fault."""
 
 _MAPS = ("properties", "patternProperties", "$defs", "definitions")
 """Keywords whose values are schemas by name."""
@@ -56,6 +57,8 @@ class GrammarCache:
         self._compiled: OrderedDict[ResponseFormat, LLMatcher | str] = OrderedDict()
         """Matchers at their start, or the reason why there is none; the most recently used last."""
         self._lock = threading.Lock()
+        """Held where `_compiled` is used; never while a format is compiled."""
+        self._compiling = threading.Lock()
 
     def matcher(self, response_format: ResponseFormat) -> LLMatcher:
         """Return a matcher for one reply.
@@ -64,15 +67,23 @@ class GrammarCache:
             ConfigError: the format is wrong, or exceeds a limit. The message says where.
             MissingExtraError: llguidance is not installed.
         """
-        with self._lock:
-            compiled = self._compiled.get(response_format) or self._compile(response_format)
-            self._compiled[response_format] = compiled
-            self._compiled.move_to_end(response_format)
-            while len(self._compiled) > CACHED:
-                self._compiled.popitem(last=False)
+        compiled = self._known(response_format)
+        if compiled is None:
+            with self._compiling:
+                compiled = self._known(response_format) or self._compile(response_format)
+            with self._lock:
+                self._compiled[response_format] = compiled
+                if len(self._compiled) > CACHED:
+                    self._compiled.popitem(last=False)
         if isinstance(compiled, str):
             raise ConfigError(compiled)
         return compiled.deep_copy()
+
+    def _known(self, response_format: ResponseFormat) -> LLMatcher | str | None:
+        with self._lock:
+            if response_format in self._compiled:
+                self._compiled.move_to_end(response_format)
+            return self._compiled.get(response_format)
 
     def _compile(self, response_format: ResponseFormat) -> LLMatcher | str:
         try:
@@ -167,11 +178,11 @@ def _first_lines(error: str) -> str:
 def _locate(tokenizer: LLTokenizer, schema: dict[str, Any]) -> str:
     """Find the innermost part of a bad schema that is bad by itself; return its JSON pointer, empty for the whole."""
     shared = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
-    left = MAX_LOCATED
+    deadline = time.monotonic() + LOCATE_SECONDS
 
     def bad(part: dict[str, Any]) -> bool:
-        nonlocal left
-        left -= 1
+        if time.monotonic() > deadline:
+            return False
         try:
             text = json.dumps({**shared, **part})
             _start(tokenizer, _grammar(ResponseFormat("json_schema", text), tokenizer))
@@ -180,7 +191,7 @@ def _locate(tokenizer: LLTokenizer, schema: dict[str, Any]) -> str:
         return False
 
     place, part = "", schema
-    while found := next((one for one in _parts(part) if left > 0 and bad(one[1])), None):
+    while found := next((one for one in _parts(part) if bad(one[1])), None):
         place, part = f"{place}/{found[0]}", found[1]
     return place
 

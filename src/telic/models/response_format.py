@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel
+from pydantic.errors import PydanticUserError
 
 from telic.errors import ConfigError
 
@@ -133,7 +134,10 @@ def _strict_schema(model: type) -> Mapping[str, Any]:
         raise ConfigError(f"response format: {model!r} is no pydantic model; derive it from pydantic.BaseModel")
     from openai import pydantic_function_tool  # takes a while to import
 
-    parameters: Mapping[str, Any] = pydantic_function_tool(model)["function"]["parameters"]
+    try:
+        parameters: Mapping[str, Any] = pydantic_function_tool(model)["function"]["parameters"]
+    except PydanticUserError as error:  # a field has no JSON schema, or an annotation is not defined yet
+        raise ConfigError(f"response format: {model.__name__}: {error.message}") from None
     return parameters
 
 

@@ -123,7 +123,7 @@ class ScriptedModel(_TextModel):
 
     def _reply(self, request: Request) -> Reply:
         reply, expected = super()._reply(request), request.response_format
-        if expected is None or reply.finish != "stop" or matches(expected, reply.text):
+        if expected is None or reply.finish != "stop" or reply.tool_calls or matches(expected, reply.text):
             return reply
         return reply.failed("response_format", f"the script's reply {reply.text!r} does not have the response format")
 

@@ -40,7 +40,8 @@ async def make_response(
     logprobs = None
     if body.logprobs:
         logprobs = [_logprobs(runner, reply.token_ids, reply.logprobs) for reply in exchange.replies]
-    return to_json(chat_completion(metadata, exchange.replies, logprobs))
+    refusals = [exchange.is_refusal(index) for index in range(exchange.count)]
+    return to_json(chat_completion(metadata, exchange.replies, logprobs, refusals))
 
 
 async def stream_response(
@@ -53,7 +54,8 @@ async def stream_response(
         async for index, event in exchange.events():
             if not isinstance(event, Reply):
                 logprobs = _logprobs(runner, event.token_ids, event.logprobs) if body.logprobs else None
-                delta = ChoiceDelta(content=event.text)
+                refused = exchange.is_refusal(index)
+                delta = ChoiceDelta(refusal=event.text) if refused else ChoiceDelta(content=event.text)
                 yield event_line(chat_completion_chunk(metadata, index, delta, logprobs=logprobs))
         await exchange.save()
     except ApiError as error:  # the status was sent already

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from telic.dialogue import Message
-from telic.models import Control, Request, Sampling
+from telic.errors import ConfigError, MissingExtraError, ModelError
+from telic.models import Control, Request, ResponseFormat, Sampling
+from telic.models.capabilities import ConstrainsReplies
 from telic.purpose import Purpose
 from telic.server.beliefs import Beliefs
 from telic.server.chat_request import ChatRequest
@@ -74,6 +77,7 @@ class ChatHandler:
             raise ApiError(503, "the model has stopped; the server has to be restarted", code="model_stopped")
         history = History.from_messages(user, [message.message for message in body.messages])
         self._refuse_unsupported(body)
+        response_format = await self._compiled_format(body)
         sampling = body.sampling(self.sampling, self.config.max_new_tokens)
         tools, choice = body.tool_definitions, body.named_choice
         target = await self._find_target(history, conversation)
@@ -83,10 +87,13 @@ class ChatHandler:
                 pin_controls = self.beliefs.controls_for(pins) if pins else ()
             controls = (*self.controls.of(target.conversation), *pin_controls)
             setup = self.controls.describe_setup(controls)
-            turns = TurnBuilder(history, target, setup, sampling, self._remembering(user))
+            kind = response_format.kind if response_format is not None else ""
+            turns = TurnBuilder(history, target, setup, sampling, self._remembering(user), kind)
             controls += await self._memory_control(history, target)
-            read = frozenset(self.config.readings) | frozenset(readings)
-            request = Request((), sampling, controls, read, tools=tools, tool_choice=choice)
+            taken = frozenset(self.config.readings) | frozenset(readings)
+            request = Request(
+                (), sampling, controls, taken, response_format=response_format, tools=tools, tool_choice=choice
+            )
             return await self._submit(turns, request, body.n or 1)
         except BaseException:  # the caller has no exchange to close
             self.services.sessions.busy.discard(target.conversation)
@@ -119,6 +126,22 @@ class ChatHandler:
             raise ApiError(400, f"tools: {taken[0]!r} is a tool of this server's purpose", param="tools")
         if body.logprobs and self.services.runner.local is None:
             raise ApiError(400, "this server's model returns no log-probabilities", param="logprobs")
+
+    async def _compiled_format(self, body: ChatRequest) -> ResponseFormat | None:
+        """Return the form of the reply, once the model has compiled it in a thread."""
+        response_format, model = body.reply_format, self.services.runner.model
+        if response_format is None:
+            return None
+        if not isinstance(model, ConstrainsReplies):
+            message = "response_format: this server's model cannot keep its replies to one; leave it out"
+            raise ApiError(400, message, param="response_format", code="unsupported_parameter")
+        if body.ignore_eos:
+            raise ApiError(400, "ignore_eos goes with no response_format; leave one of them out", param="ignore_eos")
+        try:
+            await asyncio.to_thread(model.check_format, response_format)
+        except (ConfigError, MissingExtraError, ModelError) as error:
+            raise ApiError(400, str(error), param="response_format") from None
+        return response_format
 
     async def _find_target(self, history: History, conversation: str | None) -> StoreTarget:
         """Find where the exchange goes in the store, and mark its conversation as busy."""

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from telic.dialogue import Message, ToolDefinition
-from telic.models import Sampling
+from telic.errors import ConfigError
+from telic.models import ResponseFormat, Sampling
 from telic.models.request import ToolChoice
 from telic.server.chat_tools import CallPart, NamedChoice, ToolPart, result_problem
 from telic.server.errors import ApiError
@@ -63,6 +64,14 @@ class ChatMessage(_Part):
             raise ValueError(f"a message from {self.role!r} has tool_calls; only the assistant calls tools")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_refusal(cls, given: Any) -> Any:
+        """A refusal that a client got in the field of that name comes back in it, without content."""
+        if isinstance(given, dict) and not given.get("content") and isinstance(given.get("refusal"), str):
+            return {**given, "content": given["refusal"]}
+        return given
+
     @property
     def message(self) -> Message:
         """The message as a `telic.dialogue.Message`."""
@@ -81,10 +90,27 @@ class StreamOptions(_Part):
     include_usage: bool = False
 
 
-class ResponseFormat(_Part):
-    """Format of the reply; only plain text is supported."""
+class NamedSchema(_Part):
+    """A JSON schema."""
 
-    type: Literal["text"]
+    name: str
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+    """Ignored: replies always keep to the schema."""
+
+
+class ClientFormat(_Part):
+    """Form of the reply."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: NamedSchema | None = None
+
+    @model_validator(mode="after")
+    def _check_schema(self) -> ClientFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("json_schema is missing; expected a name and a schema")
+        return self
 
 
 class ChatRequest(_Part):
@@ -119,7 +145,7 @@ class ChatRequest(_Part):
     tool_choice: Literal["auto", "none", "required"] | NamedChoice | None = None
     functions: Annotated[list[Any], Field(max_length=0)] | None = None
     modalities: list[Literal["text"]] | None = None
-    response_format: ResponseFormat | None = None
+    response_format: ClientFormat | None = None
     grammar: Literal[""] | None = None
     json_schema: Annotated[dict[str, Any], Field(max_length=0)] | None = None
     user: str | None = None
@@ -187,6 +213,23 @@ class ChatRequest(_Part):
         named = (self.max_completion_tokens, self.max_tokens, self.n_predict)
         return next((number for number in named if number is not None), -1)
 
+    @property
+    def reply_format(self) -> ResponseFormat | None:
+        """The form of the reply; None for plain text.
+
+        Raises:
+            ApiError: the form is none.
+        """
+        given = self.response_format
+        try:
+            if given is None or given.type == "text":
+                return None
+            if given.json_schema is None or given.type == "json_object":
+                return ResponseFormat.json_object()
+            return ResponseFormat.json_schema(given.json_schema.schema_ or {"type": "object"}, given.json_schema.name)
+        except ConfigError as error:
+            raise ApiError(400, str(error), param="response_format") from None
+
     def sampling(self, base: Sampling, limit: int) -> Sampling:
         """Apply the request's sampling options to the purpose's.
 
@@ -201,10 +244,11 @@ class ChatRequest(_Part):
         if requested == 0:
             raise ApiError(400, "max_tokens is 0; expected at least 1", param="max_tokens")
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        own_stop = base.stop if self.reply_format is None else ()  # the purpose's are about prose
         sampling = replace(
             base,
             max_new_tokens=min(base.max_new_tokens if requested < 0 else requested, limit),
-            stop=(*base.stop, *filter(None, stop)),
+            stop=(*own_stop, *filter(None, stop)),
             seed=base.seed if self.seed is None else self.seed,
             ignore_eos=bool(self.ignore_eos),
         )
@@ -275,7 +319,7 @@ def _invalid(errors: list[ErrorDetails]) -> ApiError:
 
 _UNSUPPORTED = {
     "top_logprobs", "frequency_penalty", "presence_penalty", "logit_bias", "functions", "modalities",
-    "response_format", "grammar", "json_schema",
+    "grammar", "json_schema",
 }  # fmt: skip
 
 _REPLY_FIELDS: dict[str, tuple[Any, ...]] = {

@@ -63,7 +63,9 @@ def token_logprobs(tokens: Iterable[tuple[str, float]]) -> list[ChatCompletionTo
     ]
 
 
-def _message(reply: Reply) -> ChatCompletionMessage:
+def _message(reply: Reply, *, refused: bool) -> ChatCompletionMessage:
+    if refused:
+        return ChatCompletionMessage(role="assistant", content=None, refusal=reply.text)
     if not reply.tool_calls:
         return ChatCompletionMessage(role="assistant", content=reply.text, refusal=None)
     calls: list[ChatCompletionMessageToolCallUnion] = [*wire_calls(reply.tool_calls)]
@@ -71,14 +73,24 @@ def _message(reply: Reply) -> ChatCompletionMessage:
 
 
 def chat_completion(
-    metadata: ResponseMetadata, replies: Sequence[Reply], logprobs: Sequence[list[ChatCompletionTokenLogprob]] | None
+    metadata: ResponseMetadata,
+    replies: Sequence[Reply],
+    logprobs: Sequence[list[ChatCompletionTokenLogprob]] | None,
+    refusals: Sequence[bool],
 ) -> ChatCompletion:
-    """Make a complete response."""
+    """Make a complete response.
+
+    Args:
+        metadata: fields of the response.
+        replies: the choices.
+        logprobs: log-probabilities of their tokens, if they are wanted.
+        refusals: which of them are refusals instead of content.
+    """
     choices = [
         Choice(
             index=index,
             finish_reason=finish_reason(reply),
-            message=_message(reply),
+            message=_message(reply, refused=refusals[index]),
             logprobs=None if logprobs is None else ChoiceLogprobs(content=logprobs[index], refusal=None),
         )
         for index, reply in enumerate(replies)

@@ -87,6 +87,15 @@ class Exchange:
         """All choices, once they are complete."""
         return [self._replies[index] for index in range(self.count)]
 
+    def is_refusal(self, index: int) -> bool:
+        """Whether a choice is the purpose's refusal, where the client asked for another form than text.
+
+        It is told apart then, as OpenAI does, since the refusal does not have that form.
+        """
+        one = self._submissions[index]
+        refused = isinstance(one, DefendedSubmission) and one.defended is not None and one.defended.refused
+        return refused and one.request.response_format is not None
+
     @property
     def computed_tokens(self) -> int:
         """Tokens that were computed so far."""
@@ -205,6 +214,8 @@ class Exchange:
                 code="context_length_exceeded",
                 param="messages",
             )
+        if failure.kind == "response_format":
+            raise ApiError(400, failure.detail, param="response_format")
         if failure.kind == "template_refusal":  # the chat template refuses this order of messages
             raise ApiError(400, f"the model failed to reply: {failure.detail}")
         # The detail may name the endpoint, so it is for the log only.

@@ -43,6 +43,8 @@ class TurnBuilder:
     sampling: Sampling
     remembering: str = ""
     """The purpose in whose memory of the user the turns are logged; empty for none."""
+    response_format: str = ""
+    """The kind of the reply's form; empty for plain text."""
     arrival: float = field(default_factory=time.time)
     """When the request arrived, in seconds since 1970."""
 
@@ -119,6 +121,7 @@ class TurnBuilder:
                 "top_k": used.top_k,
                 "min_p": used.min_p,
                 "seed": seed,
+                **({"response_format": self.response_format} if self.response_format else {}),
             },
             **fields,
         )
