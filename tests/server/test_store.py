@@ -242,7 +242,7 @@ def test_migrations_create_the_tables_of_the_code(place: str) -> None:
     with closing(ConversationStore(place)) as store, store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": "telic_version"})
         assert compare_metadata(context, metadata) == []
-        assert connection.execute(text("select version_num from telic_version")).scalar_one() == "0007"
+        assert connection.execute(text("select version_num from telic_version")).scalar_one() == "0008"
 
 
 def test_stores_that_cannot_be_opened(tmp_path: Path, place: str) -> None:

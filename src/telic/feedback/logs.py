@@ -66,7 +66,8 @@ def _digests(record: Mapping[str, Any], dialogue: Dialogue) -> list[str]:
     """Return a digest of each beginning of a user's dialogue, the whole one last."""
     digests, running = [], hashlib.sha256(str(record.get("user") or "").encode())
     for message in dialogue:
-        running.update(json.dumps([message.role, message.content]).encode())
+        calls = [call.as_dict() for call in message.tool_calls]
+        running.update(json.dumps([message.role, message.content, *calls]).encode())
         digests.append(running.hexdigest())
     return digests
 
@@ -88,7 +89,9 @@ def _episode(record: Mapping[str, Any], dialogue: Dialogue, name: str) -> Episod
         time = times[place] if 0 <= place < len(times) else None
         if time is not None:
             origin["time"] = time
-        turns.append(Turn(role=message.role, round=max(1, rounds), text=message.content, finish="given", origin=origin))
+        turn = Turn(role=message.role, round=max(1, rounds), text=message.content, finish="given", origin=origin)
+        turn.tool_calls, turn.tool_call_id = message.tool_calls, message.tool_call_id
+        turns.append(turn)
     roles: dict[str, dict[str, Any]] = {"assistant": {"model": model, "system": dialogue.system or ""}}
     for turn in turns:
         roles.setdefault(turn.role, {"name": user, "system": ""})
