@@ -243,6 +243,7 @@ class ModelParticipant:
             sampling = replace(self.player.sampling, **{**options, "seed": seed})
             request = self.session.request(controls=self.player.controls, sampling=sampling)
             request.choices, request.reply_prefix = choices, prefix
+            request.tool_choice = "none" if choices else "auto"
             reply = yield from self._answered(request)
             failure = reply.failure
             # An unreadable choice is no failure of the model.
