@@ -78,8 +78,9 @@ def test_a_small_models_text_is_read_as_a_call_and_a_malformed_one_is_mended() -
     assert results[2] == "lamp: 20 dollars"
 
 
-def test_after_so_many_steps_it_must_answer() -> None:
-    model = ScriptedModel([ASK] * 3 + ["<tool_call>{}</tool_call>"])
+@pytest.mark.parametrize("last", ["<tool_call>{}</tool_call>", ASK])
+def test_after_so_many_steps_it_must_answer(last: str | Message) -> None:
+    model = ScriptedModel([ASK, ASK, ASK, last, "Never asked."])
     agent = Agent(model, SHOP, tools=Toolbox.of(price_of))
     reply = agent.reply("A lamp?")
     assert len(model.seen) == 4

@@ -46,8 +46,10 @@ WRONG = [
 ]
 
 
-def keeps(text: str, choice: ToolChoice = "auto", syntax: ToolSyntax = TEXT_SYNTAX, **options: ResponseFormat) -> bool:
-    request = Request((Message(role="user", content="Hi"),), tools=TOOLS, tool_choice=choice, **options)
+def keeps(
+    text: str, choice: ToolChoice = "auto", syntax: ToolSyntax = TEXT_SYNTAX, answer: ResponseFormat | None = None
+) -> bool:
+    request = Request((Message(role="user", content="Hi"),), tools=TOOLS, tool_choice=choice, response_format=answer)
     return matches(next(iter(call_formats(request, syntax))), text)
 
 
@@ -93,9 +95,9 @@ def test_a_reply_with_a_response_format_has_it_or_calls() -> None:
     answer = ResponseFormat.json_schema(
         {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
     )
-    assert keeps('{"ok": true}', response_format=answer)
-    assert keeps(opened(FIND), response_format=answer)
-    assert not keeps("Hello.", response_format=answer)
+    assert keeps('{"ok": true}', answer=answer)
+    assert keeps(opened(FIND), answer=answer)
+    assert not keeps("Hello.", answer=answer)
 
 
 def test_arguments_are_any_object_where_no_grammar_can_express_the_schema() -> None:

@@ -53,7 +53,8 @@ class ToolTurns:
         while True:
             defended = yield from reply(self._next(request, said, len(made)))
             made.append(defended)
-            calls = defended.reply.tool_calls
+            # An endpoint may call tools although it was told to call none.
+            calls = defended.reply.tool_calls if len(made) <= self.steps else ()
             others = {tool.name for tool in request.tools} - self.toolbox.tools.keys()
             others_calls = tuple(call for call in calls if call.name in others)
             if not calls or others_calls or defended.reply.failure is not None:
