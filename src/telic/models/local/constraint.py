@@ -50,7 +50,9 @@ def grammar_tokenizer(tokenizer: Any, vocabulary: int, stop_ids: Iterable[int]) 
         words.update({token["content"]: token["id"] for token in plain})
         parts["added_tokens"] = [token for token in parts["added_tokens"] if token not in plain]
     try:
-        return LLTokenizer(json.dumps(parts), n_vocab=max(vocabulary, len(tokenizer)), eos_token=sorted(stop_ids))
+        return LLTokenizer(
+            json.dumps(parts), n_vocab=max(vocabulary, len(tokenizer)), eos_token=sorted(stop_ids) or None
+        )
     except ValueError as error:
         raise ConfigError(f"response format: this model's tokenizer cannot be constrained: {error}") from None
 
