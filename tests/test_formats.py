@@ -16,7 +16,6 @@ from telic.errors import DataError
 from telic.formats import (
     dialogue_seen_by,
     read_dialogues,
-    read_records,
     read_whole_records,
     write_dialogues,
 )
@@ -223,16 +222,6 @@ def test_of_a_log_of_requests_only_the_longest_counts(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     whole, beginnings = read_whole_records(path)
     assert ([number for number, _, _ in whole], beginnings) == ([2, 3], 1)
-
-
-def test_a_message_that_only_calls_tools_is_taken_as_one_of_a_tool_on_request(tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    called = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
-    path.write_text(json.dumps({"messages": [{"role": "user", "content": "a"}, called]}) + "\n")
-    [(_, dialogue)] = read_records(path, tool_calls=True)
-    assert [(one.role, one.content) for one in dialogue] == [("user", "a"), ("tool", "")]
-    with pytest.raises(DataError, match="a tool call has none"):
-        read_dialogues(path)
 
 
 def test_a_role_that_nobody_had_is_refused() -> None:

@@ -130,6 +130,7 @@ _EXTRAS = {
     "local": ("torch", "transformers", "safetensors", "gguf", "llguidance"),
     "server": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "nicegui", "prometheus_client"),
     "ray": ("ray",),
+    "mcp": ("mcp",),
     "train": ("trl", "peft", "datasets"),
     "privacy": ("presidio_analyzer",),
     "pair": ("tree_sitter", "tree_sitter_python"),

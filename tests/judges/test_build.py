@@ -151,7 +151,7 @@ def test_functions_of_installed_packages_may_be_called(monkeypatch: pytest.Monke
     points = EntryPoints(
         [EntryPoint("judge:shout", "textwrap:dedent", "telic"), EntryPoint("game:x", "os:system", "telic")]
     )
-    monkeypatch.setattr("telic.judges.functions.entry_points", lambda group: points.select(group=group))
+    monkeypatch.setattr("telic.user_code.entry_points", lambda group: points.select(group=group))
     assert isinstance(build_judge({"callable": "textwrap:dedent"}), FunctionJudge)
     with pytest.raises(JudgeError, match="'os:system' is code"):
         build_judge({"callable": "os:system"})

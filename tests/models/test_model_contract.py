@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -58,10 +58,10 @@ class TestLocal(ModelContract):
         model = tiny.local("llama", max_batch=4)
         render = model.template.render
 
-        def refuse(messages: Sequence[Message], *, reply: bool = True) -> object:
+        def refuse(messages: Sequence[Message], **options: Any) -> object:
             if messages[-1].content == BROKEN:
                 raise ModelError("the chat template refuses it", "template_refusal")
-            return render(messages, reply=reply)
+            return render(messages, **options)
 
         monkeypatch.setattr(model.template, "render", refuse)
         return model
@@ -74,7 +74,7 @@ class TestRemote(ModelContract):
     def model(self) -> Iterator[Model]:
         def step(handler: BaseHTTPRequestHandler) -> None:
             body = handler.body  # type: ignore[attr-defined]
-            messages = [Message(**message) for message in body["messages"]]
+            messages = [Message(role=one["role"], content=one["content"]) for one in body["messages"]]
             if messages[-1].content == BROKEN:
                 answer(400, {"error": {"message": "no such thing"}})(handler)
                 return

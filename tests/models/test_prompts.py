@@ -108,9 +108,9 @@ def test_equal_prompts_of_a_request_are_rendered_once(monkeypatch: pytest.Monkey
     rendered: list[Sequence[Message]] = []
     render = model.template.render
 
-    def count(messages: Sequence[Message]) -> Rendering:
+    def count(messages: Sequence[Message], **options: Any) -> Rendering:
         rendered.append(messages)
-        return render(messages)
+        return render(messages, **options)
 
     monkeypatch.setattr(model.template, "render", count)
     request = tiny.ask(seed=1, controls=[Guidance(gamma=1.5), Guidance(gamma=2.0)])

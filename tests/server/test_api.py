@@ -19,6 +19,12 @@ from telic.server.records import NewTurns
 from tests.server.conftest import PURPOSE, Start, events
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
+TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}
+CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{}"}}
+
+
+def named_tool(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
 
 
 def test_the_official_client_gets_an_answer(start: Start) -> None:
@@ -152,10 +158,13 @@ WRONG: list[tuple[Any, str, str]] = [
     (b"[" * 100_000, "body", "recursion"),
     ({}, "messages", "required"),
     ({"messages": []}, "messages", "at least 1"),
-    ({"messages": [{"role": "tool", "content": "x"}]}, "messages", "'system', 'developer', 'user' or 'assistant'"),
-    ({"messages": [{"role": "user", "content": None}]}, "messages", "string"),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "messages", "expected the id of a call"),
+    ({"messages": [{"role": "robot", "content": "x"}]}, "messages", "'system', 'developer', 'user', 'assistant' or"),
+    ({"messages": [{"role": "user", "content": None}]}, "messages", "no content"),
+    ({"messages": [{"role": "user", "content": "x", "tool_calls": [CALL]}]}, "messages", "only the assistant calls"),
+    ({"messages": [{"role": "user", "content": 3}]}, "messages", "string"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "messages", "'text'"),
-    ({"messages": [*HELLO, {"role": "assistant", "content": "Hi"}]}, "messages", "expected a message from the user"),
+    ({"messages": [*HELLO, {"role": "assistant", "content": "Hi"}]}, "messages", "expected one from the user, or"),
     ({"messages": HELLO * 300}, "messages", "expected at most 256"),
     ({"messages": HELLO, "n": 0}, "n", "greater than or equal to 1"),
     ({"messages": HELLO, "n": 9}, "n", "at most 8"),
@@ -172,7 +181,13 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"messages": HELLO, "stop": [""]}, "stop", ""),
     ({"messages": HELLO, "user": "a\nb"}, "user", "control characters"),
     ({"messages": HELLO, "logprobs": True}, "logprobs", "no log-probabilities"),
-    ({"messages": HELLO, "tools": [{"type": "function"}]}, "tools", "does not support tools"),
+    ({"messages": HELLO, "tools": [{"type": "function"}]}, "tools", "function: Field required"),
+    ({"messages": HELLO, "tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools", "'function'"),
+    ({"messages": HELLO, "tools": [TOOL, TOOL]}, "tools", "two of them are called 'find'"),
+    ({"messages": HELLO, "tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools", "letters, digits"),
+    ({"messages": HELLO, "tools": [TOOL], "tool_choice": "must"}, "tool_choice", "'required'"),
+    ({"messages": HELLO, "tools": [TOOL], "tool_choice": named_tool("f")}, "tool_choice", "tools are: find"),
+    ({"messages": HELLO, "tool_choice": "required"}, "tool_choice", "tools are: none"),
     ({"messages": HELLO, "response_format": {"type": "json_object"}}, "response_format", "cannot keep its replies"),
     ({"messages": HELLO, "response_format": {"type": "grammar"}}, "response_format", "'text', 'json_object' or"),
     ({"messages": HELLO, "response_format": {"type": "json_schema"}}, "response_format", "a name and a schema"),
@@ -195,7 +210,7 @@ CHANGING: dict[str, tuple[list[Any], list[Any]]] = {
     "add_generation_prompt": ([False], [True]),
     "echo": ([True], [False, None]),
     "best_of": ([3], [1, None]),
-    "tool_choice": (["required", {"type": "function", "function": {"name": "f"}}], ["none", "auto", None]),
+    "parallel_tool_calls": ([False], [True, None]),
     "prediction": ([{"type": "content", "content": "Hi"}], [None]),
 }
 """Fields that would change the reply: values that are refused, and values that ask for nothing."""
@@ -217,12 +232,10 @@ def test_a_field_that_would_change_the_reply_is_honoured_or_refused(start: Start
                 answer = http.post("/v1/chat/completions", json={"messages": HELLO, name: value})
                 assert answer.status_code == 200, (name, value)
         harmless = {"user": "ann", "metadata": {"a": "b"}, "store": True, "service_tier": "auto", "seed": 1,
-                    "parallel_tool_calls": True, "prompt_cache_key": "k", "temperature": 2}  # fmt: skip
+                    "prompt_cache_key": "k", "temperature": 2}  # fmt: skip
         answer = http.post("/v1/chat/completions", json={"messages": HELLO, **harmless})
         assert answer.status_code == 200
-        assert (
-            answer.headers["X-Telic-Ignored"] == "metadata, parallel_tool_calls, prompt_cache_key, service_tier, store"
-        )
+        assert answer.headers["X-Telic-Ignored"] == "metadata, prompt_cache_key, service_tier, store"
 
 
 def test_min_p_reaches_the_model(start: Start) -> None:

@@ -42,8 +42,9 @@ def history(user: str, *said: str, system: str = "") -> History:
 def new_turns(conversation: str, heard: History, reply: str, start: int = 0, **more: object) -> NewTurns:
     pairs = list(zip(heard.messages, heard.digests, strict=True))[start:]
     given = [TurnRecord(message.role, message.content, digest, 10.0 + start) for message, digest in pairs]
+    said = Message(role="assistant", content=reply)
     answer = TurnRecord(
-        "assistant", reply, heard.digest_with(reply), 11.0 + start, "stop", 3, 9, 4, SETUP.digest, -1.5,
+        "assistant", reply, heard.digest_with(said), 11.0 + start, "stop", 3, 9, 4, SETUP.digest, -1.5,
         {"action": [0.5], "logprob": -0.25}, {"attention": [0.1, 0.2]}, {"seed": 7},
     )  # fmt: skip
     made = NewTurns(conversation, heard.user, (*given, answer), start, new=start == 0, setup=SETUP)
@@ -241,7 +242,7 @@ def test_migrations_create_the_tables_of_the_code(place: str) -> None:
     with closing(ConversationStore(place)) as store, store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": "telic_version"})
         assert compare_metadata(context, metadata) == []
-        assert connection.execute(text("select version_num from telic_version")).scalar_one() == "0007"
+        assert connection.execute(text("select version_num from telic_version")).scalar_one() == "0008"
 
 
 def test_stores_that_cannot_be_opened(tmp_path: Path, place: str) -> None:

@@ -76,9 +76,10 @@ class Chat(AdapterOptions):
         controls = parse_controls(self.controls)
         memory = self._memory(purpose)
         model = load_model(self.model or purpose, self.adapter)
-        agent = Agent(model, purpose, controls, memory=memory, seed=self.seed)
         interactive = sys.stdin.isatty() and sys.stdout.isatty() and not self.json
         view = TerminalView(purpose.name) if interactive else PlainView()
+        confirm = view.confirm if isinstance(view, TerminalView) else None
+        agent = Agent(model, purpose, controls, memory=memory, confirm=confirm, on_tool=view.show_tool, seed=self.seed)
         record = ChatRecord(self.runs / "chats", purpose.name) if interactive and self.keep else None
         if interactive:
             print_notice(f"{purpose.name} on {agent.model.name}. /help lists the commands, /quit ends.", style="dim")
@@ -118,8 +119,10 @@ class Chat(AdapterOptions):
                 print_json({"error": str(error)})
             else:
                 acted = [asdict(record) for record in agent.records]
+                called = [message.as_dict() for message in agent.tool_messages]
                 print_json(
                     {"reply": reply.text, "finish": reply.finish, "tokens": reply.new_tokens, "seed": reply.seed}
+                    | ({"tools": called} if called else {})
                     | ({"defences": acted} if acted else {})
                 )
             sys.stdout.flush()

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
+from telic.dialogue import Message, ToolCall
+from telic.terminal import printable
+
+if TYPE_CHECKING:
+    from telic.tools import Tool
+
 __all__ = ["PlainView", "TerminalView"]
+
+SHOWN = 200
+"""Characters of a call or a result that are shown."""
 
 USER, REPLY = "\033[1;36m", "bold green"
 """Colours of the names: cyan and green."""
@@ -32,6 +42,9 @@ class PlainView:
         """Show a piece of a reply."""
         sys.stdout.write(piece)
         sys.stdout.flush()
+
+    def show_tool(self, message: Message) -> None:
+        """Show a call of a tool, or its result."""
 
     def end(self) -> None:
         """End a reply."""
@@ -64,6 +77,29 @@ class TerminalView(PlainView):
             except KeyboardInterrupt:
                 self.write("\n(/quit or Ctrl-D ends the chat)\n")
 
+    def show_tool(self, message: Message) -> None:
+        """Show a call of a tool, or its result, in dim lines of their own."""
+        lines = [f"calls {call.name} {_line(call.arguments)}" for call in message.tool_calls]
+        if message.role == "tool":
+            lines = [f"gets {_line(message.content)}"]
+        for line in lines:
+            self._console.print(Text(f"\n  {line}", style="dim"), end="" if message.tool_calls else "\n  ")
+
+    def confirm(self, tool: Tool, call: ToolCall) -> bool:
+        """Ask whether a tool may be called; anything but a yes is a no."""
+        asked = f"\n  May it call {tool.name} {_line(call.arguments)}? [y/N] "
+        self._console.print(Text(asked, style="bold"), end="")
+        try:
+            return input().strip().lower() in ("y", "yes")
+        except EOFError:
+            return False
+
     def begin(self) -> None:
         """Show who replies."""
         self._console.print(Text(f"{self._name}> ", style=REPLY), end="")
+
+
+def _line(text: str) -> str:
+    """Return the beginning of a text, on one line and without control characters."""
+    line = " ".join(printable(text).split())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."

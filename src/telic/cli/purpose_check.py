@@ -1,4 +1,4 @@
-"""All mistakes of a purpose file at once: of its form, its judges, controls, game, [memory] and [serve]."""
+"""All mistakes of a purpose file at once: of its form, its judges, controls, tools, game, [memory] and [serve]."""
 
 from __future__ import annotations
 
@@ -59,6 +59,9 @@ def _parts(values: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
     game = values.get("game")
     if isinstance(game, dict) and isinstance(game.get("name"), str):
         yield from _made(("game",), build_game, game)
+    for index, tool in enumerate(_tables(values.get("tools"))):
+        if isinstance(tool.get("name"), str):
+            yield from _made(("tools", index), _find_tool, tool)
     memory = values.get("memory")
     if isinstance(memory, dict):
         yield from _memory(memory)
@@ -88,6 +91,12 @@ def _made(place: KeyPath, make: Callable[[dict[str, Any]], object], table: dict[
         return
     except TelicError as error:
         yield place, str(error)
+
+
+def _find_tool(spec: dict[str, Any]) -> object:
+    from telic.tools import tool_registry
+
+    return tool_registry.get(spec["name"])
 
 
 def _build_control(spec: dict[str, Any]) -> object:

@@ -131,7 +131,7 @@ def control_arms(controls: Sequence[Control] | None) -> list[Arm]:
 
 def _named_dialogues(path: str | Path) -> tuple[list[NamedDialogue], int]:
     """Read a file of dialogues, each with its id or its place as its name; count the beginnings left out."""
-    whole, beginnings = read_whole_records(path, tool_calls=True)
+    whole, beginnings = read_whole_records(path)
     return [
         (str(record.get("id") or f"{Path(path).name}:{number}"), found) for number, record, found in whole
     ], beginnings

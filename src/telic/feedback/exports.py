@@ -145,9 +145,8 @@ def _pair(episode: Episode, index: int, chosen: str, rejected: str) -> dict[str,
 
 def _prompt(episode: Episode, index: int) -> list[Message]:
     before = episode.model_copy(update={"turns": episode.turns[:index]})
-    return [
-        message.as_dict() for message in dialogue_seen_by(before, assistant_role(episode)) if message.content.strip()
-    ]
+    seen = dialogue_seen_by(before, assistant_role(episode))
+    return [message.as_dict() for message in seen if message.content.strip() or message.tool_calls]
 
 
 def _assistant(text: str) -> Message:

@@ -75,7 +75,9 @@ def _episode(record: Mapping[str, Any], dialogue: Dialogue, name: str) -> Episod
         time = times[place] if 0 <= place < len(times) else None
         if time is not None:
             origin["time"] = time
-        turns.append(Turn(role=message.role, round=max(1, rounds), text=message.content, finish="given", origin=origin))
+        turn = Turn(role=message.role, round=max(1, rounds), text=message.content, finish="given", origin=origin)
+        turn.tool_calls, turn.tool_call_id = message.tool_calls, message.tool_call_id
+        turns.append(turn)
     roles: dict[str, dict[str, Any]] = {"assistant": {"model": model, "system": dialogue.system or ""}}
     for turn in turns:
         roles.setdefault(turn.role, {"name": user, "system": ""})

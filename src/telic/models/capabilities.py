@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol, runtime_checkable
 
-from telic.dialogue import Message
+from telic.dialogue import Message, ToolDefinition
 from telic.models.base import Model
 from telic.models.control import Control
 from telic.models.request import Continuation, Reply, Request, ScoredContinuation
@@ -53,7 +53,9 @@ class HasTemplate(Protocol):
         """Renders dialogues."""
         ...
 
-    def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
+    def render(
+        self, messages: Sequence[Message], *, reply: bool = True, tools: Sequence[ToolDefinition] = ()
+    ) -> Rendering:
         """Render a dialogue as the model sees it."""
         ...
 

@@ -19,6 +19,7 @@ from telic.models.compatibility import MESSAGES_ONLY, controlled_messages, refus
 from telic.models.control import ControlPoint
 from telic.models.credentials import NO_KEY, OPENAI_URL, check_address, key_for
 from telic.models.endpoint import Endpoint, MalformedReplyError, StreamedReply, read_completion, retries_of
+from telic.models.endpoint_tools import tool_options
 from telic.models.request import OnReply, Reply, Request
 from telic.models.response_format import ResponseFormat
 from telic.models.session import Session
@@ -175,7 +176,8 @@ class RemoteModel:
 
     def _prepared(self, request: Request) -> _Prepared:
         asked = as_question(request) if request.choices else request
-        return self._endpoint.options(controlled_messages(asked), asked.sampling, asked.response_format), request
+        options = self._endpoint.options(controlled_messages(asked), asked.sampling, asked.response_format)
+        return options | tool_options(asked), request
 
     async def _generate(self, requests: Sequence[_Prepared], on_reply: OnReply | None) -> list[Reply]:
         from openai import AsyncOpenAI

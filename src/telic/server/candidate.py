@@ -54,8 +54,11 @@ class ServedCandidate:
             model, purpose, agent.controls, [one.spec() for one in defences], loaded.version
         )
         self._all_controls = (*self.controls.default, *agent.defender.controls)
-        guarded = bool(defences) or agent.defender.reward_head is not None
-        self._defended = DefendedReplies(self._runner, agent.defender, config, shared.metrics) if guarded else None
+        guarded = bool(defences) or agent.defender.reward_head is not None or agent.tools is not None
+        self._defended = (
+            DefendedReplies(self._runner, agent.defender, config, shared.metrics, agent.tools) if guarded else None
+        )
+        self._tools = agent.tools.toolbox.definitions if agent.tools is not None else ()
         self._states = DefenceStates(shared.store, defences)
         services = replace(shared, runner=self._runner, sessions=self._sessions, defence_states=self._states)
         sampling = replace(agent.sampling, logprobs=self._runner.local is not None)
@@ -80,7 +83,9 @@ class ServedCandidate:
         if self._defended is not None:
             self._defended.start()
         if self._runner.local is not None:
-            self._sessions.shared_prefix = await read_shared_prefix(self._runner, self._purpose, self._all_controls)
+            self._sessions.shared_prefix = await read_shared_prefix(
+                self._runner, self._purpose, self._all_controls, self._tools
+            )
 
     async def close(self) -> None:
         """End its threads."""
@@ -98,4 +103,6 @@ class ServedCandidate:
         """Forget deleted conversations."""
         self._sessions.drop(conversations)
         self._states.drop(conversations)
+        if self._defended is not None:
+            self._defended.drop(conversations)
         self.controls.drop(conversations)

@@ -17,6 +17,7 @@ from telic.server.chat_response import (
     token_logprobs,
     usage,
 )
+from telic.server.chat_tools import call_deltas
 from telic.server.errors import ApiError
 from telic.server.exchange import Exchange
 from telic.server.http_responses import event_line, to_json
@@ -61,6 +62,9 @@ async def stream_response(
         yield event_line(error.body)
         return
     for index, reply in enumerate(exchange.replies):
+        if reply.tool_calls:
+            delta = ChoiceDelta(tool_calls=call_deltas(reply.tool_calls))
+            yield event_line(chat_completion_chunk(metadata, index, delta))
         yield event_line(chat_completion_chunk(metadata, index, finish=finish_reason(reply)))
     if body.stream_options is not None and body.stream_options.include_usage:
         yield event_line(chat_completion_chunk(metadata, None, usage=usage(exchange.replies)))

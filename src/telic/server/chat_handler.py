@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from telic.dialogue import Message
 from telic.errors import ConfigError, MissingExtraError, ModelError
 from telic.models import Control, Request, ResponseFormat, Sampling
 from telic.models.capabilities import ConstrainsReplies
@@ -78,6 +79,7 @@ class ChatHandler:
         self._refuse_unsupported(body)
         response_format = await self._compiled_format(body)
         sampling = body.sampling(self.sampling, self.config.max_new_tokens)
+        tools, choice = body.tool_definitions, body.named_choice
         target = await self._find_target(history, conversation)
         try:
             if pin_controls is None:
@@ -89,7 +91,9 @@ class ChatHandler:
             turns = TurnBuilder(history, target, setup, sampling, self._remembering(user), kind)
             controls += await self._memory_control(history, target)
             taken = frozenset(self.config.readings) | frozenset(readings)
-            request = Request((), sampling, controls, taken, response_format=response_format)
+            request = Request(
+                (), sampling, controls, taken, response_format=response_format, tools=tools, tool_choice=choice
+            )
             return await self._submit(turns, request, body.n or 1)
         except BaseException:  # the caller has no exchange to close
             self.services.sessions.busy.discard(target.conversation)
@@ -115,6 +119,11 @@ class ChatHandler:
         if config.client_system == "refuse" and any(m.role in ("system", "developer") for m in body.messages):
             message = "this server accepts no system message, because its purpose has one"
             raise ApiError(400, message, param="messages")
+        own = self.defended.tool_names if self.defended is not None else frozenset()
+        if own and count > 1:
+            raise ApiError(400, f"n is {count}; expected 1, because this server's purpose calls tools", param="n")
+        if taken := sorted(own & {part.function.name for part in body.tools or ()}):
+            raise ApiError(400, f"tools: {taken[0]!r} is a tool of this server's purpose", param="tools")
         if body.logprobs and self.services.runner.local is None:
             raise ApiError(400, "this server's model returns no log-probabilities", param="logprobs")
 
@@ -151,15 +160,28 @@ class ChatHandler:
         busy.add(target.conversation)
         return target
 
+    async def _messages(self, history: History, target: StoreTarget) -> list[Message]:
+        """Return a history as the model knows it: with the calls of the purpose's own tools, which no client sees."""
+        source = target.parent if target.new else target.conversation
+        if source is None or self.defended is None or not self.defended.tool_names:
+            return list(history.messages)
+        stored = await self.services.store.conversation(history.user, source)
+        steps = [turn.tools.steps for turn in stored.turns[: target.stored_turns]] if stored else []
+        return [
+            message
+            for index, own in enumerate(history.messages)
+            for message in (*(steps[index] if index < len(steps) else ()), own)
+        ]
+
     async def _submit(self, turns: TurnBuilder, request: Request, count: int) -> Exchange:
         """Submit the choices of a reply; the request has no messages yet."""
         history, target, sampling = turns.history, turns.target, turns.sampling
         defended = None
         if self.defended is not None:
             state = await self.services.defence_states.open(history.user, target.conversation, target.parent)
-            defended = self.defended.turns(history.user, state)
+            defended = self.defended.turns(history.user, state, target.conversation)
         session = self.services.sessions.open(target.conversation, target.parent)
-        messages = (system_message(self.purpose, history.system), *history.messages)
+        messages = (system_message(self.purpose, history.system), *await self._messages(history, target))
         exchange = Exchange(self.services, turns, session, defended)
         request = of_user(replace(request, messages=messages, cache=session.cache), history.user)
         seeds = [None if sampling.seed is None else sampling.seed + index for index in range(count)]

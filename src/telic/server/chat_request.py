@@ -14,15 +14,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from telic.dialogue import Message
+from telic.dialogue import Message, ToolDefinition
 from telic.errors import ConfigError
 from telic.models import ResponseFormat, Sampling
+from telic.models.request import ToolChoice
+from telic.server.chat_tools import CallPart, NamedChoice, ToolPart, result_problem
 from telic.server.errors import ApiError
 
 __all__ = ["ChatMessage", "ChatRequest", "parse_request"]
 
 MAX_STOP = 16
 """Largest number of stop strings in a request."""
+MAX_TOOLS = 128
+"""Largest number of tools in a request."""
 MAX_IGNORED = 16
 """Largest number of ignored fields that a response lists."""
 
@@ -47,8 +51,18 @@ class TextPart(_Part):
 class ChatMessage(_Part):
     """A message of a request."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart] | None = None
+    tool_calls: list[CallPart] | None = None
+    tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _check_content(self) -> ChatMessage:
+        if self.content is None and not (self.role == "assistant" and self.tool_calls):
+            raise ValueError("the message has no content")
+        if self.tool_calls and self.role != "assistant":
+            raise ValueError(f"a message from {self.role!r} has tool_calls; only the assistant calls tools")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -61,8 +75,13 @@ class ChatMessage(_Part):
     @property
     def message(self) -> Message:
         """The message as a `telic.dialogue.Message`."""
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        return Message(role="system" if self.role == "developer" else self.role, content=text)
+        parts = self.content or ""
+        return Message(
+            role="system" if self.role == "developer" else self.role,
+            content=parts if isinstance(parts, str) else "".join(part.text for part in parts),
+            tool_calls=tuple(part.call for part in self.tool_calls or ()),
+            tool_call_id=self.tool_call_id if self.role == "tool" else None,
+        )
 
 
 class StreamOptions(_Part):
@@ -121,7 +140,9 @@ class ChatRequest(_Part):
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | Annotated[list[Any], Field(max_length=0)] | None = None
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    tools: Annotated[list[ToolPart], Field(max_length=MAX_TOOLS)] | None = None
+    """Tools that the client carries out."""
+    tool_choice: Literal["auto", "none", "required"] | NamedChoice | None = None
     functions: Annotated[list[Any], Field(max_length=0)] | None = None
     modalities: list[Literal["text"]] | None = None
     response_format: ClientFormat | None = None
@@ -138,7 +159,9 @@ class ChatRequest(_Part):
     @classmethod
     def _check_last_role(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
         if messages[-1].role == "assistant":
-            raise ValueError("the last message is from the assistant; expected a message from the user")
+            raise ValueError("the last message is from the assistant; expected one from the user, or a tool's result")
+        if problem := result_problem([message.message for message in messages]):
+            raise ValueError(problem)
         return messages
 
     @field_validator("user", "safety_identifier")
@@ -155,6 +178,34 @@ class ChatRequest(_Part):
         for message in self.messages:
             extra |= {f"messages_{name}" for name in message.model_extra or {}}
         return sorted(name for name in extra if _NAME.fullmatch(name))[:MAX_IGNORED]
+
+    @property
+    def tool_definitions(self) -> tuple[ToolDefinition, ...]:
+        """The tools that the client carries out.
+
+        Raises:
+            ApiError: two of them have the same name.
+        """
+        definitions = tuple(part.definition for part in self.tools or ())
+        names = [one.name for one in definitions]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ApiError(400, f"tools: two of them are called {twice!r}", param="tools")
+        return definitions
+
+    @property
+    def named_choice(self) -> ToolChoice:
+        """The choice of a tool.
+
+        Raises:
+            ApiError: it names no tool of the request.
+        """
+        choice = self.tool_choice or "auto"
+        names = [part.function.name for part in self.tools or ()]
+        name = choice if isinstance(choice, str) else choice.function.name
+        if name not in ("auto", "none", *names) and not (name == "required" and names):
+            listed = ", ".join(names) or "none"
+            raise ApiError(400, f"tool_choice is {name!r}; the request's tools are: {listed}", param="tool_choice")
+        return name
 
     @property
     def requested_tokens(self) -> int:
@@ -267,7 +318,7 @@ def _invalid(errors: list[ErrorDetails]) -> ApiError:
 
 
 _UNSUPPORTED = {
-    "top_logprobs", "frequency_penalty", "presence_penalty", "logit_bias", "tools", "functions", "modalities",
+    "top_logprobs", "frequency_penalty", "presence_penalty", "logit_bias", "functions", "modalities",
     "grammar", "json_schema",
 }  # fmt: skip
 
@@ -276,7 +327,7 @@ _REPLY_FIELDS: dict[str, tuple[Any, ...]] = {
     "chat_template": (), "chat_template_kwargs": (), "continue_final_message": (), "documents": (), "echo": (),
     "function_call": ("none", "auto"), "include_stop_str_in_output": (), "length_penalty": (1,), "min_tokens": (),
     "prediction": (), "repetition_penalty": (1,), "skip_special_tokens": (True,), "stop_token_ids": (),
-    "structured_outputs": (), "suffix": (), "tool_choice": ("none", "auto"), "truncate_prompt_tokens": (-1,),
+    "parallel_tool_calls": (True,), "structured_outputs": (), "suffix": (), "truncate_prompt_tokens": (-1,),
     "use_beam_search": (), "web_search_options": (),
 }  # fmt: skip
 """Fields of OpenAI's and vLLM's requests that would change the reply, and the values with which they do not; without

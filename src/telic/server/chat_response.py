@@ -12,9 +12,11 @@ from openai.types.chat.chat_completion import Choice, ChoiceLogprobs
 from openai.types.chat.chat_completion_chunk import Choice as ChunkChoice
 from openai.types.chat.chat_completion_chunk import ChoiceDelta
 from openai.types.chat.chat_completion_chunk import ChoiceLogprobs as ChunkLogprobs
+from openai.types.chat.chat_completion_message_tool_call import ChatCompletionMessageToolCallUnion
 from openai.types.completion_usage import PromptTokensDetails
 
 from telic.models import Reply
+from telic.server.chat_tools import wire_calls
 
 __all__ = ["ResponseMetadata", "chat_completion", "chat_completion_chunk", "finish_reason", "token_logprobs", "usage"]
 
@@ -29,9 +31,14 @@ class ResponseMetadata:
     model: str
 
 
-def finish_reason(reply: Reply) -> Literal["stop", "length"]:
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+def finish_reason(reply: Reply) -> FinishReason:
     """Return OpenAI's word for why a reply ended."""
-    return "stop" if reply.finish == "stop" else "length"
+    if reply.finish != "stop":
+        return "length"
+    return "tool_calls" if reply.tool_calls else "stop"
 
 
 def usage(replies: Sequence[Reply]) -> CompletionUsage:
@@ -56,6 +63,15 @@ def token_logprobs(tokens: Iterable[tuple[str, float]]) -> list[ChatCompletionTo
     ]
 
 
+def _message(reply: Reply, *, refused: bool) -> ChatCompletionMessage:
+    if refused:
+        return ChatCompletionMessage(role="assistant", content=None, refusal=reply.text)
+    if not reply.tool_calls:
+        return ChatCompletionMessage(role="assistant", content=reply.text, refusal=None)
+    calls: list[ChatCompletionMessageToolCallUnion] = [*wire_calls(reply.tool_calls)]
+    return ChatCompletionMessage(role="assistant", content=reply.text or None, refusal=None, tool_calls=calls)
+
+
 def chat_completion(
     metadata: ResponseMetadata,
     replies: Sequence[Reply],
@@ -74,11 +90,7 @@ def chat_completion(
         Choice(
             index=index,
             finish_reason=finish_reason(reply),
-            message=ChatCompletionMessage(
-                role="assistant",
-                content=None if refusals[index] else reply.text,
-                refusal=reply.text if refusals[index] else None,
-            ),
+            message=_message(reply, refused=refusals[index]),
             logprobs=None if logprobs is None else ChoiceLogprobs(content=logprobs[index], refusal=None),
         )
         for index, reply in enumerate(replies)
@@ -98,7 +110,7 @@ def chat_completion_chunk(
     index: int | None,
     delta: ChoiceDelta | None = None,
     *,
-    finish: Literal["stop", "length"] | None = None,
+    finish: FinishReason | None = None,
     logprobs: list[ChatCompletionTokenLogprob] | None = None,
     usage: CompletionUsage | None = None,
 ) -> ChatCompletionChunk:

@@ -168,7 +168,8 @@ class DashboardConversation:
         await self.give_feedback(position, "edit", text)
         if self._service.memories is not None:
             await self._service.memories.observe_edit(self.user, self._stored_id, turn.text, text)
-        digest = History.from_messages(self.user, branch._client_messages()).digest_with(text)
+        edited = Message(role="assistant", content=text)
+        digest = History.from_messages(self.user, branch._client_messages()).digest_with(edited)
         record = TurnRecord(turn.role, text, digest, time.time(), "edited")
         branch.id = conversation = uuid4().hex
         new = NewTurns(conversation, self.user, (record,), position, parent=self.id, system=self._system)
@@ -274,15 +275,16 @@ class DashboardConversation:
 
     def _model_messages(self, end: int) -> list[Message]:
         """Return the turns before a position as the model receives them."""
-        return [system_message(self._service.purpose, self._system), *map(_to_message, self.turns[:end])]
+        said = [message for turn in self.turns[:end] for message in turn.messages]
+        return [system_message(self._service.purpose, self._system), *said]
 
     def _fork(self, position: int) -> Session:
         return self._service.sessions.fork_for_reading(self.id, latest=position == len(self.turns) - 1)
 
 
 def _to_message(turn: StoredTurn) -> Message:
-    return Message(role=turn.role, content=turn.text)  # type: ignore[arg-type]
+    return turn.tools.message(turn.role, turn.text)
 
 
 def _to_chat_message(message: Message) -> ChatMessage:
-    return ChatMessage(role=message.role, content=message.content)  # type: ignore[arg-type]
+    return ChatMessage.model_validate(message.as_dict())

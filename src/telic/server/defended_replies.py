@@ -8,11 +8,12 @@ may take long.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from telic.agents.defender import DefenceState, DefendedReply, Defender, DraftRequest
+from telic.agents.tool_turns import ToolTurns
 from telic.models import Reply, Request
 from telic.models.requesting import ModelRequest, RequestGenerator
 from telic.server.config import ServeConfig
@@ -20,11 +21,14 @@ from telic.server.daemon_threads import DaemonThreads
 from telic.server.metrics import Metrics
 from telic.server.runner import RequestRunner, of_user
 from telic.server.submission import OnEvent, ReplyDelta, ReplyEvent, Submission, failed_reply
+from telic.server.toolboxes import Toolboxes
 
 __all__ = ["DefendedReplies", "DefendedSubmission", "DefendedTurns"]
 
 THREADS = 2
 """Threads for the code of defences and judges."""
+TOOL_THREADS = 16
+"""Threads where tools are called too, which are waited for."""
 
 
 @dataclass(eq=False)
@@ -36,6 +40,8 @@ class DefendedSubmission:
     on_event: OnEvent
     state: DefenceState
     """What the defences know of the conversation; of this reply's own."""
+    tools: ToolTurns | None = None
+    """Carry out calls of the purpose's own tools."""
     task: asyncio.Task[None] | None = None
     defended: DefendedReply | None = None
     """The complete reply."""
@@ -64,13 +70,22 @@ class DefendedReplies:
         defender: the purpose's defences.
         config: limits on the memory of the further models that they ask.
         metrics: counts decisions and tokens.
+        tools: carry out the calls of the purpose's own tools; None if it has none.
 
     Raises:
         ModelError: a model that a defence asks cannot be loaded.
     """
 
-    def __init__(self, runner: RequestRunner, defender: Defender, config: ServeConfig, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        runner: RequestRunner,
+        defender: Defender,
+        config: ServeConfig,
+        metrics: Metrics,
+        tools: ToolTurns | None = None,
+    ) -> None:
         self._defender, self._metrics = defender, metrics
+        self._toolboxes = Toolboxes(tools, config.max_conversations) if tools is not None else None
         self._runners = {
             id(model): runner if model is runner.model else RequestRunner(model, config) for model in defender.models
         }
@@ -79,7 +94,8 @@ class DefendedReplies:
 
     def start(self) -> None:
         """Start the threads and the workers of further models. Call it in the event loop."""
-        self._threads = DaemonThreads(THREADS, "telic-defence")
+        count = THREADS if self._toolboxes is None else TOOL_THREADS
+        self._threads = DaemonThreads(count, "telic-defence")
         for runner in self._further:
             runner.start()
 
@@ -89,14 +105,24 @@ class DefendedReplies:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def turns(self, user: str, state: DefenceState) -> DefendedTurns:
+    @property
+    def tool_names(self) -> frozenset[str]:
+        """Names of the purpose's own tools."""
+        return frozenset() if self._toolboxes is None else self._toolboxes.names
+
+    def drop(self, conversations: Iterable[str]) -> None:
+        """Forget deleted conversations."""
+        if self._toolboxes is not None:
+            self._toolboxes.drop(conversations)
+
+    def turns(self, user: str, state: DefenceState, conversation: str) -> DefendedTurns:
         """Return what makes the replies of one exchange, given what the defences know of its conversation."""
-        return DefendedTurns(self, user, state)
+        return DefendedTurns(self, user, state, None if self._toolboxes is None else self._toolboxes.of(conversation))
 
     async def answer(self, one: DefendedSubmission, user: str) -> None:
         """Make a reply, and deliver its events."""
         try:
-            defended = await self._drive(one, user, self._defender.reply(one.request, one.state))
+            defended = await self._drive(one, user, self._turn(one))
         except Exception as error:  # a third-party defence may raise anything: this request fails, the server goes on
             one.on_event(one.index, failed_reply(error))
             return
@@ -108,6 +134,11 @@ class DefendedReplies:
         if reply.failure is None and not one.streamed:
             one.on_event(one.index, ReplyDelta(reply.text, reply.token_ids, reply.logprobs or ()))
         one.on_event(one.index, reply)
+
+    def _turn(self, one: DefendedSubmission) -> RequestGenerator[DefendedReply]:
+        if one.tools is None:
+            return self._defender.reply(one.request, one.state)
+        return one.tools.play(one.request, lambda request: self._defender.reply(request, one.state))
 
     async def _drive(self, one: DefendedSubmission, user: str, turn: RequestGenerator[DefendedReply]) -> DefendedReply:
         answers: asyncio.Queue[tuple[ModelRequest, Reply]] = asyncio.Queue()
@@ -132,7 +163,8 @@ class DefendedReplies:
         answers: asyncio.Queue[tuple[ModelRequest, Reply]],
     ) -> None:
         runner = self._runners[id(made.model)]
-        shown = isinstance(made, DraftRequest) and not self._defender.judges_drafts
+        # With tools of its own, only the last reply of a turn is for the client; which one that is shows at its end.
+        shown = isinstance(made, DraftRequest) and not self._defender.judges_drafts and one.tools is None
 
         def on_event(_index: int, event: ReplyEvent) -> None:
             if isinstance(event, Reply):
@@ -155,14 +187,20 @@ class DefendedTurns:
         replies: makes them.
         user: whose conversation it is.
         state: what the defences know of it; each choice gets a copy.
+        tools: carry out calls of the purpose's own tools; None if it has none.
     """
 
-    def __init__(self, replies: DefendedReplies, user: str, state: DefenceState) -> None:
-        self._replies, self._user, self._state = replies, user, state
+    def __init__(
+        self, replies: DefendedReplies, user: str, state: DefenceState, tools: ToolTurns | None = None
+    ) -> None:
+        self._replies, self._user, self._state, self._tools = replies, user, state, tools
 
     def submit(self, requests: Sequence[Request], on_event: OnEvent) -> list[DefendedSubmission]:
         """Begin the choices of a reply; as `RequestRunner.submit`."""
-        made = [DefendedSubmission(one, index, on_event, self._state.fork()) for index, one in enumerate(requests)]
+        made = [
+            DefendedSubmission(one, index, on_event, self._state.fork(), self._tools)
+            for index, one in enumerate(requests)
+        ]
         for one in made:
             one.task = asyncio.get_running_loop().create_task(self._replies.answer(one, self._user))
             one.task.add_done_callback(partial(_forget, one))

@@ -156,7 +156,8 @@ class Exchange:
         try:
             first = self._submissions[0]
             defended = first.defended if isinstance(first, DefendedSubmission) else None
-            await self._services.store.add(self._turns.with_replies(self.replies, defended.records if defended else ()))
+            records, steps = (defended.records, defended.messages) if defended else ((), ())
+            await self._services.store.add(self._turns.with_replies(self.replies, records, steps))
             self._services.sessions.keep(self.conversation, self._session)
             if isinstance(first, DefendedSubmission):
                 self._services.defence_states.keep(self.conversation, first.state)

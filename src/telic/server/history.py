@@ -31,13 +31,13 @@ class History:
         system = "\n\n".join(message.content for message in messages[:start])
         digest, digests = _digest("", user, system), []
         for message in messages[start:]:
-            digest = _digest(digest, message.role, message.content)
+            digest = _digest(digest, *_parts(message))
             digests.append(digest)
         return cls(user, system, tuple(messages[start:]), tuple(digests))
 
-    def digest_with(self, reply: str) -> str:
+    def digest_with(self, reply: Message) -> str:
         """Compute the digest of this history followed by a reply."""
-        return _digest(self.digests[-1] if self.digests else _digest("", self.user, self.system), "assistant", reply)
+        return _digest(self.digests[-1] if self.digests else _digest("", self.user, self.system), *_parts(reply))
 
 
 def system_message(purpose: Purpose, client_system: str) -> Message:
@@ -48,6 +48,13 @@ def system_message(purpose: Purpose, client_system: str) -> Message:
 def storable(text: str) -> str:
     """Replace what a store cannot hold: Postgres refuses NUL characters."""
     return text.replace("\0", "\ufffd")
+
+
+def _parts(message: Message) -> list[str]:
+    """Return what a message is recognised by."""
+    calls = [part for call in message.tool_calls for part in (call.id, call.name, call.arguments)]
+    result = [] if message.tool_call_id is None else [message.tool_call_id]
+    return [message.role, message.content, *calls, *result]
 
 
 def _digest(before: str, *parts: str) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
+from telic.dialogue import Message, ToolCall
 from telic.episodes import Branch, Feedback
 
 __all__ = [
@@ -16,6 +19,7 @@ __all__ = [
     "ReplySetup",
     "StoredConversation",
     "StoredTurn",
+    "ToolRecord",
     "TurnRecord",
 ]
 
@@ -29,6 +33,30 @@ class ReplySetup:
 
     digest: str
     content: Mapping[str, Any]
+
+
+class ToolRecord(BaseModel):
+    """What a turn has to do with tools."""
+
+    model_config = ConfigDict(frozen=True)
+
+    calls: tuple[ToolCall, ...] = ()
+    """Of a reply: calls that the client carries out."""
+    call_id: str | None = None
+    """Of a client's result: the call."""
+    steps: tuple[Message, ...] = ()
+    """Of a reply: calls of the purpose's own tools before it, and their results."""
+
+    def as_json(self) -> dict[str, Any] | None:
+        """Return it as a value for the store; None if there is nothing to store."""
+        return self.model_dump(exclude_defaults=True) or None
+
+    def message(self, role: Any, text: str) -> Message:
+        """Return the message of the turn."""
+        return Message(role=role, content=text, tool_calls=self.calls, tool_call_id=self.call_id)
+
+
+NO_TOOLS = ToolRecord()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +87,8 @@ class TurnRecord:
     """The other choices of a request with `n` > 1; a client may continue with one of them on a branch."""
     defences: Sequence[Mapping[str, Any]] = ()
     """What the defences did before the reply (`telic.agents.defender.DefenceRecord`)."""
+    tools: ToolRecord = NO_TOOLS
+    """Calls of tools, and their results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +140,13 @@ class StoredTurn:
     feedback: Sequence[Feedback] = ()
     probe_branches: Sequence[Branch] = ()
     """Probes that were asked after it."""
+    tools: ToolRecord = NO_TOOLS
+    """Calls of tools, and their results."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The messages of the turn as the model receives them: what it did with its own tools, then the turn."""
+        return (*self.tools.steps, self.tools.message(self.role, self.text))
 
 
 @dataclass(frozen=True, slots=True)

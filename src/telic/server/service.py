@@ -79,6 +79,7 @@ class Service:
         self.purpose, self.config = purpose, config
         self._end: float | None = None
         self._defence_controls = agent.defender.controls
+        self._tools = agent.tools.toolbox.definitions if agent.tools is not None else ()
         self.created = int(time.time())
         self.store = AsyncConversationStore(ConversationStore(config.store))
         self.runner = RequestRunner(model, config)
@@ -95,8 +96,10 @@ class Service:
         sampling = replace(agent.sampling, logprobs=self.runner.local is not None)
         self.probes = ProbeRunner(self.runner, purpose, sampling)
         self.defence_states = DefenceStates(self.store, defences)
-        guarded = bool(defences) or agent.defender.reward_head is not None
-        self._defended = DefendedReplies(self.runner, agent.defender, config, self.metrics) if guarded else None
+        guarded = bool(defences) or agent.defender.reward_head is not None or agent.tools is not None
+        self._defended = (
+            DefendedReplies(self.runner, agent.defender, config, self.metrics, agent.tools) if guarded else None
+        )
         services = ExchangeServices(self.runner, self.store, self.sessions, self.defence_states, self.metrics)
         remembered = MemoryConfig.of_purpose(purpose)
         self.memories: UserMemories | None = None
@@ -128,7 +131,7 @@ class Service:
             self._defended.start()
         if self.runner.local is not None:
             controls = (*self.controls.default, *self._defence_controls)
-            self.sessions.shared_prefix = await read_shared_prefix(self.runner, self.purpose, controls)
+            self.sessions.shared_prefix = await read_shared_prefix(self.runner, self.purpose, controls, self._tools)
         loop = asyncio.get_running_loop()
         if self.canary is not None:
             await self.canary.candidate.start()
@@ -208,6 +211,8 @@ class Service:
         """Drop what is kept of deleted conversations, and mark the versions that were trained on them."""
         self.sessions.drop(deleted)
         self.defence_states.drop(deleted)
+        if self._defended is not None:
+            self._defended.drop(deleted)
         self.controls.drop(deleted)
         if self.canary is not None:
             self.canary.candidate.drop(deleted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from telic.dialogue import Message
+from telic.dialogue import Message, ToolDefinition
 from telic.errors import ModelError
 from telic.models import Control, Request, Sampling, Session
 from telic.purpose import Purpose
@@ -14,7 +14,9 @@ from telic.server.runner import RequestRunner
 __all__ = ["read_shared_prefix"]
 
 
-async def read_shared_prefix(runner: RequestRunner, purpose: Purpose, controls: Sequence[Control]) -> Session:
+async def read_shared_prefix(
+    runner: RequestRunner, purpose: Purpose, controls: Sequence[Control], tools: Sequence[ToolDefinition] = ()
+) -> Session:
     """Let a local model read the system prompt of a purpose.
 
     Raises:
@@ -23,7 +25,8 @@ async def read_shared_prefix(runner: RequestRunner, purpose: Purpose, controls: 
     session = Session(runner.model)
     messages = (system_message(purpose, ""), Message(role="user", content="Hi"))
     sampling = Sampling(max_new_tokens=1, temperature=0)
-    [reply] = await runner.generate([Request(messages, sampling, tuple(controls), cache=session.cache)])
+    request = Request(messages, sampling, tuple(controls), cache=session.cache, tools=tuple(tools), tool_choice="none")
+    [reply] = await runner.generate([request])
     if reply.failure is not None or reply.finish == "context":
         detail = reply.failure.detail if reply.failure else "it fills the context"
         raise ModelError(f"model {runner.model.name!r} cannot read the system prompt: {detail}")

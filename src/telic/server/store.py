@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 from zlib import crc32
 
@@ -24,6 +24,7 @@ from telic.server.records import (
     NewTurns,
     StoredConversation,
     StoredTurn,
+    ToolRecord,
     TurnRecord,
 )
 from telic.server.store_export import episodes_of
@@ -222,6 +223,7 @@ class ConversationStore:
                 row.position, row.role, row.text, row.finish, row.time, row.planner, row.readings,
                 setup_contents.get(row.setup, {}), row.defences or (), feedback.get(row.digest, ()),
                 [branch for position, branch in branches if position == row.position],
+                ToolRecord.model_validate(row.tools or {}),
             )
             for row in rows
         ]  # fmt: skip
@@ -335,7 +337,7 @@ def _extend_conversation(connection: Connection, new: NewTurns) -> None:
 
 
 def _row(turn: TurnRecord) -> dict[str, Any]:
-    row = asdict(turn)
+    row = asdict(replace(turn, tools=ToolRecord()))
     planner, defences = row.pop("planner_choice"), list(turn.defences) or None
     own = {"planner": planner, "alternatives": list(turn.alternatives), "defences": defences}
-    return {**row, **own, "text": storable(turn.text)}
+    return {**row, **own, "text": storable(turn.text), "tools": turn.tools.as_json()}

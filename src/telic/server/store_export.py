@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row
 
 from telic.episodes import Episode, Turn
 from telic.server.annotations import feedback_by_turn, probe_branches_by_conversation
+from telic.server.records import ToolRecord
 from telic.server.reported_events import events_by_conversation
 from telic.server.stored_rows import setups_by_digest, turns_by_conversation
 
@@ -72,6 +73,7 @@ def _turn(row: Row[Any], round_: int) -> Turn:
         origin |= {"setup": row.setup, "logprob": row.logprob, "cached_tokens": row.cached_tokens}
     more = {"planner": row.planner, "sampling": row.sampling, "alternatives": row.alternatives}
     more["defences"] = row.defences
+    tools = ToolRecord.model_validate(row.tools or {})
     return Turn(
         role=row.role,
         round=round_,
@@ -80,5 +82,8 @@ def _turn(row: Row[Any], round_: int) -> Turn:
         tokens=row.tokens,
         prompt_tokens=row.prompt_tokens,
         readings=row.readings,
+        steps=list(tools.steps),
+        tool_calls=tools.calls,
+        tool_call_id=tools.call_id,
         origin={**origin, **{key: value for key, value in more.items() if value}},
     )

@@ -79,6 +79,7 @@ turns = Table(
     Column("sampling", JSON, nullable=False),
     Column("alternatives", JSON, nullable=False),  # the other choices of a request with n > 1
     Column("defences", JSON(none_as_null=True)),  # what the defences did; NULL if nothing
+    Column("tools", JSON(none_as_null=True)),  # calls of tools, and results (`ToolRecord`); NULL if there are none
     Index("ix_turns_digest", "digest", "role"),
 )
 

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from telic.agents.defender import DefenceRecord
+from telic.dialogue import Message
 from telic.files import to_json_types
 from telic.models import Reply, Sampling
 from telic.server.history import History
-from telic.server.records import FINISH_LEFT, NewTurns, ReplySetup, TurnRecord
+from telic.server.records import FINISH_LEFT, NewTurns, ReplySetup, ToolRecord, TurnRecord
 
 __all__ = ["StoreTarget", "TurnBuilder"]
 
@@ -52,18 +53,22 @@ class TurnBuilder:
         """Whether the client sent messages that are not stored."""
         return self.target.stored_turns < len(self.history.messages)
 
-    def with_replies(self, replies: Sequence[Reply], defences: Sequence[DefenceRecord] = ()) -> NewTurns:
+    def with_replies(
+        self, replies: Sequence[Reply], defences: Sequence[DefenceRecord] = (), steps: Sequence[Message] = ()
+    ) -> NewTurns:
         """Build the new messages and the reply: the first choice, with the others as alternatives.
 
         Args:
             replies: all choices.
             defences: what the defences did before the first one.
+            steps: calls of the purpose's own tools before it, and their results.
         """
         reply, *others = replies
         return self._new_turns(
             self._reply_turn(
-                reply.text,
+                reply.message,
                 reply.finish,
+                tools=ToolRecord(calls=reply.tool_calls, steps=tuple(steps)),
                 seed=reply.seed,
                 alternatives=[_alternative(other) for other in others],
                 defences=[to_json_types(asdict(record), DIGITS) for record in defences],
@@ -73,12 +78,22 @@ class TurnBuilder:
 
     def with_partial_text(self, text: str) -> NewTurns:
         """Build the new messages, and the part of the reply that was generated before it was interrupted."""
-        return self._new_turns(self._reply_turn(text, FINISH_LEFT, seed=self.sampling.seed) if text else None)
+        said = Message(role="assistant", content=text)
+        return self._new_turns(self._reply_turn(said, FINISH_LEFT, seed=self.sampling.seed) if text else None)
 
     def _new_turns(self, reply: TurnRecord | None) -> NewTurns:
         target, history = self.target, self.history
         pairs = list(zip(history.messages, history.digests, strict=True))[target.stored_turns :]
-        given = [TurnRecord(message.role, message.content, digest, self.arrival) for message, digest in pairs]
+        given = [
+            TurnRecord(
+                message.role,
+                message.content,
+                digest,
+                self.arrival,
+                tools=ToolRecord(calls=message.tool_calls, call_id=message.tool_call_id),
+            )
+            for message, digest in pairs
+        ]
         return NewTurns(
             target.conversation,
             history.user,
@@ -91,12 +106,12 @@ class TurnBuilder:
             self.remembering,
         )
 
-    def _reply_turn(self, text: str, finish: str, *, seed: int | None, **fields: Any) -> TurnRecord:
+    def _reply_turn(self, said: Message, finish: str, *, seed: int | None, **fields: Any) -> TurnRecord:
         used = self.sampling
         return TurnRecord(
             "assistant",
-            text,
-            self.history.digest_with(text),
+            said.content,
+            self.history.digest_with(said),
             time.time(),
             finish,
             setup=self.setup.digest,

@@ -180,7 +180,7 @@ def _trunk_of(name: str, dialogue: Dialogue, side: RecordedSide, counts: TrunkCo
             place = "system messages inside dialogues" if message.role == "system" else "messages of tools"
             counts.count(f"{place} left out")
         elif not message.content.strip():
-            counts.count("empty messages left out")
+            counts.count("messages of tools left out" if message.tool_calls else "empty messages left out")
         elif merged and merged[-1][0] == message.role:
             counts.count("messages joined with the one before, which is of the same side")
             merged[-1][1] += BETWEEN + message.content

@@ -77,7 +77,7 @@ class Engine:
         self._done: list[RequestState] = []
         self._schedule = Schedule()
         self._bound = TokenBound(template.tokenizer)
-        self._detokenizer = Detokenizer(template.tokenizer)
+        self._detokenizer = Detokenizer(template.tokenizer, template.tool_syntax)
         self._arrived = 0
         self.passes = 0
         """Forward passes so far."""
@@ -113,6 +113,8 @@ class Engine:
         self._arrived += 1
         output = ReplyText(self._detokenizer, request.sampling.stop)
         state = RequestState(request, output, prompts, on_reply, forced, self._arrived)
+        if request.tools and request.speaker == "assistant" and not forced:
+            state.tool_syntax = self.template.tool_syntax
         self.queue.append(request.client, state)
         return state
 

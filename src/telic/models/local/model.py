@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
-from telic.dialogue import Message
+from telic.dialogue import Message, ToolDefinition
 from telic.errors import ModelError
 from telic.models.choices import draw_by_likelihood
 from telic.models.compatibility import refuse_unsupported
@@ -124,9 +124,11 @@ class LocalModel:
         if self.runner.thread_governor is not None:
             self.runner.thread_governor.spared = 1
 
-    def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
+    def render(
+        self, messages: Sequence[Message], *, reply: bool = True, tools: Sequence[ToolDefinition] = ()
+    ) -> Rendering:
         """Render a dialogue as this model sees it."""
-        return self.template.render(messages, reply=reply)
+        return self.template.render(messages, reply=reply, tools=tools)
 
     def check_format(self, response_format: ResponseFormat) -> None:
         """Compile a response format, so that no reply waits for it.
@@ -290,7 +292,7 @@ class LocalModel:
 
     def final_length(self, state: RequestState) -> int:
         """Characters of a growing reply that will not change; all of them once it is complete."""
-        return len(state.output.text) if state.reply is not None else state.output.final_length
+        return len(state.reply.text) if state.reply is not None else state.final_length
 
     def score(
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()

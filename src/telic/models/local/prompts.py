@@ -18,6 +18,7 @@ from telic.errors import ConfigError, Failure, ModelError
 from telic.models.compatibility import contrast_prompts, controlled_messages
 from telic.models.grammars import GrammarCache
 from telic.models.request import Reply, Request
+from telic.models.tool_grammar import reply_matcher
 from telic.rendering import Rendering, Template
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def render_prompts(
         context_length: longest sequence, in tokens.
     """
     try:
-        matcher = None if request.response_format is None else grammars.matcher(request.response_format)
+        matcher = reply_matcher(request, template.tool_syntax, grammars)
         contrast = contrast_prompts(request)
         _refuse_too_many_rows(request, contrast, max_batch)
         renderings: list[tuple[int | None, Rendering]] = []
@@ -149,11 +150,14 @@ def render_prompts(
         for place, messages in [(None, controlled_messages(request)), *contrast]:
             if messages not in rendered:
                 if _is_long(messages, max(COUNTED, bound.longest_token * context_length)):
-                    least = bound.fewest_tokens(template.text(messages))  # the template may leave out much of it
+                    least = bound.fewest_tokens(
+                        template.text(messages, request.tools)
+                    )  # the template may leave out much of it
                     if least >= context_length:
                         return _too_long(f"at least {least}", context_length)
-                render = template.render_user_turn if request.speaker == "user" else template.render
-                rendered[messages] = render(messages)
+                user = request.speaker == "user"
+                render = template.render_user_turn if user else template.render
+                rendered[messages] = render(messages, tools=request.tools)
             count = len(rendered[messages].token_ids)
             if count >= context_length:
                 return _too_long(str(count), context_length, count)
