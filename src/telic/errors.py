@@ -120,6 +120,7 @@ _EXTRAS = {
     "ray": ("ray",),
     "train": ("trl", "peft", "datasets"),
     "privacy": ("presidio_analyzer",),
+    "assistant": ("feedparser", "httpx", "imap_tools", "nh3", "rapidfuzz"),
 }
 """The packages of each extra."""
 
