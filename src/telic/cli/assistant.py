@@ -18,8 +18,7 @@ class Assistant:
     """A morning digest of feeds, mail and notes, in the order of what its reader cares about."""
 
     action: (
-        Annotated[MakeDigest, tyro.conf.subcommand("digest")]
-        | Annotated[CheckSources, tyro.conf.subcommand("sources")]
+        Annotated[MakeDigest, tyro.conf.subcommand("digest")] | Annotated[CheckSources, tyro.conf.subcommand("sources")]
     )
     """What to do."""
 

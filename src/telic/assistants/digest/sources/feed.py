@@ -1,0 +1,76 @@
+"""Feeds: RSS and Atom, read with feedparser."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import feedparser
+
+from telic.assistants.digest.fetching import Fetched
+from telic.assistants.digest.items import Item
+from telic.assistants.digest.sources.base import Reading
+from telic.assistants.digest.text import html_to_text, plain
+from telic.errors import DataError
+
+__all__ = ["FeedSource", "parsed_entries"]
+
+DATES = ("published_parsed", "updated_parsed", "created_parsed")
+
+
+@dataclass(frozen=True)
+class FeedSource:
+    """A feed at an address or in a file."""
+
+    url: str
+    """http(s), or a path relative to the purpose file."""
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", urlsplit(self.url).hostname or self.url)
+
+    def read(self, reading: Reading) -> Iterator[Item]:
+        """Yield the entries."""
+        fetched = reading.fetcher.read(self.url)
+        for entry in parsed_entries(fetched, self.url):
+            yield item_of(entry, fetched.url)
+
+
+def parsed_entries(fetched: Fetched, name: str) -> list[Any]:
+    """Parse a feed. An entry before a mistake in the XML counts.
+
+    Raises:
+        DataError: it is no feed.
+    """
+    headers = {"content-type": fetched.content_type} if fetched.content_type else {}
+    found = feedparser.parse(fetched.body, response_headers=headers)
+    if not found.entries and (found.get("bozo") or not found.get("version")):
+        reason = found.get("bozo_exception") or "it is neither RSS nor Atom"
+        raise DataError(f"{name!r} is no feed: {plain(str(reason), 120)}")
+    return list(found.entries)
+
+
+def item_of(entry: Any, base: str) -> Item:
+    """Make an item of an entry of feedparser."""
+    title, title_warnings = html_to_text(str(entry.get("title", "")))
+    bodies = [str(one.get("value", "")) for one in entry.get("content", ())] or [str(entry.get("summary", ""))]
+    text, warnings = html_to_text("\n".join(bodies))
+    parsed = next((entry[name] for name in DATES if entry.get(name)), None)
+    link = str(entry.get("link", ""))
+    return Item(
+        title=title.replace("\n", " "), text=text,
+        link=link if urlsplit(link).scheme or not (base and link) else f"{base.rsplit('/', 1)[0]}/{link}",
+        time=_seconds(parsed), author=str(entry.get("author", "")), key=str(entry.get("id", "")),
+        warnings=tuple(dict.fromkeys([*title_warnings, *warnings])),
+    )  # fmt: skip
+
+
+def _seconds(parsed: Any) -> float | None:
+    try:
+        return None if parsed is None else float(calendar.timegm(parsed))
+    except (ValueError, OverflowError, TypeError):
+        return None

@@ -1,0 +1,61 @@
+"""Pages: one HTML page, shown when its text changes. robots.txt is asked first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import Message
+from urllib.parse import urlsplit
+
+from telic.assistants.digest.fetching import Fetched
+from telic.assistants.digest.items import Item
+from telic.assistants.digest.sources.base import Reading
+from telic.assistants.digest.text import html_to_text
+
+__all__ = ["PageSource"]
+
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_MAIN = re.compile(r"<(main|article)\b.*</\1>", re.IGNORECASE | re.DOTALL)
+_AROUND = re.compile(r"<(nav|footer|aside|header|form)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
+_CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?([\w-]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class PageSource:
+    """A page at an address or in a file."""
+
+    url: str
+    """http(s), or a path relative to the purpose file."""
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", urlsplit(self.url).hostname or self.url)
+
+    def read(self, reading: Reading) -> Iterator[Item]:
+        """Yield the page as one item."""
+        fetched = reading.fetcher.read(self.url, ask_robots=True)
+        markup = decoded(fetched)
+        title = _TITLE.search(markup)
+        main = _MAIN.search(markup)
+        text, warnings = html_to_text(_AROUND.sub(" ", main[0] if main else markup))
+        name = html_to_text(f"<p>{title[1]}</p>")[0] if title else ""
+        yield Item(
+            title=name or self.label, text=text, link=fetched.url or None, time=reading.now, key=self.url,
+            warnings=warnings,
+        )  # fmt: skip
+
+
+def decoded(fetched: Fetched) -> str:
+    """Return a page as text: by its header, by what it says of itself, else as UTF-8. Wrong bytes become U+FFFD."""
+    header = Message()
+    header["content-type"] = fetched.content_type or "text/html"
+    said = _CHARSET.search(fetched.body[:2048])
+    for name in (header.get_content_charset(), said[1].decode("ascii", "replace") if said else None, "utf-8"):
+        if name:
+            try:
+                return fetched.body.decode(name, "replace")
+            except LookupError:  # it names no encoding
+                continue
+    return fetched.body.decode("utf-8", "replace")
