@@ -120,6 +120,7 @@ _EXTRAS = {
     "ray": ("ray",),
     "train": ("trl", "peft", "datasets"),
     "privacy": ("presidio_analyzer",),
+    "assistant": ("imap_tools", "nh3"),
 }
 """The packages of each extra."""
 
