@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from html.parser import HTMLParser
 
 import nh3
 
 from telic.assistants.digest.links import host_of, host_written_in
+from telic.assistants.mail import html_text
+from telic.assistants.mail.words import visible
 
-__all__ = ["HIDDEN_TEXT", "MISLEADING_LINK", "html_to_text", "plain", "shortened"]
+__all__ = ["HIDDEN_TEXT", "html_to_text", "plain", "shortened"]
 
 HIDDEN_TEXT = "hidden text was left out"
-MISLEADING_LINK = "a link's text names another host than it leads to"
-DEEPEST = 1_000_000
+LONGEST_MARKUP = 1_000_000
 """Characters of markup that are read of one text."""
-
-_JOINERS = "\u200c\u200d"
-"""Invisible, but Persian and emoji are spelt with them."""
-_WITHOUT_CONTENT = {"script", "style", "template", "noscript", "svg", "math", "object", "iframe", "head", "title"}
-_TAGS = {"a", "blockquote", "br", "div", "li", "p", "pre", "span", "td", "th", "tr", "article", "section"} | {
-    f"h{level}" for level in range(1, 7)
-}
-_BLOCKS = _TAGS - {"a", "span"}
-_HIDING = re.compile(
-    r"display:none|visibility:(?:hidden|collapse)|opacity:0?(?:\.0\d*)?(?:;|$)|font-size:0?(?:\.\d+)?(?:px|pt|em|rem|%)?(?:;|!|$)"
-    r"|(?:^|;)(?:max-)?(?:height|width):0|text-indent:-\d{3,}|(?:left|top|right|margin-left):-\d{3,}|mso-hide:all"
-    r"|clip:rect\(0|clip-path:inset\((?:50|100)%|transform:scale\(0"
-)
-_WHITE = re.compile(r"(?:^|;)color:(?:white|#fff(?:fff)?|transparent|rgba?\(255,255,255[^)]*\))(?:;|!|$)")
-_BACKGROUND = re.compile(r"(?:^|;)background")
+_MESSAGES_IN_SELECTORS = range(0xE0100, 0xE01F0)
+"""Variation selectors that no font uses: a row of them can spell a hidden message."""
 
 
 def plain(text: str, longest: int | None = None) -> str:
@@ -40,13 +26,8 @@ def plain(text: str, longest: int | None = None) -> str:
         text: any text.
         longest: characters after which it is shortened.
     """
-    shown = (
-        char if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") or char in _JOINERS
-        else "" if unicodedata.category(char) == "Cf" else " "
-        for char in text
-        if not 0xE0100 <= ord(char) <= 0xE01EF  # variation selectors that can spell a hidden message
-    )  # fmt: skip
-    line = " ".join("".join(shown).split())
+    spaced = "".join(" " if char in "\v\f\x1c\x1d\x1e\x85\u2028\u2029" else char for char in text)
+    line = " ".join(visible(spaced.translate(dict.fromkeys(_MESSAGES_IN_SELECTORS)))[0].split())
     return line if longest is None else shortened(line, longest)
 
 
@@ -58,68 +39,32 @@ def shortened(line: str, longest: int) -> str:
 
 
 def html_to_text(markup: str) -> tuple[str, tuple[str, ...]]:
-    """Return what a reader of a piece of HTML would see, a paragraph a line, and warnings.
-
-    nh3 repairs the tree and drops what is no text. What a style hides is left out. Where a link's text is itself an
-    address of another host, the host that the link leads to stands behind it.
-    """
-    clean = nh3.clean(
-        markup[:DEEPEST],
-        tags=_TAGS,
-        clean_content_tags=_WITHOUT_CONTENT,
-        attributes={"*": {"style", "hidden", "aria-hidden"}, "a": {"href", "style", "hidden", "aria-hidden"}},
-        link_rel=None,
-    )
-    reader = _VisibleText()
-    reader.feed(clean)
-    reader.close()
-    lines = (" ".join(line.split()) for line in "".join(reader.parts).split("\n"))
-    return "\n".join(filter(None, lines)), tuple(dict.fromkeys(reader.warnings))
+    """Return what a reader of a piece of HTML would see, a paragraph a line, and what they should be warned of."""
+    markup = markup[:LONGEST_MARKUP]
+    text, hidden = html_text.html_to_text(markup)
+    links = _LinkTexts()
+    links.feed(nh3.clean(markup, tags={"a"}, attributes={"a": {"href"}}, link_rel=None))
+    links.close()
+    return text, tuple(dict.fromkeys([HIDDEN_TEXT] * (hidden > 0) + links.warnings))
 
 
-class _VisibleText(HTMLParser):
-    """Collects the visible text of a well-formed tree."""
+class _LinkTexts(HTMLParser):
+    """Finds links whose text is an address of another host than the one that they lead to."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
         self.warnings: list[str] = []
-        self._open: list[tuple[str, bool]] = []
-        """The open elements, each with whether it is hidden."""
-        self._link: tuple[str, int] | None = None
-        """Where the open link leads, and the number of parts before it."""
+        self._target = ""
+        self._said: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open an element."""
-        if tag in _BLOCKS:
-            self.parts.append("\n")
-        if tag == "br":
-            return
-        found = dict(attrs)
-        style = re.sub(r"\s+", "", (found.get("style") or "").casefold())
-        hidden = "hidden" in found or found.get("aria-hidden") == "true" or _HIDING.search(style) is not None
-        hidden = hidden or (_WHITE.search(style) is not None and _BACKGROUND.search(style) is None)
-        self._open.append((tag, hidden))
-        if tag == "a":
-            self._link = (found.get("href") or "", len(self.parts))
+        self._target, self._said = dict(attrs).get("href") or "", []
 
     def handle_endtag(self, tag: str) -> None:
-        """Close an element."""
-        if tag == "a" and self._link is not None:
-            target, start = self._link
-            said, real = host_written_in("".join(self.parts[start:])), host_of(target)
-            if said and real and said != real:
-                self.parts.append(f" [the link leads to {real}]")
-                self.warnings.append(MISLEADING_LINK)
-            self._link = None
-        while self._open and self._open.pop()[0] != tag:
-            pass
-        if tag in _BLOCKS:
-            self.parts.append("\n")
+        said, real = host_written_in("".join(self._said)), host_of(self._target)
+        if said and real and said != real:
+            self.warnings.append(f"a link in it says {said} but leads to {real}")
+        self._target, self._said = "", []
 
     def handle_data(self, data: str) -> None:
-        """Keep the text of visible elements."""
-        if not any(hidden for _, hidden in self._open):
-            self.parts.append(data.replace("\n", " "))
-        elif data.strip():
-            self.warnings.append(HIDDEN_TEXT)
+        self._said.append(data)

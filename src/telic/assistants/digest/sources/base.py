@@ -61,6 +61,7 @@ registry.declare(
     arxiv="telic.assistants.digest.sources.arxiv:ArxivSource",
     page="telic.assistants.digest.sources.page:PageSource",
     markdown="telic.assistants.digest.sources.markdown:MarkdownSource",
+    mail="telic.assistants.digest.sources.mail:MailSource",
     slack="telic.assistants.digest.sources.slack:SlackSource",
 )
 

@@ -12,13 +12,14 @@ from telic.assistants.digest.fetching import Fetched
 from telic.assistants.digest.items import Item
 from telic.assistants.digest.sources.base import Reading
 from telic.assistants.digest.text import html_to_text
+from telic.assistants.mail.words import decoded
 
 __all__ = ["PageSource"]
 
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _MAIN = re.compile(r"<(main|article)\b.*</\1>", re.IGNORECASE | re.DOTALL)
 _AROUND = re.compile(r"<(nav|footer|aside|header|form)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
-_CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?([\w-]+)", re.IGNORECASE)
+_CHARSET = re.compile(rb"<meta[^>]{1,500}charset=[\"']?([\w-]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class PageSource:
     def read(self, reading: Reading) -> Iterator[Item]:
         """Yield the page as one item."""
         fetched = reading.fetcher.read(self.url, ask_robots=True)
-        markup = decoded(fetched)
+        markup = decoded_page(fetched)
         title = _TITLE.search(markup)
         main = _MAIN.search(markup)
         text, warnings = html_to_text(_AROUND.sub(" ", main[0] if main else markup))
@@ -47,15 +48,9 @@ class PageSource:
         )  # fmt: skip
 
 
-def decoded(fetched: Fetched) -> str:
+def decoded_page(fetched: Fetched) -> str:
     """Return a page as text: by its header, by what it says of itself, else as UTF-8. Wrong bytes become U+FFFD."""
     header = Message()
     header["content-type"] = fetched.content_type or "text/html"
     said = _CHARSET.search(fetched.body[:2048])
-    for name in (header.get_content_charset(), said[1].decode("ascii", "replace") if said else None, "utf-8"):
-        if name:
-            try:
-                return fetched.body.decode(name, "replace")
-            except LookupError:  # it names no encoding
-                continue
-    return fetched.body.decode("utf-8", "replace")
+    return decoded(fetched.body, header.get_content_charset() or (said[1].decode("ascii") if said else "utf-8"))
