@@ -57,10 +57,10 @@ class _LinkTexts(HTMLParser):
         self._target = ""
         self._said: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, _tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._target, self._said = dict(attrs).get("href") or "", []
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, _tag: str) -> None:
         said, real = host_written_in("".join(self._said)), host_of(self._target)
         if said and real and said != real:
             self.warnings.append(f"a link in it says {said} but leads to {real}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ __all__ = ["MailSource"]
 
 MESSAGE_BYTES = 5_000_000
 _BULK_HEADERS = ("list-id", "list-unsubscribe", "feedback-id")
+_WRAPPED = re.compile(r"(?m)(^.{50,100}(?<=[^\s.!?:]))[ \t]*\n(?=[^\W\d_])")
 _BULK = frozenset({"bulk", "list", "junk"})
 
 
@@ -53,6 +55,11 @@ def _item(message: MailMessage) -> Item:
     bulk = bulk or message.headers.get("precedence", "").lower() in _BULK
     bulk = bulk or message.headers.get("auto-submitted", "no").lower() not in ("", "no")
     return Item(
-        title=message.subject, text=message.text, time=message.time, author=str(message.sender), kind="mail",
-        bulk=bulk, key=message.id, warnings=tuple(warnings),
+        title=message.subject, text=_unwrapped(message.text), time=message.time, author=str(message.sender),
+        kind="mail", bulk=bulk, key=message.id, warnings=tuple(warnings),
     )  # fmt: skip
+
+
+def _unwrapped(text: str) -> str:
+    """Join the lines that the sender's program has wrapped."""
+    return _WRAPPED.sub(r"\1 ", text)
