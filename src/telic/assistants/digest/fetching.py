@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -23,6 +25,11 @@ MOST_REDIRECTS = 5
 ROBOTS_BYTES = 512_000
 """Bytes of a robots.txt that are read (RFC 9309 asks for at least 500 KiB)."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    return httpx.create_ssl_context()  # reading the certificates takes longer than many a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,9 @@ class Fetcher:
         deadline = time.monotonic() + self._timeout
         trusted = urlsplit(asked).hostname or ""
         url = asked
-        with httpx.Client(headers={"User-Agent": AGENT}, timeout=min(self._timeout, 15.0)) as client:
+        with httpx.Client(
+            headers={"User-Agent": AGENT}, timeout=min(self._timeout, 15.0), verify=_certificates()
+        ) as client:
             try:
                 for _ in range(MOST_REDIRECTS + 1):
                     self._check_host(url, trusted)
@@ -139,10 +148,10 @@ class Fetcher:
         body = bytearray()
         for chunk in response.iter_bytes(65_536):
             body += chunk
-            if time.monotonic() > deadline:
-                raise DataError(f"{url!r} was not read within {self._timeout:g} seconds")
             if len(body) > most:
                 self._within_limit(bytes(body))
+            if time.monotonic() > deadline:
+                raise DataError(f"{url!r} was not read within {self._timeout:g} seconds")
         return bytes(body)
 
     def _ask_robots(self, client: httpx.Client, url: str, trusted: str, deadline: float) -> None:

@@ -29,7 +29,7 @@ class RankingWeights:
     """Days in which a story loses half of its recency."""
     attention: float = 0.9
     """A mail that needs an answer comes before most of what the reader likes."""
-    doubt: float = 0.05
+    doubt: float = 0.15
     """What is unknown gains a little, so that new interests are found (an upper confidence bound)."""
     seen: float = 0.1
     """What was shown before loses, by its likeness."""

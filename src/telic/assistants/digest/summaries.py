@@ -66,7 +66,7 @@ def write_summaries(model: Model, items: Sequence[Item]) -> list[str]:
     """
     requests = [
         Request(
-            (Message("system", SYSTEM), Message("user", _quotation(item))),
+            (Message(role="system", content=SYSTEM), Message(role="user", content=_quotation(item))),
             Sampling(max_new_tokens=60, temperature=0.0, seed=0),
         )
         for item in items
