@@ -95,6 +95,7 @@ class StoryIndex:
     def __init__(self) -> None:
         self._known: list[Fingerprint] = []
         self._by_key: dict[object, list[int]] = defaultdict(list)
+        self._by_link: dict[str, int] = {}
 
     def add(self, fingerprint: Fingerprint) -> int:
         """Add a story; returns its number."""
@@ -102,10 +103,18 @@ class StoryIndex:
         self._known.append(fingerprint)
         for key in _keys(fingerprint):
             self._by_key[key].append(number)
+        self.add_link(number, fingerprint.link)
         return number
+
+    def add_link(self, number: int, link: str) -> None:
+        """Note a canonical link under which a copy of a story was found."""
+        if link:
+            self._by_link.setdefault(link, number)
 
     def find(self, fingerprint: Fingerprint) -> int | None:
         """Return the number of the first story that tells the same; None if there is none."""
+        if fingerprint.link in self._by_link:
+            return self._by_link[fingerprint.link]
         near = {number for key in _keys(fingerprint) for number in self._by_key.get(key, ())}
         return next((number for number in sorted(near) if self._known[number].tells_the_same(fingerprint)), None)
 
@@ -121,6 +130,7 @@ def group_stories(items: Iterable[Item]) -> list[Story]:
             index.add(fingerprint)
             groups.append([item])
         else:
+            index.add_link(number, fingerprint.link)
             groups[number].append(item)
     return [_story(group) for group in groups]
 
@@ -136,8 +146,6 @@ def _story(group: Sequence[Item]) -> Story:
 
 
 def _keys(fingerprint: Fingerprint) -> Iterable[object]:
-    """Yield what at least one of is shared by two copies: the link, words of the title, or some shingles."""
-    if fingerprint.link:
-        yield ("link", fingerprint.link)
+    """Yield words of the title and some shingles: two copies without a common link share at least one."""
     yield from fingerprint.stems or {fingerprint.title}
     yield from (shingle for shingle in fingerprint.shingles if shingle % 4 == 0)  # a quarter finds every near-copy

@@ -49,10 +49,11 @@ def parsed_entries(fetched: Fetched, name: str) -> list[Any]:
     headers = {"content-type": fetched.content_type} if fetched.content_type else {}
     # Its own sanitiser would drop the styles that hide text, and so show the text; `html_to_text` knows better.
     found = feedparser.parse(fetched.body, response_headers=headers, sanitize_html=False, resolve_relative_uris=False)
-    if not found.entries and (found.get("bozo") or not found.get("version")):
+    entries = [entry for entry in found.entries if any(map(entry.get, ("title", "summary", "content", "link")))]
+    if not entries and (found.get("bozo") or not found.get("version")):
         reason = found.get("bozo_exception") or "it is neither RSS nor Atom"
         raise DataError(f"{name!r} is no feed: {plain(str(reason), 120)}")
-    return list(found.entries)
+    return entries
 
 
 def item_of(entry: Any, base: str) -> Item:
