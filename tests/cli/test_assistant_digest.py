@@ -56,7 +56,7 @@ def test_a_digest_a_reaction_and_the_next_digest(run: Run, news: str) -> None:
 def test_json_and_files(run: Run, news: str, tmp_path: Path) -> None:
     outcome = run("assistant", "digest", news, "--json", "--preview", "--html", "out/d.html", "--markdown", "d.md")
     found: dict[str, Any] = json.loads(outcome.out)
-    assert [entry["link"] for entry in found["entries"]][0] == "https://rail.example/a"
+    assert found["entries"][0]["link"] == "https://rail.example/a"
     assert "Night trains return" in (tmp_path / "d.md").read_text()
     assert "<script" not in (tmp_path / "out" / "d.html").read_text()
     assert "Written to d.md." in outcome.error

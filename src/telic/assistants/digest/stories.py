@@ -140,7 +140,7 @@ def _story(group: Sequence[Item]) -> Story:
     first = max(mails, key=lambda item: item.time or 0.0) if mails else group[0]  # of a thread, the latest mail
     others: dict[tuple[str, str], Item] = {}
     for item in group:
-        if item is not first and item.id != first.id:
+        if (item.source, item.id) != (first.source, first.id):
             others.setdefault((item.source, item.id), item)
     return Story(first, tuple(others.values()))
 
