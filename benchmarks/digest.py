@@ -1,7 +1,7 @@
-"""The digest: a reader whose hidden interests drift, labelled inboxes, and how fast it is.
+"""The digest: a user whose hidden interests drift, labelled inboxes, and how fast it is.
 
-    python -m benchmarks.digest reader                     # the world of papers, on which nothing was tuned
-    python -m benchmarks.digest reader --world towns       # the world that the weights were tuned on
+    python -m benchmarks.digest users                      # the world of papers, on which nothing was tuned
+    python -m benchmarks.digest users --world towns        # the world that the weights were tuned on
     python -m benchmarks.digest briefings --data FOLDER    # labelled inboxes (GAIA): briefing.json, inbox.jsonl
     python -m benchmarks.digest speed
 
@@ -24,12 +24,12 @@ import numpy as np
 from rapidfuzz import fuzz
 
 from benchmarks.digest_worlds import DAY, WORLDS, Published, World
-from telic.assistants.digest import DigestConfig, Item
+from telic.assistants.digest import DigestConfig, DigestItem
 from telic.assistants.digest.attention import asks_for_attention
-from telic.assistants.digest.evidence import Evidence, ShownItem, collect_evidence, reaction_event, shown_event
+from telic.assistants.digest.evidence import InterestEvidence, ShownItem, collect_evidence, reaction_event, shown_event
 from telic.assistants.digest.interests import Interests
 from telic.assistants.digest.ranking import RankingWeights, rank_stories
-from telic.assistants.digest.stories import Story, group_stories
+from telic.assistants.digest.stories import DigestStory, group_stories
 from telic.memory import Memory
 from telic.statistics import bootstrap_mean, paired_difference
 
@@ -41,7 +41,7 @@ CONFIG = DigestConfig.of(sources=[{"kind": "feed", "url": "x"}])
 
 
 @dataclass
-class Reader:
+class SimulatedUser:
     """Who reads: hidden interests of which some change on the way.
 
     Three topics are liked, in each one subject is loved; two topics are disliked. On a day between 8 and 20 one liked
@@ -70,7 +70,7 @@ class Reader:
         return 0 if published.topic in self.disliked else 1
 
     def reaction(self, published: Published, day: int) -> str | None:
-        """Return what the reader does with an item: the same for every way to rank."""
+        """Return what the user does with an item: the same for every way to rank."""
         draw = random.Random(f"{self.seed} {published.item.link} {day}")
         chance = draw.random()
         relevance = self.relevance(published, day)
@@ -83,13 +83,15 @@ class Reader:
         return "less" if chance < 0.25 else "opened" if chance < 0.02 else None
 
 
-Ranker = Callable[[Sequence[Story], Memory, Sequence[ShownItem], float], list[Story]]
+Ranker = Callable[[Sequence[DigestStory], Memory, Sequence[ShownItem], float], list[DigestStory]]
 
 
 def ours(weights: RankingWeights | None = None, config: DigestConfig = CONFIG, only: str = "") -> Ranker:
     """Return the digest's own ranking; `only` leaves evidence out: `positive`."""
 
-    def rank(stories: Sequence[Story], memory: Memory, shown: Sequence[ShownItem], now: float) -> list[Story]:
+    def rank(
+        stories: Sequence[DigestStory], memory: Memory, shown: Sequence[ShownItem], now: float
+    ) -> list[DigestStory]:
         evidence = collect_evidence(memory, config, now)
         if only == "positive":
             evidence = [one for one in evidence if one.target > 0]
@@ -99,21 +101,25 @@ def ours(weights: RankingWeights | None = None, config: DigestConfig = CONFIG, o
     return rank
 
 
-def by_recency(stories: Sequence[Story], _memory: Memory, _shown: Sequence[ShownItem], _now: float) -> list[Story]:
+def by_recency(
+    stories: Sequence[DigestStory], _memory: Memory, _shown: Sequence[ShownItem], _now: float
+) -> list[DigestStory]:
     """Return the newest."""
     return sorted(stories, key=lambda story: -(story.item.time or 0.0))[:SHOWN]
 
 
-def by_likeness(stories: Sequence[Story], memory: Memory, _shown: Sequence[ShownItem], now: float) -> list[Story]:
-    """Return what is most like what the reader opened or wanted more of: the mean TF-IDF cosine; else the newest."""
+def by_likeness(
+    stories: Sequence[DigestStory], memory: Memory, _shown: Sequence[ShownItem], now: float
+) -> list[DigestStory]:
+    """Return what is most like what the user opened or wanted more of: the mean TF-IDF cosine; else the newest."""
     liked = [
-        Evidence(event.text, 1.0, 1.0, "")
+        InterestEvidence(event.text, 1.0, 1.0, "")
         for event in memory.events
         if event.kind == "reaction" and event.data["reaction"] in ("opened", "more")
     ]
     if not liked:
         return by_recency(stories, memory, (), now)
-    stems, known = [story.item.stems for story in stories], [Item("", one.text).stems for one in liked]
+    stems, known = [story.item.stems for story in stories], [DigestItem("", one.text).stems for one in liked]
     scores = Interests([], [*stems, *known]).alike(stems, known).mean(axis=1)
     return [stories[number] for number in np.argsort(-scores, kind="stable")[:SHOWN]]
 
@@ -129,19 +135,19 @@ def ndcg(gains: Sequence[int], all_gains: Sequence[int]) -> float:
     return dcg(gains) / dcg(sorted(all_gains, reverse=True))
 
 
-def read_for_a_month(reader: Reader, rank: Ranker | None) -> list[float]:
+def read_for_a_month(user: SimulatedUser, rank: Ranker | None) -> list[float]:
     """Return the nDCG of each day; None ranks by the hidden interests."""
-    draw = random.Random(f"news {reader.seed}")
+    draw = random.Random(f"news {user.seed}")
     memory, shown, seen = Memory(), list[ShownItem](), set[str]()
     known: dict[str, Published] = {}
     scores = []
     for day in range(DAYS):
         now = START + day * DAY
-        today = reader.world.day(draw, day, START, PER_DAY)
+        today = user.world.day(draw, day, START, PER_DAY)
         known |= {one.item.id: one for one in today}
         fresh = [one for one in known.values() if one.item.id not in seen and (one.item.time or 0) > now - 2 * DAY]
         stories = group_stories([one.item for one in fresh])
-        relevance = {one.item.id: reader.relevance(one, day) for one in fresh}
+        relevance = {one.item.id: user.relevance(one, day) for one in fresh}
         if rank is None:
             chosen = sorted(stories, key=lambda story: -relevance[story.item.id])[:SHOWN]
         else:
@@ -154,14 +160,14 @@ def read_for_a_month(reader: Reader, rank: Ranker | None) -> list[float]:
             one = ShownItem(story.item.id, f"d{day}", now, number, title, text, story.item.link, story.item.source)
             shown.append(one)
             seen |= {item.id for item in (story.item, *story.also)}
-            reaction = reader.reaction(known[story.item.id], day)
+            reaction = user.reaction(known[story.item.id], day)
             if reaction is not None:
                 memory.extend([reaction_event(one, reaction, now + 60)])
     return scores
 
 
-def reader(world: str, readers: int, arms: dict[str, Ranker | None] | None = None) -> dict[str, Any]:
-    """Compare ways to rank over readers; the unit is a reader's month."""
+def simulate(world: str, users: int, arms: dict[str, Ranker | None] | None = None) -> dict[str, Any]:
+    """Compare ways to rank over users; the unit is a user's month."""
     arms = arms or {
         "digest": ours(),
         "recency": by_recency,
@@ -171,10 +177,10 @@ def reader(world: str, readers: int, arms: dict[str, Ranker | None] | None = Non
         "digest, no doubt": ours(RankingWeights(doubt=0.0)),
     }
     months = {
-        name: [read_for_a_month(Reader(WORLDS[world], seed), rank) for seed in range(readers)]
+        name: [read_for_a_month(SimulatedUser(WORLDS[world], seed), rank) for seed in range(users)]
         for name, rank in arms.items()
     }
-    result: dict[str, Any] = {"world": world, "readers": readers, "days": DAYS, "arms": {}}
+    result: dict[str, Any] = {"world": world, "users": users, "days": DAYS, "arms": {}}
     first = next(iter(arms))
     for name, found in months.items():
         means = [float(np.mean(month)) for month in found]
@@ -191,14 +197,14 @@ def reader(world: str, readers: int, arms: dict[str, Ranker | None] | None = Non
 
 
 def briefings(data: Path) -> dict[str, Any]:
-    """Rank labelled inboxes without knowing the reader: does what must surface come before what must not?"""
+    """Rank labelled inboxes without knowing the user: does what must surface come before what must not?"""
     cases = json.loads((data / "briefing.json").read_text(encoding="utf-8"))
     rows = []
     for name, case in cases.items():
         if name == "_meta":
             continue
         items = [_mail(mail, number) for number, mail in enumerate(case["inbox"])]
-        stories = [Story(item) for item in items]
+        stories = [DigestStory(item) for item in items]
         ranked, _ = rank_stories(stories, [], [], now=START, most=len(items), most_per_source=len(items))
         place = {one.story.item.key: number for number, one in enumerate(ranked)}
         must = {_best(text, items) for text in case["rubric"]["must_surface"]}
@@ -232,13 +238,13 @@ def _inbox(data: Path) -> dict[str, Any]:
     return {"attention": {label: [len(values), float(np.mean(values))] for label, values in scores.items()}}
 
 
-def _mail(mail: dict[str, Any], number: int) -> Item:
-    return Item(
+def _mail(mail: dict[str, Any], number: int) -> DigestItem:
+    return DigestItem(
         mail["subject"], mail["body"], time=START, author=mail["from"], kind="mail", source="inbox", key=str(number)
     )
 
 
-def _best(rubric: str, items: Sequence[Item]) -> str:
+def _best(rubric: str, items: Sequence[DigestItem]) -> str:
     """Return the mail that a line of the rubric describes."""
     return max(items, key=lambda item: fuzz.token_set_ratio(rubric, f"{item.author} {item.title} {item.text}")).key
 
@@ -249,7 +255,8 @@ def speed(items: int = 500, evidence: int = 1000) -> dict[str, Any]:
     world = WORLDS["papers"]
     published = world.day(draw, 1, START, items)
     known = [
-        Evidence(f"{o.item.title} {o.item.text[:400]}", 1.0, 1.0, "x") for o in world.day(draw, 0, START, evidence)
+        InterestEvidence(f"{o.item.title} {o.item.text[:400]}", 1.0, 1.0, "x")
+        for o in world.day(draw, 0, START, evidence)
     ]
     begun = time.process_time()
     stories = group_stories([one.item for one in published])
@@ -264,15 +271,15 @@ def speed(items: int = 500, evidence: int = 1000) -> dict[str, Any]:
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("reader", "briefings", "speed"))
+    parser.add_argument("part", choices=("users", "briefings", "speed"))
     parser.add_argument("--world", choices=sorted(WORLDS), default="papers")
-    parser.add_argument("--readers", type=int, default=40)
+    parser.add_argument("--users", type=int, default=40)
     parser.add_argument("--data", type=Path)
     options = parser.parse_args()
     if options.part == "briefings" and options.data is None:
         parser.error("briefings needs --data FOLDER with briefing.json and inbox.jsonl")
     parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "reader": lambda: reader(options.world, options.readers),
+        "users": lambda: simulate(options.world, options.users),
         "briefings": lambda: briefings(options.data),
         "speed": speed,
     }

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from telic.assistants.digest import Item
+from telic.assistants.digest import DigestItem
 
 __all__ = ["WORLDS", "Published", "World"]
 
@@ -22,7 +22,7 @@ DAY = 86_400.0
 class Published:
     """An item, and what it is about."""
 
-    item: Item
+    item: DigestItem
     topic: str
     subject: str
 
@@ -45,7 +45,7 @@ class World:
             moment = start + (number - draw.random()) * DAY
             source = f"source {draw.randrange(6)}"
             link = f"https://{topic.replace(' ', '')}.example/{number}/{index}"
-            found.append(Published(Item(title, text, link, moment, source=source), topic, subject))
+            found.append(Published(DigestItem(title, text, link, moment, source=source), topic, subject))
         return found
 
 

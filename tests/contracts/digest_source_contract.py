@@ -10,7 +10,7 @@ import pytest
 
 from telic.assistants.digest.fetching import Fetcher
 from telic.assistants.digest.items import SourceItems
-from telic.assistants.digest.sources.base import Reading, Source, build_source, read_sources, registry
+from telic.assistants.digest.sources.base import Source, SourceContext, build_source, read_sources, registry
 from telic.errors import ConfigError
 
 __all__ = ["NOW", "DigestSourceContract", "files_under"]
@@ -36,7 +36,7 @@ class DigestSourceContract:
         source = build_source({"kind": self.kind, **settings})
         assert isinstance(source, Source)
         fetcher = Fetcher(folder / "cache", folder, timeout=5.0, max_bytes=limits.pop("max_bytes", 10**6))
-        [found] = read_sources([source], Reading(fetcher, NOW, NOW - 14 * DAY, **limits), 5.0)
+        [found] = read_sources([source], SourceContext(fetcher, NOW, NOW - 14 * DAY, **limits), 5.0)
         return found
 
     def test_it_reads_an_item(self, tmp_path: Path) -> None:

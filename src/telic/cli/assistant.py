@@ -15,7 +15,12 @@ __all__ = ["Assistant"]
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
 @dataclass
 class Assistant:
-    """A morning digest of feeds, mail and notes, in the order of what its reader cares about."""
+    """A morning digest of feeds, mail and notes, in the order of what its user cares about.
+
+    Examples:
+        telic assistant digest news.toml
+        telic assistant sources news.toml
+    """
 
     action: (
         Annotated[MakeDigest, tyro.conf.subcommand("digest")] | Annotated[CheckSources, tyro.conf.subcommand("sources")]

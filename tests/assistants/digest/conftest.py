@@ -104,7 +104,7 @@ MakeDesk = Callable[..., Desk]
 
 @pytest.fixture
 def make_desk(tmp_path: Path) -> MakeDesk:
-    """Make the desk of one reader; all that a test makes share their memory."""
+    """Make the desk of one user; all that a test makes share their memory."""
 
     def make(*sources: Mapping[str, Any], **settings: Any) -> Desk:
         config = DigestConfig.of(sources=[dict(one) for one in sources], **settings)

@@ -1,4 +1,4 @@
-"""A digest as its reader meets it: order, reasons, copies, repeats, reactions, forgetting, failures."""
+"""A digest as its user meets it: order, reasons, copies, repeats, reactions, forgetting, failures."""
 
 from __future__ import annotations
 
@@ -231,7 +231,9 @@ def test_one_source_does_not_fill_the_digest(make_desk: MakeDesk, tmp_path: Path
 
 
 def test_two_digests_at_once_show_no_item_twice(make_desk: MakeDesk, tmp_path: Path) -> None:
-    source = feed(tmp_path, *({"title": f"Story number {n}", "link": f"https://t.example/{n}"} for n in range(12)))
+    source = feed(
+        tmp_path, *({"title": f"DigestStory number {n}", "link": f"https://t.example/{n}"} for n in range(12))
+    )
     found: list[list[str]] = []
 
     def make() -> None:

@@ -154,7 +154,7 @@ def test_the_model_gets_the_text_as_a_quotation(attack: dict[str, Any], digest_o
 
 
 def test_no_attack_gains_a_place(digest_of: Callable[..., Digest]) -> None:
-    """It stays behind six items that the reader cares more about."""
+    """It stays behind six items that the user cares more about."""
     better = [
         {"title": f"Night trains to {town}", "html": f"A sleeper to {town} leaves at nine.", "hours": 20}
         for town in ("Vienna", "Paris", "Rome", "Oslo", "Basel", "Prague")

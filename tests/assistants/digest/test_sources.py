@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from telic.assistants.digest import Item, Reading
+from telic.assistants.digest import DigestItem, SourceContext
 from telic.assistants.digest.fetching import Fetcher
 from telic.assistants.digest.sources.arxiv import ArxivSource
 from telic.assistants.digest.sources.base import build_source, read_sources
@@ -66,7 +66,7 @@ class TestFeed(DigestSourceContract):
         assert "ZEBRA7" not in str(self.read(tmp_path, {"url": "feed.xml"}))
 
     def test_a_flood_is_cut(self, tmp_path: Path) -> None:
-        (tmp_path / "feed.xml").write_bytes(rss(*({"title": f"Story {n}", "hours": n % 300} for n in range(900))))
+        (tmp_path / "feed.xml").write_bytes(rss(*({"title": f"DigestStory {n}", "hours": n % 300} for n in range(900))))
         assert len(self.read(tmp_path, {"url": "feed.xml"}, most=50).items) == 50
 
 
@@ -200,8 +200,8 @@ class TestMail(DigestSourceContract):
 class Broken:
     label: str = "broken"
 
-    def read(self, reading: Reading) -> Iterator[Item]:
-        yield Item("never seen")
+    def read(self, context: SourceContext) -> Iterator[DigestItem]:
+        yield DigestItem("never seen")
         raise ZeroDivisionError("in a plug-in")
 
 
@@ -209,6 +209,6 @@ def test_a_plug_in_that_raises_is_an_error_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "feed.xml").write_bytes(rss({"title": "A story"}))
     fetcher = Fetcher(tmp_path / "cache", tmp_path, timeout=5.0, max_bytes=10**6)
     good = build_source({"kind": "feed", "url": "feed.xml"})
-    first, second = read_sources([Broken(), good], Reading(fetcher, NOW, 0.0), 5.0)
+    first, second = read_sources([Broken(), good], SourceContext(fetcher, NOW, 0.0), 5.0)
     assert (first.error, first.items) == ("ZeroDivisionError: in a plug-in", ())
     assert [item.title for item in second.items] == ["A story"]

@@ -1,10 +1,10 @@
-"""What in a mail asks for its reader: a question, a deadline, an alarm; and what was sent to many."""
+"""What in a mail asks for its user: a question, a deadline, an alarm; and what was sent to many."""
 
 from __future__ import annotations
 
 import re
 
-from telic.assistants.digest.items import Item
+from telic.assistants.digest.items import DigestItem
 from telic.assistants.digest.text import shortened
 from telic.memory.words import sentence_spans
 
@@ -43,8 +43,8 @@ _REQUEST = re.compile(
 )
 
 
-def asks_for_attention(item: Item) -> tuple[float, str]:
-    """Return how much a mail asks for its reader, 0 to 1, and the words that do; 0 for what is no mail.
+def asks_for_attention(item: DigestItem) -> tuple[float, str]:
+    """Return how much a mail asks for its user, 0 to 1, and the words that do; 0 for what is no mail.
 
     It only decides what is shown higher up. A mail that claims to be urgent gains no more than an honest one.
     """

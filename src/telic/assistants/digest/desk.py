@@ -1,4 +1,4 @@
-"""The desk: makes the digests of one reader, and takes their reactions."""
+"""The desk: makes the digests of one user, and takes their reactions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from telic.assistants.digest.evidence import (
     shown_items,
 )
 from telic.assistants.digest.fetching import Fetcher
-from telic.assistants.digest.items import Item, SourceItems
+from telic.assistants.digest.items import DigestItem, SourceItems
 from telic.assistants.digest.ranking import RankedStory, rank_stories
 from telic.assistants.digest.reasons import reasons_for
-from telic.assistants.digest.sources.base import Reading, build_source, read_sources
+from telic.assistants.digest.sources.base import SourceContext, build_source, read_sources
 from telic.assistants.digest.stories import Fingerprint, StoryIndex, group_stories
 from telic.assistants.digest.summaries import extract, write_summaries
 from telic.errors import ConfigError, RunError
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 __all__ = ["Desk"]
 
 PATIENCE = 120.0
-"""Seconds to wait for another digest of the same reader that is being made."""
+"""Seconds to wait for another digest of the same user that is being made."""
 
 
 class Desk:
-    """Makes digests of the sources of a purpose for one reader.
+    """Makes digests of the sources of a purpose for one user.
 
     Args:
         config: what is read, and how much is shown.
-        log: the memory of the reader, where reactions and what was shown are kept.
+        log: the memory of the user, where reactions and what was shown are kept.
         memory_config: how the memory is read.
         folder: what paths of sources are relative to.
         state: folder for the cache of pages and for the lock.
@@ -73,7 +73,7 @@ class Desk:
         fetcher = Fetcher(
             self._state / "cache", self._folder, timeout=config.timeout, max_bytes=int(config.max_megabytes * 1e6)
         )
-        return read_sources(self._sources, Reading(fetcher, now, now - config.max_age_days * DAY), config.timeout)
+        return read_sources(self._sources, SourceContext(fetcher, now, now - config.max_age_days * DAY), config.timeout)
 
     def make(self, now: float, *, model: Model | None = None, items: int | None = None, record: bool = True) -> Digest:
         """Make a digest.
@@ -135,7 +135,7 @@ class Desk:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Make one digest of a reader at a time, so that no item is shown in two."""
+        """Make one digest of a user at a time, so that no item is shown in two."""
         try:
             self._state.mkdir(parents=True, exist_ok=True)
             lock = wait_for_lock(self._state / f".{self._log.path.stem}.lock", PATIENCE)
@@ -164,7 +164,7 @@ def _named(name: str, known: Sequence[ShownItem]) -> ShownItem:
     return found
 
 
-def _not_shown(items: Sequence[Item], shown: Sequence[ShownItem]) -> tuple[list[Item], int]:
+def _not_shown(items: Sequence[DigestItem], shown: Sequence[ShownItem]) -> tuple[list[DigestItem], int]:
     """Return the items of which no digest has shown a copy, and the number of the others."""
     ids = {one.id for one in shown}
     index = StoryIndex()

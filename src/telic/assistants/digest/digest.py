@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from telic.assistants.digest.ranking import Scores
-from telic.assistants.digest.stories import Story
+from telic.assistants.digest.stories import DigestStory
 
 __all__ = ["Digest", "Entry", "SourceFailure"]
 
@@ -28,7 +28,7 @@ class Entry:
 
     number: int
     """Its place, from 1."""
-    story: Story
+    story: DigestStory
     summary: str
     reasons: tuple[str, ...]
     """Why it is here, the strongest reason first."""
@@ -51,7 +51,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What a reader is shown."""
+    """What a user is shown."""
 
     id: str
     time: float
@@ -61,7 +61,7 @@ class Digest:
     repeated: int = 0
     """Items that earlier digests have shown."""
     avoided: int = 0
-    """Stories that are like what the reader never wants to see."""
+    """Stories that are like what the user never wants to see."""
     items: int = 0
     """Items that were read."""
     sources: int = 0

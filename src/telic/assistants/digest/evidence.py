@@ -1,4 +1,4 @@
-"""Evidence of what a reader cares about: reactions, what was shown without one, and what they said in words."""
+"""Evidence of what a user cares about: reactions, what was shown without one, and what they said in words."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import Literal, get_args
 from uuid import uuid4
 
 from telic.assistants.digest.config import DigestConfig
-from telic.assistants.digest.items import Item
+from telic.assistants.digest.items import DigestItem
 from telic.assistants.digest.text import plain, shortened
 from telic.errors import ConfigError
 from telic.memory import Memory, MemoryEvent, new_event
 from telic.registry import suggest
 
-__all__ = ["REACTIONS", "Evidence", "Reaction", "ShownItem", "collect_evidence", "reaction_event", "shown_event"]
+__all__ = [
+    "REACTIONS",
+    "InterestEvidence",
+    "Reaction",
+    "ShownItem",
+    "collect_evidence",
+    "reaction_event",
+    "shown_event",
+]
 
 Reaction = Literal["opened", "more", "less", "never"]
 REACTIONS: tuple[Reaction, ...] = get_args(Reaction)
@@ -34,12 +42,12 @@ TARGETS: dict[Reaction, tuple[float, float]] = {
 IGNORED = (-0.15, 0.25)
 """The same for an item that was shown and not reacted to: it says little, because nobody reacts to everything."""
 STATED = 1.5
-"""Observations that words of the reader's own count for."""
+"""Observations that words of the user's own count for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """One thing that says what the reader cares about."""
+class InterestEvidence:
+    """One thing that says what the user cares about."""
 
     text: str
     """What it is about."""
@@ -52,7 +60,7 @@ class Evidence:
     event: str | None = None
     """The event of the log; None for the purpose file."""
     never: bool = False
-    """Whether the reader never wants to see such items."""
+    """Whether the user never wants to see such items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class ShownItem:
     origin: str
 
 
-def shown_event(item: Item, digest: str, number: int, time: float) -> MemoryEvent:
+def shown_event(item: DigestItem, digest: str, number: int, time: float) -> MemoryEvent:
     """Make the log's entry for an item that is shown. Its text is a quotation: no claim is made of it."""
     text = f"{item.title}\n{shortened(plain(item.text), EXCERPT)}"
     data = {"item": item.id, "number": number, "origin": item.source, "link": item.link}
@@ -111,33 +119,33 @@ def shown_items(events: Iterable[MemoryEvent]) -> list[ShownItem]:
     return found
 
 
-def collect_evidence(memory: Memory, config: DigestConfig, now: float) -> list[Evidence]:
+def collect_evidence(memory: Memory, config: DigestConfig, now: float) -> list[InterestEvidence]:
     """Collect all evidence, weighted by its age.
 
     Args:
-        memory: the log and the profile of the reader.
+        memory: the log and the profile of the user.
         config: topics, and the half-life of a reaction.
         now: seconds since 1970.
     """
     return [*_stated(memory, config, now), *_reactions(memory.events, config, now)]
 
 
-def _stated(memory: Memory, config: DigestConfig, now: float) -> Iterator[Evidence]:
+def _stated(memory: Memory, config: DigestConfig, now: float) -> Iterator[InterestEvidence]:
     for words, target in [(words, 1.0) for words in config.topics] + [(words, -1.0) for words in config.avoid]:
         name = "topics" if target > 0 else "avoid"
-        yield Evidence(words, target, STATED, f"{words!r} is in `{name}`")
+        yield InterestEvidence(words, target, STATED, f"{words!r} is in `{name}`")
     for fact in memory.profile.of_slot("taste"):
         positive, negative = fact.counts_at(now)
         weight = max(positive, negative)
         if fact.scope.kind == "general" and weight > 0:
             told = "like" if fact.polarity > 0 else "dislike"
-            yield Evidence(
+            yield InterestEvidence(
                 fact.value, float(fact.polarity), STATED * min(weight, 2.0),
                 f"you said that you {told} {fact.value!r}", fact.evidence[-1].evidence.event,
             )  # fmt: skip
 
 
-def _reactions(events: Sequence[MemoryEvent], config: DigestConfig, now: float) -> Iterator[Evidence]:
+def _reactions(events: Sequence[MemoryEvent], config: DigestConfig, now: float) -> Iterator[InterestEvidence]:
     latest: dict[str, MemoryEvent] = {}
     for event in events:
         if event.kind == "reaction" and event.text and isinstance(event.data.get("item"), str):
@@ -148,7 +156,7 @@ def _reactions(events: Sequence[MemoryEvent], config: DigestConfig, now: float) 
         reaction = event.data.get("reaction")
         if reaction in TARGETS:
             target, weight = TARGETS[reaction]
-            yield Evidence(
+            yield InterestEvidence(
                 event.text, target, weight * _decay(event.time, config, now), _label(reaction, event), event.id,
                 never=reaction == "never",
             )  # fmt: skip
@@ -156,7 +164,7 @@ def _reactions(events: Sequence[MemoryEvent], config: DigestConfig, now: float) 
         if event.kind == "shown" and event.text and event.data.get("item") not in latest:
             target, weight = IGNORED
             decayed = weight * _decay(event.time, config, now)
-            yield Evidence(event.text, target, decayed, f"you passed over {_quoted(event)}", event.id)
+            yield InterestEvidence(event.text, target, decayed, f"you passed over {_quoted(event)}", event.id)
 
 
 def _decay(time: float, config: DigestConfig, now: float) -> float:

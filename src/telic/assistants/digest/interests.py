@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 
-from telic.assistants.digest.evidence import Evidence
+from telic.assistants.digest.evidence import InterestEvidence
 from telic.memory.words import content_stems
 
 __all__ = ["Interest", "Interests"]
@@ -30,7 +30,7 @@ LEAST_WEIGHT = 0.02
 MOST_EVIDENCE = 1500
 """Pieces of evidence that count, the heaviest first: solving takes the cube of their number."""
 NEVER_ALIKE = 0.3
-"""Cosine with an item that the reader never wants to see, from which another one is left out."""
+"""Cosine with an item that the user never wants to see, from which another one is left out."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,21 @@ class Interest:
     """Its standard deviation, 0 to 1: 1 where nothing is known of its words."""
     words: tuple[tuple[str, float], ...] = ()
     """The words that raise or lower it most, each with its share of the value."""
-    evidence: tuple[tuple[Evidence, float], ...] = ()
+    evidence: tuple[tuple[InterestEvidence, float], ...] = ()
     """The evidence that raises or lowers it most, each with its share of the value."""
-    never: Evidence | None = None
-    """What the reader never wants to see and this is like."""
+    never: InterestEvidence | None = None
+    """What the user never wants to see and this is like."""
 
 
 class Interests:
-    """What a reader cares about.
+    """What a user cares about.
 
     Args:
         evidence: all that is known.
         pool: the stems of the items to judge, which tell rare words from common ones.
     """
 
-    def __init__(self, evidence: Iterable[Evidence], pool: Sequence[Sequence[str]]) -> None:
+    def __init__(self, evidence: Iterable[InterestEvidence], pool: Sequence[Sequence[str]]) -> None:
         found = sorted((one for one in evidence if one.weight >= LEAST_WEIGHT or one.never), key=lambda e: -e.weight)
         self._evidence = found[:MOST_EVIDENCE]
         texts = [content_stems(one.text) for one in self._evidence]

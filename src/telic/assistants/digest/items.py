@@ -12,7 +12,7 @@ from telic.assistants.digest.links import canonical_link, link_warnings, safe_li
 from telic.assistants.digest.text import plain
 from telic.memory.words import content_stems
 
-__all__ = ["Item", "ItemKind", "SourceItems", "sanitised"]
+__all__ = ["DigestItem", "ItemKind", "SourceItems", "sanitised"]
 
 ItemKind = Literal["article", "mail", "chat", "note"]
 LONGEST_TITLE = 200
@@ -23,7 +23,7 @@ LONGEST_SCORED = 4_000
 
 
 @dataclass(frozen=True)
-class Item:
+class DigestItem:
     """Something to read: an article, a mail, a thread of a chat, or a note."""
 
     title: str
@@ -42,7 +42,7 @@ class Item:
     key: str = ""
     """What identifies it where it has no link, such as the id of a message."""
     warnings: tuple[str, ...] = field(default=())
-    """What a reader should know: `hidden text was left out`."""
+    """What a user should know: `hidden text was left out`."""
 
     @cached_property
     def id(self) -> str:
@@ -61,12 +61,12 @@ class SourceItems:
     """What reading one source gave."""
 
     source: str
-    items: tuple[Item, ...] = ()
+    items: tuple[DigestItem, ...] = ()
     error: str | None = None
     """Why it could not be read."""
 
 
-def sanitised(item: Item, source: str, now: float) -> Item | None:
+def sanitised(item: DigestItem, source: str, now: float) -> DigestItem | None:
     """Return an item as the digest uses it, whatever its source let through; None if there is nothing to read.
 
     Args:

@@ -1,4 +1,4 @@
-"""Links of strangers: only the web, written so that the reader sees where they lead."""
+"""Links of strangers: only the web, written so that the user sees where they lead."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def host_written_in(text: str) -> str | None:
 
 
 def link_warnings(link: str) -> list[str]:
-    """Return what a reader should know of a link before they follow it."""
+    """Return what a user should know of a link before they follow it."""
     warnings = []
     try:
         parts = urlsplit(link)

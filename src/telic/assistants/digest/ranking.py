@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from telic.assistants.digest.attention import asks_for_attention
-from telic.assistants.digest.evidence import DAY, Evidence, ShownItem
+from telic.assistants.digest.evidence import DAY, InterestEvidence, ShownItem
 from telic.assistants.digest.interests import Interest, Interests
-from telic.assistants.digest.stories import Story
+from telic.assistants.digest.stories import DigestStory
 from telic.memory.words import content_stems
 
 __all__ = ["RankedStory", "RankingWeights", "Scores", "rank_stories"]
@@ -28,7 +28,7 @@ class RankingWeights:
     recency_days: float = 2.0
     """Days in which a story loses half of its recency."""
     attention: float = 0.9
-    """A mail that needs an answer comes before most of what the reader likes."""
+    """A mail that needs an answer comes before most of what the user likes."""
     doubt: float = 0.15
     """What is unknown gains a little, so that new interests are found (an upper confidence bound)."""
     seen: float = 0.1
@@ -57,16 +57,16 @@ class Scores:
 class RankedStory:
     """A story with its score, and what it rests on."""
 
-    story: Story
+    story: DigestStory
     scores: Scores
     interest: Interest
     asked: str = ""
-    """The words of a mail that ask for its reader."""
+    """The words of a mail that ask for its user."""
 
 
 def rank_stories(
-    stories: Sequence[Story],
-    evidence: Sequence[Evidence],
+    stories: Sequence[DigestStory],
+    evidence: Sequence[InterestEvidence],
     shown: Sequence[ShownItem],
     *,
     now: float,
@@ -78,7 +78,7 @@ def rank_stories(
 
     Args:
         stories: what is new.
-        evidence: what the reader cares about.
+        evidence: what the user cares about.
         shown: what earlier digests have shown.
         now: seconds since 1970.
         most: stories to choose.
@@ -86,7 +86,7 @@ def rank_stories(
         weights: what each part of the score counts for.
 
     Returns:
-        The chosen stories, best first; and the number of those that are like what the reader never wants to see.
+        The chosen stories, best first; and the number of those that are like what the user never wants to see.
     """
     weights = weights or RankingWeights()
     if not stories:
@@ -107,7 +107,7 @@ def rank_stories(
     return [ranked[number] for number in order], len(stories) - len(ranked)
 
 
-def _scored(story: Story, interest: Interest, alike: float, now: float, weights: RankingWeights) -> RankedStory:
+def _scored(story: DigestStory, interest: Interest, alike: float, now: float, weights: RankingWeights) -> RankedStory:
     item = story.item
     age = None if item.time is None else max(0.0, now - item.time) / DAY
     recency = UNKNOWN_AGE if age is None else 0.5 ** (age / weights.recency_days)

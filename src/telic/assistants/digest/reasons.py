@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from telic.assistants.digest.evidence import DAY
-from telic.assistants.digest.items import Item
+from telic.assistants.digest.items import DigestItem
 from telic.assistants.digest.ranking import RankedStory
 from telic.memory.words import stem
 
@@ -14,7 +14,7 @@ __all__ = ["age_text", "reasons_for"]
 TOLD = 0.04
 """Share of the score from which a reason is told."""
 UNSURE = 0.9
-"""Doubt from which an item is of a topic that the reader never reacted to."""
+"""Doubt from which an item is of a topic that the user never reacted to."""
 MOST_WORDS = 4
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 
@@ -25,7 +25,7 @@ def reasons_for(ranked: RankedStory, now: float, *, learnt: bool) -> tuple[str, 
     Args:
         ranked: the story.
         now: seconds since 1970.
-        learnt: whether anything is known of the reader.
+        learnt: whether anything is known of the user.
     """
     told = []
     if ranked.asked:
@@ -47,7 +47,7 @@ def reasons_for(ranked: RankedStory, now: float, *, learnt: bool) -> tuple[str, 
     return tuple(told)
 
 
-def age_text(item: Item, now: float) -> str:
+def age_text(item: DigestItem, now: float) -> str:
     """Return how old an item is: `3 hours old`."""
     if item.time is None:
         return "without a date"

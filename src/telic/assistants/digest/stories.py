@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from rapidfuzz import fuzz
 
-from telic.assistants.digest.items import Item
+from telic.assistants.digest.items import DigestItem
 from telic.assistants.digest.links import canonical_link
 from telic.memory.words import content_stems
 
-__all__ = ["Fingerprint", "Story", "StoryIndex", "group_stories"]
+__all__ = ["DigestStory", "Fingerprint", "StoryIndex", "group_stories"]
 
 SHINGLE = 4
 """Words of a shingle (Broder, 1997)."""
@@ -34,12 +34,12 @@ _REPLY = re.compile(r"^(?:(?:re|fwd?|aw|wg)\s*:\s*)+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Story:
+class DigestStory:
     """What one entry of a digest is about."""
 
-    item: Item
+    item: DigestItem
     """The copy that is shown: the one with the most text."""
-    also: tuple[Item, ...] = ()
+    also: tuple[DigestItem, ...] = ()
     """The other copies."""
 
     @property
@@ -119,10 +119,10 @@ class StoryIndex:
         return next((number for number in sorted(near) if self._known[number].tells_the_same(fingerprint)), None)
 
 
-def group_stories(items: Iterable[Item]) -> list[Story]:
+def group_stories(items: Iterable[DigestItem]) -> list[DigestStory]:
     """Group copies of one story. Each is compared with the first copy, so that no chain of likenesses forms."""
     index = StoryIndex()
-    groups: list[list[Item]] = []
+    groups: list[list[DigestItem]] = []
     for item in sorted(items, key=lambda item: (-len(item.text[:COMPARED]), -(item.time or 0.0), item.id)):
         fingerprint = Fingerprint.of(item.title, item.text, item.link)
         number = index.find(fingerprint)
@@ -135,14 +135,14 @@ def group_stories(items: Iterable[Item]) -> list[Story]:
     return [_story(group) for group in groups]
 
 
-def _story(group: Sequence[Item]) -> Story:
+def _story(group: Sequence[DigestItem]) -> DigestStory:
     mails = [item for item in group if item.kind == "mail"]
     first = max(mails, key=lambda item: item.time or 0.0) if mails else group[0]  # of a thread, the latest mail
-    others: dict[tuple[str, str], Item] = {}
+    others: dict[tuple[str, str], DigestItem] = {}
     for item in group:
         if (item.source, item.id) != (first.source, first.id):
             others.setdefault((item.source, item.id), item)
-    return Story(first, tuple(others.values()))
+    return DigestStory(first, tuple(others.values()))
 
 
 def _keys(fingerprint: Fingerprint) -> Iterable[object]:

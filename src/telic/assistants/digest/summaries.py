@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from telic.assistants.digest.items import Item
+from telic.assistants.digest.items import DigestItem
 from telic.assistants.digest.text import plain, shortened
 from telic.dialogue import Message
 from telic.memory.words import content_stems, is_instruction, one_line, sentence_spans
@@ -28,12 +28,12 @@ SYSTEM = (
 )
 
 
-def extract(item: Item, wanted: Sequence[str] = ()) -> str:
+def extract(item: DigestItem, wanted: Sequence[str] = ()) -> str:
     """Return the sentences that say most, in the item's own words; empty if there are none.
 
     Args:
         item: its text.
-        wanted: stems that the reader cares about.
+        wanted: stems that the user cares about.
     """
     text = item.text[:READ]
     spans = [(start, end) for start, end in sentence_spans(text) if end - start >= LEAST_SENTENCE]
@@ -58,7 +58,7 @@ def extract(item: Item, wanted: Sequence[str] = ()) -> str:
     return " ".join(sentences[number] for number in sorted(chosen))
 
 
-def write_summaries(model: Model, items: Sequence[Item]) -> list[str]:
+def write_summaries(model: Model, items: Sequence[DigestItem]) -> list[str]:
     """Let a model write a sentence about each item; empty where it wrote nothing that keeps to the item.
 
     The text is a quotation on one line, without markup. A sentence that gives orders, holds an address, or has words
@@ -77,11 +77,11 @@ def write_summaries(model: Model, items: Sequence[Item]) -> list[str]:
     ]
 
 
-def _quotation(item: Item) -> str:
+def _quotation(item: DigestItem) -> str:
     return f'What is this about?\n"{one_line(f"{item.title}. {item.text[:READ]}", READ)}"'
 
 
-def _checked(written: str, item: Item) -> str:
+def _checked(written: str, item: DigestItem) -> str:
     sentence = plain(written.strip().strip('"'))
     stems = set(content_stems(sentence))
     known = set(item.stems)

@@ -10,7 +10,7 @@ from telic.assistants.digest.links import host_of, host_written_in
 from telic.assistants.mail import html_text
 from telic.assistants.mail.words import visible
 
-__all__ = ["HIDDEN_TEXT", "html_to_text", "plain", "shortened"]
+__all__ = ["HIDDEN_TEXT", "plain", "readable_html", "shortened"]
 
 HIDDEN_TEXT = "hidden text was left out"
 LONGEST_MARKUP = 1_000_000
@@ -38,8 +38,8 @@ def shortened(line: str, longest: int) -> str:
     return f"{line[: longest - 1].rsplit(' ', 1)[0].rstrip(' ,;:')}…"
 
 
-def html_to_text(markup: str) -> tuple[str, tuple[str, ...]]:
-    """Return what a reader of a piece of HTML would see, a paragraph a line, and what they should be warned of."""
+def readable_html(markup: str) -> tuple[str, tuple[str, ...]]:
+    """Return what a user of a piece of HTML would see, a paragraph a line, and what they should be warned of."""
     markup = markup[:LONGEST_MARKUP]
     text, hidden = html_text.html_to_text(markup)
     links = _LinkTexts()

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
-from telic.assistants.digest.items import Item
-from telic.assistants.digest.sources.base import Reading
+from telic.assistants.digest.items import DigestItem
+from telic.assistants.digest.sources.base import SourceContext
 from telic.assistants.digest.sources.feed import item_of, parsed_entries
 from telic.errors import ConfigError
 
@@ -57,9 +57,9 @@ class ArxivSource:
             }
         )  # fmt: skip
 
-    def read(self, reading: Reading) -> Iterator[Item]:
+    def read(self, context: SourceContext) -> Iterator[DigestItem]:
         """Yield the papers; a listing's replacements of old papers are left out."""
-        fetched = reading.fetcher.read(self.address)
+        fetched = context.fetcher.read(self.address)
         for entry in parsed_entries(fetched, self.address):
             if str(entry.get("arxiv_announce_type", "")).startswith("replace"):
                 continue

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from telic.assistants.digest.fetching import Fetcher
-from telic.assistants.digest.items import Item, SourceItems, sanitised
+from telic.assistants.digest.items import DigestItem, SourceItems, sanitised
 from telic.assistants.digest.text import plain
 from telic.errors import ConfigError, TelicError
 from telic.registry import Registry, suggest
 
-__all__ = ["Reading", "Source", "build_source", "read_sources", "registry"]
+__all__ = ["Source", "SourceContext", "build_source", "read_sources", "registry"]
 
 MOST_ITEMS = 500
 """Items of one source that are looked at, the newest first."""
@@ -24,7 +24,7 @@ GRACE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SourceContext:
     """What a source gets to read with."""
 
     fetcher: Fetcher
@@ -45,7 +45,7 @@ class Source(Protocol):
         """What the digest calls it."""
         ...
 
-    def read(self, reading: Reading) -> Iterable[Item]:
+    def read(self, context: SourceContext) -> Iterable[DigestItem]:
         """Return the items; they need not be clean.
 
         Raises:
@@ -87,12 +87,12 @@ def build_source(table: Mapping[str, Any]) -> Source:
     return source
 
 
-def read_sources(sources: Sequence[Source], reading: Reading, timeout: float) -> list[SourceItems]:
+def read_sources(sources: Sequence[Source], context: SourceContext, timeout: float) -> list[SourceItems]:
     """Read all sources at once.
 
     Args:
         sources: what to read.
-        reading: what they read with.
+        context: what they read with.
         timeout: seconds after which a source counts as failed; its thread is left to itself.
 
     Returns:
@@ -101,7 +101,7 @@ def read_sources(sources: Sequence[Source], reading: Reading, timeout: float) ->
     done: queue.SimpleQueue[tuple[int, SourceItems]] = queue.SimpleQueue()
 
     def work(number: int) -> None:
-        done.put((number, _read(sources[number], reading)))
+        done.put((number, _read(sources[number], context)))
 
     for number in range(len(sources)):
         threading.Thread(target=work, args=(number,), daemon=True, name=f"digest-source-{number}").start()
@@ -119,14 +119,14 @@ def read_sources(sources: Sequence[Source], reading: Reading, timeout: float) ->
     ]
 
 
-def _read(source: Source, reading: Reading) -> SourceItems:
+def _read(source: Source, context: SourceContext) -> SourceItems:
     label = plain(source.label, 60)
     try:
-        clean = [sanitised(item, label, reading.now) for item in source.read(reading)]
+        clean = [sanitised(item, label, context.now) for item in source.read(context)]
     except TelicError as error:
         return SourceItems(label, error=plain(str(error), 300))
     except Exception as error:  # of a plug-in, or of a parser that meets a hostile file, it may be any
         return SourceItems(label, error=plain(f"{type(error).__name__}: {error}", 300))
-    kept = [item for item in clean if item is not None and (item.time is None or item.time >= reading.since)]
-    newest = sorted(kept, key=lambda item: -(item.time or reading.now))[: reading.most]
+    kept = [item for item in clean if item is not None and (item.time is None or item.time >= context.since)]
+    newest = sorted(kept, key=lambda item: -(item.time or context.now))[: context.most]
     return SourceItems(label, tuple(newest))

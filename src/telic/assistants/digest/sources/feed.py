@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import feedparser
 
 from telic.assistants.digest.fetching import Fetched
-from telic.assistants.digest.items import Item
-from telic.assistants.digest.sources.base import Reading
-from telic.assistants.digest.text import html_to_text, plain
+from telic.assistants.digest.items import DigestItem
+from telic.assistants.digest.sources.base import SourceContext
+from telic.assistants.digest.text import plain, readable_html
 from telic.errors import DataError
 
 __all__ = ["FeedSource", "parsed_entries"]
@@ -33,9 +33,9 @@ class FeedSource:
         if not self.label:
             object.__setattr__(self, "label", urlsplit(self.url).hostname or self.url)
 
-    def read(self, reading: Reading) -> Iterator[Item]:
+    def read(self, context: SourceContext) -> Iterator[DigestItem]:
         """Yield the entries."""
-        fetched = reading.fetcher.read(self.url)
+        fetched = context.fetcher.read(self.url)
         for entry in parsed_entries(fetched, self.url):
             yield item_of(entry, fetched.url)
 
@@ -47,7 +47,7 @@ def parsed_entries(fetched: Fetched, name: str) -> list[Any]:
         DataError: it is no feed.
     """
     headers = {"content-type": fetched.content_type} if fetched.content_type else {}
-    # Its own sanitiser would drop the styles that hide text, and so show the text; `html_to_text` knows better.
+    # Its own sanitiser would drop the styles that hide text, and so show the text; `readable_html` knows better.
     found = feedparser.parse(fetched.body, response_headers=headers, sanitize_html=False, resolve_relative_uris=False)
     entries = [entry for entry in found.entries if any(map(entry.get, ("title", "summary", "content", "link")))]
     if not entries and (found.get("bozo") or not found.get("version")):
@@ -56,14 +56,14 @@ def parsed_entries(fetched: Fetched, name: str) -> list[Any]:
     return entries
 
 
-def item_of(entry: Any, base: str) -> Item:
+def item_of(entry: Any, base: str) -> DigestItem:
     """Make an item of an entry of feedparser."""
-    title, title_warnings = html_to_text(str(entry.get("title", "")))
+    title, title_warnings = readable_html(str(entry.get("title", "")))
     bodies = [str(one.get("value", "")) for one in entry.get("content", ())] or [str(entry.get("summary", ""))]
-    text, warnings = html_to_text("\n".join(bodies))
+    text, warnings = readable_html("\n".join(bodies))
     parsed = next((entry[name] for name in DATES if entry.get(name)), None)
     link = str(entry.get("link", ""))
-    return Item(
+    return DigestItem(
         title=title.replace("\n", " "), text=text,
         link=link if urlsplit(link).scheme or not (base and link) else f"{base.rsplit('/', 1)[0]}/{link}",
         time=_seconds(parsed), author=str(entry.get("author", "")), key=str(entry.get("id", "")),

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from telic.assistants.digest.items import Item
-from telic.assistants.digest.sources.base import Reading
+from telic.assistants.digest.items import DigestItem
+from telic.assistants.digest.sources.base import SourceContext
 from telic.assistants.mail import MailLimits, MailMessage, read_mailbox
 from telic.assistants.mail.imap import ImapAddress
 
@@ -28,7 +28,7 @@ class MailSource:
     """A path relative to the purpose file, or `imaps://ann@mail.example.org/INBOX` with the password in the
     environment variable TELIC_IMAP_PASSWORD."""
     own_addresses: tuple[str, ...] = ()
-    """The reader's own addresses: what they wrote themselves is left out."""
+    """The user's own addresses: what they wrote themselves is left out."""
     label: str = ""
 
     def __post_init__(self) -> None:
@@ -36,16 +36,16 @@ class MailSource:
             name = ImapAddress.parse(self.path).host if ImapAddress.matches(self.path) else Path(self.path).stem
             object.__setattr__(self, "label", name or self.path)
 
-    def read(self, reading: Reading) -> Iterator[Item]:
+    def read(self, context: SourceContext) -> Iterator[DigestItem]:
         """Yield the messages of others."""
-        place = self.path if ImapAddress.matches(self.path) else reading.fetcher.path(self.path)
+        place = self.path if ImapAddress.matches(self.path) else context.fetcher.path(self.path)
         own = {address.lower() for address in self.own_addresses}
-        for message in read_mailbox(place, MailLimits(reading.most, MESSAGE_BYTES, 20_000)).messages:
+        for message in read_mailbox(place, MailLimits(context.most, MESSAGE_BYTES, 20_000)).messages:
             if message.sender.email not in own:
                 yield _item(message)
 
 
-def _item(message: MailMessage) -> Item:
+def _item(message: MailMessage) -> DigestItem:
     warnings = [problem for problem in message.problems if "hidden" in problem]
     if message.sender.is_spoofed:
         warnings.append("its sender's name pretends to be another address")
@@ -54,7 +54,7 @@ def _item(message: MailMessage) -> Item:
     bulk = any(message.headers.get(name) for name in _BULK_HEADERS)
     bulk = bulk or message.headers.get("precedence", "").lower() in _BULK
     bulk = bulk or message.headers.get("auto-submitted", "no").lower() not in ("", "no")
-    return Item(
+    return DigestItem(
         title=message.subject, text=_unwrapped(message.text), time=message.time, author=str(message.sender),
         kind="mail", bulk=bulk, key=message.id, warnings=tuple(warnings),
     )  # fmt: skip

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from telic.assistants.digest.items import Item
-from telic.assistants.digest.sources.base import Reading
-from telic.assistants.digest.text import html_to_text
+from telic.assistants.digest.items import DigestItem
+from telic.assistants.digest.sources.base import SourceContext
+from telic.assistants.digest.text import readable_html
 from telic.errors import DataError
 
 __all__ = ["MarkdownSource"]
@@ -34,9 +34,9 @@ class MarkdownSource:
         if not self.label:
             object.__setattr__(self, "label", Path(self.path).name or self.path)
 
-    def read(self, reading: Reading) -> Iterator[Item]:
+    def read(self, context: SourceContext) -> Iterator[DigestItem]:
         """Yield the notes that changed since the oldest wanted time."""
-        folder = reading.fetcher.path(self.path).resolve()
+        folder = context.fetcher.path(self.path).resolve()
         if not folder.is_dir():
             raise DataError(f"there is no folder {self.path!r}")
         found = []
@@ -46,16 +46,16 @@ class MarkdownSource:
             inside = path.resolve().is_relative_to(folder)
             if inside and path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
                 found.append((path.stat().st_mtime, path))
-        for changed, path in sorted(found, reverse=True)[: reading.most]:
-            if changed >= reading.since:
-                yield _note(path, folder, changed, reading)
+        for changed, path in sorted(found, reverse=True)[: context.most]:
+            if changed >= context.since:
+                yield _note(path, folder, changed, context)
 
 
-def _note(path: Path, folder: Path, changed: float, reading: Reading) -> Item:
-    raw = _FRONT.sub("", reading.fetcher.file(path).decode("utf-8", "replace").replace("\r\n", "\n"))
+def _note(path: Path, folder: Path, changed: float, context: SourceContext) -> DigestItem:
+    raw = _FRONT.sub("", context.fetcher.file(path).decode("utf-8", "replace").replace("\r\n", "\n"))
     heading = _HEADING.search(raw)
     body = raw[: heading.start()] + raw[heading.end() :] if heading else raw
-    text, warnings = html_to_text(_MARKS.sub("", _LINK.sub(r"\1", body)).replace("\n\n", "<p>"))
+    text, warnings = readable_html(_MARKS.sub("", _LINK.sub(r"\1", body)).replace("\n\n", "<p>"))
     title = _MARKS.sub("", _LINK.sub(r"\1", heading[1])) if heading else path.stem.replace("-", " ").replace("_", " ")
     key = f"{path.relative_to(folder)}\0{changed}"
-    return Item(title=title, text=text, time=changed, kind="note", key=key, warnings=warnings)
+    return DigestItem(title=title, text=text, time=changed, kind="note", key=key, warnings=warnings)

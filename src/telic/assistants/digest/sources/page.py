@@ -9,9 +9,9 @@ from email.message import Message
 from urllib.parse import urlsplit
 
 from telic.assistants.digest.fetching import Fetched
-from telic.assistants.digest.items import Item
-from telic.assistants.digest.sources.base import Reading
-from telic.assistants.digest.text import html_to_text
+from telic.assistants.digest.items import DigestItem
+from telic.assistants.digest.sources.base import SourceContext
+from telic.assistants.digest.text import readable_html
 from telic.assistants.mail.words import decoded
 
 __all__ = ["PageSource"]
@@ -34,16 +34,16 @@ class PageSource:
         if not self.label:
             object.__setattr__(self, "label", urlsplit(self.url).hostname or self.url)
 
-    def read(self, reading: Reading) -> Iterator[Item]:
+    def read(self, context: SourceContext) -> Iterator[DigestItem]:
         """Yield the page as one item."""
-        fetched = reading.fetcher.read(self.url, ask_robots=True)
+        fetched = context.fetcher.read(self.url, ask_robots=True)
         markup = decoded_page(fetched)
         title = _TITLE.search(markup)
         main = _MAIN.search(markup)
-        text, warnings = html_to_text(_AROUND.sub(" ", main[0] if main else markup))
-        name = html_to_text(f"<p>{title[1]}</p>")[0] if title else ""
-        yield Item(
-            title=name or self.label, text=text, link=fetched.url or None, time=reading.now, key=self.url,
+        text, warnings = readable_html(_AROUND.sub(" ", main[0] if main else markup))
+        name = readable_html(f"<p>{title[1]}</p>")[0] if title else ""
+        yield DigestItem(
+            title=name or self.label, text=text, link=fetched.url or None, time=context.now, key=self.url,
             warnings=warnings,
         )  # fmt: skip
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from telic.assistants.digest.items import Item
-from telic.assistants.digest.sources.base import Reading
+from telic.assistants.digest.items import DigestItem
+from telic.assistants.digest.sources.base import SourceContext
 from telic.assistants.digest.text import plain
 from telic.errors import DataError
 
@@ -32,23 +32,23 @@ class SlackSource:
     """Channels to read; empty for all."""
     label: str = "Slack"
 
-    def read(self, reading: Reading) -> Iterator[Item]:
+    def read(self, context: SourceContext) -> Iterator[DigestItem]:
         """Yield the threads with a message since the oldest wanted time."""
-        folder = reading.fetcher.path(self.path)
+        folder = context.fetcher.path(self.path)
         if not folder.is_dir():
             raise DataError(f"there is no folder {self.path!r}")
-        names = _names(folder, reading)
+        names = _names(folder, context)
         known = sorted(one.name for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
         missing = sorted(set(self.channels) - set(known))
         if missing:
             raise DataError(f"the export has no channel {missing[0]!r}; it has {', '.join(known) or 'none'}")
         for channel in self.channels or known:
-            yield from _threads(folder / channel, names, reading)
+            yield from _threads(folder / channel, names, context)
 
 
-def _names(folder: Path, reading: Reading) -> dict[str, str]:
+def _names(folder: Path, context: SourceContext) -> dict[str, str]:
     path = folder / "users.json"
-    users = _json(path, reading) if path.is_file() else []
+    users = _json(path, context) if path.is_file() else []
     found = {}
     for user in users if isinstance(users, list) else []:
         if isinstance(user, dict) and isinstance(user.get("id"), str):
@@ -58,11 +58,11 @@ def _names(folder: Path, reading: Reading) -> dict[str, str]:
     return found
 
 
-def _threads(channel: Path, names: dict[str, str], reading: Reading) -> Iterator[Item]:
-    first_day = f"{datetime.fromtimestamp(max(reading.since, 0.0), UTC):%Y-%m-%d}.json"
+def _threads(channel: Path, names: dict[str, str], context: SourceContext) -> Iterator[DigestItem]:
+    first_day = f"{datetime.fromtimestamp(max(context.since, 0.0), UTC):%Y-%m-%d}.json"
     threads: dict[str, list[tuple[float, str, str]]] = {}
     for day in sorted(one for one in channel.glob("*.json") if _DAY.fullmatch(one.name) and one.name >= first_day):
-        messages = _json(day, reading)
+        messages = _json(day, context)
         for message in messages if isinstance(messages, list) else []:
             if isinstance(message, dict) and (said := _said(message, names)):
                 threads.setdefault(str(message.get("thread_ts") or message.get("ts")), []).append(said)
@@ -70,7 +70,7 @@ def _threads(channel: Path, names: dict[str, str], reading: Reading) -> Iterator
         messages.sort()
         _, author, opening = messages[0]
         text = "\n".join(f"{who}: {said}" for _, who, said in messages)
-        yield Item(
+        yield DigestItem(
             title=f"#{channel.name}: {plain(opening, 90)}", text=text, time=messages[-1][0], author=author,
             kind="chat", key=f"{channel.name}\0{thread}\0{len(messages)}",
         )  # fmt: skip
@@ -103,8 +103,8 @@ def _plain_text(text: str, names: dict[str, str]) -> str:
     return html.unescape(_MARKUP.sub(shown, text))
 
 
-def _json(path: Path, reading: Reading) -> Any:
+def _json(path: Path, context: SourceContext) -> Any:
     try:
-        return json.loads(reading.fetcher.file(path).decode("utf-8", "replace"))
+        return json.loads(context.fetcher.file(path).decode("utf-8", "replace"))
     except ValueError as error:
         raise DataError(f"{path.name} of {path.parent.name!r} is not JSON: {error}") from None
