@@ -120,7 +120,7 @@ _EXTRAS = {
     "ray": ("ray",),
     "train": ("trl", "peft", "datasets"),
     "privacy": ("presidio_analyzer",),
-    "assistant": ("imap_tools", "nh3"),
+    "assistant": ("feedparser", "httpx", "imap_tools", "nh3", "rapidfuzz"),
 }
 """The packages of each extra."""
 

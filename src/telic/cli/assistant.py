@@ -1,0 +1,28 @@
+"""`telic assistant`: applications for one user, such as the morning digest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from telic.cli.assistant_digest import CheckSources, MakeDigest
+
+__all__ = ["Assistant"]
+
+
+@tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
+@dataclass
+class Assistant:
+    """A morning digest of feeds, mail and notes, in the order of what its reader cares about."""
+
+    action: (
+        Annotated[MakeDigest, tyro.conf.subcommand("digest")]
+        | Annotated[CheckSources, tyro.conf.subcommand("sources")]
+    )
+    """What to do."""
+
+    def run(self) -> None:
+        """Run the action."""
+        self.action.run()
