@@ -62,6 +62,9 @@ def _parts(values: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
     memory = values.get("memory")
     if isinstance(memory, dict):
         yield from _memory(memory)
+    drafts = values.get("drafts")
+    if isinstance(drafts, dict):
+        yield from _drafts(drafts)
     serve = values.get("serve")
     if isinstance(serve, dict):
         yield from _serve(serve)
@@ -72,6 +75,13 @@ def _memory(settings: Mapping[str, Any]) -> Iterator[Problem]:
 
     for key, value in settings.items():
         yield from _made(("memory", key), lambda setting: MemoryConfig.of(**setting), {key: value})
+
+
+def _drafts(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    from telic.assistants.drafts.config import DraftsConfig
+
+    for key, value in settings.items():
+        yield from _made(("drafts", key), lambda setting: DraftsConfig.of(**setting), {key: value})
 
 
 def _serve(settings: Mapping[str, Any]) -> Iterator[Problem]:

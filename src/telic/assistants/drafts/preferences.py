@@ -1,0 +1,195 @@
+"""Preferences: how the user changes drafts for a kind of recipient, kept only while they save work on other edits.
+
+The task is PRELUDE's (arXiv 2404.15269): the cost of a draft is the word-level distance to what the user makes of it. As
+in PROSE, a preference is verified before it is used. Here that needs no model: a preference is a measured feature of
+edits, and it is tried on the drafts of other edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from rapidfuzz.distance import Levenshtein
+
+from telic.assistants.drafts.letter import Letter, parse_letter, render_letter
+from telic.assistants.drafts.recipients import Recipient
+from telic.assistants.drafts.style import FEATURES, measure, restyled
+from telic.assistants.mail.addresses import Address
+from telic.memory import MemoryEvent
+
+__all__ = [
+    "REVOKED",
+    "Edit",
+    "Preference",
+    "edit_distance",
+    "edits_of",
+    "learn_preferences",
+    "revocations_of",
+    "style_for",
+]
+
+WINDOW = 20
+"""Latest edits of a kind of recipient that count, so that a change of mind is followed."""
+AGREEING = 3
+"""Kinds of recipients that have to share a preference before it is used for one without edits of its own."""
+LEAST = 2
+"""Edits that have to show a preference: each is verified on the others."""
+REVOKED = "draft style"
+"""The slot of events with which the user revokes a preference."""
+
+Revocations: TypeAlias = Mapping[tuple[str, str, str], float]
+"""When the user revoked a preference, by kind, feature and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What the user made of a draft."""
+
+    event: str
+    time: float
+    recipient: Recipient
+    neutral: str
+    """The draft as it would have been without preferences."""
+    edited: str
+
+    @property
+    def kind(self) -> str:
+        """The context: the kind of recipient."""
+        return self.recipient.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """One feature that the user wants in drafts for a kind of recipient."""
+
+    kind: str
+    feature: str
+    value: str
+    saved: float
+    """Words that it saves the user per draft, on the mean of the edits that it was tried on."""
+    tried: int
+    """Edits that it was tried on; none of them is the only one that shows it."""
+    evidence: tuple[str, ...]
+    """Events of the memory that show it."""
+    shared_by: tuple[str, ...] = ()
+    """For a preference that was taken over: the kinds of recipients that agree on it."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the preference as JSON types."""
+        return {
+            "kind": self.kind, "feature": self.feature, "value": self.value, "words_saved": round(self.saved, 2),
+            "tried_on": self.tried, "evidence": list(self.evidence), "shared_by": list(self.shared_by),
+        }  # fmt: skip
+
+
+def edit_distance(before: str, after: str) -> int:
+    """Return how many words have to be inserted, deleted or replaced."""
+    return int(Levenshtein.distance(before.split(), after.split()))
+
+
+def learn_preferences(edits: Iterable[Edit], revoked: Revocations | None = None) -> list[Preference]:
+    """Find the preferences of each kind of recipient. The same edits give the same preferences.
+
+    A value of a feature is a candidate if two edits of the kind show it. It is kept if it brings the drafts of the kind
+    nearer to what the user made of them. A revoked one needs two new edits.
+
+    Returns:
+        The preferences by kind; those that a kind shares with all others are not repeated here (`style_for`).
+    """
+    by_kind: dict[str, list[Edit]] = {}
+    for edit in edits:
+        by_kind.setdefault(edit.kind, []).append(edit)
+    found: list[Preference] = []
+    for kind, own in by_kind.items():
+        found += _of_kind(kind, own[-WINDOW:], revoked or {})
+    return found
+
+
+def style_for(kind: str, preferences: Sequence[Preference], edits: Iterable[Edit]) -> list[Preference]:
+    """Return the preferences for a kind of recipient: its own, and those that several kinds agree on.
+
+    What one kind of recipient shows is never used for another one. Only where at least three kinds agree on a value, and
+    no kind with edits disagrees, a kind without edits of its own takes it over.
+    """
+    own = [one for one in preferences if one.kind == kind]
+    counts: dict[str, int] = {}
+    for edit in edits:
+        counts[edit.kind] = counts.get(edit.kind, 0) + 1
+    if counts.get(kind, 0) >= LEAST:
+        return own
+    settled = {one.feature for one in own}
+    known = {name for name, count in counts.items() if count >= LEAST}
+    for feature in FEATURES:
+        holders = [one for one in preferences if one.feature == feature and one.kind != kind]
+        if feature in settled or len(holders) < AGREEING or {one.kind for one in holders} != known - {kind}:
+            continue
+        if len({one.value for one in holders}) == 1:
+            saved = sum(one.saved for one in holders) / len(holders)
+            evidence = tuple(event for one in holders for event in one.evidence)
+            names = tuple(one.kind for one in holders)
+            tried = sum(one.tried for one in holders)
+            own.append(Preference(kind, feature, holders[0].value, saved, tried, evidence, names))
+    return own
+
+
+def edits_of(events: Iterable[MemoryEvent]) -> list[Edit]:
+    """Read the edits of drafts in a memory's log; what was forgotten or undone is left out."""
+    events = list(events)
+    removed = {name for event in events if event.kind in ("forget", "undo") for name in event.data.get("events", ())}
+    found = []
+    for event in events:
+        data = event.data
+        kind, draft = data.get("recipient_kind"), data.get("neutral", data.get("draft"))
+        if event.kind != "edit" or event.id in removed or not (isinstance(kind, str) and isinstance(draft, str)):
+            continue
+        words = tuple(word for word in str(data.get("recipient_name", "")).split() if word)
+        recipient = Recipient(Address("", ""), kind, title=str(data.get("recipient_title", "")), words=words)
+        found.append(Edit(event.id, event.time, recipient, draft, event.text))
+    return found
+
+
+def revocations_of(events: Iterable[MemoryEvent]) -> dict[tuple[str, str, str], float]:
+    """Read which preferences the user revoked, and when."""
+    found = {}
+    for event in events:
+        data = event.data
+        if event.kind == "choice" and data.get("slot") == REVOKED and not data.get("taken", True):
+            key = (str(data.get("recipient_kind")), str(data.get("feature")), str(data.get("value")))
+            found[key] = event.time
+    return found
+
+
+def _of_kind(kind: str, edits: list[Edit], revoked: Revocations) -> list[Preference]:
+    letters = [parse_letter(edit.neutral) for edit in edits]
+    wanted = [measure(parse_letter(edit.edited), edit.recipient) for edit in edits]
+    found = []
+    for feature in FEATURES:  # in the order in which a style is applied, each on top of those before
+        before = [_cost(letter, edit) for letter, edit in zip(letters, edits, strict=True)]
+        best: tuple[Preference, list[Letter]] | None = None
+        for value in dict.fromkeys(one[feature] for one in wanted if feature in one):
+            since = revoked.get((kind, feature, value), float("-inf"))
+            shown = [
+                edit.event
+                for edit, one in zip(edits, wanted, strict=True)
+                if one.get(feature) == value and edit.time > since
+            ]
+            if len(shown) < LEAST:
+                continue
+            tried = [
+                restyled(letter, feature, value, edit.recipient) for letter, edit in zip(letters, edits, strict=True)
+            ]
+            gains = [was - _cost(letter, edit) for was, letter, edit in zip(before, tried, edits, strict=True)]
+            saved = sum(gains) / len(gains)
+            helped, hurt = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
+            if saved > 0 and helped >= LEAST and helped > hurt and (best is None or saved > best[0].saved):
+                best = Preference(kind, feature, value, saved, len(gains), tuple(shown)), tried
+        if best is not None:
+            found.append(best[0])
+            letters = best[1]
+    return found
+
+
+def _cost(letter: Letter, edit: Edit) -> int:
+    return edit_distance(render_letter(letter), edit.edited)
