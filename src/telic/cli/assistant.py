@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from telic.cli.assistant_digest import CheckSources, MakeDigest
+from telic.cli.assistant_drafts import DraftMail
 
 __all__ = ["Assistant"]
 
@@ -15,11 +16,12 @@ __all__ = ["Assistant"]
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
 @dataclass
 class Assistant:
-    """A morning digest of feeds, mail and notes, in the order of what its reader cares about."""
+    """A morning digest of feeds, mail and notes, and drafts of answers to mail; both learn from what you do."""
 
     action: (
         Annotated[MakeDigest, tyro.conf.subcommand("digest")]
         | Annotated[CheckSources, tyro.conf.subcommand("sources")]
+        | Annotated[DraftMail, tyro.conf.subcommand("drafts")]
     )
     """What to do."""
 

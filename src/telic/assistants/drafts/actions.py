@@ -69,7 +69,7 @@ _ANSWER = re.compile(r"\blet (?:me|us) know\b|\b(?:confirm|reply|respond|rsvp|ad
 _URL = re.compile(r"https?://[^\s<>\"')\]]+")
 _ITEM = re.compile(r"(?:^|\s)(?:\(\d{1,2}\)|\d{1,2}[.)]|[-*•])\s+", re.MULTILINE)
 _REFERS = re.compile(
-    r"^\W*(?:just |please )?let (?:me|us) know (?:if|whether) (?:that|this|it)\b|^\W*please (?:let me know|advise)\W*$",
+    r"^\W*(?:just |please )?let (?:me|us) know (?:if|whether) (?:that|this|it)\b|^\W*please (?:let me know|advise|\w+ (?:this|it|that))\W*$",
     re.I,
 )
 
@@ -110,7 +110,7 @@ def action_items(text: str) -> list[ActionItem]:
         clause = flat[start:end]
         question = clause.rstrip(" \"')").endswith("?")
         if _REFERS.search(clause) and found and found[-1].end >= start - 120:
-            continue  # "Just let me know if that works" belongs to the question before it
+            continue  # "Just let me know if that works" belongs to the question before it, as "Please prioritize this" does
         asked = _STRONG.search(clause) is not None or (question and _REQUEST.search(clause) is not None)
         if not asked or _COURTESY.search(clause) or (calm and not question):
             continue

@@ -1,8 +1,8 @@
 """Preferences: how the user changes drafts for a kind of recipient, kept only while they save work on other edits.
 
-The task is PRELUDE's (arXiv 2404.15269): the cost of a draft is the word-level distance to what the user makes of it. As
-in PROSE, a preference is verified before it is used. Here that needs no model: a preference is a measured feature of
-edits, and it is tried on the drafts of other edits.
+The task is PRELUDE's (arXiv 2404.15269): the cost of a draft is the word-level distance to what the user makes of it.
+As in PROSE, a preference is verified before it is used. Here that needs no model: a preference is a measured feature
+of edits, and it is tried on the drafts of other edits.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def learn_preferences(edits: Iterable[Edit], revoked: Revocations | None = None)
 def style_for(kind: str, preferences: Sequence[Preference], edits: Iterable[Edit]) -> list[Preference]:
     """Return the preferences for a kind of recipient: its own, and those that several kinds agree on.
 
-    What one kind of recipient shows is never used for another one. Only where at least three kinds agree on a value, and
-    no kind with edits disagrees, a kind without edits of its own takes it over.
+    What one kind of recipient shows is never used for another one. Only where at least three kinds agree on a value,
+    and no kind with edits disagrees, a kind without edits of its own takes it over.
     """
     own = [one for one in preferences if one.kind == kind]
     counts: dict[str, int] = {}
@@ -138,7 +138,7 @@ def edits_of(events: Iterable[MemoryEvent]) -> list[Edit]:
     """Read the edits of drafts in a memory's log; what was forgotten or undone is left out."""
     events = list(events)
     removed = {name for event in events if event.kind in ("forget", "undo") for name in event.data.get("events", ())}
-    found = []
+    found: dict[str, Edit] = {}  # by draft: the latest edit of a draft replaces those before it
     for event in events:
         data = event.data
         kind, draft = data.get("recipient_kind"), data.get("neutral", data.get("draft"))
@@ -146,8 +146,10 @@ def edits_of(events: Iterable[MemoryEvent]) -> list[Edit]:
             continue
         words = tuple(word for word in str(data.get("recipient_name", "")).split() if word)
         recipient = Recipient(Address("", ""), kind, title=str(data.get("recipient_title", "")), words=words)
-        found.append(Edit(event.id, event.time, recipient, draft, event.text))
-    return found
+        name = str(data.get("draft_id", event.id))
+        found.pop(name, None)
+        found[name] = Edit(event.id, event.time, recipient, draft, event.text)
+    return list(found.values())
 
 
 def revocations_of(events: Iterable[MemoryEvent]) -> dict[tuple[str, str, str], float]:

@@ -22,7 +22,7 @@ _FREE_MAIL = frozenset(_FREE_MAIL_NAMES.split())
 _NAME = re.compile(r"[^\W\d_](?:[^\W\d_]|['’.-](?=[^\W\d_])){0,30}\.?")
 _TITLES = frozenset({"dr", "prof", "mr", "mrs", "ms", "mx"})
 _ROLES = (
-    "accounts admin alerts billing bot calendar events hr info legal mail marketing news newsletter office ops orders people "
+    "accounts admin alerts billing boss bot calendar direct events forwarder hr info legal mail marketing news newsletter office ops orders people "
     "sales security service shipping support team the user"
 )
 _NO_NAMES = frozenset(_ROLES.split())
@@ -95,10 +95,17 @@ class Correspondents:
                 if kind:
                     self._labels.setdefault(message.sender.email, Counter())[kind] += 1
 
-    def recipient(self, address: Address) -> Recipient:
-        """Return who somebody is. A display name alone proves nothing, so it never decides the kind."""
+    def recipient(self, address: Address, signature: str = "") -> Recipient:
+        """Return who somebody is. A display name alone proves nothing, so it never decides the kind.
+
+        Args:
+            address: theirs.
+            signature: the name under their message, which counts where it is in the address too.
+        """
         kind, reason = self._kind(address)
         words = _name_words(address)
+        if not words and _NAME.fullmatch(signature) and signature.lower() in re.split(r"[._@-]", address.email):
+            words = (signature,)
         return Recipient(address, kind, reason, self._title(address, words), words)
 
     def _kind(self, address: Address) -> tuple[str, str]:
