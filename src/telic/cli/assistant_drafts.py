@@ -14,7 +14,16 @@ from telic.cli.usage import UsageError
 from telic.errors import ConfigError
 
 if TYPE_CHECKING:
-    from telic.assistants.drafts import DraftDesk, DraftsConfig, Learner, Outbox, Preference, PreparedDraft
+    from telic.assistants.drafts import (
+        DraftDesk,
+        DraftsConfig,
+        FollowUp,
+        Learner,
+        OpenRequest,
+        Outbox,
+        Preference,
+        PreparedDraft,
+    )
     from telic.purpose import Purpose
 
 __all__ = ["DraftMail"]
@@ -125,11 +134,12 @@ class DraftMail:
                 return
             chosen = self._chosen(desk)
             model = load_model(purpose) if config.write == "model" and self.say.strip() else None
-            prepared = [desk.prepare(request, self.say, model) for request in chosen]
+            prepared = [desk.prepare(one, self.say or outbox.said(one.message), model) for one in chosen]
             rows = [self._put(desk, outbox, one) for one in prepared]
             if self.edit:
                 for row in rows:
-                    self._edit(desk, outbox, row)
+                    if row["status"] != "discarded" and (row["status"] != "edited" or self.only):
+                        self._edit(desk, outbox, row)
             added = desk.deliver(outbox, [outbox.records[row["id"]] for row in rows if row["status"] != "discarded"])
         self._print(desk, rows, added)
 
@@ -175,8 +185,6 @@ class DraftMail:
         from telic.assistants.drafts.editor import edit_text
 
         record = outbox.records[row["id"]]
-        if row["status"] == "discarded":
-            return
         message = next(one for one in desk.received if one.id == record.message)
         before = outbox.text(record) or ""
         after = edit_text(before, message, outbox.folder / f".edit-{record.id}.txt")
@@ -201,8 +209,8 @@ class DraftMail:
         for row in rows:
             for warning in row["warnings"]:
                 print_line(f"Careful with {row['from']}: {warning}.", style="yellow")
-        for one in tasks:
-            print_line(f"To do, without an answer: {one.message.sender}: {_short(one.items[0].text)}")
+        for task in tasks:
+            print_line(f"To do, without an answer: {task.message.sender}: {_short(task.items[0].text)}")
         for one in waiting:
             automatic = " (only an automatic reply came)" if one.automatic else ""
             whom = ", ".join(map(str, one.message.to))

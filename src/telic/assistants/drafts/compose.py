@@ -35,6 +35,8 @@ class Draft:
     gaps: int
     """What is left to the user to fill in."""
     written_by: str = "rules"
+    say: str = ""
+    """What the user wanted to say."""
 
 
 def compose(items: Sequence[ActionItem], say: str, style: Style, recipient: Recipient) -> Draft:

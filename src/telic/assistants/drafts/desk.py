@@ -28,8 +28,9 @@ from telic.models import Model
 __all__ = ["DraftDesk", "PreparedDraft"]
 
 _CLAIM = re.compile(
-    r"\b(?:as|like) (?:you|we) (?:promised|agreed|said|confirmed|approved|discussed)\b|"
-    r"\byou(?:'ve| have)? (?:already )?(?:promised|agreed|confirmed|approved)\b|\bper (?:your|our) (?:agreement|approval|confirmation|promise)\b",
+    r"\b(?:as|like) (?:you|we) (?:promised|agreed|said|confirmed|approved|discussed)\b"
+    r"|\byou(?:'ve| have)? (?:already )?(?:promised|agreed|confirmed|approved)\b"
+    r"|\bper (?:your|our) (?:agreement|approval|confirmation|promise)\b",
     re.IGNORECASE,
 )
 
@@ -103,7 +104,7 @@ class DraftDesk:
     def style(self, kind: str) -> Style:
         """Return how the user writes to a kind of recipient, measured from what they sent to such people.
 
-        Where they sent too little, it is the neutral style: how somebody writes to friends says nothing about customers.
+        Where they sent too little, it is the neutral style: letters to friends say nothing about customers.
         The name under a letter is the one that they use for anybody.
         """
         if kind not in self._styles:
@@ -137,7 +138,7 @@ class DraftDesk:
         if model is not None:
             free, problems = write_free_form(model, request.message, say, wanted, recipient)
         neutral = compose(request.items, say, style, recipient)
-        draft = free or compose(request.items, say, wanted, recipient)
+        draft = replace(free or compose(request.items, say, wanted, recipient), say=say)
         if model is not None and free is None and say:
             warnings += [f"the model's draft was not used: {problems[0]}" if problems else "the model wrote nothing"]
         return PreparedDraft(request, recipient, draft, neutral.text, preferences, tuple(warnings))
@@ -149,7 +150,8 @@ class DraftDesk:
 
     def put(self, outbox: Outbox, prepared: PreparedDraft) -> tuple[Written, DraftRecord]:
         """Write a draft into its folder, unless the user changed or deleted it there."""
-        return outbox.put(prepared.request.message, prepared.recipient, prepared.draft.text, prepared.neutral)
+        draft = prepared.draft
+        return outbox.put(prepared.request.message, prepared.recipient, draft.text, prepared.neutral, draft.say)
 
     def deliver(self, outbox: Outbox, records: Sequence[DraftRecord]) -> int:
         """Copy drafts to where the settings say, each once, as they are in the folder now; returns how many."""

@@ -29,11 +29,11 @@ def edit_text(text: str, message: MailMessage, path: Path) -> str:
         path: the file that the editor opens; it is gone afterwards.
 
     Returns:
-        The edited text; the text itself if the editor failed or left nothing. What was saved before an interruption
-        counts: it is written to the draft by the caller, who gets it first.
+        The edited text; the text itself if the editor failed or left nothing.
 
     Raises:
         RunError: the editor cannot be started, or the file not written.
+        KeyboardInterrupt: the user interrupted it. The file stays, and the interruption names it.
     """
     command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     lines = [f"From: {message.sender}", f"Subject: {message.subject}", "", *message.text.split("\n")[:SHOWN_LINES]]
@@ -42,10 +42,12 @@ def edit_text(text: str, message: MailMessage, path: Path) -> str:
         write_atomically(path, f"{text.rstrip()}\n\n{RULE}\n{shown}\n")
         status = subprocess.run([*command, str(path)], check=False).returncode
         edited = path.read_text(encoding="utf-8", errors="replace")
+        path.unlink()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"what you saved of this draft is in {path}") from None
     except OSError as error:
-        raise RunError(f"cannot edit with {command[0]!r}: {error.strerror or error}; set EDITOR") from None
-    finally:
         with suppress(OSError):
             path.unlink()
+        raise RunError(f"cannot edit with {command[0]!r}: {error.strerror or error}; set EDITOR") from None
     kept = "\n".join(line for line in edited.split("\n") if not line.startswith("#")).strip()
     return f"{kept}\n" if status == 0 and kept else text

@@ -54,6 +54,8 @@ class DraftRecord:
     neutral: str
     """The text as it would have been without preferences."""
     file: str
+    say: str = ""
+    """What the user wanted to say, so that a later run without it keeps the answer."""
     learnt: str = ""
     """The edited text that was learnt from."""
     delivered: bool = False
@@ -96,7 +98,14 @@ class Outbox:
         """Return what the file of a draft says now; None if it is gone."""
         return read_draft(self.path(record))
 
-    def put(self, message: MailMessage, recipient: Recipient, draft: str, neutral: str) -> tuple[Written, DraftRecord]:
+    def said(self, message: MailMessage) -> str:
+        """Return what the user wanted to say to a message, as of an earlier run."""
+        record = self.records.get(draft_id(message))
+        return record.say if record is not None else ""
+
+    def put(
+        self, message: MailMessage, recipient: Recipient, draft: str, neutral: str, say: str = ""
+    ) -> tuple[Written, DraftRecord]:
         """Write the draft that answers a message, unless the user edited or deleted an earlier one.
 
         Raises:
@@ -104,7 +113,7 @@ class Outbox:
         """
         known = self.records.get(draft_id(message))
         if known is None:
-            record = _record(message, recipient, draft, neutral, self.format)
+            record = replace(_record(message, recipient, draft, neutral, self.format), say=say)
             self._write(record, message)
             return "new", record
         current = self.text(known)
@@ -114,7 +123,7 @@ class Outbox:
             return "edited", known
         if not _differs(draft, known.draft) or known.delivered:
             return "unchanged", known
-        record = replace(known, draft=draft, neutral=neutral, kind=recipient.kind)
+        record = replace(known, draft=draft, neutral=neutral, kind=recipient.kind, say=say)
         self._write(record, message)
         return "updated", record
 
