@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal
 
-__all__ = ["contracted", "expanded", "in_person", "person_of"]
+__all__ = ["contracted", "contracts", "expanded", "in_person", "person_of"]
 
 _PAIRS = (
     ("I am", "I'm"), ("I will", "I'll"), ("I have", "I've"), ("I would", "I'd"), ("we are", "we're"), ("we will", "we'll"),
@@ -24,38 +26,46 @@ _TO_I = {we: i for i, we in _TO_WE.items()} | {"us": "me"}
 _LARGE_I = re.compile(r"\bi(?=\b|')")
 
 
-def _patterns() -> tuple[list[tuple[re.Pattern[str], str]], list[tuple[re.Pattern[str], str]]]:
-    shorten, lengthen = [], []
-    for full, short in _PAIRS:
-        after = rf"(?!{_NO_CONTRACTION.pattern})" if full.endswith(("have", "is", "are", "am", "will", "would")) else ""
-        shorten.append((re.compile(rf"\b{full}\b{after}", re.IGNORECASE), short))
-        lengthen.append(
-            (re.compile(rf"\b{short.replace(chr(39), chr(91) + chr(39) + '’]')}(?!\w)", re.IGNORECASE), full)
-        )
-    return shorten, lengthen
+def _either(words: Iterable[str]) -> re.Pattern[str]:
+    return re.compile(r"\b(?:" + "|".join(words) + r")(?!\w)", re.IGNORECASE)
 
 
-_SHORTEN, _LENGTHEN = _patterns()
+_KEPT_BEFORE = ("have", "is", "are", "am", "will", "would")
+_SHORTEN = _either(
+    f"{full}(?!{_NO_CONTRACTION.pattern})" if full.endswith(_KEPT_BEFORE) else full for full, _ in _PAIRS
+)
+_LENGTHEN = _either(short.replace("'", "['’]") for _, short in _PAIRS)
+_SHORT = {full.lower(): short for full, short in _PAIRS}
+_FULL = {short.lower(): full for full, short in _PAIRS}
 _I_WORDS = re.compile(r"\b(i am|i was|i'm|i'll|i've|i'd|myself|mine|me|my|i)\b(?!['’])", re.IGNORECASE)
 _WE_WORDS = re.compile(r"\b(we are|we were|we're|we'll|we've|we'd|ourselves|ours|us|our|we)\b(?!['’])", re.IGNORECASE)
 
 
+@lru_cache(maxsize=4096)
 def contracted(text: str) -> str:
     """Return a text with contractions where English has them."""
-    return _replaced(text, _SHORTEN)
+    return _SHORTEN.sub(lambda match: _like(match[0], _SHORT[match[0].lower()]), text)
 
 
+@lru_cache(maxsize=4096)
 def expanded(text: str) -> str:
     """Return a text without contractions."""
-    return _replaced(text, _LENGTHEN)
+    return _LENGTHEN.sub(lambda match: _like(match[0], _FULL[match[0].lower().replace("’", "'")]), text)
 
 
 def person_of(text: str) -> Literal["I", "we"] | None:
-    """Return in which person a text speaks of its author; None if it does not, or in both."""
-    single, plural = _I_WORDS.search(text) is not None, _WE_WORDS.search(text) is not None
-    return None if single == plural else "I" if single else "we"
+    """Return in which person a text mostly speaks of its author; None if it does not, or in both alike."""
+    single, plural = len(_I_WORDS.findall(text)), len(_WE_WORDS.findall(text))
+    return None if single == plural else "I" if single > plural else "we"
 
 
+def contracts(text: str) -> bool | None:
+    """Return whether a text mostly has contractions where English has them; None if there is no such place."""
+    short, full = len(_LENGTHEN.findall(text)), len(_SHORTEN.findall(text))
+    return None if short == full else short > full
+
+
+@lru_cache(maxsize=4096)
 def in_person(text: str, person: str) -> str:
     """Return a text that speaks of its author as `I` or as `we`."""
     pattern, words = (_I_WORDS, _TO_WE) if person == "we" else (_WE_WORDS, _TO_I)
@@ -66,12 +76,6 @@ def in_person(text: str, person: str) -> str:
         return word[0].upper() + word[1:] if starts else word
 
     return _LARGE_I.sub("I", pattern.sub(change, text))
-
-
-def _replaced(text: str, pairs: list[tuple[re.Pattern[str], str]]) -> str:
-    for pattern, other in pairs:
-        text = pattern.sub(lambda match, other=other: _like(match[0], other), text)  # type: ignore[misc]
-    return text
 
 
 def _like(was: str, other: str) -> str:

@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 
 from telic.assistants.drafts.letter import Letter, parse_letter, render_letter
 from telic.assistants.drafts.recipients import Recipient
-from telic.assistants.drafts.style import FEATURES, measure, restyled
+from telic.assistants.drafts.style import FEATURES, Style, apply_style, measure
 from telic.assistants.mail.addresses import Address
 from telic.memory import MemoryEvent
 
@@ -30,7 +30,7 @@ __all__ = [
     "style_for",
 ]
 
-WINDOW = 20
+WINDOW = 12
 """Latest edits of a kind of recipient that count, so that a change of mind is followed."""
 AGREEING = 3
 """Kinds of recipients that have to share a preference before it is used for one without edits of its own."""
@@ -92,8 +92,9 @@ def edit_distance(before: str, after: str) -> int:
 def learn_preferences(edits: Iterable[Edit], revoked: Revocations | None = None) -> list[Preference]:
     """Find the preferences of each kind of recipient. The same edits give the same preferences.
 
-    A value of a feature is a candidate if two edits of the kind show it. It is kept if it brings the drafts of the kind
-    nearer to what the user made of them. A revoked one needs two new edits.
+    A value of a feature is a candidate if two edits of the kind show it, so that each of these edits is a test of what
+    the others show. It is kept if it brings the drafts nearer to what the user made of them, beside the other features.
+    A revoked one needs two new edits.
 
     Returns:
         The preferences by kind; those that a kind shares with all others are not repeated here (`style_for`).
@@ -164,34 +165,48 @@ def revocations_of(events: Iterable[MemoryEvent]) -> dict[tuple[str, str, str], 
 
 
 def _of_kind(kind: str, edits: list[Edit], revoked: Revocations) -> list[Preference]:
+    """Start with every value that two edits show, and drop those without which the drafts would be no worse.
+
+    Features depend on each other (`I am` becomes `We're` by two of them), so that each is judged beside the others.
+    """
     letters = [parse_letter(edit.neutral) for edit in edits]
-    wanted = [measure(parse_letter(edit.edited), edit.recipient) for edit in edits]
-    found = []
-    for feature in FEATURES:  # in the order in which a style is applied, each on top of those before
-        before = [_cost(letter, edit) for letter, edit in zip(letters, edits, strict=True)]
-        best: tuple[Preference, list[Letter]] | None = None
-        for value in dict.fromkeys(one[feature] for one in wanted if feature in one):
-            since = revoked.get((kind, feature, value), float("-inf"))
-            shown = [
-                edit.event
-                for edit, one in zip(edits, wanted, strict=True)
-                if one.get(feature) == value and edit.time > since
+    shown = _shown(kind, edits, revoked)
+    style = {feature: value for feature, (value, _) in shown.items()}
+    while style:
+        cost = _costs(letters, edits, style)
+        gains = {feature: _gains(letters, edits, style, feature, cost) for feature in style}
+        worst = min(gains, key=lambda feature: sum(gains[feature]))
+        helped, hurt = sum(gain > 0 for gain in gains[worst]), sum(gain < 0 for gain in gains[worst])
+        if sum(gains[worst]) > 0 and helped >= LEAST and helped > hurt:
+            return [
+                Preference(
+                    kind, feature, style[feature], sum(gains[feature]) / len(edits), len(edits), shown[feature][1]
+                )
+                for feature in style
             ]
-            if len(shown) < LEAST:
-                continue
-            tried = [
-                restyled(letter, feature, value, edit.recipient) for letter, edit in zip(letters, edits, strict=True)
-            ]
-            gains = [was - _cost(letter, edit) for was, letter, edit in zip(before, tried, edits, strict=True)]
-            saved = sum(gains) / len(gains)
-            helped, hurt = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
-            if saved > 0 and helped >= LEAST and helped > hurt and (best is None or saved > best[0].saved):
-                best = Preference(kind, feature, value, saved, len(gains), tuple(shown)), tried
-        if best is not None:
-            found.append(best[0])
-            letters = best[1]
-    return found
+        del style[worst]
+    return []
 
 
-def _cost(letter: Letter, edit: Edit) -> int:
-    return edit_distance(render_letter(letter), edit.edited)
+def _shown(kind: str, edits: list[Edit], revoked: Revocations) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return, by feature, the value that most edits show, and which ones; at least two."""
+    found: dict[str, dict[str, list[str]]] = {feature: {} for feature in FEATURES}
+    for edit in edits:
+        for feature, value in measure(parse_letter(edit.edited), edit.recipient).items():
+            if edit.time > revoked.get((kind, feature, value), float("-inf")):
+                found[feature].setdefault(value, []).append(edit.event)
+    best = {feature: max(values.items(), key=lambda one: len(one[1])) for feature, values in found.items() if values}
+    return {feature: (value, tuple(events)) for feature, (value, events) in best.items() if len(events) >= LEAST}
+
+
+def _gains(letters: list[Letter], edits: list[Edit], style: Style, feature: str, cost: list[int]) -> list[int]:
+    """Return how many words of each edit a feature saves beside the others."""
+    without = {name: value for name, value in style.items() if name != feature}
+    return [more - less for more, less in zip(_costs(letters, edits, without), cost, strict=True)]
+
+
+def _costs(letters: list[Letter], edits: list[Edit], style: Style) -> list[int]:
+    return [
+        edit_distance(render_letter(apply_style(letter, style, edit.recipient)), edit.edited)
+        for letter, edit in zip(letters, edits, strict=True)
+    ]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from telic.assistants.drafts.letter import EMOJI, GAP, Letter, parse_letter
-from telic.assistants.drafts.phrasing import contracted, expanded, in_person, person_of
+from telic.assistants.drafts.phrasing import contracted, contracts, expanded, in_person, person_of
 from telic.assistants.drafts.recipients import Recipient
 
 __all__ = ["DEFAULT_STYLE", "FEATURES", "Style", "apply_style", "measure", "restyled", "usual_style"]
@@ -49,10 +49,8 @@ def measure(letter: Letter, recipient: Recipient | None = None) -> dict[str, str
         found["bullets"] = "yes" if letter.bullets else "no"
     if (person := person_of(said)) is not None:
         found["person"] = person
-    if contracted(said) != said:
-        found["contractions"] = "no"
-    elif expanded(said) != said:
-        found["contractions"] = "yes"
+    if (short := contracts(said)) is not None:
+        found["contractions"] = "yes" if short else "no"
     return found
 
 
