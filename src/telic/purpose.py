@@ -66,6 +66,8 @@ class Purpose(Part):
     """What it remembers of its users: fields of `telic.memory.MemoryConfig`. None: nothing."""
     digest: dict[str, Any] | None = None
     """What the morning digest reads: fields of `telic.assistants.digest.DigestConfig`. None: there is none."""
+    drafts: dict[str, Any] | None = None
+    """Whose mail is answered, and where drafts go: fields of `telic.assistants.drafts.DraftsConfig`. None: no mail."""
     serve: dict[str, Any] = Field(default_factory=dict)
     """How the purpose is served: fields of `telic.server.ServeConfig`."""
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from telic.cli.assistant_digest import CheckSources, MakeDigest
+from telic.cli.assistant_drafts import DraftMail
 
 __all__ = ["Assistant"]
 
@@ -15,15 +16,17 @@ __all__ = ["Assistant"]
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
 @dataclass
 class Assistant:
-    """A morning digest of feeds, mail and notes, in the order of what its user cares about.
+    """A morning digest of feeds, mail and notes, and drafts of answers to mail; both learn from what you do.
 
     Examples:
         telic assistant digest news.toml
-        telic assistant sources news.toml
+        telic assistant drafts mail.toml
     """
 
     action: (
-        Annotated[MakeDigest, tyro.conf.subcommand("digest")] | Annotated[CheckSources, tyro.conf.subcommand("sources")]
+        Annotated[MakeDigest, tyro.conf.subcommand("digest")]
+        | Annotated[CheckSources, tyro.conf.subcommand("sources")]
+        | Annotated[DraftMail, tyro.conf.subcommand("drafts")]
     )
     """What to do."""
 

@@ -65,6 +65,9 @@ def _parts(values: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
     digest = values.get("digest")
     if isinstance(digest, dict):
         yield from _digest(digest)
+    drafts = values.get("drafts")
+    if isinstance(drafts, dict):
+        yield from _drafts(drafts)
     serve = values.get("serve")
     if isinstance(serve, dict):
         yield from _serve(serve)
@@ -86,6 +89,13 @@ def _digest(settings: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _made(("digest", key), lambda setting: DigestConfig.of(**setting), {**others, key: value})
     for index, source in enumerate(_tables(settings.get("sources"))):
         yield from _made(("digest", "sources", index), build_source, source)
+
+
+def _drafts(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    from telic.assistants.drafts.config import DraftsConfig
+
+    for key, value in settings.items():
+        yield from _made(("drafts", key), lambda setting: DraftsConfig.of(**setting), {key: value})
 
 
 def _serve(settings: Mapping[str, Any]) -> Iterator[Problem]:

@@ -231,9 +231,7 @@ def test_one_source_does_not_fill_the_digest(make_desk: MakeDesk, tmp_path: Path
 
 
 def test_two_digests_at_once_show_no_item_twice(make_desk: MakeDesk, tmp_path: Path) -> None:
-    source = feed(
-        tmp_path, *({"title": f"DigestStory number {n}", "link": f"https://t.example/{n}"} for n in range(12))
-    )
+    source = feed(tmp_path, *({"title": f"Story number {n}", "link": f"https://t.example/{n}"} for n in range(12)))
     found: list[list[str]] = []
 
     def make() -> None:

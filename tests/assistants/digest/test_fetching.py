@@ -125,7 +125,7 @@ def test_which_addresses_are_public(address: str, public: bool) -> None:
 
 
 def test_too_much_is_refused_before_it_is_read(site: Site, fetcher: Fetcher) -> None:
-    sent = []
+    sent: list[int] = []
 
     def endless() -> Iterator[bytes]:
         while len(sent) < 2000:

@@ -66,7 +66,7 @@ class TestFeed(DigestSourceContract):
         assert "ZEBRA7" not in str(self.read(tmp_path, {"url": "feed.xml"}))
 
     def test_a_flood_is_cut(self, tmp_path: Path) -> None:
-        (tmp_path / "feed.xml").write_bytes(rss(*({"title": f"DigestStory {n}", "hours": n % 300} for n in range(900))))
+        (tmp_path / "feed.xml").write_bytes(rss(*({"title": f"Story {n}", "hours": n % 300} for n in range(900))))
         assert len(self.read(tmp_path, {"url": "feed.xml"}, most=50).items) == 50
 
 

@@ -45,7 +45,7 @@ def extract(item: DigestItem, wanted: Sequence[str] = ()) -> str:
 
     def worth(number: int) -> float:
         stems = set(content_stems(sentences[number]))
-        return float(LEAD**number) * sum(counts[stem] ** 0.5 + (stem in cared) for stem in stems) / (len(stems) + 4.0)
+        return float(LEAD**number * sum(counts[stem] ** 0.5 + (stem in cared) for stem in stems) / (len(stems) + 4.0))
 
     chosen: list[int] = []
     for number in sorted(range(len(sentences)), key=lambda number: -worth(number)):
