@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from email.utils import formatdate
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from telic.assistants.digest import DigestItem, SourceContext
+from telic.assistants.digest.attention import asks_for_attention
 from telic.assistants.digest.fetching import Fetcher
 from telic.assistants.digest.sources.arxiv import ArxivSource
 from telic.assistants.digest.sources.base import build_source, read_sources
@@ -189,6 +190,30 @@ class TestMail(DigestSourceContract):
     def test_what_the_reader_wrote_is_left_out(self, tmp_path: Path) -> None:
         settings = self.write(tmp_path, "Bridge", "Nine weeks.")
         assert self.read(tmp_path, {**settings, "own_addresses": ["Ann@example.org"]}).items == ()
+
+    def test_an_answered_mail_asks_for_nothing_and_a_missing_answer_is_told(self, tmp_path: Path) -> None:
+        def mail(sender: str, to: str, days: float, subject: str, text: str, **headers: str) -> bytes:
+            made = EmailMessage()
+            made["From"], made["To"], made["Subject"], made["Date"] = sender, to, subject, formatdate(NOW - days * DAY)
+            for name, value in headers.items():
+                made[name.replace("_", "-")] = value
+            made.set_content(text)
+            return bytes(made)
+
+        for folder in ("inbox", "sent"):
+            (tmp_path / folder).mkdir()
+        asked = {"Message_ID": "<1@example.org>"}
+        answer = {"In_Reply_To": "<1@example.org>"}
+        me, ann, bob = "me@example.org", "Ann <ann@example.org>", "Bob <bob@example.org>"
+        (tmp_path / "inbox" / "1.eml").write_bytes(mail(ann, me, 5, "Budget", "Can you approve it by Friday?", **asked))
+        (tmp_path / "sent" / "1.eml").write_bytes(mail(me, ann, 4, "Re: Budget", "Approved.", **answer))
+        (tmp_path / "sent" / "2.eml").write_bytes(mail(me, bob, 6, "Contract", "Could you send me the signed copy?"))
+        found = self.read(tmp_path, {"path": "inbox", "sent": "sent"})
+        assert found.error is None
+        by_title = {item.title: item for item in found.items}
+        assert set(by_title) == {"Budget", "No answer for 6 days: Contract (to Bob)"}
+        assert asks_for_attention(by_title["Budget"]) == (0.0, "")
+        assert asks_for_attention(replace(by_title["Budget"], answered=False))[0] > 0.5
 
     def test_lines_that_were_wrapped_are_joined(self, tmp_path: Path) -> None:
         wrapped = "The bridge over the river at Harlow, which was closed for\nrepairs, opens again.\n\nBring a bell."

@@ -36,7 +36,9 @@ class DigestItem:
     author: str = ""
     kind: ItemKind = "article"
     bulk: bool = False
-    """A mail that was sent to many, such as a newsletter."""
+    """A mail that a machine sent, or that went to many, such as a newsletter."""
+    answered: bool = False
+    """A mail that its user has answered."""
     source: str = ""
     """The source's name; set by whoever reads the source."""
     key: str = ""
