@@ -97,6 +97,13 @@ def test_wrong_options_say_what_was_expected(run: Run, news: str, options: list[
     assert told in outcome.error
 
 
+def test_a_file_that_cannot_be_written_costs_no_item(run: Run, news: str, tmp_path: Path) -> None:
+    outcome = run("assistant", "digest", news, "--html", str(tmp_path))
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "it is a folder" in outcome.error
+    assert " 1  Night trains return" in run("assistant", "digest", news).out
+
+
 def test_a_purpose_without_a_digest_says_so(run: Run, travel: Path) -> None:
     outcome = run("assistant", "digest", str(travel))
     assert outcome.status == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,19 +72,21 @@ class MakeDigest:
         if self.react:
             self._react(desk)
             return
+        for path in filter(None, (self.html, self.markdown)):
+            _check_writable(path)
         model = _model(purpose, desk)
         self._show(desk.make(time.time(), model=model, items=self.items, record=not self.preview))
 
     def _show(self, digest: Digest) -> None:
         from telic.assistants.digest import digest_page, markdown_text, terminal_text
 
-        for path, write in ((self.html, digest_page), (self.markdown, markdown_text)):
-            if path is not None:
-                _write(path, write(digest))
         if self.json:
             print_json(digest.as_dict())
         else:
             print_line(terminal_text(digest))
+        for path, write in ((self.html, digest_page), (self.markdown, markdown_text)):
+            if path is not None:
+                _write(path, write(digest))
 
     def _react(self, desk: Desk) -> None:
         *items, reaction = self.react
@@ -150,11 +153,20 @@ def _model(purpose: Purpose, desk: Desk) -> Model | None:
     return load_model(purpose) if desk.config.summaries == "model" else None
 
 
+def _check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written before the items of a digest count as shown."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write {str(path)!r}: {error.strerror}") from None
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise RunError(f"cannot write {str(path)!r}: {'it is a folder' if path.is_dir() else 'permission denied'}")
+
+
 def _write(path: Path, text: str) -> None:
     from telic.files import write_atomically
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
     except OSError as error:
         raise RunError(f"cannot write {str(path)!r}: {error.strerror or error}") from None

@@ -213,7 +213,7 @@ class TestMail(DigestSourceContract):
         by_title = {item.title: item for item in found.items}
         assert set(by_title) == {"Budget", "No answer for 6 days: Contract (to Bob)"}
         assert asks_for_attention(by_title["Budget"]) == (0.0, "")
-        assert asks_for_attention(replace(by_title["Budget"], answered=False))[0] > 0.5
+        assert asks_for_attention(replace(by_title["Budget"], asks=True))[0] > 0.5
 
     def test_lines_that_were_wrapped_are_joined(self, tmp_path: Path) -> None:
         wrapped = "The bridge over the river at Harlow, which was closed for\nrepairs, opens again.\n\nBring a bell."

@@ -44,11 +44,11 @@ _REQUEST = re.compile(
 
 
 def asks_for_attention(item: DigestItem) -> tuple[float, str]:
-    """Return how much a mail asks for its user, 0 to 1, and the words that do; 0 for what is no mail, or is answered.
+    """Return how much a mail asks for its user, 0 to 1, and the words that do; 0 for what is no mail, or may not ask.
 
     It only decides what is shown higher up. A mail that claims to be urgent gains no more than an honest one.
     """
-    if item.kind != "mail" or item.answered:
+    if item.kind != "mail" or not item.asks:
         return 0.0, ""
     text = f"{item.title}\n{item.text[:READ]}"
     found = [pattern.search(text) for pattern in (_ALARM, _DEADLINE, _REQUEST)]

@@ -37,8 +37,8 @@ class DigestItem:
     kind: ItemKind = "article"
     bulk: bool = False
     """A mail that a machine sent, or that went to many, such as a newsletter."""
-    answered: bool = False
-    """A mail that its user has answered."""
+    asks: bool = True
+    """Whether it may ask for its user: a mail that was answered, or may be an attempt to cheat, does not."""
     source: str = ""
     """The source's name; set by whoever reads the source."""
     key: str = ""

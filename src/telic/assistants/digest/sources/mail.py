@@ -69,7 +69,8 @@ def _item(message: MailMessage, *, answered: bool) -> DigestItem:
     bulk = judged.nature in ("automatic", "bulk", "suspicious") or any(map(message.headers.get, _BULK_HEADERS))
     return DigestItem(
         title=message.subject, text=_unwrapped(message.text), time=message.time, author=str(message.sender),
-        kind="mail", bulk=bulk, answered=answered, key=message.id, warnings=tuple(warnings),
+        kind="mail", bulk=bulk,
+        asks=not answered and judged.nature != "suspicious", key=message.id, warnings=tuple(warnings),
     )  # fmt: skip
 
 
