@@ -19,7 +19,7 @@ from telic.assistants.digest.fetching import Fetcher
 from telic.assistants.digest.sources.arxiv import ArxivSource
 from telic.assistants.digest.sources.base import build_source, read_sources
 from telic.errors import ConfigError
-from tests.assistants.digest.conftest import rss
+from tests.assistants.digest.conftest import Answer, Site, rss
 from tests.contracts.digest_source_contract import NOW, DigestSourceContract
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -65,6 +65,14 @@ class TestFeed(DigestSourceContract):
         body = rss({"title": "A story"}).decode().replace("A story", "A story &x;")
         (tmp_path / "feed.xml").write_text(body.replace("?>", f"?>{head}", 1))
         assert "ZEBRA7" not in str(self.read(tmp_path, {"url": "feed.xml"}))
+
+    def test_relative_links_are_resolved_and_broken_ones_cost_only_themselves(self, tmp_path: Path, site: Site) -> None:
+        entries = [
+            {"title": f"Story {n}", "link": link} for n, link in enumerate(("/a", "b", "http://[", "http://x:y/", ""))
+        ]
+        site.pages["/news/feed"] = Answer(rss(*entries))
+        found = self.read(tmp_path, {"url": f"{site.address}/news/feed"})
+        assert [item.link for item in found.items] == [f"{site.address}/a", f"{site.address}/news/b", None, None, None]
 
     def test_a_flood_is_cut(self, tmp_path: Path) -> None:
         (tmp_path / "feed.xml").write_bytes(rss(*({"title": f"Story {n}", "hours": n % 300} for n in range(900))))

@@ -6,7 +6,7 @@ import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import feedparser
 
@@ -62,13 +62,18 @@ def item_of(entry: Any, base: str) -> DigestItem:
     bodies = [str(one.get("value", "")) for one in entry.get("content", ())] or [str(entry.get("summary", ""))]
     text, warnings = readable_html("\n".join(bodies))
     parsed = next((entry[name] for name in DATES if entry.get(name)), None)
-    link = str(entry.get("link", ""))
     return DigestItem(
-        title=title.replace("\n", " "), text=text,
-        link=link if urlsplit(link).scheme or not (base and link) else f"{base.rsplit('/', 1)[0]}/{link}",
+        title=title.replace("\n", " "), text=text, link=_absolute(str(entry.get("link", "")), base),
         time=_seconds(parsed), author=str(entry.get("author", "")), key=str(entry.get("id", "")),
         warnings=tuple(dict.fromkeys([*title_warnings, *warnings])),
     )  # fmt: skip
+
+
+def _absolute(link: str, base: str) -> str:
+    try:
+        return urljoin(base, link) if link else ""
+    except ValueError:  # `http://[` is no address
+        return link
 
 
 def _seconds(parsed: Any) -> float | None:
