@@ -1,1 +1,1 @@
-"""Assistants: applications that learn from one user what to show and how to write."""
+"""Applications for one person at work: e-mail drafts and a digest of what is new."""

@@ -47,7 +47,7 @@ class MakeDigest:
     preview: bool = False
     """Do not record what was shown, so that the next digest may show it again."""
     every: str | None = None
-    """A time such as 7:00. Print the line for cron and the units for systemd that make the digest every day, and stop."""
+    """A time such as 7:00. Print what cron or systemd needs to make the digest every day, and stop."""
     runs: Path = Path("runs")
     """Folder of the memory and of the cache."""
     html: Path | None = None
