@@ -220,7 +220,8 @@ def _tf_idf(texts: Sequence[str]) -> np.ndarray[Any, Any]:
         for term, times in count.items():
             matrix[row, terms[term]] = 1 + np.log(times)
     matrix *= np.log(len(texts) / np.count_nonzero(matrix, axis=0))
-    return matrix / np.maximum(1e-9, np.linalg.norm(matrix, axis=1, keepdims=True))
+    unit: np.ndarray[Any, Any] = matrix / np.maximum(1e-9, np.linalg.norm(matrix, axis=1, keepdims=True))
+    return unit
 
 
 def _draft(task: Task, style: Style) -> str:

@@ -62,11 +62,11 @@ def compose(items: Sequence[ActionItem], say: str, style: Style, recipient: Reci
 
 def gap_for(item: ActionItem, recipient: Recipient) -> str:
     """Write a gap: who asks for what, and the choices. The words of others are quoted as data, without links."""
-    name = recipient.first or "they"
+    name = recipient.first or "asked"
     words = one_line(_LINK.sub("(link)", item.text), LONGEST_QUOTE).replace("→", "-")
     choices = "done / I will do it by … / I cannot"
     if item.kind == "answer":
         choices = "yes / no / …" if _YES_NO.search(item.text) and not _OPEN.search(item.text) else "…"
     if is_instruction(_LINK.sub("", item.text)):
-        return f"[{name} asks for something; read the message → …]"
+        return "[they ask for something; read the message → …]"
     return f"[{name}: '{words}' → {choices}]"

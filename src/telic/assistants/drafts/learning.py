@@ -32,7 +32,8 @@ class Learner:
     def __init__(self, file: MemoryFile | None) -> None:
         self._file = file
         self._events: list[MemoryEvent] = file.read() if file is not None else []
-        self._fold()
+        self._preferences: list[Preference] | None = None
+        """What the log says; None after a new entry, until somebody asks."""
 
     @property
     def learns(self) -> bool:
@@ -42,15 +43,17 @@ class Learner:
     @property
     def edits(self) -> Sequence[Edit]:
         """The edits that count, oldest first."""
-        return self._edits
+        return edits_of(self._events)
 
     def preferences(self) -> list[Preference]:
         """Return every preference that holds, by kind of recipient."""
+        if self._preferences is None:
+            self._preferences = learn_preferences(self.edits, revocations_of(self._events))
         return list(self._preferences)
 
     def preferences_for(self, kind: str) -> list[Preference]:
         """Return the preferences for a kind of recipient, with those that several kinds agree on."""
-        return style_for(kind, self._preferences, self._edits)
+        return style_for(kind, self.preferences(), self.edits)
 
     def learn(self, record: DraftRecord, text: str) -> None:
         """Take in what the user made of a draft. What others said in its gaps is not kept.
@@ -85,11 +88,7 @@ class Learner:
             return
         self._file.append([event])
         self._events.append(event)
-        self._fold()
-
-    def _fold(self) -> None:
-        self._edits = edits_of(self._events)
-        self._preferences = learn_preferences(self._edits, revocations_of(self._events))
+        self._preferences = None
 
 
 def _masked(text: str) -> str:

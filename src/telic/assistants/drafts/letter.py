@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 __all__ = ["GAP", "Letter", "parse_letter", "render_letter"]
 
-GAP = re.compile(r"\[[^\[\]\n]*→[^\[\]\n]*\]")
+GAP = re.compile(r"\[[^\[\]\n]{0,300}→[^\[\]\n]{0,300}\]")
 """Something that only the user knows: `[Dana: "Does Tuesday work?" → yes / no]`."""
 LONGEST_NAME = 4
 """Words of a name or a closing line."""

@@ -27,7 +27,8 @@ _ROLES = (
 )
 _NO_NAMES = frozenset(_ROLES.split())
 _FAMILIAR = re.compile(
-    r"\b(?:love|xx+|hugs|kisses|miss you)\b[^a-z]*$|\b(?:mum|mom|dad|granny|grandma)\b", re.IGNORECASE
+    r"\A\W*(?:hi|hey|hello|dear)? ?(?:mum|mom|dad|granny|grandma|grandpa)\b|\b(?:love|xx+|hugs|kisses|miss you)[,.! ]*(?:\n\w+)?\s*\Z",
+    re.IGNORECASE,
 )
 _LABEL_KINDS = {f"{kind}s": kind for kind in KINDS} | {kind: kind for kind in KINDS}
 _LABEL_KINDS |= {
