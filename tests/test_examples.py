@@ -101,3 +101,16 @@ def test_107_memory(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     assert 'likes ("When I travel for work"): "window seats"' in out
     assert "sushi" not in out
     assert "jazz is not in the file" in out
+
+
+def test_108_digest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("feedparser")
+    monkeypatch.setattr(sys, "argv", ["108_digest.py"])
+    runpy.run_path(str(EXAMPLES / "108_digest.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    first, second = out.split("Digest of ")[1:]
+    assert " 1  Night trains return to Vienna" in first
+    assert "3 of 6 items from 1 of 1 sources (3 were shown before)." in second
+    assert " 3  Keeper of the cup final signs a contract" in second
+    assert "lower, because you wanted less of “Cup final ends without a goal”" in second

@@ -134,6 +134,7 @@ _EXTRAS = {
     "train": ("trl", "peft", "datasets"),
     "privacy": ("presidio_analyzer",),
     "pair": ("tree_sitter", "tree_sitter_python"),
+    "assistant": ("feedparser", "httpx", "imap_tools", "nh3", "rapidfuzz"),
 }
 """The packages of each extra."""
 

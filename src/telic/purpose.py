@@ -68,6 +68,10 @@ class Purpose(Part):
     """The trained planner that pursues the goal: its `path`, relative to the folder of this file."""
     memory: dict[str, Any] | None = None
     """What it remembers of its users: fields of `telic.memory.MemoryConfig`. None: nothing."""
+    digest: dict[str, Any] | None = None
+    """What the morning digest reads: fields of `telic.assistants.digest.DigestConfig`. None: there is none."""
+    drafts: dict[str, Any] | None = None
+    """Whose mail is answered, and where drafts go: fields of `telic.assistants.drafts.DraftsConfig`. None: no mail."""
     serve: dict[str, Any] = Field(default_factory=dict)
     """How the purpose is served: fields of `telic.server.ServeConfig`."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import tyro
 
+from telic.cli.assistant import Assistant
 from telic.cli.attack import Attack
 from telic.cli.chat import Chat
 from telic.cli.conversations import Conversations
@@ -54,6 +55,7 @@ VERBS: dict[str, type] = {
     "serve": Serve,
     "learn": Learn,
     "memory": ManageMemory,
+    "assistant": Assistant,
     "keys": ManageKeys,
     "conversations": Conversations,
     "format": Format,
@@ -74,10 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if asks_for_help(arguments):
             return
         command = parse_command(arguments)
-        check_purpose_files(command)
-        loading = command.action if isinstance(command, Readers) else command
-        if isinstance(loading, ThreadOptions):
-            prepare_threads(loading.threads)
+        chosen = command.action if isinstance(command, (Assistant, Readers)) else command
+        check_purpose_files(chosen)
+        if isinstance(chosen, ThreadOptions):
+            prepare_threads(chosen.threads)
         recorded = COMMAND_ARGUMENTS.set(arguments[1:])
         try:
             command.run()

@@ -65,6 +65,12 @@ def _parts(values: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
     memory = values.get("memory")
     if isinstance(memory, dict):
         yield from _memory(memory)
+    digest = values.get("digest")
+    if isinstance(digest, dict):
+        yield from _digest(digest)
+    drafts = values.get("drafts")
+    if isinstance(drafts, dict):
+        yield from _drafts(drafts)
     serve = values.get("serve")
     if isinstance(serve, dict):
         yield from _serve(serve)
@@ -75,6 +81,24 @@ def _memory(settings: Mapping[str, Any]) -> Iterator[Problem]:
 
     for key, value in settings.items():
         yield from _made(("memory", key), lambda setting: MemoryConfig.of(**setting), {key: value})
+
+
+def _digest(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    from telic.assistants.digest.config import DigestConfig
+    from telic.assistants.digest.sources.base import build_source
+
+    for key, value in settings.items():
+        others = {} if key == "sources" else {"sources": [{"kind": "feed"}]}
+        yield from _made(("digest", key), lambda setting: DigestConfig.of(**setting), {**others, key: value})
+    for index, source in enumerate(_tables(settings.get("sources"))):
+        yield from _made(("digest", "sources", index), build_source, source)
+
+
+def _drafts(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    from telic.assistants.drafts.config import DraftsConfig
+
+    for key, value in settings.items():
+        yield from _made(("drafts", key), lambda setting: DraftsConfig.of(**setting), {key: value})
 
 
 def _serve(settings: Mapping[str, Any]) -> Iterator[Problem]:

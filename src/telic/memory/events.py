@@ -11,11 +11,12 @@ from telic.errors import DataError
 
 __all__ = ["EventKind", "MemoryEvent", "Speaker", "parse_event"]
 
-EventKind = Literal["message", "edit", "choice", "correction", "verdict", "forget", "undo"]
-"""`message`: somebody said `text`. `edit`: the user changed a draft (`data["draft"]`) into `text`. `choice`: the user
+EventKind = Literal["message", "edit", "choice", "correction", "verdict", "shown", "reaction", "forget", "undo"]
+"""`message`: somebody said `text`. `edit`: the user changed `data["draft"]` into `text`. `choice`: the user
 took or refused what `text` names (`data`: `slot`, `taken`, `scope`). `correction`: the user set a slot by hand
 (`data`: `slot`, `polarity`). `verdict`: what a model found in an earlier event (`data`: `event`, `slot`,
-`start`, `end`, `polarity`). `forget`: the tombstone of other events (`data["events"]`). `undo`: takes back other events
+`start`, `end`, `polarity`). `shown`: a digest showed what `text` quotes. `reaction`: what the user thought of it
+(`data["reaction"]`). `forget`: the tombstone of other events (`data["events"]`). `undo`: takes back other events
 (`data["events"]`)."""
 
 Speaker = Literal["user", "assistant", "system", "tool", "other"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from telic.memory.claims import Claim, EvidenceSpan
+from telic.memory.claims import GENERAL, Claim, ClaimScope, EvidenceSpan
 from telic.memory.config import MemoryConfig
 from telic.memory.events import MemoryEvent
 
@@ -31,7 +31,10 @@ _FEATURES: dict[str, Callable[[str], int]] = {
 
 
 class EditDifferences:
-    """Reads preferences off edited drafts. One edit is weak evidence; several of the same kind count together."""
+    """Reads preferences off edited drafts. One edit is weak evidence; several of the same kind count together.
+
+    Where the edit names a `scope`, such as `mail to customers`, what it shows holds there only.
+    """
 
     name = "edits"
 
@@ -56,4 +59,6 @@ class EditDifferences:
 
     def _claim(self, event: MemoryEvent, feature: str, polarity: Literal[1, -1]) -> Claim:
         span = EvidenceSpan(event.id, 0, len(event.text))
-        return Claim("reply style", feature, span, self.name, polarity, time=event.time, weight=0.5)
+        words = event.data.get("scope")
+        scope = ClaimScope("context", words) if isinstance(words, str) and words else GENERAL
+        return Claim("reply style", feature, span, self.name, polarity, scope, time=event.time, weight=0.5)

@@ -1,0 +1,1 @@
+"""Sources: where a digest reads. A module for each kind."""
