@@ -7,7 +7,7 @@ import pytest
 from telic.assistants.drafts.actions import action_items
 from telic.assistants.drafts.compose import compose
 from telic.assistants.drafts.free_form import write_free_form
-from telic.assistants.drafts.guard import unsupported
+from telic.assistants.drafts.guard import left_out, unsupported
 from telic.assistants.drafts.intent import sentences_of
 from telic.assistants.drafts.letter import parse_letter, render_letter
 from telic.assistants.drafts.recipients import Correspondents, Recipient
@@ -63,6 +63,13 @@ def test_without_words_of_the_user_a_draft_promises_nothing() -> None:
 )  # fmt: skip
 def test_what_nobody_said_is_found(text: str) -> None:
     assert unsupported(text, "Thank you for the report.")
+
+
+def test_what_a_draft_leaves_out_is_found() -> None:
+    said = ["The report is late.", "It costs 300 dollars."]
+    assert left_out("The report is late, and it costs 300 dollars.", said) == []
+    assert left_out("Thank you for the report.", said) == [f"it leaves out: {one!r}" for one in said]
+    assert left_out("The report is late. It costs 200 dollars.", said) == [f"it leaves out: {said[1]!r}"]
 
 
 def test_what_the_user_said_is_supported() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from telic.assistants.drafts.compose import Draft
-from telic.assistants.drafts.guard import unsupported
+from telic.assistants.drafts.guard import left_out, unsupported
+from telic.assistants.drafts.intent import sentences_of
 from telic.assistants.drafts.letter import Letter, parse_letter, render_letter
 from telic.assistants.drafts.recipients import Recipient
 from telic.assistants.drafts.style import Style, apply_style
@@ -58,7 +59,8 @@ def write_free_form(
             return None, [str(error)]
         written = parse_letter(reply.text)
         body = replace(written, greeting="", closing="", name="")
-        problems = unsupported(render_letter(body), say, [message.subject])
+        text = render_letter(body)
+        problems = unsupported(text, say, [message.subject]) + left_out(text, sentences_of(say, recipient.first))
         if not problems and body.points:
             letter = apply_style(Letter(points=body.points, bullets=body.bullets), style, recipient)
             return Draft(render_letter(letter), style, 0, written_by=model.name), []

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from telic.memory.words import content_stems, is_instruction
 
-__all__ = ["unsupported"]
+__all__ = ["left_out", "unsupported"]
 
 _NUMBER = re.compile(r"[$€£]?\d[\d.,:]*(?:\s?(?:%|am|pm|k|m)\b)?", re.IGNORECASE)
 _DATE = re.compile(
@@ -23,6 +23,8 @@ _PROMISE = re.compile(
 _YES = re.compile(r"\b(?:yes|sure|of course|absolutely|sounds good|works for me|happy to|no problem)\b", re.IGNORECASE)
 _LINK = re.compile(r"https?://\S+|www\.\S+|!\[|\]\(|[\w.+-]+@[\w-]+\.\w+", re.IGNORECASE)
 _TOKEN = re.compile(r"\{\{?|\}\}?|<\|?|\|>|\[(?:name|your|insert)", re.IGNORECASE)
+SAID = 0.6
+"""Share of the user's content words that a draft has to have."""
 SHARED = 0.5
 """Share of a promise's content words that the user must have used."""
 
@@ -57,6 +59,18 @@ def unsupported(draft: str, say: str, facts: Iterable[str] = (), signature: str 
         found.append("a token of a template")
     if is_instruction(body):
         found.append("an instruction to a machine")
+    return found
+
+
+def left_out(draft: str, sentences: Iterable[str]) -> list[str]:
+    """Return what the user wanted to say and a draft does not: sentences without most of their words or a number."""
+    stems, numbers = set(content_stems(draft)), {_plain(match[0]) for match in _NUMBER.finditer(draft)}
+    found = []
+    for sentence in sentences:
+        own = set(content_stems(sentence))
+        wanted = {_plain(match[0]) for match in _NUMBER.finditer(sentence)}
+        if len(own & stems) < SAID * len(own) or not wanted <= numbers:
+            found.append(f"it leaves out: {sentence!r}")
     return found
 
 
