@@ -120,6 +120,7 @@ _EXTRAS = {
     "ray": ("ray",),
     "train": ("trl", "peft", "datasets"),
     "privacy": ("presidio_analyzer",),
+    "vllm": ("vllm",),
 }
 """The packages of each extra."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -21,6 +22,7 @@ __all__ = [
     "Sampling",
     "ScoredContinuation",
     "Speaker",
+    "random_seed",
 ]
 
 FinishReason = Literal["stop", "length", "context", "error"]
@@ -184,3 +186,8 @@ class ScoredContinuation:
 
 OnReply = Callable[[int, Reply], Iterable[Request] | None]
 """Called with the index of a request and its reply; may return further requests."""
+
+
+def random_seed() -> int:
+    """Choose a seed for a request that has none; the reply reports it, so that it can be repeated."""
+    return secrets.randbits(31)

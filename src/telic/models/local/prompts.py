@@ -6,7 +6,7 @@ far too long without the tokenizer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,7 @@ from telic.models.compatibility import contrast_prompts, controlled_messages
 from telic.models.request import Reply, Request
 from telic.rendering import Rendering, Template
 
-__all__ = ["Prompts", "TokenBound", "render_prompts"]
+__all__ = ["Prompts", "TokenBound", "render_messages", "render_prompts"]
 
 COUNTED = 1 << 16
 """Prompts up to this number of bytes are tokenized in any case, so that a refusal names their length."""
@@ -130,22 +130,46 @@ def render_prompts(
     try:
         contrast = contrast_prompts(request)
         _refuse_too_many_rows(request, contrast, max_batch)
-        renderings: list[tuple[int | None, Rendering]] = []
-        rendered: dict[tuple[Message, ...], Rendering] = {}
-        for place, messages in [(None, controlled_messages(request)), *contrast]:
-            if messages not in rendered:
-                if _is_long(messages, max(COUNTED, bound.longest_token * context_length)):
-                    least = bound.fewest_tokens(template.text(messages))  # the template may leave out much of it
-                    if least >= context_length:
-                        return _too_long(f"at least {least}", context_length)
-                render = template.render_user_turn if request.speaker == "user" else template.render
-                rendered[messages] = render(messages)
-            count = len(rendered[messages].token_ids)
-            if count >= context_length:
-                return _too_long(str(count), context_length, count)
-            renderings.append((place, rendered[messages]))
+        given = [(None, controlled_messages(request)), *contrast]
+        render = template.render_user_turn if request.speaker == "user" else template.render
+        return render_messages(given, template, bound, context_length=context_length, render=render)
     except ModelError as error:
         return Prompts(refusal=Reply("", "error", failure=error.failure))
+
+
+def render_messages(
+    prompts: Sequence[tuple[int | None, tuple[Message, ...]]],
+    template: Template,
+    bound: TokenBound,
+    *,
+    context_length: int,
+    render: Callable[[Sequence[Message]], Rendering],
+) -> Prompts:
+    """Render prompts whose messages are known; equal ones once.
+
+    Args:
+        prompts: the primary one, with None, and the contrast prompts, with the places of their controls.
+        template: renders dialogues.
+        bound: tells which prompts are too long without tokenizing them.
+        context_length: longest sequence, in tokens.
+        render: the template's method that renders these prompts.
+
+    Raises:
+        ModelError: the template refuses the messages.
+    """
+    renderings: list[tuple[int | None, Rendering]] = []
+    rendered: dict[tuple[Message, ...], Rendering] = {}
+    for place, messages in prompts:
+        if messages not in rendered:
+            if _is_long(messages, max(COUNTED, bound.longest_token * context_length)):
+                least = bound.fewest_tokens(template.text(messages))  # the template may leave out much of it
+                if least >= context_length:
+                    return _too_long(f"at least {least}", context_length)
+            rendered[messages] = render(messages)
+        count = len(rendered[messages].token_ids)
+        if count >= context_length:
+            return _too_long(str(count), context_length, count)
+        renderings.append((place, rendered[messages]))
     return Prompts(tuple(renderings))
 
 
