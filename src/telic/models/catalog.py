@@ -146,10 +146,7 @@ def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **opt
 
         return FakeModel(**{"drift": 0.1, **options})
     if kind == "endpoint":
-        from telic.models.remote import RemoteModel
-
-        address, _, model = place.partition("#")
-        return RemoteModel(model or "default", base_url=address, **options)
+        return _connect(*place.partition("#")[::2], options)
     if kind == "vllm":
         return _load_on_vllm(name, place, threads, options)
     fixed = threads is not None or "OMP_NUM_THREADS" in os.environ
@@ -161,6 +158,20 @@ def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **opt
 
     governor = None if fixed else ThreadGovernor(available_cores())
     return LocalModel(loaded, tokenizer, name, thread_governor=governor, **options)
+
+
+def _connect(address: str, model: str, options: dict[str, Any]) -> Model:
+    """Connect to an endpoint: a vLLM server with Telic's plug-in supports more than others."""
+    from telic.models.credentials import is_openai
+    from telic.models.remote import RemoteModel
+
+    if not is_openai(address):
+        from telic.models.vllm.endpoint import find_plugin
+
+        found = find_plugin(address, options)
+        if found is not None and model in ("", found.name):
+            return found
+    return RemoteModel(model or "default", base_url=address, **options)
 
 
 def _load_on_vllm(name: str, place: str, threads: int | None, options: dict[str, Any]) -> Model:

@@ -63,8 +63,8 @@ def pack(control: Control) -> ControlFiles:
     """
     if control.name not in BUILDABLE:
         raise UnsupportedControlError(
-            f"control {control.name!r} cannot be sent to a vLLM server, which builds {', '.join(sorted(BUILDABLE))} only;"
-            " drop the control, or run the model in this process (model = 'vllm:...')"
+            f"control {control.name!r} cannot be sent to a vLLM server, which builds {', '.join(sorted(BUILDABLE))} "
+            "only; drop the control, or run the model in this process (model = 'vllm:...')"
         )
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -127,7 +127,7 @@ class VllmEngine:
         self._active[playing.round.requests[0].id] = playing
         try:
             self._send(playing.round)
-        except ValueError as error:  # vLLM's own checks of a request
+        except _refusals() as error:
             self._leave(playing, abort=True)
             playing.state.reply = playing.state.make_reply("error", Failure("model", "exception", f"vLLM: {error}"))
             self._done.append(playing.state)
@@ -156,3 +156,10 @@ class VllmEngine:
         for playing in list(self._active.values()):
             self._leave(playing, abort=False)
             self._continue(playing, None)
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What vLLM raises where it does not take a request."""
+    from vllm.exceptions import VLLMValidationError
+
+    return (ValueError, VLLMValidationError)

@@ -50,6 +50,7 @@ class ReplayedStream(RandomStream):
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
+        self.seed = seed
         self.step = 0
         """Number of the token that is drawn next."""
         self._numbers: list[float] = []

@@ -7,8 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-import torch
-
 from telic.errors import ModelError
 from telic.models.control import ControlPoint
 from telic.models.engine_model import EngineModel
@@ -25,7 +23,8 @@ class VllmModel(EngineModel):
     """A causal language model that vLLM runs in this process, under Telic's controls.
 
     What a session has read is in vLLM's prefix cache, which all sessions with the same `cache_salt` share. Controls on
-    attention, and the reading `attention`, are refused: vLLM's attention cannot be observed.
+    attention, and the reading `attention`, are refused: vLLM's attention cannot be observed. The model stays loaded
+    until this process ends.
 
     Args:
         source: a folder, a GGUF file, or a Hub id.
@@ -115,16 +114,19 @@ def _start(source: str, options: dict[str, Any]) -> Any:
         from vllm.engine.arg_utils import EngineArgs
         from vllm.v1.engine.llm_engine import LLMEngine
 
-        if torch.cuda.is_available() is False:
-            options = {"block_size": 32, **options}  # of which vLLM's attention on a CPU needs a multiple
         try:
-            return LLMEngine.from_engine_args(EngineArgs(**options))
+            _engines.append(LLMEngine.from_engine_args(EngineArgs(**options)))
         except Exception as error:  # whatever vLLM and the model's code raise
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(
                 f"vLLM cannot load model {source!r}: {first}. Try a smaller context_length, more memory for its cache, "
                 "or a model that vLLM supports"
             ) from error
+    return _engines[-1]
+
+
+_engines: list[Any] = []
+"""All engines of this process. With one of them, vLLM would tear down what the others need as well."""
 
 
 def _tokenizer(folder: str) -> Any:

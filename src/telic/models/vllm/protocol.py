@@ -79,11 +79,11 @@ def carried(cache: SessionCache | None, number: int) -> dict[str, Any]:
     return {name: value for name, value in own.control_state.items() if _is_plain(value)} if own else {}
 
 
-def reply_to_wire(reply: Reply, cache: SessionCache) -> dict[str, Any]:
-    """Describe a reply, and what the controls carry on."""
+def reply_to_wire(reply: Reply, cache: SessionCache, *, greedy: bool) -> dict[str, Any]:
+    """Describe a reply, what the controls carry on, and whether each token of a given reply was the most likely one."""
     states = [carried(cache, number) for number in range(1 + len(cache.contrast))]
     plain = {name: _as_plain(value) for name, value in _fields(reply).items()}
-    return {**plain, "control_states": states}
+    return {**plain, "control_states": states, "greedy": greedy}
 
 
 def reply_from_wire(wire: Mapping[str, Any]) -> Reply:
@@ -92,7 +92,7 @@ def reply_from_wire(wire: Mapping[str, Any]) -> Reply:
     Raises:
         KeyError, TypeError, ValueError: it is something else.
     """
-    own = {name: value for name, value in wire.items() if name != "control_states"}
+    own = {name: value for name, value in wire.items() if name not in ("control_states", "greedy")}
     for name in _ARRAYS:
         own[name] = None if own[name] is None else np.asarray(own[name], dtype=np.float32)
     own["token_ids"] = tuple(own["token_ids"])

@@ -66,6 +66,8 @@ def engine_options(
         residual: whether controls can change the residual stream; without it vLLM may compile the model.
         **options: further arguments, which replace those.
     """
+    import torch
+
     chosen: dict[str, Any] = {
         "model": model,
         "dtype": dtype,
@@ -80,4 +82,6 @@ def engine_options(
     }
     if context_length is not None:
         chosen["max_model_len"] = context_length
+    if not torch.cuda.is_available():
+        chosen["block_size"] = 32  # of which vLLM's attention on a CPU needs a multiple
     return {**chosen, **options}

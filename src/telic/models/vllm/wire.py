@@ -15,26 +15,25 @@ from telic.models.request import Sampling
 from telic.models.vllm.groups import Group, ReplayedStream
 from telic.rendering import Rendering, Span
 
-__all__ = ["CONTROLS", "group_from_wire", "group_to_wire", "results_to_wire", "take_results"]
+__all__ = ["CONTROLS", "MOST_CONTROLS", "group_from_wire", "group_to_wire", "results_to_wire", "take_results"]
 
 CONTROLS: dict[str, Control] = {}
 """The controls of this process by the keys under which groups name them."""
 
+MOST_CONTROLS = 256
+"""Controls that a server keeps. The one that was sent first is forgotten first; its client sends it again."""
 
-def group_to_wire(group: Group, controls: Sequence[str], seed: int) -> dict[str, Any]:
-    """Describe a group.
 
-    Args:
-        group: the group.
-        controls: the keys of its controls, in their order.
-        seed: of its random numbers.
-    """
+def group_to_wire(group: Group) -> dict[str, Any]:
+    """Describe a group whose controls are all in `CONTROLS`."""
+    keys = {id(control): key for key, control in CONTROLS.items()}
+    controls = [keys[id(control)] for control in group.sequences[0].controls]
     return {
         "sampling": asdict(group.sampling),
-        "seed": seed,
+        "seed": group.stream.seed,
         "forced": list(group.forced),
         "readings": sorted(group.readings),
-        "controls": list(controls),
+        "controls": controls,
         "sequences": [_sequence_to_wire(sequence) for sequence in group.sequences],
     }
 

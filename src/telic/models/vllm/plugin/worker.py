@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 
+from telic.models.control import Control
 from telic.models.local.chunks import AppliedResidual, Chunk, change_residual, residual_controls
 from telic.models.local.forward import decoder_layers
+from telic.models.vllm.control_wire import ControlFiles, build
 from telic.models.vllm.groups import GROUPS, member_of
-from telic.models.vllm.wire import results_to_wire
+from telic.models.vllm.wire import CONTROLS, MOST_CONTROLS, results_to_wire
 
 __all__ = ["Tap", "WorkerExtension", "tap_of"]
 
@@ -97,8 +99,16 @@ class WorkerExtension:
 
     def telic_install(self) -> bool:
         """Observe the model runner from now on; returns whether residual controls can act."""
+        CONTROLS[""] = Control()  # acts nowhere: it stands for one that acted on the messages
         tap = _taps[id(self.vllm_config)] = Tap(self.model_runner)
         return tap.hooks_act
+
+    def telic_add_control(self, config: str, tensors: bytes) -> None:
+        """Build a control that groups will name by the key of its files."""
+        files = ControlFiles(config, tensors)
+        CONTROLS[files.key] = build(files)
+        while len(CONTROLS) > 2 * MOST_CONTROLS:  # the server has long forgotten it
+            del CONTROLS[next(key for key in CONTROLS if key)]
 
     def telic_close(self, group: str) -> dict[str, Any] | None:
         """Close a group, and hand out what was found for it; None if it never reached the engine."""
