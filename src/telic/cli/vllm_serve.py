@@ -17,10 +17,10 @@ __all__ = ["VllmServe"]
 
 @dataclass
 class VllmServe:
-    """Start a vLLM server with Telic's plug-in: an endpoint under which all of Telic's controls on text and logits act.
+    """Start a vLLM server in which Telic's controls act.
 
-    A purpose then names it: model = "http://host:8000/v1#NAME". The server is vLLM's own, so its other clients and
-    options work as before; further flags of vLLM follow after `--`.
+    A purpose then names it: model = "http://host:8000/v1#NAME". The server is vLLM's own, so its other clients work as
+    before; flags of vLLM follow after `--`.
 
     Examples:
         telic vllm-serve smollm2

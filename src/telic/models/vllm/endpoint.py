@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -153,8 +152,8 @@ class VllmEndpoint(RemoteModel):
                     raise
                 self._sent.clear()  # the server was started anew, or has forgotten a control
                 continue
-            async with aclosing(stream.response.aiter_lines()) as lines:
-                async for line in lines:
+            async with stream:  # else a reply that is given up would be read to its end
+                async for line in stream.response.aiter_lines():
                     yield _read(line, request)
             return
 

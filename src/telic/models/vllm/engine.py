@@ -37,6 +37,8 @@ class VllmEngine:
     def __init__(self, engine: Any, rounds: Rounds) -> None:
         self._engine, self._rounds = engine, rounds
         self.context_length = rounds.limits.context_length
+        self.max_batch = self.most_rows = rounds.limits.max_batch
+        """Sequences that vLLM is given together."""
         self._queue: FairQueue[RequestState] = FairQueue()
         """Requests that vLLM does not know yet."""
         self._active: dict[str, _Playing] = {}
@@ -70,7 +72,7 @@ class VllmEngine:
     def step(self) -> list[RequestState]:
         """Run one pass, and return the requests that it completed. Their `on_reply` is called last."""
         self._done = []
-        while self._queue and self._rows < self._rounds.limits.max_batch:
+        while self._queue and self._rows < self.max_batch:
             state = self._queue.popleft()
             self._continue(_Playing(state, self._rounds.play(state)), None)
         if self._active:

@@ -70,12 +70,25 @@ class VllmModel(EngineModel):
         """Width of the residual stream."""
         self.layers = int(config.model_config.get_total_num_hidden_layers())
         """Number of decoder layers."""
-        self.max_batch = max_batch
-        """Sequences computed together, at most."""
         rounds = Rounds(template, limits, stop_ids_of(config, template))
         [hooks_act] = self._vllm.collective_rpc("telic_install")
         readings = frozenset({"state", "reply_state"})
-        super().__init__(name, template, VllmEngine(self._vllm, rounds), supported_points(hooks_act), readings)
+        self.engine = VllmEngine(self._vllm, rounds)
+        super().__init__(name, template, self.engine, supported_points(hooks_act), readings)
+
+    @property
+    def max_batch(self) -> int:
+        """Sequences computed together, at most; what vLLM was started with is the most."""
+        return self.engine.max_batch
+
+    @max_batch.setter
+    def max_batch(self, value: int) -> None:
+        self.engine.max_batch = min(value, self.engine.most_rows)
+
+    @property
+    def concurrency(self) -> int:
+        """Replies that a server asks for at once."""
+        return self.max_batch
 
 
 def supported_points(hooks_act: bool) -> frozenset[ControlPoint]:

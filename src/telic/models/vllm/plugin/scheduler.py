@@ -73,6 +73,7 @@ class GroupScheduler(Scheduler):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._refuse_unsupported()
+        self._block_size = int(self.block_size)
         self._gangs: dict[str, _Gang] = {}
         """By group, in the order of arrival."""
         self._group_of: dict[str, str] = {}
@@ -174,7 +175,8 @@ class GroupScheduler(Scheduler):  # type: ignore[misc]
             request.next_decode_eligible_step = 0
         if first:  # before all others, so that the step's budget of tokens divides no group
             chosen = {request.request_id for request in first}
-            self.running = first + [request for request in self.running if request.request_id not in chosen]
+            others: list[Request] = self.running
+            self.running = first + [request for request in others if request.request_id not in chosen]
 
     @staticmethod
     def _hold(gang: _Gang) -> None:
@@ -189,7 +191,7 @@ class GroupScheduler(Scheduler):  # type: ignore[misc]
     def _blocks(self, gang: _Gang) -> int:
         """Blocks that a group needs, at most, for its next token and one more."""
         kinds = len(self.kv_cache_config.kv_cache_groups)
-        return kinds * sum(-(-(request.num_tokens + 2) // self.block_size) for request in gang.members.values())
+        return kinds * sum(-(-(int(request.num_tokens) + 2) // self._block_size) for request in gang.members.values())
 
     def _gang_of(self, request: Request) -> _Gang | None:
         return self._gangs.get(self._group_of.get(request.request_id, ""))
