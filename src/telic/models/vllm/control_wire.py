@@ -83,7 +83,7 @@ def build(files: ControlFiles) -> Control:
         ConfigError: it is not a control that a server builds, or it is damaged.
     """
     config = _parsed(files.config)
-    if config.get("control") not in BUILDABLE:
+    if str(config.get("control")) not in BUILDABLE:
         raise ConfigError(f"control {config.get('control')!r}: expected one of {', '.join(sorted(BUILDABLE))}")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / _CONFIG).write_text(files.config, encoding="utf-8")

@@ -265,4 +265,5 @@ def find_plugin(address: str, options: Mapping[str, Any]) -> VllmEndpoint | None
             f"{root} runs the plug-in of telic {card.telic} (protocol {card.protocol}), and this is protocol "
             f"{PROTOCOL}; install the same telic on both sides"
         )
-    return VllmEndpoint(card, root, **options)
+    # A request waits at the server, silently, while others are before it.
+    return VllmEndpoint(card, root, **{"concurrency": card.max_batch, "timeout": 600.0, **options})

@@ -12,7 +12,7 @@ from telic.models.control import ControlPoint
 from telic.models.engine_model import EngineModel
 from telic.models.local.checkpoints import checkpoint_folder, preferred_dtype, stop_ids
 from telic.models.vllm.engine import VllmEngine
-from telic.models.vllm.rounds import Limits, Rounds
+from telic.models.vllm.rounds import READ, Limits, Rounds
 from telic.models.vllm.settings import engine_options, prepare_environment, require_vllm
 from telic.rendering import Template
 
@@ -72,9 +72,8 @@ class VllmModel(EngineModel):
         """Number of decoder layers."""
         rounds = Rounds(template, limits, stop_ids_of(config, template))
         [hooks_act] = self._vllm.collective_rpc("telic_install")
-        readings = frozenset({"state", "reply_state"})
         self.engine = VllmEngine(self._vllm, rounds)
-        super().__init__(name, template, self.engine, supported_points(hooks_act), readings)
+        super().__init__(name, template, self.engine, supported_points(hooks_act), READ)
 
     @property
     def max_batch(self) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from telic.errors import Failure
-from telic.models.request import Reply
+from telic.models.request import Reply, Sampling
 from telic.models.session_cache import SessionCache
 
 __all__ = ["PROTOCOL", "GenerateBody", "ModelCard", "carried", "reply_from_wire", "reply_to_wire", "session_cache"]
@@ -54,7 +54,7 @@ class GenerateBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     prompts: list[PromptBody] = Field(min_length=1)
-    sampling: dict[str, Any]
+    sampling: Sampling
     controls: list[str | None] = []
     """Keys of the controls, in their order; None for one that acted on the messages only."""
     readings: list[str] = []
@@ -64,6 +64,14 @@ class GenerateBody(BaseModel):
     speaker: Literal["assistant", "user"] = "assistant"
     cache_salt: str = ""
     stream: bool = False
+
+    @field_validator("sampling", mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        known = {field.name for field in fields(Sampling)}
+        if isinstance(given, dict) and (unknown := sorted(set(given) - known)):
+            raise ValueError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(known))}")
+        return given
 
 
 def session_cache(prompts: list[PromptBody]) -> SessionCache:

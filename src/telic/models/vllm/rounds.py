@@ -29,7 +29,10 @@ from telic.rendering import Template
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["EngineRequest", "Limits", "Outcome", "Round", "Rounds"]
+__all__ = ["READ", "EngineRequest", "Limits", "Outcome", "Round", "Rounds"]
+
+READ = frozenset({"state", "reply_state"})
+"""The readings that a worker takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,7 @@ class Rounds:
         """The round whose tokens are the reply."""
         request, stream = state.request, ReplayedStream(state.seed)
         group = Group(
-            uuid.uuid4().hex, state.sequences, request.sampling, stream, state.forced, request.readings & _READ
+            uuid.uuid4().hex, state.sequences, request.sampling, stream, state.forced, request.readings & READ
         )
         return self._round(state, group, self._room(state), speaks=True)
 
@@ -264,10 +267,6 @@ class Rounds:
             return state.make_reply("stop", None)
         full = not state.forced and len(state.generated) < sampling.max_new_tokens
         return state.make_reply("context" if full else "length", None)
-
-
-_READ = frozenset({"state", "reply_state"})
-"""What the worker reads."""
 
 
 def _failure(group: Group, outcome: Outcome) -> Failure | None:

@@ -22,6 +22,7 @@ from telic.models.vllm.control_wire import ControlFiles
 from telic.models.vllm.model import supported_points
 from telic.models.vllm.plugin.service import Service, UnknownControlError
 from telic.models.vllm.protocol import PROTOCOL, GenerateBody, ModelCard
+from telic.models.vllm.rounds import READ
 
 __all__ = ["TelicEndpoint"]
 
@@ -73,7 +74,7 @@ async def _model(request: Request) -> ModelCard:
         hidden_size=service.limits.hidden_size,
         layers=service.layers,
         points=sorted(supported_points(service.hooks_act)),
-        readings=["reply_state", "state"],
+        readings=sorted(READ),
         context_length=service.limits.context_length,
         max_batch=service.limits.max_batch,
     )

@@ -175,8 +175,7 @@ class GroupScheduler(Scheduler):  # type: ignore[misc]
             request.next_decode_eligible_step = 0
         if first:  # before all others, so that the step's budget of tokens divides no group
             chosen = {request.request_id for request in first}
-            others: list[Request] = self.running
-            self.running = first + [request for request in others if request.request_id not in chosen]
+            self.running[:] = first + [request for request in self.running if request.request_id not in chosen]
 
     @staticmethod
     def _hold(gang: _Gang) -> None:

@@ -13,11 +13,11 @@ from telic.errors import ConfigError, Failure, ModelError
 from telic.models.control import Control
 from telic.models.local.prompts import Prompts, render_messages
 from telic.models.local.sequences import RequestState
-from telic.models.request import Reply, Request, Sampling
+from telic.models.request import READINGS, Reply, Request
 from telic.models.vllm.control_wire import ControlFiles, build
 from telic.models.vllm.model import limits_of, stop_ids_of
 from telic.models.vllm.protocol import GenerateBody, reply_to_wire, session_cache
-from telic.models.vllm.rounds import EngineRequest, Outcome, Round, Rounds
+from telic.models.vllm.rounds import READ, EngineRequest, Outcome, Round, Rounds
 from telic.models.vllm.wire import CONTROLS, MOST_CONTROLS, group_to_wire, take_results
 from telic.rendering import Template
 
@@ -187,13 +187,11 @@ def _request(body: GenerateBody) -> Request:
             f"the prompts' owners are {owners!r}; expected null for the first one, and the place of a control for each "
             "of the others"
         )
-    try:
-        sampling = Sampling(**{**body.sampling, "stop": tuple(body.sampling.get("stop", ()))})
-    except TypeError as error:
-        raise ConfigError(f"sampling: {error}") from None
+    if unread := set(body.readings) & READINGS - READ:
+        raise ConfigError(f"reading {min(unread)!r} is not supported; supported: {', '.join(sorted(READ))}")
     return Request(
         _messages(body.prompts[0].messages),
-        sampling,
+        body.sampling,
         controls,
         frozenset(body.readings),
         cache=session_cache(body.prompts),
