@@ -39,7 +39,7 @@ def test_a_server_builds_what_was_sent(control: Control) -> None:
     built = build(files)
     assert type(built) is type(control)
     assert built.key == control.key
-    assert pack(control).key == files.key == pack(built).key
+    assert pack(control).key == files.key
 
 
 def test_a_tensor_that_differs_makes_another_key() -> None:
