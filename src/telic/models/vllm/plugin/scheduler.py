@@ -87,6 +87,7 @@ class GroupScheduler(Scheduler):  # type: ignore[misc]
             "speculative decoding": self.vllm_config.speculative_config is not None,
             "a scheduling policy other than fcfs": self.scheduler_config.policy != "fcfs",
             "pipeline parallelism": self.parallel_config.pipeline_parallel_size > 1,
+            "data parallelism": self.parallel_config.data_parallel_size > 1,
             "a KV connector": self.connector is not None,
         }
         if found := [name for name, is_wrong in wrong.items() if is_wrong]:
