@@ -4,24 +4,25 @@ own."""
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from telic.models.catalog import CATALOG, load
 
-if importlib.util.find_spec("vllm") is None:
-    collect_ignore_glob = ["test_*.py"]
-
+WITHOUT_VLLM = pytest.mark.skip(reason="vLLM is not installed; run these tests with: make test-vllm")
 _FOREIGN = ("FutureWarning", "DeprecationWarning", "UserWarning", "ResourceWarning")
 """Warnings that vLLM itself raises, and that are none of ours."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "/tests/vllm/" in str(item.path):
-            for kind in _FOREIGN:
-                item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
+    own = [item for item in items if item.path.parent == Path(__file__).parent]
+    for item in own:
+        for kind in _FOREIGN:
+            item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
+        if importlib.util.find_spec("vllm") is None:
+            item.add_marker(WITHOUT_VLLM)
 
 
 @pytest.fixture(scope="session")
