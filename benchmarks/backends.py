@@ -33,11 +33,8 @@ from telic.dialogue import Message
 from telic.models import Model, Request, Sampling, load
 from telic.stability.bank import Bank, openers
 
-ARMS: dict[str, list[dict[str, Any]]] = {
-    "plain": [],
-    "guidance": [{"name": "guidance"}],
-    "refresh": [{"name": "refresh"}],
-}
+ARMS = {"plain": (), "guidance": ("guidance",), "refresh": ("refresh",)}
+"""Controls of each arm, at their defaults."""
 START_SECONDS = 600
 
 
