@@ -135,6 +135,7 @@ _EXTRAS = {
     "privacy": ("presidio_analyzer",),
     "pair": ("tree_sitter", "tree_sitter_python"),
     "assistant": ("feedparser", "httpx", "imap_tools", "nh3", "rapidfuzz"),
+    "vllm": ("vllm",),
 }
 """The packages of each extra."""
 

@@ -59,6 +59,8 @@ class ControlContract:
 
     architectures: ClassVar[Sequence[str]] = ("llama", "gemma3", "gpt2")
 
+    bystander: ClassVar[type[Control]] = Bystander
+
     after: ClassVar[str] = ""
     """An earlier reply, for a control that acts from the second reply on."""
 
@@ -80,6 +82,9 @@ class ControlContract:
     @pytest.fixture
     def models(self) -> list[LocalModel]:
         return [_model(architecture) for architecture in self.architectures]
+
+    def model_in_bfloat16(self, architecture: str) -> LocalModel:
+        return _model(architecture, torch.bfloat16)
 
     def test_at_no_strength_it_changes_no_bit(self, models: list[LocalModel]) -> None:
         if self.make_idle(models[0]) is None:
@@ -103,7 +108,7 @@ class ControlContract:
 
     def test_sequences_do_not_touch_each_other(self, models: list[LocalModel]) -> None:
         for model in models:
-            control, bystander = self.make(model), Bystander()
+            control, bystander = self.make(model), self.bystander()
             options: dict[str, Any] = {"logprobs": True, "ignore_eos": True, "max_new_tokens": 6}
             requests = [
                 self.ask(LONG, **options),
@@ -170,7 +175,7 @@ class ControlContract:
 
     def test_finite_in_bfloat16(self) -> None:
         for architecture in self.architectures:
-            model = _model(architecture, torch.bfloat16)
+            model = self.model_in_bfloat16(architecture)
             control = self.make(model)
             requests = [
                 self.ask(text, system, logprobs=True, controls=(control,), max_new_tokens=2)

@@ -34,6 +34,7 @@ from telic.cli.thread_options import ThreadOptions
 from telic.cli.train import Train
 from telic.cli.usage import UsageError
 from telic.cli.view import View
+from telic.cli.vllm_serve import VllmServe
 from telic.errors import MissingExtraError, TelicError
 from telic.models.threads import prepare_threads
 from telic.registry import suggest
@@ -53,6 +54,7 @@ VERBS: dict[str, type] = {
     "attack": Attack,
     "readers": Readers,
     "serve": Serve,
+    "vllm-serve": VllmServe,
     "learn": Learn,
     "memory": ManageMemory,
     "assistant": Assistant,

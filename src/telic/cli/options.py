@@ -58,6 +58,7 @@ METAVARS = {
     "runs": "FOLDER",
     "set": "KEY=VALUE",
     "source": "FILE",
+    "vllm_flags": "FLAG",
     "store": "FILE",
     "transcripts": "FILE",
     "version": "VERSION",
@@ -87,6 +88,7 @@ NEGATED = {
     "natural": "Do not evaluate the readers on natural messages.",
     "references": "Do not compare with random and perfect play of the same tasks.",
     "write": "Leave the purpose file as it is.",
+    "residual": "Let vLLM compile the model, which is faster on a GPU. `vector` and `belief` are then refused.",
 }
 """Help of the flags `--no-NAME`, which switch off what the field's docstring describes."""
 

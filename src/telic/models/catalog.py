@@ -71,16 +71,28 @@ CATALOG = {
 }
 """Models with a short name."""
 
+VLLM = "vllm:"
+"""What the name of a model begins with that vLLM runs in this process."""
+
 
 def locate(name: str) -> tuple[str, str]:
     """Find out where a model would be loaded from.
 
     Returns:
-        The kind (`built-in`, `package`, `hub`, `folder`, `gguf`, `endpoint`) and the place.
+        The kind (`built-in`, `package`, `hub`, `folder`, `gguf`, `endpoint`, `vllm`) and the place; for `vllm` that is
+        the name after `vllm:`.
 
     Raises:
         ModelError: it is neither a catalog name nor a place.
     """
+    if name.startswith(VLLM):
+        inner, place = locate(name.removeprefix(VLLM))
+        if inner in ("built-in", "endpoint", "vllm"):
+            raise ModelError(
+                f"model {name!r}: expected a name from `telic models` with weights, a Hub id, a folder or a .gguf file "
+                f"after {VLLM!r}"
+            )
+        return "vllm", place
     if name in CATALOG:
         if not CATALOG[name].hub:
             return "built-in", "telic"
@@ -97,7 +109,8 @@ def locate(name: str) -> tuple[str, str]:
     hint = suggest(name, list(CATALOG))
     raise ModelError(
         f"unknown model {name!r}{hint}{'' if hint.endswith('?') else '.'} A model is a name from `telic models`, a Hub "
-        "id (owner/name), a folder, a .gguf file, or an endpoint (http://host:port/v1#model)"
+        "id (owner/name), a folder, a .gguf file, or an endpoint (http://host:port/v1#model). To run any of the first "
+        f"four on vLLM, put {VLLM} before it"
     )
 
 
@@ -123,20 +136,19 @@ def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **opt
     name = source if isinstance(source, str) else source.model
     adapter = options.pop("adapter", None if isinstance(source, str) else source.adapter_path)
     kind, place = locate(name)
-    if adapter is not None and kind in ("built-in", "endpoint"):
+    if adapter is not None and kind in ("built-in", "endpoint", "vllm"):
         raise ConfigError(
-            f"adapter {str(adapter)!r}: model {name!r} does not run in this process, so no adapter can be put into its "
-            "weights; expected a local model"
+            f"adapter {str(adapter)!r}: no adapter can be put into the weights of model {name!r}; expected a model "
+            "that Telic itself runs. For vLLM, merge it first and give the folder"
         )
     if kind == "built-in":
         from telic.models.scripted import FakeModel
 
         return FakeModel(**{"drift": 0.1, **options})
     if kind == "endpoint":
-        from telic.models.remote import RemoteModel
-
-        address, _, model = place.partition("#")
-        return RemoteModel(model or "default", base_url=address, **options)
+        return _connect(*place.partition("#")[::2], options)
+    if kind == "vllm":
+        return _load_on_vllm(name, place, threads, options)
     fixed = threads is not None or "OMP_NUM_THREADS" in os.environ
     prepare_threads(threads)
     weights: dict[str, Any] = {key: options.pop(key) for key in ("dtype", "device") if key in options}
@@ -146,6 +158,30 @@ def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **opt
 
     governor = None if fixed else ThreadGovernor(available_cores())
     return LocalModel(loaded, tokenizer, name, thread_governor=governor, **options)
+
+
+def _connect(address: str, model: str, options: dict[str, Any]) -> Model:
+    """Connect to an endpoint: a vLLM server with Telic's plug-in supports more than others."""
+    from telic.models.credentials import is_openai
+    from telic.models.remote import RemoteModel
+
+    if not is_openai(address):
+        from telic.models.vllm.endpoint import find_plugin
+
+        found = find_plugin(address, options)
+        if found is not None and model in ("", found.name):
+            return found
+    return RemoteModel(model or "default", base_url=address, **options)
+
+
+def _load_on_vllm(name: str, place: str, threads: int | None, options: dict[str, Any]) -> Model:
+    prepare_threads(threads)
+    missing = [package for package in ("vllm", "torch", "transformers") if importlib.util.find_spec(package) is None]
+    if missing:
+        raise MissingExtraError(f"a model on vLLM ({name!r})", "vllm")
+    from telic.models.vllm.model import VllmModel
+
+    return VllmModel(place, name.removeprefix(VLLM), **options)
 
 
 def _load_adapted(name: str, adapter: str | Path, options: Mapping[str, Any]) -> tuple[Any, Any]:

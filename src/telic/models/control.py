@@ -140,6 +140,14 @@ class Control:
         return None
 
     @property
+    def closed_loop(self) -> bool:
+        """Whether it measures the residual stream of the prompt, and acts on what it measured.
+
+        An engine whose cache of prompts is shared between sessions then reads the whole prompt for each reply.
+        """
+        return False
+
+    @property
     def span(self) -> Literal["turn", "content"]:
         """Which tokens count as the system prompt for `attention`: its whole turn or its content only."""
         return "content"

@@ -214,9 +214,8 @@ class RemoteModel:
                 retries += 1
                 await asyncio.sleep(0.5 * 2**attempt * uniform(0.75, 1))
             try:
-                raw = await client.chat.completions.with_raw_response.create(**options)
-                retries += raw.retries_taken
-                reply = read_completion(raw.http_response.text, sampling)
+                reply, retried = await self._ask(client, options, request)
+                retries += retried
                 break
             except MalformedReplyError as error:
                 reply = self._endpoint.failure(error, sampling)
@@ -225,6 +224,15 @@ class RemoteModel:
                 reply = self._endpoint.failure(error, sampling)
                 break
         return self._counted(read_choice(request, reply) if request.choices else reply, retries)
+
+    async def _ask(self, client: AsyncOpenAI, options: dict[str, Any], request: Request) -> tuple[Reply, int]:
+        """Send one request; returns its reply, and how often the client has sent it again.
+
+        Raises:
+            MalformedReplyError: the server sent something else.
+        """
+        raw = await client.chat.completions.with_raw_response.create(**options)
+        return read_completion(raw.http_response.text, request.sampling), raw.retries_taken
 
     def _stream(self, request: Request) -> Iterator[str | Reply]:
         from openai import OpenAI

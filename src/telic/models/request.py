@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
@@ -23,6 +24,7 @@ __all__ = [
     "ScoredContinuation",
     "Speaker",
     "ToolChoice",
+    "random_seed",
 ]
 
 FinishReason = Literal["stop", "length", "context", "error"]
@@ -217,3 +219,8 @@ class ScoredContinuation:
 
 OnReply = Callable[[int, Reply], Iterable[Request] | None]
 """Called with the index of a request and its reply; may return further requests."""
+
+
+def random_seed() -> int:
+    """Choose a seed for a request that has none; the reply reports it, so that it can be repeated."""
+    return secrets.randbits(31)

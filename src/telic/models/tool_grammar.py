@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["call_formats", "reply_matcher"]
 
 
-def reply_matcher(request: Request, syntax: ToolSyntax, grammars: GrammarCache) -> LLMatcher | None:
+def reply_matcher(request: Request, syntax: ToolSyntax, grammars: GrammarCache | None) -> LLMatcher | None:
     """Compile what a reply must keep to: its calls, its response format, or both; None if nothing.
 
     Raises:
         ConfigError: the response format is wrong; or calls are required, and no grammar of the tools can be compiled.
     """
+    if grammars is None:  # calls are free, and read where they are well-formed
+        if request.may_call_tools and request.tool_choice != "auto":
+            raise ConfigError(f"tool_choice is {request.tool_choice!r}; this model cannot be made to call: use 'auto'")
+        return None
     if not request.may_call_tools:
         return None if request.response_format is None else grammars.matcher(request.response_format)
     problem: ConfigError | None = None

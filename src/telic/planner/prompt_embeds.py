@@ -20,9 +20,8 @@ from telic.models.control import ControlContext, Insertion
 from telic.models.credentials import NO_KEY, check_address, key_for
 from telic.models.endpoint import Endpoint, MalformedReplyError, read_reply
 from telic.models.local import LocalModel
-from telic.models.local.sampling import random_seed
 from telic.models.local.sequences import Sequence
-from telic.models.request import Reply, Request, Sampling
+from telic.models.request import Reply, Request, Sampling, random_seed
 
 __all__ = ["complete", "encode", "prompt_embeddings"]
 

@@ -110,7 +110,8 @@ def train(
     config = PlannerTrainingConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
     if not isinstance(model, LocalModel):
         raise ConfigError(
-            f"model {model.name!r} does not run in this process, and training needs its gradient; expected a local one"
+            f"model {model.name!r}: training needs its gradient, which only Telic's own engine gives; expected a local "
+            "model (the same weights on vLLM can then use the planner)"
         )
     game = build_game(game_of(purpose))
     acts = load_acts(config.acts or acts_for(game)) if config.mapping == "acts" else None

@@ -14,9 +14,10 @@ from telic.models.control import ControlContext
 from telic.models.local.cache import Arena
 from telic.models.local.cache_pool import CachePool
 from telic.models.local.prompts import Prompts
-from telic.models.local.sampling import RandomStream, random_seed
+from telic.models.local.sampling import RandomStream
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
 from telic.models.local.session_caches import cache_of, control_key, reusable_length, reuse_cache
+from telic.models.request import random_seed
 from telic.rendering import Template
 
 __all__ = [

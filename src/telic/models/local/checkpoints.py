@@ -17,7 +17,7 @@ from telic.dialogue import Message
 from telic.errors import ModelError
 from telic.rendering import Template
 
-__all__ = ["cache_folder", "context_length", "load_checkpoint", "preferred_dtype", "stop_ids"]
+__all__ = ["cache_folder", "checkpoint_folder", "context_length", "load_checkpoint", "preferred_dtype", "stop_ids"]
 
 logger = logging.getLogger("telic")
 
@@ -59,7 +59,7 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
 
     dtype = dtype or preferred_dtype()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    folder = _converted(Path(source)) if str(source).endswith(".gguf") else source
+    folder = checkpoint_folder(source)
     if Path(folder).exists() and not (Path(folder) / "config.json").is_file():
         raise ModelError(
             f"{folder} is not a model folder: it has no config.json; expected a folder of transformers, or a .gguf file"
@@ -81,6 +81,15 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
             f"cannot load model {str(source)!r}: {first}. Give a name from `telic models`, a folder, a .gguf file, "
             "or a Hub id that this machine can reach"
         ) from error
+
+
+def checkpoint_folder(source: str | Path) -> str | Path:
+    """The folder of safetensors that a source stands for: a GGUF file is converted; a Hub id stays as it is.
+
+    Raises:
+        ModelError: a GGUF file cannot be read, or the converted weights cannot be written.
+    """
+    return _converted(Path(source)) if str(source).endswith(".gguf") else source
 
 
 @contextmanager

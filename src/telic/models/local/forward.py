@@ -4,41 +4,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from telic.errors import ModelError
-from telic.models.control import Control, ControlBatch
+from telic.models.control import Control
 from telic.models.local.attention import IMPLEMENTATION, AppliedAttention, Group, PassLayout, PrefixPart, use_layout
 from telic.models.local.cache import Arena, CacheShape, Segment
-from telic.models.local.sequences import Sequence
+from telic.models.local.chunks import (
+    AppliedResidual,
+    Chunk,
+    by_control,
+    change_residual,
+    control_batch,
+    residual_controls,
+)
 from telic.models.local.thread_governor import ThreadGovernor
 from telic.rendering import Span
 
-__all__ = ["Chunk", "Runner"]
-
-
-@dataclass(slots=True)
-class Chunk:
-    """The tokens of one sequence that a pass computes: [start, end)."""
-
-    sequence: Sequence
-    start: int
-    end: int
-
-    @property
-    def logit_positions(self) -> range:
-        """Positions in the chunk whose logits are wanted."""
-        return range(max(self.start, self.sequence.logits_from), self.end)
-
-
-@dataclass(slots=True)
-class _AppliedResidual:
-    control: Control
-    batch: ControlBatch
-    index_N: torch.Tensor
+__all__ = ["Runner"]
 
 
 class Runner:
@@ -80,9 +65,9 @@ class Runner:
             self.dtype,
             self.device,
         )
-        self._residuals: list[_AppliedResidual] = []
+        self._residuals: list[AppliedResidual] = []
         self._last_hidden_N_D = torch.empty(0)
-        for layer, module in enumerate(_decoder_layers(model, self.layers)):
+        for layer, module in enumerate(decoder_layers(model, self.layers)):
             module.register_forward_hook(self._residual_hook(layer))
         model.get_output_embeddings().register_forward_pre_hook(self._keep_hidden)
 
@@ -182,7 +167,7 @@ class Runner:
 
     def _observe(self, group: Group, chunks: list[Chunk], lengths: list[int]) -> None:
         """Mark the system prompts that controls act on, and those whose attention is read."""
-        controlled = _by_control(chunks, "attention")
+        controlled = by_control(chunks, "attention")
         spans = [chunk.sequence.system_span(control.span) for control, members in controlled for _, chunk in members]
         read = [(r, c.sequence.system_span("content")) for r, c in enumerate(chunks) if _reads_attention(c)]
         end = max((span.end for span in (*spans, *(span for _, span in read))), default=0)
@@ -218,36 +203,18 @@ class Runner:
         for (index, _), span, marked_S in zip(members, spans, span_R_S, strict=True):
             self._mark(marked_S, span, lengths[index], group.prefix_length)
         after = group.position_R_Q[index_R] >= self._long(span.end for span in spans)[:, None]
-        return AppliedAttention(control, self._control_batch(chunks), index_R, span_R_S, after)
+        return AppliedAttention(control, control_batch(chunks, self.device), index_R, span_R_S, after)
 
-    def _control_batch(self, chunks: list[Chunk]) -> ControlBatch:
-        position_N = self._long([p for c in chunks for p in range(c.start, c.end)])
-        row_N = self._long([r for r, c in enumerate(chunks) for _ in range(c.start, c.end)])
-        reply_N = torch.tensor([p for c in chunks for p in c.sequence.in_replies(c.start, c.end)], device=self.device)
-        return ControlBatch([c.sequence.context for c in chunks], row_N, position_N, reply_N)
-
-    def _residual_controls(self, chunks: list[Chunk]) -> list[_AppliedResidual]:
-        offsets, offset = [], 0
-        for chunk in chunks:
-            offsets.append(offset)
-            offset += chunk.end - chunk.start
-        found = []
-        for control, members in _by_control(chunks, "residual"):
-            index = [offsets[i] + k for i, chunk in members for k in range(chunk.end - chunk.start)]
-            batch = self._control_batch([chunk for _, chunk in members])
-            found.append(_AppliedResidual(control, batch, self._long(index)))
-        return found
+    def _residual_controls(self, chunks: list[Chunk]) -> list[AppliedResidual]:
+        starts = itertools.accumulate((chunk.end - chunk.start for chunk in chunks), initial=0)
+        return residual_controls(chunks, list(starts), self.device)
 
     def _residual_hook(self, layer: int) -> Any:
         def hook(_module: Any, _inputs: Any, output: Any) -> Any:
             if not self._residuals:
                 return None
             hidden = output[0] if isinstance(output, tuple) else output
-            changed = hidden[0]
-            for applied in self._residuals:
-                if applied.control.layers is None or layer in applied.control.layers:
-                    part = applied.control.residual(applied.batch, layer, changed[applied.index_N])
-                    changed = changed.index_copy(0, applied.index_N, part.to(changed.dtype))
+            changed = change_residual(self._residuals, layer, hidden[0])
             return (changed[None], *output[1:]) if isinstance(output, tuple) else changed[None]
 
         return hook
@@ -302,18 +269,8 @@ def _reads_attention(chunk: Chunk) -> bool:
     return "attention" in chunk.sequence.readings
 
 
-def _by_control(chunks: list[Chunk], point: str) -> list[tuple[Control, list[tuple[int, Chunk]]]]:
-    """Controls that act at a point, with the chunks that carry them, so that each sequence's act in their own order."""
-    found: dict[tuple[int, int], tuple[Control, list[tuple[int, Chunk]]]] = {}
-    for index, chunk in enumerate(chunks):
-        for depth, control in enumerate(chunk.sequence.controls):
-            if point in control.points:
-                found.setdefault((depth, id(control)), (control, []))[1].append((index, chunk))
-    return [found[key] for key in sorted(found, key=lambda key: key[0])]
-
-
-def _decoder_layers(model: Any, count: int) -> list[torch.nn.Module]:
-    for module in model.base_model.modules():
+def decoder_layers(model: Any, count: int) -> list[torch.nn.Module]:
+    for module in getattr(model, "base_model", model).modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return list(module)
     raise ModelError(

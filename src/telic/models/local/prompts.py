@@ -6,14 +6,14 @@ far too long without the tokenizer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from tokenizers.models import BPE
 
-from telic.dialogue import Message
+from telic.dialogue import Message, ToolDefinition
 from telic.errors import ConfigError, Failure, ModelError
 from telic.models.compatibility import contrast_prompts, controlled_messages
 from telic.models.grammars import GrammarCache
@@ -24,7 +24,7 @@ from telic.rendering import Rendering, Template
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
-__all__ = ["Prompts", "TokenBound", "render_prompts"]
+__all__ = ["Prompts", "TokenBound", "render_messages", "render_prompts"]
 
 COUNTED = 1 << 16
 """Prompts up to this number of bytes are tokenized in any case, so that a refusal names their length."""
@@ -126,7 +126,7 @@ def render_prompts(
     request: Request,
     template: Template,
     bound: TokenBound,
-    grammars: GrammarCache,
+    grammars: GrammarCache | None,
     *,
     max_batch: int,
     context_length: int,
@@ -137,7 +137,7 @@ def render_prompts(
         request: the request.
         template: renders dialogues.
         bound: tells which prompts are too long without tokenizing them.
-        grammars: compiles response formats.
+        grammars: compiles response formats; None for a model whose replies cannot be constrained.
         max_batch: rows of the batch.
         context_length: longest sequence, in tokens.
     """
@@ -145,29 +145,56 @@ def render_prompts(
         matcher = reply_matcher(request, template.tool_syntax, grammars)
         contrast = contrast_prompts(request)
         _refuse_too_many_rows(request, contrast, max_batch)
-        renderings: list[tuple[int | None, Rendering]] = []
-        rendered: dict[tuple[Message, ...], Rendering] = {}
-        for place, messages in [(None, controlled_messages(request)), *contrast]:
-            if messages not in rendered:
-                if _is_long(messages, max(COUNTED, bound.longest_token * context_length)):
-                    least = bound.fewest_tokens(
-                        template.text(messages, request.tools)
-                    )  # the template may leave out much of it
-                    if least >= context_length:
-                        return _too_long(f"at least {least}", context_length)
-                user = request.speaker == "user"
-                render = template.render_user_turn if user else template.render
-                rendered[messages] = render(messages, tools=request.tools)
-            count = len(rendered[messages].token_ids)
-            if count >= context_length:
-                return _too_long(str(count), context_length, count)
-            renderings.append((place, rendered[messages]))
+        given = [(None, controlled_messages(request)), *contrast]
+        user = request.speaker == "user"
+        render = partial(template.render_user_turn if user else template.render, tools=request.tools)
+        prompts = render_messages(
+            given, template, bound, context_length=context_length, render=render, tools=request.tools
+        )
+        return replace(prompts, matcher=matcher)
     except ModelError as error:
         return Prompts(refusal=Reply("", "error", failure=error.failure))
     except ConfigError as error:
         failure = Failure("model", "response_format", str(error))
         return Prompts(refusal=Reply("", "error", failure=failure))
-    return Prompts(tuple(renderings), matcher=matcher)
+
+
+def render_messages(
+    prompts: Sequence[tuple[int | None, tuple[Message, ...]]],
+    template: Template,
+    bound: TokenBound,
+    *,
+    context_length: int,
+    render: Callable[[Sequence[Message]], Rendering],
+    tools: Sequence[ToolDefinition] = (),
+) -> Prompts:
+    """Render prompts whose messages are known; equal ones once.
+
+    Args:
+        prompts: the primary one, with None, and the contrast prompts, with the places of their controls.
+        template: renders dialogues.
+        bound: tells which prompts are too long without tokenizing them.
+        context_length: longest sequence, in tokens.
+        render: the template's method that renders these prompts.
+        tools: the tools that `render` puts into them.
+
+    Raises:
+        ModelError: the template refuses the messages.
+    """
+    renderings: list[tuple[int | None, Rendering]] = []
+    rendered: dict[tuple[Message, ...], Rendering] = {}
+    for place, messages in prompts:
+        if messages not in rendered:
+            if _is_long(messages, max(COUNTED, bound.longest_token * context_length)):
+                least = bound.fewest_tokens(template.text(messages, tools))  # the template may leave out much of it
+                if least >= context_length:
+                    return _too_long(f"at least {least}", context_length)
+            rendered[messages] = render(messages)
+        count = len(rendered[messages].token_ids)
+        if count >= context_length:
+            return _too_long(str(count), context_length, count)
+        renderings.append((place, rendered[messages]))
+    return Prompts(tuple(renderings))
 
 
 def _is_long(messages: Sequence[Message], length: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from telic.models.request import Sampling
 
-__all__ = ["RandomStream", "random_seed", "sample_tokens"]
+__all__ = ["RandomStream", "sample_tokens"]
 
 Array = NDArray[np.float64]
 
@@ -19,11 +18,6 @@ CANDIDATES = 1024
 """Most likely tokens that are sorted first: the nucleus is nearly always among them, and a whole sort is slow."""
 COLDEST = 1e-6
 """Lowest temperature: already greedy but for ties, and logits divided by it stay finite."""
-
-
-def random_seed() -> int:
-    """Choose a seed for a request that has none; the reply reports it, so that it can be repeated."""
-    return secrets.randbits(31)
 
 
 class RandomStream:

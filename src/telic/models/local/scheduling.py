@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from telic.models.fair_queue import BACKGROUND
 from telic.models.local.cache import Arena
-from telic.models.local.forward import Chunk
+from telic.models.local.chunks import Chunk
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
 
 __all__ = ["PROMPT_CHUNK", "Schedule", "reading_order"]

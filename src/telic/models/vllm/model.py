@@ -1,0 +1,147 @@
+"""A model that vLLM runs in this process."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from telic.errors import ModelError
+from telic.models.control import ControlPoint
+from telic.models.engine_model import EngineModel
+from telic.models.local.checkpoints import checkpoint_folder, preferred_dtype, stop_ids
+from telic.models.vllm.engine import VllmEngine
+from telic.models.vllm.rounds import READ, Limits, Rounds
+from telic.models.vllm.settings import engine_options, prepare_environment, require_vllm
+from telic.rendering import Template
+
+__all__ = ["VllmModel", "limits_of", "stop_ids_of", "supported_points"]
+
+
+class VllmModel(EngineModel):
+    """A causal language model that vLLM runs in this process, under Telic's controls.
+
+    What a session has read is in vLLM's prefix cache, which all sessions with the same `cache_salt` share. Controls on
+    attention, and the reading `attention`, are refused: vLLM's attention cannot be observed. The model stays loaded
+    until this process ends.
+
+    Args:
+        source: a folder, a GGUF file, or a Hub id.
+        name: what reports call it.
+        max_batch: sequences computed together.
+        context_length: longest dialogue in tokens; by default what the model declares.
+        dtype: of the weights, such as `float32`; by default bfloat16 where the hardware multiplies it.
+        residual: whether controls can change the residual stream. Without it vLLM may compile the model.
+        **options: further arguments of vLLM's `EngineArgs`, such as `gpu_memory_utilization`.
+
+    Raises:
+        MissingExtraError: vLLM is not installed.
+        ModelError: vLLM is of another version, or cannot load the model.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        name: str,
+        *,
+        max_batch: int = 64,
+        context_length: int | None = None,
+        dtype: str | None = None,
+        residual: bool = True,
+        **options: Any,
+    ) -> None:
+        require_vllm()
+        folder = str(checkpoint_folder(source))
+        chosen = engine_options(
+            folder,
+            max_batch=max_batch,
+            context_length=context_length,
+            dtype=dtype or str(preferred_dtype()).removeprefix("torch."),
+            residual=residual,
+            **options,
+        )
+        self._vllm = _start(source, chosen)
+        config = self._vllm.vllm_config
+        self.tokenizer = _tokenizer(folder)
+        template = Template(self.tokenizer)
+        limits = limits_of(config, self.tokenizer)
+        self.hidden_size = limits.hidden_size
+        """Width of the residual stream."""
+        self.layers = int(config.model_config.get_total_num_hidden_layers())
+        """Number of decoder layers."""
+        rounds = Rounds(template, limits, stop_ids_of(config, template))
+        [hooks_act] = self._vllm.collective_rpc("telic_install")
+        self.engine = VllmEngine(self._vllm, rounds)
+        super().__init__(name, template, self.engine, supported_points(hooks_act), READ)
+
+    @property
+    def max_batch(self) -> int:
+        """Sequences computed together, at most; what vLLM was started with is the most."""
+        return self.engine.max_batch
+
+    @max_batch.setter
+    def max_batch(self, value: int) -> None:
+        self.engine.max_batch = min(value, self.engine.most_rows)
+
+    @property
+    def concurrency(self) -> int:
+        """Replies that a server asks for at once."""
+        return self.max_batch
+
+
+def supported_points(hooks_act: bool) -> frozenset[ControlPoint]:
+    """Where controls can act in vLLM.
+
+    Args:
+        hooks_act: whether the model calls hooks on its layers.
+    """
+    points: frozenset[ControlPoint] = frozenset({"messages", "embeddings", "logits"})
+    return points | {"residual"} if hooks_act else points
+
+
+def limits_of(config: Any, tokenizer: Any) -> Limits:
+    """The limits in vLLM's configuration, once its engine has started."""
+    declared = getattr(tokenizer, "model_max_length", None) or 1 << 24
+    return Limits(
+        context_length=min(int(config.model_config.max_model_len), int(declared)),
+        max_batch=int(config.scheduler_config.max_num_seqs),
+        block_size=int(config.cache_config.block_size),
+        blocks=int(config.cache_config.num_gpu_blocks) - 1,  # vLLM keeps one empty
+        hidden_size=int(config.model_config.get_hidden_size()),
+        dtype=config.model_config.dtype,
+    )
+
+
+def stop_ids_of(config: Any, template: Template) -> frozenset[int]:
+    """The tokens that end a reply, found as for a local model."""
+    declared = config.model_config.try_get_generation_config() or {}
+    generation = SimpleNamespace(eos_token_id=declared.get("eos_token_id"))
+    return stop_ids(SimpleNamespace(config=config.model_config.hf_config, generation_config=generation), template)
+
+
+def _start(source: str, options: dict[str, Any]) -> Any:
+    """Start vLLM's engine in this process."""
+    with patch.dict(os.environ, prepare_environment(in_process=True)):
+        from vllm.engine.arg_utils import EngineArgs
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        try:
+            _engines.append(LLMEngine.from_engine_args(EngineArgs(**options)))
+        except Exception as error:  # whatever vLLM and the model's code raise
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"vLLM cannot load model {source!r}: {first}. Try a smaller context_length, more memory for its cache, "
+                "or a model that vLLM supports"
+            ) from error
+    return _engines[-1]
+
+
+_engines: list[Any] = []
+"""All engines of this process. With one of them, vLLM would tear down what the others need as well."""
+
+
+def _tokenizer(folder: str) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)

@@ -1,0 +1,100 @@
+"""Groups as plain values, for workers of vLLM that run in another process than the requests come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from telic.dialogue import Message
+from telic.models.control import Control, ControlContext
+from telic.models.local.sequences import Sequence as TokenSequence
+from telic.models.request import Sampling
+from telic.models.vllm.groups import Group, ReplayedStream
+from telic.rendering import Rendering, Span
+
+__all__ = ["CONTROLS", "MOST_CONTROLS", "group_from_wire", "group_to_wire", "results_to_wire", "take_results"]
+
+CONTROLS: dict[str, Control] = {}
+"""The controls of this process by the keys under which groups name them."""
+
+MOST_CONTROLS = 256
+"""Controls that a server keeps. The one that was sent first is forgotten first; its client sends it again."""
+
+
+def group_to_wire(group: Group) -> dict[str, Any]:
+    """Describe a group whose controls are all in `CONTROLS`."""
+    keys = {id(control): key for key, control in CONTROLS.items()}
+    controls = [keys[id(control)] for control in group.sequences[0].controls]
+    return {
+        "sampling": asdict(group.sampling),
+        "seed": group.stream.seed,
+        "forced": list(group.forced),
+        "readings": sorted(group.readings),
+        "controls": controls,
+        "sequences": [_sequence_to_wire(sequence) for sequence in group.sequences],
+    }
+
+
+def group_from_wire(name: str, wire: Mapping[str, Any]) -> Group:
+    """Make the group that a worker needs."""
+    sampling = dict(wire["sampling"])
+    controls = tuple(CONTROLS[key] for key in wire["controls"])
+    return Group(
+        id=name,
+        sequences=[_sequence_from_wire(sequence, controls, wire["seed"]) for sequence in wire["sequences"]],
+        sampling=Sampling(**{**sampling, "stop": tuple(sampling["stop"])}),
+        stream=ReplayedStream(wire["seed"]),
+        forced=tuple(wire["forced"]),
+        readings=frozenset(wire["readings"]),
+    )
+
+
+def _sequence_to_wire(sequence: TokenSequence) -> dict[str, Any]:
+    context, rendering = sequence.context, sequence.context.rendering
+    return {
+        "owner": sequence.contrast_control,
+        "prompt_length": context.prompt_length,
+        "replies": [[span.start, span.end] for span in context.replies],
+        "text": rendering.text,
+        "token_ids": list(rendering.token_ids),
+        "turns": [[span.start, span.end] for span in rendering.turns],
+        "contents": [[span.start, span.end] for span in rendering.contents],
+        "messages": [message.as_dict() for message in rendering.messages],
+    }
+
+
+def _sequence_from_wire(wire: Mapping[str, Any], controls: tuple[Control, ...], seed: int) -> TokenSequence:
+    rendering = Rendering(
+        text=wire["text"],
+        token_ids=tuple(wire["token_ids"]),
+        turns=_spans(wire["turns"]),
+        contents=_spans(wire["contents"]),
+        messages=tuple(Message(**message) for message in wire["messages"]),
+    )
+    context = ControlContext(rendering, wire["prompt_length"], replies=_spans(wire["replies"]), seed=seed)
+    return TokenSequence(context, controls, contrast_control=wire["owner"])
+
+
+def _spans(wire: Sequence[Sequence[int]]) -> tuple[Span, ...]:
+    return tuple(Span(start, end) for start, end in wire)
+
+
+def results_to_wire(group: Group) -> dict[str, Any]:
+    """What a worker has found for a group."""
+    return {
+        "logprobs": group.logprobs,
+        "greedy": group.greedy,
+        "failure": group.failure,
+        "state": None if group.state_D is None else group.state_D.tolist(),
+        "reply_state": None if group.reply_state_D is None else group.reply_state_D.tolist(),
+    }
+
+
+def take_results(group: Group, wire: Mapping[str, Any]) -> None:
+    """Take over what a worker in another process has found."""
+    group.logprobs, group.greedy, group.failure = list(wire["logprobs"]), wire["greedy"], wire["failure"]
+    group.state_D = None if wire["state"] is None else torch.tensor(wire["state"])
+    group.reply_state_D = None if wire["reply_state"] is None else torch.tensor(wire["reply_state"])
