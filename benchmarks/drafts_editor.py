@@ -20,7 +20,7 @@ from telic.assistants.drafts import compose, edit_distance
 from telic.assistants.drafts.letter import parse_letter
 from telic.assistants.drafts.preferences import Edit, Preference, learn_preferences, style_for
 from telic.assistants.drafts.recipients import Correspondents, Recipient
-from telic.assistants.drafts.style import DEFAULT_STYLE, measure
+from telic.assistants.drafts.style import DEFAULT_STYLE, style_features
 from telic.assistants.mail import MailMessage
 from telic.memory.words import content_stems
 from telic.statistics import bootstrap_mean
@@ -208,7 +208,7 @@ def _cipher(tasks: list[Task], _latent: Mapping[str, Style]) -> list[int]:
                 style[feature] = values.most_common(1)[0][0]
         costs.append(_cost(task, style))
         if costs[-1]:
-            shown.append((number, measure(parse_letter(task.ideal), task.recipient)))
+            shown.append((number, style_features(parse_letter(task.ideal), task.recipient)))
     return costs
 
 

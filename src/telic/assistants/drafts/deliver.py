@@ -14,10 +14,10 @@ from imap_tools.query import H
 from telic.assistants.mail.imap import ImapAddress, opened_folder
 from telic.errors import RunError
 
-__all__ = ["deliver"]
+__all__ = ["append_drafts"]
 
 
-def deliver(target: str, drafts: Sequence[EmailMessage]) -> int:
+def append_drafts(target: str, drafts: Sequence[EmailMessage]) -> int:
     """Put drafts into a mailbox, each once: one whose Message-ID is there already is left out.
 
     Args:

@@ -155,7 +155,7 @@ class DraftDesk:
 
     def deliver(self, outbox: Outbox, records: Sequence[DraftRecord]) -> int:
         """Copy drafts to where the settings say, each once, as they are in the folder now; returns how many."""
-        from telic.assistants.drafts.deliver import deliver
+        from telic.assistants.drafts.deliver import append_drafts
 
         target = self.config.deliver
         if target is None:
@@ -169,7 +169,7 @@ class DraftDesk:
             mails.append(
                 draft_message(replace(record, draft=text.rstrip() + "\n"), messages[record.message], outbox.you)
             )
-        count = deliver(target, mails)
+        count = append_drafts(target, mails)
         for record in waiting:
             outbox.update(replace(record, delivered=True))
         return count

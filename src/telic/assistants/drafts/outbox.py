@@ -19,7 +19,7 @@ from telic.assistants.drafts.recipients import Recipient
 from telic.assistants.mail.message import MailMessage
 from telic.assistants.mail.parse import parse_message
 from telic.assistants.mail.threads import base_subject
-from telic.assistants.mail.words import decoded, one_line
+from telic.assistants.mail.words import decoded, header_line
 from telic.errors import DataError, RunError
 from telic.files import write_atomically
 from telic.run_lock import wait_for_lock
@@ -227,7 +227,7 @@ def _record(message: MailMessage, recipient: Recipient, draft: str, neutral: str
     subject = f"Re: {base_subject(message.subject)}" if message.subject else "Re: your message"
     slug = re.sub(r"[^a-z0-9]+", "-", base_subject(message.subject).lower()).strip("-")[:40].strip("-") or "mail"
     return DraftRecord(
-        identity, message.id, one_line(subject), message.reply_address.email, recipient.kind, " ".join(recipient.words),
+        identity, message.id, header_line(subject), message.reply_address.email, recipient.kind, " ".join(recipient.words),
         recipient.title, draft, neutral, f"{slug}-{identity}.{form}",
     )  # fmt: skip
 

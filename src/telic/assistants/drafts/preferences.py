@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 
 from telic.assistants.drafts.letter import Letter, parse_letter, render_letter
 from telic.assistants.drafts.recipients import Recipient
-from telic.assistants.drafts.style import FEATURES, Style, apply_style, measure
+from telic.assistants.drafts.style import FEATURES, Style, apply_style, style_features
 from telic.assistants.mail.addresses import Address
 from telic.memory import MemoryEvent
 
@@ -192,7 +192,7 @@ def _shown(kind: str, edits: list[Edit], revoked: Revocations) -> dict[str, tupl
     """Return, by feature, the value that most edits show, and which ones; at least two."""
     found: dict[str, dict[str, list[str]]] = {feature: {} for feature in FEATURES}
     for edit in edits:
-        for feature, value in measure(parse_letter(edit.edited), edit.recipient).items():
+        for feature, value in style_features(parse_letter(edit.edited), edit.recipient).items():
             if edit.time > revoked.get((kind, feature, value), float("-inf")):
                 found[feature].setdefault(value, []).append(edit.event)
     best = {feature: max(values.items(), key=lambda one: len(one[1])) for feature, values in found.items() if values}

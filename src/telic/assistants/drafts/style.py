@@ -12,7 +12,7 @@ from telic.assistants.drafts.letter import EMOJI, GAP, Letter, parse_letter
 from telic.assistants.drafts.phrasing import contracted, contracts, expanded, in_person, person_of
 from telic.assistants.drafts.recipients import Recipient
 
-__all__ = ["DEFAULT_STYLE", "FEATURES", "Style", "apply_style", "measure", "restyled", "usual_style"]
+__all__ = ["DEFAULT_STYLE", "FEATURES", "Style", "apply_style", "restyled", "style_features", "usual_style"]
 
 Style: TypeAlias = Mapping[str, str]
 """Values by feature. A feature without a value stays as it is."""
@@ -32,7 +32,7 @@ LEAST_LETTERS = 2
 _TITLE = re.compile(r"\b(?:Mr|Mrs|Ms|Mx|Dr|Prof)\b\.?")
 
 
-def measure(letter: Letter, recipient: Recipient | None = None) -> dict[str, str]:
+def style_features(letter: Letter, recipient: Recipient | None = None) -> dict[str, str]:
     """Measure the features of a letter; a feature that it does not show is left out.
 
     Args:
@@ -63,7 +63,7 @@ def usual_style(texts: Iterable[str]) -> dict[str, str]:
     Args:
         texts: letters, without quotations.
     """
-    measured = [measure(parse_letter(text)) for text in texts if text.strip()]
+    measured = [style_features(parse_letter(text)) for text in texts if text.strip()]
     if len(measured) < LEAST_LETTERS:
         return {}
     style = {}

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from email.utils import formataddr, getaddresses
 
-from telic.assistants.mail.words import decoded_words, one_line
+from telic.assistants.mail.words import decoded_words, header_line
 
 __all__ = ["Address", "parse_addresses"]
 
@@ -54,5 +54,5 @@ def parse_addresses(header: str) -> tuple[Address, ...]:
         if len(address) > LONGEST or not _ADDRESS.fullmatch(address):
             address = ""
         if address or name.strip():
-            found.append(Address(one_line(decoded_words(name), 200), address))
+            found.append(Address(header_line(decoded_words(name), 200), address))
     return tuple(found)

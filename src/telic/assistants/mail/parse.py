@@ -15,7 +15,7 @@ from telic.assistants.mail.addresses import parse_addresses
 from telic.assistants.mail.html_text import html_to_text
 from telic.assistants.mail.message import NOBODY, MailMessage
 from telic.assistants.mail.quotes import split_quoted
-from telic.assistants.mail.words import decoded, decoded_words, one_line, visible
+from telic.assistants.mail.words import decoded, decoded_words, header_line, visible
 
 __all__ = ["parse_message"]
 
@@ -68,13 +68,13 @@ def parse_message(data: bytes, *, folder: str = "", longest: int = 100_000) -> M
         to=parse_addresses(headers.get("to", "")),
         cc=parse_addresses(headers.get("cc", "")),
         reply_to=parse_addresses(headers.get("reply-to", "")),
-        subject=one_line(decoded_words(headers.get("subject", ""))),
+        subject=header_line(decoded_words(headers.get("subject", ""))),
         time=_time(headers.get("date", "")),
         text=own,
         quoted="\n\n".join(filter(None, [quoted, visible(attached)[0][:longest]])),
         in_reply_to=next(iter(_ids(headers.get("in-reply-to", ""))), ""),
         references=tuple(_ids(headers.get("references", ""))),
-        headers={name: one_line(decoded_words(headers[name])) for name in _KEPT_HEADERS if name in headers},
+        headers={name: header_line(decoded_words(headers[name])) for name in _KEPT_HEADERS if name in headers},
         attachments=names,
         folder=folder,
         problems=tuple(problems),
@@ -98,7 +98,7 @@ def _content(mime: Message, problems: list[str]) -> tuple[str, str, tuple[str, .
     for part, inside in _parts(mime, problems):
         kind, name = part.get_content_type(), part.get_filename()
         if kind not in ("text/plain", "text/html") or part.get_content_disposition() == "attachment":
-            names.append(one_line(decoded_words(str(name)) if name else kind, 100))
+            names.append(header_line(decoded_words(str(name)) if name else kind, 100))
             continue
         text = _text(part)
         if kind == "text/html":

@@ -6,7 +6,7 @@ import unicodedata
 from email.errors import HeaderParseError
 from email.header import decode_header
 
-__all__ = ["decoded", "decoded_words", "one_line", "visible"]
+__all__ = ["decoded", "decoded_words", "header_line", "visible"]
 
 JOINERS = "\u200c\u200d"
 """Invisible characters that belong to scripts and to emoji."""
@@ -38,7 +38,7 @@ def visible(text: str) -> tuple[str, int]:
     return kept, len(plain) - len(kept)
 
 
-def one_line(text: str, longest: int = 400) -> str:
+def header_line(text: str, longest: int = 400) -> str:
     """Return a text on one line, of visible characters, shortened to `longest`: it cannot begin another header."""
     line = " ".join(visible(text)[0].split())
     return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
