@@ -1,0 +1,41 @@
+"""What the work on an issue is about: its text, the repository, what was found, asked and commented."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from telic.assistants.pairing.attempts import Attempt, try_patch
+from telic.assistants.pairing.findings import Findings
+from telic.assistants.pairing.texts import Exchange
+from telic.workspaces import Workspace
+
+__all__ = ["PairTask"]
+
+
+@dataclass
+class PairTask:
+    """An issue that is being worked on."""
+
+    issue: str
+    """Its title and its text."""
+    workspace: Workspace
+    findings: Findings = field(default_factory=Findings)
+    exchanges: list[Exchange] = field(default_factory=list)
+    comment: str = ""
+    """What the author said of the last patch; empty before the first."""
+    start: str = ""
+    """The patch that the work goes on from."""
+
+    def reset(self, patch: str | None = None) -> None:
+        """Bring the workspace to a patch; by default the one that the work goes on from."""
+        self.workspace.revert()
+        if wanted := self.start if patch is None else patch:
+            self.workspace.tree.apply(wanted)
+
+    def attempt(self) -> Attempt:
+        """Judge the workspace as it is now by the tests.
+
+        Raises:
+            SandboxError: this machine cannot run a sandbox.
+        """
+        return try_patch(self.workspace, self.findings)
