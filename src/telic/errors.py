@@ -20,8 +20,10 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "RunError",
+    "SandboxError",
     "TelicError",
     "UnsupportedControlError",
+    "WorkspaceError",
 ]
 
 Boundary = Literal["model", "judge", "player", "game"]
@@ -114,12 +116,21 @@ class RunError(TelicError, RuntimeError):
     """A run folder cannot be created, resumed or read."""
 
 
+class SandboxError(TelicError, RuntimeError):
+    """Untrusted code cannot be run safely on this machine."""
+
+
+class WorkspaceError(TelicError, RuntimeError):
+    """An operation on a workspace was refused or failed. Nothing was changed."""
+
+
 _EXTRAS = {
     "local": ("torch", "transformers", "safetensors", "gguf"),
     "server": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "nicegui", "prometheus_client"),
     "ray": ("ray",),
     "train": ("trl", "peft", "datasets"),
     "privacy": ("presidio_analyzer",),
+    "pair": ("tree_sitter", "tree_sitter_python"),
 }
 """The packages of each extra."""
 
