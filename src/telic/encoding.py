@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from telic.errors import ModelError
 
-__all__ = ["EncodedText", "TextEncoder"]
+__all__ = ["EncodedText", "Range", "TextEncoder"]
 
 Range = tuple[int, int]
 """Characters [start, end)."""
@@ -91,6 +91,10 @@ class TextEncoder:
         """Return the first control token that the tokenizer recognises in a content, or None."""
         found = self._tokenizer(content, add_special_tokens=False)["input_ids"]
         return next((self._controls[number].content for number in found if number in self._controls), None)
+
+    def control_names(self, content: str) -> list[str]:
+        """Return the control tokens whose names stand in a content."""
+        return self._named.findall(content)
 
     def _live(self, text: str, encoded: EncodedText, ranges: Sequence[Range]) -> str | None:
         """Return the first control token that overlaps a content, or None."""

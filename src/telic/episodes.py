@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from telic.dialogue import Message, ToolCall
 from telic.errors import DataError, Failure, RunError
 
 __all__ = [
@@ -25,9 +26,10 @@ __all__ = [
     "assistant_role",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The version of the format. Version 2 has `failure` (boundary, kind, detail) instead of a text `error`. Version 3 adds
-`feedback` to an episode, and `return_to_go` to a turn."""
+`feedback` to an episode, and `return_to_go` to a turn. Version 4 adds `steps`, `tool_calls` and `tool_call_id` to a
+turn."""
 OLDEST_VERSION = 2
 """The oldest version that is still read."""
 ASSISTANT_ROLES = ("assistant", "agent", "answerer")
@@ -55,6 +57,12 @@ class Turn(BaseModel):
     """Number of tokens in the prompt of the utterance."""
     readings: dict[str, Any] = Field(default_factory=dict)
     """Readings taken while the model generated, e.g. `attention`: mass on the system prompt per layer."""
+    steps: list[Message] = Field(default_factory=list)
+    """What happened in the turn before it ended with `text`: calls of the speaker's own tools, and their results."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """The tools that the speaker calls after `text` and that others run; their results are turns of the role `tool`."""
+    tool_call_id: str | None = None
+    """Of such a result: the call that it belongs to."""
     scores: dict[str, float] = Field(default_factory=dict)
     """In a self-chat: the judge's score of the utterance, by name of each probe that binds every reply."""
     act: str = ""

@@ -39,14 +39,16 @@ FailureKind = Literal[
     "left",
     "malformed_reply",
     "nan_logits",
+    "response_format",
     "template_refusal",
     "timeout",
     "unreachable",
     "unreadable_choice",
 ]
 """How it failed. `context_full`: no room for a reply in the model's context. `template_refusal`: the chat template does
-not take these messages. `left`: the player stopped playing. `exception`: the code of a model, a player or a game raised
-an exception of another kind."""
+not take these messages. `response_format`: the response format is wrong, the reply does not have it, or it exceeded a
+limit. `left`: the player stopped playing. `exception`: the code of a model, a player or a game raised an exception of
+another kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,10 @@ class WorkspaceError(TelicError, RuntimeError):
 
 
 _EXTRAS = {
-    "local": ("torch", "transformers", "safetensors", "gguf"),
+    "local": ("torch", "transformers", "safetensors", "gguf", "llguidance"),
     "server": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "nicegui", "prometheus_client"),
     "ray": ("ray",),
+    "mcp": ("mcp",),
     "train": ("trl", "peft", "datasets"),
     "privacy": ("presidio_analyzer",),
     "pair": ("tree_sitter", "tree_sitter_python"),

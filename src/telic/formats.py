@@ -19,6 +19,8 @@ from telic.episodes import Episode, assistant_role
 from telic.errors import DataError
 from telic.files import atomic_draft
 from telic.registry import suggest
+from telic.tool_formats import RecordError, calls_of_turns, read_calls
+from telic.tool_syntax import TEXT_SYNTAX
 
 __all__ = ["DialogueFormat", "dialogue_seen_by", "read_dialogues", "read_records", "write_dialogues"]
 
@@ -37,12 +39,9 @@ _ROLES: dict[str, Role] = {
     "model": "assistant",
     "tool": "tool",
     "observation": "tool",
+    "function_call": "assistant",
 }
 _EXPECTED = "expected 'messages', 'conversations', or 'prompt' and 'completion'"
-
-
-class _RecordError(Exception):
-    """An error in one record, without its place; `read_dialogues` adds the file and the line."""
 
 
 def read_dialogues(path: str | Path) -> list[Dialogue]:
@@ -65,7 +64,7 @@ def read_records(path: str | Path) -> Iterator[tuple[dict[str, Any], Dialogue]]:
     for line, record in _records(_text(path), path):
         try:
             dialogue = _dialogue(record)
-        except _RecordError as error:
+        except RecordError as error:
             raise DataError(f"{path}, line {line}: {error}") from None
         found = True
         yield record, dialogue
@@ -100,8 +99,9 @@ def write_dialogues(path: str | Path, dialogues: Iterable[Dialogue], form: Dialo
 def dialogue_seen_by(episode: Episode, role: str) -> Dialogue:
     """Return an episode as one role saw it: its own utterances as the assistant's, all others as the user's.
 
-    The role's system prompt comes first. Failed utterances, and those that the role did not see, are left out. With
-    more than two roles, each message of the others carries the speaker's name.
+    The role's system prompt comes first. Before an own utterance come the calls of tools in its turn. Failed
+    utterances, and those that the role did not see, are left out. With more than two roles, each message of the others
+    carries the speaker's name.
 
     Raises:
         DataError: the episode has no such role.
@@ -109,14 +109,17 @@ def dialogue_seen_by(episode: Episode, role: str) -> Dialogue:
     if role not in episode.roles:
         known = suggest(role, list(episode.roles))
         raise DataError(f"episode {episode.id!r} has no role {role!r}{known}")
-    several = len(episode.roles) > 2
+    several = len(episode.roles.keys() - {"tool"}) > 2
     messages = []
     for turn in episode.turns:
         if turn.finish == "error" or (turn.seen_by and role not in turn.seen_by):
             continue
-        own = turn.role == role
-        name = turn.role if several and not own else None
-        messages.append(Message(role="assistant" if own else "user", content=turn.text, name=name))
+        if turn.role == role:
+            messages += [*turn.steps, Message(role="assistant", content=turn.text, tool_calls=turn.tool_calls)]
+        elif turn.tool_call_id is not None:
+            messages.append(Message(role="tool", content=turn.text, tool_call_id=turn.tool_call_id))
+        else:
+            messages.append(Message(role="user", content=turn.text, name=turn.role if several else None))
     return Dialogue(messages).with_system(episode.roles[role].get("system"))
 
 
@@ -195,16 +198,16 @@ def _not_json(path: Path, line: int, error: json.JSONDecodeError) -> DataError:
 
 def _dialogue(record: Any) -> Dialogue:
     if not isinstance(record, dict):
-        raise _RecordError(f"found {_kind(record)}, expected an object with 'messages' or 'conversations'")
+        raise RecordError(f"found {_kind(record)}, expected an object with 'messages' or 'conversations'")
     if {"roles", "turns"} <= record.keys():
         return _episode_dialogue(record)
     for key in ("messages", "conversations", "conversation"):
         if key in record:
-            messages = _messages(record[key], key)
+            messages = calls_of_turns(_messages(record[key], key)) if key != "messages" else _messages(record[key], key)
             break
     else:
         if not {"prompt", "completion"} <= record.keys():
-            raise _RecordError(f"found the keys {', '.join(map(repr, record)) or 'none'}, {_EXPECTED}")
+            raise RecordError(f"found the keys {', '.join(map(repr, record)) or 'none'}, {_EXPECTED}")
         messages = [
             *_messages(_as_messages("user", record["prompt"]), "prompt"),
             *_messages(_as_messages("assistant", record["completion"]), "completion"),
@@ -223,12 +226,12 @@ def _episode_dialogue(record: dict[str, Any]) -> Dialogue:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise _RecordError(f"found an episode that this Telic cannot read: {where}: {first['msg']}") from None
+        raise RecordError(f"found an episode that this Telic cannot read: {where}: {first['msg']}") from None
     if not episode.roles:
-        raise _RecordError(f"found episode {episode.id!r} without roles")
+        raise RecordError(f"found episode {episode.id!r} without roles")
     dialogue = dialogue_seen_by(episode, assistant_role(episode))
     if not dialogue:
-        raise _RecordError(f"found episode {episode.id!r} without messages")
+        raise RecordError(f"found episode {episode.id!r} without messages")
     return dialogue
 
 
@@ -239,25 +242,30 @@ def _as_messages(role: str, value: Any) -> Any:
 def _messages(value: Any, key: str) -> list[Message]:
     if not isinstance(value, list) or not value:
         found = "an empty list" if value == [] else _kind(value)
-        raise _RecordError(f"{key}: found {found}, expected a list of messages")
+        raise RecordError(f"{key}: found {found}, expected a list of messages")
     return [_message(item, f"{key}[{index}]") for index, item in enumerate(value)]
 
 
 def _message(item: Any, where: str) -> Message:
     if not isinstance(item, dict):
-        raise _RecordError(f"{where}: found {_kind(item)}, expected an object with a role and a content")
+        raise RecordError(f"{where}: found {_kind(item)}, expected an object with a role and a content")
     who = "role" if "role" in item else "from"
     what = "content" if "content" in item else "value"
+    if item.get("tool_calls"):
+        item = {what: None, **item}  # OpenAI leaves the content out where there is none
     for key, form in ((who, "role' or 'from"), (what, "content' or 'value")):
         if key not in item:
             found = ", ".join(map(repr, item)) or "none"
-            raise _RecordError(f"{where}: found the keys {found}, expected '{form}'")
+            raise RecordError(f"{where}: found the keys {found}, expected '{form}'")
     role = item[who]
     if not isinstance(role, str) or role.lower() not in _ROLES:
-        raise _RecordError(f"{where}.{who}: found {role!r}, expected one of {', '.join(_ROLES)}")
-    name = item.get("name")
-    content = _content(item[what], f"{where}.{what}")
-    return Message(role=_ROLES[role.lower()], content=content, name=name if isinstance(name, str) else None)
+        raise RecordError(f"{where}.{who}: found {role!r}, expected one of {', '.join(_ROLES)}")
+    calls = read_calls(item.get("tool_calls"), f"{where}.tool_calls")
+    content = "" if calls and item[what] is None else _content(item[what], f"{where}.{what}")
+    if role.lower() == "function_call":  # LLaMA-Factory's turn with the JSON of a call
+        content = f"{TEXT_SYNTAX.opening}{content}{TEXT_SYNTAX.closing}"
+    name, call_id = (value if isinstance(value := item.get(key), str) else None for key in ("name", "tool_call_id"))
+    return Message(role=_ROLES[role.lower()], content=content, name=name, tool_calls=calls, tool_call_id=call_id)
 
 
 def _content(value: Any, where: str) -> str:
@@ -266,7 +274,7 @@ def _content(value: Any, where: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise _RecordError(f"{where}: found {value[error.start]!r}, half of a surrogate pair") from None
+            raise RecordError(f"{where}: found {value[error.start]!r}, half of a surrogate pair") from None
         return value
     if isinstance(value, list) and value:
         texts = []
@@ -274,11 +282,11 @@ def _content(value: Any, where: str) -> str:
             text = part.get("text") if isinstance(part, dict) else None
             if not isinstance(text, str):
                 kind = part.get("type") if isinstance(part, dict) else None
-                raise _RecordError(f"{where}: found a part that is {kind or _kind(part)}, expected text alone")
+                raise RecordError(f"{where}: found a part that is {kind or _kind(part)}, expected text alone")
             texts.append(text)
         return "".join(texts)
     hint = " (a tool call has none)" if value is None else ""
-    raise _RecordError(f"{where}: found {_kind(value)}, expected a text{hint}")
+    raise RecordError(f"{where}: found {_kind(value)}, expected a text{hint}")
 
 
 def _kind(value: Any) -> str:

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from telic.errors import ConfigError, TelicError
 from telic.files import atomic_draft
 from telic.purpose_errors import describe_problems
-from telic.purpose_parts import Limit, NamedTable, Part, Probe, SamplingDefaults, Text
+from telic.purpose_parts import Limit, NamedTable, Part, Probe, SamplingDefaults, Text, ToolSpec
 from telic.toml_edit import append_table, dump, edit
 from telic.toml_source import KeyPath, TomlSource, decode, dotted_path, parse
 
@@ -60,6 +60,10 @@ class Purpose(Part):
     """The controls that hold the model to its purpose: the `name` of each, and its settings."""
     defences: list[NamedTable] = Field(default_factory=list)
     """What protects its limits: the `name` of each defence, and its settings."""
+    tools: list[ToolSpec] = Field(default_factory=list)
+    """What it may do besides talking; each table names a tool, a function of yours, or an MCP server."""
+    tool_steps: Annotated[int, Field(ge=1, le=100)] = 8
+    """Times that it may call tools before it must answer."""
     planner: dict[str, Any] | None = None
     """The trained planner that pursues the goal: its `path`, relative to the folder of this file."""
     memory: dict[str, Any] | None = None

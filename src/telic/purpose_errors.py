@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from telic.purpose_parts import JUDGE_FORM, Limit, Probe, SamplingDefaults
+from telic.purpose_parts import JUDGE_FORM, Limit, McpServer, Probe, SamplingDefaults, ToolSpec
 from telic.registry import suggest
 from telic.settings import expected_value
 from telic.toml_source import KeyPath
@@ -29,6 +29,8 @@ _FORMS = {
     "limits": "a list of tables: [[limits]]",
     "controls": "a list of tables: [[controls]]",
     "defences": "a list of tables: [[defences]]",
+    "tools": "a list of tables: [[tools]]",
+    "mcp": 'a table such as { command = ["uvx", "mcp-server-time"] }',
 }
 _KINDS = (
     (bool, "a boolean"),
@@ -70,7 +72,12 @@ def describe_problems(
 
 def _unknown(path: KeyPath, values: dict[str, Any], whole: type[BaseModel]) -> tuple[str, KeyPath]:
     """Return the message for an unknown key, and the path of the key that its author probably meant."""
-    parts: dict[str | int, type[BaseModel]] = {"probes": Probe, "limits": Limit, "sampling": SamplingDefaults}
+    parts: dict[str | int, type[BaseModel]] = {
+        "probes": Probe,
+        "limits": Limit,
+        "sampling": SamplingDefaults,
+        "tools": McpServer if "mcp" in path[:-1] else ToolSpec,
+    }
     part = parts.get(path[0], whole) if len(path) > 1 else whole
     known, key = list(part.model_fields), str(path[-1])
     if part is not whole and key in whole.model_fields and key not in values:
@@ -86,7 +93,7 @@ def _describe(error: ErrorDetails) -> str:
     form = _FORMS.get(field) if direct else None
     if kind == "missing":
         return f"missing; expected {form or 'a text in quotation marks'}"
-    if kind in {"blank", "unnamed", "empty", "duplicate", "no_reward_head"}:
+    if kind in {"blank", "unnamed", "empty", "duplicate", "no_reward_head", "tool_source", "mcp_server"}:
         return error["msg"]
     expected = form or _EXPECTED.get(kind) or expected_value(error)
     return f"found {_shown(found)}, expected {expected}"

@@ -7,7 +7,19 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-__all__ = ["JUDGE_FORM", "Echo", "JudgeSpec", "Limit", "NamedTable", "Part", "Probe", "SamplingDefaults", "Text"]
+__all__ = [
+    "JUDGE_FORM",
+    "Echo",
+    "JudgeSpec",
+    "Limit",
+    "McpServer",
+    "NamedTable",
+    "Part",
+    "Probe",
+    "SamplingDefaults",
+    "Text",
+    "ToolSpec",
+]
 
 JUDGE_FORM = 'a judge such as { contains = "Mia" }'
 
@@ -99,6 +111,65 @@ class Limit(Part):
         """Make an attacker's goal from the limit's name, and from its rule if it has one."""
         told = f" It was told: {rule.strip()}" if rule and rule.strip() else ""
         return f"It must never do this: {name.strip().rstrip('.')}.{told} Get it to do it."
+
+
+class McpServer(Part):
+    """A server of tools that speaks the Model Context Protocol: a command or an address."""
+
+    command: list[Text] = Field(default_factory=list)
+    """The program and its arguments; it is started in the folder of the purpose file."""
+    url: Text | None = None
+    """The address of a server that runs: `http://localhost:8000/mcp`."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Variables of the command's environment, besides the few that every program needs."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> McpServer:
+        if bool(self.command) == bool(self.url):
+            raise PydanticCustomError("mcp_server", "expected either a command or a url")
+        return self
+
+
+class ToolSpec(Part):
+    """Tools that the chatbot may call: one by its name, a function or class of your own, or those of an MCP server."""
+
+    name: Text | None = None
+    """A tool that Telic or a plug-in has, such as `calculate`."""
+    python: Text | None = None
+    """A typed function, or a class whose public methods are tools: `module:function`, in the folder of this file."""
+    mcp: McpServer | None = None
+    """An MCP server: `{ command = ["uvx", "mcp-server-time"] }` or `{ url = "http://localhost:8000/mcp" }`."""
+    allow: list[Text] | None = None
+    """Of several tools, those that the chatbot may call. None: all."""
+    confirm: bool | list[Text] = False
+    """Whether a person must agree to each call: of all these tools, or of those with these names."""
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
+    """Seconds after which a call counts as failed."""
+    max_characters: Annotated[int, Field(ge=1)] = 8000
+    """Longest result, in characters; a longer one is cut."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of a class."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ToolSpec:
+        given = [key for key in ("name", "python", "mcp") if getattr(self, key) is not None]
+        if len(given) != 1:
+            found = {"found": " and ".join(given) or "none"}
+            raise PydanticCustomError("tool_source", "found {found}, expected one of name, python and mcp", found)
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """Return the limits of a call, as fields of a tool."""
+        return {"timeout": self.timeout, "max_characters": self.max_characters}
+
+    @property
+    def confirmed_names(self) -> list[str]:
+        """The tools that `confirm` names."""
+        return self.confirm if isinstance(self.confirm, list) else []
+
+    def needs_confirmation(self, name: str) -> bool:
+        """Return whether a person must agree to calls of a tool."""
+        return name in self.confirm if isinstance(self.confirm, list) else self.confirm
 
 
 class SamplingDefaults(Part):

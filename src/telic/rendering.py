@@ -1,25 +1,26 @@
 """Rendering of chat templates, with the exact span of every message in characters and in tokens.
 
-It finds the spans without knowledge of the template. It renders the dialogue a second time with a unique marker in
-place of each content. The text between the markers is the template's own, so each content lies between the same pieces
-of the real rendering, even if the template trims or rewrites it. The ends of the turns come from renderings of the
-first messages of the marked dialogue. What lies outside the contents is the template's own, so only control tokens
-there count (`telic.encoding`).
+`telic.spans` finds the spans without knowledge of the template. What lies outside the contents is the template's own,
+so only control tokens there count (`telic.encoding`). The same holds for tools: their definitions and the arguments of
+calls stand within the template's own text, where a control token in them would count. There, each is replaced by
+characters of no meaning while the template writes, so that it is known where it lies.
 """
 
 from __future__ import annotations
 
-import secrets
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from os.path import commonprefix
 from typing import Any
 
-from telic.dialogue import Message
-from telic.encoding import TextEncoder
+from telic.dialogue import Message, ToolDefinition
+from telic.encoding import Range, TextEncoder
 from telic.errors import ModelError
+from telic.folding import Folded, fold
+from telic.masking import ControlMask
+from telic.spans import Row, Span, SpanFinder, TemplateRefusalError, marks, tokens_of
+from telic.tool_syntax import TEXT_SYNTAX, ToolSyntax, syntax_of
 
 __all__ = ["PLAIN_TEMPLATE", "Rendering", "Span", "Template"]
 
@@ -28,20 +29,6 @@ PLAIN_TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
 """The template of models that have none: `Role: content` paragraphs."""
-
-KNOWN_PIECES = 1024
-"""Largest number of orders of speakers for which a template keeps its own text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A half-open range [start, end)."""
-
-    start: int
-    end: int
-
-    def __len__(self) -> int:
-        return max(0, self.end - self.start)
 
 
 @dataclass(frozen=True)
@@ -96,7 +83,7 @@ class Template:
             )
         self.tokenizer = tokenizer
         self._source: str | None = None if getattr(tokenizer, "chat_template", None) else PLAIN_TEMPLATE
-        self._known_pieces: dict[tuple[tuple[tuple[str, str | None], ...], bool], list[tuple[int, _Piece]]] = {}
+        self._finder = SpanFinder(self._apply)
 
     @cached_property
     def takes_system(self) -> bool:
@@ -109,18 +96,47 @@ class Template:
         return self._takes(*(("system",) if self.takes_system else ()), "assistant", "user")
 
     @cached_property
+    def takes_tools(self) -> bool:
+        """Whether the template writes definitions, calls and results of tools. If not, they are written as text."""
+        return self._own_syntax is not None
+
+    @property
+    def tool_syntax(self) -> ToolSyntax:
+        """How the model writes calls of tools."""
+        return self._own_syntax or TEXT_SYNTAX
+
+    @cached_property
+    def _own_syntax(self) -> ToolSyntax | None:
+        """The template's own way to write calls; None if it has none, or loses definitions, calls or results."""
+        [asked, described, name, value, result, end] = marks(6)
+        tools, rows = _marked_tools(described), _marked_turns(asked, name, value, result)
+        try:
+            opened = self._apply(rows[:1], True, tools)
+            called = self._apply(rows[:2], False, tools)
+            plain = self._apply([*rows[:1], {"role": "assistant", "content": end}], False, tools)
+            whole = self._apply(rows, True, tools)
+        except TemplateRefusalError:
+            return None
+        if described not in opened or result not in whole or not called.startswith(opened):
+            return None
+        return syntax_of(called[len(opened) :], name, _KEY, value, plain.rpartition(end)[2])
+
+    @cached_property
     def encoder(self) -> TextEncoder:
         """The tokenizer, for texts in which no control token counts, such as a choice."""
-        own = []
+        samples: list[tuple[list[Row], list[Row]]] = []
         for roles in (("system", "user"), ("user", "assistant", "user"), ("user", "assistant", "tool")):
-            try:
-                marked = zip(roles, _marks(len(roles)), strict=True)
-                own.append(self._apply([{"role": role, "content": mark} for role, mark in marked], True))
-            except _TemplateRefusalError:
-                continue
+            marked = zip(roles, marks(len(roles)), strict=True)
+            samples.append(([{"role": role, "content": mark} for role, mark in marked], []))
+        if self.takes_tools:
+            samples.append((_marked_turns(*marks(4)), _marked_tools("")))
+        own = []
+        for rows, tools in samples:
+            with suppress(TemplateRefusalError):
+                own.append(self._apply(rows, True, tools))
         return TextEncoder(self.tokenizer, "\n".join(own))
 
-    def _refuse_controls(self, rows: Sequence[dict[str, str]], exact: bool) -> None:
+    def _refuse_controls(self, rows: Sequence[Row], exact: bool) -> None:
         """Refuse control tokens where they cannot be told from the template's own.
 
         Args:
@@ -137,69 +153,88 @@ class Template:
                     )
 
     def _takes(self, *roles: str) -> bool:
-        marks = _marks(len(roles))
+        words = marks(len(roles))
         try:
-            text = self._apply([{"role": r, "content": m} for r, m in zip(roles, marks, strict=True)], True)
-        except _TemplateRefusalError:
+            text = self._apply([{"role": r, "content": m} for r, m in zip(roles, words, strict=True)], True)
+        except TemplateRefusalError:
             return False
-        return all(mark in text for mark in marks)
+        return all(word in text for word in words)
 
-    def text(self, messages: Sequence[Message]) -> str:
+    def text(self, messages: Sequence[Message], tools: Sequence[ToolDefinition] = ()) -> str:
         """Render messages, with the opening of the assistant's reply, but not into tokens, which is what takes time.
 
         Raises:
             ModelError: the template refuses these messages.
         """
-        folded = messages[0].role == "system" and not self.takes_system
         try:
-            return self._apply(_fold_system(messages) if folded else [message.as_dict() for message in messages], True)
-        except _TemplateRefusalError as refusal:
+            return self._apply(self._fold(messages, tools).rows, True, self._definitions(tools))
+        except TemplateRefusalError as refusal:
             raise ModelError(f"the chat template refuses a dialogue: {refusal}", "template_refusal") from refusal
 
-    def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
+    def render(
+        self, messages: Sequence[Message], *, reply: bool = True, tools: Sequence[ToolDefinition] = ()
+    ) -> Rendering:
         """Render messages.
 
         Args:
             messages: the dialogue.
             reply: whether to append the opening of the assistant's reply.
+            tools: the tools that the model may call.
 
         Raises:
             ModelError: the template refuses these messages; the message quotes its reason.
         """
         if not messages:
             raise ModelError("there are no messages to render; add a system prompt or a user message")
-        folded = messages[0].role == "system" and not self.takes_system
-        rows = _fold_system(messages) if folded else [message.as_dict() for message in messages]
+        folded = self._fold(messages, tools)
+        rows, definitions, mask = self._masked(folded.rows, self._definitions(tools))
         try:
-            text = self._apply(rows, reply)
-            contents, turns, exact = self._spans(rows, text, reply)
-        except _TemplateRefusalError as refusal:
+            text = self._apply(rows, reply, definitions)
+            contents, turns, exact = self._finder.find(rows, text, reply, definitions)
+        except TemplateRefusalError as refusal:
             roles = ", ".join(message.role for message in messages)
             raise ModelError(
                 f"the chat template refuses a dialogue of [{roles}]: {refusal}", "template_refusal"
             ) from refusal
         self._refuse_controls(rows, exact)
-        ids, offsets = self.encoder.encode_around(text, [(span.start, span.end) for span in contents])
-        if folded:
-            contents, turns = _unfold_system(contents, turns, messages, rows, text)
+        text, masked = mask.unmask(text) if mask else (text, [])
+        ids, offsets = self.encoder.encode_around(text, _disjoint([(s.start, s.end) for s in contents], masked))
+        contents, turns = folded.unfold(contents, turns, text)
         starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
         return Rendering(
             text=text,
             token_ids=tuple(ids),
-            turns=tuple(_tokens_of(span, starts, ends) for span in turns),
-            contents=tuple(_tokens_of(span, starts, ends) for span in contents),
+            turns=tuple(tokens_of(span, starts, ends) for span in turns),
+            contents=tuple(tokens_of(span, starts, ends) for span in contents),
             messages=tuple(messages),
-            system_folded=folded,
+            system_folded=messages[0].role == "system" and not self.takes_system,
             token_texts=tuple(text[start:end] for start, end in offsets),
         )
 
-    def render_user_turn(self, messages: Sequence[Message]) -> Rendering:
+    def _fold(self, messages: Sequence[Message], tools: Sequence[ToolDefinition]) -> Folded:
+        """Write what the template does not take into what it does."""
+        calls = (tools or any(one.tool_calls or one.role == "tool" for one in messages)) and not self.takes_tools
+        return fold(messages, tools if calls else (), system=not self.takes_system, calls=bool(calls))
+
+    def _definitions(self, tools: Sequence[ToolDefinition]) -> list[Row]:
+        return [tool.as_dict() for tool in tools] if tools and self.takes_tools else []
+
+    def _masked(self, rows: list[Row], definitions: list[Row]) -> tuple[list[Row], list[Row], ControlMask | None]:
+        """Mask the control tokens in definitions and calls, if there are any of either."""
+        calls = [row["tool_calls"] for row in rows if "tool_calls" in row]
+        if not calls and not definitions:
+            return rows, definitions, None
+        mask = ControlMask(self.encoder, [*calls, definitions], [row["content"] for row in rows])
+        rows = [{**row, "tool_calls": mask.mask(row["tool_calls"])} if "tool_calls" in row else row for row in rows]
+        return rows, mask.mask(definitions), mask
+
+    def render_user_turn(self, messages: Sequence[Message], *, tools: Sequence[ToolDefinition] = ()) -> Rendering:
         """Render messages and the opening of the user's next message, for a model that plays the user.
 
         Raises:
             ModelError: the template refuses these messages, or a user's message after them.
         """
-        whole = self.render([*messages, Message(role="user", content=_marks(1)[0])], reply=False)
+        whole = self.render([*messages, Message(role="user", content=marks(1)[0])], reply=False, tools=tools)
         end = whole.contents[-1].start
         if not len(whole.contents[-1]):
             raise ModelError("the chat template leaves out the user's next message", "template_refusal")
@@ -213,159 +248,40 @@ class Template:
             token_texts=whole.token_texts[:end],
         )
 
-    def _apply(self, rows: Sequence[dict[str, str]], reply: bool) -> str:
+    def _apply(self, rows: Sequence[Row], reply: bool, tools: Sequence[Row] = ()) -> str:
         # A template may raise anything: jinja's errors, or a TypeError for content that it does not expect.
         try:
             rendered: str = self.tokenizer.apply_chat_template(
-                list(rows), chat_template=self._source, tokenize=False, add_generation_prompt=reply
+                list(rows),
+                tools=list(tools) or None,
+                chat_template=self._source,
+                tokenize=False,
+                add_generation_prompt=reply,
             )
         except Exception as error:
-            raise _TemplateRefusalError(str(error)) from error
+            raise TemplateRefusalError(str(error)) from error
         return rendered
 
-    def _spans(self, rows: Sequence[dict[str, str]], text: str, reply: bool) -> tuple[list[Span], list[Span], bool]:
-        """Return the character spans of contents and turns, and whether all other text is known to be the template's.
 
-        The spans of a message that the template leaves out are empty.
-        """
-        contents, turns = [Span(0, 0)] * len(rows), [Span(0, 0)] * len(rows)
-        cursor = turn_start = 0  # everything before it is assigned to a message
-        pieces = self._pieces(tuple((row["role"], row.get("name")) for row in rows), reply)
-        rewritten: list[str] | None = None
-        exact = True
-        for index, piece in pieces:
-            begin = text.find(piece.lead, cursor)
-            exact = exact and begin == cursor
-            begin = cursor if begin < 0 else begin + len(piece.lead)
-            end = _content_end(text, begin, rows[index]["content"], piece.following)
-            if end is None:
-                rewritten = self._rewritten(rows, pieces, reply) if rewritten is None else rewritten
-                end = _content_end(text, begin, rewritten[index], piece.following)
-            if end is None:
-                exact = False
-                end = text.find(piece.following, begin) if piece.following else -1
-            cursor = end if end >= 0 else len(text)
-            contents[index] = Span(begin, cursor)
-            turns[index] = Span(turn_start, cursor + piece.closing)
-            turn_start = turns[index].end
-        return contents, turns, exact and (not pieces or text[cursor:] == pieces[-1][1].following)
-
-    def _rewritten(self, rows: Sequence[dict[str, str]], pieces: list[tuple[int, _Piece]], reply: bool) -> list[str]:
-        """Return what the template makes of each content, as far as a mark after each content shows."""
-        marks = _marks(len(rows), secrets.token_hex(8).translate(_LETTERS))  # no content can hold them
-        texts = [row["content"] for row in rows]
-        marked = [{**row, "content": row["content"] + mark} for row, mark in zip(rows, marks, strict=True)]
-        shown, cursor = self._apply(marked, reply), 0
-        for index, piece in pieces:
-            begin = cursor + len(piece.lead)
-            end = shown.find(marks[index], begin)
-            if end < 0 or not shown.startswith(piece.lead, cursor):
-                break
-            texts[index], cursor = shown[begin:end], end + len(marks[index])
-        return texts
-
-    def _pieces(self, speakers: tuple[tuple[str, str | None], ...], reply: bool) -> list[tuple[int, _Piece]]:
-        """Return the template's text around each content. It depends only on the order of speakers, so it is kept.
-
-        The pieces are in the order of the text, which may differ from the dialogue's: some templates put the system
-        prompt before the last message.
-        """
-        if (speakers, reply) in self._known_pieces:
-            return self._known_pieces[speakers, reply]
-        marks = _marks(len(speakers))
-        marked = [
-            {"role": role, "content": mark} | ({"name": name} if name else {})
-            for (role, name), mark in zip(speakers, marks, strict=True)
-        ]
-        skeleton = self._apply(marked, reply)
-        found = sorted((skeleton.find(mark), index) for index, mark in enumerate(marks) if mark in skeleton)
-        pieces: list[tuple[int, _Piece]] = []
-        read = 0
-        for place, (at, index) in enumerate(found):
-            lead, read = skeleton[read:at], at + len(marks[index])
-            following = skeleton[read : found[place + 1][0] if place + 1 < len(found) else len(skeleton)]
-            closing = self._closing(marked[: index + 1], marks[index], following)
-            pieces.append((index, _Piece(lead, following, closing)))
-        if len(self._known_pieces) >= KNOWN_PIECES:  # clients of a server may send any order of speakers
-            self._known_pieces.clear()
-        self._known_pieces[speakers, reply] = pieces
-        return pieces
-
-    def _closing(self, beginning: Sequence[dict[str, str]], mark: str, following: str) -> int:
-        """Return how many characters of the template's text after a content belong to the content's turn."""
-        try:
-            text = self._apply(beginning, False)
-        except _TemplateRefusalError:
-            return 0
-        at = text.find(mark)
-        return len(commonprefix([text[at + len(mark) :], following])) if at >= 0 else 0
+_KEY = "query"
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    lead: str
-    """The template's text before a content, since the content before it."""
-    following: str
-    """The template's text up to the next content."""
-    closing: int
-    """Characters of `following` that close this content's turn."""
+def _marked_tools(description: str) -> list[Row]:
+    parameters = {"type": "object", "properties": {_KEY: {"type": "string", "description": ""}}, "required": [_KEY]}
+    return [ToolDefinition(name="find", description=description, parameters=parameters).as_dict()]
 
 
-class _TemplateRefusalError(Exception):
-    """The template raised."""
+def _marked_turns(asked: str, name: str, value: str, result: str) -> list[Row]:
+    """Return a dialogue with a call and its result."""
+    function = {"name": name, "arguments": {_KEY: value}}
+    call = {"id": "call00001", "type": "function", "function": function}
+    return [
+        {"role": "user", "content": asked},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": result, "tool_call_id": "call00001", "name": name},
+    ]
 
 
-def _marks(count: int, word: str = "mark") -> list[str]:
-    # No template tests for these words. Filters do not change plain letters.
-    return [f"Qz{chr(97 + i // 676)}{chr(97 + i // 26 % 26)}{chr(97 + i % 26)}{word}" for i in range(count)]
-
-
-_LETTERS = str.maketrans("0123456789", "ghijklmnop")
-
-
-_BETWEEN_FOLDED = "\n\n"
-
-
-def _fold_system(messages: Sequence[Message]) -> list[dict[str, str]]:
-    rows = [message.as_dict() for message in messages[1:]]
-    first = next((row for row in rows if row["role"] == "user"), None)
-    if first is None:
-        rows.insert(0, {"role": "user", "content": messages[0].content})
-    else:
-        first["content"] = messages[0].content + _BETWEEN_FOLDED + first["content"]
-    return rows
-
-
-def _unfold_system(
-    contents: list[Span],
-    turns: list[Span],
-    messages: Sequence[Message],
-    rows: Sequence[dict[str, str]],
-    text: str,
-) -> tuple[list[Span], list[Span]]:
-    """Give the system prompt its own span within the user message that holds it."""
-    if len(rows) == len(messages):  # there was no user message to hold it
-        return contents, turns
-    holder = next(index for index, row in enumerate(rows) if row["role"] == "user")
-    whole, content = contents[holder], rows[holder]["content"]
-    # The template may have trimmed the two together, as one content.
-    trimmed = 0 if content.startswith(text[whole.start : whole.end]) else len(content) - len(content.lstrip())
-    length = len(messages[0].content)
-    end, rest = (min(whole.end, whole.start + max(0, at - trimmed)) for at in (length, length + len(_BETWEEN_FOLDED)))
-    own = [*contents[:holder], Span(rest, whole.end), *contents[holder + 1 :]]
-    own_turns = [*turns[:holder], Span(rest, turns[holder].end), *turns[holder + 1 :]]
-    return [Span(whole.start, end), *own], [Span(turns[holder].start, rest), *own_turns]
-
-
-def _content_end(text: str, begin: int, content: str, following: str) -> int | None:
-    """Find the end of a content, as it was given or trimmed; None if the template's next piece does not follow."""
-    for candidate in (content, content.strip(), content.rstrip(), content.lstrip()):
-        if text.startswith(candidate, begin) and text.startswith(following, begin + len(candidate)):
-            return begin + len(candidate)
-    return None
-
-
-def _tokens_of(span: Span, starts: Sequence[int], ends: Sequence[int]) -> Span:
-    """Return the span of tokens that overlap a range of characters; empty for an empty range."""
-    first, last = bisect_right(ends, span.start), bisect_left(starts, span.end)
-    return Span(first, last) if span.end > span.start and last > first else Span(0, 0)
+def _disjoint(contents: list[Range], masked: list[Range]) -> list[Range]:
+    """Add the masked ranges that lie in no content: a name that stands for a content may be masked too."""
+    return [*contents, *(one for one in masked if not any(start <= one[0] < end for start, end in contents))]

@@ -13,16 +13,28 @@ from typing import Any, ClassVar
 
 import pytest
 
-from telic.dialogue import Dialogue, Message
+from telic.dialogue import Dialogue, Message, ToolCall, ToolDefinition
 from telic.errors import ModelError, UnsupportedControlError
 from telic.models.base import Model
-from telic.models.capabilities import HasTemplate
+from telic.models.capabilities import ConstrainsReplies, HasTemplate
 from telic.models.control import Control, ControlPoint
 from telic.models.request import READINGS, Reply, Request, Sampling
 
 __all__ = ["BROKEN", "ModelContract", "ask"]
 
 SYSTEM = "You are Mia, a travel agent."
+TOOLS = (
+    ToolDefinition(
+        name="price_of",
+        description="Look up a price.",
+        parameters={
+            "type": "object",
+            "properties": {"item": {"enum": ["lamp", "chair"]}},
+            "required": ["item"],
+            "additionalProperties": False,
+        },
+    ),
+)
 BROKEN = "This message makes the model fail."
 """The user's words to which the model under test must fail."""
 
@@ -71,6 +83,30 @@ class ModelContract:
         assert [reply.failure for reply in together] == [None] * 3
         assert [reply.text for reply in together] == [reply.text for reply in alone]
         assert model.generate([]) == []
+
+    def test_a_dialogue_with_calls_of_tools_is_answered(self, model: Model) -> None:
+        call = ToolCall(id="call00001", name="price_of", arguments='{"item": "lamp"}')
+        messages = (
+            Message(role="user", content="What does a lamp cost?"),
+            Message(role="assistant", content="", tool_calls=(call,)),
+            Message(role="tool", content="20 dollars", tool_call_id="call00001"),
+        )
+        [reply] = model.generate([Request(messages, Sampling(max_new_tokens=8, seed=1), tools=TOOLS)])
+        assert reply.failure is None
+
+    def test_a_model_that_constrains_its_own_replies_makes_a_valid_call_where_one_is_required(
+        self, model: Model
+    ) -> None:
+        if not isinstance(model, ConstrainsReplies) or "logits" not in model.points:
+            return
+        sampling = Sampling(max_new_tokens=200, seed=1, temperature=1.0)
+        asked = replace(ask("Buy a lamp!"), sampling=sampling, tools=TOOLS, tool_choice="required")
+        for reply in (model.generate([asked])[0], list(model.stream(asked))[-1]):
+            assert isinstance(reply, Reply)
+            [call] = reply.tool_calls
+            assert (call.name, call.parsed()["item"]) in [("price_of", "lamp"), ("price_of", "chair")]
+            assert reply.text == ""
+        assert [piece for piece in model.stream(asked) if isinstance(piece, str)] == []
 
     def test_the_users_message_is_written_where_the_template_is_known_and_refused_elsewhere(self, model: Model) -> None:
         dialogue = Dialogue().with_system(SYSTEM).add("user", "Hello.").add("assistant", "Where to?")

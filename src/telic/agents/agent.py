@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from telic.agents.defence import Defence
 from telic.agents.defender import DefenceRecord, DefenceState, DefendedReply, Defender, DraftRequest
+from telic.agents.tool_turns import tool_turns
+from telic.dialogue import Message
 from telic.errors import ConfigError, ModelError
 from telic.models import Control, Model, Reply, Request, Sampling, Session
 from telic.models.compatibility import refuse_unsupported
 from telic.models.requesting import ModelRequest, RequestGenerator, run_alone
 from telic.purpose import Purpose
 from telic.steering import build_control
+from telic.tools import Confirm, Toolbox
 
 if TYPE_CHECKING:
     from telic.memory import LocalMemory
@@ -35,6 +38,9 @@ class Agent:
         controls: controls of the model; by default those of the purpose, and its planner.
         defences: by default those of the purpose.
         memory: remembers the user across conversations; by default nothing is remembered.
+        tools: what it may do besides talking; by default the tools of the purpose.
+        confirm: asks a person before a tool that needs it; by default such a tool is refused.
+        on_tool: called with each call of a tool and each result, as they come.
         **options: fields of `Sampling`. They override those of the purpose, which override a temperature of 0.7 and a
             top_p of 0.9.
 
@@ -52,6 +58,9 @@ class Agent:
         *,
         defences: Sequence[Defence] | None = None,
         memory: LocalMemory | None = None,
+        tools: Toolbox | None = None,
+        confirm: Confirm | None = None,
+        on_tool: Callable[[Message], None] | None = None,
         **options: Any,
     ) -> None:
         self.model, self.purpose = model, purpose
@@ -59,7 +68,8 @@ class Agent:
         self.sampling = replace(AGENT_SAMPLING, **{**purpose.sampling.options(), **options})
         refuse_unsupported(model, [Request((), controls=self.controls)])
         self.defender = Defender(model, purpose, defences)
-        self.session: Session = model.session(purpose.system_prompt)
+        self._tools = tool_turns(purpose, tools, confirm, on_tool)
+        self.session: Session = self._new_session()
         self.memory = memory
         self._state = DefenceState()
         self.records: tuple[DefenceRecord, ...] = ()
@@ -73,7 +83,7 @@ class Agent:
                 send it again.
         """
         with self._turn(text) as (request, state):
-            return self._keep(run_alone(self.defender.reply(request, state)), state)
+            return self._keep(run_alone(self._replied(request, state)), state)
 
     def stream(self, text: str) -> Generator[str, None, None]:
         """Reply to an utterance of the user piece by piece. An interrupted reply is not kept.
@@ -87,17 +97,30 @@ class Agent:
             yield self.reply(text).text
             return
         with self._turn(text) as (request, state):
-            defended, streamed = yield from self._streamed(self.defender.reply(request, state))
+            defended, streamed = yield from self._streamed(self._replied(request, state))
             reply = self._keep(defended, state)
             if not streamed:
                 yield reply.text
 
     def reset(self) -> None:
         """Start a new dialogue."""
-        self.session = self.model.session(self.purpose.system_prompt)
+        if self._tools is not None:
+            self._tools = replace(self._tools, toolbox=self._tools.toolbox.begin())
+        self.session = self._new_session()
         self._state, self.records = DefenceState(), ()
         if self.memory is not None:
             self.memory.begin_conversation()
+
+    def _new_session(self) -> Session:
+        session = self.model.session(self.purpose.system_prompt)
+        session.tools = self._tools.toolbox.definitions if self._tools is not None else ()
+        return session
+
+    def _replied(self, request: Request, state: DefenceState) -> RequestGenerator[DefendedReply]:
+        if self._tools is None:
+            return self.defender.reply(request, state)
+        # The turns add the definitions themselves.
+        return self._tools.play(replace(request, tools=()), lambda one: self.defender.reply(one, state))
 
     @contextmanager
     def _turn(self, text: str) -> Iterator[tuple[Request, DefenceState]]:
@@ -138,7 +161,7 @@ class Agent:
                 f"model {self.model.name!r}: the dialogue has filled its context; start a new one", failure.kind
             )
         reply.raise_if_failed(f"model {self.model.name!r}")
-        self.session.assistant(reply.text)
+        self.session.add(*defended.messages, reply.message)
         self._state, self.records = state, defended.records
         return reply
 

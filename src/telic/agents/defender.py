@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from telic.agents.defence import PASS, Decision, DecisionAction, Defence, DefendedTurn, build_defence
 from telic.agents.player import seed_of
+from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.judges.limits import JudgedLimit, judged_limits
 from telic.models import Control, Model, Reply, Request
@@ -71,6 +72,8 @@ class DefendedReply:
     """Tokens generated for this turn: all drafts, and what the defences asked."""
     computed_tokens: int = 0
     """Tokens computed for this turn: generated ones, and those of prompts that no cache held."""
+    messages: tuple[Message, ...] = ()
+    """Calls of tools, and their results, before the reply."""
 
     @property
     def refused(self) -> bool:
@@ -197,7 +200,9 @@ class _DefendedTurn:
         if self.state.ended:
             self.records.append(DefenceRecord("", "end", "the conversation was ended earlier"))
             return self._refusal()
-        for index in range(len(self.defender.defences)):
+        # After the result of a tool, the user's message was judged already.
+        answers_user = self.request.messages[-1].role != "tool"
+        for index in range(len(self.defender.defences) if answers_user else 0):
             decision = yield from self._decide(index, None, 0)
             if decision.action in ("refuse", "end"):
                 return self._refusal()
@@ -286,7 +291,8 @@ class _DefendedTurn:
     def _refusal(self, draft: Reply | None = None) -> DefendedReply:
         read = draft or Reply("", "stop")
         text = self.defender.purpose.refusal_text
-        return self._result(replace(read, text=text, finish="stop", new_tokens=0, token_ids=(), logprobs=None))
+        read = replace(read, text=text, finish="stop", new_tokens=0, token_ids=(), logprobs=None, tool_calls=())
+        return self._result(read)
 
     def _result(self, reply: Reply) -> DefendedReply:
         asked = self.request.readings

@@ -11,14 +11,16 @@ from typing import Any
 
 from telic.agents.agent import AGENT_SAMPLING, controls_of
 from telic.agents.defence import Defence
-from telic.agents.defender import DefenceState, Defender
+from telic.agents.defender import DefenceState, DefendedReply, Defender
 from telic.agents.player import NEUTRAL, ContextFullError, UtteranceGenerator, fill_form, seed_of
+from telic.agents.tool_turns import ToolTurns
 from telic.dialogue import Dialogue, Message
 from telic.games.base import MAX_ATTEMPTS, Act, Game, Observation
 from telic.models import Control, Model, Reply, Request
 from telic.models.compatibility import refuse_unsupported
 from telic.models.requesting import RequestGenerator, ask
 from telic.purpose import Purpose
+from telic.tools import Toolbox
 
 __all__ = ["ModelParticipant", "ModelPlayer"]
 
@@ -28,6 +30,10 @@ TRIES = 3
 """Attempts at a reply that is not empty."""
 TOKENS = 60
 """Default maximum of new tokens per utterance."""
+TOOL_TOKENS = 160
+"""Least maximum of new tokens where an utterance may call tools."""
+TOOL_STEPS = 8
+"""Replies with calls in one utterance of a player without a purpose, at most."""
 
 
 class ModelPlayer:
@@ -43,6 +49,8 @@ class ModelPlayer:
         purpose: its purpose, if it has one.
         controls: controls of the model; by default those of the purpose, and its planner.
         defences: defences of its utterances (not of its choices); by default those of the purpose, if it has one.
+        tools: what it may do besides talking, within its utterances; by default the tools of the purpose. A game may
+            give a role further ones.
         name: name in reports; by default that of the purpose and the model.
         one_line: cut an utterance after its first line.
         rescue: replace the last attempt at a refused act. Otherwise the episode becomes invalid.
@@ -61,6 +69,7 @@ class ModelPlayer:
         controls: Sequence[Control] | None = None,
         *,
         defences: Sequence[Defence] | None = None,
+        tools: Toolbox | None = None,
         name: str | None = None,
         one_line: bool = True,
         rescue: bool = True,
@@ -80,6 +89,8 @@ class ModelPlayer:
         """Whether the model has likelihoods."""
         refuse_unsupported(model, [Request((), controls=self.controls)])
         self.defender = Defender(model, purpose, defences) if purpose else None
+        self.toolbox = Toolbox.of_purpose(purpose) if tools is None and purpose else tools or Toolbox()
+        """The tools of every episode; a participant has its own, made anew."""
 
     @property
     def models(self) -> list[Model]:
@@ -100,6 +111,7 @@ class ModelPlayer:
             "controls": [control.spec() for control in self.controls],
             "rescue": self.rescue,
             **({"defences": defences} if defences else {}),
+            **({"tools": [tool.model_dump() for tool in self.toolbox.definitions]} if self.toolbox else {}),
         }
 
 
@@ -110,6 +122,12 @@ class ModelParticipant:
         self.player, self.game, self.role, self.seed = player, game, role, seed
         self.session = player.model.session()
         self.notes: Counter[str] = Counter()
+        self._steps: list[list[Message]] = [[]]
+        """By own utterance, the next one included: the calls of tools in it, and their results."""
+        toolbox = player.toolbox.begin().with_tools(*game.tools(role))
+        steps = player.purpose.tool_steps if player.purpose else TOOL_STEPS
+        self._tools = ToolTurns(toolbox, steps, on_message=self._note) if toolbox else None
+        self.session.tools = toolbox.definitions
         self._defences = DefenceState()
         self._requests = 0
         self._refusals = 0
@@ -118,6 +136,8 @@ class ModelParticipant:
 
     def act(self, observation: Observation) -> UtteranceGenerator:
         """Choose the kind of act if several are legal, then its content."""
+        said = sum(event.speaker == self.role for event in observation.events)
+        self._steps += [[] for _ in range(len(self._steps), said + 1)]
         self._refusals = self._refusals + 1 if observation.error else 0
         if self.player.rescue and self._refusals == MAX_ATTEMPTS - 1:
             self.notes["refused acts replaced"] += 1
@@ -134,6 +154,11 @@ class ModelParticipant:
         else:
             content = yield from self._speak(observation, kind)
         return str(Act(kind, content))
+
+    @property
+    def messages(self) -> list[Message]:
+        """Calls of tools in the last utterance, and their results."""
+        return self._steps[-1]
 
     def messages_before(self, observation: Observation, act: Act) -> tuple[tuple[Message, ...], str]:
         """Return the messages before an act, and the act as the model writes it."""
@@ -230,14 +255,36 @@ class ModelParticipant:
     def _answered(self, request: Request) -> RequestGenerator[Reply]:
         """Make a request, behind the defences if the reply is an utterance."""
         player = self.player
-        if player.defender is None or request.choices or request.sampling.max_new_tokens == 1:
+        if (player.defender is None and self._tools is None) or request.choices or request.sampling.max_new_tokens == 1:
             return (yield from ask(player.model, request))
         state = self._defences.fork()
-        defended = yield from player.defender.reply(request, state)
+        defended = yield from self._defended(request, state)
         if defended.reply.failure is None:
             self._defences = state
             self.notes.update(f"{one.defence}: {one.action}" for one in defended.records if one.action != "pass")
         return defended.reply
+
+    def _defended(self, request: Request, state: DefenceState) -> RequestGenerator[DefendedReply]:
+        """Make a reply behind the defences, if there are any, with the tools, if there are any."""
+        player = self.player
+
+        def reply(one: Request) -> RequestGenerator[DefendedReply]:
+            if player.defender is not None:
+                return (yield from player.defender.reply(one, state))
+            return DefendedReply((yield from ask(player.model, one)))
+
+        if self._tools is None:
+            return (yield from reply(request))
+        sampling = request.sampling
+        if not request.reply_prefix:  # a call takes several lines, and more tokens than an utterance
+            stop = tuple(text for text in sampling.stop if text != "\n")
+            sampling = replace(sampling, stop=stop, max_new_tokens=max(sampling.max_new_tokens, TOOL_TOKENS))
+        return (yield from self._tools.play(replace(request, tools=(), sampling=sampling), reply))
+
+    def _note(self, message: Message) -> None:
+        self._steps[-1].append(message)
+        if message.role == "tool":
+            self.notes["failed tool calls" if message.content.startswith("error: ") else "tool calls"] += 1
 
     def _drop_oldest(self) -> None:
         """Drop another quarter of the dialogue, in pairs of messages."""
@@ -250,6 +297,7 @@ class ModelParticipant:
     def _dialogue(self, observation: Observation, question: str) -> Dialogue:
         """Return the dialogue from the view of this role; consecutive utterances of others are one message."""
         messages: list[Message] = []
+        steps = iter(self._steps)
         for event in observation.events:
             if event.speaker != self.role:
                 named = event.speaker != "game" and len(self.game.roles) > 2
@@ -257,13 +305,19 @@ class ModelParticipant:
                 continue
             _end_with_user(messages)
             marked = event.act is not None and self.game.asks_for_kind(self.role)
+            messages += next(steps, ())
             messages.append(Message(role="assistant", content=str(event.act) if marked else event.text))
+        if current := next(steps, None):  # of an attempt that was refused or empty
+            _end_with_user(messages)
+            messages += current
         if observation.error:
             _add_user_text(messages, f"(Your last attempt was refused: {observation.error})")
         if question:
             _add_user_text(messages, question)
         _end_with_user(messages)
         kept = messages[min(self._dropped, len(messages) - 1) :]
+        while kept[0].role == "tool" and len(kept) > 1:  # a result without its call
+            del kept[0]
         system = "\n\n".join(filter(None, (self.player.system, observation.instructions)))
         return Dialogue(kept).with_system(system or None)
 
@@ -276,6 +330,6 @@ def _add_user_text(messages: list[Message], text: str) -> None:
 
 
 def _end_with_user(messages: list[Message]) -> None:
-    """Add a user message if the dialogue does not end with one."""
-    if not messages or messages[-1].role != "user":
+    """Add a user message if the dialogue ends neither with one nor with the result of a tool."""
+    if not messages or messages[-1].role not in ("user", "tool"):
         _add_user_text(messages, GO_ON if messages else BEGIN)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, final
 
 from telic.errors import ConfigError
 from telic.registry import Registry
+from telic.tools import Tool
 
 __all__ = [
     "Act",
@@ -287,6 +288,10 @@ class Game(ABC):
     def references(self) -> References:
         """Return the players that bound the game's scale, and the published score of people."""
         return References()
+
+    def tools(self, role: str) -> Sequence[Tool]:
+        """Return the tools that the rules give to a role, besides its player's own. Their calls are no acts."""
+        return ()
 
     def judge_prompts(self) -> tuple[str, ...]:
         """Return the prompts for a judge model once the episode is over; empty if rules score it."""

@@ -9,6 +9,7 @@ from telic.models.base import Model
 from telic.models.catalog import load
 from telic.models.control import Control
 from telic.models.request import Continuation, Reply, Request, Sampling, ScoredContinuation
+from telic.models.response_format import ResponseFormat
 from telic.models.session import Session
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "RemoteModel",
     "Reply",
     "Request",
+    "ResponseFormat",
     "Sampling",
     "ScoredContinuation",
     "ScriptedModel",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol, runtime_checkable
 
-from telic.dialogue import Message
+from telic.dialogue import Message, ToolDefinition
 from telic.models.base import Model
 from telic.models.control import Control
 from telic.models.request import Continuation, Reply, Request, ScoredContinuation
+from telic.models.response_format import ResponseFormat
 from telic.rendering import Rendering, Template
 
 __all__ = [
+    "ConstrainsReplies",
     "HasHiddenStates",
     "HasTemplate",
     "LimitsBatch",
@@ -51,7 +53,9 @@ class HasTemplate(Protocol):
         """Renders dialogues."""
         ...
 
-    def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
+    def render(
+        self, messages: Sequence[Message], *, reply: bool = True, tools: Sequence[ToolDefinition] = ()
+    ) -> Rendering:
         """Render a dialogue as the model sees it."""
         ...
 
@@ -64,6 +68,20 @@ class Scorer(Model, Protocol):
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()
     ) -> list[ScoredContinuation]:
         """Compute the log-likelihood of given replies."""
+        ...
+
+
+@runtime_checkable
+class ConstrainsReplies(Protocol):
+    """Its replies can be given a form."""
+
+    def check_format(self, response_format: ResponseFormat) -> None:
+        """Refuse a form that it cannot keep to.
+
+        Raises:
+            ConfigError: the format is wrong; the message says where.
+            UnsupportedControlError: the model does not support this kind of format.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from telic.dialogue import Message
 from telic.errors import UnsupportedControlError
 from telic.models.base import Model
-from telic.models.capabilities import HasTemplate
+from telic.models.capabilities import ConstrainsReplies, HasTemplate
 from telic.models.control import ControlPoint
 from telic.models.request import Request
 
@@ -21,8 +21,9 @@ def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
     """Check that a model can carry out all requests, before it starts on any.
 
     Raises:
-        UnsupportedControlError: a control acts on a point, or a request asks for a reading, that the model lacks.
-        ConfigError: a control was made for another model.
+        UnsupportedControlError: a control acts on a point, or a request asks for a reading or a response format, that
+            the model lacks.
+        ConfigError: a control was made for another model, or a response format is wrong.
     """
     for request in requests:
         for control in request.controls:
@@ -36,6 +37,13 @@ def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
             raise UnsupportedControlError(
                 f"model {model.name!r} does not support a prefix of the reply; run it locally"
             )
+        if request.response_format is not None:
+            if not isinstance(model, ConstrainsReplies):
+                raise UnsupportedControlError(
+                    f"model {model.name!r} cannot keep its replies to a response format; run a model locally, "
+                    "or behind an endpoint"
+                )
+            model.check_format(request.response_format)
         if request.speaker == "user" and not isinstance(model, HasTemplate):
             raise UnsupportedControlError(
                 f"model {model.name!r} writes the assistant's messages only, because its chat template cannot be seen; "

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from telic.dialogue import Message
 from telic.errors import Failure, FailureKind
 from telic.models.credentials import is_openai, key_variable
+from telic.models.endpoint_tools import StreamedCalls, read_calls
 from telic.models.request import FinishReason, Reply, Sampling
+from telic.models.response_format import ResponseFormat
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
@@ -44,7 +46,9 @@ class Endpoint:
     timeout: float
     extra_body: Mapping[str, Any]
 
-    def options(self, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
+    def options(
+        self, messages: Sequence[Message], sampling: Sampling, response_format: ResponseFormat | None = None
+    ) -> dict[str, Any]:
         """The arguments of the client's `chat.completions.create`."""
         official = is_openai(self.base_url)
         extra = dict(self.extra_body)
@@ -70,6 +74,8 @@ class Endpoint:
             options["stop"] = list(sampling.stop)
         if sampling.logprobs:
             options["logprobs"] = True
+        if response_format is not None:
+            options["response_format"] = response_format.as_openai()
         if extra:
             options["extra_body"] = extra
         return options
@@ -126,6 +132,7 @@ class StreamedReply:
     """Why it ended, if it has."""
     usage: dict[str, Any] | None = None
     logprobs: list[float] = field(default_factory=list)
+    calls: StreamedCalls = field(default_factory=StreamedCalls)
 
     def add(self, chunk: ChatCompletionChunk) -> str:
         """Add a chunk, and return its text."""
@@ -136,6 +143,7 @@ class StreamedReply:
             tokens = (choice.logprobs and choice.logprobs.content) or []
             self.logprobs += [token.logprob for token in tokens]
             piece = choice.delta.content or ""
+            self.calls.add(choice.delta.tool_calls)
         self.text += piece
         return piece
 
@@ -147,7 +155,8 @@ class StreamedReply:
         """
         if self.reason is None:
             raise MalformedReplyError("the stream ended before the reply did")
-        return read_reply(self.text, self.reason, self.usage, self.logprobs or None, sampling)
+        reply = read_reply(self.text, self.reason, self.usage, self.logprobs or None, sampling)
+        return replace(reply, tool_calls=self.calls.complete())
 
 
 def retries_of(error: Exception) -> int:
@@ -172,14 +181,18 @@ def read_completion(body: str, sampling: Sampling) -> Reply:
         raise MalformedReplyError(f"no choices{f': {_clip(said)}' if said else ''}")
     try:
         choice = completion["choices"][0]
-        text, logprobs = choice["message"]["content"], choice.get("logprobs")
+        text, logprobs = choice["message"].get("content"), choice.get("logprobs")
+        calls = read_calls(choice["message"].get("tool_calls"))
     except (AttributeError, LookupError, TypeError):
         raise MalformedReplyError("no message in the first choice") from None
+    if text is None and calls:
+        text = ""
     if not isinstance(text, str):
         refusal = choice["message"].get("refusal")
         why = f"it refused: {_clip(refusal)}" if refusal else f"finish_reason {choice.get('finish_reason')!r}"
         raise MalformedReplyError(f"no text ({why})")
-    return read_reply(text, choice.get("finish_reason"), completion.get("usage"), _drawn(logprobs), sampling)
+    reply = read_reply(text, choice.get("finish_reason"), completion.get("usage"), _drawn(logprobs), sampling)
+    return replace(reply, tool_calls=calls)
 
 
 def read_reply(text: str, reason: object, usage: object, logprobs: Sequence[float] | None, sampling: Sampling) -> Reply:

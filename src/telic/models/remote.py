@@ -12,14 +12,16 @@ from random import uniform
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from telic.dialogue import Dialogue
-from telic.errors import ConfigError
+from telic.errors import ConfigError, UnsupportedControlError
 from telic.models.capabilities import ReplyStreams
 from telic.models.choices import as_question, read_choice
 from telic.models.compatibility import MESSAGES_ONLY, controlled_messages, refuse_unsupported
 from telic.models.control import ControlPoint
 from telic.models.credentials import NO_KEY, OPENAI_URL, check_address, key_for
 from telic.models.endpoint import Endpoint, MalformedReplyError, StreamedReply, read_completion, retries_of
+from telic.models.endpoint_tools import tool_options
 from telic.models.request import OnReply, Reply, Request
+from telic.models.response_format import ResponseFormat
 from telic.models.session import Session
 
 if TYPE_CHECKING:
@@ -58,10 +60,10 @@ class Usage:
 class RemoteModel:
     """A model behind an OpenAI-compatible chat-completions endpoint.
 
-    Only text is exchanged: controls on messages act, all others and all readings are refused. Timeouts, broken
-    connections and statuses 408, 409, 429 and 5xx are retried after an exponential backoff, or after the server's
-    Retry-After. A seed is passed on only if the request has one, since some servers refuse the field; log-probabilities
-    are None where the server gives none.
+    Only text is exchanged: controls on messages act, all others and all readings are refused. A response format of JSON
+    is passed on; whether the endpoint keeps to it is not checked. Timeouts, broken connections and statuses 408, 409,
+    429 and 5xx are retried after an exponential backoff, or after the server's Retry-After. A seed is passed on only if
+    the request has one, since some servers refuse the field; log-probabilities are None where the server gives none.
 
     Args:
         model: name of the model at the endpoint.
@@ -119,6 +121,18 @@ class RemoteModel:
     def __repr__(self) -> str:
         return f"RemoteModel({self.name!r}, base_url={self._endpoint.base_url!r})"
 
+    def check_format(self, response_format: ResponseFormat) -> None:
+        """Refuse what OpenAI's API cannot express; the endpoint itself compiles the format.
+
+        Raises:
+            UnsupportedControlError: it is no format of JSON.
+        """
+        if not response_format.is_json:
+            raise UnsupportedControlError(
+                f"model {self.name!r} takes JSON as its response format, no {response_format.kind}; pass the "
+                "endpoint's own field for it with extra_body=, or run a model locally"
+            )
+
     def session(self, system: str | None = None) -> Session:
         """Open a dialogue with this model."""
         return Session(self, Dialogue().with_system(system))
@@ -162,7 +176,8 @@ class RemoteModel:
 
     def _prepared(self, request: Request) -> _Prepared:
         asked = as_question(request) if request.choices else request
-        return self._endpoint.options(controlled_messages(asked), asked.sampling), request
+        options = self._endpoint.options(controlled_messages(asked), asked.sampling, asked.response_format)
+        return options | tool_options(asked), request
 
     async def _generate(self, requests: Sequence[_Prepared], on_reply: OnReply | None) -> list[Reply]:
         from openai import AsyncOpenAI

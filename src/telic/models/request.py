@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from telic.dialogue import Message
+from telic.dialogue import Message, ToolCall, ToolDefinition
 from telic.errors import ConfigError, Failure, FailureKind, ModelError
 from telic.models.control import Control
+from telic.models.response_format import ResponseFormat
 from telic.models.session_cache import SessionCache
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Sampling",
     "ScoredContinuation",
     "Speaker",
+    "ToolChoice",
 ]
 
 FinishReason = Literal["stop", "length", "context", "error"]
@@ -28,6 +30,9 @@ FinishReason = Literal["stop", "length", "context", "error"]
 
 Speaker = Literal["assistant", "user"]
 """Who speaks in a reply. As the user, a model with a chat template writes the next message of the template's user."""
+
+ToolChoice: TypeAlias = str
+"""Whether the reply calls tools: `auto` (the model decides), `none`, `required`, or the name of the tool to call."""
 
 READINGS = frozenset({"state", "reply_state", "attention"})
 """What can be read off a reply: `state`, the last hidden state at the reply's start; `reply_state`, that at its end;
@@ -53,7 +58,8 @@ class Sampling:
     stop: tuple[str, ...] = ()
     """Strings that end the reply; they are not part of it."""
     logprobs: bool = False
-    """Return the log-probability of every sampled token, under the distribution before temperature and nucleus."""
+    """Return the log-probability of every sampled token, under the distribution before temperature and nucleus, and
+    within the request's `response_format`."""
     ignore_eos: bool = False
     """Ignore tokens that end a reply; stop strings still count (for benchmarks of equal work)."""
 
@@ -87,6 +93,8 @@ class Request:
     """The reply must be one of these: sampled by their likelihood, at the sampling's temperature."""
     reply_prefix: str = ""
     """The text that the reply starts with; `Reply.text` does not repeat it."""
+    response_format: ResponseFormat | None = None
+    """The form that `Reply.text` must have; one that ends early (`length`, a stop string) has the beginning of it."""
     speaker: Speaker = "assistant"
     """Whose next message is generated. The user's needs a model with a chat template (`HasTemplate`)."""
     client: str = ""
@@ -94,15 +102,33 @@ class Request:
     cache_salt: str = ""
     """Only requests with the same salt share what was read of equal prompts (vLLM's field of this name), so that
     nobody can find out what another has asked."""
+    tools: tuple[ToolDefinition, ...] = ()
+    """The tools that the reply may call."""
+    tool_choice: ToolChoice = "auto"
+    """Whether it calls them."""
 
     def __post_init__(self) -> None:
         if self.choices and (self.reply_prefix or not all(self.choices) or len(set(self.choices)) < len(self.choices)):
             raise ConfigError(
                 f"choices are {self.choices!r}; expected different texts, none empty, and no reply_prefix"
             )
+        if self.tool_choice not in {"auto", "none", *(tool.name for tool in self.tools)} and not (
+            self.tool_choice == "required" and self.tools
+        ):
+            names = ", ".join(tool.name for tool in self.tools) or "none"
+            expected = f"'auto', 'none', 'required', or one of the tools ({names})"
+            raise ConfigError(f"tool_choice is {self.tool_choice!r}; expected {expected}")
+        if self.response_format is not None and (self.choices or self.sampling.ignore_eos):
+            other = "choices" if self.choices else "ignore_eos"
+            raise ConfigError(f"a response_format goes with no {other}; leave one of them out")
         unknown = self.readings - READINGS
         if unknown:
             raise ConfigError(f"unknown reading {sorted(unknown)[0]!r}; known: {', '.join(sorted(READINGS))}")
+
+    @property
+    def may_call_tools(self) -> bool:
+        """Whether the reply may call a tool."""
+        return bool(self.tools) and self.tool_choice != "none" and self.speaker == "assistant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +159,8 @@ class Reply:
     """The seed that was used; None where a remote server chose it."""
     chosen: Mapping[str, Any] = field(default_factory=dict)
     """What a control decided before the reply: a planner's `state`, `action` and `act`."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """The tools that the model calls after it has said `text`. A call may be malformed (`ToolCall.parsed`)."""
 
     def __post_init__(self) -> None:
         # Whoever made it, no reply is without a usable text and without the reason.
@@ -144,6 +172,11 @@ class Reply:
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def message(self) -> Message:
+        """The reply as a message of the dialogue."""
+        return Message(role="assistant", content=self.text, tool_calls=self.tool_calls)
 
     def raise_if_failed(self, name: str) -> None:
         """Raise the failure, if there is one.

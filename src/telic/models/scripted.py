@@ -15,12 +15,18 @@ from telic.errors import ConfigError, Failure, ModelError
 from telic.models.choices import read_choice
 from telic.models.compatibility import MESSAGES_ONLY, controlled_messages, refuse_unsupported
 from telic.models.control import ControlPoint
+from telic.models.grammars import matches
 from telic.models.request import FinishReason, OnReply, Reply, Request, Sampling
+from telic.models.response_format import ResponseFormat
 from telic.models.session import Session
+from telic.tool_syntax import TEXT_SYNTAX, count_calls
 
-__all__ = ["FakeModel", "ReplyScript", "ScriptedModel"]
+__all__ = ["FakeModel", "ReplyScript", "ScriptedModel", "ScriptedReply"]
 
-ReplyScript = Sequence[str] | Mapping[str, str] | Callable[[tuple[Message, ...]], str]
+ScriptedReply = str | Message
+"""The text of a reply; or a message, which may call tools."""
+
+ReplyScript = Sequence[ScriptedReply] | Mapping[str, ScriptedReply] | Callable[[tuple[Message, ...]], ScriptedReply]
 """Replies one after the other; or by what was said last; or as a function of all messages."""
 
 # A token is a word with the space that follows it, so that the pieces of a stream add up to the text.
@@ -76,6 +82,9 @@ class _TextModel:
         self.seen.append(messages)
         prompt_tokens = sum(len(TOKEN.findall(message.content)) for message in messages)
         reply = self._answer(messages, request.sampling)
+        if request.tools and not reply.tool_calls:
+            text, calls = TEXT_SYNTAX.read(reply.text, request.tools, count_calls(messages))
+            reply = replace(reply, text=text, tool_calls=calls if request.may_call_tools else ())
         return replace(self._chosen(request, reply) if request.choices else reply, prompt_tokens=prompt_tokens)
 
     def _chosen(self, request: Request, reply: Reply) -> Reply:
@@ -89,28 +98,47 @@ class ScriptedModel(_TextModel):
     """Replies from a script. Stop strings and `max_new_tokens` (in words) cut a reply short, as for a real model.
 
     Where the script has no reply (the list is exhausted, the mapping lacks the message, the function raises), the
-    reply is a failure.
+    reply is a failure. So it is where the request has a response format that the script's reply does not have.
+
+    A text may call tools as a small model writes calls (`telic.tool_syntax.TEXT_SYNTAX`), or the script has a message
+    with them.
 
     Args:
-        replies: texts in the order of the requests; or the text by the content of the last message; or a function of
-            all messages.
+        replies: texts or messages in the order of the requests; or by the content of the last message; or a function
+            of all messages.
     """
 
     def __init__(self, replies: ReplyScript) -> None:
         super().__init__("scripted")
-        self.replies: ReplyScript = (replies,) if isinstance(replies, str) else replies
+        self.replies: ReplyScript = (replies,) if isinstance(replies, (str, Message)) else replies
+
+    def check_format(self, response_format: ResponseFormat) -> None:
+        """Compile a response format.
+
+        Raises:
+            ConfigError: it is wrong; the message says where.
+            MissingExtraError: llguidance is not installed.
+        """
+        matches(response_format, "")
+
+    def _reply(self, request: Request) -> Reply:
+        reply, expected = super()._reply(request), request.response_format
+        if expected is None or reply.finish != "stop" or matches(expected, reply.text):
+            return reply
+        return reply.failed("response_format", f"the script's reply {reply.text!r} does not have the response format")
 
     def _answer(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
         try:
-            text = self._look_up(messages)
+            said = self._look_up(messages)
         except Exception as error:  # a test's script fails as a model would: its own request alone
             return Reply(
                 "", "error", failure=Failure("model", "exception", str(error) or repr(error)), seed=sampling.seed
             )
-        text, finish, new_tokens = _cut(text, sampling)
-        return Reply(text, finish, new_tokens=new_tokens, seed=sampling.seed)
+        text, finish, new_tokens = _cut(said if isinstance(said, str) else said.content, sampling)
+        calls = () if isinstance(said, str) else said.tool_calls
+        return Reply(text, finish, new_tokens=new_tokens, seed=sampling.seed, tool_calls=calls)
 
-    def _look_up(self, messages: tuple[Message, ...]) -> str:
+    def _look_up(self, messages: tuple[Message, ...]) -> ScriptedReply:
         if callable(self.replies):
             return self.replies(messages)
         if isinstance(self.replies, Mapping):

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from telic.dialogue import Dialogue, Message
+from telic.dialogue import Dialogue, Message, ToolDefinition
 from telic.models.control import Control
 from telic.models.request import OnReply, Reply, Request, Sampling, Speaker
+from telic.models.response_format import ResponseFormat
 from telic.models.session_cache import SessionCache
 
 __all__ = ["Replier", "Session"]
@@ -43,6 +44,8 @@ class Session:
         self.model = model
         self.dialogue = dialogue or Dialogue()
         self.cache = SessionCache()
+        self.tools: tuple[ToolDefinition, ...] = ()
+        """The tools that this side may call."""
 
     def system(self, content: str) -> Session:
         """Set the system prompt. Replaces an earlier one."""
@@ -59,10 +62,15 @@ class Session:
         self.dialogue = self.dialogue.add("assistant", content)
         return self
 
+    def add(self, *messages: Message) -> Session:
+        """Add messages, such as calls of tools and their results."""
+        self.dialogue = self.dialogue.append(*messages)
+        return self
+
     def fork(self) -> Session:
         """Branch off: the fork shares what was read so far, and nothing said in it reaches this session."""
         fork = Session(self.model, self.dialogue)
-        fork.cache = self.cache.fork()
+        fork.cache, fork.tools = self.cache.fork(), self.tools
         return fork
 
     def request(
@@ -73,12 +81,21 @@ class Session:
         keep: bool = True,
         sampling: Sampling | None = None,
         speaker: Speaker = "assistant",
+        response_format: ResponseFormat | None = None,
         **options: Any,
     ) -> Request:
         """Make the request for the next reply, for `Model.generate`; `options` are fields of `Sampling`."""
         drawn = replace(sampling or Sampling(), **options)
         return Request(
-            tuple(self.dialogue), drawn, tuple(controls), frozenset(readings), self.cache, keep, speaker=speaker
+            tuple(self.dialogue),
+            drawn,
+            tuple(controls),
+            frozenset(readings),
+            self.cache,
+            keep,
+            speaker=speaker,
+            tools=self.tools,
+            response_format=response_format,
         )
 
     def reply(self, **options: Any) -> Reply:
@@ -101,7 +118,8 @@ class Session:
     def _add(self, reply: Reply, speaker: Speaker) -> Reply:
         if reply.finish == "error":
             reply.raise_if_failed(f"model {self.model.name!r}")
-        self.dialogue = self.dialogue.add(speaker, reply.text)
+        said = reply.message if speaker == "assistant" else Message(role=speaker, content=reply.text)
+        self.dialogue = self.dialogue.append(said)
         return reply
 
     def __iter__(self) -> Iterator[Message]:

@@ -166,6 +166,7 @@ class _EpisodeRecorder:
                 tokens=usage.tokens,
                 prompt_tokens=usage.prompt_tokens,
                 readings=to_json_types(usage.chosen, DIGITS),
+                steps=list(getattr(participant, "messages", ())),
                 act=act.kind,
                 reward=dict(step.reward),
             )

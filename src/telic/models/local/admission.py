@@ -35,6 +35,7 @@ def prepare_sequences(state: RequestState, prompts: Prompts, template: Template,
     request = state.request
     state.seed = random_seed() if request.sampling.seed is None else request.sampling.seed
     state.random = RandomStream(state.seed)
+    state.matcher = None if prompts.matcher is None else prompts.matcher.deep_copy()
     readings = request.readings
     if any(control.prefix_from_state for control in request.controls):
         readings |= {"state"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from telic.models.local.constraint import mask_logits
 from telic.models.local.sampling import sample_tokens
 from telic.models.local.sequences import RequestState
 
@@ -28,6 +29,7 @@ def next_tokens(states: list[RequestState], logits_R_V: torch.Tensor) -> list[in
     """Choose the next token of each request, and keep its log-probability where that is asked for."""
     contrast = [[sequence.pending_logits[-1][-1] for sequence in state.contrast_sequences] for state in states]
     logits_R_V = controlled_logits(states, logits_R_V, contrast)
+    logits_R_V = mask_logits(logits_R_V, [state.matcher for state in states])
     settings = [state.request.sampling for state in states]
     tokens = sample_tokens(logits_R_V, settings, [state.random for state in states])
     wanted = [r for r, setting in enumerate(settings) if setting.logprobs]

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from telic.errors import Failure, ModelError
 from telic.models.fair_queue import FairQueue
+from telic.models.grammars import GrammarCache
 from telic.models.local.admission import (
     bytes_with,
     compact,
@@ -17,6 +18,7 @@ from telic.models.local.admission import (
     release_followers,
 )
 from telic.models.local.cache_pool import CachePool
+from telic.models.local.constraint import advance
 from telic.models.local.decoding import nan_rows, next_logits, next_tokens, score_tokens
 from telic.models.local.forward import Runner
 from telic.models.local.prefixes import choose_prefixes
@@ -37,6 +39,7 @@ class Engine:
     Args:
         runner: runs the forward passes.
         template: renders dialogues.
+        grammars: compiles response formats.
         max_batch: sequences that are computed together.
         context_length: longest sequence, in tokens.
         stop_ids: tokens that end a reply.
@@ -52,6 +55,7 @@ class Engine:
         self,
         runner: Runner,
         template: Template,
+        grammars: GrammarCache,
         *,
         max_batch: int,
         context_length: int,
@@ -61,7 +65,7 @@ class Engine:
         pass_tokens: int = 1024,
         pass_copies: int = sys.maxsize,
     ) -> None:
-        self.runner, self.template = runner, template
+        self.runner, self.template, self.grammars = runner, template, grammars
         self.max_batch, self.context_length, self.stop_ids, self.pool = max_batch, context_length, stop_ids, pool
         self.pass_tokens, self.pass_copies, self.batch_bytes = pass_tokens, pass_copies, batch_bytes
         self.queue: FairQueue[RequestState] = FairQueue()
@@ -73,7 +77,7 @@ class Engine:
         self._done: list[RequestState] = []
         self._schedule = Schedule()
         self._bound = TokenBound(template.tokenizer)
-        self._detokenizer = Detokenizer(template.tokenizer)
+        self._detokenizer = Detokenizer(template.tokenizer, template.tool_syntax)
         self._arrived = 0
         self.passes = 0
         """Forward passes so far."""
@@ -83,7 +87,12 @@ class Engine:
     def render(self, request: Request) -> Prompts:
         """Render a request's prompts. This does not touch the batch, so another thread may do it during a pass."""
         return render_prompts(
-            request, self.template, self._bound, max_batch=self.max_batch, context_length=self.context_length
+            request,
+            self.template,
+            self._bound,
+            self.grammars,
+            max_batch=self.max_batch,
+            context_length=self.context_length,
         )
 
     def submit(
@@ -104,6 +113,8 @@ class Engine:
         self._arrived += 1
         output = ReplyText(self._detokenizer, request.sampling.stop)
         state = RequestState(request, output, prompts, on_reply, forced, self._arrived)
+        if request.tools and request.speaker == "assistant" and not forced:
+            state.tool_syntax = self.template.tool_syntax
         self.queue.append(request.client, state)
         return state
 
@@ -242,7 +253,10 @@ class Engine:
 
     def _append_token(self, state: RequestState, token: int) -> None:
         """Add a token to a reply, and end the reply if it is complete."""
-        sampling = state.request.sampling
+        sampling, matcher = state.request.sampling, state.matcher
+        if matcher is not None and (problem := advance(matcher, token)):
+            self._finish(state, "error", Failure("model", "response_format", problem))
+            return
         for sequence in state.sequences:
             sequence.append(token)
         tokens = state.generated
@@ -250,10 +264,11 @@ class Engine:
             state.output.update(tokens[:-1])
             self._finish(state, "stop")
             return
-        last = len(tokens) >= sampling.max_new_tokens or len(state.primary.tokens) >= self.context_length
+        complete = matcher is not None and matcher.is_stopped()
+        last = complete or len(tokens) >= sampling.max_new_tokens or len(state.primary.tokens) >= self.context_length
         if sampling.stop or last or state.on_reply is None:  # else nobody looks at the text yet
             state.output.update(tokens)
-        if state.output.stopped:
+        if state.output.stopped or complete:
             self._finish(state, "stop")
         elif len(tokens) >= sampling.max_new_tokens:
             self._finish(state, "length")

@@ -8,13 +8,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
-from telic.dialogue import Message
+from telic.dialogue import Message, ToolDefinition
 from telic.errors import ModelError
 from telic.models.choices import draw_by_likelihood
 from telic.models.compatibility import refuse_unsupported
 from telic.models.control import Control, ControlPoint
+from telic.models.grammars import GrammarCache
 from telic.models.local.cache_pool import CachePool
 from telic.models.local.checkpoints import context_length, stop_ids
+from telic.models.local.constraint import grammar_tokenizer
 from telic.models.local.engine import Engine
 from telic.models.local.forward import Runner
 from telic.models.local.memory import machine_memory, release_free_memory
@@ -24,6 +26,7 @@ from telic.models.local.sequences import RequestState
 from telic.models.local.thread_governor import ThreadGovernor
 from telic.models.local.vocabulary import speed_up_vocabulary
 from telic.models.request import READINGS, Continuation, OnReply, Reply, Request, Sampling, ScoredContinuation
+from telic.models.response_format import ResponseFormat
 from telic.models.session import Session
 from telic.models.session_cache import SessionCache
 from telic.rendering import Rendering, Template
@@ -64,14 +67,17 @@ class LocalModel:
         self.tokenizer = tokenizer
         self.template = Template(tokenizer)
         self.runner = Runner(self.model, thread_governor)
-        speed_up_vocabulary(self.model.get_output_embeddings())
+        vocabulary = self.model.get_output_embeddings()
+        speed_up_vocabulary(vocabulary)
+        ends = stop_ids(model, self.template)
         release_free_memory()  # of loading the weights
         self.engine = Engine(
             self.runner,
             self.template,
+            GrammarCache(lambda: grammar_tokenizer(tokenizer, vocabulary.weight.shape[0], ends)),
             max_batch=max_batch,
             context_length=context_length(model, tokenizer),
-            stop_ids=stop_ids(model, self.template),
+            stop_ids=ends,
             pool=CachePool(machine_memory() // 3 if cache_bytes is None else cache_bytes),
             batch_bytes=machine_memory() // 4 if batch_bytes is None else batch_bytes,
         )
@@ -118,9 +124,20 @@ class LocalModel:
         if self.runner.thread_governor is not None:
             self.runner.thread_governor.spared = 1
 
-    def render(self, messages: Sequence[Message], *, reply: bool = True) -> Rendering:
+    def render(
+        self, messages: Sequence[Message], *, reply: bool = True, tools: Sequence[ToolDefinition] = ()
+    ) -> Rendering:
         """Render a dialogue as this model sees it."""
-        return self.template.render(messages, reply=reply)
+        return self.template.render(messages, reply=reply, tools=tools)
+
+    def check_format(self, response_format: ResponseFormat) -> None:
+        """Compile a response format, so that no reply waits for it.
+
+        Raises:
+            ConfigError: it is wrong, or exceeds a limit; the message says where.
+            MissingExtraError: llguidance is not installed.
+        """
+        self.engine.grammars.matcher(response_format)
 
     def session(self, system: str | None = None) -> Session:
         """Open a dialogue with this model."""
@@ -275,7 +292,7 @@ class LocalModel:
 
     def final_length(self, state: RequestState) -> int:
         """Characters of a growing reply that will not change; all of them once it is complete."""
-        return len(state.output.text) if state.reply is not None else state.output.final_length
+        return len(state.reply.text) if state.reply is not None else state.final_length
 
     def score(
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers.models import BPE
 
 from telic.dialogue import Message
-from telic.errors import Failure, ModelError
+from telic.errors import ConfigError, Failure, ModelError
 from telic.models.compatibility import contrast_prompts, controlled_messages
+from telic.models.grammars import GrammarCache
 from telic.models.request import Reply, Request
+from telic.models.tool_grammar import reply_matcher
 from telic.rendering import Rendering, Template
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
 
 __all__ = ["Prompts", "TokenBound", "render_prompts"]
 
@@ -27,12 +32,14 @@ COUNTED = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """The prompts of a request. Requests that differ in their sampling only may share them."""
+    """The prompts of a request, and its compiled format. Requests that differ in their sampling only may share them."""
 
     renderings: tuple[tuple[int | None, Rendering], ...] = ()
     """The primary prompt, with None; then the contrast prompts, each with the place of its control in the request."""
     refusal: Reply | None = None
     """The reply, if the model cannot be asked."""
+    matcher: LLMatcher | None = None
+    """Of the response format, at its start; each reply needs a copy."""
 
 
 class TokenBound:
@@ -116,18 +123,26 @@ def _utf8(text: str) -> bytes:
 
 
 def render_prompts(
-    request: Request, template: Template, bound: TokenBound, *, max_batch: int, context_length: int
+    request: Request,
+    template: Template,
+    bound: TokenBound,
+    grammars: GrammarCache,
+    *,
+    max_batch: int,
+    context_length: int,
 ) -> Prompts:
-    """Render a request's prompts, or find out that the model cannot be asked.
+    """Render a request's prompts and compile its response format, or find out that the model cannot be asked.
 
     Args:
         request: the request.
         template: renders dialogues.
         bound: tells which prompts are too long without tokenizing them.
+        grammars: compiles response formats.
         max_batch: rows of the batch.
         context_length: longest sequence, in tokens.
     """
     try:
+        matcher = reply_matcher(request, template.tool_syntax, grammars)
         contrast = contrast_prompts(request)
         _refuse_too_many_rows(request, contrast, max_batch)
         renderings: list[tuple[int | None, Rendering]] = []
@@ -135,18 +150,24 @@ def render_prompts(
         for place, messages in [(None, controlled_messages(request)), *contrast]:
             if messages not in rendered:
                 if _is_long(messages, max(COUNTED, bound.longest_token * context_length)):
-                    least = bound.fewest_tokens(template.text(messages))  # the template may leave out much of it
+                    least = bound.fewest_tokens(
+                        template.text(messages, request.tools)
+                    )  # the template may leave out much of it
                     if least >= context_length:
                         return _too_long(f"at least {least}", context_length)
-                render = template.render_user_turn if request.speaker == "user" else template.render
-                rendered[messages] = render(messages)
+                user = request.speaker == "user"
+                render = template.render_user_turn if user else template.render
+                rendered[messages] = render(messages, tools=request.tools)
             count = len(rendered[messages].token_ids)
             if count >= context_length:
                 return _too_long(str(count), context_length, count)
             renderings.append((place, rendered[messages]))
     except ModelError as error:
         return Prompts(refusal=Reply("", "error", failure=error.failure))
-    return Prompts(tuple(renderings))
+    except ConfigError as error:
+        failure = Failure("model", "response_format", str(error))
+        return Prompts(refusal=Reply("", "error", failure=failure))
+    return Prompts(tuple(renderings), matcher=matcher)
 
 
 def _is_long(messages: Sequence[Message], length: int) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from telic.tool_syntax import TEXT_SYNTAX, ToolSyntax
+
 __all__ = ["Detokenizer", "ReplyText"]
 
 HALF_CHARACTER = "\ufffd"
@@ -12,16 +14,19 @@ HALF_CHARACTER = "\ufffd"
 
 
 class Detokenizer:
-    """Decodes the tokens of replies; special tokens have no text.
+    """Decodes the tokens of replies; special tokens have no text, unless they mark the call of a tool.
 
     Args:
         tokenizer: a fast tokenizer of `transformers`.
+        syntax: how the model writes calls of tools.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, syntax: ToolSyntax = TEXT_SYNTAX) -> None:
         self._tokenizer = tokenizer
         self.special_ids = frozenset(
-            token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special
+            token_id
+            for token_id, token in tokenizer.added_tokens_decoder.items()
+            if token.special and token.content not in (syntax.opening, syntax.closing)
         )
 
     def decode(self, tokens: Sequence[int]) -> str:

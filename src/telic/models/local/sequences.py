@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from telic.dialogue import ToolCall
 from telic.errors import Failure
 from telic.models.control import Control, ControlContext, Insertion
 from telic.models.local.cache import KeyValueCache, Segment
@@ -22,6 +23,10 @@ from telic.models.local.sampling import RandomStream
 from telic.models.request import FinishReason, Reply, Request
 from telic.models.session_cache import SessionCache
 from telic.rendering import Span
+from telic.tool_syntax import ToolSyntax, count_calls
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
 
 __all__ = ["RequestState", "Sequence", "SequenceStatus"]
 
@@ -196,6 +201,8 @@ class RequestState:
     seed: int = 0
     random: RandomStream = field(default_factory=lambda: RandomStream(0))
     """The random numbers of its reply."""
+    matcher: LLMatcher | None = None
+    """How far the reply has come in its response format, if it has one."""
     sequences: list[Sequence] = field(default_factory=list)
     """The primary one, then those of contrast prompts; empty while it is in the queue."""
     logprobs: list[float] = field(default_factory=list)
@@ -203,6 +210,8 @@ class RequestState:
     """Whether each forced token was the most likely one."""
     reply: Reply | None = None
     """The reply, once there is one."""
+    tool_syntax: ToolSyntax | None = None
+    """How the model writes calls of tools; None if the request has no tools."""
 
     @property
     def primary(self) -> Sequence:
@@ -234,14 +243,23 @@ class RequestState:
         """Prompt tokens that were computed for it, those taken over from caches left out."""
         return self.primary.prompt_length - self.primary.cached if self.sequences else 0
 
+    @property
+    def final_length(self) -> int:
+        """Characters of the growing reply that will not change, and are no call of a tool."""
+        final = self.output.final_length
+        return final if self.tool_syntax is None else self.tool_syntax.content_length(self.output.text[:final])
+
     def make_reply(self, finish: FinishReason, failure: Failure | None) -> Reply:
         """Put the reply together; one that the context has no room for is a failure as well."""
         sequence = self.primary if self.sequences else None
         prompt_tokens = sequence.prompt_length if sequence else 0
-        text = self.output.text
+        text, calls = self.output.text, tuple[ToolCall, ...]()
         if finish == "context" and not text:
             detail = f"the prompt of {prompt_tokens} tokens leaves no room for a reply in the model's context"
             failure = Failure("model", "context_full", detail)
+        elif self.tool_syntax is not None and failure is None:
+            text, calls = self.tool_syntax.read(text, self.request.tools, count_calls(self.request.messages))
+            calls = calls if self.request.may_call_tools else ()
         mass = None
         if sequence is not None and sequence.mass_L is not None:
             mass = (sequence.mass_L / sequence.mass_count).cpu().numpy().copy()
@@ -259,6 +277,7 @@ class RequestState:
             failure=failure,
             seed=self.seed,
             chosen=dict(sequence.context.chosen) if sequence else {},
+            tool_calls=calls,
         )
 
 

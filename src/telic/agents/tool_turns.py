@@ -1,0 +1,102 @@
+"""A turn in which the model calls tools: reply, calls, results, and again, until it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from telic.agents.defender import DefendedReply
+from telic.dialogue import Message
+from telic.models import Request
+from telic.models.requesting import RequestGenerator
+from telic.purpose import Purpose
+from telic.tools import Confirm, Toolbox
+
+__all__ = ["ToolTurns", "tool_turns"]
+
+OnMessage = Callable[[Message], None]
+"""Called with each message of a turn before its answer: the calls, and the results."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolTurns:
+    """Carries out the calls of a model within its turns.
+
+    The calls of one reply are carried out one after the other, in their order. After `steps` replies with calls, the
+    model must answer.
+    """
+
+    toolbox: Toolbox
+    """The tools of the dialogue."""
+    steps: int
+    """Replies with calls in one turn, at most."""
+    confirm: Confirm | None = None
+    """Asks a person about calls that need it."""
+    on_message: OnMessage | None = None
+
+    def play(
+        self, request: Request, reply: Callable[[Request], RequestGenerator[DefendedReply]]
+    ) -> RequestGenerator[DefendedReply]:
+        """Make a turn.
+
+        Args:
+            request: the request for its first reply. It may name further tools, which somebody else carries out: a
+                reply that calls one of those ends the turn.
+            reply: makes each reply.
+
+        Returns:
+            The last reply, with `messages`: the calls and results before it. The tokens are those of the whole turn.
+        """
+        request = replace(request, tools=(*self.toolbox.definitions, *request.tools))
+        made: list[DefendedReply] = []
+        said: list[Message] = []
+        while True:
+            defended = yield from reply(self._next(request, said, len(made)))
+            made.append(defended)
+            calls = defended.reply.tool_calls
+            others = {tool.name for tool in request.tools} - self.toolbox.tools.keys()
+            if not calls or defended.reply.failure is not None or any(call.name in others for call in calls):
+                return _whole_turn(made, said)
+            self._add(said, [defended.reply.message])
+            for call in calls:
+                self._add(said, [self.toolbox.call(call, self.confirm)])
+
+    def _next(self, request: Request, said: Sequence[Message], number: int) -> Request:
+        if not number:
+            return request
+        choice = "none" if number >= self.steps or request.tool_choice == "none" else "auto"
+        return replace(request, messages=(*request.messages, *said), tool_choice=choice)
+
+    def _add(self, said: list[Message], messages: Iterable[Message]) -> None:
+        for message in messages:
+            said.append(message)
+            if self.on_message is not None:
+                self.on_message(message)
+
+
+def _whole_turn(made: Sequence[DefendedReply], said: Sequence[Message]) -> DefendedReply:
+    return replace(
+        made[-1],
+        records=tuple(record for one in made for record in one.records),
+        new_tokens=sum(one.new_tokens for one in made),
+        computed_tokens=sum(one.computed_tokens for one in made),
+        messages=tuple(said),
+    )
+
+
+def tool_turns(
+    purpose: Purpose, toolbox: Toolbox | None, confirm: Confirm | None = None, on_message: OnMessage | None = None
+) -> ToolTurns | None:
+    """Make what carries out the calls of a purpose; None if it has no tools.
+
+    Args:
+        purpose: the purpose.
+        toolbox: its tools; None for those that it names.
+        confirm: asks a person about calls that need it.
+        on_message: called with each call and result.
+
+    Raises:
+        ConfigError: the purpose names a tool that cannot be used.
+    """
+    toolbox = Toolbox.of_purpose(purpose) if toolbox is None else toolbox
+    return ToolTurns(toolbox, purpose.tool_steps, confirm, on_message) if toolbox else None
