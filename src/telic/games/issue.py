@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from telic.errors import ConfigError, SandboxError, WorkspaceError
 from telic.games.base import Act, Event, Game, IllegalActError, Outcome
 from telic.games.issue_user import DOES_NOT_KNOW, IssueUser, count_words
-from telic.issues import Issue, IssueJudge, Verdict, load_ambig_swe, load_folder, load_quixbugs
+from telic.issues import Issue, IssueJudge, Verdict, environment_of, load_ambig_swe, load_folder, load_quixbugs
 from telic.registry import suggest
 
 __all__ = ["IssueGame", "IssueSetting", "load_issues"]
@@ -30,14 +30,6 @@ IssueSetting = Literal["full", "hidden", "interactive"]
 
 LOADERS = {"ambig_swe": load_ambig_swe, "quixbugs": load_quixbugs}
 """Readers of data sets, by the word before the folder."""
-
-
-class PatchJudge(Protocol):
-    """Says whether a patch resolves an issue."""
-
-    def judge(self, patch: str) -> Verdict:
-        """Judge a patch."""
-        ...
 
 
 @dataclass
@@ -93,7 +85,9 @@ class IssueGame(Game):
         """Return the task and the issue; for the user, everything that the user knows."""
         if role == "user":
             return f"You have reported this issue:\n\n{self._issue.full_text}"
-        lines = ["Resolve an issue in a repository. Hand in a patch: [patch], and a unified diff from the next line on."]
+        lines = [
+            "Resolve an issue in a repository. Hand in a patch: [patch], and a unified diff from the next line on."
+        ]
         if self.setting != "hidden":
             lines.append(
                 f"Before that, you may ask the author up to {self.questions} questions, one at a time: [ask], and the "
@@ -112,6 +106,11 @@ class IssueGame(Game):
     def asks_for_kind(self, role: str) -> bool:
         """Return whether the agent may ask."""
         return role == "assistant" and self.setting != "hidden"
+
+    def parse(self, role: str, utterance: str) -> Act:
+        """Parse an act. A patch keeps its last lines: a blank one is part of it."""
+        act = super().parse(role, utterance)
+        return Act("patch", utterance.partition("]")[2].lstrip()) if act.kind == "patch" else act
 
     def _reset(self, seed: int) -> None:
         self._issue = self._pool[seed % len(self._pool)]
@@ -136,7 +135,9 @@ class IssueGame(Game):
             return None
         self._tell(Event(role, act.content, act))
         try:
-            self._verdict = _judge_of(self._issue, self.unsafe).judge(f"{act.content}\n" if act.content else "")
+            self._verdict = _judge_of(self._issue, self.unsafe).judge(
+                act.content if act.content.endswith("\n") else f"{act.content}\n"
+            )
         except (SandboxError, WorkspaceError) as error:
             self.invalidate("environment", str(error))
             return None
@@ -189,6 +190,6 @@ def load_issues(source: str) -> tuple[Issue, ...]:
 
 
 @lru_cache(maxsize=64)
-def _judge_of(issue: Issue, unsafe: bool) -> PatchJudge:
+def _judge_of(issue: Issue, unsafe: bool) -> IssueJudge:
     """Return the judge of an issue, which remembers what the tests say before a patch."""
-    return IssueJudge(issue, unsafe=unsafe)
+    return IssueJudge(issue, environment_of(issue), unsafe=unsafe)

@@ -33,7 +33,9 @@ class Attempt:
     @property
     def passed(self) -> bool:
         """Whether there is a patch, and no test fails."""
-        return bool(self.patch) and not (self.red or self.regressions or (self.suite is not None and self.suite.stopped))
+        return bool(self.patch) and not (
+            self.red or self.regressions or (self.suite is not None and self.suite.stopped)
+        )
 
     @property
     def badness(self) -> tuple[bool, bool, int, int]:

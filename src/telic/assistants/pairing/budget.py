@@ -46,6 +46,10 @@ class Budget:
             return f"its {limits.minutes:g} minutes are over"
         return ""
 
+    def renew(self) -> None:
+        """Begin anew, as after a comment of the person, who wants further work."""
+        self.steps, self.tokens, self.seconds = 0, 0, 0.0
+
     def spend(self, work: RequestGenerator[T]) -> RequestGenerator[T]:
         """Do some work as long as something is left.
 

@@ -6,7 +6,6 @@ file, and runs the tests. The best version is repaired in a few rounds with what
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from telic.agents.agent import controls_of
@@ -14,7 +13,7 @@ from telic.agents.player import seed_of
 from telic.assistants.pairing.attempts import Attempt
 from telic.assistants.pairing.findings import Place
 from telic.assistants.pairing.sources import definition_text, read_source, replace_definition
-from telic.assistants.pairing.task import PairTask
+from telic.assistants.pairing.task import PairTask, WorkLog
 from telic.assistants.pairing.texts import marked, numbered
 from telic.dialogue import Message
 from telic.errors import WorkspaceError
@@ -22,9 +21,8 @@ from telic.models import Model, Reply, Request, Sampling
 from telic.models.requesting import RequestGenerator, ask, run_together
 from telic.purpose import Purpose
 
-__all__ = ["FunctionWriter", "OnAttempt"]
+__all__ = ["FunctionWriter"]
 
-OnAttempt = Callable[[Attempt], None]
 SAMPLING = Sampling(max_new_tokens=700, temperature=0.6, top_p=0.95)
 
 
@@ -44,13 +42,13 @@ class FunctionWriter:
         self._controls = controls_of(purpose)
         self._sampling = replace(SAMPLING, **purpose.sampling.options())
 
-    def write(self, task: PairTask, seed: int, on_attempt: OnAttempt) -> RequestGenerator[None]:
+    def write(self, task: PairTask, log: WorkLog, seed: int) -> RequestGenerator[None]:
         """Make attempts until one passes the tests, and report each.
 
         Args:
             task: the issue, what was found, and the workspace, which is left as the last attempt made it.
+            log: gets each reply and each attempt.
             seed: seed of the replies.
-            on_attempt: called with each attempt.
 
         Raises:
             ModelError: the model failed.
@@ -58,9 +56,12 @@ class FunctionWriter:
         """
         place = yield from self._choose(task, seed)
         if place is None:
-            on_attempt(Attempt(problem="The repository has no function that the issue could be about."))
+            log.attempt(Attempt(problem="The repository has no function that the issue could be about."))
             return
         code = self._code(task, place)
+        if task.workspace.masked(code) != code:
+            log.attempt(Attempt(problem=f"{place} seems to hold a secret, which no model reads; change it yourself."))
+            return
         first = [self._ask(self._task(task, place, code), seed_of(seed, n), n > 0) for n in range(self._samples)]
         replies = yield from run_together(first)
         tried: list[tuple[Attempt, str]] = []
@@ -68,7 +69,9 @@ class FunctionWriter:
         def attempt(reply: str) -> Attempt:
             made = self._attempt(task, place, reply)
             tried.append((made, reply))
-            on_attempt(made)
+            log.message(Message(role="assistant", content=reply))
+            log.message(Message(role="tool", name="run_tests", content=task.workspace.masked(made.summary())))
+            log.attempt(made)
             return made
 
         for text in dict.fromkeys(reply.text for reply in replies):
@@ -76,7 +79,7 @@ class FunctionWriter:
                 return
         for number in range(self._repairs):
             best, text = min(tried, key=lambda one: one[0].badness)
-            repair = (*self._task(task, place, code), *self._criticism(place, best, text))
+            repair = (*self._task(task, place, code), *self._criticism(task, place, best, text))
             reply = yield from self._ask(repair, seed_of(seed, "repair", number), True)
             if attempt(reply.text).passed:
                 return
@@ -107,7 +110,7 @@ class FunctionWriter:
         parts = [
             marked("issue", task.issue),
             numbered(task.exchanges),
-            marked("tests", failing) if failing else "",
+            marked("tests", task.workspace.masked(failing)) if failing else "",
             marked("code", code, 12_000),
             marked("comment", task.comment) if task.comment else "",
             f"Write all of `{place.symbol.name}` from {place.symbol.path} anew, so that the issue is resolved. Answer with "
@@ -115,8 +118,8 @@ class FunctionWriter:
         ]
         return self._dialogue("\n\n".join(filter(None, parts)))
 
-    def _criticism(self, place: Place, attempt: Attempt, text: str) -> tuple[Message, ...]:
-        wrong = marked("tests", attempt.summary(), 3000)
+    def _criticism(self, task: PairTask, place: Place, attempt: Attempt, text: str) -> tuple[Message, ...]:
+        wrong = marked("tests", task.workspace.masked(attempt.summary()), 3000)
         again = f"That does not do it yet. Write all of `{place.symbol.name}` again, changed, in one code block."
         return Message(role="assistant", content=text), Message(role="user", content=f"{wrong}\n\n{again}")
 

@@ -6,21 +6,23 @@ It has a purpose and a dialogue of its own, so that the part that writes code is
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 from telic.agents.agent import controls_of
 from telic.assistants.pairing.findings import Findings
-from telic.assistants.pairing.texts import Exchange, Question, marked, numbered
+from telic.assistants.pairing.task import PairTask, WorkLog
+from telic.assistants.pairing.texts import Question, marked, numbered
 from telic.dialogue import Message
 from telic.models import Model, Reply, Request, Sampling
 from telic.models.requesting import RequestGenerator, ask
 from telic.purpose import Purpose
 
-__all__ = ["Interviewer"]
+__all__ = ["ASKING", "Interviewer", "read_question"]
 
 NO, YES = "no", "yes"
 MOST_OPTIONS = 4
+SHOWN_PLACES = 2
+"""Definitions whose code is shown before a question."""
 SAMPLING = Sampling(max_new_tokens=160, temperature=0.0)
 _OPTION = re.compile(r"^\s*(?:\(?\d[.):]|[-*•])\s*(\S.*)$")
 _LABEL = re.compile(r"^\W*question\W*:\W*", re.IGNORECASE)
@@ -40,29 +42,31 @@ class Interviewer:
         self._sampling = replace(SAMPLING, **purpose.sampling.options())
 
     def next_question(
-        self, issue: str, findings: Findings, code: str, exchanges: Sequence[Exchange], *, always: bool, seed: int
+        self, task: PairTask, log: WorkLog, *, always: bool, seed: int
     ) -> RequestGenerator[Question | None]:
         """Return what to ask now, or None.
 
         Args:
-            issue: the text of the issue.
-            findings: what was found in the repository.
-            code: the code that the issue is about.
-            exchanges: what was asked before.
+            task: the issue, what was found, and what was asked before.
+            log: gets the replies.
             always: ask in any case.
             seed: seed of the replies.
+
+        Raises:
+            ModelError: the model failed.
         """
-        told = "\n\n".join(
-            filter(None, [marked("issue", issue), _evidence(findings), marked("code", code), numbered(exchanges)])
-        )
+        code = "\n".join(f"# {place}\n{place.source}" for place in task.findings.places[:SHOWN_PLACES])
+        found = task.workspace.masked(f"{_evidence(task.findings)}\n\n{marked('code', code)}")
+        told = "\n\n".join(filter(None, [marked("issue", task.issue), found, numbered(task.exchanges)]))
         if not always:
             decision = "Is something missing that only the author can say, and would the answer change the patch?"
             reply = yield from self._ask(f"{told}\n\n{decision}", seed, choices=(NO, YES))
             if reply.text != YES:
                 return None
         reply = yield from self._ask(f"{told}\n\n{ASKING}", seed)
-        question = read_question(reply.text, findings)
-        return None if any(question.text == one.question.text for one in exchanges) else question
+        log.message(Message(role="assistant", content=reply.text))
+        question = read_question(reply.text, task.findings)
+        return None if any(question.text == one.question.text for one in task.exchanges) else question
 
     def _ask(self, text: str, seed: int, choices: tuple[str, ...] = ()) -> RequestGenerator[Reply]:
         messages = (

@@ -9,9 +9,11 @@ from typing import Any
 from telic.agents.player import UtteranceGenerator
 from telic.assistants.pairing.programmer import PairProgrammer, PairWork
 from telic.assistants.pairing.texts import Exchange, Question
+from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.games.base import Act, Game, Observation
 from telic.games.issue import IssueGame
+from telic.issues import environment_of
 from telic.issues.checkout import IssueCheckout
 from telic.models import Model
 from telic.workspaces import Limits, Workspace
@@ -69,6 +71,11 @@ class PairParticipant:
         self._work: PairWork | None = None
         self._asked: Question | None = None
 
+    @property
+    def messages(self) -> list[Message]:
+        """Replies of the model in the last act, and what came of them."""
+        return self._work.messages if self._work is not None else []
+
     def act(self, observation: Observation) -> UtteranceGenerator:
         """Ask, or hand in the patch. The workspace is closed after the patch, and after a failure."""
         finished = False
@@ -93,7 +100,13 @@ class PairParticipant:
         game = self.game
         checkout = IssueCheckout(game.issue)
         self._open.append(checkout)
-        workspace = Workspace(checkout.path, checkout.base, limits=self.player.limits, unsafe=game.unsafe)
+        workspace = Workspace(
+            checkout.path,
+            checkout.base,
+            environment=environment_of(game.issue),
+            limits=self.player.limits,
+            unsafe=game.unsafe,
+        )
         self._open.append(workspace)
         issue = f"{game.issue.title}\n\n{game.told}"
         self._work = self.player.programmer.begin(issue, workspace, self.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
@@ -11,19 +11,18 @@ from telic.assistants.pairing.attempts import Attempt
 from telic.assistants.pairing.budget import Budget, BudgetSpentError
 from telic.assistants.pairing.config import PairConfig
 from telic.assistants.pairing.findings import investigate
-from telic.assistants.pairing.functions import FunctionWriter, OnAttempt
+from telic.assistants.pairing.functions import FunctionWriter
 from telic.assistants.pairing.intent import Interviewer
 from telic.assistants.pairing.task import PairTask
 from telic.assistants.pairing.texts import Question
+from telic.assistants.pairing.tool_use import ToolInterviewer, ToolWriter
+from telic.dialogue import Message
 from telic.models import Model
 from telic.models.requesting import RequestGenerator
 from telic.purpose import Purpose
 from telic.workspaces import Workspace
 
 __all__ = ["PairProgrammer", "PairWork", "bundled_purpose"]
-
-SHOWN_PLACES = 2
-"""Definitions whose code is shown before a question."""
 
 
 def bundled_purpose(name: str) -> Purpose:
@@ -53,8 +52,17 @@ class PairProgrammer:
         self.model, self.config = model, config or PairConfig()
         self.intent = intent or bundled_purpose("pair_intent")
         self.work = work or bundled_purpose("pair_work")
-        self.interviewer = Interviewer(model, self.intent)
-        self.writer = FunctionWriter(model, self.work, self.config.samples, self.config.repairs)
+        config = self.config
+        self.uses_tools = config.mode == "tools" or (config.mode == "auto" and "logits" not in model.points)
+        """Whether the model looks and edits by itself."""
+        self.interviewer: Interviewer | ToolInterviewer
+        self.writer: FunctionWriter | ToolWriter
+        if self.uses_tools:
+            self.interviewer = ToolInterviewer(model, self.intent, config.steps)
+            self.writer = ToolWriter(model, self.work, config.steps, config.repairs)
+        else:
+            self.interviewer = Interviewer(model, self.intent)
+            self.writer = FunctionWriter(model, self.work, config.samples, config.repairs)
 
     def begin(self, issue: str, workspace: Workspace, seed: int = 0, tests: Sequence[str] = ()) -> PairWork:
         """Begin the work on an issue.
@@ -83,6 +91,10 @@ class PairWork:
     """Number of times that a patch was written."""
     attempts: list[Attempt] = field(default_factory=list)
     """All attempts at the last patch."""
+    messages: list[Message] = field(default_factory=list)
+    """Replies of the model since the last question or patch, and what came of them."""
+    on_attempt: Callable[[Attempt], None] = lambda _: None
+    """Called with each attempt."""
 
     def look(self) -> None:
         """Look at the repository, without a model and without a change.
@@ -102,14 +114,9 @@ class PairWork:
         config, asked = self.programmer.config, len(self.task.exchanges)
         if config.ask == "never" or asked >= config.questions:
             return None
-        places = self.task.findings.places[:SHOWN_PLACES]
+        self.messages = []
         question = self.programmer.interviewer.next_question(
-            self.task.issue,
-            self.task.findings,
-            "\n".join(f"# {place}\n{place.source}" for place in places),
-            self.task.exchanges,
-            always=config.ask == "always",
-            seed=seed_of(self.seed, "ask", asked),
+            self.task, self, always=config.ask == "always", seed=seed_of(self.seed, "ask", asked)
         )
         try:
             return (yield from self.budget.spend(question))
@@ -117,25 +124,30 @@ class PairWork:
             self.stopped = str(error)
             return None
 
-    def write(self, on_attempt: OnAttempt | None = None) -> RequestGenerator[Attempt]:
+    def write(self) -> RequestGenerator[Attempt]:
         """Write a patch; the best attempt counts, and the workspace is left with it.
 
         Raises:
             ModelError: the model failed.
             SandboxError: this machine cannot run a sandbox.
         """
-        self.attempts, self.written = [], self.written + 1
-
-        def made(attempt: Attempt) -> None:
-            self.attempts.append(attempt)
-            if on_attempt is not None:
-                on_attempt(attempt)
-
-        writing = self.programmer.writer.write(self.task, seed_of(self.seed, "write", self.written), made)
+        self.attempts, self.messages, self.written = [], [], self.written + 1
+        writing = self.programmer.writer.write(self.task, self, seed_of(self.seed, "write", self.written))
         try:
             yield from self.budget.spend(writing)
         except BudgetSpentError as error:
             self.stopped = str(error)
+            if self.programmer.uses_tools:  # what it has changed so far may do
+                self.attempt(self.task.attempt())
         best = min(self.attempts, key=lambda one: one.badness, default=Attempt(problem=f"No patch: {self.stopped}."))
         self.task.reset(best.patch or None)
         return best
+
+    def attempt(self, attempt: Attempt) -> None:
+        """Keep an attempt."""
+        self.attempts.append(attempt)
+        self.on_attempt(attempt)
+
+    def message(self, message: Message) -> None:
+        """Keep a reply of the model, or what came of it."""
+        self.messages.append(message)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from telic.assistants.pairing.attempts import Attempt, try_patch
 from telic.assistants.pairing.findings import Findings
 from telic.assistants.pairing.texts import Exchange
+from telic.dialogue import Message
 from telic.workspaces import Workspace
 
-__all__ = ["PairTask"]
+__all__ = ["PairTask", "WorkLog"]
 
 
 @dataclass
@@ -39,3 +41,15 @@ class PairTask:
             SandboxError: this machine cannot run a sandbox.
         """
         return try_patch(self.workspace, self.findings)
+
+
+class WorkLog(Protocol):
+    """Keeps what happens in the work on an issue."""
+
+    def attempt(self, attempt: Attempt) -> None:
+        """Keep an attempt."""
+        ...
+
+    def message(self, message: Message) -> None:
+        """Keep a reply of the model, or what came of it."""
+        ...
