@@ -35,7 +35,7 @@ class Pair(ThreadOptions):
     """Work on an issue in a repository as a pair programmer.
 
     Looks at the repository first, asks only what would change the patch, edits in a working tree beside your checkout,
-    and runs the tests in a sandbox. You see the diff, and accept it, edit it, send it back with a comment, or revert it.
+    and runs the tests in a sandbox. You see the diff, and accept it, edit it, comment on it, or revert it.
     Your checkout is not changed before you accept. Without a terminal nothing is asked, and the patch is printed.
 
     Examples:

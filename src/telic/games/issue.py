@@ -5,7 +5,7 @@ pass, and those that pass still do; the author is simulated (`telic.games.issue_
 Ambig-SWE (arXiv 2502.13069): the agent reads the full text, only the vague one (`hidden`), or the vague one and may ask
 (`interactive`). With the full text it may ask too: then nothing is missing, and every question is a false one.
 
-The game hands in and judges. How the agent looks at the repository is its own affair: `IssueGame.issue` says where it is.
+How the agent looks at the repository and edits it is not part of the game: `IssueGame.issue` says where it is.
 """
 
 from __future__ import annotations
@@ -135,9 +135,10 @@ class IssueGame(Game):
             return None
         self._tell(Event(role, act.content, act))
         try:
-            self._verdict = _judge_of(self._issue, self.unsafe).judge(
-                act.content if act.content.endswith("\n") else f"{act.content}\n"
-            )
+            patch = f"{act.content}
+" if act.content and not act.content.endswith("
+") else act.content
+            self._verdict = _judge_of(self._issue, self.unsafe).judge(patch)
         except (SandboxError, WorkspaceError) as error:
             self.invalidate("environment", str(error))
             return None

@@ -1,8 +1,8 @@
 """The simulated user of the game `issue`, who wrote the issue: knows its full text, and answers only what is asked.
 
 What the vague text of the issue lacks is cut into sentences and blocks of code. An answer quotes those that share most
-words with the question. Words that are rare among them count more, and so does the kind of thing that is asked for, such
-as an example or the expected result. No model is involved, so the same question always gets the same answer.
+words with the question. Words that are rare among them count more, and so does the kind of thing that is asked for,
+such as an example or the expected result. No model is involved, so the same question always gets the same answer.
 """
 
 from __future__ import annotations

@@ -33,9 +33,8 @@ class Attempt:
     @property
     def passed(self) -> bool:
         """Whether there is a patch, and no test fails."""
-        return bool(self.patch) and not (
-            self.red or self.regressions or (self.suite is not None and self.suite.stopped)
-        )
+        stopped = self.suite is not None and self.suite.stopped is not None
+        return bool(self.patch) and not (self.red or self.regressions or stopped)
 
     @property
     def badness(self) -> tuple[bool, bool, int, int]:
@@ -51,8 +50,8 @@ class Attempt:
             return "No test is about it."
         if self.suite.stopped:
             return f"The tests go beyond the limit of {self.suite.stopped}."
-        counted = f"{len(self.turned_green)} tests pass that failed before"
-        lines = [f"{counted}, {len(self.red)} still fail, {len(self.regressions)} passed before and fail now."]
+        counts = f"turned green: {len(self.turned_green)}, still red: {len(self.red)}, broken: {len(self.regressions)}"
+        lines = [f"Tests {counts}."]
         lines += [f"{name}: {self.message(name)}" for name in (*self.regressions, *self.red)[:3]]
         return "\n".join(lines)
 

@@ -20,7 +20,8 @@ class PairConfig(Settings):
     """Questions that it may ask."""
     mode: Literal["auto", "functions", "tools"] = "auto"
     """How it works. `functions`: Telic looks and edits, and the model only writes the changed function; for small
-    models. `tools`: the model calls tools that search, read, edit and run. `auto`: tools for a model behind an endpoint."""
+    models. `tools`: the model calls tools that search, read, edit and run. `auto`: tools for a model behind an
+    endpoint."""
     samples: Annotated[int, Field(ge=1, le=32)] = 3
     """With `functions`: versions of the function that are drawn at first. The tests choose among them."""
     repairs: Annotated[int, Field(ge=0, le=20)] = 2

@@ -1,7 +1,7 @@
 """Looking at a repository before anything is asked or changed: what the issue names, and which tests fail.
 
-No model is involved, and nothing is changed. Definitions are ranked by whether the issue names them or their file, and by
-the words that they share with the issue; rare words count more.
+No model is involved, and nothing is changed. Definitions are ranked by whether the issue names them or their file, and
+by the words that they share with the issue; rare words count more.
 """
 
 from __future__ import annotations

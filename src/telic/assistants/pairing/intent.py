@@ -82,8 +82,8 @@ class Interviewer:
 
 
 ASKING = (
-    "Ask the author one short question about what is missing. On the lines after it, write two to four answers that are "
-    "likely, each on a line that begins with its number."
+    "Ask the author one short question about what is missing. On the lines after it, write two to four answers that "
+    "are likely, each on a line that begins with its number."
 )
 
 

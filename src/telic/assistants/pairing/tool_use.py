@@ -1,4 +1,4 @@
-"""Both parts for large models: they look, edit and run tests themselves, with the functions of the workspace as tools."""
+"""Both parts for large models: they look, edit and run tests themselves, with the workspace's functions as tools."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class ToolInterviewer(_ToolUser):
         """Return what to ask now, or None; see `Interviewer.next_question`."""
         skip = "" if always else f"If nothing has to be asked, answer with the word {PROCEED}. Otherwise: "
         ask = (
-            "Look at the repository with your tools first: the code, the tests, the documentation. You cannot change it "
-            f"now. {skip}{ASKING}"
+            "Look at the repository with your tools first: the code, the tests, the documentation. You cannot change "
+            f"it now. {skip}{ASKING}"
         )
         defended = yield from self._turn(self._opening(task, ask), _toolbox(_looking(task.workspace)), log, seed)
         text = defended.reply.text
@@ -108,8 +108,8 @@ class ToolWriter(_ToolUser):
         toolbox = _toolbox([*_looking(workspace), workspace.edit, workspace.create, workspace.diff])
         messages = self._opening(
             task,
-            "Resolve the issue in the repository with your tools. Look first, then edit, then run the tests. Answer with "
-            "one sentence that says what you changed when you are done.",
+            "Resolve the issue in the repository with your tools. Look first, then edit, then run the tests. Answer "
+            "with one sentence that says what you changed when you are done.",
         )
         for number in range(self._repairs + 1):
             defended = yield from self._turn(messages, toolbox, log, seed + number)
