@@ -135,9 +135,7 @@ class IssueGame(Game):
             return None
         self._tell(Event(role, act.content, act))
         try:
-            patch = f"{act.content}
-" if act.content and not act.content.endswith("
-") else act.content
+            patch = act.content if act.content.endswith("\n") or not act.content else f"{act.content}\n"
             self._verdict = _judge_of(self._issue, self.unsafe).judge(patch)
         except (SandboxError, WorkspaceError) as error:
             self.invalidate("environment", str(error))

@@ -20,8 +20,8 @@ MOST_PARTS = 2
 """Parts of the text that one answer quotes."""
 TOLD = 0.8
 """Share of a part's words from which the vague text has told it already."""
-ENOUGH = 0.2
-"""Share of a question's weight that a part must match to be an answer."""
+ENOUGH, SURELY = 0.2, 1.5
+"""A part is an answer if it matches this share of a question's weight, or this weight of a long question."""
 LONGEST_BLOCK = 30
 """Lines of a block of code that are quoted."""
 _FENCED = re.compile(r"^(?P<fence>```|~~~).*?^(?P=fence)[^\n]*$|(?:^(?: {4}|\t)[^\n]*\n?)+", re.MULTILINE | re.DOTALL)
@@ -60,7 +60,8 @@ class IssueUser:
         total = sum(weights.values())
         scores = [sum(weights[feature] for feature in asked & features) for features in self._features]
         ranked = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
-        chosen = [index for index in ranked if scores[index] and scores[index] >= ENOUGH * total][:MOST_PARTS]
+        least = min(ENOUGH * total, SURELY)
+        chosen = [index for index in ranked if scores[index] and scores[index] >= least][:MOST_PARTS]
         return "\n".join(self.missing[index] for index in sorted(chosen)) or DOES_NOT_KNOW
 
     def _weight(self, feature: str) -> float:
@@ -101,6 +102,7 @@ def _stems(text: str) -> list[str]:
 
 
 def _features(text: str) -> set[str]:
+    text = re.sub(r"^(```|~~~).*$", r"\1", text, flags=re.MULTILINE)  # the language of a block says nothing
     kinds = {f"<{_KIND_OF[word]}>" for word in re.findall(r"[a-z]+", text.lower()) if word in _KIND_OF}
     if re.search(r"^(?:```|~~~| {4}|\t)|>>>", text, re.MULTILINE):
         kinds.add("<example>")

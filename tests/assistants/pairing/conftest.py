@@ -53,9 +53,15 @@ def repository(tmp_path: Path) -> Path:
     for name, text in {"shop/__init__.py": "", "shop/prices.py": PRICES, "tests/test_prices.py": TESTS}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "base"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    commit(folder)
     return folder
+
+
+def commit(folder: Path) -> None:
+    """Commit everything in a git checkout."""
+    for command in (["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a commit"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from telic.assistants.pairing.intent import read_question
 from telic.assistants.pairing.findings import Findings
+from telic.assistants.pairing.intent import read_question
 from telic.assistants.pairing.programmer import PairProgrammer, PairWork
 from telic.assistants.pairing.texts import Exchange, marked
 from telic.models import ScriptedModel
@@ -78,7 +78,9 @@ def test_the_tests_choose_among_several_versions(workspace: Workspace) -> None:
 def test_the_best_attempt_counts_if_none_passes(workspace: Workspace) -> None:
     breaks = "```python\ndef round_price(amount):\n    return 0\n```"
     versions = iter([breaks, WRONG, "no code"])
-    work = begun(scripted(lambda text: next(versions) if "Write all of" in text else "", samples=3, repairs=0), workspace)
+    work = begun(
+        scripted(lambda text: next(versions) if "Write all of" in text else "", samples=3, repairs=0), workspace
+    )
     attempt = run_alone(work.write())
     assert "0.05" in attempt.patch
     assert not attempt.regressions

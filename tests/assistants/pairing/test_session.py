@@ -14,10 +14,11 @@ from telic.assistants.pairing.session import Decision, PairSession, read_issue
 from telic.assistants.pairing.texts import Question
 from telic.errors import RunError, WorkspaceError
 from telic.feedback import learn
+from telic.feedback.labelling import LABEL
 from telic.feedback.logs import LogFile
 from telic.runs import RunFolder
 from telic.workspaces import Workspace
-from tests.assistants.pairing.conftest import ISSUE, PRICES, RIGHT, scripted
+from tests.assistants.pairing.conftest import ISSUE, PRICES, scripted
 
 ACCEPT, LEAVE, REVERT = Decision("accept"), Decision("leave"), Decision("revert")
 
@@ -70,7 +71,9 @@ def test_an_accepted_patch_is_applied_and_kept_as_feedback(
     author = Author(ACCEPT)
     record = session(workspace, author, run).run()
     assert "return round(amount, 2)" in (repository / "shop/prices.py").read_text()
-    assert [str(question) for question in author.asked] == ["How should ties be rounded?\n1. to even\n2. away from zero"]
+    assert [str(question) for question in author.asked] == [
+        "How should ties be rounded?\n1. to even\n2. away from zero"
+    ]
     assert [(turn.role, turn.act) for turn in record.episode.turns] == [
         ("user", "issue"), ("assistant", "ask"), ("user", "answer"), ("assistant", "patch"),
     ]  # fmt: skip
@@ -82,8 +85,9 @@ def test_an_accepted_patch_is_applied_and_kept_as_feedback(
 
 def test_what_was_decided_is_what_telic_learn_reads(workspace: Workspace, run: RunFolder) -> None:
     session(workspace, Author(ACCEPT), run).run()
-    learned = learn(LogFile(run.episodes.path), name="pair", resamples=20)
-    [episode] = learned.episodes if hasattr(learned, "episodes") else list(LogFile(run.episodes.path))
+    [episode] = learn(LogFile(run.episodes.path), resamples=20).labelled
+    patch = episode.turns[-1]
+    assert patch.scores[LABEL] > 0.5
     assert {one.source for one in episode.feedback} >= {"tests_passed", "suggestion_accepted"}
 
 
@@ -133,8 +137,8 @@ def test_a_checkout_that_changed_in_the_meantime_is_not_overwritten(
 def test_an_interrupted_session_goes_on_where_it_stood(repository: Path, quick_tests: None, run: RunFolder) -> None:
     with Workspace(repository) as first, pytest.raises(KeyboardInterrupt):
         session(first, Author(answer="^C"), run).run()
+    author = Author(KeyboardInterrupt)
     with Workspace(repository) as second, pytest.raises(KeyboardInterrupt):
-        author = Author(KeyboardInterrupt)
         session(second, author, run).run()
     assert len(author.asked) == 1, "the question is put again"
     with Workspace(repository) as third:
@@ -156,12 +160,15 @@ def test_a_damaged_session_is_told(workspace: Workspace, run: RunFolder) -> None
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(None, "cannot read the issue"), (b"  \n", "is empty"), (b"\xff\xfe", "is not UTF-8"), (b"a" * 300_000, "shorten")],
+    [
+        (None, "cannot read the issue"),
+        (b"  \n", "is empty"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"a" * 300_000, "shorten"),
+    ],
 )
 def test_a_file_that_is_no_issue_is_refused(tmp_path: Path, data: bytes | None, message: str) -> None:
     if data is not None:
         (tmp_path / "issue.md").write_bytes(data)
     with pytest.raises(WorkspaceError, match=message):
         read_issue(tmp_path / "issue.md")
-
-
