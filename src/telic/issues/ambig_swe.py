@@ -27,7 +27,7 @@ def load_ambig_swe(folder: str | Path) -> list[Issue]:
     for number, line in enumerate(lines, start=1):
         try:
             issues.append(_issue(json.loads(line), path.parent))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path}, line {number} is not an issue of Ambig-SWE: {error!r}") from None
     return issues
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from telic.errors import ConfigError
 from telic.issues.issue import Issue
 from telic.registry import suggest
-from telic.workspaces.environments import Environment, Recipe, build, read_recipes
+from telic.workspaces.environments import PythonEnvironment, Recipe, build, read_recipes
 
 __all__ = ["environment_of", "known_recipes"]
 
@@ -17,7 +17,9 @@ def known_recipes() -> list[Recipe]:
     return read_recipes(Path(__file__).with_name("environments.toml"))
 
 
-def environment_of(issue: Issue, recipes: list[Recipe] | None = None, cache_folder: Path | None = None) -> Environment:
+def environment_of(
+    issue: Issue, recipes: list[Recipe] | None = None, cache_folder: Path | None = None
+) -> PythonEnvironment:
     """Return the environment of an issue; build it if that was not done before. Building needs the network.
 
     Args:
@@ -30,7 +32,7 @@ def environment_of(issue: Issue, recipes: list[Recipe] | None = None, cache_fold
         SandboxError: pip failed.
     """
     if not issue.environment:
-        return Environment()
+        return PythonEnvironment()
     known: dict[str, Recipe] = {}
     for recipe in known_recipes() if recipes is None else recipes:
         repository = recipe.repository.rpartition("/")[2]

@@ -39,7 +39,7 @@ def load_human_eval_comm(path: str | Path, folder: str | Path) -> list[Issue]:
     for number, line in enumerate(lines, start=1):
         try:
             issues += _issues(json.loads(line), folder)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path}, line {number} is not a problem of HumanEvalComm: {error!r}") from None
     return issues
 

@@ -16,16 +16,16 @@ from pathlib import PurePosixPath
 from telic.errors import DataError, WorkspaceError
 from telic.issues.checkout import IssueCheckout
 from telic.issues.issue import Issue
-from telic.workspaces.environments import Environment
+from telic.workspaces.environments import PythonEnvironment
 from telic.workspaces.git import changed_paths
-from telic.workspaces.processes import Limits
+from telic.workspaces.processes import RunLimits
 from telic.workspaces.suites import SuiteResult
 from telic.workspaces.workspace import Workspace
 
 __all__ = ["IssueJudge", "Verdict"]
 
 TEST_FOLDERS = frozenset({"test", "tests", "testing"})
-TEST_FILES = (
+TEST_FILES: tuple[str, ...] = (
     "test_*",
     "*_test.py",
     "conftest.py",
@@ -72,8 +72,8 @@ class IssueJudge:
     def __init__(
         self,
         issue: Issue,
-        environment: Environment | None = None,
-        limits: Limits | None = None,
+        environment: PythonEnvironment | None = None,
+        limits: RunLimits | None = None,
         unsafe: bool = False,
     ) -> None:
         if not issue.must_turn_green:
@@ -156,8 +156,10 @@ class IssueJudge:
             reason = (
                 "a test that has to fail was not reported as failing: the code changes what pytest reports, or ends it"
             )
-        elif red or not wanted:
-            reason = f"{len(red)} of {len(wanted)} tests that have to pass do not, such as {red[:1]}"
+        elif all(before.outcome(test) == "passed" for test in wanted):
+            reason = "no test that has to turn green fails without a patch here: the issue cannot be judged"
+        elif red:
+            reason = f"{len(red)} of {len(wanted)} tests that have to pass do not, such as {red[0]}"
         elif broken:
             reason = f"{len(broken)} tests that passed before do not any more, such as {broken[0]}"
         else:

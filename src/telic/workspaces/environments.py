@@ -26,9 +26,9 @@ from telic.files import atomic_draft
 from telic.run_lock import wait_for_lock
 from telic.settings import Settings
 from telic.toml_source import decode, parse
-from telic.workspaces.processes import Limits, run_within_limits
+from telic.workspaces.processes import RunLimits, run_within_limits
 
-__all__ = ["Environment", "Recipe", "build", "read_recipes"]
+__all__ = ["PythonEnvironment", "Recipe", "build", "read_recipes"]
 
 BUILD_SECONDS = 1200.0
 READY = ".telic-ready"
@@ -67,7 +67,7 @@ class Recipe(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
+class PythonEnvironment:
     """An interpreter with the packages of a recipe."""
 
     python: Path = field(default_factory=lambda: Path(sys.executable))
@@ -102,7 +102,7 @@ def read_recipes(path: Path) -> list[Recipe]:
     return recipes
 
 
-def build(recipe: Recipe, cache_folder: Path | None = None) -> Environment:
+def build(recipe: Recipe, cache_folder: Path | None = None) -> PythonEnvironment:
     """Return the environment of a recipe; build it if that was not done before.
 
     Args:
@@ -126,7 +126,7 @@ def build(recipe: Recipe, cache_folder: Path | None = None) -> Environment:
             _make(home, interpreter, recipe)
     finally:
         os.close(lock)
-    return Environment(home / "bin" / "python", recipe)
+    return PythonEnvironment(home / "bin" / "python", recipe)
 
 
 def _make(home: Path, interpreter: Path, recipe: Recipe) -> None:
@@ -144,7 +144,7 @@ def _make(home: Path, interpreter: Path, recipe: Recipe) -> None:
 
 
 def _run(command: Sequence[str], recipe: Recipe, check: bool = True) -> None:
-    limits = Limits(seconds=BUILD_SECONDS, memory_bytes=8 << 30)
+    limits = RunLimits(seconds=BUILD_SECONDS, memory_bytes=8 << 30)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     result = run_within_limits(command, limits, environment=environment)
     if check and not result.succeeded:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Collection
-from fnmatch import fnmatch
+from fnmatch import translate
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from telic.errors import WorkspaceError
@@ -97,4 +98,9 @@ def _matches(path: str, patterns: tuple[str, ...]) -> bool:
     parts = PurePosixPath(path.lower()).parts
     if not parts or parts[-1] in EXAMPLES:
         return False
-    return bool(SECRET_FOLDERS & set(parts)) or any(fnmatch(parts[-1], pattern) for pattern in patterns)
+    return bool(SECRET_FOLDERS & set(parts)) or bool(_one_of(patterns).fullmatch(parts[-1]))
+
+
+@cache
+def _one_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)))

@@ -20,8 +20,8 @@ KNOWN = re.compile(
     re.DOTALL,
 )
 ASSIGNED = re.compile(
-    r"""(?ix) (?P<name> [\w.-]* (?:secret|token|passw(?:or)?d|api_?key|access_?key|private_?key) [\w.-]* )
-    (?P<between> ["']? \s* [:=] \s* ["']? ) (?P<value> [A-Za-z0-9+/_=.-]{16,} )"""
+    r"""(?ix) (?P<name> (?:secret|token|passw(?:or)?d|api_?key|access_?key|private_?key) [\w.-]{0,40} ["']? \s? [:=] \s?
+    ["']? ) (?P<value> [A-Za-z0-9+/_=.-]{16,} )"""
 )
 """A value with a telling name, such as `API_KEY = "..."`."""
 LONG = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{32,}={0,2}(?![\w+/-])")
@@ -66,7 +66,7 @@ def _mask_assigned(match: re.Match[str]) -> str:
     value = match["value"]
     if entropy(value) < ASSIGNED_BITS or not re.search(r"\d", value) or not re.search("[A-Za-z]", value):
         return match[0]
-    return f"{match['name']}{match['between']}{MASK}"
+    return f"{match['name']}{MASK}"
 
 
 def _looks_random(text: str) -> bool:

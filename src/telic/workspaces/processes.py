@@ -16,7 +16,7 @@ from typing import IO, Literal
 
 import psutil
 
-__all__ = ["Limits", "ProcessResult", "Stopped", "run_within_limits"]
+__all__ = ["ProcessResult", "RunLimits", "Stopped", "run_within_limits"]
 
 Stopped = Literal["time", "output", "memory"]
 """The limit at which a process was killed."""
@@ -29,7 +29,7 @@ MEMORY_TICK = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RunLimits:
     """What one run may use."""
 
     seconds: float = 120.0
@@ -71,7 +71,7 @@ class ProcessResult:
 
 def run_within_limits(
     command: Sequence[str],
-    limits: Limits,
+    limits: RunLimits,
     *,
     environment: Mapping[str, str],
     folder: Path | None = None,
@@ -113,7 +113,7 @@ def run_within_limits(
 
 
 def _collect(
-    process: subprocess.Popen[bytes], pipes: Sequence[IO[bytes]], limits: Limits, started: float
+    process: subprocess.Popen[bytes], pipes: Sequence[IO[bytes]], limits: RunLimits, started: float
 ) -> tuple[list[bytearray], Stopped | None]:
     """Read the pipes until the process ends or goes beyond a limit."""
     texts = [bytearray() for _ in pipes]

@@ -25,7 +25,7 @@ def start_service(code: str, port: int) -> None:
             time.sleep(0.05)
 
 
-def main() -> None:
+def run_plan() -> None:
     """Carry out the plan in the first argument."""
     plan = json.loads(sys.argv[1])
     for name, text in plan["files"].items():
@@ -46,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_plan()

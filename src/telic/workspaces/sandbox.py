@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from telic.errors import SandboxError
-from telic.workspaces.processes import Limits, ProcessResult, run_within_limits
+from telic.workspaces.processes import ProcessResult, RunLimits, run_within_limits
 
 __all__ = ["TREE", "Sandbox", "sandbox_problem"]
 
@@ -53,7 +53,7 @@ def sandbox_problem() -> str | None:
         if shutil.which(program) is None:
             return f"The sandbox needs the program {program!r}. {WHERE_TO_GET_IT}; {UNSAFE_HINT}."
     with tempfile.TemporaryDirectory(prefix="telic-sandbox-") as empty:
-        result = _run_in_namespaces(["true"], Path(empty), Limits(seconds=20), {})
+        result = _run_in_namespaces(["true"], Path(empty), RunLimits(seconds=20), {})
     if result.succeeded:
         return None
     return (
@@ -74,8 +74,8 @@ class Sandbox:
         SandboxError: this machine cannot run a sandbox, and `unsafe` is not set.
     """
 
-    def __init__(self, limits: Limits | None = None, unsafe: bool = False) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, limits: RunLimits | None = None, unsafe: bool = False) -> None:
+        self.limits = limits or RunLimits()
         self.unsafe = unsafe
         if not unsafe and (problem := sandbox_problem()):
             raise SandboxError(problem)
@@ -89,7 +89,7 @@ class Sandbox:
         readable: Sequence[Path] = (),
         hidden: Sequence[str] = (),
         report: str | None = None,
-        limits: Limits | None = None,
+        limits: RunLimits | None = None,
     ) -> ProcessResult:
         """Run a command on a copy of a working tree; the tree itself is not changed.
 
@@ -110,7 +110,7 @@ class Sandbox:
 def _run_in_namespaces(
     command: Sequence[str],
     tree: Path,
-    limits: Limits,
+    limits: RunLimits,
     environment: Mapping[str, str],
     readable: Sequence[Path] = (),
     hidden: Sequence[str] = (),
@@ -129,8 +129,8 @@ def _run_in_namespaces(
         *_namespaces(user),
         *_system(),
         *(part for path, file in contents.items() for part in ("--perms", "0644", "--file", str(file), path)),
-        *(part for path in readable for part in _bind(path)),
         *_tmpfs("/tmp", limits.disk_bytes),
+        *(part for path in readable for part in _bind(path)),  # one of them may be below /tmp
         *_tmpfs(TREE, limits.disk_bytes),
         *("--ro-bind", str(tree), SOURCE),
         *(part for name in hidden for part in _cover(tree / name, f"{SOURCE}/{name}", empty)),
@@ -175,7 +175,7 @@ def _privileges(user: int) -> list[str]:
     ]
 
 
-def _resources(limits: Limits) -> list[str]:
+def _resources(limits: RunLimits) -> list[str]:
     # Set inside the namespaces, where the user's other processes do not count.
     return [
         "prlimit",
@@ -191,7 +191,7 @@ def _resources(limits: Limits) -> list[str]:
 
 def _system() -> list[str]:
     """The parts of the system that every program needs, read-only."""
-    arguments = ["--ro-bind", "/usr", "/usr", "--perms", "0755", "--dir", "/etc"]
+    arguments = ["--ro-bind", "/usr", "/usr", *_folder("/etc"), *_folder("/etc/ssl")]
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
         path = Path("/", name)
         if path.is_symlink():
@@ -208,11 +208,14 @@ def _tmpfs(path: str, size: int) -> list[str]:
     return ["--perms", "1777", "--size", str(size), "--tmpfs", path]
 
 
+def _folder(path: str) -> list[str]:
+    return ["--perms", "0755", "--dir", path]
+
+
 def _bind(path: Path) -> list[str]:
     """Show a folder at its own place, read-only, below folders that hold nothing else."""
     parents = [parent for parent in reversed(path.parents) if parent != Path("/")]
-    dirs = [part for parent in parents for part in ("--perms", "0755", "--dir", str(parent))]
-    return [*dirs, "--ro-bind", str(path), str(path)]
+    return [*(part for parent in parents for part in _folder(str(parent))), "--ro-bind", str(path), str(path)]
 
 
 def _cover(path: Path, place: str, empty: list[int]) -> list[str]:
@@ -264,7 +267,7 @@ def _defaults() -> dict[str, str]:
 def _run_on_copy(
     command: Sequence[str],
     tree: Path,
-    limits: Limits,
+    limits: RunLimits,
     environment: Mapping[str, str],
     readable: Sequence[Path] = (),
     hidden: Sequence[str] = (),

@@ -11,8 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from telic.workspaces.environments import Environment
-from telic.workspaces.processes import Limits, ProcessResult, Stopped
+from telic.workspaces.environments import PythonEnvironment
+from telic.workspaces.processes import ProcessResult, RunLimits, Stopped
 from telic.workspaces.sandbox import TREE, Sandbox
 
 __all__ = ["SuiteResult", "TestOutcome", "run_command", "run_pytest"]
@@ -70,12 +70,12 @@ class SuiteResult:
 
 def run_pytest(
     sandbox: Sandbox,
-    environment: Environment,
+    environment: PythonEnvironment,
     tree: Path,
     tests: Sequence[str] = (),
     *,
     hidden: Sequence[str] = (),
-    limits: Limits | None = None,
+    limits: RunLimits | None = None,
 ) -> SuiteResult:
     """Run pytest on a copy of a working tree.
 
@@ -120,12 +120,12 @@ def run_pytest(
 
 def run_command(
     sandbox: Sandbox,
-    environment: Environment,
+    environment: PythonEnvironment,
     tree: Path,
     command: str,
     *,
     hidden: Sequence[str] = (),
-    limits: Limits | None = None,
+    limits: RunLimits | None = None,
 ) -> ProcessResult:
     """Run a command line on a copy of a working tree, with the environment's interpreter first on the path."""
     paths = [f"{TREE}/{path}".rstrip("/.") for path in environment.recipe.paths]

@@ -41,7 +41,7 @@ class WorkingTree:
     """
 
     def __init__(self, source: str | Path, base: str = "HEAD") -> None:
-        source = Path(source).resolve()
+        source = Path(source).expanduser().resolve()
         if not source.is_dir():
             raise WorkspaceError(f"{str(source)!r} is not a folder")
         top = try_git(source, "rev-parse", "--show-toplevel")

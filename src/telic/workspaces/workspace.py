@@ -10,10 +10,10 @@ from typing import Self
 
 from telic.errors import WorkspaceError
 from telic.workspaces.editing import number_lines, replace_once, split_lines
-from telic.workspaces.environments import Environment
+from telic.workspaces.environments import PythonEnvironment
 from telic.workspaces.guards import guard_path, is_private, is_secret
 from telic.workspaces.masking import SecretMask, secret_values
-from telic.workspaces.processes import Limits
+from telic.workspaces.processes import RunLimits
 from telic.workspaces.sandbox import Sandbox
 from telic.workspaces.search import in_glob, search_files
 from telic.workspaces.suites import SuiteResult, run_command, run_pytest
@@ -52,11 +52,11 @@ class Workspace:
         source: str | Path,
         base: str = "HEAD",
         *,
-        environment: Environment | None = None,
-        limits: Limits | None = None,
+        environment: PythonEnvironment | None = None,
+        limits: RunLimits | None = None,
         unsafe: bool = False,
     ) -> None:
-        self.environment = environment or Environment()
+        self.environment = environment or PythonEnvironment()
         self._limits, self._unsafe = limits, unsafe
         self.tree = WorkingTree(source, base)
         """The working tree."""
@@ -271,10 +271,9 @@ class Workspace:
         return guard_path(self.tree.root, path, writing=writing, submodules=self._submodules)
 
     def _is_readable(self, path: str) -> bool:
-        try:
-            return self._place(path).is_file()
-        except WorkspaceError:
-            return False
+        """Whether a file that git lists may be read: it is no secret, no link and no submodule."""
+        place = self.tree.root / path
+        return not is_secret(path) and place.is_file() and not place.is_symlink()
 
     def _content(self, path: str) -> str:
         place = self._place(path)
