@@ -156,7 +156,12 @@ def test_a_missing_sandbox_is_not_the_agents_fault() -> None:
 
 def test_the_end_of_a_patch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(FakeJudge, "judge", lambda _, patch: seen.append(patch) or Verdict(True))
+
+    def judge(_: FakeJudge, patch: str) -> Verdict:
+        seen.append(patch)
+        return Verdict(True)
+
+    monkeypatch.setattr(FakeJudge, "judge", judge)
     ended(a_game(), "[patch]\ndiff --git a/x b/x\n good\n \n")
     ended(a_game(), "[patch] diff --git a/x b/x")
     assert seen == ["diff --git a/x b/x\n good\n \n", "diff --git a/x b/x\n"]

@@ -138,11 +138,11 @@ class Pair(ThreadOptions):
             raise RunError(f"no patch passes the tests: {best.summary().splitlines()[0]}")
 
     def _workspace(self) -> Workspace:
-        from telic.workspaces import Environment, Limits, Workspace
+        from telic.workspaces import PythonEnvironment, RunLimits, Workspace
 
-        environment = Environment(self.python.absolute()) if self.python else Environment()
+        environment = PythonEnvironment(self.python.absolute()) if self.python else PythonEnvironment()
         seconds = self.test_seconds
-        limits = Limits(seconds=seconds, cpu_seconds=max(1, int(seconds)))
+        limits = RunLimits(seconds=seconds, cpu_seconds=max(1, int(seconds)))
         return Workspace(self.repo, self.base, environment=environment, limits=limits, unsafe=self.unsafe)
 
     def _run_folder(self, issue: str, workspace: Workspace, model: str, intent: Purpose, work: Purpose) -> RunFolder:

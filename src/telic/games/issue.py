@@ -67,6 +67,11 @@ class IssueGame(Game):
         self.max_turns = self.questions + 2
 
     @property
+    def pool(self) -> tuple[Issue, ...]:
+        """The issues that are played, in order."""
+        return self._pool
+
+    @property
     def issue(self) -> Issue:
         """The issue of this episode."""
         return self._issue

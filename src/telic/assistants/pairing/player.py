@@ -16,7 +16,7 @@ from telic.games.issue import IssueGame
 from telic.issues import environment_of
 from telic.issues.checkout import IssueCheckout
 from telic.models import Model
-from telic.workspaces import Limits, Workspace
+from telic.workspaces import RunLimits, Workspace
 
 __all__ = ["PairPlayer"]
 
@@ -30,7 +30,7 @@ class PairPlayer:
         limits: what one run of the tests may use.
     """
 
-    def __init__(self, programmer: PairProgrammer, name: str | None = None, limits: Limits | None = None) -> None:
+    def __init__(self, programmer: PairProgrammer, name: str | None = None, limits: RunLimits | None = None) -> None:
         self.programmer, self.limits = programmer, limits
         self.name = name or f"pair ({programmer.model.name})"
         self.system = programmer.work.system_prompt
