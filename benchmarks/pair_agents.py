@@ -10,8 +10,8 @@ DIR holds `quixbugs/` or `ambig_swe.jsonl`; without it the issues that ship with
 - `one_shot`: asks nothing, writes once.
 
 Each setting and agent has a run folder in `--runs`; a run that was interrupted goes on from there. Figures: the share
-of resolved issues, the gap that asking recovers, false and missed questions, words of the user, regressions, each with a
-95 % interval over issues. The last line is JSON.
+of resolved issues, the gap that asking recovers, false and missed questions, words of the user, regressions, each with
+a 95 % interval over issues. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from telic.games.issue import IssueGame
 from telic.models import Model, load
 from telic.rollouts import play
 from telic.runs import RunFolder
-from telic.workspaces import RunLimits
 
 SETTINGS = ("full", "hidden", "interactive")
 AGENTS: Mapping[str, Mapping[str, Any]] = {
@@ -54,7 +53,8 @@ def main() -> None:
     for agent in options.agents:
         episodes: dict[str, list[Episode]] = {}
         for setting in options.settings:
-            spec = {"name": "issue", "issues": source, "setting": setting, "unsafe": options.unsafe}
+            spec = {"name": "issue", "issues": source, "setting": setting, "test_seconds": options.test_seconds}
+            spec |= {"unsafe": True} if options.unsafe else {}
             spec |= {"only": list(options.only)} if options.only else {}
             episodes[setting] = run_arm(model, agent, setting, spec, n, options)
             measures = measure_pairing(episodes[setting])
@@ -78,8 +78,7 @@ def run_arm(
     """Play one agent in one setting, or what is left of it."""
     config = {"mode": options.mode, "tokens": options.tokens, **AGENTS[agent]}
     config |= {"samples": options.samples} if "samples" not in AGENTS[agent] else {}
-    limits = RunLimits(seconds=options.test_seconds, cpu_seconds=int(options.test_seconds))
-    player = PairPlayer(PairProgrammer(model, PairConfig.of(**config)), agent, limits)
+    player = PairPlayer(PairProgrammer(model, PairConfig.of(**config)), agent)
     root = options.runs / f"{agent}-{setting}"
     before = RunFolder.list(root)
     run = play(

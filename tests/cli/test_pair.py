@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from telic.games import issue as issue_game
+from telic.workspaces import SuiteResult, Workspace
 from tests.assistants.pairing.conftest import ISSUE, PRICES, quick_tests, repository
 from tests.assistants.pairing.scripted_endpoint import Endpoint, call, scripted_endpoint
 from tests.cli.conftest import Run
 from tests.cli.terminal import CTRL_D, Terminal
+from tests.games.fake_judge import FakeJudge
 
 __all__ = ["quick_tests", "repository"]
 
@@ -196,3 +199,14 @@ def endpoint() -> Iterator[Endpoint]:
     edit = call("edit", path="shop/prices.py", old="return int(amount * 100) / 100", new="return round(amount, 2)")
     with scripted_endpoint(lambda messages: edit if len(messages) == 2 else "Done.") as served:
         yield served
+
+
+def test_a_pair_programmer_plays_the_game_of_issues(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issue_game, "_judge_of", FakeJudge)
+    monkeypatch.setattr(Workspace, "_suite", lambda *_: SuiteResult(0, {"tests/test_shop.py::test_prices": "passed"}))
+    create = call("create", path="good.py", content="")
+    with scripted_endpoint(lambda messages: create if len(messages) == 2 else "Done.") as endpoint:
+        options = ("--agent", "pair", "--model", f"{endpoint.address}#scripted", "-n", "2", "--set", "setting=hidden")
+        done = run("play", "issue", *options, "--json", "--quiet")
+    [result] = json.loads(done.out)["results"]
+    assert (done.status, result["valid"], result["success"]["value"]) == (0, 2, 1.0), done.error

@@ -18,7 +18,7 @@ from telic.errors import RunError
 from telic.models.credentials import check_model_name
 
 if TYPE_CHECKING:
-    from telic.assistants.pairing.session import PairSession, Person
+    from telic.assistants.pairing.session import IssueAuthor, PairSession
     from telic.purpose import Purpose
     from telic.runs import RunFolder
     from telic.workspaces import Workspace
@@ -95,7 +95,7 @@ class Pair(ThreadOptions):
         with self._workspace() as workspace:
             workspace.sandbox  # noqa: B018 (a machine without a sandbox is refused before a model is loaded)
             present = sys.stdin.isatty() and sys.stdout.isatty() and not (self.json or self.quiet)
-            person: Person = TerminalPerson() if present else AbsentPerson(self.quiet)
+            person: IssueAuthor = TerminalPerson() if present else AbsentPerson(self.quiet)
             config = PairConfig.of(**{**self.settings.model_dump(), **({} if present else {"ask": "never"})})
             programmer = PairProgrammer(load_model(name), config, intent=intent, work=work)
             with self._run_folder(issue, workspace, name, intent, work) as run:

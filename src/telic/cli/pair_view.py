@@ -22,7 +22,7 @@ from telic.terminal import printable
 if TYPE_CHECKING:
     from telic.assistants.pairing.attempts import Attempt
     from telic.assistants.pairing.findings import Findings
-    from telic.assistants.pairing.session import Decision
+    from telic.assistants.pairing.session import PatchDecision
     from telic.assistants.pairing.texts import Question
 
 __all__ = ["AbsentPerson", "TerminalPerson"]
@@ -53,13 +53,13 @@ class AbsentPerson:
         """Show the first line of an attempt's result."""
         self._say(f"Tried: {attempt.summary().splitlines()[0]}", style="dim")
 
-    def decide(self, attempt: Attempt, stopped: str) -> Decision:  # noqa: ARG002
+    def decide(self, attempt: Attempt, stopped: str) -> PatchDecision:  # noqa: ARG002
         """Leave the patch."""
-        from telic.assistants.pairing.session import Decision
+        from telic.assistants.pairing.session import PatchDecision
 
         if stopped:
             self._say(f"The work was stopped: {stopped}.")
-        return Decision("leave")
+        return PatchDecision("leave")
 
     def see_problem(self, problem: str) -> None:
         """Show a problem."""
@@ -87,9 +87,9 @@ class TerminalPerson(AbsentPerson):
             return question.options[int(line) - 1]
         return line
 
-    def decide(self, attempt: Attempt, stopped: str) -> Decision:
+    def decide(self, attempt: Attempt, stopped: str) -> PatchDecision:
         """Show the diff and the tests, and ask what is to be done."""
-        from telic.assistants.pairing.session import Decision
+        from telic.assistants.pairing.session import PatchDecision
 
         self._say("")
         if attempt.patch:
@@ -100,18 +100,18 @@ class TerminalPerson(AbsentPerson):
         while True:
             line = self._read(f"{CHOICES}> ", leaving="q").lower()
             if line in ("q", "quit"):
-                return Decision("leave")
+                return PatchDecision("leave")
             if line in ("r", "revert"):
-                return Decision("revert")
+                return PatchDecision("revert")
             if line in ("c", "comment") and (comment := self._read("comment> ")):
-                return Decision("comment", comment)
+                return PatchDecision("comment", comment)
             if line in ("a", "accept", "e", "edit") and not attempt.patch:
                 self._say("There is no patch; comment, revert or quit.")
             elif line in ("a", "accept"):
-                return Decision("accept")
+                return PatchDecision("accept")
             elif line in ("e", "edit"):
                 if (edited := self._edit(attempt.patch)) is not None:
-                    return Decision("edit", edited)
+                    return PatchDecision("edit", edited)
             elif line not in ("c", "comment"):
                 self._say("Type a, e, r, c or q.")
 

@@ -22,6 +22,7 @@ from telic.games.base import Act, Event, Game, IllegalActError, Outcome
 from telic.games.issue_user import DOES_NOT_KNOW, IssueUser, count_words
 from telic.issues import Issue, IssueJudge, Verdict, environment_of, load_ambig_swe, load_folder, load_quixbugs
 from telic.registry import suggest
+from telic.workspaces import RunLimits
 
 __all__ = ["IssueGame", "IssueSetting", "load_issues"]
 
@@ -49,6 +50,8 @@ class IssueGame(Game):
     """What the agent knows."""
     questions: int = 3
     """Questions that the user answers."""
+    test_seconds: float = 120.0
+    """Time after which a run of the tests is ended."""
     unsafe: bool = False
     """Run the tests without a sandbox."""
 
@@ -59,6 +62,8 @@ class IssueGame(Game):
             self._refuse("setting", f"one of {', '.join(get_args(IssueSetting))}")
         if type(self.questions) is not int or self.questions < 1:
             self._refuse("questions", "a whole number, 1 or more")
+        if not self.test_seconds > 0:
+            self._refuse("test_seconds", "a number greater than 0")
         known = {issue.id: issue for issue in load_issues(self.issues)}
         for name in self.only:
             if name not in known:
@@ -70,6 +75,11 @@ class IssueGame(Game):
     def pool(self) -> tuple[Issue, ...]:
         """The issues that are played, in order."""
         return self._pool
+
+    @property
+    def limits(self) -> RunLimits:
+        """What a run of the tests may use."""
+        return RunLimits(seconds=self.test_seconds, cpu_seconds=max(1, int(self.test_seconds)))
 
     @property
     def issue(self) -> Issue:
@@ -141,7 +151,7 @@ class IssueGame(Game):
         self._tell(Event(role, act.content, act))
         try:
             patch = act.content if act.content.endswith("\n") or not act.content else f"{act.content}\n"
-            self._verdict = _judge_of(self._issue, self.unsafe).judge(patch)
+            self._verdict = _judge_of(self._issue, self.limits, self.unsafe).judge(patch)
         except (SandboxError, WorkspaceError) as error:
             self.invalidate("environment", str(error))
             return None
@@ -194,6 +204,6 @@ def load_issues(source: str) -> tuple[Issue, ...]:
 
 
 @lru_cache(maxsize=64)
-def _judge_of(issue: Issue, unsafe: bool) -> IssueJudge:
+def _judge_of(issue: Issue, limits: RunLimits, unsafe: bool) -> IssueJudge:
     """Return the judge of an issue, which remembers what the tests say before a patch."""
-    return IssueJudge(issue, environment_of(issue), unsafe=unsafe)
+    return IssueJudge(issue, environment_of(issue), limits, unsafe)

@@ -52,8 +52,10 @@ class WorkingTree:
         self.source = Path(top.stdout.removesuffix("\n")).resolve() if self.has_git else source
         """The user's checkout or folder."""
         _remove_stale(self.source if self.has_git else None)
-        self._home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-        self._lock = acquire_lock(self._home / LOCK)
+        opening = Path(tempfile.mkdtemp(prefix="telic-opening-")).resolve()
+        self._lock = acquire_lock(opening / LOCK)
+        # It gets its name once it is locked: until then another process would take it for one that was left behind.
+        self._home = opening.rename(opening.with_name(opening.name.replace("telic-opening-", PREFIX)))
         self.root = self._home / self._home.name
         """The folder of the working tree."""
         self._base_tree: Path | None = None

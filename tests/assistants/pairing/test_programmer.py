@@ -7,7 +7,7 @@ import pytest
 from telic.assistants.pairing.findings import Findings
 from telic.assistants.pairing.intent import read_question
 from telic.assistants.pairing.programmer import PairProgrammer, PairWork
-from telic.assistants.pairing.texts import Exchange, marked
+from telic.assistants.pairing.texts import AnsweredQuestion, marked
 from telic.models import ScriptedModel
 from telic.models.requesting import run_alone
 from telic.workspaces import Workspace
@@ -32,7 +32,7 @@ def test_it_asks_with_options_and_stops_when_it_knows(workspace: Workspace) -> N
     assert question is not None
     assert (question.text, question.options) == ("How should ties be rounded?", ("to even", "away from zero"))
     assert "round_price" in question.found
-    work.task.exchanges.append(Exchange(question, "to even"))
+    work.task.exchanges.append(AnsweredQuestion(question, "to even"))
     assert run_alone(work.next_question()) is None
     assert "Answer: to even" in seen(work)[-1]
 
@@ -45,7 +45,7 @@ def test_the_policy_says_when_it_asks(workspace: Workspace, ask: str, questions:
     )
     work = begun(programmer, workspace)
     while (question := run_alone(work.next_question())) is not None:
-        work.task.exchanges.append(Exchange(question, "whatever"))
+        work.task.exchanges.append(AnsweredQuestion(question, "whatever"))
     assert len(work.task.exchanges) == asked
 
 
@@ -53,7 +53,7 @@ def test_the_same_question_is_not_asked_twice(workspace: Workspace) -> None:
     work = begun(scripted(ask="always"), workspace)
     question = run_alone(work.next_question())
     assert question is not None
-    work.task.exchanges.append(Exchange(question, "I do not know."))
+    work.task.exchanges.append(AnsweredQuestion(question, "I do not know."))
     assert run_alone(work.next_question()) is None
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from telic.assistants.pairing.attempts import Attempt
 from telic.assistants.pairing.findings import Findings
-from telic.assistants.pairing.session import Decision, PairSession, read_issue
+from telic.assistants.pairing.session import PairSession, PatchDecision, read_issue
 from telic.assistants.pairing.texts import Question
 from telic.errors import RunError, WorkspaceError
 from telic.feedback import learn
@@ -20,13 +20,13 @@ from telic.runs import RunFolder
 from telic.workspaces import Workspace
 from tests.assistants.pairing.conftest import ISSUE, PRICES, scripted
 
-ACCEPT, LEAVE, REVERT = Decision("accept"), Decision("leave"), Decision("revert")
+ACCEPT, LEAVE, REVERT = PatchDecision("accept"), PatchDecision("leave"), PatchDecision("revert")
 
 
 class Author:
     """A person who decides as they are told; `KeyboardInterrupt` in place of a decision is Ctrl-C."""
 
-    def __init__(self, *decisions: Decision | type[KeyboardInterrupt], answer: str = "to even") -> None:
+    def __init__(self, *decisions: PatchDecision | type[KeyboardInterrupt], answer: str = "to even") -> None:
         self._decisions, self._answer = iter(decisions), answer
         self.asked: list[Question] = []
         self.shown: list[Attempt] = []
@@ -44,10 +44,10 @@ class Author:
     def see_attempt(self, attempt: Attempt) -> None:
         pass
 
-    def decide(self, attempt: Attempt, stopped: str) -> Decision:
+    def decide(self, attempt: Attempt, stopped: str) -> PatchDecision:
         self.shown.append(attempt)
         decision = next(self._decisions)
-        if isinstance(decision, Decision):
+        if isinstance(decision, PatchDecision):
             return decision
         raise decision
 
@@ -99,7 +99,7 @@ def test_a_reverted_patch_leaves_the_checkout(workspace: Workspace, repository: 
 
 
 def test_a_comment_sends_the_patch_back(workspace: Workspace, run: RunFolder) -> None:
-    author = Author(Decision("comment", "Say why in a comment."), ACCEPT)
+    author = Author(PatchDecision("comment", "Say why in a comment."), ACCEPT)
     record = session(workspace, author, run).run()
     assert len(author.shown) == 2
     assert [turn.act for turn in record.episode.turns][3:] == ["patch", "comment", "patch"]
@@ -111,7 +111,7 @@ def test_a_comment_sends_the_patch_back(workspace: Workspace, run: RunFolder) ->
 def test_an_edited_patch_is_tested_and_replaces_the_first(
     workspace: Workspace, repository: Path, run: RunFolder
 ) -> None:
-    author = Author(Decision("edit", "nonsense"), Decision("edit", ""), ACCEPT)
+    author = Author(PatchDecision("edit", "nonsense"), PatchDecision("edit", ""), ACCEPT)
     work = session(workspace, author, run)
     record = work.run()
     assert len(author.problems) == 1, "a patch that does not fit is refused, and the old one stays"

@@ -9,7 +9,7 @@ import pytest
 
 from telic.assistants.pairing.config import PairConfig
 from telic.assistants.pairing.programmer import PairProgrammer, PairWork
-from telic.assistants.pairing.texts import Exchange
+from telic.assistants.pairing.texts import AnsweredQuestion
 from telic.models.requesting import run_alone
 from telic.workspaces import Workspace, sandbox_problem
 from tests.assistants.pairing.conftest import ISSUE, commit
@@ -78,7 +78,7 @@ def test_it_looks_before_it_asks_and_can_change_nothing_then(workspace: Workspac
         assert "shop/prices.py:4" in results(work)[1]
         assert not {"edit", "create"} & tools_of(endpoint.bodies[0])
         assert workspace.tree.diff() == ""
-        work.task.exchanges.append(Exchange(question, "to even"))
+        work.task.exchanges.append(AnsweredQuestion(question, "to even"))
         assert run_alone(work.next_question()) is None
         assert "Answer: to even" in endpoint.bodies[-1]["messages"][1]["content"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from telic.agents.player import UtteranceGenerator
 from telic.assistants.pairing.programmer import PairProgrammer, PairWork
-from telic.assistants.pairing.texts import Exchange, Question
+from telic.assistants.pairing.texts import AnsweredQuestion, Question
 from telic.dialogue import Message
 from telic.errors import ConfigError
 from telic.games.base import Act, Game, Observation
@@ -16,7 +16,7 @@ from telic.games.issue import IssueGame
 from telic.issues import environment_of
 from telic.issues.checkout import IssueCheckout
 from telic.models import Model
-from telic.workspaces import RunLimits, Workspace
+from telic.workspaces import Workspace
 
 __all__ = ["PairPlayer"]
 
@@ -27,11 +27,10 @@ class PairPlayer:
     Args:
         programmer: the pair programmer.
         name: name in reports.
-        limits: what one run of the tests may use.
     """
 
-    def __init__(self, programmer: PairProgrammer, name: str | None = None, limits: RunLimits | None = None) -> None:
-        self.programmer, self.limits = programmer, limits
+    def __init__(self, programmer: PairProgrammer, name: str | None = None) -> None:
+        self.programmer = programmer
         self.name = name or f"pair ({programmer.model.name})"
         self.system = programmer.work.system_prompt
 
@@ -82,7 +81,7 @@ class PairParticipant:
         try:
             work = self._begin() if self._work is None else self._work
             if self._asked is not None and observation.error is None:
-                work.task.exchanges.append(Exchange(self._asked, observation.events[-1].text))
+                work.task.exchanges.append(AnsweredQuestion(self._asked, observation.events[-1].text))
                 self._asked = None
             if "ask" in observation.legal:
                 self._asked = yield from work.next_question()
@@ -104,7 +103,7 @@ class PairParticipant:
             checkout.path,
             checkout.base,
             environment=environment_of(game.issue),
-            limits=self.player.limits,
+            limits=game.limits,
             unsafe=game.unsafe,
         )
         self._open.append(workspace)

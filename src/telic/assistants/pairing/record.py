@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telic.assistants.pairing.attempts import Attempt
-from telic.assistants.pairing.texts import Exchange, Question
+from telic.assistants.pairing.texts import AnsweredQuestion, Question
 from telic.dialogue import Message
 from telic.episodes import Episode, Feedback, Turn
 from telic.errors import RunError
@@ -32,7 +32,7 @@ class SessionRecord(BaseModel):
 
     episode: Episode
     stage: Stage = "ask"
-    exchanges: list[Exchange] = Field(default_factory=list)
+    exchanges: list[AnsweredQuestion] = Field(default_factory=list)
     pending: Question | None = None
     """A question without an answer."""
     patch: str = ""

@@ -10,20 +10,20 @@ from telic.assistants.pairing.attempts import Attempt
 from telic.assistants.pairing.findings import Findings
 from telic.assistants.pairing.programmer import PairProgrammer
 from telic.assistants.pairing.record import SessionRecord
-from telic.assistants.pairing.texts import Exchange, Question
-from telic.errors import WorkspaceError
+from telic.assistants.pairing.texts import AnsweredQuestion, Question
+from telic.errors import RunError, WorkspaceError
 from telic.models.requesting import run_alone
 from telic.runs import RunFolder
 from telic.workspaces import Workspace
 
-__all__ = ["Decision", "PairSession", "Person", "read_issue"]
+__all__ = ["IssueAuthor", "PairSession", "PatchDecision", "read_issue"]
 
 LONGEST_ISSUE = 200_000
 """Bytes of an issue."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PatchDecision:
     """What a person wants done with a patch."""
 
     kind: Literal["accept", "edit", "revert", "comment", "leave"]
@@ -32,7 +32,7 @@ class Decision:
     """The edited patch, or the comment."""
 
 
-class Person(Protocol):
+class IssueAuthor(Protocol):
     """The author of the issue, who decides about the patch."""
 
     def see_findings(self, findings: Findings) -> None:
@@ -47,7 +47,7 @@ class Person(Protocol):
         """See an attempt, while others may follow."""
         ...
 
-    def decide(self, attempt: Attempt, stopped: str) -> Decision:
+    def decide(self, attempt: Attempt, stopped: str) -> PatchDecision:
         """Look at the best attempt, and decide what is done with it."""
         ...
 
@@ -79,7 +79,7 @@ class PairSession:
         programmer: PairProgrammer,
         workspace: Workspace,
         issue: str,
-        person: Person,
+        person: IssueAuthor,
         run: RunFolder,
         *,
         seed: int = 0,
@@ -99,20 +99,23 @@ class PairSession:
 
         Raises:
             ModelError: the model failed.
+            RunError: the person has decided already.
             SandboxError: this machine cannot run a sandbox.
             WorkspaceError: one of the tests is no path in the workspace.
         """
         record, work = self.record, self.work
+        if record.stage == "done":
+            raise RunError(f"the session in {str(self.run_folder.path)!r} is over; start a new one")
         work.look()
         self.person.see_findings(work.task.findings)
         self._restore()
-        while record.stage != "done":
-            {"ask": self._ask, "write": self._write, "decide": self._decide}[record.stage]()
+        steps = {"ask": self._ask, "write": self._write, "decide": self._decide}
+        while step := steps.get(record.stage):
+            step()
             self._save()
             if record.decision == "leave":
                 return record
-        if self.run_folder.episodes.path.exists() is False or "pair" not in self.run_folder.done():
-            self.run_folder.episodes.append(record.episode)
+        self.run_folder.episodes.append(record.episode)
         return record
 
     def _restore(self) -> None:
@@ -140,7 +143,7 @@ class PairSession:
             self._save()
         answer = self.person.answer(record.pending).strip() or "I do not know."
         record.say("user", "answer", answer)
-        work.task.exchanges.append(Exchange(record.pending, answer))
+        work.task.exchanges.append(AnsweredQuestion(record.pending, answer))
         record.exchanges, record.pending = list(work.task.exchanges), None
 
     def _write(self) -> None:

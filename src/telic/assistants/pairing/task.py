@@ -7,7 +7,7 @@ from typing import Protocol
 
 from telic.assistants.pairing.attempts import Attempt, try_patch
 from telic.assistants.pairing.findings import Findings
-from telic.assistants.pairing.texts import Exchange
+from telic.assistants.pairing.texts import AnsweredQuestion
 from telic.dialogue import Message
 from telic.workspaces import Workspace
 
@@ -22,7 +22,7 @@ class PairTask:
     """Its title and its text."""
     workspace: Workspace
     findings: Findings = field(default_factory=Findings)
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[AnsweredQuestion] = field(default_factory=list)
     comment: str = ""
     """What the author said of the last patch; empty before the first."""
     start: str = ""

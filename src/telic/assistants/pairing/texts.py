@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Exchange", "Question", "marked", "numbered"]
+__all__ = ["AnsweredQuestion", "Question", "marked", "numbered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class AnsweredQuestion:
     """A question and its answer."""
 
     question: Question
@@ -44,7 +44,7 @@ def marked(name: str, text: str, longest: int = 6000) -> str:
     return f"<{name}>\n{text.strip()}\n</{name}>"
 
 
-def numbered(exchanges: Sequence[Exchange]) -> str:
+def numbered(exchanges: Sequence[AnsweredQuestion]) -> str:
     """Return what was asked and answered, as a model reads it; empty if nothing was."""
     if not exchanges:
         return ""
