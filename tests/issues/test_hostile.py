@@ -217,6 +217,12 @@ def test_a_patch_that_may_not_be_applied_is_refused(patch: str, reason: str, jud
     assert any(part in verdict.reason for part in reason.split("|")), verdict.reason
 
 
+def test_a_file_in_the_place_of_the_tests_folder(judge: IssueJudge) -> None:
+    folder = patch_of({"tests/test_calc.py": TESTS, "calc.py": CALC}, {"calc.py": CALC, "tests": "x\n"})
+    assert not judge.judge(folder).resolved
+    assert not judge.judge(patch_of({}, {"conftest.py/x.py": "x = 1\n"})).resolved
+
+
 def test_no_process_outlives_the_run(judge: IssueJudge) -> None:
     daemon = (
         "import os, subprocess, sys\n"

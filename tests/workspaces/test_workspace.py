@@ -14,7 +14,7 @@ import pytest
 
 from telic.errors import SandboxError, WorkspaceError
 from telic.workspaces import Workspace, sandbox_problem
-from telic.workspaces.working_tree import PREFIX
+from telic.workspaces.locked_folder import PREFIX
 from tests.issues.repositories import (
     CALC,
     FIXED,

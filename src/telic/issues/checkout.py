@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tarfile
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +11,7 @@ from typing import Self
 from telic.errors import DataError
 from telic.issues.issue import Issue
 from telic.workspaces.git import git
+from telic.workspaces.locked_folder import LockedFolder
 
 __all__ = ["IssueCheckout"]
 
@@ -30,16 +29,16 @@ class IssueCheckout:
     """
 
     def __init__(self, issue: Issue) -> None:
-        self._temporary: Path | None = None
+        self._folder: LockedFolder | None = None
         source = issue.repository
         if not source.exists():
             raise DataError(f"issue {issue.id!r}: its repository {str(source)!r} does not exist")
         if source.is_dir() and (source / ".git").exists() and not issue.left_out:
             self.path, self.base = source, issue.base
             return
-        key = hashlib.sha256(issue.id.encode()).hexdigest()[:8]
-        self._temporary = Path(tempfile.mkdtemp(prefix=f"telic-issue-{key}-")).resolve()
-        self.path, self.base = self._temporary, "HEAD"
+        self._folder = LockedFolder()
+        self.path, self.base = self._folder.path / "repository", "HEAD"
+        self.path.mkdir()
         try:
             self._fill(source, issue)
         except BaseException:
@@ -56,8 +55,8 @@ class IssueCheckout:
 
     def close(self) -> None:
         """Delete the temporary checkout, if there is one."""
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.close()
 
     def _fill(self, source: Path, issue: Issue) -> None:
         if source.is_dir():

@@ -121,24 +121,30 @@ class IssueJudge:
                 unsafe=self._unsafe,
             ) as workspace,
         ):
+            canary = _canary_path(self.issue.test_files)
             try:
-                changed = workspace.tree.apply(patch) if patch.strip() else []
-            except WorkspaceError as error:
+                self._prepare(workspace, patch)
+                (workspace.tree.root / canary).write_text(CANARY, encoding="utf-8")
+            except (WorkspaceError, OSError) as error:
+                if not patch.strip():
+                    raise
                 raise _UnusablePatchError(str(error)) from None
-            ours = changed_paths(workspace.tree.root, self.issue.test_patch) if self.issue.test_patch else []
-            workspace.tree.restore({*ours, *(path for path in changed if is_test_file(path, self.issue))})
-            if self.issue.test_patch:
-                workspace.tree.apply(self.issue.test_patch)
-            files = self.issue.test_files
-            canary = _canary_path(files)
-            (workspace.tree.root / canary).write_text(CANARY, encoding="utf-8")
-            result = workspace.suite([*files, canary])
+            result = workspace.suite([*self.issue.test_files, canary])
         reported = {name: outcome for name, outcome in result.outcomes.items() if name.startswith(f"{canary}::")}
         outcomes = {name: outcome for name, outcome in result.outcomes.items() if name not in reported}
         cleaned = SuiteResult(
             result.exit_code, outcomes, result.messages, result.output, result.stopped, result.seconds
         )
         return cleaned, list(reported.values()) != ["failed", "failed"]
+
+    def _prepare(self, workspace: Workspace, patch: str) -> None:
+        """Apply a patch, undo what it does to the tests, and bring the issue's own tests."""
+        changed = workspace.tree.apply(patch) if patch.strip() else []
+        test_patch = self.issue.test_patch
+        ours = changed_paths(workspace.tree.root, test_patch) if test_patch else []
+        workspace.tree.restore({*ours, *(path for path in changed if is_test_file(path, self.issue))})
+        if test_patch:
+            workspace.tree.apply(test_patch)
 
     def _compare(self, before: SuiteResult, after: SuiteResult, tampered: bool) -> Verdict:
         issue = self.issue

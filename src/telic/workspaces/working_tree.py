@@ -1,29 +1,24 @@
 """A working tree beside the user's checkout: a `git worktree` of a repository, or a copy of a folder without git.
 
-It lives in a temporary folder with a lock, which the system releases when the process ends. So the trees of killed
-processes are told apart from those in use, and are removed when the next one is opened.
+It lives in a locked temporary folder. What killed processes left is removed when the next tree is opened.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from telic.errors import WorkspaceError
-from telic.run_lock import acquire_lock, is_locked
 from telic.workspaces.git import changed_paths, describe_git_error, git, try_git
 from telic.workspaces.guards import guard_path
+from telic.workspaces.locked_folder import PREFIX, LockedFolder, is_stale, remove_stale_folders
 
 __all__ = ["WorkingTree"]
 
-PREFIX = "telic-workspace-"
-LOCK = ".lock"
 LEFT_OUT = shutil.ignore_patterns(".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox", ".mypy_cache", ".git")
 """Folders that a copy leaves out: they are made from the others, and large."""
 DIFF = ("diff", "--cached", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
@@ -52,10 +47,8 @@ class WorkingTree:
         self.source = Path(top.stdout.removesuffix("\n")).resolve() if self.has_git else source
         """The user's checkout or folder."""
         _remove_stale(self.source if self.has_git else None)
-        opening = Path(tempfile.mkdtemp(prefix="telic-opening-")).resolve()
-        self._lock = acquire_lock(opening / LOCK)
-        # It gets its name once it is locked: until then another process would take it for one that was left behind.
-        self._home = opening.rename(opening.with_name(opening.name.replace("telic-opening-", PREFIX)))
+        self._folder = LockedFolder()
+        self._home = self._folder.path
         self.root = self._home / self._home.name
         """The folder of the working tree."""
         self._base_tree: Path | None = None
@@ -113,10 +106,10 @@ class WorkingTree:
         """Give files the content that they had at the base; those that did not exist are deleted."""
         known = set(git(self.root, "ls-tree", "-r", "-z", "--name-only", self.base).split("\0"))
         wanted = sorted(paths)
-        if old := [path for path in wanted if path in known]:
-            git(self.root, "checkout", "--quiet", self.base, "--", *old)
         for path in set(wanted) - known:
             (self.root / path).unlink(missing_ok=True)
+        if old := [path for path in wanted if path in known]:
+            git(self.root, "checkout", "--quiet", self.base, "--", *old)
 
     def revert(self) -> None:
         """Undo all changes."""
@@ -160,14 +153,9 @@ class WorkingTree:
 
     def close(self) -> None:
         """Delete the working tree. The user's checkout stays as it is."""
-        if self._lock < 0:
-            return
-        if self.has_git:
+        if self._folder.is_open and self.has_git:
             _forget(self.source, self._home)
-        shutil.rmtree(self._home, ignore_errors=True)
-        with suppress(OSError):
-            os.close(self._lock)
-        self._lock = -1
+        self._folder.close()
 
     def _add_worktree(self, base: str) -> str:
         found = try_git(self.source, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
@@ -196,21 +184,14 @@ def _apply(root: Path, patch: str, *, submodules: Sequence[str] = (), ceiling: P
 
 
 def _remove_stale(repository: Path | None) -> None:
-    """Remove what killed processes left: working trees whose lock nobody holds."""
-    homes = {path for path in Path(tempfile.gettempdir()).resolve().glob(f"{PREFIX}*") if _is_stale(path)}
+    """Remove what killed processes left: first git's records of working trees, then the trees."""
     if repository is not None:
         listed = git(repository, "worktree", "list", "--porcelain").splitlines()
         trees = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
         ours = {tree.parent for tree in trees if tree.parent.name.startswith(PREFIX)}
-        for home in {home for home in ours if _is_stale(home) or not home.exists()}:
+        for home in {home for home in ours if is_stale(home) or not home.exists()}:
             _forget(repository, home)
-    for home in homes:
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _is_stale(home: Path) -> bool:
-    lock = home / LOCK
-    return lock.exists() and not is_locked(lock) and (os.name == "nt" or lock.stat().st_uid == os.getuid())
+    remove_stale_folders()
 
 
 def _forget(repository: Path, home: Path) -> None:
