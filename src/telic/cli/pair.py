@@ -16,6 +16,7 @@ from telic.cli.thread_options import ThreadOptions
 from telic.cli.usage import CheckedOptions, Interrupted, UsageError
 from telic.errors import RunError
 from telic.models.credentials import check_model_name
+from telic.terminal import printable
 
 if TYPE_CHECKING:
     from telic.assistants.pairing.session import IssueAuthor, PairSession
@@ -75,7 +76,7 @@ class Pair(ThreadOptions):
     json: bool = False
     """Ask nothing, and print the result as JSON."""
     quiet: bool = False
-    """Show nothing on standard error."""
+    """Ask nothing, print the patch, and show nothing on standard error."""
     settings: tyro.conf.OmitArgPrefixes[PairSettings] = field(default_factory=PairSettings)
 
     def run(self) -> None:
@@ -133,7 +134,8 @@ class Pair(ThreadOptions):
             if record.decision == "leave":
                 print_notice(f"To continue: telic pair --resume {run.path}")
         elif record.patch:
-            sys.stdout.write(record.patch)  # as it is, for `git apply`
+            # As it is, for `git apply`; on a terminal, control characters are shown.
+            sys.stdout.write(printable(record.patch) if sys.stdout.isatty() else record.patch)
         if not present and not best.passed:
             raise RunError(f"no patch passes the tests: {best.summary().splitlines()[0]}")
 

@@ -77,7 +77,7 @@ class PairParticipant:
 
     def act(self, observation: Observation) -> UtteranceGenerator:
         """Ask, or hand in the patch. The workspace is closed after the patch, and after a failure."""
-        finished = False
+        goes_on = False
         try:
             work = self._begin() if self._work is None else self._work
             if self._asked is not None and observation.error is None:
@@ -86,13 +86,15 @@ class PairParticipant:
             if "ask" in observation.legal:
                 self._asked = yield from work.next_question()
                 if self._asked is not None:
-                    finished = True
+                    goes_on = True
                     return str(Act("ask", str(self._asked)))
             attempt = yield from work.write()
-            self.notes.update({"attempts": len(work.attempts), f"stopped: {work.stopped}": bool(work.stopped)})
+            self.notes["attempts"] += len(work.attempts)
+            if work.stopped:
+                self.notes[f"stopped: {work.stopped}"] += 1
             return str(Act("patch", attempt.patch))
         finally:
-            if not finished:
+            if not goes_on:
                 self._close()
 
     def _begin(self) -> PairWork:
