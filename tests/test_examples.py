@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from telic.workspaces import sandbox_problem
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SMALL = ["--rounds", "1", "--dialogues", "2", "--tokens", "8"]
 
@@ -101,3 +103,17 @@ def test_107_memory(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     assert 'likes ("When I travel for work"): "window seats"' in out
     assert "sushi" not in out
     assert "jazz is not in the file" in out
+
+
+@pytest.mark.skipif(sandbox_problem() is not None, reason=f"no sandbox: {sandbox_problem()}")
+def test_109_pair(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["109_pair.py"])
+    runpy.run_path(str(EXAMPLES / "109_pair.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    hidden, interactive = out.split("--- ")[1:]
+    assert "user:" not in hidden
+    assert "tests that have to pass do not" in hidden
+    assert "user: A discount below 0 percent or above 100 percent should raise a `ValueError`." in interactive
+    assert "+        raise ValueError(percent)" in interactive
+    assert "=> the issue is resolved" in interactive

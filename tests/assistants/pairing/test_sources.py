@@ -14,25 +14,35 @@ FILE = "shop/prices.py"
 
 def test_a_function_is_replaced_and_nothing_else(workspace: Workspace) -> None:
     replace_definition(workspace, FILE, "round_price", f"Here it is:\n{RIGHT}\nDone.")
-    old = definition_text(FILE, PRICES, "round_price")
-    assert read_source(workspace, FILE) == PRICES.replace(
-        old, "def round_price(amount):\n    return round(amount, 2)\n"
+    assert read_source(workspace, FILE) == PRICES.replace("int(amount * 100) / 100", "round(amount, 2)")
+
+
+def test_a_docstring_that_the_model_writes_replaces_the_old_one(workspace: Workspace) -> None:
+    written = '```python\ndef round_price(amount):\n    """Round."""\n    return round(amount, 2)\n```'
+    replace_definition(workspace, FILE, "round_price", written)
+    assert '"""Round."""' in read_source(workspace, FILE)
+    assert "Round an amount" not in read_source(workspace, FILE)
+
+
+def test_a_definition_on_one_line_stays_on_it(workspace: Workspace) -> None:
+    replace_definition(
+        workspace, FILE, "round_price", "```python\ndef round_price(amount): return round(amount, 2)\n```"
     )
+    assert "\ndef round_price(amount): return round(amount, 2)\n" in read_source(workspace, FILE)
+
+
+METHOD = '"""What a customer buys."""\n\n    def total(self, prices):\n        """Add prices up."""\n        return 1\n'
 
 
 def test_a_method_gets_the_indentation_of_its_class(workspace: Workspace) -> None:
-    replace_definition(
-        workspace, FILE, "Cart.total", "```python\ndef total(self, prices):\n    return sum(prices)\n```"
-    )
-    assert "\n    def total(self, prices):\n        return sum(prices)\n" in read_source(workspace, FILE)
+    replace_definition(workspace, FILE, "Cart.total", "```python\ndef total(self, prices):\n    return 1\n```")
+    assert METHOD in read_source(workspace, FILE)
 
 
 def test_a_method_may_come_with_its_class(workspace: Workspace) -> None:
     written = "```python\nclass Cart:\n    def total(self, prices):\n        return 1\n```"
     replace_definition(workspace, FILE, "Cart.total", written)
-    assert '"""What a customer buys."""\n\n    def total(self, prices):\n        return 1\n' in read_source(
-        workspace, FILE
-    )
+    assert METHOD in read_source(workspace, FILE)
 
 
 def test_an_import_that_is_missing_is_added_after_the_docstring(workspace: Workspace) -> None:

@@ -19,6 +19,7 @@ LARGEST = 256 << 10
 _FENCED = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 _TEST = re.compile(r"(?:test_.*|.*_test|conftest)\.\w+$")
 _TEST_FOLDER = re.compile(r"(?:.*_)?(?:test|tests|testing|testcases)$")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORT = re.compile(r"(?:import|from)\s+\w")
 
 
@@ -52,7 +53,9 @@ def definition_text(path: str, content: str, name: str) -> str:
 
 
 def replace_definition(workspace: Workspace, path: str, name: str, reply: str) -> None:
-    """Replace a definition by the one of the same name in a reply. Imports that the reply begins with are added.
+    """Replace a definition by the one of the same name in a reply.
+
+    Imports that the reply begins with are added, and a docstring that it leaves out is kept.
 
     Args:
         workspace: where the file is changed.
@@ -66,8 +69,11 @@ def replace_definition(workspace: Workspace, path: str, name: str, reply: str) -
     content = read_source(workspace, path)
     old = definition_text(path, content, name)
     imports, written = _written(path, name, reply)
+    written = textwrap.dedent(written).rstrip()
+    if path.endswith(".py"):
+        written = _with_docstring(written, textwrap.dedent(old))
     indent = old[: len(old) - len(old.lstrip(" \t"))]
-    new = textwrap.indent(textwrap.dedent(written).rstrip(), indent) + old[len(old.rstrip()) :]
+    new = textwrap.indent(written, indent) + old[len(old.rstrip()) :]
     if "\r\n" in content:
         new = new.replace("\r\n", "\n").replace("\n", "\r\n")
     if content.count(old) != 1 or not old:
@@ -91,6 +97,25 @@ def _written(path: str, name: str, reply: str) -> tuple[list[str], str]:
                 imports = [line for line in lines[: one.line - 1] if _IMPORT.match(line)]
                 return imports, "\n".join(lines[one.line - 1 : one.end])
     raise WorkspaceError(f"your answer has no code block that defines {last!r}; write all of it in one code block")
+
+
+def _with_docstring(new: str, old: str) -> str:
+    """Give a definition the docstring of its old version, if it has none."""
+    try:
+        before, after = ast.parse(old).body[0], ast.parse(new).body[0]
+    except SyntaxError:
+        return new  # the check that follows says what is wrong
+    if not (isinstance(before, _DEFINITIONS) and isinstance(after, _DEFINITIONS)):
+        return new
+    first, at = before.body[0], after.body[0].lineno - 1
+    if (
+        ast.get_docstring(before) is None
+        or ast.get_docstring(after) is not None
+        or after.body[0].lineno == after.lineno
+    ):
+        return new
+    lines = new.splitlines()
+    return "\n".join([*lines[:at], *old.splitlines()[first.lineno - 1 : first.end_lineno], *lines[at:]])
 
 
 def _with_imports(content: str, imports: list[str]) -> str:
