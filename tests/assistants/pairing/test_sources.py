@@ -25,9 +25,8 @@ def test_a_docstring_that_the_model_writes_replaces_the_old_one(workspace: Works
 
 
 def test_a_definition_on_one_line_stays_on_it(workspace: Workspace) -> None:
-    replace_definition(
-        workspace, FILE, "round_price", "```python\ndef round_price(amount): return round(amount, 2)\n```"
-    )
+    written = "```python\ndef round_price(amount): return round(amount, 2)\n```"
+    replace_definition(workspace, FILE, "round_price", written)
     assert "\ndef round_price(amount): return round(amount, 2)\n" in read_source(workspace, FILE)
 
 
