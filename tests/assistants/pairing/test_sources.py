@@ -63,6 +63,8 @@ def test_a_block_that_is_cut_off_still_counts_if_it_is_code(workspace: Workspace
         ("I would change the rounding.", "no code block that defines 'round_price'"),
         ("```python\ndef other():\n    pass\n```", "no code block that defines 'round_price'"),
         ("```python\ndef round_price(amount):\n    return (amount\n```", "not Python"),
+        ("```python\ndef round_price(amount):\n    return '\\d\\0' + 'a\0b'\n```", "not Python"),
+        ("```python\ndef round_price(amount):\n    return " + "(" * 5000 + ")" * 5000 + "\n```", "not Python"),
         (f"```python\n{definition_text(FILE, PRICES, 'round_price')}```", "the same as before"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+import warnings
 from pathlib import PurePosixPath
 
 from telic.errors import WorkspaceError
@@ -19,6 +20,7 @@ LARGEST = 256 << 10
 _FENCED = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 _TEST = re.compile(r"(?:test_.*|.*_test|conftest)\.\w+$")
 _TEST_FOLDER = re.compile(r"(?:.*_)?(?:test|tests|testing|testcases)$")
+_UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORT = re.compile(r"(?:import|from)\s+\w")
 
@@ -68,20 +70,20 @@ def replace_definition(workspace: Workspace, path: str, name: str, reply: str) -
     """
     content = read_source(workspace, path)
     old = definition_text(path, content, name)
+    if not old or content.count(old) != 1:
+        raise WorkspaceError(f"{name!r} is not defined exactly once in {path!r}")
     imports, written = _written(path, name, reply)
-    written = textwrap.dedent(written).rstrip()
-    if path.endswith(".py"):
-        written = _with_docstring(written, textwrap.dedent(old))
+    is_python = path.endswith(".py")
+    written = _with_docstring(written, textwrap.dedent(old)) if is_python else written
     indent = old[: len(old) - len(old.lstrip(" \t"))]
     new = textwrap.indent(written, indent) + old[len(old.rstrip()) :]
     if "\r\n" in content:
         new = new.replace("\r\n", "\n").replace("\n", "\r\n")
-    if content.count(old) != 1 or not old:
-        raise WorkspaceError(f"{name!r} is not defined exactly once in {path!r}")
     if new == old:
         raise WorkspaceError(f"your {name!r} is the same as before; change it")
-    changed = _with_imports(content.replace(old, new), imports) if path.endswith(".py") else content.replace(old, new)
-    if path.endswith(".py"):
+    changed = content.replace(old, new)
+    if is_python:
+        changed = _with_imports(changed, imports)
         _check_python(changed)
     guard_path(workspace.tree.root, path, writing=True).write_bytes(changed.encode(errors="replace"))
 
@@ -95,25 +97,20 @@ def _written(path: str, name: str, reply: str) -> tuple[list[str], str]:
             if one.name.rpartition(".")[2] == last:
                 lines = block.splitlines()
                 imports = [line for line in lines[: one.line - 1] if _IMPORT.match(line)]
-                return imports, "\n".join(lines[one.line - 1 : one.end])
+                return imports, textwrap.dedent("\n".join(lines[one.line - 1 : one.end])).rstrip()
     raise WorkspaceError(f"your answer has no code block that defines {last!r}; write all of it in one code block")
 
 
 def _with_docstring(new: str, old: str) -> str:
     """Give a definition the docstring of its old version, if it has none."""
-    try:
-        before, after = ast.parse(old).body[0], ast.parse(new).body[0]
-    except SyntaxError:
-        return new  # the check that follows says what is wrong
+    parsed = [module.body[0] if (module := _parsed(text)) and module.body else None for text in (old, new)]
+    before, after = parsed
     if not (isinstance(before, _DEFINITIONS) and isinstance(after, _DEFINITIONS)):
         return new
-    first, at = before.body[0], after.body[0].lineno - 1
-    if (
-        ast.get_docstring(before) is None
-        or ast.get_docstring(after) is not None
-        or after.body[0].lineno == after.lineno
-    ):
+    on_one_line = after.body[0].lineno == after.lineno
+    if on_one_line or ast.get_docstring(before) is None or ast.get_docstring(after) is not None:
         return new
+    first, at = before.body[0], after.body[0].lineno - 1
     lines = new.splitlines()
     return "\n".join([*lines[:at], *old.splitlines()[first.lineno - 1 : first.end_lineno], *lines[at:]])
 
@@ -124,10 +121,10 @@ def _with_imports(content: str, imports: list[str]) -> str:
     missing = [f"{line}\n" for line in imports if line not in map(str.rstrip, lines)]
     if not missing:
         return content
-    try:
-        body = ast.parse(content).body
-    except SyntaxError:
+    module = _parsed(content)
+    if module is None:
         return content  # the check that follows says what is wrong
+    body = module.body
     first = [one for one in body if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant)][:1]
     first = first if first and first[0] is body[0] else []
     future = [one for one in body if isinstance(one, ast.ImportFrom) and one.module == "__future__"]
@@ -137,10 +134,23 @@ def _with_imports(content: str, imports: list[str]) -> str:
 
 def _check_python(content: str) -> None:
     try:
-        ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        _parse(content)
+    except _UNPARSABLE as error:
         where = f" (line {error.lineno}: {(error.text or '').strip()})" if isinstance(error, SyntaxError) else ""
         raise WorkspaceError(f"your code is not Python: {error}{where}") from None
+
+
+def _parsed(content: str) -> ast.Module | None:
+    try:
+        return _parse(content)
+    except _UNPARSABLE:
+        return None
+
+
+def _parse(content: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python warns of strings in code that others wrote
+        return ast.parse(content)
 
 
 def _is_readable(workspace: Workspace, path: str) -> bool:
