@@ -111,7 +111,7 @@ def test_109_pair(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     runpy.run_path(str(EXAMPLES / "109_pair.py"), run_name="__main__")
     out, error = capsys.readouterr()
     assert error == ""
-    hidden, interactive = out.split("--- ")[1:]
+    hidden, interactive = out.split("--- interactive\n")
     assert "user:" not in hidden
     assert "tests that have to pass do not" in hidden
     assert "user: A discount below 0 percent or above 100 percent should raise a `ValueError`." in interactive
