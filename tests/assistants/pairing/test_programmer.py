@@ -75,6 +75,15 @@ def test_the_tests_choose_among_several_versions(workspace: Workspace) -> None:
     assert len(work.attempts) == 3
 
 
+def test_the_model_chooses_the_place_only_if_the_issue_does_not(workspace: Workspace) -> None:
+    work = begun(scripted(repairs=0), workspace)
+    run_alone(work.write())
+    assert not any("Which of these" in text for text in seen(work))
+    work = begun(scripted(repairs=0), workspace, "Adding prices up gives a wrong amount.")
+    run_alone(work.write())
+    assert any("Which of these" in text for text in seen(work))
+
+
 def test_the_best_attempt_counts_if_none_passes(workspace: Workspace) -> None:
     breaks = "```python\ndef round_price(amount):\n    return 0\n```"
     versions = iter([breaks, WRONG, "no code"])
@@ -88,11 +97,11 @@ def test_the_best_attempt_counts_if_none_passes(workspace: Workspace) -> None:
 
 
 def test_the_budget_ends_the_work_and_what_was_found_stays(workspace: Workspace) -> None:
-    work = begun(scripted(steps=2), workspace)
+    work = begun(scripted(steps=1), workspace)
     attempt = run_alone(work.write())
-    assert work.stopped == "its 2 replies are used up"
+    assert work.stopped == "the limit of 1 replies is reached"
     assert "0.05" in attempt.patch
-    assert run_alone(work.write()).problem == "No patch: its 2 replies are used up."
+    assert run_alone(work.write()).problem == "No patch: the limit of 1 replies is reached."
 
 
 def test_a_comment_goes_on_from_the_last_patch(workspace: Workspace) -> None:

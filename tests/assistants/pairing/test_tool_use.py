@@ -104,7 +104,7 @@ def test_what_was_changed_when_the_budget_ends_counts(workspace: Workspace) -> N
     with scripted_endpoint(lambda messages: edit if len(messages) == 2 else call("diff")) as endpoint:
         work = begun(endpoint, workspace, steps=4)
         assert run_alone(work.write()).passed
-    assert work.stopped == "its 4 replies are used up"
+    assert work.stopped == "the limit of 4 replies is reached"
 
 
 def test_files_outside_and_secrets_are_not_read(repository: Path, quick_tests: None) -> None:

@@ -39,11 +39,11 @@ class Budget:
         """Which limit was reached; empty if none was."""
         limits = self._config
         if self.steps >= limits.steps:
-            return f"its {limits.steps} replies are used up"
+            return f"the limit of {limits.steps} replies is reached"
         if self.tokens >= limits.tokens:
-            return f"its {limits.tokens} tokens are used up"
+            return f"the limit of {limits.tokens} tokens is reached"
         if limits.minutes is not None and self.seconds >= 60 * limits.minutes:
-            return f"its {limits.minutes:g} minutes are over"
+            return f"the limit of {limits.minutes:g} minutes is reached"
         return ""
 
     def renew(self) -> None:

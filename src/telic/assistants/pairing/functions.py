@@ -23,6 +23,8 @@ from telic.purpose import Purpose
 
 __all__ = ["FunctionWriter"]
 
+CLEARLY = 1.5
+"""Lead of the likeliest place from which no model is asked: a small one chooses worse than the ranking."""
 SAMPLING = Sampling(max_new_tokens=700, temperature=0.6, top_p=0.95)
 
 
@@ -85,10 +87,11 @@ class FunctionWriter:
                 return
 
     def _choose(self, task: PairTask, seed: int) -> RequestGenerator[Place | None]:
-        """Let the model choose among the likeliest places."""
+        """Let the model choose among the likeliest places, unless the issue names one."""
         places = {str(place): place for place in task.findings.places}
-        if len(places) < 2:
-            return next(iter(places.values()), None)
+        first, second = (*places.values(), None, None)[:2]
+        if first is None or second is None or first.score >= second.score + CLEARLY:
+            return first
         signatures = "\n".join(f"{label}: {place.symbol.signature}" for label, place in places.items())
         told = [marked("issue", task.issue), marked("code", signatures), numbered(task.exchanges)]
         told += ["Which of these has to change?"]

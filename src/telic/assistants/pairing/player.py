@@ -92,7 +92,7 @@ class PairParticipant:
             self.notes["attempts"] += len(work.attempts)
             if work.stopped:
                 self.notes[f"stopped: {work.stopped}"] += 1
-            return str(Act("patch", attempt.patch))
+            return f"[patch]\n{attempt.patch}"  # its last lines may be blank, and belong to it
         finally:
             if not goes_on:
                 self._close()
