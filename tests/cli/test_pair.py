@@ -160,6 +160,17 @@ def test_the_result_as_json(run: Run, issue: Path, repository: Path, quick_tests
     assert result["patch"].startswith("diff --git")
 
 
+def test_it_says_that_it_does_not_see_what_is_not_committed(
+    run: Run, issue: Path, repository: Path, quick_tests: None, endpoint: Endpoint
+) -> None:
+    arguments = ("pair", "issue.md", "--repo", str(repository), "--model", f"{endpoint.address}#scripted")
+    assert "is not committed" not in run(*arguments).error
+    (repository / "tests/test_prices.py").write_text("")
+    done = run(*arguments)
+    assert f"What is not committed in {repository} is not seen." in done.error
+    assert "1 of 2 tests" in done.error
+
+
 def test_no_patch_is_a_failure(run: Run, issue: Path, repository: Path, quick_tests: None) -> None:
     with scripted_endpoint(lambda _: "I cannot do it.") as endpoint:
         arguments = ("--model", f"{endpoint.address}#scripted", "--quiet", "--repairs", "0")
@@ -177,6 +188,7 @@ def test_no_patch_is_a_failure(run: Run, issue: Path, repository: Path, quick_te
         (("issue.md", "--samples", "0"), 2, "--samples is 0"),
         (("issue.md", "--minutes", "-1"), 2, "--minutes is -1"),
         (("issue.md", "--test-seconds", "0"), 2, "--test-seconds is 0"),
+        (("issue.md", "--python", "nowhere"), 2, "--python is 'nowhere'"),
         (("issue.md", "--model", "no-such-model"), 1, "no-such-model"),
         (("issue.md", "--work", "missing.toml"), 1, "missing.toml"),
         (("issue.md", "--tests=--pdb"), 1, "is an option"),

@@ -85,15 +85,20 @@ class Pair(ThreadOptions):
         from telic.assistants.pairing.session import PairSession, read_issue
         from telic.cli.pair_view import AbsentPerson, TerminalPerson
         from telic.purpose import Purpose
+        from telic.workspaces.git import try_git
 
         if not self.test_seconds > 0:
             raise UsageError(f"--test-seconds is {self.test_seconds}; expected a number greater than 0")
+        if self.python is not None and not self.python.is_file():
+            raise UsageError(f"--python is {str(self.python)!r}, which is no file; expected an interpreter of Python")
         issue = read_issue(self.issue)
         intent = Purpose.load(self.intent) if self.intent else bundled_purpose("pair_intent")
         work = Purpose.load(self.work) if self.work else bundled_purpose("pair_work")
         name = self.model or work.model
         check_model_name(name)
         with self._workspace() as workspace:
+            if not self.quiet and workspace.tree.has_git and try_git(workspace.tree.source, *STATUS).stdout.strip():
+                print_notice(f"What is not committed in {workspace.tree.source} is not seen.")
             workspace.sandbox  # noqa: B018 (a machine without a sandbox is refused before a model is loaded)
             present = sys.stdin.isatty() and sys.stdout.isatty() and not (self.json or self.quiet)
             person: IssueAuthor = TerminalPerson() if present else AbsentPerson(self.quiet)
@@ -177,6 +182,7 @@ class Pair(ThreadOptions):
         }
 
 
+STATUS = ("status", "--porcelain", "--untracked-files=no")
 ENDINGS = {
     "accept": "The patch is applied to your checkout; nothing is committed.",
     "revert": "The patch is thrown away; your checkout is as it was.",
