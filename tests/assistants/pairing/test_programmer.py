@@ -110,7 +110,9 @@ def test_a_comment_goes_on_from_the_last_patch(workspace: Workspace) -> None:
     work.task.start = run_alone(work.write()).patch
     work.task.comment = "Three digits, please."
     assert "+    return round(amount, 3)" in run_alone(work.write()).patch
-    assert any("return round(amount, 2)" in text and "Three digits" in text for text in seen(work))
+    told = next(text for text in seen(work) if "Three digits" in text)
+    assert "return round(amount, 2)" in told
+    assert "Change it as the comment says." in told
 
 
 def test_an_issue_about_nothing_has_no_patch(workspace: Workspace) -> None:

@@ -28,6 +28,11 @@ class PairTask:
     start: str = ""
     """The patch that the work goes on from."""
 
+    @property
+    def revision(self) -> str:
+        """What to tell the model of the comment; empty before the first patch."""
+        return "The author has seen the last version. Change it as the comment says. " if self.comment else ""
+
     def reset(self, patch: str | None = None) -> None:
         """Bring the workspace to a patch; by default the one that the work goes on from."""
         self.workspace.revert()
