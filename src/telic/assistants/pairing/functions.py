@@ -116,8 +116,8 @@ class FunctionWriter:
             marked("tests", task.workspace.masked(failing)) if failing else "",
             marked("code", code, 12_000),
             marked("comment", task.comment) if task.comment else "",
-            f"{task.revision}Write all of `{place.symbol.name}` from {place.symbol.path} anew, so that the issue is resolved. "
-            "Answer with one code block and nothing else.",
+            f"{task.revision}Write all of `{place.symbol.name}` from {place.symbol.path} anew, so that the issue is "
+            "resolved. Answer with one code block and nothing else.",
         ]
         return self._dialogue("\n\n".join(filter(None, parts)))
 

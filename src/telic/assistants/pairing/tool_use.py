@@ -108,8 +108,8 @@ class ToolWriter(_ToolUser):
         toolbox = _toolbox([*_looking(workspace), workspace.edit, workspace.create, workspace.diff])
         messages = self._opening(
             task,
-            f"{task.revision}Resolve the issue in the repository with your tools. Look first, then edit, then run the tests. Answer "
-            "with one sentence that says what you changed when you are done.",
+            f"{task.revision}Resolve the issue in the repository with your tools. Look first, then edit, then run the "
+            "tests. Answer with one sentence that says what you changed when you are done.",
         )
         for number in range(self._repairs + 1):
             defended = yield from self._turn(messages, toolbox, log, seed + number)
