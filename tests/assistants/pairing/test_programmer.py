@@ -115,6 +115,15 @@ def test_a_comment_goes_on_from_the_last_patch(workspace: Workspace) -> None:
     assert "Change it as the comment says." in told
 
 
+def test_a_comment_that_leads_to_nothing_loses_no_patch(workspace: Workspace) -> None:
+    work = begun(scripted(lambda text: "I cannot." if "<comment>" in text else "", repairs=1), workspace)
+    work.task.start = before = run_alone(work.write()).patch
+    work.task.comment = "Use words instead of numbers."
+    attempt = run_alone(work.write())
+    assert attempt.patch == before == workspace.tree.diff()
+    assert attempt.summary().endswith("The last version is kept.")
+
+
 def test_an_issue_about_nothing_has_no_patch(workspace: Workspace) -> None:
     for file in ("shop/prices.py", "tests/test_prices.py"):
         (workspace.tree.root / file).unlink()

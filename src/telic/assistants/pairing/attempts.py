@@ -20,7 +20,7 @@ class Attempt:
     patch: str = ""
     """The changes since the start; empty if there are none."""
     problem: str = ""
-    """Why there is no patch."""
+    """Why there is no patch, or no new one."""
     red: tuple[str, ...] = ()
     """Tests that failed before and still do, or are new and fail."""
     regressions: tuple[str, ...] = ()

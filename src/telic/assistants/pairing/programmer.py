@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 
 from telic.agents.player import seed_of
@@ -141,6 +141,8 @@ class PairWork:
                 self.attempt(self.task.attempt())
         best = min(self.attempts, key=lambda one: one.badness, default=Attempt(problem=f"No patch: {self.stopped}."))
         self.task.reset(best.patch or None)
+        if not best.patch and self.task.start:
+            best = replace(self.task.attempt(), problem=f"{best.problem} The last version is kept.")
         return best
 
     def attempt(self, attempt: Attempt) -> None:
