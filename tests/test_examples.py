@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from telic.workspaces import sandbox_problem
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SMALL = ["--rounds", "1", "--dialogues", "2", "--tokens", "8"]
 
@@ -114,3 +116,17 @@ def test_108_digest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     assert "3 of 6 items from 1 of 1 sources (3 were shown before)." in second
     assert " 3  Keeper of the cup final signs a contract" in second
     assert "lower, because you wanted less of “Cup final ends without a goal”" in second
+
+
+@pytest.mark.skipif(sandbox_problem() is not None, reason=f"no sandbox: {sandbox_problem()}")
+def test_109_pair(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["109_pair.py"])
+    runpy.run_path(str(EXAMPLES / "109_pair.py"), run_name="__main__")
+    out, error = capsys.readouterr()
+    assert error == ""
+    hidden, interactive = out.split("--- interactive\n")
+    assert "user:" not in hidden
+    assert "tests that have to pass do not" in hidden
+    assert "user: A discount below 0 percent or above 100 percent should raise a `ValueError`." in interactive
+    assert "+        raise ValueError(percent)" in interactive
+    assert "=> the issue is resolved" in interactive

@@ -14,7 +14,7 @@ from tests.cli.conftest import Run
 
 METAVARS = {
     "ADDRESS", "FILE", "FOLDER", "FORMAT", "GAME", "KEY=VALUE", "MINUTES", "MODEL", "N", "NAME", "NAME[:KEY=VALUE...]",
-    "NUMBER", "PLAYER", "PORT", "PURPOSE", "SECONDS", "TEXT", "TOKENS", "VERSION", "WORDS",
+    "NUMBER", "PLAYER", "PORT", "PURPOSE", "SECONDS", "TEST", "TEXT", "TOKENS", "VERSION", "WORDS",
 }  # fmt: skip
 CHOICES = re.compile(r"\{[a-z_]+(,[a-z_]+)*\}")
 MACHINE_TYPES = re.compile(r"\b(STR|INT|FLOAT|BOOL|PATH|None\}|default: None|default: \))")

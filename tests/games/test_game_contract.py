@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
+import pytest
 from hypothesis import strategies as st
 
 from telic.agents.scripted.players import random_script
+from telic.games import issue
 from telic.games.base import Game, Outcome, build_game, registry
 from telic.games.elicitation_domain import load_domain
 from telic.games.negotiation import Negotiation
@@ -14,6 +17,28 @@ from telic.games.sotopia import Sotopia
 from tests.agents.scripted_play import play_scripts
 from tests.contracts.game_contract import GameContract
 from tests.games.elicited import DOMAINS
+from tests.games.fake_judge import FakeJudge
+
+
+class TestIssue(GameContract):
+    name = "issue"
+    patch: ClassVar[pytest.MonkeyPatch]
+    settings = st.fixed_dictionaries(
+        {"setting": st.sampled_from(["full", "hidden", "interactive"]), "questions": st.integers(1, 4)}
+    )
+    utterances = ("What should happen?", "[ask] What should happen?", "[patch] good", "[patch]", "[ask]", "nonsense")
+
+    @classmethod
+    def setup_class(cls) -> None:
+        cls.patch = pytest.MonkeyPatch()
+        cls.patch.setattr(issue, "_judge_of", FakeJudge)
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        cls.patch.undo()
+
+    def secrets(self, game: Game, role: str) -> Sequence[str]:
+        return game.private("user")["missing"] if role == "user" else []
 
 
 class DecisionContract(GameContract):

@@ -1,1 +1,1 @@
-"""Applications for one person at work: e-mail drafts and a digest of what is new."""
+"""Applications for one person at work: a digest of what is new, drafts of e-mail, a pair programmer."""

@@ -25,6 +25,7 @@ from telic.cli.memory import ManageMemory
 from telic.cli.models import Models
 from telic.cli.new import New
 from telic.cli.options import REGISTRY, options_of
+from telic.cli.pair import Pair
 from telic.cli.play import Play
 from telic.cli.purpose_check import check_purpose_files
 from telic.cli.readers import Readers
@@ -52,6 +53,7 @@ VERBS: dict[str, type] = {
     "play": Play,
     "train": Train,
     "attack": Attack,
+    "pair": Pair,
     "readers": Readers,
     "serve": Serve,
     "vllm-serve": VllmServe,

@@ -45,6 +45,7 @@ METAVARS = {
     "host": "ADDRESS",
     "judge": "MODEL",
     "logs": "FILE",
+    "issue": "FILE",
     "minutes": "MINUTES",
     "model": "MODEL",
     "out": "FOLDER",
@@ -74,6 +75,10 @@ METAVARS = {
     "ManageMemory.about": "WORDS",
     "ManageMemory.out": "FILE",
     "New.kind": "{travel,support,intake,assistant}",
+    "Pair.intent": "FILE",
+    "Pair.repo": "FOLDER",
+    "Pair.tests": "TEST",
+    "Pair.work": "FILE",
     "Play.partner": "PLAYER",
 }
 """Metavars by field, or by class and field where one name has two meanings. The others follow from the type."""

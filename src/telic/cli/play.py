@@ -77,7 +77,7 @@ class PlayersConfig:
     def _model_of(self, side: str) -> str | None:
         """Return the name of a side's model, or None."""
         kind, _, name = self._player_name(side).partition(":")
-        if kind == "model":
+        if kind in ("model", "pair"):
             return name or self.model
         purpose = self.purposes.get(self._player_name(side))
         return None if purpose is None else self.model if side == "agent" else purpose.model
@@ -97,6 +97,10 @@ class PlayersConfig:
             model = models[key] = load_model(own or name)
             if self.batch is not None and isinstance(model, LimitsBatch):
                 model.max_batch = self.batch
+        if spec.partition(":")[0] == "pair":
+            from telic.assistants.pairing import PairPlayer, PairProgrammer
+
+            return PairPlayer(PairProgrammer(models[key]))
         controls = self.controls if side == "agent" else None
         return ModelPlayer(models[key], purpose, controls)
 
@@ -105,7 +109,7 @@ class PlayersConfig:
         if name is None:
             return {"scripted": spec}
         purpose = self.purposes.get(spec)
-        described: dict[str, Any] = {"model": name}
+        described: dict[str, Any] = {"model": name, **({"pair": True} if spec.partition(":")[0] == "pair" else {})}
         if purpose is not None:
             described["purpose"] = purpose.model_dump(mode="json", exclude_none=True)
         if side == "agent" and self.controls is not None:
@@ -121,13 +125,15 @@ class Play(ThreadOptions):
     """Play a game between two agents, many episodes at once.
 
     A PLAYER is `model`, `model:NAME`, a purpose file, `human` (you, in this terminal), `random`, `oracle`, `eliza`,
-    `parry`, `restaurant`, or another scripted player of the game.
+    `parry`, `restaurant`, or another scripted player of the game. In the game `issue`, `pair` or `pair:NAME` is a pair
+    programmer with the model.
 
     Examples:
         telic play travel.toml
         telic play elicitation --agent human
         telic play negotiation --agent travel.toml --partner concession -n 64
         telic play elicitation --set rounds=3 domain=support --model fake
+        telic play issue --agent pair --set setting=hidden
         telic play --resume runs/play-elicitation-20260101-120000
     """
 

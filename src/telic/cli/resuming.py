@@ -11,7 +11,7 @@ from telic.runs import RunFolder
 
 __all__ = ["resume_hint", "resumed_arguments"]
 
-RESUMABLE = ("demo", "measure", "hold", "play", "train", "attack")
+RESUMABLE = ("demo", "measure", "hold", "play", "train", "attack", "pair")
 
 
 def resume_hint(folder: Path | None) -> str:
@@ -23,6 +23,8 @@ def resume_hint(folder: Path | None) -> str:
 
 
 def _kept(run: RunFolder) -> str:
+    if run.document["verb"] == "pair":
+        return "the session is saved"
     finished = len(run.done())
     if finished:
         return f"{finished} finished {'episode is' if finished == 1 else 'episodes are'} saved"

@@ -29,6 +29,7 @@ __all__ = [
 registry.declare(
     assignment="telic.games.assignment:AssignmentGame",
     elicitation="telic.games.elicitation:Elicitation",
+    issue="telic.games.issue:IssueGame",
     itinerary="telic.games.itinerary:ItineraryGame",
     mediation="telic.games.mediation:MediationGame",
     negotiation="telic.games.negotiation:Negotiation",

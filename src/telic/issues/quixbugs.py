@@ -34,7 +34,7 @@ def _issue(folder: Path, name: str) -> Issue:
     right = (folder / CORRECT / f"{name}.py").read_text(encoding="utf-8")
     texts = [
         node.value.value.strip()
-        for node in ast.parse(right).body
+        for node in ast.parse(wrong).body  # some right versions have another solution in a string
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     ]
     title = f"{name} in {program} is wrong"

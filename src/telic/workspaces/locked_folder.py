@@ -15,7 +15,7 @@ from telic.run_lock import acquire_lock, is_locked
 
 __all__ = ["PREFIX", "LockedFolder", "is_stale", "remove_stale_folders"]
 
-PREFIX = "telic-workspace-"
+OPENING, PREFIX = "telic-opening-", "telic-workspace-"
 LOCK = ".lock"
 
 
@@ -23,8 +23,10 @@ class LockedFolder:
     """A temporary folder that belongs to this process."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-        self._lock: int | None = acquire_lock(self.path / LOCK)
+        opened = Path(tempfile.mkdtemp(prefix=OPENING)).resolve()
+        self._lock: int | None = acquire_lock(opened / LOCK)
+        # It gets its name once it is locked. Until then another process would take it for one that was left behind.
+        self.path = opened.rename(opened.with_name(opened.name.replace(OPENING, PREFIX, 1)))
 
     @property
     def is_open(self) -> bool:

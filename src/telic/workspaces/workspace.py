@@ -225,6 +225,10 @@ class Workspace:
             self._base_suites[key] = self._suite(self.tree.base_tree, tests)
         return self._base_suites[key]
 
+    def masked(self, text: str) -> str:
+        """Return a text with the secrets in it masked, as the answers of all operations are."""
+        return self._mask(text)
+
     def accept(self) -> list[str]:
         """Apply the changes to the user's checkout, and return the paths that changed.
 
