@@ -205,6 +205,21 @@ def test_deleted_tests_are_restored(judge: IssueJudge) -> None:
             "+Subproject commit 1111111111111111111111111111111111111111\n",
             "submodule",
         ),
+        *(
+            (
+                f"diff --git a/link b/link\nnew file mode {mode}\n--- /dev/null\n+++ b/link\n@@ -0,0 +1 @@\n"
+                "+/etc/passwd\n\\ No newline at end of file\n",
+                "symbolic link",
+            )
+            for mode in ("0120000", "+120000", "120000\r")  # git reads all of them
+        ),
+        *(
+            (
+                f"diff --git a/calc.py b/x.py\nsimilarity index 100%\nrename from {name}\nrename to x.py\n",
+                "without quotes",
+            )
+            for name in ('"calc.py"', "calc.py\r")
+        ),
         ("rm -rf /\n", "cannot be read"),
         ("", "empty"),
         (patch_of({"calc.py": "something else\n"}, {"calc.py": "x\n"}), "does not fit"),
