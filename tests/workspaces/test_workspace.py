@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from telic.errors import SandboxError, WorkspaceError
 from telic.workspaces import Workspace, sandbox_problem
-from telic.workspaces.locked_folder import PREFIX
+from telic.workspaces.locked_folder import PREFIX, LockedFolder, is_stale
 from tests.issues.repositories import (
     CALC,
     FIXED,
@@ -62,6 +63,42 @@ def test_hooks_of_the_repository_do_not_run(repository: Path, tmp_path: Path) ->
         workspace.edit("calc.py", "a - b", "a + b")
         workspace.revert()
     assert not (tmp_path / "ran").exists()
+
+
+def test_filters_of_the_repository_do_not_run(repository: Path, tmp_path: Path) -> None:
+    write(repository, {".gitattributes": "*.py filter=evil\n"})
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "-m", "attributes")
+    for name in ("clean", "smudge"):
+        git(repository, "config", f"filter.evil.{name}", f"touch {tmp_path / 'ran'}; cat")
+    git(repository, "config", "filter.evil.required", "true")
+    (repository / "calc.py").write_text(CALC, encoding="utf-8")
+    with Workspace(repository) as workspace:
+        workspace.edit("calc.py", "a - b", "a + b")
+        assert workspace.tree.base_tree.exists()
+        assert workspace.accept() == ["calc.py"]
+        workspace.revert()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_records_of_the_users_own_working_trees_stay(repository: Path, tmp_path: Path) -> None:
+    git(repository, "worktree", "add", "--quiet", "--detach", str(tmp_path / "mine"))
+    (tmp_path / "mine").rename(tmp_path / "unmounted")
+    with Workspace(repository) as workspace:
+        assert workspace.tree.base_tree.exists()
+    assert [path.name for path in (repository / ".git" / "worktrees").iterdir()] == ["mine"]
+
+
+def test_the_folder_of_another_user_is_no_concern(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(path: Path, **_: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    folder = LockedFolder()
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert not is_stale(folder.path)
+    assert not is_stale(tmp_path)
+    monkeypatch.undo()
+    folder.close()
 
 
 def test_a_killed_process_leaves_nothing_after_the_next_opens(repository: Path) -> None:
@@ -188,6 +225,17 @@ def test_an_edit_keeps_the_ends_of_lines(tmp_path: Path) -> None:
     with Workspace(tmp_path) as workspace:
         workspace.edit("a.txt", "one\ntwo", "1\n2")
         assert (workspace.tree.root / "a.txt").read_bytes() == b"1\r\n2\r\nthree\r\n"
+        assert workspace.accept() == ["a.txt"]
+    assert (tmp_path / "a.txt").read_bytes() == b"1\r\n2\r\nthree\r\n"
+
+
+def test_the_users_settings_of_differences_do_not_matter(repository: Path) -> None:
+    for name in ("diff.noprefix", "diff.relative", "diff.mnemonicPrefix"):
+        git(repository, "config", name, "true")
+    with Workspace(repository) as workspace:
+        workspace.edit("calc.py", "a - b", "a + b")
+        assert workspace.accept() == ["calc.py"]
+    assert (repository / "calc.py").read_text(encoding="utf-8") == FIXED
 
 
 def test_accept_merges_changes_elsewhere_and_refuses_those_at_the_same_place(repository: Path) -> None:
@@ -276,6 +324,31 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
         for text in (workspace.read("a.py"), workspace.search("'")):
             assert text.count("<SECRET>") == 3
             assert not any(secret in text for secret in (key, random, "hunter2"))
+
+
+def test_the_error_of_an_edit_masks_secrets(tmp_path: Path) -> None:
+    write(tmp_path, {"a.py": 'API_KEY = "q8Zk2Lw93nPx7Vb1Tt5R"\n'})
+    with Workspace(tmp_path) as workspace, pytest.raises(WorkspaceError, match="nearest lines") as caught:
+        workspace.edit("a.py", 'API_KEY = "other"', "x")
+    assert "q8Zk" not in str(caught.value)
+    assert "<SECRET>" in str(caught.value)
+
+
+@needs_sandbox
+def test_a_secret_that_git_ignores_is_hidden_and_masked(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {".gitignore": ".env\n", ".env": "DATABASE=postgres-hunter2\n", "a.py": "D = 'postgres-hunter2'\n"},
+    )
+    with Workspace(tmp_path, environment=PLAIN, limits=SMALL) as workspace:
+        assert "No such file" in workspace.run("cat .env")
+        assert "hunter2" not in workspace.read("a.py")
+
+
+def test_a_folder_that_cannot_be_copied(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WorkspaceError, match=r"pipe' cannot be copied: .*named pipe"):
+        Workspace(tmp_path)
 
 
 @needs_sandbox

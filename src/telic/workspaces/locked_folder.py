@@ -46,7 +46,11 @@ class LockedFolder:
 def is_stale(folder: Path) -> bool:
     """Return whether a folder was left by a process of this user that has ended."""
     lock = folder / LOCK
-    return lock.exists() and not is_locked(lock) and (os.name == "nt" or lock.stat().st_uid == os.getuid())
+    try:
+        ours = os.name == "nt" or lock.stat().st_uid == os.getuid()
+    except OSError:  # another user's, or removed in the meantime
+        return False
+    return ours and not is_locked(lock)
 
 
 def remove_stale_folders() -> None:

@@ -22,6 +22,8 @@ __all__ = ["WorkingTree"]
 LEFT_OUT = shutil.ignore_patterns(".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox", ".mypy_cache", ".git")
 """Folders that a copy leaves out: they are made from the others, and large."""
 DIFF = ("diff", "--cached", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
+DIFF += ("--no-relative", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short")
+"""Whatever the user's settings say, `git apply` has to read the result."""
 
 
 class WorkingTree:
@@ -80,6 +82,10 @@ class WorkingTree:
         """List the files that git tracks or would track, sorted."""
         listed = git(self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
         return sorted({path for path in listed if path and os.path.lexists(self.root / path)})
+
+    def all_files(self) -> list[str]:
+        """List all files, those that git ignores included, sorted."""
+        return sorted(filter(None, git(self.root, "ls-files", "-z", "--cached", "--others").split("\0")))
 
     def submodules(self) -> list[str]:
         """List the paths of the repository's submodules. They are not part of the tree."""
@@ -166,7 +172,11 @@ class WorkingTree:
         return commit
 
     def _copy(self, source: Path) -> str:
-        shutil.copytree(source, self.root, symlinks=True, ignore=LEFT_OUT)
+        try:
+            shutil.copytree(source, self.root, symlinks=True, ignore=LEFT_OUT)
+        except OSError as error:
+            [first, *_] = error.args[0] if isinstance(error, shutil.Error) else [(str(source), "", str(error))]
+            raise WorkspaceError(f"{first[0]!r} cannot be copied: {first[2]}") from None
         git(self._home, "init", "--quiet", f"--separate-git-dir={self._home / 'git'}", str(self.root))
         git(self.root, "add", "--all")
         git(self.root, "commit", "--quiet", "--allow-empty", "--no-gpg-sign", "--no-verify", "-m", "base")
@@ -195,7 +205,7 @@ def _remove_stale(repository: Path | None) -> None:
 
 
 def _forget(repository: Path, home: Path) -> None:
-    """Delete the working trees in a folder, and git's records of them."""
+    """Delete the working trees in a folder, and git's records of them; the user's own records stay, stale or not."""
     for name in (home.name, "base"):
+        shutil.rmtree(home / name, ignore_errors=True)
         try_git(repository, "worktree", "remove", "--force", "--force", str(home / name))
-    try_git(repository, "worktree", "prune")

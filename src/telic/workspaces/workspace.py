@@ -162,7 +162,11 @@ class Workspace:
             new: the text to put in its place.
         """
         content = self._content(path)
-        self._write(self._place(path, writing=True), replace_once(path, content, old, new))
+        try:
+            changed = replace_once(path, content, old, new)
+        except WorkspaceError as error:  # it may quote the file
+            raise WorkspaceError(self._mask(str(error))) from None
+        self._write(self._place(path, writing=True), changed)
         return self._shortened(self.tree.diff([path]))
 
     def create(self, path: str, content: str) -> str:
@@ -256,12 +260,12 @@ class Workspace:
 
     @cached_property
     def _hidden(self) -> list[str]:
-        return [path for path in self.tree.files() if is_private(path)]
+        return [path for path in self.tree.all_files() if is_private(path)]
 
     @cached_property
     def _mask(self) -> SecretMask:
         values: list[str] = []
-        for path in filter(is_secret, self.tree.files()):
+        for path in filter(is_secret, self.tree.all_files()):
             place = self.tree.root / path
             if place.is_file() and not place.is_symlink() and place.stat().st_size < LARGEST_FILE:
                 values += secret_values(place.read_text(encoding="utf-8", errors="replace"))
