@@ -18,10 +18,10 @@ class TestOnVllm(ModelContract):
     def model(self, tiny_on_vllm: Any, monkeypatch: pytest.MonkeyPatch) -> Model:
         render = tiny_on_vllm.template.render
 
-        def refuse(messages: Sequence[Message], *, reply: bool = True) -> object:
+        def refuse(messages: Sequence[Message], **options: Any) -> object:
             if messages[-1].content == BROKEN:
                 raise ModelError("the chat template refuses it", "template_refusal")
-            return render(messages, reply=reply)
+            return render(messages, **options)
 
         monkeypatch.setattr(tiny_on_vllm.template, "render", refuse)
         model: Model = tiny_on_vllm
