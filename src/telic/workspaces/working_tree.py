@@ -21,8 +21,10 @@ __all__ = ["WorkingTree"]
 
 LEFT_OUT = shutil.ignore_patterns(".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox", ".mypy_cache", ".git")
 """Folders that a copy leaves out: they are made from the others, and large."""
-DIFF = ("diff", "--cached", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
-DIFF += ("--no-relative", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short")
+DIFF = (
+    *("diff", "--cached", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames"),
+    *("--no-relative", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short"),
+)
 """Whatever the user's settings say, `git apply` has to read the result."""
 
 
