@@ -1,4 +1,4 @@
-"""Controls on their way to a vLLM server: what is sent builds the same control, and nothing else is built."""
+"""Controls and requests on their way to a vLLM server: what arrives is what was sent, and no other control is built."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 import torch
 
+from telic.dialogue import Message, ToolCall, ToolDefinition
 from telic.errors import ConfigError, UnsupportedControlError
-from telic.models.control import Control
+from telic.models.control import Control, ControlContext
+from telic.models.local.sequences import Sequence as TokenSequence
+from telic.models.request import Reply, Request, Sampling
+from telic.models.session_cache import SessionCache
+from telic.models.vllm import VllmEndpoint
 from telic.models.vllm.control_wire import ControlFiles, build_sent, pack
+from telic.models.vllm.groups import Group, ReplayedStream
+from telic.models.vllm.protocol import GenerateBody, ModelCard, reply_from_wire, reply_to_wire
+from telic.models.vllm.wire import group_from_wire, group_to_wire
 from telic.planner.control import PlannerControl
 from telic.steering import Anchor, Belief, Guidance, Refresh, Reminder
 from telic.steering.vector import Vector
@@ -68,3 +76,43 @@ def test_what_a_server_does_not_build_is_refused_on_both_sides() -> None:
         build_sent(ControlFiles(vector.config, b"no tensors"))
     with pytest.raises(ConfigError, match="lists its tensors"):
         build_sent(ControlFiles(vector.config))
+
+
+def test_messages_and_calls_of_tools_arrive_as_they_were_sent() -> None:
+    call = ToolCall(id="call00001", name="price_of", arguments='{"item": "lamp"}')
+    messages = (
+        Message(role="user", content="What does a lamp cost?", name="Ann"),
+        Message(role="assistant", content="", tool_calls=(call,)),
+        Message(role="tool", content="20 dollars", tool_call_id="call00001"),
+    )
+    tools = (ToolDefinition(name="price_of", description="The price of an item."),)
+    request = Request(messages, Sampling(seed=1), tools=tools)
+    card = ModelCard(
+        protocol=1,
+        telic="0",
+        vllm="0.32",
+        model="m",
+        hidden_size=8,
+        layers=2,
+        points=["messages"],
+        readings=[],
+        context_length=99,
+        max_batch=4,
+    )
+    sent, _ = VllmEndpoint(card, "http://127.0.0.1:9")._prepared(request)
+    read = GenerateBody.model_validate_json(json.dumps(sent))
+    assert tuple(read.prompts[0].messages) == messages
+    assert tuple(read.tools) == tools
+    reply = Reply("Well.", "stop", tool_calls=(call,))
+    wire = json.loads(json.dumps(reply_to_wire(reply, SessionCache(), greedy=False)))
+    assert reply_from_wire(wire).tool_calls == (call,)
+
+
+def test_a_group_carries_calls_of_tools_to_the_worker() -> None:
+    local = tiny.local("llama")
+    call = ToolCall(id="call00001", name="price_of")
+    messages = (Message(role="user", content="Hi"), Message(role="assistant", content="", tool_calls=(call,)))
+    context = ControlContext(local.render(messages), 3)
+    group = Group("g", [TokenSequence(context, ())], Sampling(seed=1), ReplayedStream(1))
+    read = group_from_wire("g", json.loads(json.dumps(group_to_wire(group))))
+    assert read.sequences[0].context.rendering.messages == messages

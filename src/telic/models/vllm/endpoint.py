@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from telic.errors import ModelError, UnsupportedControlError
+from telic.errors import Failure, ModelError, UnsupportedControlError
 from telic.models.choices import draw_by_likelihood
 from telic.models.compatibility import MESSAGES_ONLY, contrast_prompts, controlled_messages, refuse_unsupported
 from telic.models.control import Control, ControlPoint
@@ -96,16 +96,16 @@ class VllmEndpoint(RemoteModel):
         requests = [_Forced(c.messages, Sampling(seed=0), tuple(controls), forced=c.text) for c in continuations]
         for request, reply in zip(requests, self.generate(requests), strict=True):
             if reply.logprobs is None:
-                detail = reply.failure.detail if reply.failure else "the context is full"
-                raise ModelError(f"cannot score a continuation: {detail}", "context_full")
+                failure = reply.failure or Failure("model", "context_full", "the context is full")
+                raise ModelError(f"cannot score a continuation: {failure.detail}", failure.kind)
             scored.append(ScoredContinuation(sum(reply.logprobs), len(reply.logprobs), request.greedy))
         return scored
 
     def _prepared(self, request: Request) -> tuple[dict[str, Any], Request]:
-        if request.tools:
+        if request.tool_choice != "auto":
             raise UnsupportedControlError(
-                f"model {self.name!r} runs behind Telic's plug-in of vLLM, which takes no tools yet; "
-                "run the model locally"
+                f"model {self.name!r} runs behind Telic's plug-in of vLLM, which takes no tool_choice but 'auto' yet, "
+                f"and not {request.tool_choice!r}; run the model locally"
             )
         for control in request.controls:  # before anything is sent
             if not control.points <= MESSAGES_ONLY and control.key not in self._sent:
@@ -115,7 +115,7 @@ class VllmEndpoint(RemoteModel):
             "prompts": [
                 {
                     "owner": owner,
-                    "messages": [message.as_dict() for message in messages],
+                    "messages": [message.model_dump(exclude_defaults=True) for message in messages],
                     "control_state": carried(request.cache, number),
                 }
                 for number, (owner, messages) in enumerate(prompts)
@@ -124,6 +124,7 @@ class VllmEndpoint(RemoteModel):
             "readings": sorted(request.readings),
             "reply_prefix": request.reply_prefix,
             "speaker": request.speaker,
+            "tools": [tool.model_dump() for tool in request.tools],
             "cache_salt": request.cache_salt,
             "stream": True,  # a connection that is closed then ends the reply
         }

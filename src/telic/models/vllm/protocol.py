@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from telic.dialogue import Message, ToolCall, ToolDefinition
 from telic.errors import Failure
 from telic.models.request import Reply, Sampling
 from telic.models.session_cache import SessionCache
@@ -44,7 +45,7 @@ class PromptBody(BaseModel):
 
     owner: int | None = None
     """Place of the control that it is a contrast prompt of."""
-    messages: list[dict[str, str]] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1)
     control_state: dict[str, Any] = {}
 
 
@@ -62,6 +63,8 @@ class GenerateBody(BaseModel):
     """A reply that is scored; none is drawn then."""
     reply_prefix: str = ""
     speaker: Literal["assistant", "user"] = "assistant"
+    tools: list[ToolDefinition] = []
+    """Tools that the reply may call."""
     cache_salt: str = ""
     stream: bool = False
 
@@ -104,6 +107,7 @@ def reply_from_wire(wire: Mapping[str, Any]) -> Reply:
     for name in _ARRAYS:
         own[name] = None if own[name] is None else np.asarray(own[name], dtype=np.float32)
     own["token_ids"] = tuple(own["token_ids"])
+    own["tool_calls"] = tuple(ToolCall(**call) for call in own["tool_calls"])
     own["logprobs"] = None if own["logprobs"] is None else tuple(own["logprobs"])
     own["failure"] = None if own["failure"] is None else Failure(**own["failure"])
     own["chosen"] = {
@@ -115,7 +119,8 @@ def reply_from_wire(wire: Mapping[str, Any]) -> Reply:
 
 def _fields(reply: Reply) -> dict[str, Any]:
     own = {name: getattr(reply, name) for name in Reply.__dataclass_fields__}
-    return {**own, "failure": None if reply.failure is None else asdict(reply.failure)}
+    calls = [call.model_dump() for call in reply.tool_calls]
+    return {**own, "tool_calls": calls, "failure": None if reply.failure is None else asdict(reply.failure)}
 
 
 def _as_plain(value: Any) -> Any:

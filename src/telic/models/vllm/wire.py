@@ -62,7 +62,7 @@ def _sequence_to_wire(sequence: TokenSequence) -> dict[str, Any]:
         "token_ids": list(rendering.token_ids),
         "turns": [[span.start, span.end] for span in rendering.turns],
         "contents": [[span.start, span.end] for span in rendering.contents],
-        "messages": [message.as_dict() for message in rendering.messages],
+        "messages": [message.model_dump(exclude_defaults=True) for message in rendering.messages],
     }
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any
 
-from telic.dialogue import Message
 from telic.errors import ConfigError, Failure, ModelError
 from telic.models.control import Control
 from telic.models.local.prompts import Prompts, render_messages
@@ -95,14 +95,17 @@ class PluginService:
 
     def _prompts(self, request: Request, body: GenerateBody) -> Prompts:
         """Render the prompts, whose messages the client has made."""
-        given = [(prompt.owner, _messages(prompt.messages)) for prompt in body.prompts]
+        given = [(prompt.owner, tuple(prompt.messages)) for prompt in body.prompts]
         if len(given) > self.limits.max_batch:
             raise ConfigError(f"{len(given)} prompts; this server computes {self.limits.max_batch} sequences together")
         template = self._rounds.template
-        render = template.render_user_turn if request.speaker == "user" else template.render
+        user = request.speaker == "user"
+        render = partial(template.render_user_turn if user else template.render, tools=request.tools)
         length = self.limits.context_length
         try:
-            return render_messages(given, template, self._rounds.bound, context_length=length, render=render)
+            return render_messages(
+                given, template, self._rounds.bound, context_length=length, render=render, tools=request.tools
+            )
         except ModelError as error:
             return Prompts(refusal=Reply("", "error", failure=error.failure))
 
@@ -117,9 +120,9 @@ class PluginService:
             outcome = None
             async with aclosing(self._play_round(played)) as steps:
                 async for outcome in steps:
-                    if outcome is None and state.output.final_length > shown:
-                        yield state.output.text[shown : state.output.final_length]
-                        shown = state.output.final_length
+                    if outcome is None and (final := state.final_length) > shown:
+                        yield state.output.text[shown:final]
+                        shown = final
         if len(state.reply.text) > shown:
             yield state.reply.text[shown:]
 
@@ -190,19 +193,13 @@ def _request(body: GenerateBody) -> Request:
     if unread := set(body.readings) & READINGS - READ:
         raise ConfigError(f"reading {min(unread)!r} is not supported; supported: {', '.join(sorted(READ))}")
     return Request(
-        _messages(body.prompts[0].messages),
+        tuple(body.prompts[0].messages),
         body.sampling,
         controls,
         frozenset(body.readings),
         cache=session_cache(body.prompts),
         reply_prefix=body.reply_prefix,
         speaker=body.speaker,
+        tools=tuple(body.tools),
         cache_salt=body.cache_salt,
     )
-
-
-def _messages(given: Sequence[dict[str, str]]) -> tuple[Message, ...]:
-    try:
-        return tuple(Message(**message) for message in given)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"messages: {error}") from None
