@@ -16,7 +16,7 @@ from telic.models.request import Reply, Request, Sampling
 from telic.models.session_cache import SessionCache
 from telic.models.vllm import VllmEndpoint
 from telic.models.vllm.control_wire import ControlFiles, build_sent, pack
-from telic.models.vllm.groups import Group, ReplayedStream
+from telic.models.vllm.groups import ReplayedStream, SequenceGroup
 from telic.models.vllm.protocol import GenerateBody, ModelCard, reply_from_wire, reply_to_wire
 from telic.models.vllm.wire import group_from_wire, group_to_wire
 from telic.planner.control import PlannerControl
@@ -113,6 +113,6 @@ def test_a_group_carries_calls_of_tools_to_the_worker() -> None:
     call = ToolCall(id="call00001", name="price_of")
     messages = (Message(role="user", content="Hi"), Message(role="assistant", content="", tool_calls=(call,)))
     context = ControlContext(local.render(messages), 3)
-    group = Group("g", [TokenSequence(context, ())], Sampling(seed=1), ReplayedStream(1))
+    group = SequenceGroup("g", [TokenSequence(context, ())], Sampling(seed=1), ReplayedStream(1))
     read = group_from_wire("g", json.loads(json.dumps(group_to_wire(group))))
     assert read.sequences[0].context.rendering.messages == messages
