@@ -18,6 +18,7 @@ from telic.issues import (
     load_human_eval_comm,
     load_quixbugs,
 )
+from telic.issues.checkout import IssueCheckout
 from telic.issues.environments import known_recipes
 from telic.workspaces import Recipe, RunLimits, Workspace
 from tests.issues.repositories import (
@@ -27,6 +28,7 @@ from tests.issues.repositories import (
     SMALL,
     TESTS,
     calc_issue,
+    git,
     make_repository,
     needs_sandbox,
     patch_of,
@@ -131,6 +133,27 @@ def test_quixbugs(tmp_path: Path) -> None:
     looks = "from correct_python_programs.double import double\n"
     program = "python_programs/double.py"
     assert not judge.judge(patch_of({program: files[program]}, {program: looks})).resolved, "the solution is not there"
+
+
+def test_the_git_folder_of_an_archive_is_left_out(tmp_path: Path) -> None:
+    mine = make_repository(tmp_path / "mine")
+    head = git(mine, "rev-parse", "HEAD")
+    write(tmp_path / "tree", {"calc.py": CALC, ".git": f"gitdir: {mine / '.git'}\n"})
+    with tarfile.open(tmp_path / "issue.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "tree", ".")
+    with IssueCheckout(calc_issue(tmp_path / "issue.tar.gz")) as checkout:
+        assert (checkout.path / ".git").is_dir()
+        assert git(checkout.path, "ls-files") == "calc.py\n"
+    assert git(mine, "rev-parse", "HEAD") == head
+
+
+def test_names_and_texts_of_a_file_of_problems_are_data(tmp_path: Path) -> None:
+    row = {"task_id": "HumanEval/7", "entry_point": "f", "prompt": "full", "prompt1a": "one\u2028two", "test": ""}
+    text = json.dumps({**row, "prompt/../../escaped": "x"}, ensure_ascii=False)
+    write(tmp_path, {"problems.jsonl": f"{text}\n\n"})
+    [issue] = load_human_eval_comm(tmp_path / "problems.jsonl", tmp_path / "repositories")
+    assert issue.hidden_text == "one\u2028two"
+    assert {path.name for path in tmp_path.iterdir()} == {"problems.jsonl", "repositories"}
 
 
 @needs_sandbox

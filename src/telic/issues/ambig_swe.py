@@ -8,6 +8,7 @@ from typing import Any
 
 from telic.errors import DataError
 from telic.issues.issue import Issue
+from telic.toml_source import decode
 
 __all__ = ["load_ambig_swe"]
 
@@ -17,14 +18,17 @@ def load_ambig_swe(folder: str | Path) -> list[Issue]:
 
     Raises:
         DataError: a file is missing, or a line is not an issue.
+        ConfigError: the file is not in UTF-8.
     """
     path = Path(folder) / "ambig_swe.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = decode(path.read_bytes(), str(path))
     except OSError as error:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror}") from None
     issues = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: JSON texts may hold U+2028
+        if not line.strip():
+            continue
         try:
             issues.append(_issue(json.loads(line), path.parent))
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
@@ -77,6 +77,8 @@ def _unpack(archive: Path, folder: Path) -> None:
         with tarfile.open(archive) as file:
             size = 0
             for member in file:
+                if ".git" in PurePosixPath(member.name.lower()).parts:
+                    continue  # it could name another repository, or settings that reach outside
                 size += member.size
                 if size > LARGEST_ARCHIVE:
                     raise DataError(f"{str(archive)!r} holds more than {LARGEST_ARCHIVE >> 20} MiB")

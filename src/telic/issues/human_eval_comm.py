@@ -7,16 +7,20 @@ A line of the file has the fields of HumanEval, the changed prompts (`prompt1a`,
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from telic.errors import DataError
 from telic.issues.issue import Issue
+from telic.toml_source import decode
 
 __all__ = ["load_human_eval_comm"]
 
 FILE, TEST = "solution.py", "tests/test_solution.py"
+PROMPT = re.compile(r"prompt\w+")
+"""A changed prompt. Its name becomes that of a folder."""
 CASES = ("test_case", "test_cases")
 
 
@@ -29,14 +33,17 @@ def load_human_eval_comm(path: str | Path, folder: str | Path) -> list[Issue]:
 
     Raises:
         DataError: the file cannot be read, or a line is not a problem.
+        ConfigError: the file is not in UTF-8.
     """
     path, folder = Path(path), Path(folder)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = decode(path.read_bytes(), str(path))
     except OSError as error:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror}") from None
     issues: list[Issue] = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: JSON texts may hold U+2028
+        if not line.strip():
+            continue
         try:
             issues += _issues(json.loads(line), folder)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -48,7 +55,7 @@ def _issues(row: Mapping[str, Any], folder: Path) -> Iterator[Issue]:
     name = str(row.get("name") or row["task_id"]).replace("/", "-")
     test = _test(row)
     solution = row.get("canonical_solution") or row.get("solution") or ""
-    for key in sorted(key for key in row if key.startswith("prompt") and key != "prompt" and row[key]):
+    for key in sorted(key for key in row if PROMPT.fullmatch(key) and row[key]):
         repository = folder / f"{name}-{key}"
         repository.mkdir(parents=True, exist_ok=True)
         stub = f"{row[key].rstrip()}\n    raise NotImplementedError\n"
