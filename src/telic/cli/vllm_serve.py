@@ -51,17 +51,13 @@ class VllmServe:
         """Become the server: this process is replaced by vLLM's."""
         from telic.models.catalog import VLLM, locate
 
+        self._check_address()
         _, place = locate(f"{VLLM}{self.model}")
         require_vllm_server()
         from telic.models.local.checkpoints import checkpoint_folder, preferred_dtype
         from telic.models.vllm.settings import engine_options, prepare_environment, require_vllm
 
         require_vllm()
-        if self.host not in ("127.0.0.1", "localhost", "::1") and not self._has_key():
-            raise ConfigError(
-                f"--host {self.host} can be reached from other machines, and there is no API key; set the environment "
-                "variable VLLM_API_KEY, or add: -- --api-key KEY"
-            )
         options = engine_options(
             str(checkpoint_folder(place)),
             max_batch=self.max_batch,
@@ -76,6 +72,20 @@ class VllmServe:
         command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *as_flags(options), *self.vllm_flags]
         sys.stdout.flush()
         os.execve(sys.executable, command, environment)
+
+    def _check_address(self) -> None:
+        """Refuse an address that strangers can reach.
+
+        Raises:
+            ConfigError: it is one, and there is no key; or the address is among the flags of vLLM, which replace it.
+        """
+        if any(flag.partition("=")[0] == "--host" for flag in self.vllm_flags):
+            raise ConfigError("--host comes after '--', where Telic does not check it; put it before '--'")
+        if self.host not in ("127.0.0.1", "localhost", "::1") and not self._has_key():
+            raise ConfigError(
+                f"--host {self.host} can be reached from other machines, and there is no API key; set the environment "
+                "variable VLLM_API_KEY, or add: -- --api-key KEY"
+            )
 
     def _has_key(self) -> bool:
         return bool(os.environ.get("VLLM_API_KEY")) or any(flag.startswith("--api-key") for flag in self.vllm_flags)
