@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from telic.errors import ConfigError, UnsupportedControlError
 from telic.models.control import Control, ControlContext
 from telic.models.local.sequences import Sequence as TokenSequence
 from telic.models.request import Reply, Request, Sampling
+from telic.models.response_format import ResponseFormat
 from telic.models.session_cache import SessionCache
 from telic.models.vllm import VllmEndpoint
 from telic.models.vllm.control_wire import ControlFiles, build_sent, pack
@@ -99,13 +101,19 @@ def test_messages_and_calls_of_tools_arrive_as_they_were_sent() -> None:
         context_length=99,
         max_batch=4,
     )
-    sent, _ = VllmEndpoint(card, "http://127.0.0.1:9")._prepared(request)
+    endpoint = VllmEndpoint(card, "http://127.0.0.1:9")
+    sent, _ = endpoint._prepared(request)
     read = GenerateBody.model_validate_json(json.dumps(sent))
     assert tuple(read.prompts[0].messages) == messages
     assert tuple(read.tools) == tools
     reply = Reply("Well.", "stop", tool_calls=(call,))
     wire = json.loads(json.dumps(reply_to_wire(reply, SessionCache(), greedy=False)))
     assert reply_from_wire(wire).tool_calls == (call,)
+    formed = Request(messages[:1], Sampling(seed=1), response_format=ResponseFormat.lark('start: "a"'))
+    with pytest.raises(UnsupportedControlError, match="cannot keep its replies to a response format"):
+        endpoint.generate([formed])
+    with pytest.raises(UnsupportedControlError, match="no tool_choice but 'auto' yet, and not 'required'"):
+        endpoint.generate([replace(request, tool_choice="required")])
 
 
 def test_a_group_carries_calls_of_tools_to_the_worker() -> None:

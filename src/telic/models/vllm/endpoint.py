@@ -19,7 +19,6 @@ from telic.models.credentials import NO_KEY, key_for
 from telic.models.endpoint import MalformedReplyError
 from telic.models.remote import RemoteModel
 from telic.models.request import Continuation, Reply, Request, Sampling, ScoredContinuation, random_seed
-from telic.models.response_format import ResponseFormat
 from telic.models.vllm.control_wire import pack
 from telic.models.vllm.protocol import PROTOCOL, ModelCard, carried, reply_from_wire
 
@@ -44,6 +43,8 @@ class VllmEndpoint(RemoteModel):
         root: address of the server, without "/v1".
         **options: those of `RemoteModel`.
     """
+
+    check_format = None  # type: ignore[assignment]  # unlike other endpoints, it takes no response format yet
 
     def __init__(self, card: ModelCard, root: str, **options: Any) -> None:
         super().__init__(card.model, f"{root}/v1", **options)
@@ -70,17 +71,6 @@ class VllmEndpoint(RemoteModel):
 
     def __repr__(self) -> str:
         return f"VllmEndpoint({self.name!r}, {self._root!r})"
-
-    def check_format(self, response_format: ResponseFormat) -> None:
-        """Refuse every response format.
-
-        Raises:
-            UnsupportedControlError: always.
-        """
-        raise UnsupportedControlError(
-            f"model {self.name!r} runs behind Telic's plug-in of vLLM, which takes no {response_format.kind} as a "
-            "response format yet; run the model locally"
-        )
 
     def score(
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()
