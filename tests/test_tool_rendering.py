@@ -158,6 +158,15 @@ def test_a_malformed_call_is_rendered_as_the_model_wrote_it(name: str) -> None:
     assert '{\\"id\\": ' in template(name).render(messages, tools=TOOLS).text
 
 
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("arguments", [r'{"id": "\ud83d"}', '{"id": ' + "[" * 900 + "]" * 900 + "}"])
+def test_arguments_that_no_tokenizer_takes_stay_the_text_that_they_are(name: str, arguments: str) -> None:
+    call = ToolCall(id="call00001", name="find_order", arguments=arguments)
+    messages = [*conversation()[:1], Message(role="assistant", content="", tool_calls=(call,)), conversation()[2]]
+    rendered = template(name).render(messages, tools=TOOLS).text
+    assert arguments[7:] in rendered.replace("\\\\", "\\").replace('\\"', '"')
+
+
 def test_a_template_that_refuses_tools_gets_them_as_text() -> None:
     refusing = "{% if tools %}{{ raise_exception('no tools') }}{% endif %}" + CHATML
     test_rendering.TEMPLATES["refusing"] = refusing
