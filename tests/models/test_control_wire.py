@@ -10,7 +10,7 @@ import torch
 
 from telic.errors import ConfigError, UnsupportedControlError
 from telic.models.control import Control
-from telic.models.vllm.control_wire import ControlFiles, build, pack
+from telic.models.vllm.control_wire import ControlFiles, build_sent, pack
 from telic.planner.control import PlannerControl
 from telic.steering import Anchor, Belief, Guidance, Refresh, Reminder
 from telic.steering.vector import Vector
@@ -36,7 +36,7 @@ def controls() -> list[Control]:
 @pytest.mark.parametrize("control", controls(), ids=lambda control: control.name)
 def test_a_server_builds_what_was_sent(control: Control) -> None:
     files = ControlFiles.from_dict(json.loads(json.dumps(pack(control).as_dict())))
-    built = build(files)
+    built = build_sent(files)
     assert type(built) is type(control)
     assert built.key == control.key
     assert pack(control).key == files.key
@@ -60,11 +60,11 @@ def test_what_a_server_does_not_build_is_refused_on_both_sides() -> None:
     ]
     for config, words in wrong:
         with pytest.raises(ConfigError, match=words):
-            build(ControlFiles(json.dumps(config)))
+            build_sent(ControlFiles(json.dumps(config)))
     with pytest.raises(ConfigError, match="not JSON"):
-        build(ControlFiles("{"))
+        build_sent(ControlFiles("{"))
     vector = pack(Vector({0: torch.ones(4)}))
     with pytest.raises(ConfigError):
-        build(ControlFiles(vector.config, b"no tensors"))
+        build_sent(ControlFiles(vector.config, b"no tensors"))
     with pytest.raises(ConfigError, match="lists its tensors"):
-        build(ControlFiles(vector.config))
+        build_sent(ControlFiles(vector.config))

@@ -65,9 +65,9 @@ METAVARS = {
     "versions_folder": "FOLDER",
     "Conversations.out": "FILE",
     "DraftMail.learn_from": "FOLDER",
-    "DraftMail.mail": "MAILBOX",
+    "DraftMail.mail": "ADDRESS",
     "DraftMail.only": "NUMBER",
-    "DraftMail.sent": "MAILBOX",
+    "DraftMail.sent": "ADDRESS",
     "Conversations.versions": "FOLDER",
     "Learn.export": "FORMAT FILE",
     "Learn.rule": "TEXT",
@@ -88,7 +88,7 @@ NEGATED = {
     "natural": "Do not evaluate the readers on natural messages.",
     "references": "Do not compare with random and perfect play of the same tasks.",
     "write": "Leave the purpose file as it is.",
-    "residual": "Let vLLM compile the model, which is faster on a GPU. `vector` and `belief` are then refused.",
+    "residual": "Leave the residual stream alone: vLLM may then compile the model, and refuses `vector` and `belief`.",
 }
 """Help of the flags `--no-NAME`, which switch off what the field's docstring describes."""
 

@@ -52,7 +52,7 @@ class VllmServe:
         from telic.models.catalog import VLLM, locate
 
         _, place = locate(f"{VLLM}{self.model}")
-        require_server()
+        require_vllm_server()
         from telic.models.local.checkpoints import checkpoint_folder, preferred_dtype
         from telic.models.vllm.settings import engine_options, prepare_environment, require_vllm
 
@@ -95,7 +95,7 @@ def as_flags(options: dict[str, Any]) -> list[str]:
     return flags
 
 
-def require_server() -> None:
+def require_vllm_server() -> None:
     """Check that vLLM and its server are installed.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 from telic.errors import ConfigError
 from telic.issues.issue import Issue
 from telic.registry import suggest
-from telic.workspaces.environments import PythonEnvironment, Recipe, build, read_recipes
+from telic.workspaces.environments import PythonEnvironment, Recipe, build_environment, read_recipes
 
 __all__ = ["environment_of", "known_recipes"]
 
@@ -40,4 +40,4 @@ def environment_of(
     if issue.environment not in known:
         hint = suggest(issue.environment, list(known))
         raise ConfigError(f"issue {issue.id!r}: unknown environment {issue.environment!r}{hint}")
-    return build(known[issue.environment], cache_folder)
+    return build_environment(known[issue.environment], cache_folder)

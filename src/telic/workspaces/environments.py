@@ -1,8 +1,8 @@
 """Environments in which the tests of a repository run, built once from recipes.
 
-A recipe names a version of Python and pinned packages. `build` makes a virtual environment from it, with network and
-outside of the sandbox, in the user's cache; the sandbox shows it read-only. The code of the repository itself is never
-installed: it comes from the working tree, by `paths`.
+A recipe names a version of Python and pinned packages. `build_environment` makes a virtual environment from it, with
+network and outside of the sandbox, in the user's cache; the sandbox shows it read-only. The code of the repository
+itself is never installed: it comes from the working tree, by `paths`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from telic.settings import Settings
 from telic.toml_source import decode, parse
 from telic.workspaces.processes import RunLimits, run_within_limits
 
-__all__ = ["PythonEnvironment", "Recipe", "build", "read_recipes"]
+__all__ = ["PythonEnvironment", "Recipe", "build_environment", "read_recipes"]
 
 BUILD_SECONDS = 1200.0
 READY = ".telic-ready"
@@ -102,7 +102,7 @@ def read_recipes(path: Path) -> list[Recipe]:
     return recipes
 
 
-def build(recipe: Recipe, cache_folder: Path | None = None) -> PythonEnvironment:
+def build_environment(recipe: Recipe, cache_folder: Path | None = None) -> PythonEnvironment:
     """Return the environment of a recipe; build it if that was not done before.
 
     Args:

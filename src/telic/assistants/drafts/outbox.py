@@ -227,8 +227,8 @@ def _record(message: MailMessage, recipient: Recipient, draft: str, neutral: str
     subject = f"Re: {base_subject(message.subject)}" if message.subject else "Re: your message"
     slug = re.sub(r"[^a-z0-9]+", "-", base_subject(message.subject).lower()).strip("-")[:40].strip("-") or "mail"
     return DraftRecord(
-        identity, message.id, header_line(subject), message.reply_address.email, recipient.kind, " ".join(recipient.words),
-        recipient.title, draft, neutral, f"{slug}-{identity}.{form}",
+        identity, message.id, header_line(subject), message.reply_address.email, recipient.kind,
+        " ".join(recipient.words), recipient.title, draft, neutral, f"{slug}-{identity}.{form}",
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ class LocalModel(EngineModel):
         self.runner = Runner(self.model, thread_governor)
         vocabulary = self.model.get_output_embeddings()
         speed_up_vocabulary(vocabulary)
-        ends = stop_ids(model, self.template)
+        ends = stop_ids(model, template)
         release_free_memory()  # of loading the weights
         self.engine = Engine(
             self.runner,

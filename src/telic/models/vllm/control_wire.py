@@ -19,7 +19,7 @@ from typing import Any
 from telic.errors import ConfigError, TelicError, UnsupportedControlError
 from telic.models.control import Control
 
-__all__ = ["BUILDABLE", "ControlFiles", "build", "pack"]
+__all__ = ["BUILDABLE", "ControlFiles", "build_sent", "pack"]
 
 BUILDABLE = frozenset({"anchor", "belief", "guidance", "planner", "refresh", "vector"})
 """Controls that a server builds. Those that change messages act before a request is sent."""
@@ -76,7 +76,7 @@ def pack(control: Control) -> ControlFiles:
     return ControlFiles(config, files[0] if files else b"")
 
 
-def build(files: ControlFiles) -> Control:
+def build_sent(files: ControlFiles) -> Control:
     """Build a control from what a client sent.
 
     Raises:

@@ -11,7 +11,7 @@ from telic.models.fair_queue import FairQueue
 from telic.models.local.prompts import Prompts
 from telic.models.local.sequences import RequestState
 from telic.models.request import Reply, Request
-from telic.models.vllm.rounds import Outcome, Round, Rounds
+from telic.models.vllm.rounds import Round, RoundOutcome, Rounds
 
 __all__ = ["VllmEngine"]
 
@@ -21,7 +21,7 @@ class _Playing:
     """A request whose rounds are being played."""
 
     state: RequestState
-    rounds: Generator[Round, Outcome, Reply]
+    rounds: Generator[Round, RoundOutcome, Reply]
     round: Round | None = None
     """The round in vLLM."""
 
@@ -114,9 +114,9 @@ class VllmEngine:
             if stopped or output.finished:
                 finish = "stop" if stopped else str(completion.finish_reason)
                 self._leave(playing, abort=not output.finished)
-                self._continue(playing, Outcome(finish, output.num_cached_tokens or 0))
+                self._continue(playing, RoundOutcome(finish, output.num_cached_tokens or 0))
 
-    def _continue(self, playing: _Playing, outcome: Outcome | None) -> None:
+    def _continue(self, playing: _Playing, outcome: RoundOutcome | None) -> None:
         """Play a request's next round, or give it its reply."""
         try:
             if self._death is not None:

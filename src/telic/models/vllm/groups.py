@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from telic.models.local.sequences import Sequence
 
-__all__ = ["GROUPS", "ISSUED", "KEY", "Group", "Member", "ReplayedStream", "member_of"]
+__all__ = ["GROUPS", "ISSUED", "KEY", "Member", "ReplayedStream", "SequenceGroup", "member_of"]
 
 KEY = "telic"
 """Key of a member in the `extra_args` of vLLM's sampling parameters."""
@@ -63,7 +63,7 @@ class ReplayedStream(RandomStream):
 
 
 @dataclass(slots=True, eq=False)
-class Group:
+class SequenceGroup:
     """A request to Telic as the worker sees it, and what it finds."""
 
     id: str
@@ -92,7 +92,7 @@ class Group:
         return len(self.sequences)
 
 
-GROUPS: dict[str, Group] = {}
+GROUPS: dict[str, SequenceGroup] = {}
 """The groups of this process by id. Whoever opens one closes it."""
 
 ISSUED: set[str] = set()

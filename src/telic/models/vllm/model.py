@@ -12,7 +12,7 @@ from telic.models.control import ControlPoint
 from telic.models.engine_model import EngineModel
 from telic.models.local.checkpoints import checkpoint_folder, preferred_dtype, stop_ids
 from telic.models.vllm.engine import VllmEngine
-from telic.models.vllm.rounds import READ, Limits, Rounds
+from telic.models.vllm.rounds import READ, RoundLimits, Rounds
 from telic.models.vllm.settings import engine_options, prepare_environment, require_vllm
 from telic.rendering import Template
 
@@ -100,10 +100,10 @@ def supported_points(hooks_act: bool) -> frozenset[ControlPoint]:
     return points | {"residual"} if hooks_act else points
 
 
-def limits_of(config: Any, tokenizer: Any) -> Limits:
+def limits_of(config: Any, tokenizer: Any) -> RoundLimits:
     """The limits in vLLM's configuration, once its engine has started."""
     declared = getattr(tokenizer, "model_max_length", None) or 1 << 24
-    return Limits(
+    return RoundLimits(
         context_length=min(int(config.model_config.max_model_len), int(declared)),
         max_batch=int(config.scheduler_config.max_num_seqs),
         block_size=int(config.cache_config.block_size),

@@ -23,20 +23,20 @@ from telic.models.local.sequences import RequestState
 from telic.models.local.sequences import Sequence as TokenSequence
 from telic.models.local.session_caches import control_key
 from telic.models.request import Reply, Request
-from telic.models.vllm.groups import GROUPS, ISSUED, Group, Member, ReplayedStream
+from telic.models.vllm.groups import GROUPS, ISSUED, Member, ReplayedStream, SequenceGroup
 from telic.rendering import Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["READ", "EngineRequest", "Limits", "Outcome", "Round", "Rounds"]
+__all__ = ["READ", "EngineRequest", "Round", "RoundLimits", "RoundOutcome", "Rounds"]
 
 READ = frozenset({"state", "reply_state"})
 """The readings that a worker takes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RoundLimits:
     """What vLLM was started with."""
 
     context_length: int
@@ -63,7 +63,7 @@ class EngineRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RoundOutcome:
     """How a round ended."""
 
     finish: str
@@ -77,7 +77,7 @@ class Round:
     """Requests to vLLM that are answered together."""
 
     state: RequestState
-    group: Group
+    group: SequenceGroup
     requests: list[EngineRequest]
     """The primary member's first."""
     stop_ids: frozenset[int]
@@ -114,9 +114,9 @@ class Rounds:
     def __init__(
         self,
         template: Template,
-        limits: Limits,
+        limits: RoundLimits,
         stop_ids: frozenset[int],
-        as_wire: Callable[[Group], dict[str, Any]] | None = None,
+        as_wire: Callable[[SequenceGroup], dict[str, Any]] | None = None,
     ) -> None:
         self.template, self.limits, self.stop_ids = template, limits, stop_ids
         self._as_wire = as_wire
@@ -138,7 +138,7 @@ class Rounds:
             state.tool_syntax = self.template.tool_syntax
         return state
 
-    def play(self, state: RequestState) -> Generator[Round, Outcome, Reply]:
+    def play(self, state: RequestState) -> Generator[Round, RoundOutcome, Reply]:
         """Yield the rounds of a request, one after the other; return its reply."""
         prompts = state.prompts = state.prompts or self.render(state.request)
         if prompts.refusal is not None:
@@ -186,18 +186,20 @@ class Rounds:
     def _reading_round(self, state: RequestState) -> Round:
         """The round that reads the last hidden state of the prompt."""
         sampling = replace(state.request.sampling, max_new_tokens=1, temperature=0.0, logprobs=False, ignore_eos=True)
-        group = Group(uuid.uuid4().hex, [state.primary], sampling, ReplayedStream(0), readings=frozenset({"state"}))
+        group = SequenceGroup(
+            uuid.uuid4().hex, [state.primary], sampling, ReplayedStream(0), readings=frozenset({"state"})
+        )
         return self._round(state, group, 1, speaks=False)
 
     def _speaking_round(self, state: RequestState) -> Round:
         """The round whose tokens are the reply."""
         request, stream = state.request, ReplayedStream(state.seed)
-        group = Group(
+        group = SequenceGroup(
             uuid.uuid4().hex, state.sequences, request.sampling, stream, state.forced, request.readings & READ
         )
         return self._round(state, group, self._room(state), speaks=True)
 
-    def _round(self, state: RequestState, group: Group, room: int, *, speaks: bool) -> Round:
+    def _round(self, state: RequestState, group: SequenceGroup, room: int, *, speaks: bool) -> Round:
         ignores = state.request.sampling.ignore_eos or bool(state.forced) or not speaks
         stops: frozenset[int] = frozenset() if ignores else self.stop_ids
         wire = None if self._as_wire is None else self._as_wire(group)
@@ -253,7 +255,7 @@ class Rounds:
             if sequence.tokens[: len(before)] != before:  # controls may record a prompt with a prefix inside
                 sequence.control_state_before_prefix = deepcopy(sequence.context.control_state)
 
-    def _reply(self, played: Round, outcome: Outcome) -> Reply:
+    def _reply(self, played: Round, outcome: RoundOutcome) -> Reply:
         state, group, sampling = played.state, played.group, played.state.request.sampling
         state.primary.cached = outcome.cached_tokens
         state.logprobs, state.greedy = list(group.logprobs), group.greedy
@@ -272,7 +274,7 @@ class Rounds:
         return state.make_reply("context" if full else "length", None)
 
 
-def _failure(group: Group, outcome: Outcome) -> Failure | None:
+def _failure(group: SequenceGroup, outcome: RoundOutcome) -> Failure | None:
     if group.failure == "nan_logits":
         return Failure("model", "nan_logits", "the model returned NaN logits")
     if group.failure or outcome.finish not in ("stop", "length"):

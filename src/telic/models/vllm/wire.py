@@ -12,7 +12,7 @@ from telic.dialogue import Message
 from telic.models.control import Control, ControlContext
 from telic.models.local.sequences import Sequence as TokenSequence
 from telic.models.request import Sampling
-from telic.models.vllm.groups import Group, ReplayedStream
+from telic.models.vllm.groups import ReplayedStream, SequenceGroup
 from telic.rendering import Rendering, Span
 
 __all__ = ["CONTROLS", "MOST_CONTROLS", "group_from_wire", "group_to_wire", "results_to_wire", "take_results"]
@@ -24,7 +24,7 @@ MOST_CONTROLS = 256
 """Controls that a server keeps. The one that was sent first is forgotten first; its client sends it again."""
 
 
-def group_to_wire(group: Group) -> dict[str, Any]:
+def group_to_wire(group: SequenceGroup) -> dict[str, Any]:
     """Describe a group whose controls are all in `CONTROLS`."""
     keys = {id(control): key for key, control in CONTROLS.items()}
     controls = [keys[id(control)] for control in group.sequences[0].controls]
@@ -38,11 +38,11 @@ def group_to_wire(group: Group) -> dict[str, Any]:
     }
 
 
-def group_from_wire(name: str, wire: Mapping[str, Any]) -> Group:
+def group_from_wire(name: str, wire: Mapping[str, Any]) -> SequenceGroup:
     """Make the group that a worker needs."""
     sampling = dict(wire["sampling"])
     controls = tuple(CONTROLS[key] for key in wire["controls"])
-    return Group(
+    return SequenceGroup(
         id=name,
         sequences=[_sequence_from_wire(sequence, controls, wire["seed"]) for sequence in wire["sequences"]],
         sampling=Sampling(**{**sampling, "stop": tuple(sampling["stop"])}),
@@ -82,7 +82,7 @@ def _spans(wire: Sequence[Sequence[int]]) -> tuple[Span, ...]:
     return tuple(Span(start, end) for start, end in wire)
 
 
-def results_to_wire(group: Group) -> dict[str, Any]:
+def results_to_wire(group: SequenceGroup) -> dict[str, Any]:
     """What a worker has found for a group."""
     return {
         "logprobs": group.logprobs,
@@ -93,7 +93,7 @@ def results_to_wire(group: Group) -> dict[str, Any]:
     }
 
 
-def take_results(group: Group, wire: Mapping[str, Any]) -> None:
+def take_results(group: SequenceGroup, wire: Mapping[str, Any]) -> None:
     """Take over what a worker in another process has found."""
     group.logprobs, group.greedy, group.failure = list(wire["logprobs"]), wire["greedy"], wire["failure"]
     group.state_D = None if wire["state"] is None else torch.tensor(wire["state"])

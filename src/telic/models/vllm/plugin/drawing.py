@@ -10,7 +10,7 @@ import torch
 
 from telic.models.local.sampling import sample_tokens
 from telic.models.logit_controls import LogitRow, controlled_logits
-from telic.models.vllm.groups import Group
+from telic.models.vllm.groups import SequenceGroup
 
 __all__ = ["DueGroup", "draw_tokens", "force_tokens"]
 
@@ -19,7 +19,7 @@ __all__ = ["DueGroup", "draw_tokens", "force_tokens"]
 class DueGroup:
     """A group whose next token is due in this step."""
 
-    group: Group
+    group: SequenceGroup
     rows: Sequence[int]
     """The row of each member in the step's logits."""
     output: Sequence[int]

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from telic.errors import ConfigError
 from telic.models.vllm.control_wire import ControlFiles
 from telic.models.vllm.model import supported_points
-from telic.models.vllm.plugin.service import Service, UnknownControlError
+from telic.models.vllm.plugin.service import PluginService, UnknownControlError
 from telic.models.vllm.protocol import PROTOCOL, GenerateBody, ModelCard
 from telic.models.vllm.rounds import READ
 
@@ -47,20 +47,20 @@ class TelicEndpoint:
     async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
         """Make the service, and let the workers observe their models."""
         found = await engine_client.collective_rpc("telic_install")
-        state.telic = Service(engine_client, hooks_act=all(found))
+        state.telic = PluginService(engine_client, hooks_act=all(found))
         state.telic_model = (args.served_model_name or [args.model])[0]
         keys = args.api_key or [os.environ.get("VLLM_API_KEY")]
         state.telic_keys = [key for key in ([keys] if isinstance(keys, str) else keys) if key]
 
 
-def _service(request: Request) -> Service:
+def _service(request: Request) -> PluginService:
     """The service, for those who know a key; vLLM itself guards only its own routes."""
     if keys := request.app.state.telic_keys:
         from vllm.entrypoints.serve.middleware.authenticate import AuthenticationMiddleware
 
         if not AuthenticationMiddleware(request.app, keys).verify_token(request.headers):
             raise HTTPException(401, "Unauthorized")
-    service: Service = request.app.state.telic
+    service: PluginService = request.app.state.telic
     return service
 
 

@@ -14,21 +14,21 @@ from telic.models.control import Control
 from telic.models.local.prompts import Prompts, render_messages
 from telic.models.local.sequences import RequestState
 from telic.models.request import READINGS, Reply, Request
-from telic.models.vllm.control_wire import ControlFiles, build
+from telic.models.vllm.control_wire import ControlFiles, build_sent
 from telic.models.vllm.model import limits_of, stop_ids_of
 from telic.models.vllm.protocol import GenerateBody, reply_to_wire, session_cache
-from telic.models.vllm.rounds import READ, EngineRequest, Outcome, Round, Rounds
+from telic.models.vllm.rounds import READ, EngineRequest, Round, RoundOutcome, Rounds
 from telic.models.vllm.wire import CONTROLS, MOST_CONTROLS, group_to_wire, take_results
 from telic.rendering import Template
 
-__all__ = ["Service", "UnknownControlError"]
+__all__ = ["PluginService", "UnknownControlError"]
 
 
 class UnknownControlError(Exception):
     """A request names a control that the server does not have."""
 
 
-class Service:
+class PluginService:
     """Answers requests with the engine of a vLLM server.
 
     Args:
@@ -57,7 +57,7 @@ class Service:
             ConfigError: it cannot be built.
         """
         if files.key not in CONTROLS:
-            control = await self._in_thread(build, files)
+            control = await self._in_thread(build_sent, files)
             if "attention" in control.points or ("residual" in control.points and not self.hooks_act):
                 raise ConfigError(f"control {control.name!r} acts where this server's model cannot be changed")
             await self._engine.collective_rpc("telic_add_control", args=(files.config, files.tensors))
@@ -123,11 +123,11 @@ class Service:
         if len(state.reply.text) > shown:
             yield state.reply.text[shown:]
 
-    async def _play_round(self, played: Round) -> AsyncGenerator[Outcome | None, None]:
+    async def _play_round(self, played: Round) -> AsyncGenerator[RoundOutcome | None, None]:
         """Play a round: yield None whenever tokens have come, then how it ended."""
         primary, *others = played.requests
         followers = [asyncio.create_task(self._follow(request)) for request in others]
-        outcome: Outcome | None = None
+        outcome: RoundOutcome | None = None
         try:
             async with aclosing(self._generate(primary, delta=True)) as outputs:
                 async for output in outputs:
@@ -135,7 +135,7 @@ class Service:
                     stopped = played.take(completion.token_ids)
                     if stopped or output.finished:
                         finish = "stop" if stopped else str(completion.finish_reason)
-                        outcome = Outcome(finish, output.num_cached_tokens or 0)
+                        outcome = RoundOutcome(finish, output.num_cached_tokens or 0)
                         break
                     yield None
         finally:
@@ -146,7 +146,7 @@ class Service:
             self._rounds.close(played)
         if results and results[0] is not None:
             take_results(played.group, results[0])
-        yield outcome or Outcome("abort")
+        yield outcome or RoundOutcome("abort")
 
     async def _follow(self, request: EngineRequest) -> None:
         """Send a contrast prompt; its tokens are those of the primary one."""
@@ -164,7 +164,7 @@ class Service:
         return generated
 
 
-def _advance(rounds: Any, outcome: Outcome | None) -> Round | Reply:
+def _advance(rounds: Any, outcome: RoundOutcome | None) -> Round | Reply:
     """Return the next round, or the reply."""
     try:
         found: Round = next(rounds) if outcome is None else rounds.send(outcome)

@@ -9,7 +9,7 @@ import torch
 from telic.models.control import Control
 from telic.models.local.chunks import AppliedResidual, Chunk, change_residual, residual_controls
 from telic.models.local.forward import decoder_layers
-from telic.models.vllm.control_wire import ControlFiles, build
+from telic.models.vllm.control_wire import ControlFiles, build_sent
 from telic.models.vllm.groups import GROUPS, member_of
 from telic.models.vllm.wire import CONTROLS, MOST_CONTROLS, results_to_wire
 
@@ -106,7 +106,7 @@ class WorkerExtension:
     def telic_add_control(self, config: str, tensors: bytes) -> None:
         """Build a control that groups will name by the key of its files."""
         files = ControlFiles(config, tensors)
-        CONTROLS[files.key] = build(files)
+        CONTROLS[files.key] = build_sent(files)
         while len(CONTROLS) > 2 * MOST_CONTROLS:  # the server has long forgotten it
             del CONTROLS[next(key for key in CONTROLS if key)]
 
