@@ -16,7 +16,7 @@ from telic.feedback import LabelledEpisodes, LogFile, learn, write_export
 from telic.feedback.clusters import cluster_moments
 from telic.feedback.given import given_feedback
 from telic.feedback.report import read_analysis, write_learn_report
-from telic.feedback.summaries import Moment
+from telic.feedback.summaries import Moment, conclude
 from telic.runs import RunFolder
 from tests.feedback.dialogues import START, dialogue
 
@@ -209,6 +209,10 @@ def test_what_a_tool_returns_is_no_word_of_the_user() -> None:
         turn.scores for turn in expected.turns
     ]
     assert not found.turns[1].scores
+    conclusion = conclude(found)
+    assert conclusion is not None
+    moment = next(one for one in conclusion.moments if one.turn == 3)
+    assert (moment.request, moment.reply, moment.answer) == GOOD[:3]
 
 
 def test_an_export_without_rows_leaves_no_file(tmp_path: Path) -> None:
