@@ -208,6 +208,23 @@ def test_forgetting_in_a_chat_leaves_no_byte(start: Start, tmp_path: Path, log: 
     assert "swordfish" not in heard.prompts[-1].lower()
 
 
+def test_the_notes_stay_where_a_client_carries_out_a_call(start: Start) -> None:
+    heard = Heard()
+    served = start(heard.model, purpose=PURPOSE)
+    say(served, "I love swordfish.", user="ann")
+    tool = {"type": "function", "function": {"name": "menu"}}
+    call = {"id": "c1", "type": "function", "function": {"name": "menu", "arguments": "{}"}}
+    asked = [
+        {"role": "user", "content": "What do I like to eat?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "soup or fish", "tool_call_id": "c1"},
+    ]
+    for messages in (asked[:1], asked):
+        body = {"messages": messages, "tools": [tool], "user": "ann"}
+        assert ask(served, "POST", "/v1/chat/completions", json=body).status_code == 200
+        assert "swordfish" in heard.prompts[-1]
+
+
 @pytest.mark.parametrize("how", ["forget", "forget everything", "delete conversations"])
 def test_deleted_words_are_in_no_file_and_no_answer(start: Start, tmp_path: Path, how: str) -> None:
     heard = Heard()
