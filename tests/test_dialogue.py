@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from telic.dialogue import Dialogue, Message, Role
+from telic.dialogue import Dialogue, Message, Role, ToolCall
 
 roles: st.SearchStrategy[Role] = st.sampled_from(["system", "user", "assistant", "tool"])
 messages = st.builds(Message, role=roles, content=st.text(max_size=9), name=st.none() | st.text(max_size=3))
@@ -63,6 +63,13 @@ def test_slices_are_dialogues(talk: Dialogue, part: slice) -> None:
 def test_a_message_survives_openais_format(message: Message) -> None:
     assert Message.model_validate(message.as_dict()) == message
     assert ("name" in message.as_dict()) == (message.name is not None)
+
+
+def test_calls_survive_openais_format() -> None:
+    call = ToolCall(id="c1", name="find", arguments='{"q": 1}')
+    message = Message(role="assistant", content="", tool_calls=(call,))
+    assert Message.model_validate(message.as_dict()) == message
+    assert Message.model_validate(message.model_dump()) == message
 
 
 def test_messages_are_frozen_and_strict_about_roles() -> None:

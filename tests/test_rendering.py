@@ -80,6 +80,8 @@ TEMPLATES: dict[str, str | None] = {
     "forgetful": FORGETFUL,
     "plain": None,
 }
+FURTHER: dict[str, str] = {}
+"""Templates of other files, which the tests here do not run on."""
 
 
 @cache
@@ -98,7 +100,7 @@ def template(name: str, *, merging: bool = False) -> Template:
         ),
     )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, chat_template=TEMPLATES[name], clean_up_tokenization_spaces=False
+        tokenizer_object=inner, chat_template={**TEMPLATES, **FURTHER}[name], clean_up_tokenization_spaces=False
     )
     return Template(tokenizer)
 

@@ -40,6 +40,7 @@ def test_what_is_written_is_read_back(syntax: ToolSyntax) -> None:
         ('{"name": "Mia", "age": 3}', '{"name": "Mia", "age": 3}', []),
         ('{"name": "find", "parameters": {"q": 1}}; {"name": "cancel"}', "", [("find", '{"q": 1}'), ("cancel", "{}")]),
         ('<tool_call>{"name": "nothing", "arguments": "x"}</tool_call>', "", [("nothing", "x")]),
+        (r'<tool_call>{"name": "find", "arguments": {"q": "\ud83d"}}</tool_call>', "", [("find", r'{"q": "\ud83d"}')]),
     ],
 )  # fmt: skip
 def test_replies_are_split_into_what_they_say_and_their_calls(

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal, overload
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["Dialogue", "Message", "Role", "ToolCall", "ToolDefinition"]
 
 Role = Literal["system", "user", "assistant", "tool"]
+MAX_DEPTH = 100
+"""Levels of the arguments of a call; those who read them, such as chat templates, go down with recursion."""
 
 
 class ToolDefinition(BaseModel):
@@ -42,16 +44,28 @@ class ToolCall(BaseModel):
     arguments: str = "{}"
     """The arguments in JSON, as the model wrote them. They may be malformed: see `parsed`."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_openai(cls, given: Any) -> Any:
+        """Take OpenAI's format too, which `as_dict` writes."""
+        function = given.get("function") if isinstance(given, dict) else None
+        return {"id": given.get("id"), **function} if isinstance(function, dict) else given
+
     def parsed(self) -> dict[str, Any]:
         """Return the arguments as an object.
 
         Raises:
-            ValueError: they are not JSON, or not an object.
+            ValueError: they are not JSON, not an object, nested too deeply, or hold half of a surrogate pair.
         """
         try:
             value = json.loads(self.arguments or "{}")
+            if _is_deeper(value, MAX_DEPTH):
+                raise RecursionError
+            json.dumps(value, ensure_ascii=False).encode()
         except RecursionError:
-            raise ValueError("the arguments are nested too deeply") from None
+            raise ValueError(f"the arguments are nested too deeply; expected at most {MAX_DEPTH} levels") from None
+        except UnicodeEncodeError:
+            raise ValueError("the arguments hold half of a surrogate pair, such as \\ud83d without \\ude00") from None
         except ValueError as error:
             raise ValueError(f"the arguments are not JSON: {error}") from None
         if not isinstance(value, dict):
@@ -141,3 +155,11 @@ class Dialogue(Sequence[Message]):
     def turns(self) -> Dialogue:
         """Return the dialogue without its system prompt."""
         return self.with_system(None)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether JSON types are nested in more than so many levels."""
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)

@@ -79,6 +79,11 @@ class Turn(BaseModel):
     `metadata["setups"]`: purpose, model, controls, planner), `logprob` (of the reply, in nats), `planner` (what it
     chose), `sampling`, `alternatives`, `cached_tokens`."""
 
+    @property
+    def is_prose(self) -> bool:
+        """Whether it is text alone, with no form to keep to: it calls no tools, and had no response format."""
+        return not self.tool_calls and not self.origin.get("sampling", {}).get("response_format")
+
 
 class Answer(BaseModel):
     """One sampled answer of a branch, and its score."""

@@ -25,6 +25,7 @@ from telic.tool_syntax import TEXT_SYNTAX
 
 __all__ = [
     "DialogueFormat",
+    "dialogue_before",
     "dialogue_seen_by",
     "read_dialogues",
     "read_records",
@@ -152,6 +153,12 @@ def dialogue_seen_by(episode: Episode, role: str) -> Dialogue:
         else:
             messages.append(Message(role="user", content=turn.text, name=turn.role if several else None))
     return Dialogue(messages).with_system(episode.roles[role].get("system"))
+
+
+def dialogue_before(episode: Episode, index: int) -> Dialogue:
+    """Return what the assistant had seen when it wrote a turn: the dialogue, and its own calls of tools in the turn."""
+    before = episode.model_copy(update={"turns": episode.turns[:index]})
+    return dialogue_seen_by(before, assistant_role(episode)).append(*episode.turns[index].steps)
 
 
 def _digests(record: Mapping[str, Any], dialogue: Dialogue) -> list[str]:

@@ -111,7 +111,7 @@ class SpanFinder:
         self, rows: Sequence[Row], pieces: list[tuple[int, _Piece]], reply: bool, tools: Sequence[Row]
     ) -> list[str]:
         """Return what the template makes of each content, as far as a mark after each content shows."""
-        after = marks(len(rows), secrets.token_hex(8).translate(_LETTERS))  # no content can hold them
+        after = marks(len(rows), _secret_word())  # no content can hold them
         texts = [_slot(row) for row in rows]
         marked = [_with_slot(row, text + mark) for row, text, mark in zip(rows, texts, after, strict=True)]
         shown, cursor = self._apply(marked, reply, tools), 0
@@ -133,6 +133,8 @@ class SpanFinder:
         if key in self._known_pieces:
             return self._known_pieces[key]
         placed = marks(len(rows))
+        if any(mark in part for part in map(str, key) for mark in placed):  # what a model or a client wrote, in a call
+            placed = marks(len(rows), _secret_word())
         marked = [_with_slot(row, mark) for row, mark in zip(rows, placed, strict=True)]
         skeleton = self._apply(marked, reply, tools)
         found = sorted((skeleton.find(mark), index) for index, mark in enumerate(placed) if mark in skeleton)
@@ -176,6 +178,11 @@ def tokens_of(span: Span, starts: Sequence[int], ends: Sequence[int]) -> Span:
 
 
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
+
+
+def _secret_word() -> str:
+    """Return a word of plain letters that nobody can guess."""
+    return secrets.token_hex(8).translate(_LETTERS)
 
 
 def _slot(row: Row) -> str:

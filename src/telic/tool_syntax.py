@@ -171,7 +171,13 @@ def _next(text: str, at: int) -> int:
 
 def _name_and_arguments(call: dict[str, Any]) -> tuple[str, str]:
     arguments: Any = next((call[key] for key in _KEYS if key in call), {})
-    return call["name"], arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return _encodable(call["name"]), _encodable(text)
+
+
+def _encodable(text: str) -> str:
+    r"""Write half of a surrogate pair as JSON does, `\ud83d`: nothing that sends or stores texts takes it as it is."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _malformed(part: str) -> tuple[str, str]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from telic.cli.chat_view import TerminalView
+from telic.dialogue import Message, ToolCall
+from telic.tools import function_tool
 from tests.cli.conftest import Run
 from tests.cli.terminal import Terminal
 
@@ -50,6 +55,22 @@ def test_a_person_is_asked_and_sees_calls_and_results(tmp_path: Path) -> None:
     [path] = (tmp_path / "runs" / "chats").iterdir()
     roles = [message["role"] for message in json.loads(path.read_text())["messages"]]
     assert roles == ["system", *["user", "assistant", "tool", "assistant"] * 2]
+
+
+def test_nobody_agrees_to_what_is_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pay(note: str, to: str) -> str:
+        return f"{to} has it: {note}"
+
+    monkeypatch.setattr("builtins.input", lambda: "")
+    arguments = json.dumps({"note": "thanks " * 100, "to": "mallory"})
+    call = ToolCall(id="c1", name="pay", arguments=arguments)
+    view = TerminalView("shop")
+    assert not view.confirm(function_tool(pay), call)
+    assert "mallory" in capsys.readouterr().out
+    view.show_tool(Message(role="assistant", content="", tool_calls=(call.model_copy(update={"name": "\x1b[2J"}),)))
+    assert "\x1b[2J" not in capsys.readouterr().out
 
 
 def test_json_has_the_calls_and_nobody_is_asked(tmp_path: Path) -> None:

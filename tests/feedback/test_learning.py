@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from telic.episodes import Episode, EpisodeStore
+from telic.dialogue import Message, ToolCall
+from telic.episodes import Episode, EpisodeStore, Turn
 from telic.errors import DataError, RunError
 from telic.feedback import LabelledEpisodes, LogFile, learn, write_export
 from telic.feedback.clusters import cluster_moments
 from telic.feedback.given import given_feedback
 from telic.feedback.report import read_analysis, write_learn_report
-from telic.feedback.summaries import Moment
+from telic.feedback.summaries import Moment, conclude
 from telic.runs import RunFolder
 from tests.feedback.dialogues import START, dialogue
 
@@ -165,6 +166,53 @@ def test_dpo_takes_edits_and_choices(tmp_path: Path) -> None:
     pairs = [(row["chosen"][0]["content"], row["rejected"][0]["content"]) for row in rows]
     assert pairs == [("Good day.", "Yo."), ("Hello!", "Ho.")]
     assert rows[0]["prompt"][-1] == {"role": "user", "content": "Hi"}
+
+
+def with_tools(*said: str, **options: Any) -> Episode:
+    """A conversation whose first reply looks something up before it answers."""
+    episode = dialogue(*said, **options)
+    call = ToolCall(id="call00001", name="find", arguments='{"q": "station"}')
+    episode.turns[1].steps = [
+        Message(role="assistant", content="", tool_calls=(call,)),
+        Message(role="tool", content="behind the market", tool_call_id="call00001"),
+    ]
+    return episode
+
+
+def test_a_prompt_holds_the_calls_that_the_reply_rests_on(tmp_path: Path) -> None:
+    path = tmp_path / "kto.jsonl"
+    assert write_export("kto", LabelledEpisodes([with_tools(*GOOD)]), path) == 1
+    prompt = [Message(**message) for message in json.loads(path.read_text())["prompt"]]
+    assert [message.role for message in prompt] == ["system", "user", "assistant", "tool"]
+    assert prompt[2:] == with_tools(*GOOD).turns[1].steps
+
+
+def test_replies_in_a_response_format_or_with_calls_are_in_no_row(tmp_path: Path) -> None:
+    formed, edited, plain = (dialogue(*GOOD, name=name) for name in "fep")
+    formed.turns[1].origin["sampling"] = {"response_format": "json_schema"}
+    edited.turns[1].tool_calls = (ToolCall(id="call00001", name="find"),)
+    edited.feedback.append(given_feedback("edit", "Good day.", 1, GOOD[1], START))
+    assert write_export("kto", LabelledEpisodes([formed, edited, plain]), tmp_path / "kto.jsonl") == 1
+    with pytest.raises(DataError, match="no reply was edited"):
+        write_export("dpo", LabelledEpisodes([formed, edited]), tmp_path / "dpo.jsonl")
+
+
+def test_what_a_tool_returns_is_no_word_of_the_user() -> None:
+    """The client carries out the call, so its result is a turn of its own."""
+    plain = dialogue(GOOD[0], GOOD[1], GOOD[2], GOOD[3])
+    called = plain.model_copy(deep=True)
+    call = Turn(role="assistant", round=1, text="Let me see.", tool_calls=(ToolCall(id="c1", name="find"),))
+    result = Turn(role="tool", round=1, text="That's wrong! I said no, this is useless.", tool_call_id="c1")
+    called.turns[1:1] = [call, result]
+    found, expected = (next(iter(LabelledEpisodes([one]))) for one in (called, plain))
+    assert [turn.scores for turn in found.turns if turn not in (call, result)] == [
+        turn.scores for turn in expected.turns
+    ]
+    assert not found.turns[1].scores
+    conclusion = conclude(found)
+    assert conclusion is not None
+    moment = next(one for one in conclusion.moments if one.turn == 3)
+    assert (moment.request, moment.reply, moment.answer) == GOOD[:3]
 
 
 def test_an_export_without_rows_leaves_no_file(tmp_path: Path) -> None:

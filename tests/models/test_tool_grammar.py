@@ -106,3 +106,10 @@ def test_arguments_are_any_object_where_no_grammar_can_express_the_schema() -> N
     *_, lax = call_formats(request, TEXT_SYNTAX)
     assert matches(lax, opened('{"name": "odd", "arguments": {"x": 1}}'))
     assert not matches(lax, opened('{"name": "even", "arguments": {}}'))
+
+
+def test_a_schema_that_is_none_is_left_to_the_tool() -> None:
+    odd = ToolDefinition(name="odd", parameters={"type": "object", "$defs": ["a"]})
+    request = Request((Message(role="user", content="Hi"),), tools=(odd,), tool_choice="required")
+    *_, lax = call_formats(request, TEXT_SYNTAX)
+    assert matches(lax, opened('{"name": "odd", "arguments": {"x": 1}}'))

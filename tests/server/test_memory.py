@@ -12,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from telic.dialogue import Message, ToolCall
 from telic.errors import ConfigError
 from telic.memory import Memory, MemoryConfig, MemoryEvent, new_event
 from telic.models import ScriptedModel
@@ -19,6 +20,7 @@ from telic.purpose import Purpose
 from telic.server import ServeConfig, Service
 from telic.server.annotations import Annotations
 from telic.server.memory_log import MemoryLogs
+from telic.server.records import ToolRecord
 from telic.server.store import ConversationStore
 from tests.server.conftest import Served, Start, events, wait_for
 from tests.server.test_limits_and_keys import keys
@@ -206,6 +208,23 @@ def test_forgetting_in_a_chat_leaves_no_byte(start: Start, tmp_path: Path, log: 
     assert "swordfish" not in heard.prompts[-1].lower()
 
 
+def test_the_notes_stay_where_a_client_carries_out_a_call(start: Start) -> None:
+    heard = Heard()
+    served = start(heard.model, purpose=PURPOSE)
+    say(served, "I love swordfish.", user="ann")
+    tool = {"type": "function", "function": {"name": "menu"}}
+    call = {"id": "c1", "type": "function", "function": {"name": "menu", "arguments": "{}"}}
+    asked = [
+        {"role": "user", "content": "What do I like to eat?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "soup or fish", "tool_call_id": "c1"},
+    ]
+    for messages in (asked[:1], asked):
+        body = {"messages": messages, "tools": [tool], "user": "ann"}
+        assert ask(served, "POST", "/v1/chat/completions", json=body).status_code == 200
+        assert "swordfish" in heard.prompts[-1]
+
+
 @pytest.mark.parametrize("how", ["forget", "forget everything", "delete conversations"])
 def test_deleted_words_are_in_no_file_and_no_answer(start: Start, tmp_path: Path, how: str) -> None:
     heard = Heard()
@@ -252,6 +271,41 @@ def test_postgres_forgets_too(place: str) -> None:
         store.delete("ann")
         assert logs.read("ann", "travel").events == []
         assert logs.users("travel") == {"bob": 2}
+
+
+@pytest.mark.parametrize("about", ["José marzipan", "4711", ""])
+def test_forgetting_takes_the_calls_of_tools_and_their_results(place: str, about: str) -> None:
+    said = history("ann", "I love José marzipan, it is number 4711.", "", "found", "More?")
+    call = ToolCall(id="c1", name="order", arguments='{"what": "Jos\\u00e9\\nmarzipan", "number": 4711}')
+    result = Message(role="tool", content='{"bought": "Jos\\u00e9 marzipan", "number": 4711}', tool_call_id="c1")
+    steps = (Message(role="assistant", content="José marzipan 4711", tool_calls=(call,)), result)
+    with closing(ConversationStore(place)) as store:
+        logs, new = MemoryLogs(store.engine), new_turns("c1", said, "Done.", remembering="travel")
+        first, called, returned, more, reply = new.turns
+        turns = (
+            first,
+            replace(called, tools=ToolRecord(calls=(call,))),
+            replace(returned, role="tool", text=result.content, tools=ToolRecord(call_id="c1")),
+            more,
+            replace(reply, tools=ToolRecord(steps=steps)),
+        )
+        store.add(replace(new, turns=turns))
+        phrase = "josé marzipan" if about.startswith("J") else about
+        plan = replace(Memory(MemoryConfig(), logs.read("ann", "travel").events).plan_forgetting(about))
+        plan = replace(plan, phrases=tuple({*plan.phrases, *filter(None, [phrase])}))
+        logs.forget("ann", "travel", plan, new_event("forget", "", "api", events=list(plan.events)))
+        [episode] = store.episodes("ann")
+        stored = store.conversation("ann", "c1")
+    left = episode.turns[1].tool_calls[0].arguments + episode.turns[2].text + str(episode.turns[4].steps)
+    assert ("marzipan" in left.lower()) == (about == "4711")
+    assert ("4711" in left) == about.startswith("J")
+    assert episode.turns[1].tool_calls[0].name == "order"
+    assert episode.turns[4].steps[1].tool_call_id == "c1"
+    if about:
+        assert isinstance(json.loads(episode.turns[2].text), dict)
+        assert episode.turns[4].steps[0].tool_calls[0].parsed()
+    assert stored is not None
+    assert len(stored.turns) == 5
 
 
 def test_a_log_is_read_from_where_it_was_read_before(place: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import time
 from collections.abc import Callable
 from datetime import date
@@ -113,6 +115,53 @@ def test_a_long_result_is_cut_where_the_model_sees_it() -> None:
 def test_a_function_that_no_model_could_call_is_refused(function: Callable[..., Any], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         function_tool(function)
+
+
+def test_an_async_function_is_awaited() -> None:
+    async def find(order: int) -> str:
+        await asyncio.sleep(0)
+        return f"order {order}"
+
+    assert run(find, '{"order": 7}') == "order 7"
+
+
+def test_parameters_may_be_called_as_pydantics_attributes_are(recwarn: pytest.WarningsRecorder) -> None:
+    def names(schema: str, copy: int, model_config: str, model_dump: str, _own: str = "e") -> str:
+        return f"{schema}{copy}{model_config}{model_dump}{_own}"
+
+    arguments = '{"schema": "a", "copy": 2, "model_config": "c", "model_dump": "d"}'
+    assert run(names, arguments) == "a2cde"
+    assert run(names, "{}").startswith("error: wrong arguments: schema: Field required; copy: Field required")
+    assert not recwarn.list
+
+
+def test_a_tool_that_exits_does_not_end_the_program() -> None:
+    def leave() -> str:
+        raise SystemExit(3)
+
+    assert run(leave, "{}") == "error: leave failed: SystemExit: 3"
+
+
+def test_half_of_a_surrogate_pair_goes_no_further_than_the_tool() -> None:
+    def say(word: str) -> str:
+        return word + "\ud83d"
+
+    assert run(say, '{"word": "a"}') == "a\ufffd"
+    assert run(say, '{"word": "\\ud83d"}').startswith("error: the arguments hold half of a surrogate pair")
+    assert run(say, '{"word": ' + "[" * 900 + "]" * 900 + "}").startswith("error: the arguments are nested too deeply")
+
+
+def test_an_object_without_a_name_is_no_tool() -> None:
+    with pytest.raises(ConfigError, match="is neither a function nor a class"):
+        Toolbox.of(functools.partial(int, "3"))
+
+
+def test_a_type_that_cannot_be_found_is_told() -> None:
+    def find(order: "Missing") -> str:  # type: ignore[name-defined] # noqa: F821, UP037
+        return str(order)
+
+    with pytest.raises(ConfigError, match="tool 'find': a type cannot be found: name 'Missing'"):
+        function_tool(find)
 
 
 class Shop:

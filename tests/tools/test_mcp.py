@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from telic.dialogue import ToolCall
 from telic.errors import ConfigError
 from telic.purpose import Purpose
 from telic.purpose_parts import McpServer, ToolSpec
-from telic.tools import Toolbox
+from telic.tools import Toolbox, mcp_client
 from telic.tools.mcp_client import mcp_tools
 
 pytest.importorskip("mcp")
@@ -86,6 +87,16 @@ def test_a_server_that_does_not_start_is_an_error_with_its_place(tmp_path: Path,
     file.write_text(f'name = "shop"\nsystem = "You sell."\n\n[[tools]]\nmcp = {{ command = {command!r} }}\n')
     with pytest.raises(ConfigError, match=r"shop\.toml, line 4: tools\[0\]: MCP server"):
         Toolbox.of_purpose(Purpose.from_file(file, trust=True))
+
+
+def test_a_server_that_does_not_answer_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_client, "START_TIMEOUT", 3.0)
+    place = tmp_path / "pid"
+    spec = ToolSpec(mcp=McpServer(command=["/bin/sh", "-c", f"echo $$ > {place}; exec sleep 600"]))
+    with pytest.raises(ConfigError, match="it did not answer in time"):
+        mcp_tools(spec)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(place.read_text()), 0)
 
 
 def test_a_command_needs_trust(tmp_path: Path) -> None:

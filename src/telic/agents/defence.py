@@ -77,6 +77,11 @@ class DefendedTurn:
         """What the user has said so far, the last message included."""
         return [message.content for message in self.messages if message.role == "user"]
 
+    @property
+    def after_tool(self) -> bool:
+        """Whether the reply follows the result of a tool: what the user said last was judged already."""
+        return self.messages[-1].role == "tool"
+
 
 class Defence:
     """Base of all defences: lets everything pass. Subclasses override the methods of the points where they act.

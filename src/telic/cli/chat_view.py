@@ -79,14 +79,14 @@ class TerminalView(PlainView):
 
     def show_tool(self, message: Message) -> None:
         """Show a call of a tool, or its result, in dim lines of their own."""
-        lines = [f"calls {call.name} {_line(call.arguments)}" for call in message.tool_calls]
+        lines = [f"calls {_beginning(f'{call.name} {call.arguments}')}" for call in message.tool_calls]
         if message.role == "tool":
-            lines = [f"gets {_line(message.content)}"]
+            lines = [f"gets {_beginning(message.content)}"]
         for line in lines:
             self._console.print(Text(f"\n  {line}", style="dim"), end="" if message.tool_calls else "\n  ")
 
     def confirm(self, tool: Tool, call: ToolCall) -> bool:
-        """Ask whether a tool may be called; anything but a yes is a no."""
+        """Ask whether a tool may be called, with all of its arguments; anything but a yes is a no."""
         asked = f"\n  May it call {tool.name} {_line(call.arguments)}? [y/N] "
         self._console.print(Text(asked, style="bold"), end="")
         try:
@@ -100,6 +100,10 @@ class TerminalView(PlainView):
 
 
 def _line(text: str) -> str:
-    """Return the beginning of a text, on one line and without control characters."""
-    line = " ".join(printable(text).split())
+    """Return a text on one line and without control characters."""
+    return " ".join(printable(text).split())
+
+
+def _beginning(text: str) -> str:
+    line = _line(text)
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."

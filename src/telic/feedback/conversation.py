@@ -35,7 +35,7 @@ class DialogueExchange:
 
 @dataclass(frozen=True)
 class Conversation:
-    """An episode prepared for the detectors. Turns of other roles than the assistant's count as the user's."""
+    """An episode prepared for the detectors. Turns of other roles than the assistant's and tools' are the user's."""
 
     episode: Episode
     usual_seconds: float | None = None
@@ -59,7 +59,10 @@ class Conversation:
 
     @cached_property
     def exchanges(self) -> tuple[DialogueExchange, ...]:
-        """Every reply, in order. Failed replies and those without text are left out."""
+        """Every reply, in order. Failed replies, those without text, and those that call tools are left out.
+
+        What a tool returned is no message of the user.
+        """
         return tuple(self._exchanges())
 
     def _exchanges(self) -> Iterator[DialogueExchange]:
@@ -68,9 +71,10 @@ class Conversation:
         after: list[int] = []
         for index, turn in enumerate(self.turns):
             if turn.role != self.assistant:
-                after.append(index)
+                if turn.role != "tool":
+                    after.append(index)
                 continue
-            if turn.finish == "error" or not turn.text.strip():
+            if turn.finish == "error" or not turn.text.strip() or turn.tool_calls:
                 continue
             if reply is not None:
                 yield DialogueExchange(reply, tuple(before), tuple(after))

@@ -1,7 +1,8 @@
 """Labelled conversations as data sets: unpaired preferences for KTO, pairs for DPO, or episodes.
 
 The rows are TRL's: KTO takes `prompt`, `completion` and `label` (arXiv 2402.01306), DPO `prompt`, `chosen` and
-`rejected` (arXiv 2305.18290), all conversational.
+`rejected` (arXiv 2305.18290), all conversational. A reply that had a response format, or that calls tools, is in no
+row: its text alone is not what the model should write to its prompt.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from telic.feedback.given import EDIT, PREFERRED
 from telic.feedback.labelling import LABEL
 from telic.feedback.masking import Masker, mask_rows
 from telic.files import atomic_draft
-from telic.formats import dialogue_seen_by
+from telic.formats import dialogue_before
 
 __all__ = ["DataRow", "ExportFormat", "rows_by_user", "write_export"]
 
@@ -26,7 +27,7 @@ ExportFormat = Literal["kto", "dpo", "episodes"]
 CLEAR = 0.3
 """A reply counts as good from this label up, and as bad from its negative down; between them it is left out."""
 
-Message = dict[str, str]
+Message = dict[str, Any]
 DataRow = dict[str, Any]
 """A row of a data set: messages by column, and the label."""
 
@@ -101,7 +102,7 @@ def rows_by_user(form: Literal["kto", "dpo"], labelled: Iterable[Episode]) -> It
 def _replies(episode: Episode) -> Iterator[DataRow]:
     for index, turn in enumerate(episode.turns):
         label = turn.scores.get(LABEL)
-        if turn.role == assistant_role(episode) and label is not None and abs(label) >= CLEAR:
+        if turn.role == assistant_role(episode) and turn.is_prose and label is not None and abs(label) >= CLEAR:
             yield {"prompt": _prompt(episode, index), "completion": [_assistant(turn.text)], "label": label > 0}
 
 
@@ -116,12 +117,17 @@ def _rejected_texts(labelled: Iterable[Episode]) -> dict[tuple[str, int], str]:
 
 def _pairs(episode: Episode, texts: dict[tuple[str, int], str]) -> Iterator[DataRow]:
     for one in episode.feedback:
-        if one.source == EDIT and isinstance(one.value, str) and one.value.strip() != _text(episode, one).strip():
+        if one.source == EDIT and isinstance(one.value, str) and _replaces(one.value, episode, one):
             yield _pair(episode, one.turn, one.value, _text(episode, one))
     for one in _choices(episode):
         rejected = texts.get((one.value["to"], int(one.value["position"])))
-        if rejected is not None and rejected.strip() != _text(episode, one).strip():
+        if rejected is not None and _replaces(rejected, episode, one):
             yield _pair(episode, one.turn, _text(episode, one), rejected)
+
+
+def _replaces(other: str, episode: Episode, one: Feedback) -> bool:
+    """Whether a text can make a pair with the reply that a feedback is about."""
+    return episode.turns[one.turn].is_prose and other.strip() != _text(episode, one).strip()
 
 
 def _choices(episode: Episode) -> Iterator[Feedback]:
@@ -144,8 +150,7 @@ def _pair(episode: Episode, index: int, chosen: str, rejected: str) -> dict[str,
 
 
 def _prompt(episode: Episode, index: int) -> list[Message]:
-    before = episode.model_copy(update={"turns": episode.turns[:index]})
-    seen = dialogue_seen_by(before, assistant_role(episode))
+    seen = dialogue_before(episode, index)
     return [message.as_dict() for message in seen if message.content.strip() or message.tool_calls]
 
 

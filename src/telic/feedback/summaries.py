@@ -87,11 +87,12 @@ def conclude(episode: Episode) -> Conclusion | None:
 
 def _moment(episode: Episode, index: int, role: str, evidence: list[Feedback]) -> Moment:
     turns = episode.turns
+    before = next((turn for turn in reversed(turns[:index]) if turn.role != "tool" and not turn.tool_calls), None)
     return Moment(
         conversation=episode.id,
         turn=index,
         reward=round(turns[index].reward.get(role, 0.0), 3),
-        request=_quote(turns[index - 1].text if index and turns[index - 1].role != role else ""),
+        request=_quote(before.text if before is not None and before.role != role else ""),
         reply=_quote(turns[index].text),
         answer=_quote(turns[index + 1].text if index + 1 < len(turns) and turns[index + 1].role != role else ""),
         evidence=tuple(_named(one) for one in evidence if one.source not in OBSERVED),

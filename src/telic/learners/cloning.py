@@ -12,7 +12,7 @@ import torch
 
 from telic.episodes import Episode, assistant_role
 from telic.errors import DataError
-from telic.formats import dialogue_seen_by
+from telic.formats import dialogue_before
 from telic.learners.advantages import ActAdvantages, importance_weights, served_logprobs, usual_returns
 from telic.learners.config import PlannerLearningConfig
 from telic.learners.decisions import Decisions
@@ -165,9 +165,9 @@ def _replies(episode: Episode, purpose: Purpose) -> list[tuple[UtteranceExample,
     role = assistant_role(episode)
     found = []
     for index, turn in enumerate(episode.turns):
-        if turn.role != role or turn.return_to_go is None or not turn.text.strip() or not index:
+        if turn.role != role or turn.return_to_go is None or not turn.text.strip() or not turn.is_prose or not index:
             continue
-        dialogue = dialogue_seen_by(episode.model_copy(update={"turns": episode.turns[:index]}), role)
+        dialogue = dialogue_before(episode, index)
         if not dialogue.system and purpose.system_prompt:
             dialogue = dialogue.with_system(purpose.system_prompt)
         found.append((UtteranceExample(tuple(dialogue), turn.text, ends=turn.finish == "stop"), turn.return_to_go))

@@ -98,8 +98,11 @@ def _call_schema(tools: Sequence[ToolDefinition], key: str, *, strict: bool) -> 
 
 def _own_names(schema: dict[str, Any], number: int, shared: dict[str, Any]) -> dict[str, Any]:
     """Move a tool's shared definitions to the whole schema, under names of its own; return the rest."""
+    definitions = schema.get("$defs", {})
+    if not isinstance(definitions, dict):  # no schema; whoever compiles it says so
+        return schema
     rest: dict[str, Any] = _renamed({name: value for name, value in schema.items() if name != "$defs"}, number)
-    shared.update({f"{number}_{name}": _renamed(value, number) for name, value in schema.get("$defs", {}).items()})
+    shared.update({f"{number}_{name}": _renamed(value, number) for name, value in definitions.items()})
     return rest
 
 

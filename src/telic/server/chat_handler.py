@@ -105,9 +105,11 @@ class ChatHandler:
 
     async def _memory_control(self, history: History, target: StoreTarget) -> tuple[Control, ...]:
         """Make the control with the notes on the user. It is no part of the setup, which is stored and shared."""
-        if self.memories is None or not history.messages or history.messages[-1].role != "user":
+        # The reply may follow the result of a tool, and still answers the user.
+        asked = next((message for message in reversed(history.messages) if message.role == "user"), None)
+        if self.memories is None or asked is None:
             return ()
-        return await self.memories.control(history.user, history.messages[-1].content, target.conversation)
+        return await self.memories.control(history.user, asked.content, target.conversation)
 
     def _refuse_unsupported(self, body: ChatRequest) -> None:
         config, count = self.config, body.n or 1

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, or_, select, update
 
+from telic.dialogue import ToolCall
 from telic.memory import FORGOTTEN, ForgetPlan
 from telic.memory.words import mention
+from telic.server.records import ToolRecord
 from telic.server.tables import conversations, events, feedback, probe_branches_table, turns
 
 __all__ = ["matcher", "redact_conversations", "redacted_value"]
@@ -39,19 +42,22 @@ def redact_conversations(connection: Connection, user: str, plan: ForgetPlan) ->
     phrase = matcher(plan.phrases)
     texts = _texts_by_digest(connection, user, plan)
     key = (turns.c.conversation, turns.c.position)
-    query = select(*key, turns.c.digest).where(turns.c.conversation.in_(own))
+    query = select(*key, turns.c.digest, turns.c.tools).where(turns.c.conversation.in_(own))
     for row in connection.execute(query).all():
         if row.digest in texts:
             where = (turns.c.conversation == row.conversation, turns.c.position == row.position)
-            values: dict[str, Any] = {"text": texts[row.digest], "alternatives": [], "defences": None}
+            tools = _redacted_tools(row.tools, _forgotten)
+            values: dict[str, Any] = {"text": texts[row.digest], "alternatives": [], "defences": None, "tools": tools}
             connection.execute(update(turns).where(*where).values(values))
     if plan.everything:  # an edit is the user's own text, and no message of the dialogue
         edited = (turns.c.conversation.in_(own), turns.c.finish == "edited")
         connection.execute(update(turns).where(*edited).values(text=FORGOTTEN, alternatives=[]))
         edits = (feedback.c.conversation.in_(own), feedback.c.kind == "edit")
         connection.execute(update(feedback).where(*edits).values(value=FORGOTTEN))
+        _redact_tools(connection, own, _forgotten)
     if phrase is None:
         return
+    _redact_tools(connection, own, lambda text: _redacted_text(text, phrase))
     _redact(
         connection,
         turns,
@@ -63,6 +69,52 @@ def redact_conversations(connection: Connection, user: str, plan: ForgetPlan) ->
     _redact(connection, feedback, ("value",), feedback.c.conversation.in_(own), phrase)
     _redact(connection, probe_branches_table, ("content",), probe_branches_table.c.conversation.in_(own), phrase)
     _redact(connection, events, ("content",), events.c.conversation.in_(own), phrase)
+
+
+def _redact_tools(connection: Connection, own: Any, redact: Callable[[str], str]) -> None:
+    """Redact the calls of tools and their results in conversations. No memory logs them, so no event names them."""
+    key = (turns.c.conversation, turns.c.position)
+    used = or_(turns.c.tools.is_not(None), turns.c.role == "tool")
+    for row in connection.execute(select(*key, turns.c.role, turns.c.text, turns.c.tools).where(key[0].in_(own), used)):
+        values: dict[str, Any] = {"tools": _redacted_tools(row.tools, redact)}
+        if row.role == "tool":
+            values["text"] = redact(row.text)
+        where = (turns.c.conversation == row.conversation, turns.c.position == row.position)
+        connection.execute(update(turns).where(*where).values(values))
+
+
+def _redacted_tools(stored: Any, redact: Callable[[str], str]) -> Any:
+    """Redact the arguments and results of a stored `ToolRecord`; which tools were called stays."""
+    if stored is None:
+        return None
+    record = ToolRecord.model_validate(stored)
+
+    def redacted(calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
+        return tuple(call.model_copy(update={"arguments": redact(call.arguments)}) for call in calls)
+
+    steps = tuple(
+        step.model_copy(update={"content": redact(step.content), "tool_calls": redacted(step.tool_calls)})
+        for step in record.steps
+    )
+    return record.model_copy(update={"calls": redacted(record.calls), "steps": steps}).as_json()
+
+
+def _redacted_text(text: str, phrase: re.Pattern[str]) -> str:
+    """Redact a text. If it is JSON, it stays JSON: its texts may be written with escapes, and numbers are words too."""
+
+    def number(digits: str) -> Any:
+        return FORGOTTEN if phrase.search(digits) else json.loads(digits)
+
+    try:
+        given = json.loads(text)
+        value = redacted_value(json.loads(text, parse_int=number, parse_float=number), phrase)
+        return text if value == given else json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return phrase.sub(FORGOTTEN, text)
+
+
+def _forgotten(text: str) -> str:
+    return FORGOTTEN if text else ""
 
 
 def _texts_by_digest(connection: Connection, user: str, plan: ForgetPlan) -> dict[str, str]:

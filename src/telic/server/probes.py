@@ -89,7 +89,7 @@ class ProbeRunner:
             for seed in range(samples)
         ]
         replies = await self._runner.generate(requests, user, on_tokens, background=background)
-        round_ = sum(message.role == "assistant" for message in messages)
+        round_ = sum(message.role == "assistant" and not message.tool_calls for message in messages)
         by_probe = [replies[index * samples : (index + 1) * samples] for index in range(len(self._probes))]
         try:
             model = BlockingModel(self._runner, user, on_tokens, background=background)

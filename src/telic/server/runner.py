@@ -157,7 +157,8 @@ def of_user(request: Request, user: str, *, background: bool = False) -> Request
 
 
 def _prompt_key(request: Request) -> tuple[object, ...]:
-    return request.messages, request.speaker, request.response_format, tuple(map(id, request.controls))
+    tools = request.tools, request.tool_choice
+    return request.messages, request.speaker, request.response_format, tools, tuple(map(id, request.controls))
 
 
 def _as_local(model: Model) -> LocalModel | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,12 +48,12 @@ class Tool:
             content = self._within_time(call.parsed())
         except (ToolError, ValueError) as error:
             return error_message(call, str(error))
-        except Exception as error:  # a tool may raise anything
+        except (Exception, SystemExit) as error:  # a tool may raise anything
             return error_message(call, f"{self.name} failed: {type(error).__name__}: {error}")
         over = len(content) - self.max_characters
         if over > 0:
             content = f"{content[: self.max_characters]}\n[cut here: {over} more characters]"
-        return Message(role="tool", content=content, tool_call_id=call.id)
+        return _result(call, content)
 
     def _within_time(self, arguments: dict[str, Any]) -> str:
         done: list[str | BaseException] = []
@@ -75,4 +76,12 @@ class Tool:
 
 def error_message(call: ToolCall, text: str) -> Message:
     """Make the result of a call that failed."""
-    return Message(role="tool", content=f"error: {text}", tool_call_id=call.id)
+    return _result(call, f"error: {text}")
+
+
+def _result(call: ToolCall, text: str) -> Message:
+    # No tokenizer and no store takes half of a surrogate pair.
+    return Message(role="tool", content=_SURROGATE.sub("\ufffd", text), tool_call_id=call.id)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from inspect import Parameter, signature
+from inspect import Parameter, iscoroutine, signature
 from typing import Any, get_type_hints
 
 from docstring_parser import parse
@@ -22,7 +23,8 @@ def function_tool(function: Callable[..., Any], **options: Any) -> Tool:
     """Make a tool of a function with annotated parameters.
 
     The model gets its name, the text of its docstring, and the parameters with their types and descriptions. A call's
-    arguments are checked against the types before the function runs. A result that is no text is written as JSON.
+    arguments are checked against the types before the function runs. An `async` function runs in an event loop of its
+    own. A result that is no text is written as JSON.
 
     Args:
         function: the function, or a bound method.
@@ -35,15 +37,18 @@ def function_tool(function: Callable[..., Any], **options: Any) -> Tool:
     told = parse(function.__doc__ or "")
     description = "\n\n".join(filter(None, (told.short_description, told.long_description)))
     descriptions = {one.arg_name: one.description for one in told.params}
+    fields = _fields(function, descriptions)
+    # Under names of our own: the parameters may be called as pydantic's own attributes are.
+    own = {f"argument{number}": field for number, field in enumerate(fields.values())}
     try:
-        arguments = create_model(name, __config__=ConfigDict(extra="forbid"), **_fields(function, descriptions))
+        arguments = create_model(name, __config__=ConfigDict(extra="forbid"), **own)
         schema = _without_titles(arguments.model_json_schema())
         definition = ToolDefinition(name=name, description=description, parameters=schema)
     except ValidationError:
         raise ConfigError(f"tool {name!r}: expected a name of letters, digits and _ (at most 64)") from None
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise ConfigError(f"tool {name!r}: no JSON stands for a parameter: {error.message.splitlines()[0]}") from None
-    return Tool(definition, lambda given: _call(function, arguments, given), **options)
+    return Tool(definition, lambda given: _call(function, arguments, list(fields), given), **options)
 
 
 def methods_of(instance: object) -> list[Callable[..., Any]]:
@@ -53,7 +58,10 @@ def methods_of(instance: object) -> list[Callable[..., Any]]:
 
 
 def _fields(function: Callable[..., Any], descriptions: dict[str, str | None]) -> dict[str, Any]:
-    hints = get_type_hints(function, include_extras=True)
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as error:  # such as one that is imported for type checkers only
+        raise ConfigError(f"tool {function.__name__!r}: a type cannot be found: {error}") from None
     fields: dict[str, Any] = {}
     for name, parameter in signature(function).parameters.items():
         if parameter.kind not in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY):
@@ -61,16 +69,20 @@ def _fields(function: Callable[..., Any], descriptions: dict[str, str | None]) -
         if name not in hints:
             raise ConfigError(f"tool {function.__name__!r}: parameter {name!r} has no type; annotate it")
         default = ... if parameter.default is Parameter.empty else parameter.default
-        fields[name] = (hints[name], Field(default, description=descriptions.get(name)))
+        fields[name] = (hints[name], Field(default, alias=name, description=descriptions.get(name)))
     return fields
 
 
-def _call(function: Callable[..., Any], arguments: type[BaseModel], given: dict[str, Any]) -> str:
+def _call(function: Callable[..., Any], arguments: type[BaseModel], names: list[str], given: dict[str, Any]) -> str:
     try:
         checked = arguments.model_validate(given)
     except ValidationError as error:
-        raise ToolError(_wrong_arguments(error, list(arguments.model_fields))) from None
-    value = function(**{name: getattr(checked, name) for name in arguments.model_fields})
+        raise ToolError(_wrong_arguments(error, names)) from None
+    value = function(
+        **{name: getattr(checked, field) for name, field in zip(names, arguments.model_fields, strict=True)}
+    )
+    if iscoroutine(value):
+        value = asyncio.run(value)
     if isinstance(value, str):
         return value
     try:

@@ -53,6 +53,7 @@ def mcp_tools(spec: ToolSpec, folder: Path | None = None) -> list[Tool]:
     except ModuleNotFoundError as error:
         raise MissingExtraError.of(error, "a tool of an MCP server") or error from None
     except Exception as error:
+        connection.close()  # a process that does not answer is not left behind
         raise ConfigError(f"MCP server {connection.name}: {_reason(error)}") from None
     tools = []
     for one in listed:

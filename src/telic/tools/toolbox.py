@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from inspect import isroutine
 from typing import Any, TypeAlias
 
 from telic.dialogue import Message, ToolCall, ToolDefinition
@@ -130,7 +131,7 @@ def _maker(found: Any, options: Mapping[str, Any], settings: Mapping[str, Any]) 
         raise ConfigError("settings are for a class; a function has none")
     if isinstance(found, Tool):
         return lambda: [found]
-    if not callable(found):
+    if not isroutine(found):
         raise ConfigError(f"{found!r} is neither a function nor a class")
     return lambda: [function_tool(found, **options)]
 

@@ -8,6 +8,7 @@ import pytest
 
 from telic.agents.defence import build_defence
 from telic.agents.defender import DefenceState, Defender
+from telic.dialogue import Message, ToolCall
 from telic.errors import ConfigError
 from telic.judges.model import ModelJudge
 from telic.models import Model, ScriptedModel
@@ -140,6 +141,11 @@ def test_an_undecided_judge_passes_the_draft_unless_strict() -> None:
     assert (lenient.refused, [record.action for record in lenient.records]) == (False, ["pass"])
     [strict] = converse(guard(model, {"name": "output_guard", "strict": True}, purpose=purpose), DefenceState(), "Hi")
     assert strict.refused
+    call = Message(role="assistant", content="", tool_calls=(ToolCall(id="c1", name="find"),))
+    calling = ScriptedModel(lambda messages: "hm" if "It is rude" in messages[-1].content else call)
+    defended = guard(calling, {"name": "output_guard", "strict": True}, purpose=purpose)
+    [called] = converse(defended, DefenceState(), "Hi")
+    assert called.reply.tool_calls, "a draft that only calls tools says nothing that could be judged"
 
 
 def test_a_guard_without_limits_is_refused_up_front() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from telic.agents.defence import build_defence
 from telic.agents.defender import DefenceState, Defender
+from telic.dialogue import Message, ToolCall
 from telic.episodes import Episode, Turn
 from telic.errors import ConfigError
 from telic.models import FakeModel, Reply, ScriptedModel
@@ -121,6 +122,18 @@ def test_evidence_of_earlier_turns_fades() -> None:
     one, two = text_features(["velvet"]), text_features(["boots"])
     after_one, after_both, after_other = plain().probabilities([one, two]) + plain().probabilities([two])
     assert after_one > after_both > after_other
+
+
+def test_a_message_counts_once_however_many_tools_are_called_for_it(tmp_path: Path) -> None:
+    defender, state = watch(tmp_path, action="watch"), DefenceState()
+    session = defender.model.session(PURPOSE.system_prompt).user("velvet")
+    calls = (ToolCall(id="c1", name="find"),)
+    replies = [run_alone(defender.reply(session.request(seed=0), state))]
+    session.add(Message(role="assistant", content="", tool_calls=calls))
+    session.add(Message(role="tool", content="boots", tool_call_id="c1"))
+    replies.append(run_alone(defender.reply(session.request(seed=0), state)))
+    first, second = [reply.records[0].readings["probability"] for reply in replies]
+    assert first == second
 
 
 def test_every_turn_is_on_record_and_an_alarm_only_watches(tmp_path: Path) -> None:

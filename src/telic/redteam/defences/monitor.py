@@ -63,7 +63,7 @@ class Monitor(Defence):
     def check_draft(self, turn: DefendedTurn, draft: Reply) -> RequestGenerator[Decision]:
         """Take in the turn, and decide by the probability of an attack."""
         state = turn.state
-        if not turn.drafts:  # else the same turn, whose draft was replaced
+        if not turn.drafts and not turn.after_tool:  # else the same turn, whose draft was replaced or called tools
             state["before"] = state.get("evidence", 0.0)
         features_D = text_features(turn.said) if self.monitor.features == "text" else draft.state
         state["evidence"], probability = self.monitor.step(state.get("before", 0.0), features_D)
