@@ -89,7 +89,7 @@ class TranscriptRun:
         found = self.transcripts
         low, high = found["tokens"]
         about = "about " if found["estimated"] else ""
-        text = f"{found['trunks']} recorded dialogues"
+        text = f"{found['trunks']} recorded dialogue{'s' if found['trunks'] != 1 else ''}"
         if found["joined"]:
             text = (
                 f"{found['trunks']} trunks, which are {found['joined']} recorded dialogues joined one after another "
