@@ -104,6 +104,15 @@ def test_a_file_that_cannot_be_written_costs_no_item(run: Run, news: str, tmp_pa
     assert " 1  Night trains return" in run("assistant", "digest", news).out
 
 
+def test_a_closed_pipe_costs_no_file(run: Run, news: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_text: str) -> None:
+        raise OSError("the pipe is closed")
+
+    monkeypatch.setattr("telic.cli.assistant_digest.print_line", closed)
+    assert run("assistant", "digest", news, "--html", "d.html").status == 1
+    assert "Night trains" in (tmp_path / "d.html").read_text()
+
+
 def test_a_purpose_without_a_digest_says_so(run: Run, travel: Path) -> None:
     outcome = run("assistant", "digest", str(travel))
     assert outcome.status == 1

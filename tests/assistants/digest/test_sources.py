@@ -238,6 +238,29 @@ class Broken:
         raise ZeroDivisionError("in a plug-in")
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"kind": "mail", "path": "in.mbox", "own_addresses": "ann@town.example"},
+        {"kind": "mail", "path": "in.mbox", "own_addresses": [1]},
+        {"kind": "mail", "path": "in.mbox", "sent": 3},
+        {"kind": "slack", "path": "export", "channels": "general"},
+        {"kind": "arxiv", "query": 3},
+    ],
+)
+def test_settings_of_another_type_are_named(table: dict[str, Any]) -> None:
+    name = list(table)[-1]
+    with pytest.raises(ConfigError, match=f"{name} is .*; expected a "):
+        build_source(table)
+
+
+@pytest.mark.parametrize("kind", ["feed", "page"])
+def test_what_is_no_address_is_an_error_of_its_source(kind: str, tmp_path: Path) -> None:
+    context = SourceContext(Fetcher(tmp_path / "cache", tmp_path, timeout=5.0, max_bytes=1000), NOW, 0.0)
+    [read] = read_sources([build_source({"kind": kind, "url": "http://[town"})], context, 5.0)
+    assert (read.source, read.error) == ("http://[town", "'http://[town' is no address: Invalid IPv6 URL")
+
+
 def test_a_plug_in_that_raises_is_an_error_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "feed.xml").write_bytes(rss({"title": "A story"}))
     fetcher = Fetcher(tmp_path / "cache", tmp_path, timeout=5.0, max_bytes=10**6)
