@@ -83,7 +83,8 @@ class DraftDesk:
         received = read_mailbox(mailbox).messages
         written = read_mailbox(sent).messages if sent is not None else ()
         self.you = frozenset(config.you) or _own_address(received, written)
-        self.sent = tuple(one for one in (*written, *received) if one.sender.email in self.you)
+        own = (*written, *(one for one in received if not one.was_delivered))  # anybody may claim to be the user
+        self.sent = tuple(one for one in own if one.sender.email in self.you)
         self.received = tuple(one for one in received if one.sender.email not in self.you)
         self.correspondents = Correspondents(self.received, self.sent, self.you, config.kinds)
         self._styles: dict[str, dict[str, str]] = {}
