@@ -49,7 +49,9 @@ def test_a_digest_a_reaction_and_the_next_digest(run: Run, news: str) -> None:
     assert (outcome.status, outcome.error) == (0, "")
     assert " 1  Night trains return" in outcome.out
     assert "Why: 'night trains' is in `topics`" in outcome.out
-    assert run("assistant", "digest", news, "--react", "1", "2", "more").out.startswith("Noted: more: Night trains")
+    noted = run("assistant", "digest", news, "--react", "1", "2", "1", "more").out
+    assert noted.startswith("Noted: more: Night trains")
+    assert noted.count("Noted") == 2
     assert run("assistant", "digest", news).out.splitlines()[1].startswith("Nothing new from 1 of 1 sources")
 
 
