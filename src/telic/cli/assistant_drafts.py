@@ -231,7 +231,7 @@ class DraftMail:
         print_notice(f"Mail of {names}: {len(desk.received)} received, {len(desk.sent)} sent.")
         if left_out:
             print_notice("Left out: " + ", ".join(f"{count} {name}" for name, count in left_out.most_common()) + ".")
-        copied = f" {added} were copied to {desk.config.deliver}." if added else ""
+        copied = f" Copied to {desk.config.deliver}: {added}." if added else ""
         print_notice(
             f"The drafts are in {Path(rows[0]['file']).parent}.{copied}" if rows else "Nothing waits for an answer."
         )

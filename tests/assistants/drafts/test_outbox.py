@@ -85,6 +85,20 @@ def test_drafts_are_copied_to_an_mbox_once(tmp_path: Path) -> None:
     box.close()
 
 
+def test_an_mbox_without_an_end_is_ended_and_another_file_stays(tmp_path: Path) -> None:
+    target = tmp_path / "drafts.mbox"
+    target.write_text("From x Mon Jan  5 09:00:00 2026\nFrom: a@b.example\n\nHello")
+    run(desk_of(tmp_path, deliver=target.name))
+    box = mailbox.mbox(target)
+    assert len(box) == 4
+    box.close()
+    (tmp_path / "notes.txt").write_text("My notes")
+    with pytest.raises(RunError, match=r"notes\.txt' is no mbox"):
+        run(desk_of(tmp_path, deliver="notes.txt", output="other"))
+    assert (tmp_path / "notes.txt").read_text() == "My notes"
+    assert not list(tmp_path.glob("notes.txt.lock"))
+
+
 def test_drafts_are_appended_to_a_real_server_once_with_their_flag(tmp_path: Path, imap_server: str) -> None:
     port = int(imap_server.rpartition(":")[2])
     with MailBoxUnencrypted("127.0.0.1", port).login("demouser", "demopass") as client:
