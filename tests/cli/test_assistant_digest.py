@@ -49,7 +49,9 @@ def test_a_digest_a_reaction_and_the_next_digest(run: Run, news: str) -> None:
     assert (outcome.status, outcome.error) == (0, "")
     assert " 1  Night trains return" in outcome.out
     assert "Why: 'night trains' is in `topics`" in outcome.out
-    assert run("assistant", "digest", news, "--react", "1", "2", "more").out.startswith("Noted: more: Night trains")
+    noted = run("assistant", "digest", news, "--react", "1", "2", "1", "more").out
+    assert noted.startswith("Noted: more: Night trains")
+    assert noted.count("Noted") == 2
     assert run("assistant", "digest", news).out.splitlines()[1].startswith("Nothing new from 1 of 1 sources")
 
 
@@ -102,6 +104,15 @@ def test_a_file_that_cannot_be_written_costs_no_item(run: Run, news: str, tmp_pa
     assert (outcome.status, outcome.out) == (1, "")
     assert "it is a folder" in outcome.error
     assert " 1  Night trains return" in run("assistant", "digest", news).out
+
+
+def test_a_closed_pipe_costs_no_file(run: Run, news: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_text: str) -> None:
+        raise OSError("the pipe is closed")
+
+    monkeypatch.setattr("telic.cli.assistant_digest.print_line", closed)
+    assert run("assistant", "digest", news, "--html", "d.html").status == 1
+    assert "Night trains" in (tmp_path / "d.html").read_text()
 
 
 def test_a_purpose_without_a_digest_says_so(run: Run, travel: Path) -> None:

@@ -103,9 +103,13 @@ def test_mistakes_are_named(
     assert "none.mbox" in fails(capsys, purpose, "--mail", "none.mbox")
     assert "no mailbox" in fails(capsys, purpose, "--mail", "editor")
     assert "expected a folder" in fails(capsys, purpose, "--learn-from", "none")
-    assert "0 of --preferences" in fails(capsys, purpose, "--revoke", "1")
+    assert "no preference is certain" in fails(capsys, purpose, "--revoke", "1")
     monkeypatch.setenv("EDITOR", str(tmp_path / "missing"))
     assert "set EDITOR" in fails(capsys, purpose, "--edit")
+    monkeypatch.setenv("EDITOR", "vim '")
+    assert "set EDITOR to a command" in fails(capsys, purpose, "--edit")
+    Path("empty.mbox").touch()
+    assert "nothing waits" in fails(capsys, purpose, "--mail", "empty.mbox", "--only", "1")
     (tmp_path / "bad.toml").write_text(PURPOSE.replace("sam@acme.io", "nobody"))
     assert "bad.toml, line 7" in fails(capsys, "bad.toml")
     (tmp_path / "none.toml").write_text(PURPOSE.split("[drafts]")[0])
@@ -123,6 +127,36 @@ def test_an_interrupted_edit_is_kept(
     [kept] = Path("drafts").glob(".edit-*")
     assert kept.read_text() == "Mine"
     assert str(kept) in capsys.readouterr().err.replace("\n", "")
+    monkeypatch.setenv("EDITOR", str(Path("missing").resolve()))
+    fails(capsys, purpose, "--edit", "--only", "1")
+    monkeypatch.setenv("EDITOR", "true")
+    [row] = result(capsys, purpose, "--edit", "--only", "1")["drafts"]
+    assert row["draft"] == "Mine\n"
+    assert "Mine" in Path(row["file"]).read_text()
+    assert not kept.exists()
+
+
+def test_a_line_of_the_user_may_begin_with_a_hash(
+    purpose: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = 'import sys; path = sys.argv[1]; text = open(path).read(); open(path, "w").write("#42 is done.\\n" + text)'
+    monkeypatch.setenv("EDITOR", f"{sys.executable} -c '{code}'")
+    [row] = result(capsys, purpose, "--edit", "--only", "1")["drafts"]
+    assert row["draft"].startswith("#42 is done.\nHello Dana,")
+    assert "From: Dana" not in row["draft"]
+
+
+def test_numbers_stay_and_words_that_are_not_used_are_told(
+    purpose: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [row] = result(capsys, purpose, "--only", "2", "2")["drafts"]
+    assert row["number"] == 2
+    main(["assistant", "drafts", purpose, "--only", "2"])
+    assert "\n2  Dana Kim" in capsys.readouterr().out
+    path = Path(row["file"])
+    path.write_text(path.read_text().replace("Hello", "Dear"))
+    main(["assistant", "drafts", purpose, "--only", "2", "--say", "yes"])
+    assert "not used: you changed" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_an_empty_mailbox_and_the_table(purpose: str, capsys: pytest.CaptureFixture[str]) -> None:

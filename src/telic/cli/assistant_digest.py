@@ -80,13 +80,13 @@ class MakeDigest:
     def _show(self, digest: Digest) -> None:
         from telic.assistants.digest import digest_page, markdown_text, terminal_text
 
-        if self.json:
-            print_json(digest.as_dict())
-        else:
-            print_line(terminal_text(digest))
         for path, write in ((self.html, digest_page), (self.markdown, markdown_text)):
             if path is not None:
                 _write(path, write(digest))
+        if self.json:  # last: what reads the output may have closed it
+            print_json(digest.as_dict())
+        else:
+            print_line(terminal_text(digest))
 
     def _react(self, desk: Desk) -> None:
         *items, reaction = self.react
@@ -102,7 +102,11 @@ class MakeDigest:
     def _print_schedule(self) -> None:
         from telic.assistants.digest import schedule_text
 
-        print_line(schedule_text(str(self.every), self.purpose, self.runs, self.user, self.html, self.markdown))
+        print_line(
+            schedule_text(
+                str(self.every), self.purpose, self.runs, self.user, self.html, self.markdown, items=self.items
+            )
+        )
 
 
 @dataclass

@@ -105,6 +105,8 @@ class DraftMail:
     def _show_preferences(self, learner: Learner) -> None:
         found = learner.preferences()
         if self.revoke is not None:
+            if not found:
+                raise UsageError(f"--revoke is {self.revoke}, but no preference is certain yet")
             if not 1 <= self.revoke <= len(found):
                 raise UsageError(
                     f"--revoke is {self.revoke}; expected a number from 1 to {len(found)} of --preferences"
@@ -125,7 +127,7 @@ class DraftMail:
 
         folder = purpose.file.resolve().parent if purpose.file else Path.cwd()
         desk = DraftDesk(config, learner, folder, self.mail, self.sent)
-        outbox = desk.outbox(self.out)
+        outbox = desk.outbox(self.out, self.user)
         with outbox.locked():
             learnt = self._learn(desk, outbox, learner)
             if self.learn_from is not None:
@@ -134,8 +136,10 @@ class DraftMail:
                 return
             chosen = self._chosen(desk)
             model = load_model(purpose) if config.write == "model" and self.say.strip() else None
-            prepared = [desk.prepare(one, self.say or outbox.said(one.message), model) for one in chosen]
-            rows = [self._put(desk, outbox, one) for one in prepared]
+            prepared = {
+                number: desk.prepare(one, self.say or outbox.said(one.message), model) for number, one in chosen.items()
+            }
+            rows = [{"number": number, **self._put(desk, outbox, one)} for number, one in prepared.items()]
             if self.edit:
                 for row in rows:
                     if row["status"] != "discarded" and (row["status"] != "edited" or self.only):
@@ -155,20 +159,24 @@ class DraftMail:
             print_notice(f"Learnt from {learnt} edited draft{'s' if learnt != 1 else ''}.")
         return learnt
 
-    def _chosen(self, desk: DraftDesk) -> list[OpenRequest]:
+    def _chosen(self, desk: DraftDesk) -> dict[int, OpenRequest]:
+        """Return what is drafted, by its number in the list of all."""
         from telic.assistants.drafts.outbox import draft_id
 
         requests = [one for one in desk.requests() if one.nature.nature == "person"][: desk.config.newest]
+        numbered = dict(enumerate(requests, start=1))
         if not self.only:
-            return requests
-        by_name = {str(number): one for number, one in enumerate(requests, start=1)}
-        by_name |= {draft_id(one.message): one for one in requests}
-        unknown = [name for name in self.only if name not in by_name]
+            return numbered
+        numbers = {str(number): number for number in numbered}
+        numbers |= {draft_id(one.message): number for number, one in numbered.items()}
+        unknown = [name for name in self.only if name not in numbers]
+        if unknown and not requests:
+            raise UsageError(f"--only names {unknown[0]!r}, but nothing waits for an answer")
         if unknown:
             raise UsageError(
                 f"--only names {unknown[0]!r}; expected a number from 1 to {len(requests)}, or a draft's id"
             )
-        return [by_name[name] for name in self.only]
+        return {numbers[name]: numbered[numbers[name]] for name in self.only}
 
     def _put(self, desk: DraftDesk, outbox: Outbox, prepared: PreparedDraft) -> dict[str, Any]:
         status, record = desk.put(outbox, prepared)
@@ -186,13 +194,14 @@ class DraftMail:
 
         record = outbox.records[row["id"]]
         message = next(one for one in desk.received if one.id == record.message)
-        before = outbox.text(record) or ""
-        after = edit_text(before, message, outbox.folder / f".edit-{record.id}.txt")
+        before, draft = outbox.body(record), outbox.folder / f".edit-{record.id}.txt"
+        after = edit_text(before, message, draft)
         if after.split() != before.split():
             outbox.replace_text(record, after)
             row["status"], row["draft"] = "edited", after
             if desk.learner.learns:
                 desk.learn(outbox)
+        draft.unlink(missing_ok=True)
 
     def _print(self, desk: DraftDesk, rows: list[dict[str, Any]], added: int) -> None:
         waiting = desk.follow_ups(time.time())
@@ -205,8 +214,11 @@ class DraftMail:
             return
         if rows:
             columns = ("", "from", "kind", "asks", "until", "draft")
-            print_table(columns, [_request_row(number, row) for number, row in enumerate(rows, start=1)])
+            print_table(columns, [_request_row(row) for row in rows])
         for row in rows:
+            if self.say.strip() and row["status"] in ("edited", "discarded"):
+                what = "changed" if row["status"] == "edited" else "deleted"
+                print_line(f"Your words were not used: you {what} {row['file']}.", style="yellow")
             for warning in row["warnings"]:
                 print_line(f"Careful with {row['from']}: {warning}.", style="yellow")
         for task in tasks:
@@ -219,16 +231,16 @@ class DraftMail:
         print_notice(f"Mail of {names}: {len(desk.received)} received, {len(desk.sent)} sent.")
         if left_out:
             print_notice("Left out: " + ", ".join(f"{count} {name}" for name, count in left_out.most_common()) + ".")
-        copied = f" {added} were copied to {desk.config.deliver}." if added else ""
+        copied = f" Copied to {desk.config.deliver}: {added}." if added else ""
         print_notice(
             f"The drafts are in {Path(rows[0]['file']).parent}.{copied}" if rows else "Nothing waits for an answer."
         )
 
 
-def _request_row(number: int, row: dict[str, Any]) -> tuple[str, ...]:
+def _request_row(row: dict[str, Any]) -> tuple[str, ...]:
     first, more = row["asks"][0], len(row["asks"]) - 1
     asks = _short(first["text"]) + (f" (and {more} more)" if more else "")
-    return (str(number), row["from"], row["kind"], asks, first["due"], row["status"])
+    return (str(row["number"]), row["from"], row["kind"], asks, first["due"], row["status"])
 
 
 def _follow_up(one: FollowUp) -> dict[str, Any]:
@@ -239,7 +251,7 @@ def _follow_up(one: FollowUp) -> dict[str, Any]:
 
 
 def _preference(one: Preference) -> str:
-    return f"in mail to {one.kind}, {one.feature} = {one.value or 'none'!r}"
+    return f"{one.feature} {one.value or 'none'!r} in mail to {one.kind}"
 
 
 def _row(number: int, one: Preference) -> tuple[str, ...]:

@@ -70,6 +70,24 @@ def test_a_host_that_cannot_show_its_robots_txt_is_left_alone(site: Site, fetche
     assert "/open" not in site.paths()
 
 
+def test_the_beginning_of_a_long_robots_txt_counts(site: Site, fetcher: Fetcher, tmp_path: Path) -> None:
+    rules = b"User-agent: *\nDisallow: /private\n" + b"# and so on\n" * 100_000
+    site.pages["/robots.txt"] = Answer(rules)
+    site.pages["/open"] = Answer(b"hello")
+    assert fetcher.read(f"{site.address}/open", ask_robots=True).body == b"hello"
+    with pytest.raises(DataError, match="forbids reading"):
+        fetcher.read(f"{site.address}/private", ask_robots=True)
+    assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) < 600_000
+    assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("target", ["http://[", "http://host:99999/"])
+def test_a_redirect_to_what_is_no_address_is_told(site: Site, fetcher: Fetcher, target: str) -> None:
+    site.pages["/feed"] = Answer(status=302, headers={"Location": target})
+    with pytest.raises(DataError, match=r"redirects to .*no address"):
+        fetcher.read(f"{site.address}/feed")
+
+
 def test_redirects_on_one_host_are_followed(site: Site, fetcher: Fetcher) -> None:
     site.pages["/old"] = Answer(status=301, headers={"Location": "/new"})
     site.pages["/new"] = Answer(b"hello")

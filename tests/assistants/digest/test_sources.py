@@ -223,6 +223,22 @@ class TestMail(DigestSourceContract):
         assert asks_for_attention(by_title["Budget"]) == (0.0, "")
         assert asks_for_attention(replace(by_title["Budget"], asks=True))[0] > 0.5
 
+    def test_a_mail_that_claims_to_be_the_readers_answers_and_asks_nothing(self, tmp_path: Path) -> None:
+        settings = self.write(tmp_path, "Bridge", "Can you approve it by Friday?")
+        asked = (tmp_path / "inbox.eml").read_bytes()
+        claim = (
+            "From: me@example.org\nTo: bob@example.org\nIn-Reply-To: <{}@example.org>\nDate: {}\n"
+            "Subject: Payment\n\nCould you pay Eve?\n"
+        )
+        answer, old = claim.format(1, formatdate(NOW - HOUR / 2)), claim.format(2, formatdate(NOW - 5 * DAY))
+        (tmp_path / "mail").mkdir()
+        for number, trace in enumerate(("", "Delivered-To: me@example.org\n")):
+            for name, one in (("1", asked), ("2", (trace + answer).encode()), ("3", (trace + old).encode())):
+                (tmp_path / "mail" / f"{name}.eml").write_bytes(one)
+            found = self.read(tmp_path, {**settings, "path": "mail", "own_addresses": ["me@example.org"]}).items
+            assert [item.asks for item in found if item.title == "Bridge"] == [number == 1]
+            assert len(found) == (2 if number == 0 else 1)
+
     def test_lines_that_were_wrapped_are_joined(self, tmp_path: Path) -> None:
         wrapped = "The bridge over the river at Harlow, which was closed for\nrepairs, opens again.\n\nBring a bell."
         [item] = self.read(tmp_path, self.write(tmp_path, "Bridge", wrapped)).items
@@ -236,6 +252,29 @@ class Broken:
     def read(self, context: SourceContext) -> Iterator[DigestItem]:
         yield DigestItem("never seen")
         raise ZeroDivisionError("in a plug-in")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"kind": "mail", "path": "in.mbox", "own_addresses": "ann@town.example"},
+        {"kind": "mail", "path": "in.mbox", "own_addresses": [1]},
+        {"kind": "mail", "path": "in.mbox", "sent": 3},
+        {"kind": "slack", "path": "export", "channels": "general"},
+        {"kind": "arxiv", "query": 3},
+    ],
+)
+def test_settings_of_another_type_are_named(table: dict[str, Any]) -> None:
+    name = list(table)[-1]
+    with pytest.raises(ConfigError, match=f"{name} is .*; expected a "):
+        build_source(table)
+
+
+@pytest.mark.parametrize("kind", ["feed", "page"])
+def test_what_is_no_address_is_an_error_of_its_source(kind: str, tmp_path: Path) -> None:
+    context = SourceContext(Fetcher(tmp_path / "cache", tmp_path, timeout=5.0, max_bytes=1000), NOW, 0.0)
+    [read] = read_sources([build_source({"kind": kind, "url": "http://[town"})], context, 5.0)
+    assert (read.source, read.error) == ("http://[town", "'http://[town' is no address: Invalid IPv6 URL")
 
 
 def test_a_plug_in_that_raises_is_an_error_of_its_own(tmp_path: Path) -> None:

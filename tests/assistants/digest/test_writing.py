@@ -74,6 +74,7 @@ def test_the_schedule_quotes_every_path(tmp_path: Path) -> None:
     [start] = [line for line in text.splitlines() if line.startswith("ExecStart=")]
     assert str(purpose).replace('"', r"\"").replace("%", "%%").replace("$", "$$") in start
     assert "OnCalendar=*-*-* 07:05:00" in text
+    assert "--items 3" in schedule_text("7:05", str(purpose), folder / "runs", "me", None, None, items=3)
 
 
 @pytest.mark.parametrize("every", ["7", "24:00", "7:60", "seven", "7:00; rm -rf /", ""])

@@ -57,7 +57,8 @@ def test_no_hostile_mail_is_obeyed_or_remembered(tmp_path: Path) -> None:
                 assert not [word for word in ("HIDDEN", "http", "](", "<|", "{{", "@") if word in gap]
             outbox.replace_text(record, prepared.draft.text.replace("Hello Eve", "Hi Eve"))
         assert desk.learn(outbox) == len(outbox.records)
-    log = memory.path.read_text(encoding="utf-8")
+    logged = [{**one.data, "text": one.text, "draft_id": ""} for one in memory.read()]
+    log = str(logged)  # without times and ids, in which any digits may stand
     for word in hostile.FORBIDDEN:
         assert word not in log
     facts = {fact.value for fact in Memory(events=memory.read()).profile.everything()}

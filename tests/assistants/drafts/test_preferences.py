@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from telic.assistants.drafts.compose import compose
+from telic.assistants.drafts.draft_file import DraftRecord
 from telic.assistants.drafts.learning import Learner
-from telic.assistants.drafts.outbox import DraftRecord
 from telic.assistants.drafts.preferences import Edit, edit_distance, learn_preferences, style_for
 from telic.assistants.drafts.recipients import Recipient
 from telic.assistants.drafts.style import DEFAULT_STYLE

@@ -27,6 +27,8 @@ STYLE = {**DEFAULT_STYLE, "name": "Sam"}
         ("I cannot accept, agree or confirm this.", ["I cannot accept, agree or confirm this."]),
         ("Agree to meeting on Monday, but don't promise the slides", ["Meeting on Monday works for me."]),
         ("The fix is out but don't mention the date yet.", ["The fix is out."]),
+        ("agree to Tuesday, and ask her for the slides", ["I agree to Tuesday.", "Could I ask you for the slides?"]),
+        ("ask him about the price", ["Could you tell me about the price?"]),
         ("Ask Dana to send her notes.", ["Could you send your notes?"]),
         ("No, I can't. Could we do Friday?", ["No, I can't.", "Could we do Friday?"]),
         ("don't agree to it", []),

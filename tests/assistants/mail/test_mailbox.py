@@ -105,9 +105,10 @@ def test_a_folder_on_a_server_is_read_without_a_trace(imap_server: str) -> None:
 def test_a_servers_refusals_are_errors_with_its_name(imap_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="Nowhere"):
         read_mailbox(f"{imap_server}/Nowhere")
-    monkeypatch.setenv("TELIC_IMAP_PASSWORD", "wrong")
-    with pytest.raises(DataError, match="demouser@127"):
-        read_mailbox(imap_server)
+    for password in ("wrong", "pässwörd"):
+        monkeypatch.setenv("TELIC_IMAP_PASSWORD", password)
+        with pytest.raises(DataError, match="demouser@127"):
+            read_mailbox(imap_server)
     monkeypatch.delenv("TELIC_IMAP_PASSWORD")
     with pytest.raises(ConfigError, match="TELIC_IMAP_PASSWORD"):
         read_mailbox(imap_server)

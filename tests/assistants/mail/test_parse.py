@@ -130,3 +130,12 @@ def test_plain_text_beside_html_is_preferred_and_attachments_are_named() -> None
     message = parse_message(data)
     assert message.text == "Plain"
     assert message.attachments == ("plan.pdf",)
+
+
+def test_only_labels_above_the_trace_of_the_delivery_are_the_users() -> None:
+    trace, label = "Return-Path: <a@b.example>\nReceived: from b.example\n", "X-Gmail-Labels: boss\nX-Keywords: boss\n"
+    forged = parse_message(f"{trace}From: a@b.example\n{label}\nHi".encode())
+    assert not {"x-gmail-labels", "x-keywords"} & set(forged.headers)
+    assert parse_message(f"{label}{trace}From: a@b.example\n\nHi".encode()).headers["x-gmail-labels"] == "boss"
+    assert forged.was_delivered
+    assert not parse_message(b"From: a@b.example\n\nHi").was_delivered

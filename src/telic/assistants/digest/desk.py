@@ -126,7 +126,7 @@ class Desk:
             RunError: the memory cannot be read or written.
         """
         known = shown_items(self._memory().events)
-        found = [_named(name, known) for name in names]
+        found = list(dict.fromkeys(_named(name, known) for name in names))
         self._log.append([reaction_event(one, reaction, now) for one in found])
         return [one.title for one in found]
 

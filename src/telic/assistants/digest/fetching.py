@@ -68,7 +68,10 @@ class Fetcher:
         Raises:
             DataError: it cannot be read; the message says why.
         """
-        scheme = urlsplit(location).scheme.lower()
+        try:
+            scheme = urlsplit(location).scheme.lower()
+        except ValueError as error:
+            raise DataError(f"{location!r} is no address: {error}") from None
         if scheme in ("http", "https"):
             return self._get(location, ask_robots=ask_robots)
         if "://" in location:
@@ -126,10 +129,7 @@ class Fetcher:
         with client.stream("GET", url, headers=known.validators if known else {}) as response:
             self._check_peer(response, trusted)
             if response.status_code in _REDIRECTS and "location" in response.headers:
-                following = urljoin(url, response.headers["location"])
-                if urlsplit(following).scheme not in ("http", "https"):
-                    raise DataError(f"{url!r} redirects to {following!r:.100}, which is not of the web")
-                return None, following
+                return None, _redirected(url, response.headers["location"])
             fresh = fresh_seconds(response.headers)
             until = time.time() + (fresh or 0.0) if fresh is not None else -1.0
             if response.status_code == HTTPStatus.NOT_MODIFIED and known is not None:
@@ -140,16 +140,17 @@ class Fetcher:
                 reason = response.reason_phrase or "no reason given"
                 wait = response.headers.get("retry-after", "")
                 raise DataError(f"{url!r} answered {response.status_code} ({reason}){wait and f'; try in {wait:.40}'}")
-            body = self._body(response, url, deadline, self._max_bytes)
+            body = self._within_limit(self._body(response, url, deadline, self._max_bytes))
         kind, etag, modified = (response.headers.get(name, "") for name in ("content-type", "etag", "last-modified"))
         return CachedAnswer(url, kind, etag, modified, until, body), ""
 
     def _body(self, response: httpx.Response, url: str, deadline: float, most: int) -> bytes:
+        """Read a body until it has more than `most` bytes."""
         body = bytearray()
         for chunk in response.iter_bytes(65_536):
             body += chunk
             if len(body) > most:
-                self._within_limit(bytes(body))
+                break
             if time.monotonic() > deadline:
                 raise DataError(f"{url!r} was not read within {self._timeout:g} seconds")
         return bytes(body)
@@ -172,7 +173,7 @@ class Fetcher:
             if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise DataError(f"{place!r} answered {response.status_code}, so nothing may be read there now")
             found = response.status_code == HTTPStatus.OK
-            body = self._body(response, place, deadline, ROBOTS_BYTES) if found else b""
+            body = self._body(response, place, deadline, ROBOTS_BYTES)[:ROBOTS_BYTES] if found else b""
         return CachedAnswer(place, "", "", "", time.time() + 3600.0, body)
 
     def _keep(self, asked: str, answer: CachedAnswer) -> None:
@@ -197,3 +198,19 @@ class Fetcher:
         if len(body) > self._max_bytes:
             raise DataError(f"it is larger than {self._max_bytes / 1e6:g} MB; see max_megabytes in [digest]")
         return body
+
+
+def _redirected(url: str, location: str) -> str:
+    """Return the address that a redirect leads to.
+
+    Raises:
+        DataError: it is none of the web.
+    """
+    try:
+        following = urljoin(url, location)
+        scheme, _port = urlsplit(following).scheme, urlsplit(following).port  # an impossible port raises
+    except ValueError as error:
+        raise DataError(f"{url!r} redirects to {location!r:.100}, which is no address: {error}") from None
+    if scheme not in ("http", "https"):
+        raise DataError(f"{url!r} redirects to {following!r:.100}, which is not of the web")
+    return following

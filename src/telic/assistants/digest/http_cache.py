@@ -60,7 +60,7 @@ class HttpCache:
         """Keep an answer. A full disk is no reason to lose what was read: then it is not kept."""
         head = {name: value for name, value in asdict(answer).items() if name != "body"}
         with suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the feeds of a user tell much
             write_atomically(self._path(asked), json.dumps(head).encode() + b"\n" + answer.body)
 
     def _path(self, url: str) -> Path:

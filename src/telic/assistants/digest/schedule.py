@@ -15,7 +15,9 @@ __all__ = ["schedule_text"]
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
-def schedule_text(every: str, purpose: str, runs: Path, user: str, html: Path | None, markdown: Path | None) -> str:
+def schedule_text(
+    every: str, purpose: str, runs: Path, user: str, html: Path | None, markdown: Path | None, items: int | None = None
+) -> str:
     """Return what to put where so that the digest is made every day.
 
     Args:
@@ -25,6 +27,7 @@ def schedule_text(every: str, purpose: str, runs: Path, user: str, html: Path | 
         user: whose digest it is.
         html: the page; without both, one beside the purpose file.
         markdown: the file of Markdown.
+        items: most items; None for those of the purpose.
 
     Raises:
         ConfigError: the time is none, the file does not exist, or a path has a line break.
@@ -41,6 +44,7 @@ def schedule_text(every: str, purpose: str, runs: Path, user: str, html: Path | 
     command = [*_telic(), "assistant", "digest", str(file), "--runs", str(runs.resolve()), "--user", user]
     command += ["--html", str(html.resolve())] if html else []
     command += ["--markdown", str(markdown.resolve())] if markdown else []
+    command += ["--items", str(items)] if items is not None else []
     if any("\n" in part or "\r" in part for part in command):
         raise ConfigError("a path or a name has a line break, which neither cron nor systemd can take")
     line = shlex.join(command).replace("%", r"\%")  # cron ends a command at %

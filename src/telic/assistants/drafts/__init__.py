@@ -7,8 +7,9 @@ from telic.assistants.drafts.awaiting import FollowUp, OpenRequest, follow_ups, 
 from telic.assistants.drafts.compose import Draft, compose
 from telic.assistants.drafts.config import DraftsConfig
 from telic.assistants.drafts.desk import DraftDesk, PreparedDraft
+from telic.assistants.drafts.draft_file import DraftRecord
 from telic.assistants.drafts.learning import Learner
-from telic.assistants.drafts.outbox import DraftRecord, Outbox
+from telic.assistants.drafts.outbox import Outbox
 from telic.assistants.drafts.preferences import Preference, edit_distance
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mailbox
+import os
 from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -30,7 +31,7 @@ def append_drafts(target: str, drafts: Sequence[EmailMessage]) -> int:
     Raises:
         ConfigError: the address or the password is missing.
         DataError: the server does not answer, or refuses.
-        RunError: the file cannot be written.
+        RunError: the file cannot be written, or is no mbox.
     """
     if not drafts:
         return 0
@@ -57,6 +58,7 @@ def _append_to_mbox(path: Path, drafts: Sequence[EmailMessage]) -> int:
         box = mailbox.mbox(path)
         box.lock()
         try:
+            _prepare_mbox(path)
             known = {str(message["Message-ID"]) for message in box}
             new = [draft for draft in drafts if str(draft["Message-ID"]) not in known]
             for draft in new:
@@ -68,3 +70,20 @@ def _append_to_mbox(path: Path, drafts: Sequence[EmailMessage]) -> int:
     except (OSError, mailbox.Error) as error:
         raise RunError(f"cannot write the mailbox {str(path)!r}: {getattr(error, 'strerror', None) or error}") from None
     return len(new)
+
+
+def _prepare_mbox(path: Path) -> None:
+    """End the last line of a file, so that what is appended is a message of its own.
+
+    Raises:
+        RunError: it is no mbox; it stays as it is.
+    """
+    with path.open("rb+") as file:
+        start = file.read(5)
+        if not start:
+            return
+        if start != b"From ":
+            raise RunError(f"{str(path)!r} is no mbox: it begins with {start!r}; name another file in `deliver`")
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n\n")

@@ -11,10 +11,11 @@ from pathlib import Path
 from telic.assistants.drafts.awaiting import FollowUp, OpenRequest, follow_ups, open_requests
 from telic.assistants.drafts.compose import Draft, compose
 from telic.assistants.drafts.config import DraftsConfig
+from telic.assistants.drafts.draft_file import DraftRecord, text_digest
 from telic.assistants.drafts.free_form import write_free_form
 from telic.assistants.drafts.learning import Learner
 from telic.assistants.drafts.letter import parse_letter
-from telic.assistants.drafts.outbox import DraftRecord, Outbox, Written, draft_id, draft_message
+from telic.assistants.drafts.outbox import Outbox, Written, draft_id
 from telic.assistants.drafts.preferences import Preference
 from telic.assistants.drafts.recipients import Correspondents, Recipient
 from telic.assistants.drafts.style import DEFAULT_STYLE, Style, usual_style
@@ -82,7 +83,8 @@ class DraftDesk:
         received = read_mailbox(mailbox).messages
         written = read_mailbox(sent).messages if sent is not None else ()
         self.you = frozenset(config.you) or _own_address(received, written)
-        self.sent = tuple(one for one in (*written, *received) if one.sender.email in self.you)
+        own = (*written, *(one for one in received if not one.was_delivered))  # anybody may claim to be the user
+        self.sent = tuple(one for one in own if one.sender.email in self.you)
         self.received = tuple(one for one in received if one.sender.email not in self.you)
         self.correspondents = Correspondents(self.received, self.sent, self.you, config.kinds)
         self._styles: dict[str, dict[str, str]] = {}
@@ -143,10 +145,10 @@ class DraftDesk:
             warnings += [f"the model's draft was not used: {problems[0]}" if problems else "the model wrote nothing"]
         return PreparedDraft(request, recipient, draft, neutral.text, preferences, tuple(warnings))
 
-    def outbox(self, folder: str | None = None) -> Outbox:
-        """Return the folder of the drafts."""
-        place = Path(folder) if folder else self._folder / self.config.output
-        return Outbox(place, self.config.format, next(iter(sorted(self.config.you or self.you)), ""))
+    def outbox(self, folder: str | None = None, user: str = "me") -> Outbox:
+        """Return the folder of the drafts of a user."""
+        place = Path(folder) if folder else self._path(self.config.output)
+        return Outbox(place, self.config.format, next(iter(sorted(self.config.you or self.you)), ""), user)
 
     def put(self, outbox: Outbox, prepared: PreparedDraft) -> tuple[Written, DraftRecord]:
         """Write a draft into its folder, unless the user changed or deleted it there."""
@@ -162,13 +164,8 @@ class DraftDesk:
             return 0
         messages = {one.id: one for one in self.received}
         waiting = [one for one in records if not one.delivered and one.message in messages]
-        target = target if ImapAddress.matches(target) else str(self._folder / target)
-        mails = []
-        for record in waiting:
-            text = outbox.text(record) or record.draft
-            mails.append(
-                draft_message(replace(record, draft=text.rstrip() + "\n"), messages[record.message], outbox.you)
-            )
+        target = target if ImapAddress.matches(target) else str(self._path(target))
+        mails = [outbox.mail(one, messages[one.message]) for one in waiting]
         count = append_drafts(target, mails)
         for record in waiting:
             outbox.update(replace(record, delivered=True))
@@ -190,12 +187,15 @@ class DraftDesk:
 
     def _learn(self, outbox: Outbox, record: DraftRecord, text: str) -> None:
         self.learner.learn(record, text)
-        outbox.update(replace(record, learnt=text))
+        outbox.update(replace(record, learnt=text_digest(text)))
 
     def _resolved(self, source: str | None) -> str | None:
         if source is None or ImapAddress.matches(source):
             return source
-        return str(self._folder / source)
+        return str(self._path(source))
+
+    def _path(self, path: str) -> Path:
+        return self._folder / Path(path).expanduser()
 
 
 def _own_address(received: Sequence[MailMessage], sent: Sequence[MailMessage]) -> frozenset[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from telic.assistants.drafts.draft_file import DraftRecord
 from telic.assistants.drafts.letter import GAP
-from telic.assistants.drafts.outbox import DraftRecord
 from telic.assistants.drafts.preferences import (
     REVOKED,
     Edit,

@@ -10,55 +10,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from email.message import EmailMessage
-from email.policy import SMTP, default
-from email.utils import formatdate
 from pathlib import Path
 from typing import Literal
 
+from telic.assistants.drafts.draft_file import (
+    DraftRecord,
+    draft_body,
+    draft_content,
+    draft_mail,
+    draft_message,
+    read_draft,
+    text_digest,
+    texts_differ,
+    with_body,
+    write_draft,
+)
 from telic.assistants.drafts.recipients import Recipient
 from telic.assistants.mail.message import MailMessage
-from telic.assistants.mail.parse import parse_message
 from telic.assistants.mail.threads import base_subject
-from telic.assistants.mail.words import decoded, header_line
+from telic.assistants.mail.words import header_line
 from telic.errors import DataError, RunError
-from telic.files import write_atomically
-from telic.run_lock import wait_for_lock
+from telic.run_lock import HeldLockError, wait_for_lock
 
-__all__ = ["DraftRecord", "Outbox", "Written", "draft_id", "draft_message"]
+__all__ = ["Outbox", "Written", "draft_id"]
 
 PATIENCE = 10.0
 STATE = ".telic-drafts.json"
-FOREIGN_ID = re.compile(r"[!-;=?-~]{1,250}")
-"""A Message-ID that may be repeated in a header: no brackets, no space, ASCII only."""
 
 Written = Literal["new", "updated", "unchanged", "edited", "discarded"]
 """`edited`: the user changed the file, so that it was left as it is. `discarded`: the user deleted it, so that it was
 not made again."""
-
-
-@dataclass(frozen=True, slots=True)
-class DraftRecord:
-    """What is known of a draft that was written."""
-
-    id: str
-    message: str
-    """Message-ID of what it answers."""
-    subject: str
-    to: str
-    kind: str
-    name: str
-    """The recipient's name: letters only."""
-    title: str
-    draft: str
-    """The text as it was written."""
-    neutral: str
-    """The text as it would have been without preferences."""
-    file: str
-    say: str = ""
-    """What the user wanted to say, so that a later run without it keeps the answer."""
-    learnt: str = ""
-    """The edited text that was learnt from."""
-    delivered: bool = False
 
 
 @dataclass
@@ -69,6 +50,8 @@ class Outbox:
     format: Literal["eml", "md"] = "eml"
     you: str = ""
     """Address of the author."""
+    user: str = "me"
+    """Whose memory learns from the drafts."""
     records: dict[str, DraftRecord] = field(default_factory=dict)
 
     @contextmanager
@@ -76,12 +59,14 @@ class Outbox:
         """Hold the folder for this process, and read its records.
 
         Raises:
-            RunError: it cannot be written, or another process holds it.
+            RunError: it cannot be written, another process holds it, or it has the drafts of another user.
             DataError: its records are damaged.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # drafts quote mail
             lock = wait_for_lock(self.folder / ".telic-drafts.lock", PATIENCE)
+        except HeldLockError as error:
+            raise RunError(f"{str(self.folder)!r} is in use by {error}; try again when it is done") from None
         except OSError as error:
             raise RunError(f"cannot use the folder of drafts {str(self.folder)!r}: {error.strerror or error}") from None
         try:
@@ -95,8 +80,24 @@ class Outbox:
         return self.folder / record.file
 
     def text(self, record: DraftRecord) -> str | None:
-        """Return what the file of a draft says now; None if it is gone."""
+        """Return what the file of a draft says now, without quotations and signature; None if it is gone."""
         return read_draft(self.path(record))
+
+    def body(self, record: DraftRecord) -> str:
+        """Return the whole text of a draft's file.
+
+        Raises:
+            RunError: the file cannot be read.
+        """
+        return draft_body(self.path(record))
+
+    def mail(self, record: DraftRecord, message: MailMessage) -> EmailMessage:
+        """Return a draft as a mail: as its file is now, with what the user added, and with the draft's Message-ID.
+
+        Raises:
+            RunError: the file cannot be read.
+        """
+        return draft_mail(self.path(record), record, message, self.you)
 
     def said(self, message: MailMessage) -> str:
         """Return what the user wanted to say to a message, as of an earlier run."""
@@ -114,28 +115,32 @@ class Outbox:
         known = self.records.get(draft_id(message))
         if known is None:
             record = replace(_record(message, recipient, draft, neutral, self.format), say=say)
+            current = self.text(record)
+            if current is not None and texts_differ(current, draft):  # its record was lost
+                self.update(record)
+                return "edited", record
             self._write(record, message)
             return "new", record
         current = self.text(known)
         if current is None:
             return "discarded", known
-        if _differs(current, known.draft):
+        if texts_differ(current, known.draft):
             return "edited", known
-        if not _differs(draft, known.draft) or known.delivered:
+        if not texts_differ(draft, known.draft) or (known.delivered and say == known.say):
             return "unchanged", known
-        record = replace(known, draft=draft, neutral=neutral, kind=recipient.kind, say=say)
+        # What was copied before has none of the new words, so that the draft is to be copied again.
+        record = replace(known, draft=draft, neutral=neutral, kind=recipient.kind, say=say, delivered=False)
         self._write(record, message)
         return "updated", record
 
     def replace_text(self, record: DraftRecord, text: str) -> None:
-        """Write what the user made of a draft into its file.
+        """Write what the user made of a draft into its file; the headers stay.
 
         Raises:
-            RunError: the file cannot be written.
+            RunError: the file cannot be read or written.
         """
         path = self.path(record)
-        head, blank, _ = path.read_bytes().partition(b"\n\n")
-        _write(path, head + blank + text.encode())
+        write_draft(path, with_body(path, text))
 
     def edited(self, folder: Path | None = None) -> Iterator[tuple[DraftRecord, str]]:
         """Yield the drafts that the user changed and that nothing was learnt from yet, with their text now.
@@ -145,29 +150,27 @@ class Outbox:
         """
         for record in list(self.records.values()):
             text = read_draft((folder or self.folder) / record.file)
-            if text is not None and text.strip() and _differs(text, record.draft) and _differs(text, record.learnt):
+            if text is None or not text.strip() or text_digest(text) == record.learnt:
+                continue
+            if texts_differ(text, record.draft):
                 yield record, text
 
     def update(self, record: DraftRecord) -> None:
         """Keep a record."""
         self.records[record.id] = record
-        document = {"version": 1, "drafts": [asdict(one) for one in self.records.values()]}
-        _write(self.folder / STATE, (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode())
+        document = {"version": 1, "user": self.user, "drafts": [asdict(one) for one in self.records.values()]}
+        write_draft(self.folder / STATE, (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode())
 
     def _write(self, record: DraftRecord, message: MailMessage) -> None:
-        mail = draft_message(record, message, self.you)
-        if self.format == "eml":
-            content = mail.as_bytes(policy=default.clone(cte_type="8bit", max_line_length=998, utf8=True))
-        else:
-            head = "\n".join(f"{name}: {mail[name]}" for name in ("To", "Subject", "In-Reply-To") if mail[name])
-            content = f"{head}\n\n{record.draft}".encode()
-        _write(self.path(record), content)
+        path = self.path(record)
+        write_draft(path, draft_content(path, draft_message(record, message, self.you)))
         self.update(record)
 
     def _read_records(self) -> dict[str, DraftRecord]:
         path = self.folder / STATE
         try:
-            rows = json.loads(path.read_text(encoding="utf-8"))["drafts"]
+            document = json.loads(path.read_text(encoding="utf-8"))
+            rows, user = document["drafts"], document.get("user", self.user)
             known = {one.name for one in fields(DraftRecord)}
             records = [DraftRecord(**{name: value for name, value in row.items() if name in known}) for row in rows]
         except FileNotFoundError:
@@ -176,50 +179,14 @@ class Outbox:
             raise RunError(f"cannot read {str(path)!r}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{str(path)!r} is damaged ({error}); move it away to begin anew") from None
+        if user != self.user:
+            raise RunError(f"{str(self.folder)!r} has the drafts of user {user!r}; name another folder with --out")
         return {one.id: one for one in records if one.file == Path(one.file).name}
 
 
 def draft_id(message: MailMessage) -> str:
     """Return the id of the draft that answers a message."""
     return hashlib.sha256(message.id.encode("utf-8", "replace")).hexdigest()[:10]
-
-
-def draft_message(record: DraftRecord, message: MailMessage, you: str) -> EmailMessage:
-    """Make the mail of a draft. It goes to the sender of what it answers, whatever that message asks for.
-
-    Nothing of the message gets into a header but its subject, on one line, its sender's address, and ids.
-    """
-    mail = EmailMessage(policy=SMTP.clone(utf8=True))
-    if you:
-        mail["From"] = you
-    mail["To"] = message.reply_address.email
-    mail["Subject"] = record.subject
-    mail["Message-ID"] = f"<telic-draft-{record.id}@drafts.invalid>"
-    mail["Date"] = formatdate()
-    if FOREIGN_ID.fullmatch(message.id):
-        mail["In-Reply-To"] = f"<{message.id}>"
-        ids = [one for one in message.thread_ids[-10:] if FOREIGN_ID.fullmatch(one)]
-        mail["References"] = " ".join(f"<{one}>" for one in ids)
-    mail["X-Unsent"] = "1"  # mail programs open such a file as a draft
-    mail.set_content(record.draft, cte="8bit")
-    return mail
-
-
-def read_draft(path: Path) -> str | None:
-    """Return the text of a draft's file; None if there is no such file.
-
-    Raises:
-        RunError: the file cannot be read.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RunError(f"cannot read the draft {str(path)!r}: {error.strerror}") from None
-    if path.suffix == ".eml":
-        return parse_message(data).text
-    return decoded(data, "utf-8").replace("\r\n", "\n").partition("\n\n")[2]
 
 
 def _record(message: MailMessage, recipient: Recipient, draft: str, neutral: str, form: str) -> DraftRecord:
@@ -230,14 +197,3 @@ def _record(message: MailMessage, recipient: Recipient, draft: str, neutral: str
         identity, message.id, header_line(subject), message.reply_address.email, recipient.kind,
         " ".join(recipient.words), recipient.title, draft, neutral, f"{slug}-{identity}.{form}",
     )  # fmt: skip
-
-
-def _differs(one: str, other: str) -> bool:
-    return one.split() != other.split()
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise RunError(f"cannot write {str(path)!r}: {error.strerror or error}") from None

@@ -105,7 +105,8 @@ def opened_folder(address: ImapAddress, *, readonly: bool) -> Iterator[BaseMailB
     try:
         box = _connected(address)
         try:
-            box.login(address.user, password, initial_folder=None)
+            login = box.login if f"{address.user}{password}".isascii() else box.login_utf8
+            login(address.user, password, initial_folder=None)
             box.folder.set(address.folder, readonly=readonly)
             yield box
         finally:

@@ -54,6 +54,11 @@ class MailMessage:
         return any(address.email and address.email != self.sender.email for address in self.reply_to)
 
     @property
+    def was_delivered(self) -> bool:
+        """Whether a server has delivered it: so it is no copy of what the user sent, whoever it says it is from."""
+        return not {"delivered-to", "return-path", "authentication-results"}.isdisjoint(self.headers)
+
+    @property
     def thread_ids(self) -> tuple[str, ...]:
         """Ids of the messages that it answers, itself included."""
         return tuple(dict.fromkeys((*self.references, *filter(None, [self.in_reply_to]), self.id)))

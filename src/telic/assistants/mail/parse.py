@@ -31,6 +31,8 @@ _KEPT_HEADERS = (
     "list-unsubscribe", "precedence", "return-path", "x-auto-response-suppress", "x-autoreply", "x-gmail-labels",
     "x-keywords", "x-mailer", "x-priority", "x-spam-flag",
 )  # fmt: skip
+_LABEL_HEADERS = frozenset({"x-gmail-labels", "x-keywords"})
+"""Labels of the user. They count only above the first `Received`, where no sender can write."""
 _ID = re.compile(r"<([^<>\s]{1,500})>")
 
 
@@ -85,6 +87,8 @@ def _headers(mime: Message) -> dict[str, str]:
     """Return the first header of each name, in small letters; bytes above ASCII are read as UTF-8."""
     found: dict[str, str] = {}
     for name, value in mime.raw_items():
+        if name.lower() in _LABEL_HEADERS and "received" in found:
+            continue
         found.setdefault(name.lower(), decoded(str(value).encode("utf-8", "surrogateescape"), None))
     return found
 

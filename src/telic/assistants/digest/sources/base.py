@@ -83,6 +83,13 @@ def build_source(table: Mapping[str, Any]) -> Source:
     for key in ("url", "path"):
         if key in settings and not (isinstance(settings[key], str) and settings[key].strip()):
             raise ConfigError(f"{key} is {settings[key]!r}; expected a text")
+    for key in ("sent", "query"):
+        if not isinstance(settings.get(key, ""), str):
+            raise ConfigError(f"{key} is {settings[key]!r}; expected a text")
+    for key in ("own_addresses", "channels"):
+        found = settings.get(key, [])
+        if not (isinstance(found, (list, tuple)) and all(isinstance(one, str) for one in found)):
+            raise ConfigError(f"{key} is {found!r}; expected a list of texts")
     source: Source = registry.make({"name": kind, **settings, **({"label": name} if name else {})})
     return source
 

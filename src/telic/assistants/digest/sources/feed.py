@@ -6,12 +6,13 @@ import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import feedparser
 
 from telic.assistants.digest.fetching import Fetched
 from telic.assistants.digest.items import DigestItem
+from telic.assistants.digest.links import host_of
 from telic.assistants.digest.sources.base import SourceContext
 from telic.assistants.digest.text import plain, readable_html
 from telic.errors import DataError
@@ -31,7 +32,7 @@ class FeedSource:
 
     def __post_init__(self) -> None:
         if not self.label:
-            object.__setattr__(self, "label", urlsplit(self.url).hostname or self.url)
+            object.__setattr__(self, "label", host_of(self.url) or self.url)
 
     def read(self, context: SourceContext) -> Iterator[DigestItem]:
         """Yield the entries."""

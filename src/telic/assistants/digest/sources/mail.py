@@ -43,6 +43,8 @@ class MailSource:
         """Yield the messages of others, and those of the user that nobody has answered."""
         received, sent = (self._messages(place, context) if place else () for place in (self.path, self.sent))
         own = {address.lower() for address in self.own_addresses} | {one.sender.email for one in sent}
+        # A delivered mail that says it is from the user may be anybody's: it answers nothing and waits for nothing.
+        received = tuple(one for one in received if not (one.was_delivered and one.sender.email in own))
         everything = list({one.id: one for one in (*received, *sent)}.values())
         answered: set[str] = set()
         for thread in threads_of(everything) if own else ():

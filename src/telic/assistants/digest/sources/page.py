@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
-from urllib.parse import urlsplit
 
 from telic.assistants.digest.fetching import Fetched
 from telic.assistants.digest.items import DigestItem
+from telic.assistants.digest.links import host_of
 from telic.assistants.digest.sources.base import SourceContext
 from telic.assistants.digest.text import readable_html
 from telic.assistants.mail.words import decoded
@@ -32,7 +32,7 @@ class PageSource:
 
     def __post_init__(self) -> None:
         if not self.label:
-            object.__setattr__(self, "label", urlsplit(self.url).hostname or self.url)
+            object.__setattr__(self, "label", host_of(self.url) or self.url)
 
     def read(self, context: SourceContext) -> Iterator[DigestItem]:
         """Yield the page as one item."""
