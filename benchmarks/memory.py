@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory scale      # 100,000 events of one user, 1,000 users in a store
     python -m benchmarks.memory pahf       # shoppers whose preferences drift (data: PAHF)
-    python -m benchmarks.memory dialogues  # 20 users, 60 conversations each
+    python -m benchmarks.memory dialogues [--embeddings MODEL]  # 20 users, 60 conversations each
 
 The last line of each is JSON. No part of it asks a model.
 """
@@ -103,10 +103,10 @@ def _store(draw: random.Random, users: int, each: int) -> dict[str, Any]:
             "cold_prompt_ms_95": float(np.percentile(opened, 95)), "store_mib": size}  # fmt: skip
 
 
-def dialogues(style: str = "report", users: int = 20) -> dict[str, Any]:
+def dialogues(style: str = "report", users: int = 20, embeddings: str = "") -> dict[str, Any]:
     """Measure what is recalled of long dialogues, what is believed wrongly, and whether `why` and forgetting hold."""
     histories = [make_history(seed, style) for seed in range(users)]
-    rows = [_one_user(history, style) for history in histories]
+    rows = [_one_user(history, style, embeddings) for history in histories]
     names = {name for row in rows for name in row}
     result: dict[str, Any] = {"style": style, "users": users}
     for name in sorted(names):
@@ -124,8 +124,8 @@ def _interval(parts: Sequence[Sequence[float]]) -> list[float]:
     return [round(float(one), 4) for one in np.percentile(shares, (2.5, 97.5))]
 
 
-def _one_user(history: UserHistory, style: str) -> dict[str, list[float]]:
-    memory = Memory(LONG, history.events)
+def _one_user(history: UserHistory, style: str, embeddings: str = "") -> dict[str, list[float]]:
+    memory = Memory(LONG.model_copy(update={"embeddings": embeddings}), history.events)
     assert not memory.failures
     found: dict[str, list[float]] = {
         name: [] for name in ("recall", "recall of BM25 alone", "recall of the latest 3,000 tokens")
@@ -234,13 +234,14 @@ def _latest(events: Sequence[MemoryEvent], budget: int = 3000) -> set[str]:
 
 def main(arguments: Sequence[str]) -> None:
     """Run one part, or all."""
+    names, _, embeddings = " ".join(arguments).partition("--embeddings ")
     parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "scale": scale, "pahf": run_shoppers, "dialogues": dialogues, "tune": lambda: dialogues("tune"),
-        "second": lambda: dialogues("second"), "third": lambda: dialogues("third"),
+        "scale": scale, "pahf": run_shoppers, "dialogues": lambda: dialogues(embeddings=embeddings),
+        "tune": lambda: dialogues("tune"),
+        "second": lambda: dialogues("second"), "third": lambda: dialogues("third", embeddings=embeddings),
     }  # fmt: skip
-    names = list(arguments) or ["scale", "pahf", "dialogues"]
     result: dict[str, Any] = {}
-    for name in names:
+    for name in names.split() or ["scale", "pahf", "dialogues"]:
         found = parts[name]()
         for key, value in found.items():
             sys.stdout.write(f"{name}: {key}: {value}\n")

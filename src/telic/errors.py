@@ -133,6 +133,7 @@ _EXTRAS = {
     "mcp": ("mcp",),
     "train": ("trl", "peft", "datasets"),
     "privacy": ("presidio_analyzer",),
+    "embeddings": ("sentence_transformers",),
     "pair": ("tree_sitter", "tree_sitter_python"),
     "assistant": ("feedparser", "httpx", "imap_tools", "nh3", "rapidfuzz"),
     "vllm": ("vllm",),

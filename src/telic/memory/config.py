@@ -49,6 +49,9 @@ class MemoryConfig(Settings):
     """Most tokens that the notes on a user may take in the prompt (estimated at three bytes a token). 0: no notes."""
     quotes: Annotated[int, Field(ge=0, le=50)] = 3
     """Most passages of earlier conversations that are quoted in the notes, three turns each."""
+    embeddings: str = ""
+    """Find passages by meaning too: a model of sentence-transformers (its folder, or its name on the Hub), or a plug-in
+    (`embedder:NAME`). Empty: by their words only."""
     ask: bool = True
     """Let the chatbot ask when the user contradicts what was known."""
     named_users_only: bool = False

@@ -91,7 +91,7 @@ class Memory:
         self._removed: set[str] = set()
         """Events that were undone."""
         self.profile = UserProfile(self.config)
-        self.passages = Passages()
+        self.passages = Passages(self.config.embeddings)
         self.extend(events)
 
     @property
@@ -294,7 +294,7 @@ class Memory:
             del self._claims[name]
         ordered = (claim for name in self._events for claim in self._claims.get(name, ()))
         self.profile = UserProfile.fold(ordered, self.config)
-        self.passages = Passages()
+        self.passages = Passages(self.config.embeddings)
         for event in self._events.values():
             if event.id not in self._removed and not event.forgotten:
                 self.passages.add(event, self._claims.get(event.id, ()))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from telic.memory.claims import Claim
+from telic.memory.embeddings import DenseIndex, fuse_ranks, load_embedder
 from telic.memory.events import MemoryEvent
 from telic.memory.extractors.patterns import DIETS
 from telic.memory.index import GrowingIndex
@@ -62,10 +63,15 @@ class Passage:
 
 
 class Passages:
-    """All passages of one user, found by words."""
+    """All passages of one user, found by words, and by meaning if there is an embedder.
 
-    def __init__(self) -> None:
+    Args:
+        embedder: its name (`telic.memory.embeddings`); empty for none.
+    """
+
+    def __init__(self, embedder: str = "") -> None:
         self._index = GrowingIndex()
+        self._dense = DenseIndex(load_embedder(embedder)) if embedder else None
         self._passages: list[Passage] = []
         self._latest: dict[str, MemoryEvent] = {}
         self._waiting: dict[str, int] = {}
@@ -84,6 +90,8 @@ class Passages:
             earlier = content_stems(before.text[:LONGEST_TURN]) if before is not None else []
             own = [*stems, *stems, *_topics(event.text), *_keys(claims)]  # the user's words count twice
             number = self._index.add([*own, *earlier])
+            if self._dense is not None:
+                self._dense.add(event.text[:LONGEST_TURN])
             self._passages.append(Passage(event, before))
             self._waiting[event.source] = number
             self._by_source.setdefault(event.source, []).append(number)
@@ -98,8 +106,10 @@ class Passages:
             source: a conversation to leave out, since the model sees it anyway.
         """
         hidden = self._by_source.get(source, ()) if source is not None else ()
-        found = self._index.search([*content_stems(query), *_topics(query)], most, hidden)
-        return [self._passages[number] for number, _ in found]
+        found = [number for number, _ in self._index.search([*content_stems(query), *_topics(query)], most, hidden)]
+        if self._dense is not None:
+            found = fuse_ranks([found, self._dense.search(query, most, hidden)], most)
+        return [self._passages[number] for number in found]
 
 
 def _topics(text: str) -> list[str]:
