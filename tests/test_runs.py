@@ -214,4 +214,4 @@ def test_every_configuration_survives_being_written(config: dict[str, Any]) -> N
 
 def test_models_are_written_as_tables(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path, "measure", "demo", {"message": Message(role="user", content="hi")})
-    assert run.config == {"message": {"role": "user", "content": "hi"}}
+    assert run.config == {"message": {"role": "user", "content": "hi", "tool_calls": []}}

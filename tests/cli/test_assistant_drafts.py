@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,12 @@ def test_an_interrupted_edit_is_kept(
 ) -> None:
     code = 'import os, signal, sys; open(sys.argv[1], "w").write("Mine"); os.kill(os.getppid(), signal.SIGINT)'
     monkeypatch.setenv("EDITOR", f"{sys.executable} -c '{code}'")
-    with pytest.raises(SystemExit) as stopped:
-        main(["assistant", "drafts", purpose, "--edit", "--only", "1"])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # workers of pytest-xdist ignore it
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main(["assistant", "drafts", purpose, "--edit", "--only", "1"])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stopped.value.code == 130
     [kept] = Path("drafts").glob(".edit-*")
     assert kept.read_text() == "Mine"

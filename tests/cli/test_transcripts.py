@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.comparison.test_transcripts import talk
 
+CALL = {"id": "1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
 MEASURE = ("measure", "travel.toml", "--transcripts", "logs.jsonl", "--resamples", "100", "--probe-tokens", "40")
 
 
@@ -18,7 +19,7 @@ MEASURE = ("measure", "travel.toml", "--transcripts", "logs.jsonl", "--resamples
 def _logs(travel: Path) -> None:
     """Requests as a server logs them: each has the whole history, so only the last of a dialogue is one."""
     said = talk(6)
-    calls = [{"role": "assistant", "content": None, "tool_calls": [{}]}, {"role": "tool", "content": "{}"}]
+    calls = [{"role": "assistant", "content": None, "tool_calls": [CALL]}, {"role": "tool", "content": "{}"}]
     whole = [{"messages": [{"role": "system", "content": "Be curt."}, *calls, *said[:end]]} for end in (2, 6, 12)]
     travel.with_name("logs.jsonl").write_text("".join(json.dumps(one) + "\n" for one in whole))
 
@@ -27,7 +28,7 @@ def _logs(travel: Path) -> None:
 def test_the_result_is_printed_kept_and_shown_again(run: Run, tmp_path: Path) -> None:
     outcome = run(*MEASURE, "--controls", "reminder", "prompt")
     assert outcome.status == 0, outcome.error
-    assert outcome.out.startswith("1 recorded dialogues, of about")
+    assert outcome.out.startswith("1 recorded dialogue, of about")
     for part in (
         "2 dialogues left out, because a longer one",
         "2 messages of tools left out",

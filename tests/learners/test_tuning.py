@@ -245,7 +245,7 @@ def test_too_little_to_learn_from_is_explained(
 def test_a_model_that_is_not_in_this_process_is_refused(tmp_path: Path, model: str) -> None:
     with pytest.raises(ConfigError, match="does not run in this process"):
         tune(labelled(), Purpose(name="t", model=model, system=SYSTEM), folder=tmp_path)
-    with pytest.raises(ConfigError, match="does not run in this process"):
+    with pytest.raises(ConfigError, match="expected a model that Telic itself runs"):
         load(Purpose(name="t", model=model, system=SYSTEM, adapter="somewhere"))
 
 

@@ -161,7 +161,7 @@ def test_examples_are_replayed_from_the_record() -> None:
 def test_a_wrong_training_is_refused() -> None:
     with pytest.raises(ConfigError, match="no game"):
         train(tiny.local("llama"), Purpose.from_text('name = "a"\nsystem = "b"'))
-    with pytest.raises(ConfigError, match="does not run in this process"):
+    with pytest.raises(ConfigError, match="only Telic's own engine gives"):
         train(FakeModel(), purpose())
     with pytest.raises(ConfigError, match="sigma is -1"):
         train(tiny.local("llama"), purpose(), sigma=-1)

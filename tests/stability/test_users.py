@@ -13,7 +13,11 @@ from telic.stability.plan import plan_dialogues
 from telic.stability.users import MANNERS, SITUATIONS, gives_away, plain_users
 from tests.models import tiny
 
-BUNDLED = sorted(file.name for file in (resources.files("telic") / "data").iterdir() if file.name.endswith(".toml"))
+BUNDLED = sorted(
+    file.name
+    for file in (resources.files("telic") / "data").iterdir()
+    if file.name.endswith(".toml") and not file.name.startswith("pair_")  # its parts talk to no user
+)
 PROBE = '[[probes]]\nask = "What is your name?"\njudge = { contains = "Mia" }\n'
 
 

@@ -264,7 +264,7 @@ def find_plugin(address: str, options: Mapping[str, Any]) -> VllmEndpoint | None
     try:
         found = httpx.get(f"{root}{MODEL}", headers={"Authorization": f"Bearer {key}"}, timeout=FIND_SECONDS)
         card = ModelCard.model_validate_json(found.text) if found.status_code == httpx.codes.OK else None
-    except (httpx.HTTPError, ValidationError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValidationError):  # the client says what is wrong with an address
         return None
     if card is None:
         return None
