@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,10 +16,13 @@ from telic.errors import ConfigError, TelicError
 from telic.files import atomic_draft
 from telic.purpose_errors import describe_problems
 from telic.purpose_parts import Limit, NamedTable, Part, Probe, SamplingDefaults, Text, ToolSpec
+from telic.settings import Settings
 from telic.toml_edit import append_table, dump, edit
 from telic.toml_source import KeyPath, TomlSource, decode, dotted_path, parse
 
 __all__ = ["Limit", "Probe", "Purpose", "SamplingDefaults", "purpose_problems", "update_file"]
+
+S = TypeVar("S", bound=Settings)
 
 
 class Purpose(Part):
@@ -186,6 +189,24 @@ class Purpose(Part):
     def where(self, *path: str | int) -> str:
         """Return a place in the file for an error message: `travel.toml, line 9: probes[1].judge`."""
         return self._source.where(path)
+
+    def settings_of(self, table: Literal["memory", "digest", "drafts"], kind: type[S]) -> S | None:
+        """Read a table whose settings belong to a layer above; None if the file does not have it.
+
+        Args:
+            table: its name.
+            kind: the class of its settings.
+
+        Raises:
+            ConfigError: a setting is invalid; the message names the table's line.
+        """
+        values: dict[str, Any] | None = getattr(self, table)
+        if values is None:
+            return None
+        try:
+            return kind.of(**values)
+        except ConfigError as error:
+            raise ConfigError(f"{self.where(table)}: {error}") from None
 
     def resolve_path(self, table: Mapping[str, Any]) -> dict[str, Any]:
         """Return a table with its `path` resolved against the file's folder, if it exists there."""

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from telic.errors import ConfigError
 from telic.purpose import Purpose
 from telic.settings import Settings
 
@@ -75,9 +74,4 @@ class MemoryConfig(Settings):
         Raises:
             ConfigError: a setting is invalid; the message names its line.
         """
-        if purpose.memory is None:
-            return None
-        try:
-            return cls.of(**purpose.memory)
-        except ConfigError as error:
-            raise ConfigError(f"{purpose.where('memory')}: {error}") from None
+        return purpose.settings_of("memory", cls)

@@ -201,7 +201,7 @@ class EngineModel:
             yield state.reply.text[shown:]
         yield state.reply
 
-    # For a server: it may submit or cancel a request between any two passes.
+    # For a server, which submits and cancels requests between two passes.
 
     def render_prompts(self, request: Request) -> Prompts:
         """Render a request's prompts, for `submit`; this waits for no pass. One thread may do it at a time."""

@@ -283,7 +283,9 @@ class Workspace:
         place = self._place(path)
         if not place.is_file():
             near = [known for known in self.tree.files() if Path(known).name == Path(path).name][:3]
-            hint = f"; did you mean {', '.join(map(repr, near))}?" if near else "; list_files shows what there is"
+            hint = (
+                f"; did you mean {', '.join(map(repr, near))}?" if near else "; see list_files for the files that exist"
+            )
             raise WorkspaceError(f"there is no file {path!r}{hint}")
         if place.stat().st_size > LARGEST_FILE:
             raise WorkspaceError(f"{path!r} has more than {LARGEST_FILE >> 20} MiB; search it instead")

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from telic.errors import ConfigError
 from telic.purpose import Purpose
 from telic.settings import Settings
 
@@ -54,12 +53,7 @@ class DigestConfig(Settings):
         Raises:
             ConfigError: a setting is invalid; the message names its line.
         """
-        if purpose.digest is None:
-            return None
-        try:
-            return cls.of(**purpose.digest)
-        except ConfigError as error:
-            raise ConfigError(f"{purpose.where('digest')}: {error}") from None
+        return purpose.settings_of("digest", cls)
 
     @property
     def source_limit(self) -> int:

@@ -86,7 +86,7 @@ def rank_stories(
         weights: what each part of the score counts for.
 
     Returns:
-        The chosen stories, best first; and the number of those that are like what the user never wants to see.
+        The chosen stories, best first, and how many were left out because they are like what the user never wants.
     """
     weights = weights or RankingWeights()
     if not stories:

@@ -14,6 +14,25 @@ __all__ = ["schedule_text"]
 
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
+_UNITS = """\
+# For systemd: ~/.config/systemd/user/telic-digest.service
+[Unit]
+Description=Morning digest
+[Service]
+Type=oneshot
+ExecStart={command}
+StandardOutput=null
+
+# For systemd: ~/.config/systemd/user/telic-digest.timer
+# Start it with: systemctl --user enable --now telic-digest.timer
+[Unit]
+Description=Morning digest, every day
+[Timer]
+OnCalendar=*-*-* {time}
+Persistent=true
+[Install]
+WantedBy=timers.target"""
+
 
 def schedule_text(
     every: str, purpose: str, runs: Path, user: str, html: Path | None, markdown: Path | None, items: int | None = None
@@ -48,30 +67,8 @@ def schedule_text(
     if any("\n" in part or "\r" in part for part in command):
         raise ConfigError("a path or a name has a line break, which neither cron nor systemd can take")
     line = shlex.join(command).replace("%", r"\%")  # cron ends a command at %
-    return "\n".join(
-        [
-            "# For cron (add the line with: crontab -e)",
-            f"{minute} {hour} * * * {line} >/dev/null",
-            "",
-            "# For systemd: ~/.config/systemd/user/telic-digest.service",
-            "[Unit]",
-            "Description=Morning digest",
-            "[Service]",
-            "Type=oneshot",
-            f"ExecStart={' '.join(map(_for_systemd, command))}",
-            "StandardOutput=null",
-            "",
-            "# For systemd: ~/.config/systemd/user/telic-digest.timer",
-            "# Start it with: systemctl --user enable --now telic-digest.timer",
-            "[Unit]",
-            "Description=Morning digest, every day",
-            "[Timer]",
-            f"OnCalendar=*-*-* {hour:02d}:{minute:02d}:00",
-            "Persistent=true",
-            "[Install]",
-            "WantedBy=timers.target",
-        ]
-    )
+    cron = f"# For cron (add the line with: crontab -e)\n{minute} {hour} * * * {line} >/dev/null\n\n"
+    return cron + _UNITS.format(command=" ".join(map(_for_systemd, command)), time=f"{hour:02d}:{minute:02d}:00")
 
 
 def _telic() -> list[str]:

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from telic.assistants.mail.addresses import parse_addresses
-from telic.errors import ConfigError
 from telic.purpose import Purpose
 from telic.settings import Settings
 
@@ -71,9 +70,4 @@ class DraftsConfig(Settings):
         Raises:
             ConfigError: a setting is invalid; the message names its line.
         """
-        if purpose.drafts is None:
-            return None
-        try:
-            return cls.of(**purpose.drafts)
-        except ConfigError as error:
-            raise ConfigError(f"{purpose.where('drafts')}: {error}") from None
+        return purpose.settings_of("drafts", cls)

@@ -11,11 +11,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from telic.assistants.digest.fetching import Fetcher
 from telic.assistants.digest.items import DigestItem, SourceItems, sanitised
+from telic.assistants.digest.links import host_of
 from telic.assistants.digest.text import plain
 from telic.errors import ConfigError, TelicError
 from telic.registry import Registry, suggest
 
-__all__ = ["Source", "SourceContext", "build_source", "read_sources", "registry"]
+__all__ = ["Source", "SourceContext", "WebSource", "build_source", "read_sources", "registry"]
 
 MOST_ITEMS = 500
 """Items of one source that are looked at, the newest first."""
@@ -52,6 +53,19 @@ class Source(Protocol):
             DataError: it cannot be read.
         """
         ...
+
+
+@dataclass(frozen=True)
+class WebSource:
+    """The settings of a source at an address or in a file; the label is the host by default."""
+
+    url: str
+    """http(s), or a path relative to the purpose file."""
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", host_of(self.url) or self.url)
 
 
 registry: Registry[Callable[..., Source]] = Registry("digest source")

@@ -12,8 +12,7 @@ import feedparser
 
 from telic.assistants.digest.fetching import Fetched
 from telic.assistants.digest.items import DigestItem
-from telic.assistants.digest.links import host_of
-from telic.assistants.digest.sources.base import SourceContext
+from telic.assistants.digest.sources.base import SourceContext, WebSource
 from telic.assistants.digest.text import plain, readable_html
 from telic.errors import DataError
 
@@ -23,16 +22,8 @@ DATES = ("published_parsed", "updated_parsed", "created_parsed")
 
 
 @dataclass(frozen=True)
-class FeedSource:
+class FeedSource(WebSource):
     """A feed at an address or in a file."""
-
-    url: str
-    """http(s), or a path relative to the purpose file."""
-    label: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.label:
-            object.__setattr__(self, "label", host_of(self.url) or self.url)
 
     def read(self, context: SourceContext) -> Iterator[DigestItem]:
         """Yield the entries."""

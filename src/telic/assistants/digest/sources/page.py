@@ -9,8 +9,7 @@ from email.message import Message
 
 from telic.assistants.digest.fetching import Fetched
 from telic.assistants.digest.items import DigestItem
-from telic.assistants.digest.links import host_of
-from telic.assistants.digest.sources.base import SourceContext
+from telic.assistants.digest.sources.base import SourceContext, WebSource
 from telic.assistants.digest.text import readable_html
 from telic.assistants.mail.words import decoded
 
@@ -23,16 +22,8 @@ _CHARSET = re.compile(rb"<meta[^>]{1,500}charset=[\"']?([\w-]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class PageSource:
+class PageSource(WebSource):
     """A page at an address or in a file."""
-
-    url: str
-    """http(s), or a path relative to the purpose file."""
-    label: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.label:
-            object.__setattr__(self, "label", host_of(self.url) or self.url)
 
     def read(self, context: SourceContext) -> Iterator[DigestItem]:
         """Yield the page as one item."""
