@@ -73,6 +73,8 @@ CATALOG = {
 
 VLLM = "vllm:"
 """What the name of a model begins with that vLLM runs in this process."""
+INT8 = "int8:"
+"""What the name of a model begins with that the engine runs with weights of eight bits."""
 
 
 def locate(name: str) -> tuple[str, str]:
@@ -80,19 +82,21 @@ def locate(name: str) -> tuple[str, str]:
 
     Returns:
         The kind (`built-in`, `package`, `hub`, `folder`, `gguf`, `endpoint`, `vllm`) and the place; for `vllm` that is
-        the name after `vllm:`.
+        the name after `vllm:`, and for `int8:NAME` both are those of NAME.
 
     Raises:
         ModelError: it is neither a catalog name nor a place.
     """
-    if name.startswith(VLLM):
-        inner, place = locate(name.removeprefix(VLLM))
-        if inner in ("built-in", "endpoint", "vllm"):
+    prefix = next((one for one in (VLLM, INT8) if name.startswith(one)), None)
+    if prefix is not None:
+        rest = name.removeprefix(prefix)
+        inner, place = locate(rest)
+        if inner in ("built-in", "endpoint", "vllm") or rest.startswith(INT8):
             raise ModelError(
                 f"model {name!r}: expected a name from `telic models` with weights, a Hub id, a folder or a .gguf file "
-                f"after {VLLM!r}"
+                f"after {prefix!r}"
             )
-        return "vllm", place
+        return ("vllm" if prefix == VLLM else inner), place
     if name in CATALOG:
         if not CATALOG[name].hub:
             return "built-in", "telic"
@@ -110,7 +114,7 @@ def locate(name: str) -> tuple[str, str]:
     raise ModelError(
         f"unknown model {name!r}{hint}{'' if hint.endswith('?') else '.'} A model is a name from `telic models`, a Hub "
         "id (owner/name), a folder, a .gguf file, or an endpoint (http://host:port/v1#model). To run any of the first "
-        f"four on vLLM, put {VLLM} before it"
+        f"four on vLLM, put {VLLM} before it; with weights of eight bits, {INT8}"
     )
 
 
@@ -152,10 +156,15 @@ def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **opt
     fixed = threads is not None or "OMP_NUM_THREADS" in os.environ
     prepare_threads(threads)
     weights: dict[str, Any] = {key: options.pop(key) for key in ("dtype", "device") if key in options}
+    if name.startswith(INT8):
+        weights |= {"dtype": "float32", "device": "cpu"}
     loaded, tokenizer = _load_adapted(name, adapter, weights) if adapter else load_weights(name, **weights)
     from telic.models.local import LocalModel
+    from telic.models.local.int8 import quantise
     from telic.models.local.thread_governor import ThreadGovernor
 
+    if name.startswith(INT8):
+        quantise(loaded, name)
     governor = None if fixed else ThreadGovernor(available_cores())
     return LocalModel(loaded, tokenizer, name, thread_governor=governor, **options)
 
@@ -204,7 +213,7 @@ def load_weights(name: str, **options: Any) -> tuple[Any, Any]:
     """Load the model of `transformers` that a name stands for, and its tokenizer.
 
     Args:
-        name: a local model.
+        name: a local model; the weights of `int8:NAME` are those of NAME, not yet of eight bits.
         **options: `dtype` and `device`.
 
     Raises:
@@ -222,7 +231,7 @@ def load_weights(name: str, **options: Any) -> tuple[Any, Any]:
 
         return load_checkpoint(place, **options)
     except ModelError as error:
-        entry = CATALOG.get(name)
+        entry = CATALOG.get(name.removeprefix(INT8))
         if entry is None or not entry.package or kind != "hub":
             raise
         raise ModelError(

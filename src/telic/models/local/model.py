@@ -14,7 +14,7 @@ from telic.models.local.engine import Engine
 from telic.models.local.forward import Runner
 from telic.models.local.memory import machine_memory, release_free_memory
 from telic.models.local.thread_governor import ThreadGovernor
-from telic.models.local.vocabulary import speed_up_vocabulary
+from telic.models.local.products import speed_up_products
 from telic.models.request import READINGS
 from telic.models.response_format import ResponseFormat
 from telic.rendering import Template
@@ -55,7 +55,7 @@ class LocalModel(EngineModel):
         template = Template(tokenizer)
         self.runner = Runner(self.model, thread_governor)
         vocabulary = self.model.get_output_embeddings()
-        speed_up_vocabulary(vocabulary)
+        speed_up_products(self.model)
         ends = stop_ids(model, template)
         release_free_memory()  # of loading the weights
         self.engine = Engine(
