@@ -13,8 +13,8 @@ from telic.models.local.constraint import grammar_tokenizer
 from telic.models.local.engine import Engine
 from telic.models.local.forward import Runner
 from telic.models.local.memory import machine_memory, release_free_memory
-from telic.models.local.thread_governor import ThreadGovernor
 from telic.models.local.products import speed_up_products
+from telic.models.local.thread_governor import ThreadGovernor
 from telic.models.request import READINGS
 from telic.models.response_format import ResponseFormat
 from telic.rendering import Template

@@ -19,9 +19,12 @@ def speed_up_products(model: torch.nn.Module) -> None:
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return
     for layer in model.modules():
-        if type(layer) is torch.nn.Linear and layer.weight.dtype == torch.float32 and layer.weight.device.type == "cpu":
-            if layer.weight.numel() >= LARGE:
-                layer.forward = MethodType(_forward, layer)  # type: ignore[method-assign]
+        if type(layer) is torch.nn.Linear and _is_large(layer.weight):
+            layer.forward = MethodType(_forward, layer)  # type: ignore[method-assign]
+
+
+def _is_large(weight: torch.Tensor) -> bool:
+    return weight.dtype == torch.float32 and weight.device.type == "cpu" and weight.numel() >= LARGE
 
 
 def _forward(self: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
