@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
 from telic.errors import ModelError
 
 __all__ = ["Int8Linear", "quantise"]
+
+LEVELS = 64
+"""The largest weight as an integer. A processor without VNNI adds pairs of products in 16 bits, and these fit: 2 x 255 x
+64. With 127 such sums saturate, which costs more than the bit."""
+TINY = torch.finfo(torch.float32).tiny
+"""Instead of a scale of zero."""
 
 
 class Int8Linear(torch.nn.Module):
@@ -22,15 +30,16 @@ class Int8Linear(torch.nn.Module):
     def __init__(self, layer: torch.nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = layer.in_features, layer.out_features
-        weight_O_I = layer.weight.detach()
-        scale_O = (weight_O_I.abs().amax(dim=1) / 127).clamp_min(torch.finfo(torch.float32).tiny).double()
-        zero_O = torch.zeros(len(scale_O), dtype=torch.long)
-        quantised = torch.quantize_per_channel(weight_O_I, scale_O, zero_O, 0, torch.qint8)
-        self._packed = torch.ops.quantized.linear_prepack(quantised, None)
         self.bias = layer.bias
-        span_1_I = torch.zeros(1, self.in_features)
-        span_1_I[0, 0], span_1_I[0, -1] = 1.0, -1.0
-        self.register_buffer("_span_1_I", span_1_I, persistent=False)
+        weight_O_I = layer.weight.detach()
+        scale_O = (weight_O_I.abs().amax(dim=1) / LEVELS).clamp_min(TINY).double()
+        zero_O = torch.zeros(len(scale_O), dtype=torch.long)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a later torch makes these tensors in another way
+            quantised = torch.quantize_per_channel(weight_O_I, scale_O, zero_O, 0, torch.qint8)
+        self._packed = torch.ops.quantized.linear_prepack(quantised, None)
+        self._span_1_I = torch.zeros(1, self.in_features)
+        self._span_1_I[0, 0], self._span_1_I[0, -1] = 1.0, -1.0
 
     def weight(self) -> torch.Tensor:
         """The weights that the integers stand for: float32 [outputs, inputs]."""
@@ -41,10 +50,10 @@ class Int8Linear(torch.nn.Module):
         if torch.is_grad_enabled() and x.requires_grad:
             return torch.nn.functional.linear(x, self.weight(), self.bias)
         x_N_I = x.reshape(-1, self.in_features)
-        scale_N_1 = x_N_I.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+        scale_N_1 = x_N_I.abs().amax(dim=1, keepdim=True).clamp_min(TINY)
         # NaN stays in the scale, so it comes out of this row and no other.
         scaled_M_I = torch.cat([(x_N_I / scale_N_1).nan_to_num_(0.0, 0.0, 0.0), self._span_1_I])
-        y_N_O = torch.ops.quantized.linear_dynamic(scaled_M_I, self._packed)[:-1] * scale_N_1
+        y_N_O: torch.Tensor = torch.ops.quantized.linear_dynamic(scaled_M_I, self._packed)[:-1] * scale_N_1
         if self.bias is not None:
             y_N_O += self.bias
         return y_N_O.reshape(*x.shape[:-1], self.out_features)
