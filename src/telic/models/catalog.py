@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from telic.models.base import Model
     from telic.purpose import Purpose
 
-__all__ = ["CATALOG", "CatalogEntry", "load", "load_weights", "locate"]
+__all__ = ["CATALOG", "CatalogEntry", "load", "load_weights", "locate", "weights_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,11 @@ def locate(name: str) -> tuple[str, str]:
     )
 
 
+def weights_name(name: str) -> str:
+    """Return the name of a model's weights, which `int8:NAME` and NAME share: what fits one fits the other."""
+    return name.removeprefix(INT8)
+
+
 def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **options: Any) -> Model:
     """Load a model by catalog name, Hub id, folder, GGUF file, or endpoint address; or that of a purpose.
 
@@ -206,7 +211,7 @@ def _load_adapted(name: str, adapter: str | Path, options: Mapping[str, Any]) ->
     loaded, tokenizer = load_weights(name, **{**options, "dtype": torch.float32})
     dtype = options.get("dtype") or preferred_dtype()
     dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-    return merge_adapter(loaded, adapter, name).to(dtype), tokenizer
+    return merge_adapter(loaded, adapter, weights_name(name)).to(dtype), tokenizer
 
 
 def load_weights(name: str, **options: Any) -> tuple[Any, Any]:
@@ -231,7 +236,7 @@ def load_weights(name: str, **options: Any) -> tuple[Any, Any]:
 
         return load_checkpoint(place, **options)
     except ModelError as error:
-        entry = CATALOG.get(name.removeprefix(INT8))
+        entry = CATALOG.get(weights_name(name))
         if entry is None or not entry.package or kind != "hub":
             raise
         raise ModelError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from telic.errors import ConfigError, RunError
 from telic.files import write_atomically, write_tensors
 from telic.models.capabilities import HasHiddenStates
+from telic.models.catalog import weights_name
 from telic.models.control import Control, NamedModel, registry
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Origin:
             ConfigError: the model has another name, another hidden size, or another number of layers.
         """
         other = Origin.of(model)
-        if other != self:
+        if replace(other, name=weights_name(other.name)) != replace(self, name=weights_name(self.name)):
             raise ConfigError(
                 f"{what} was made for model {self.name!r} ({self.layers} layers of {self.hidden_size}), not for "
                 f"{other.name!r} ({other.layers} layers of {other.hidden_size}); make one for this model, or pass "

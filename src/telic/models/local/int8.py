@@ -11,8 +11,8 @@ from telic.errors import ModelError
 __all__ = ["Int8Linear", "quantise"]
 
 LEVELS = 64
-"""The largest weight as an integer. A processor without VNNI adds pairs of products in 16 bits, and these fit: 2 x 255 x
-64. With 127 such sums saturate, which costs more than the bit."""
+"""The largest weight as an integer. A processor without VNNI adds pairs of products in 16 bits, and these fit:
+2 x 255 x 64. With 127 such sums saturate, which costs more than the bit."""
 TINY = torch.finfo(torch.float32).tiny
 """Instead of a scale of zero."""
 
