@@ -42,6 +42,7 @@ class Workspace:
         environment: the interpreter for tests and commands; by default the one that runs Telic.
         limits: what a run in the sandbox may use.
         unsafe: run tests and commands without a sandbox.
+        base_suites: what `base_suite` remembers, for workspaces of the same commit, environment and limits to share.
 
     Raises:
         WorkspaceError: there is no such folder or commit.
@@ -55,12 +56,13 @@ class Workspace:
         environment: PythonEnvironment | None = None,
         limits: RunLimits | None = None,
         unsafe: bool = False,
+        base_suites: dict[tuple[str, ...], SuiteResult] | None = None,
     ) -> None:
         self.environment = environment or PythonEnvironment()
         self._limits, self._unsafe = limits, unsafe
         self.tree = WorkingTree(source, base)
         """The working tree."""
-        self._base_suites: dict[tuple[str, ...], SuiteResult] = {}
+        self._base_suites = base_suites if base_suites is not None else {}
 
     def __enter__(self) -> Self:
         return self

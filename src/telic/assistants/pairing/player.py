@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from telic.agents.player import UtteranceGenerator
 from telic.assistants.pairing.programmer import PairProgrammer, PairWork
@@ -16,9 +16,11 @@ from telic.games.issue import IssueGame
 from telic.issues import environment_of
 from telic.issues.checkout import IssueCheckout
 from telic.models import Model
-from telic.workspaces import Workspace
+from telic.workspaces import RunLimits, SuiteResult, Workspace
 
 __all__ = ["PairPlayer"]
+
+_Suites: TypeAlias = dict[tuple[str, ...], SuiteResult]
 
 
 class PairPlayer:
@@ -33,6 +35,7 @@ class PairPlayer:
         self.programmer = programmer
         self.name = name or f"pair ({programmer.model.name})"
         self.system = programmer.work.system_prompt
+        self._base_suites: defaultdict[tuple[str, RunLimits, bool], _Suites] = defaultdict(dict)
 
     @property
     def models(self) -> Sequence[Model]:
@@ -48,6 +51,10 @@ class PairPlayer:
         if not isinstance(game, IssueGame):
             raise ConfigError(f"a pair programmer plays the game 'issue', not {game.name!r}")
         return PairParticipant(self, game, role, seed)
+
+    def base_suites(self, game: IssueGame) -> _Suites:
+        """What the tests of a game's repository gave before any change; episodes on the same issue share it."""
+        return self._base_suites[game.issue.id, game.limits, game.unsafe]
 
     def spec(self) -> dict[str, Any]:
         """Return the model, the configuration and the purposes."""
@@ -107,6 +114,7 @@ class PairParticipant:
             environment=environment_of(game.issue),
             limits=game.limits,
             unsafe=game.unsafe,
+            base_suites=self.player.base_suites(game),
         )
         self._open.append(workspace)
         issue = f"{game.issue.title}\n\n{game.told}"
