@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,23 @@ def test_no_working_tree_is_left_behind(issues: str, monkeypatch: pytest.MonkeyP
     [episode] = play({"name": "issue", "issues": issues}, {"agent": broken}, 1).episodes
     assert episode.failure is not None
     assert list(tmp_path.glob("telic-*")) == []
+
+
+def test_the_repository_is_tested_once_for_all_episodes(issues: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (Path(issues) / "code/test_a.py").write_text("from a import apply\n\n\ndef test_apply():\n    assert apply(1) == 2\n")
+    on_the_base: list[tuple[str, ...]] = []
+
+    def suite(self: Workspace, folder: Path, tests: Sequence[str]) -> SuiteResult:
+        if folder == self.tree.base_tree:
+            on_the_base.append(tuple(tests))
+        return SuiteResult(0)
+
+    monkeypatch.setattr(Workspace, "_suite", suite)
+    player = PairPlayer(scripted())
+    for seed in (0, 1):
+        [episode] = play({"name": "issue", "issues": issues}, {"agent": player}, 1, seed=seed).episodes
+        assert episode.failure is None
+    assert on_the_base == [("test_a.py",)]
 
 
 def test_it_plays_no_other_game() -> None:
