@@ -50,10 +50,14 @@ class Int8Linear(torch.nn.Module):
         if torch.is_grad_enabled() and x.requires_grad:
             return torch.nn.functional.linear(x, self.weight(), self.bias)
         x_N_I = x.reshape(-1, self.in_features)
-        scale_N_1 = x_N_I.abs().amax(dim=1, keepdim=True).clamp_min(TINY)
-        # NaN stays in the scale, so it comes out of this row and no other.
-        scaled_M_I = torch.cat([(x_N_I / scale_N_1).nan_to_num_(0.0, 0.0, 0.0), self._span_1_I])
-        y_N_O: torch.Tensor = torch.ops.quantized.linear_dynamic(scaled_M_I, self._packed)[:-1] * scale_N_1
+        smallest_N_1, largest_N_1 = x_N_I.amin(dim=1, keepdim=True), x_N_I.amax(dim=1, keepdim=True)
+        scale_N_1 = torch.maximum(largest_N_1, -smallest_N_1).clamp_min_(TINY)
+        scaled_M_I = x_N_I.new_empty(len(x_N_I) + 1, self.in_features)
+        torch.div(x_N_I, scale_N_1, out=scaled_M_I[:-1])
+        scaled_M_I[-1:] = self._span_1_I
+        if not scale_N_1.isfinite().all():  # NaN stays in the scale, so it comes out of its row and no other
+            scaled_M_I.nan_to_num_(0.0, 0.0, 0.0)
+        y_N_O: torch.Tensor = torch.ops.quantized.linear_dynamic(scaled_M_I, self._packed)[:-1].mul_(scale_N_1)
         if self.bias is not None:
             y_N_O += self.bias
         return y_N_O.reshape(*x.shape[:-1], self.out_features)
