@@ -19,7 +19,16 @@ from telic.episodes import Turn
 from telic.errors import DataError, RunError
 from telic.files import write_atomically
 
-__all__ = ["ANSWERS", "LIVE_FILE", "LiveAnswer", "LiveBoard", "LiveSession", "give_answer", "read_live_session"]
+__all__ = [
+    "ANSWERS",
+    "LIVE_FILE",
+    "AnswerKind",
+    "LiveAnswer",
+    "LiveBoard",
+    "LiveSession",
+    "give_answer",
+    "read_live_session",
+]
 
 LIVE_FILE, ANSWER_FILE = "live.json", "answer.json"
 LONGEST = 1 << 20

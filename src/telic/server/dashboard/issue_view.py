@@ -156,7 +156,7 @@ class IssueView:
 
     def _form(self, label: str, action: str, kind: AnswerKind, value: str, rows: int) -> Element:
         step = self._shown.session.step
-        with box("form", f"reply {kind}") as form:
+        with box("form", f"reply to-{kind}") as form:
             # As its content: a property would be set again with every change of the page, over what was typed.
             text(value, "textarea", aria_label=label, placeholder=label, rows=str(rows), spellcheck="false")
             with box("button", "primary", type="submit"):
