@@ -98,7 +98,7 @@ class IssueJudge:
         return self._before
 
     def judge(self, patch: str) -> Verdict:
-        """Judge a patch. The same one gets the same verdict; a training hands one in many times.
+        """Judge a patch. The same one gets the same verdict, unless its tests were killed at a limit.
 
         Raises:
             SandboxError: this machine cannot run a sandbox.
@@ -106,11 +106,14 @@ class IssueJudge:
         """
         if not patch.strip():
             return Verdict(False, "the patch is empty")
-        if patch not in self._verdicts:
-            self._verdicts[patch] = self._judge(patch)
+        if patch in self._verdicts:
+            return self._verdicts[patch]
+        verdict = self._judge(patch)
+        if verdict.after is None or verdict.after.stopped is None:  # on a less busy machine it may end within its limit
+            self._verdicts[patch] = verdict
             while len(self._verdicts) > MOST_VERDICTS:
                 self._verdicts.popitem(last=False)
-        return self._verdicts[patch]
+        return verdict
 
     def _judge(self, patch: str) -> Verdict:
         before = self.before()

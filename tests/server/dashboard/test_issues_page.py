@@ -176,10 +176,11 @@ def test_a_patch_is_sent_back_edited_and_thrown_away(
     field.fill("nonsense")
     page.get_by_role("button", name="Test the edited patch").click()
     expect(page.get_by_role("alert")).to_contain_text("patch")
-    expect(page.locator(".diff .added").first).to_have_text("+    return round(amount, 2)")
+    second = "+    return int(amount * 100 + 0.05) / 100"  # the script's answer to the comment
+    expect(page.locator(".diff .added").first).to_have_text(second)
     page.get_by_role("button", name="Edit").click()
-    assert "+    return round(amount, 2)" in field.input_value()
-    field.fill(field.input_value().replace("round(amount, 2)", "round(amount, 3)"))
+    assert second in field.input_value()
+    field.fill(field.input_value().replace("int(amount * 100 + 0.05) / 100", "round(amount, 3)"))
     page.screenshot(path=shots(tmp_path) / "issue-edit.png", full_page=True)
     page.get_by_role("button", name="Test the edited patch").click()
     expect(page.locator(".decision > .diff .added")).to_have_text("+    return round(amount, 3)")
@@ -189,7 +190,7 @@ def test_a_patch_is_sent_back_edited_and_thrown_away(
     record = session.finished()
     assert session.prices == PRICES
     sources = [one.source for one in record.episode.feedback]
-    assert sources == ["tests_passed", "suggestion_rejected", "tests_passed", "edit", "suggestion_rejected"]
+    assert sources == ["tests_passed", "suggestion_rejected", "tests_failed", "edit", "suggestion_rejected"]
     assert record.episode.feedback[1].value == f"Say why. {MARKUP}"
     assert "round(amount, 3)" in record.episode.feedback[3].value
 
