@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class Waiting:
         )
         self.thread.start()
         while not self.shown.step:
-            pass
+            time.sleep(0.01)
 
     @property
     def shown(self) -> LiveSession:
@@ -74,7 +75,7 @@ def test_a_file_that_is_no_answer_is_dropped(tmp_path: Path, content: bytes) -> 
     draft.write_bytes(content.replace(b"STEP", step.encode()))
     draft.rename(tmp_path / "answer.json")
     while (tmp_path / "answer.json").exists():
-        pass
+        time.sleep(0.01)
     assert session.thread.is_alive()
     give_answer(tmp_path, "accept", "", step)
     assert session.ended().kind == "accept"

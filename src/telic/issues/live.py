@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from telic.episodes import Turn
 from telic.errors import DataError, RunError
@@ -45,9 +45,9 @@ ANSWERS: dict[Wait, tuple[AnswerKind, ...]] = {
 """By what a session waits for: what may be answered."""
 
 
-def _encodable(text: str) -> str:
+def _encodable(text: Any) -> Any:
     try:
-        text.encode()
+        str(text).encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which a browser may send
         raise ValueError("it contains an invalid character; remove it") from None
     return text
@@ -61,7 +61,7 @@ class LiveAnswer(BaseModel):
     step: str
     """The wait that it is for."""
     kind: AnswerKind
-    text: Annotated[str, Field(max_length=LONGEST), AfterValidator(_encodable)] = ""
+    text: Annotated[str, Field(max_length=LONGEST), BeforeValidator(_encodable)] = ""
     """The answer, the edited patch, or the comment."""
 
 
