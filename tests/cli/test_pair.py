@@ -95,6 +95,9 @@ def answer_on_page(folder: Path, kind: AnswerKind, text: str = "") -> LiveSessio
         assert time.monotonic() < end, shown
         time.sleep(0.05)
     give_answer(folder, kind, text, shown.step)
+    while (now := read_live_session(folder)) is not None and now.step == shown.step:
+        assert time.monotonic() < end, now
+        time.sleep(0.05)
     return shown
 
 

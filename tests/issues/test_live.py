@@ -59,6 +59,19 @@ def test_an_answer_to_something_else_is_refused(tmp_path: Path) -> None:
         give_answer(tmp_path, "accept", "", step)
 
 
+def test_one_wait_has_one_answer(tmp_path: Path) -> None:
+    (tmp_path / "answer.json").write_text(LiveAnswer(step="before", kind="accept").model_dump_json())
+    board = LiveBoard(tmp_path, LiveSession(user="local"))
+    board.show(waits_for="decision", step="now")  # as if the session were slow to look
+    with pytest.raises(DataError, match="answered already"):
+        give_answer(tmp_path, "accept", "", "now")
+    session = Waiting(tmp_path, "decision")
+    while session.shown.step == "now":
+        time.sleep(0.01)
+    give_answer(tmp_path, "revert", "", session.shown.step)
+    assert session.ended().kind == "revert"
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -128,12 +128,15 @@ def give_answer(folder: Path, kind: AnswerKind, text: str, step: str) -> None:
         step: the wait that is answered, as it was shown.
 
     Raises:
-        DataError: the session waits for something else by now, or the text is too long or no text.
+        DataError: the session waits for something else by now, or was answered already; or the text is too long or no
+            text.
         RunError: the answer cannot be written.
     """
     session = read_live_session(folder)
     if session is None or not step or session.step != step or kind not in ANSWERS[session.waits_for]:
         raise DataError("the session has gone on in the meantime; look at it again")
+    if (folder / ANSWER_FILE).exists():
+        raise DataError("the session was answered already, and takes the answer up in a moment")
     try:
         answer = LiveAnswer(step=step, kind=kind, text=text)
     except ValidationError as error:
@@ -178,6 +181,7 @@ class LiveBoard:
             RunError: the file cannot be written.
         """
         step = secrets.token_hex(16)
+        self._take()  # an answer to an earlier wait counts for nothing, and is in the way of another one
         self.show(waits_for=waits_for, step=step, **shown)
         try:
             while True:
