@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
+from telic.dialogue import Message, ToolCall
 from telic.reports import (
     COLORS,
     Html,
@@ -23,6 +24,8 @@ from telic.reports import (
     title_figure,
     write_svg,
 )
+from telic.reports.diffs import diff_lines, shown_diff
+from telic.reports.steps import folded_text, step_texts, tool_steps
 from telic.reports.theme import DARK, PAGE
 
 NASTY = "<script>alert('x')</script> & \"quoted\""
@@ -147,3 +150,49 @@ def test_names_of_lines_do_not_overlap_and_stay_inside(end: float) -> None:
     assert boxes[0].y1 >= axes.bbox.y0, "above the labels of the axis"
     assert max(box.x1 for box in boxes) <= drawn.bbox.x1
     assert drawn.get_suptitle().count("\n") >= 2
+
+
+PATCH = f"""diff --git a/x.sql b/x.sql
+--- a/x.sql
++++ b/x.sql
+@@ -1,3 +1,2 @@ {NASTY}
+ same
+--- a removed comment
+-gone
++++ an added line
+\\ No newline at end of file
+"""
+
+
+def test_the_lines_of_a_patch_are_told_by_their_place() -> None:
+    kinds = [kind for kind, _ in diff_lines(PATCH)]
+    assert kinds == ["file", "file", "file", "hunk", "same", "removed", "removed", "added", "same"]
+    assert list(diff_lines("")) == []
+    assert [kind for kind, _ in diff_lines("@@ -1 +1 @@\n-a\n+b\n--- a/y\n")] == ["hunk", "removed", "added", "file"]
+
+
+def test_a_patch_is_escaped_and_hides_nothing() -> None:
+    shown = shown_diff(PATCH.replace("gone", "g\u202eone"))
+    assert "<script" not in shown
+    assert "-g&lt;U+202E&gt;one" in shown
+    assert shown.count('class="removed"') == 2
+
+
+def test_steps_are_escaped_and_long_ones_are_folded() -> None:
+    call = ToolCall(id="1", name="read", arguments=NASTY)
+    steps = [
+        Message(role="assistant", content="I look.", tool_calls=(call,)),
+        Message(role="tool", content=f"{NASTY}\n" * 50, tool_call_id="1"),
+    ]
+    assert [text[:6] for text in step_texts(steps)] == ["I look", "→ read", "← <scr"]
+    shown = tool_steps(steps)
+    assert "<script" not in shown
+    assert shown.count("<details>") == 1
+    assert tool_steps([]) == ""
+
+
+def test_a_text_is_cut_where_no_page_could_show_it() -> None:
+    assert folded_text("short") == ("", "short")
+    line, shown = folded_text("a" * 30_000)
+    assert line == f"{'a' * 80} ... (30000 characters)"
+    assert shown == f"{'a' * 20_000} ... (30000 characters)"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from telic.agents.human import HumanPlayer
 from telic.cli.output import print_line, print_notice, print_table
 from telic.models import ScriptedModel
-from telic.terminal import printable, printable_pieces
+from telic.terminal import printable, printable_pieces, reviewable
 from tests.cli.conftest import PURPOSE
 
 EVIL = "Hi\x1b]0;owned\x07\x1b[2J\r\x9b1A\x08\x7f there"
@@ -27,6 +27,15 @@ def test_only_new_lines_and_tabs_stay(text: str) -> None:
         control = ord(before) < 32 or 127 <= ord(before) < 160
         assert (char == before) is (not control or before in "\n\t")
         assert char in "\n\t" or not (ord(char) < 32 or 127 <= ord(char) < 160)
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u2069", "\u200b", "\u200f", "\ufeff", "\u061c"])
+def test_code_to_review_names_what_would_hide_or_reorder_it(mark: str) -> None:
+    assert reviewable(f"if {mark}admin:\x1b\n") == f"if <U+{ord(mark):04X}>admin:␛\n"
+
+
+def test_other_scripts_stay_as_they_are() -> None:
+    assert reviewable("שלום, é — 日本") == "שלום, é — 日本"
 
 
 def test_a_stream_is_closed_with_its_pieces() -> None:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-__all__ = ["printable", "printable_pieces"]
+__all__ = ["printable", "printable_pieces", "reviewable"]
 
 # Control characters become their pictures, such as ␛; a new line and a tab stay.
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
 _PICTURES |= {0x7F: "␡"} | dict.fromkeys(range(0x80, 0xA0), "\ufffd")
+# Marks of direction, and characters of no width.
+_UNSEEN = (0x061C, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF)
+_NAMED = {code: f"<U+{code:04X}>" for code in _UNSEEN}
 
 
 def printable(text: str) -> str:
     """Return a text whose control characters are shown, not obeyed; only new lines and tabs stay."""
     return text.translate(_PICTURES)
+
+
+def reviewable(text: str) -> str:
+    """Return code for a person to review: `printable`, and characters that reorder or hide it are named.
+
+    Otherwise, code can be shown in another order than it runs (CVE-2021-42574).
+    """
+    return printable(text).translate(_NAMED)
 
 
 def printable_pieces(pieces: Generator[str, None, None]) -> Generator[str, None, None]:

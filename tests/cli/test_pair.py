@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from telic.games import issue as issue_game
+from telic.issues.live import ANSWERS, AnswerKind, LiveSession, give_answer, read_live_session
+from telic.runs import RunFolder
 from telic.workspaces import SuiteResult, Workspace
 from tests.assistants.pairing.conftest import ISSUE, PRICES, quick_tests, repository
 from tests.assistants.pairing.scripted_endpoint import Endpoint, call, scripted_endpoint
@@ -83,6 +86,53 @@ def test_a_session_from_the_question_to_the_checkout(terminals: list[Terminal], 
     [folder] = (tmp_path / "runs").iterdir()
     [answer] = [turn for turn in saved(folder)["episode"]["turns"] if turn["act"] == "answer"]
     assert answer["text"] == "\x1b[2Jaway from zero"
+
+
+def answer_on_page(folder: Path, kind: AnswerKind, text: str = "") -> LiveSession:
+    """Answer as the dashboard's page does, once the session waits for it; return what it showed."""
+    end = time.monotonic() + 60
+    while (shown := read_live_session(folder)) is None or kind not in ANSWERS[shown.waits_for]:
+        assert time.monotonic() < end, shown
+        time.sleep(0.05)
+    give_answer(folder, kind, text, shown.step)
+    while (now := read_live_session(folder)) is not None and now.step == shown.step:
+        assert time.monotonic() < end, now
+        time.sleep(0.05)
+    return shown
+
+
+def test_a_session_waits_for_answers_on_a_page(terminals: list[Terminal], tmp_path: Path, run: Run) -> None:
+    options = ("--repo", "shop-repository", "--mode", "functions", "--page", "--user", "ann")
+    terminal = start(terminals, tmp_path, "pair", "issue.md", *options)
+    terminal.expect("Shown by: telic serve, at /dashboard/issues/pair-issue-")
+    [folder] = (tmp_path / "runs").iterdir()
+    asked = answer_on_page(folder, "answer", "to even")
+    assert (asked.user, asked.on_page, asked.title) == ("ann", True, "Prices are rounded down")
+    assert asked.options[0] == "to even"
+    answer_on_page(folder, "comment", "  ")
+    refused = answer_on_page(folder, "accept")
+    assert refused.problem == "The comment is empty; write what is to be changed."
+    terminal.expect("The patch is applied to your checkout")
+    assert terminal.wait() == 0
+    assert "return round(amount, 2)" in (tmp_path / "shop-repository/shop/prices.py").read_text()
+    assert not (folder / "report.html").exists(), "reports are seen by every holder of a key"
+    [row] = json.loads(run("view", "--runs", str(tmp_path / "runs"), "--json").out)
+    assert (row["status"], row["headline"]) == (
+        "finished", "The patch was accepted; the tests pass; 1 question asked.",
+    )  # fmt: skip
+    done = run("view", str(folder))
+    assert done.status == 0, done.error
+    page = (folder / "report.html").read_text()
+    for part in ("suggestion_accepted", 'class="added"', "← Tests turned green: 1", "to even"):
+        assert part in page
+
+
+def test_a_session_that_never_began_has_no_report(run: Run, tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path, "pair", "issue", {}) as made:
+        pass
+    done = run("view", str(made.path))
+    assert done.status == 1
+    assert "has not begun" in done.error
 
 
 def test_what_others_write_moves_no_cursor(terminals: list[Terminal], tmp_path: Path) -> None:

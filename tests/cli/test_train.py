@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,7 @@ def travel(tmp_path: Path) -> Path:
         (("--episodes", "1"), 2, "--episodes is 1"),
         (("--mapping", "guessed"), 2, "invalid choice 'guessed'"),
         (("--resume", "no-such-run"), 1, "no-such-run"),
+        (("--writer", "fake"), 2, "--writer is for the game 'issue'; the game of 'travel' is 'elicitation'"),
     ],
 )
 def test_mistakes_are_reported_before_anything_is_played(
@@ -46,6 +48,25 @@ def test_mistakes_are_reported_before_anything_is_played(
     assert said in outcome.error
     assert "Traceback" not in outcome.error
     assert not (travel.parent / "runs").exists()
+
+
+@pytest.mark.parametrize("writer", [(), ("--writer", "fake")])
+def test_in_the_game_of_issues_somebody_writes_the_patches(
+    run: Run, tmp_path: Path, writer: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def interrupted(*_: object, **options: Any) -> None:
+        seen.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("telic.planner.training.train", interrupted)
+    path = tmp_path / "asker.toml"
+    path.write_text('name = "asker"\nsystem = "Ask."\n\n[game]\nname = "issue"\n')
+    assert run("train", str(path), *writer).status == 130
+    spec = seen["players"].spec()
+    assert spec["pair"] == (writer[-1] if writer else tiny.local("llama").name)
+    assert spec["config"]["ask"] == "never"
 
 
 def test_a_resumed_run_says_what_changed(run: Run, travel: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 
 from telic.agents.defender import DefendedReply
 from telic.dialogue import Message
-from telic.models import Request
+from telic.models import Request, Sampling
 from telic.models.requesting import RequestGenerator
 from telic.purpose import Purpose
 from telic.tools import Confirm, Toolbox
 
 __all__ = ["ToolTurns", "tool_turns"]
 
+CALL_TOKENS = 160
+"""Least maximum of new tokens of a reply that may call tools; a call that is cut off is none."""
 OnMessage = Callable[[Message], None]
 """Called with each message of a turn before its answer: the calls, and the results."""
 
@@ -33,6 +35,14 @@ class ToolTurns:
     confirm: Confirm | None = None
     """Asks a person about calls that need it."""
     on_message: OnMessage | None = None
+
+    def begin(self) -> ToolTurns:
+        """Return the same for another dialogue: what its tools keep begins anew."""
+        return replace(self, toolbox=self.toolbox.begin())
+
+    def room_for_calls(self, sampling: Sampling) -> Sampling:
+        """Return the sampling of replies that may call tools: long enough for a call."""
+        return replace(sampling, max_new_tokens=max(sampling.max_new_tokens, CALL_TOKENS))
 
     def play(
         self, request: Request, reply: Callable[[Request], RequestGenerator[DefendedReply]]

@@ -20,6 +20,7 @@ from telic.terminal import printable
 
 if TYPE_CHECKING:
     from telic.assistants.pairing.session import IssueAuthor, PairSession
+    from telic.issues.live import LiveBoard
     from telic.purpose import Purpose
     from telic.runs import RunFolder
     from telic.workspaces import Workspace
@@ -37,13 +38,15 @@ class Pair(ThreadOptions):
 
     Looks at the repository first, asks only what would change the patch, edits in a working tree beside your checkout,
     and runs the tests in a sandbox. You see the diff, and accept it, edit it, comment on it, or revert it.
-    Your checkout is not changed before you accept. Without a terminal nothing is asked, and the patch is printed.
+    Your checkout is not changed before you accept. Without a terminal nothing is asked, and the patch is printed. The
+    dashboard of `telic serve` shows the session; with --page you answer there.
 
     Examples:
         telic pair issue.md --repo ~/code/shop
         telic pair issue.md --model http://localhost:8000/v1#qwen2.5-coder
         telic pair issue.md --tests tests/test_prices.py --minutes 10
         telic pair issue.md --ask never --json
+        telic pair issue.md --page
         telic pair --resume runs/pair-issue-20260101-120000
     """
 
@@ -71,6 +74,10 @@ class Pair(ThreadOptions):
     """Run the tests without a sandbox, with all your rights. Only for a repository and a model that you trust."""
     runs: Path = Path("runs")
     """Folder in which the run's folder is made."""
+    page: bool = False
+    """Wait for your answers on the dashboard of a `telic serve` with the same folder of runs, not in this terminal."""
+    user: str = "local"
+    """Who sees the session on the dashboard: the holder of an API key. `local` is the user of a server without keys."""
     resume: Path | None = None
     """Run folder of an interrupted session to continue. Its options apply; they need not be given again."""
     json: bool = False
@@ -83,7 +90,6 @@ class Pair(ThreadOptions):
         """Work on the issue."""
         from telic.assistants.pairing.programmer import PairProgrammer, bundled_purpose
         from telic.assistants.pairing.session import PairSession, read_issue
-        from telic.cli.pair_view import AbsentPerson, TerminalPerson
         from telic.purpose import Purpose
         from telic.workspaces.git import try_git
 
@@ -100,18 +106,40 @@ class Pair(ThreadOptions):
             if not self.quiet and workspace.tree.has_git and try_git(workspace.tree.source, *STATUS).stdout.strip():
                 print_notice(f"What is not committed in {workspace.tree.source} is not seen.")
             workspace.sandbox  # noqa: B018 (a machine without a sandbox is refused before a model is loaded)
-            present = sys.stdin.isatty() and sys.stdout.isatty() and not (self.json or self.quiet)
-            person: IssueAuthor = TerminalPerson() if present else AbsentPerson(self.quiet)
+            at_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not (self.json or self.quiet)
+            present = at_terminal or self.page
             config = PairConfig.of(**{**self.settings.model_dump(), **({} if present else {"ask": "never"})})
             programmer = PairProgrammer(load_model(name), config, intent=intent, work=work)
             with self._run_folder(issue, workspace, name, intent, work) as run:
                 for warning in run.warnings:
                     print_notice(warning)
+                board = self._board(run, issue, workspace)
+                person = self._person(board, run.path.name, at_terminal)
                 metadata = self._metadata(workspace, name)
                 session = PairSession(
-                    programmer, workspace, issue, person, run, seed=self.seed, tests=self.tests, metadata=metadata
-                )
+                    programmer, workspace, issue, person, run,
+                    seed=self.seed, tests=self.tests, metadata=metadata, board=board,
+                )  # fmt: skip
                 self._go(session, run, present)
+
+    def _board(self, run: RunFolder, issue: str, workspace: Workspace) -> LiveBoard:
+        from telic.issues.live import LiveBoard, LiveSession
+
+        title, source = issue.splitlines()[0].lstrip("# "), str(workspace.tree.source)
+        return LiveBoard(run.path, LiveSession(user=self.user, on_page=self.page, title=title, repository=source))
+
+    def _person(self, board: LiveBoard, name: str, at_terminal: bool) -> IssueAuthor:
+        from telic.assistants.pairing.page_person import PagePerson
+        from telic.cli.pair_view import AbsentPerson, TerminalPerson
+
+        if not self.page:
+            return TerminalPerson() if at_terminal else AbsentPerson(self.quiet)
+        self._notice(f"Shown by: telic serve, at /dashboard/issues/{name}")
+        return PagePerson(board, self._notice)
+
+    def _notice(self, text: str) -> None:
+        if not self.quiet:
+            print_notice(text)
 
     def _go(self, session: PairSession, run: RunFolder, present: bool) -> None:
         try:
@@ -174,7 +202,7 @@ class Pair(ThreadOptions):
     def _metadata(self, workspace: Workspace, model: str) -> dict[str, Any]:
         setup = {"purpose": "pair-work", "model": model}
         return {
-            "user": "me",
+            "user": "me" if self.user == "local" else self.user,
             "issue": str(self.issue),
             "repository": str(workspace.tree.source),
             "base": workspace.tree.base,

@@ -17,7 +17,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from telic.agents.human import read_line
-from telic.terminal import printable
+from telic.terminal import printable, reviewable
 
 if TYPE_CHECKING:
     from telic.assistants.pairing.attempts import Attempt
@@ -93,7 +93,7 @@ class TerminalPerson(AbsentPerson):
 
         self._say("")
         if attempt.patch:
-            self._console.print(Syntax(printable(attempt.patch), "diff", background_color="default", word_wrap=True))
+            self._console.print(Syntax(reviewable(attempt.patch), "diff", background_color="default", word_wrap=True))
         self._say(attempt.summary(), style="green" if attempt.passed else "yellow")
         if stopped:
             self._say(f"The work was stopped: {stopped}.", style="yellow")

@@ -12,13 +12,15 @@ import tyro
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.resuming import resume_hint
 from telic.cli.thread_options import ThreadOptions
-from telic.cli.usage import CheckedOptions, Interrupted
+from telic.cli.usage import CheckedOptions, Interrupted, UsageError
 from telic.errors import ConfigError
 from telic.models.catalog import locate
 from telic.planner.config import PlannerTrainingConfig, game_of
 from telic.progress import ProgressDisplay
 
 if TYPE_CHECKING:
+    from telic.models import Model
+    from telic.planner.context import TrainingPlayers
     from telic.planner.training import TrainRun
     from telic.statistics import Interval
 
@@ -47,6 +49,8 @@ class Train(ThreadOptions):
     """A purpose file with a [game]."""
     model: str | None = None
     """Local model to train for, instead of the one that the purpose names."""
+    writer: str | None = None
+    """In the game `issue`: model that writes the patches. By default the one that is trained for."""
     runs: Path = Path("runs")
     """Folder in which the run's folder is made."""
     resume: Path | None = None
@@ -68,7 +72,9 @@ class Train(ThreadOptions):
         from telic.runs import RunFolder
 
         purpose = Purpose.load(self.purpose, trust=self.trust)
-        build_game(game_of(purpose))  # a mistake is reported before anything is loaded
+        game = build_game(game_of(purpose))  # a mistake is reported before anything is loaded
+        if self.writer is not None and game.name != "issue":
+            raise UsageError(f"--writer is for the game 'issue'; the game of {purpose.name!r} is {game.name!r}")
         name = self.model or purpose.model
         if locate(name)[0] in ("built-in", "endpoint"):
             raise ConfigError(
@@ -78,12 +84,14 @@ class Train(ThreadOptions):
         from telic.planner.training import train
 
         model = load_model(self.model or purpose)
+        players = self._players(model, game_of(purpose)["name"])
         display = ProgressDisplay(quiet=self.quiet)
         try:
             with display:
                 run = train(
-                    model, purpose, folder=self.runs, resume=self.resume, progress=display, config=self.settings
-                )
+                    model, purpose, folder=self.runs, resume=self.resume, progress=display, config=self.settings,
+                    players=players,
+                )  # fmt: skip
         except KeyboardInterrupt:
             raise Interrupted(resume_hint(display.folder or self.resume)) from None
         report = write_train_report(RunFolder.open(run.folder))
@@ -107,6 +115,15 @@ class Train(ThreadOptions):
         print_line(f"Report: {report}")
         if written:
             print_line(f"Written to {self.purpose}: [planner] path = {written!r}")
+
+    def _players(self, model: Model, game: str) -> TrainingPlayers | None:
+        """Return the players of a game that needs its own."""
+        if game != "issue":
+            return None
+        from telic.assistants.pairing import AskingPlayers, PairConfig, PairProgrammer
+
+        writer = load_model(self.writer) if self.writer else model
+        return AskingPlayers(PairProgrammer(writer, PairConfig(ask="never")))
 
     def _write(self, run: TrainRun, name: str) -> str | None:
         """Save a significantly better planner beside the purpose file, and name it there; returns its path."""

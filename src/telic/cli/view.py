@@ -99,6 +99,7 @@ class View:
             "train": self._render_train,
             "attack": self._render_attack,
             "learn": self._render_learn,
+            "pair": self._render_pair,
         }
         if verb not in renderers:
             raise RunError(
@@ -183,6 +184,11 @@ class View:
         analysis = read_analysis(run)
         report = write_learn_report(run.path, analysis, run.document)
         self._show({"report": str(report)}, analysis.model_dump(mode="json"))
+
+    def _render_pair(self, run: RunFolder) -> None:
+        from telic.assistants.pairing.report import write_pair_report
+
+        self._show({"report": str(write_pair_report(run))}, {})
 
     def _show(self, written: dict[str, Any], result: dict[str, Any]) -> None:
         from telic.run_summary import read_shortfall

@@ -149,6 +149,8 @@ class Game(ABC):
     """Kinds of act that need no content."""
     has_held_out: ClassVar[bool] = False
     """Whether the game has a setting `split` whose values `train` and `test` share no scenario."""
+    needs_players: ClassVar[str] = ""
+    """What a model that only speaks cannot do in this game; empty if it can play it."""
     max_turns: int = 40
     """Hard cap of accepted acts. Reaching it ends the episode, and `_outcome` scores it."""
 
@@ -178,6 +180,11 @@ class Game(ABC):
     def over(self) -> bool:
         """Whether the episode has ended."""
         return self.turn is None
+
+    @property
+    def scenarios(self) -> int | None:
+        """Number of different scenarios; None if there are as many as seeds."""
+        return None
 
     @final
     def observe(self, role: str) -> Observation:

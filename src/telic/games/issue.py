@@ -29,6 +29,8 @@ __all__ = ["IssueGame", "IssueSetting", "load_issues"]
 IssueSetting = Literal["full", "hidden", "interactive"]
 """What the agent knows of the issue: everything, the vague text, or the vague text and what it asks for."""
 
+PARTS: Mapping[str, tuple[int, ...]] = {"all": (0, 1, 2), "train": (0, 1), "test": (2,)}
+"""By split: which of three issues in a row it has."""
 LOADERS = {"ambig_swe": load_ambig_swe, "quixbugs": load_quixbugs}
 """Readers of data sets, by the word before the folder."""
 
@@ -41,6 +43,8 @@ class IssueGame(Game):
     roles: ClassVar[tuple[str, ...]] = ("assistant", "user")
     kinds: ClassVar[tuple[str, ...]] = ("ask", "patch")
     wordless: ClassVar[frozenset[str]] = frozenset({"patch"})
+    has_held_out: ClassVar[bool] = True
+    needs_players: ClassVar[str] = "somebody has to write the patches"
 
     issues: str = ""
     """A folder of issues, `quixbugs:FOLDER` or `ambig_swe:FOLDER`; empty for a few that ship with Telic."""
@@ -50,6 +54,10 @@ class IssueGame(Game):
     """What the agent knows."""
     questions: int = 3
     """Questions that the user answers."""
+    question_cost: float = 0.0
+    """What a question takes off the reward of 1 for a resolved issue. The score does not count it."""
+    split: Literal["all", "train", "test"] = "all"
+    """Which of the issues are played: every third one is for `test`."""
     test_seconds: float = 120.0
     """Time after which a run of the tests is ended."""
     unsafe: bool = False
@@ -62,19 +70,34 @@ class IssueGame(Game):
             self._refuse("setting", f"one of {', '.join(get_args(IssueSetting))}")
         if type(self.questions) is not int or self.questions < 1:
             self._refuse("questions", "a whole number, 1 or more")
+        if not 0 <= self.question_cost <= 1:
+            self._refuse("question_cost", "a number from 0 to 1")
+        if self.split not in PARTS:
+            self._refuse("split", f"one of {', '.join(PARTS)}")
         if not self.test_seconds > 0:
             self._refuse("test_seconds", "a number greater than 0")
         known = {issue.id: issue for issue in load_issues(self.issues)}
         for name in self.only:
             if name not in known:
                 raise ConfigError(f"game 'issue': unknown issue {name!r}{suggest(name, [*known])}")
-        self._pool = tuple(issue for issue in known.values() if not self.only or issue.id in self.only)
+        chosen = [issue for issue in known.values() if not self.only or issue.id in self.only]
+        self._pool = tuple(issue for number, issue in enumerate(chosen) if number % 3 in PARTS[self.split])
+        if not self._pool:
+            raise ConfigError(
+                f"game 'issue': there are {len(chosen)} issues, and none of them is in the part {self.split!r}; it "
+                "takes at least 3"
+            )
         self.max_turns = self.questions + 2
 
     @property
     def pool(self) -> tuple[Issue, ...]:
         """The issues that are played, in order."""
         return self._pool
+
+    @property
+    def scenarios(self) -> int:
+        """Number of issues."""
+        return len(self._pool)
 
     @property
     def limits(self) -> RunLimits:
@@ -147,7 +170,7 @@ class IssueGame(Game):
             self.turn = role
             self._tell(Event(role, act.content, act))
             self._tell(Event("user", answer))
-            return None
+            return {role: -self.question_cost} if self.question_cost else None
         self._tell(Event(role, act.content, act))
         try:
             patch = act.content if act.content.endswith("\n") or not act.content else f"{act.content}\n"

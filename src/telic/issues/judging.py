@@ -8,6 +8,7 @@ run two that have to fail; if they are reported as anything else, the code under
 from __future__ import annotations
 
 import secrets
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -37,6 +38,8 @@ TEST_FILES: tuple[str, ...] = (
 )
 TEST_FILES += ("setup.cfg", "pyproject.toml", "sitecustomize.py", "usercustomize.py", "*.pth", "entry_points.txt")
 """Files that decide what the tests do. They do not count as part of a patch."""
+MOST_VERDICTS = 64
+"""Verdicts that a judge keeps."""
 CANARY = "def test_fails():\n    assert False\n\n\ndef test_raises():\n    raise RuntimeError\n"
 
 
@@ -60,7 +63,7 @@ class Verdict:
 
 
 class IssueJudge:
-    """Judges patches for one issue. It keeps what the tests said before.
+    """Judges patches for one issue. It keeps what the tests said before, and its latest verdicts.
 
     Args:
         issue: the issue.
@@ -81,6 +84,7 @@ class IssueJudge:
         self.issue = issue
         self._environment, self._limits, self._unsafe = environment, limits, unsafe
         self._before: SuiteResult | None = None
+        self._verdicts: OrderedDict[str, Verdict] = OrderedDict()
 
     def before(self) -> SuiteResult:
         """Run the issue's tests on the code without a patch; once.
@@ -94,7 +98,7 @@ class IssueJudge:
         return self._before
 
     def judge(self, patch: str) -> Verdict:
-        """Judge a patch.
+        """Judge a patch. The same one gets the same verdict, unless its tests were killed at a limit.
 
         Raises:
             SandboxError: this machine cannot run a sandbox.
@@ -102,6 +106,16 @@ class IssueJudge:
         """
         if not patch.strip():
             return Verdict(False, "the patch is empty")
+        if patch in self._verdicts:
+            return self._verdicts[patch]
+        verdict = self._judge(patch)
+        if verdict.after is None or verdict.after.stopped is None:  # on a less busy machine it may end within its limit
+            self._verdicts[patch] = verdict
+            while len(self._verdicts) > MOST_VERDICTS:
+                self._verdicts.popitem(last=False)
+        return verdict
+
+    def _judge(self, patch: str) -> Verdict:
         before = self.before()
         try:
             after, tampered = self._run(patch)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from telic.agents.agent import controls_of
 from telic.agents.model_player import ModelPlayer
@@ -15,7 +15,7 @@ from telic.agents.scripted import TalkingPlayer
 from telic.dialogue import Dialogue, Message
 from telic.episodes import Episode
 from telic.games.base import build_game
-from telic.models import Control
+from telic.models import Control, Model
 from telic.models.local import LocalModel
 from telic.planner.cloning import CloneConfig, clone_utterances
 from telic.planner.config import PlannerTrainingConfig
@@ -35,7 +35,7 @@ from telic.rollouts.record import agent_role
 from telic.runs import RunFolder
 from telic.statistics import mean
 
-__all__ = ["Stage", "TrainingContext"]
+__all__ = ["Stage", "TrainingContext", "TrainingPlayers"]
 
 COLLECTIONS = 64
 """Number of collections of a part that have scenarios of their own."""
@@ -56,6 +56,22 @@ class Stage:
         return f"{self.name}: {figures} ({duration(self.seconds)})"
 
 
+class TrainingPlayers(Protocol):
+    """Makes the players of a game in which more is to be done than to speak."""
+
+    def player(self, model: Model, purpose: Purpose, controls: Sequence[Control], **options: Any) -> ModelPlayer:
+        """Make the player of the role under test; `controls` act on what the planner decides about."""
+        ...
+
+    def reciter(self, model: Model, purpose: Purpose, acts: DialogueActSet) -> Player:
+        """Make a player that recites random acts."""
+        ...
+
+    def spec(self) -> dict[str, Any]:
+        """Return their settings. A run resumes only with the same ones."""
+        ...
+
+
 class TrainingContext:
     """A model, a purpose with a game, and a run folder.
 
@@ -67,6 +83,7 @@ class TrainingContext:
         on_stage: called with every completed stage.
         tracker: counts what each stage does.
         deadline: of the whole training; each phase gets a share of the time.
+        players: makes the players, if the game has players of its own.
     """
 
     def __init__(
@@ -78,12 +95,13 @@ class TrainingContext:
         on_stage: Callable[[Stage], None] | None,
         tracker: ProgressTracker,
         deadline: Deadline,
+        players: TrainingPlayers | None = None,
     ) -> None:
         self.model, self.config, self.folder, self.run = model, config, run.path, run
         self.purpose = purpose.model_copy(update={"planner": None})
         self.game = dict(purpose.game or {})
         self._on_stage: Callable[[Stage], None] = on_stage or (lambda _: None)
-        self.tracker, self.deadline = tracker, deadline
+        self.tracker, self.deadline, self._players = tracker, deadline, players
         self.cut: dict[str, tuple[int, int]] = {}
         """What the deadline cut short: how much of it was done, and planned."""
 
@@ -98,10 +116,15 @@ class TrainingContext:
             "max_new_tokens": self.config.max_new_tokens,
             "temperature": self.config.temperature,
         }
-        return ModelPlayer(self.model, self.purpose, [*controls_of(self.purpose), *controls], name=name, **sampling)
+        acting = [*controls_of(self.purpose), *controls]
+        if self._players is not None:
+            return self._players.player(self.model, self.purpose, acting, name=name, **sampling)
+        return ModelPlayer(self.model, self.purpose, acting, name=name, **sampling)
 
-    def act_player(self, acts: DialogueActSet) -> TalkingPlayer:
+    def act_player(self, acts: DialogueActSet) -> Player:
         """Make a player of the role under test that recites random acts."""
+        if self._players is not None:
+            return self._players.reciter(self.model, self.purpose, acts)
         return TalkingPlayer("reciter", partial(RandomActTalker, acts))
 
     def game_spec(self, part: str) -> dict[str, Any]:

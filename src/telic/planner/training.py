@@ -21,7 +21,7 @@ from telic.games.base import build_game
 from telic.models import Control, Model
 from telic.models.local import LocalModel
 from telic.planner.config import PROMPTS, PlannerTrainingConfig, game_of
-from telic.planner.context import Stage, TrainingContext
+from telic.planner.context import Stage, TrainingContext, TrainingPlayers
 from telic.planner.control import PlannerControl
 from telic.planner.curricula import SELF_CLONE, CurriculumResult, run_act_curriculum, run_utterance_curriculum
 from telic.planner.dialogue_acts import DialogueActSet, acts_for, load_acts
@@ -88,6 +88,7 @@ def train(
     on_stage: Callable[[Stage], None] | None = None,
     progress: bool | ProgressCallback = False,
     config: PlannerTrainingConfig | None = None,
+    players: TrainingPlayers | None = None,
     **settings: Any,
 ) -> TrainRun:
     """Train a planner of dialogue action tokens (arXiv 2406.11978) for a purpose's game, and evaluate it.
@@ -100,11 +101,13 @@ def train(
         on_stage: called with every completed stage.
         progress: True shows it on standard error; a function gets a `ProgressReport` with every step.
         config: settings.
+        players: makes the players of a game that needs its own, such as `issue`
+            (`telic.assistants.pairing.AskingPlayers`).
         **settings: single fields of `PlannerTrainingConfig`, which override those of `config`.
 
     Raises:
-        ConfigError: the purpose has no game, the model is not a local one, the acts cannot be read, or the run to be
-            resumed had other settings.
+        ConfigError: the purpose has no game, the game needs players of its own, the model is not a local one, the acts
+            cannot be read, or the run to be resumed had other settings.
         DataError: no utterance earned more than usual, so there is nothing to learn.
     """
     config = PlannerTrainingConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
@@ -114,8 +117,15 @@ def train(
             "model (the same weights on vLLM can then use the planner)"
         )
     game = build_game(game_of(purpose))
+    if players is None and game.needs_players:
+        raise ConfigError(
+            f"a model alone cannot play the game {game.name!r}: {game.needs_players}; pass `players`, or use "
+            "the command telic train"
+        )
+    if game.scenarios is not None:  # a scenario played twice is no second observation
+        config = config.model_copy(update={"held_out": min(config.held_out, _held_out_scenarios(purpose))})
     acts = load_acts(config.acts or acts_for(game)) if config.mapping == "acts" else None
-    run = _open_run(folder, resume, model, purpose, config, acts)
+    run = _open_run(folder, resume, model, purpose, config, acts, players)
     with run, track(progress) as tracker:
         set_aside_after_cut(run)
         deadline, phases = Deadline(config.minutes), training_phases(config, _arms(config, game_of(purpose)["name"]))
@@ -124,7 +134,7 @@ def train(
             return forecast_sentence(seconds, config.episodes, "episodes of each collection and all that follows")
 
         tracker.start(run.path, run.warnings, phases, forecast, deadline)
-        context = TrainingContext(model, purpose, config, run, on_stage, tracker, deadline)
+        context = TrainingContext(model, purpose, config, run, on_stage, tracker, deadline, players)
         result = run_utterance_curriculum(context) if acts is None else run_act_curriculum(context, acts)
         return _evaluate(context, result)
 
@@ -136,6 +146,7 @@ def _open_run(
     purpose: Purpose,
     config: PlannerTrainingConfig,
     acts: DialogueActSet | None,
+    players: TrainingPlayers | None,
 ) -> RunFolder:
     """Create a run folder, or resume one of the same training."""
     described = {
@@ -145,9 +156,18 @@ def _open_run(
     }
     if acts is not None:  # their file may change before the run is resumed
         described["acts"] = {act.name: list(act.says) for act in acts.acts}
+    if players is not None:
+        described["players"] = players.spec()
     if resume is not None:
         return RunFolder.resume(resume, described)
     return RunFolder.create(folder, "train", purpose.name, described, {"concurrency": config.concurrency})
+
+
+def _held_out_scenarios(purpose: Purpose) -> int:
+    """Count the scenarios of the held-out part of a game that has a limited number of them."""
+    spec = game_of(purpose)
+    game = build_game({"split": "test", **spec} if build_game(spec).has_held_out else spec)
+    return game.scenarios or 1
 
 
 def _evaluate(context: TrainingContext, result: CurriculumResult) -> TrainRun:

@@ -250,6 +250,7 @@ class _Attack:
             prompt_tokens=reply.prompt_tokens,
             scores=scores,
             readings=self._readings(node),
+            steps=list(node.defended.messages),
         )
         return [said, replied]
 

@@ -22,7 +22,7 @@ def ask_probes(target: AttackTarget, branch: TargetBranch, rounds: int, seed: in
     """
     found = []
     for probe, judge in target.probes:
-        defended, _ = yield from target.reply(branch, probe.ask, seed_of(seed, probe.name))
+        defended, _ = yield from target.reply(branch, probe.ask, seed_of(seed, probe.name), may_call_tools=False)
         reply = defended.reply
         answer = Answer(text=reply.text, finish=reply.finish, score=None)
         if reply.failure is not None:

@@ -13,6 +13,7 @@ from telic.redteam.plan import BENIGN, UNDEFENDED
 from telic.redteam.results import AttackCell, AttackResults, BenignResult
 from telic.reports import Html, details, element, figure_svg, save_png, section, table, write_report
 from telic.reports.parts import config_section, interval, number, sentence
+from telic.reports.steps import tool_steps
 
 __all__ = ["write_attack_report"]
 
@@ -176,15 +177,17 @@ def _summary(episode: Episode) -> str:
 
 
 def _transcript(episode: Episode) -> Html:
-    rows = [
-        (str(turn.round), turn.role, element("span", turn.text, class_="text"), _mark(turn)) for turn in episode.turns
-    ]
+    rows = [(str(turn.round), turn.role, _said(turn), _mark(turn)) for turn in episode.turns]
     parts = [element("p", f"Goal: {goal}") if (goal := episode.roles["attacker"]["system"]) else Html("")]
     parts.append(table(("round", "who", "text", ""), rows))
     dropped = [(str(one["round"]), one["said"], one["reply"], _verdict(one)) for one in episode.metadata["dropped"]]
     if dropped:
         parts.append(details("Taken back", table(("round", "said", "reply", ""), dropped)))
     return element("div", *parts)
+
+
+def _said(turn: Turn) -> Html:
+    return element("div", tool_steps(turn.steps), element("span", turn.text, class_="text"))
 
 
 def _mark(turn: Turn) -> str:

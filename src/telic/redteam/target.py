@@ -9,10 +9,11 @@ from typing import Any
 from telic.agents.agent import AGENT_SAMPLING, controls_of
 from telic.agents.defence import Defence
 from telic.agents.defender import DefenceState, DefendedReply, Defender
+from telic.agents.tool_turns import ToolTurns, tool_turns
 from telic.judges import build_judge, prepare_judge
 from telic.judges.base import judge_models
 from telic.judges.limits import JudgedLimit
-from telic.models import Control, Model, Session
+from telic.models import Control, Model, Request, Session
 from telic.models.requesting import RequestGenerator
 from telic.purpose import Purpose
 
@@ -28,10 +29,14 @@ class TargetBranch:
 
     session: Session
     state: DefenceState = field(default_factory=DefenceState)
+    tools: ToolTurns | None = None
+    """Carries out the calls of the target. All branches of a dialogue share what its tools keep."""
 
 
 class AttackTarget:
-    """A model on its purpose, behind its defences.
+    """A model on its purpose, behind its defences. It may call the purpose's tools, as in a chat.
+
+    Calls that need a person's confirmation are refused.
 
     Args:
         model: the model that replies.
@@ -43,7 +48,7 @@ class AttackTarget:
             tokens.
 
     Raises:
-        ConfigError: a control or a defence is wrong.
+        ConfigError: a control, a defence or a tool is wrong.
         UnsupportedControlError: a control cannot act on this model.
     """
 
@@ -61,6 +66,9 @@ class AttackTarget:
         self.defender = Defender(model, purpose, defences, limits)
         own = {"max_new_tokens": TOKENS, **purpose.sampling.options(), **options}
         self.sampling = replace(AGENT_SAMPLING, **own)
+        self._tools = tool_turns(purpose, None)
+        if self._tools is not None:
+            self.sampling = self._tools.room_for_calls(self.sampling)
         self.probes = [(probe, build_judge(probe.judge, trusted=purpose.trusted_folder)) for probe in purpose.probes]
         for _, judge in self.probes:
             prepare_judge(judge, model)
@@ -73,16 +81,29 @@ class AttackTarget:
 
     def open(self) -> TargetBranch:
         """Begin a dialogue."""
-        return TargetBranch(self.model.session(self.purpose.system_prompt))
+        session = self.model.session(self.purpose.system_prompt)
+        if self._tools is None:
+            return TargetBranch(session)
+        tools = self._tools.begin()
+        session.tools = tools.toolbox.definitions
+        return TargetBranch(session, tools=tools)
 
-    def reply(self, branch: TargetBranch, text: str, seed: int) -> RequestGenerator[tuple[DefendedReply, TargetBranch]]:
+    def reply(
+        self, branch: TargetBranch, text: str, seed: int, *, may_call_tools: bool = True
+    ) -> RequestGenerator[tuple[DefendedReply, TargetBranch]]:
         """Reply to a message after a branch, which is not changed; return the reply and the longer branch.
 
         A reply with a failure is in no dialogue: its branch is only good for being dropped.
         """
         session, state = branch.session.fork().user(text), branch.state.fork()
         request = session.request(controls=self.controls, sampling=self.sampling, seed=seed)
-        defended = yield from self.defender.reply(request, state)
+        request.tool_choice = "auto" if may_call_tools else "none"
+
+        def reply(one: Request) -> RequestGenerator[DefendedReply]:
+            return self.defender.reply(one, state)
+
+        tools = branch.tools
+        defended = yield from (reply(request) if tools is None else tools.play(replace(request, tools=()), reply))
         if defended.reply.failure is None:
-            session.assistant(defended.reply.text)
-        return defended, TargetBranch(session, state)
+            session.add(*defended.messages).assistant(defended.reply.text)
+        return defended, TargetBranch(session, state, tools)

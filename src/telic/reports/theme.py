@@ -99,6 +99,13 @@ pre, .text {{ white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font: i
 .probe + .probe {{ margin-top: .7rem; }}
 .chip {{ display: inline-block; border: 1px solid var(--grid); border-radius: 1rem; padding: 0 .5rem; font-size: .8rem;
   font-variant-numeric: tabular-nums; }}
+.diff {{ font: .85rem/1.45 ui-monospace, monospace; white-space: pre; overflow-x: auto; background: var(--card);
+  padding: .6rem 0; border-radius: .5rem; }}
+.diff span {{ display: block; padding: 0 .9rem; width: max-content; min-width: 100%; }}
+.diff .file {{ color: var(--muted); font-weight: 600; }}
+.diff .hunk {{ color: var(--accent); }}
+.diff .added {{ background: color-mix(in srgb, var(--good) 16%, transparent); }}
+.diff .removed {{ background: color-mix(in srgb, var(--warn) 16%, transparent); }}
 .speaker {{ color: var(--accent); font-weight: 600; font-size: .82rem; }}
 @media print {{ details {{ break-inside: avoid; }} }}
 """

@@ -9,10 +9,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from telic.dialogue import Message
 from telic.episodes import Episode, Turn
 from telic.reports import Html, details, element, figure_svg, section, table, tiles, write_report
 from telic.reports.parts import config_section, interval, intervals_figure
+from telic.reports.steps import tool_steps
 from telic.rollouts.results import GameResult, ReferenceScores
 from telic.runs import RunFolder
 from telic.statistics import Interval
@@ -169,8 +169,7 @@ def _transcript(episode: Episode) -> Html:
 def _row(turn: Turn) -> tuple[str, ...]:
     mark = f"[{turn.act}] " if turn.act not in ("", "message", "speak") else ""
     earned = ", ".join(f"{role} {value:+.2f}" for role, value in turn.reward.items() if value)
-    steps = "".join(f"{_step(message)}\n" for message in turn.steps)
-    said = element("span", f"{steps}{mark}{turn.text}", class_="text")
+    said = element("div", tool_steps(turn.steps), element("span", f"{mark}{turn.text}", class_="text"))
     return (str(turn.round), turn.role, said, earned.replace("-", "−"), ", ".join(turn.seen_by) or "all")
 
 
@@ -181,11 +180,3 @@ def _plain(value: object) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _step(message: Message) -> str:
-    """Return a call of a tool, or its result, as a line of a transcript."""
-    if message.role == "tool":
-        return f"← {_plain(message.content)}"
-    calls = (f"→ {call.name} {_plain(call.arguments)}" for call in message.tool_calls)
-    return "\n".join(filter(None, (message.content, *calls)))

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from telic.agents.agent import controls_of
+from telic.agents.tool_turns import ToolTurns, tool_turns
 from telic.errors import ConfigError
 from telic.judges import Judge, build_judge, model_judges
 from telic.models import Control, Model, Sampling
@@ -81,6 +82,8 @@ class Side:
     """What its instruction demands of a reply, if it comes from a bank that says so."""
     scene: str | None = None
     """System prompt instead of `system` where the model can write the user's messages in the user's place."""
+    tools: ToolTurns | None = None
+    """Carries out its calls of tools; each dialogue begins them anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +224,10 @@ def require_probes(purpose: Purpose) -> None:
 
 
 def purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Control] | None = None) -> Side:
-    """Make the purpose's side, by default with its own controls.
+    """Make the purpose's side, by default with its own controls. It may call the purpose's tools, as in a chat.
 
     Raises:
-        ConfigError: a judge or a control is wrong.
+        ConfigError: a judge, a control or a tool is wrong.
     """
     make_judge = partial(build_judge, trusted=purpose.trusted_folder)
     purpose.check(make_judge)
@@ -233,7 +236,11 @@ def purpose_side(purpose: Purpose, config: MeasureConfig, controls: Sequence[Con
         for probe in purpose.probes
     )
     used = controls_of(purpose) if controls is None else tuple(controls)
-    return Side(purpose.name, purpose.system_prompt, probes, "own", used, *_sampling(config, purpose))
+    utterance, answer = _sampling(config, purpose)
+    tools = tool_turns(purpose, None)
+    if tools is not None:
+        utterance = tools.room_for_calls(utterance)
+    return Side(purpose.name, purpose.system_prompt, probes, "own", used, utterance, answer, tools=tools)
 
 
 def _partners(purpose: Purpose, partner: Purpose | Bank | None, config: MeasureConfig) -> list[Side]:

@@ -67,6 +67,7 @@ class BranchProbes:
                 sampling=side.answer or self.protocol.answer,
                 seed=seed_of(self.seed, role, round_, probe.name, sample),
             )
+            request.tool_choice = "none"  # what it knows is asked, not what it can look up
             # In its place already: the order in which replies come leaves no trace in the episode.
             branch.answers.append(Answer(text="", finish="", score=None))
             self.unsent.append(ModelRequest(self.model, request))

@@ -34,6 +34,8 @@ class RecordedChat:
         assert plan.trunk is not None
         self.plan, self.trunk, self.side = plan, plan.trunk, plan.b
         self.session = model.session(plan.b.system)
+        if plan.b.tools is not None:
+            self.session.tools = plan.b.tools.toolbox.definitions
         self.messages = trunk_messages(model, plan.trunk)
         self.episode = Episode(
             id=plan.id,

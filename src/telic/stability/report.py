@@ -9,6 +9,7 @@ from typing import Any
 from telic.episodes import Branch, Episode
 from telic.reports import Html, details, element, figure_svg, save_png, section, table, tiles, write_report
 from telic.reports.parts import config_section, interval, number, p_value, sentence
+from telic.reports.steps import tool_steps
 from telic.stability.analysis import Stability
 from telic.stability.curves import CurvePoint
 from telic.stability.figures import attention_figure, curve_figure, families_figure, heat_figure
@@ -295,9 +296,13 @@ def _transcript(episode: Episode) -> Html:
     parts = [element("h3", "System prompts"), *systems]
     for round_ in sorted({turn.round for turn in episode.turns} | {b.round for b in episode.branches}):
         said = [
-            element("p", element("span", f"{turn.role} ", class_="speaker"), turn.text, class_="text")
+            part
             for turn in episode.turns
             if turn.round == round_
+            for part in (
+                tool_steps(turn.steps),
+                element("p", element("span", f"{turn.role} ", class_="speaker"), turn.text, class_="text"),
+            )
         ]
         asked = [_probe(branch) for branch in episode.branches if branch.round == round_]
         parts.append(element("h3", f"Round {round_}" if round_ else "Before the dialogue"))

@@ -16,12 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from telic.agents.defender import DefendedReply
 from telic.agents.player import seed_of
 from telic.episodes import Branch, Episode, Turn
-from telic.models import Model, Reply, Session
+from telic.models import Model, Reply, Request, Session
 from telic.models.capabilities import HasTemplate
 from telic.models.request import Speaker
-from telic.models.requesting import ModelRequest, RequestGenerator
+from telic.models.requesting import ModelRequest, RequestGenerator, ask
 from telic.progress import Deadline
 from telic.rollouts.admission import Admission
 from telic.rollouts.driver import drive
@@ -143,6 +144,9 @@ class _SelfChat:
             for role, side in self.sides.items()
         }
         self.sessions = {role: model.session(system) for role, system in systems.items()}
+        self.tools = {role: side.tools.begin() for role, side in self.sides.items() if side.tools is not None}
+        for role, tools in self.tools.items():
+            self.sessions[role].tools = tools.toolbox.definitions
         self.fold_opener = self.speakers["a"] == "assistant" and not lets_assistant_open(model)
         self.episode = Episode(
             id=plan.id,
@@ -174,22 +178,35 @@ class _SelfChat:
             other, next_round = ("b", round_) if role == "a" else ("a", round_ + 1)
             self._exchange(role, round_, text)
             going_on = next_round <= self.protocol.rounds
-            utterance = self._request_utterance(other, next_round) if going_on else None
+            utterance = self._utterance(other, next_round) if going_on else None
+            asked = self._queue(next(utterance)) if utterance is not None else []
             self._ask_probes(role, round_)
             if utterance is None:
                 return
-            reply = yield from self._wait_for(utterance)
-            role, round_, text = other, next_round, reply.text
-            if not self._add_utterance(role, round_, reply):
+            defended = yield from self._wait_for(utterance, asked)
+            role, round_, text = other, next_round, defended.reply.text
+            self.sessions[role].add(*defended.messages)
+            if not self._add_utterance(role, round_, defended):
                 return
 
-    def _wait_for(self, utterance: ModelRequest) -> RequestGenerator[Reply]:
-        """Wait for an utterance; answers to probes may come before it."""
+    def _queue(self, requests: Sequence[ModelRequest]) -> Sequence[ModelRequest]:
+        self.probes.unsent += requests
+        return requests
+
+    def _wait_for(
+        self, utterance: RequestGenerator[DefendedReply], asked: Sequence[ModelRequest]
+    ) -> RequestGenerator[DefendedReply]:
+        """Wait for an utterance; answers to probes may come before its replies."""
         while True:
-            request, reply = yield self.probes.take_unsent()
-            if request is utterance:
-                return reply
-            self.probes.add_answer(request, reply)
+            answered = yield self.probes.take_unsent()
+            if answered[0] not in asked:
+                self.probes.add_answer(*answered)
+                continue
+            try:
+                asked = self._queue(utterance.send(answered))
+            except StopIteration as end:
+                made: DefendedReply = end.value
+                return made
 
     def _exchange(self, role: str, round_: int, text: str) -> None:
         """Put an utterance into the views of both sides."""
@@ -207,7 +224,8 @@ class _SelfChat:
         else:
             session.user(text)
 
-    def _request_utterance(self, role: str, round_: int) -> ModelRequest:
+    def _utterance(self, role: str, round_: int) -> RequestGenerator[DefendedReply]:
+        """Make an utterance, with the calls of tools before it."""
         request = self.sessions[role].request(
             controls=self.sides[role].controls,
             readings=tuple(self.protocol.readings),
@@ -215,11 +233,18 @@ class _SelfChat:
             speaker=self.speakers[role],
             seed=seed_of(self.plan.seed, role, round_),
         )
-        self.probes.unsent.append(ModelRequest(self.model, request))
-        return self.probes.unsent[-1]
 
-    def _add_utterance(self, role: str, round_: int, reply: Reply) -> bool:
+        def reply(one: Request) -> RequestGenerator[DefendedReply]:
+            made = yield from ask(self.model, one)
+            return DefendedReply(made, new_tokens=made.new_tokens)
+
+        if role not in self.tools:
+            return (yield from reply(request))
+        return (yield from self.tools[role].play(replace(request, tools=()), reply))
+
+    def _add_utterance(self, role: str, round_: int, defended: DefendedReply) -> bool:
         """Record an utterance; return whether the dialogue goes on."""
+        reply = defended.reply
         failed = reply.failure is not None
         if reply.failure is not None:
             # The first line is a reason that many episodes may share, the second says where it happened.
@@ -235,9 +260,10 @@ class _SelfChat:
             round=round_,
             text=reply.text,
             finish=reply.finish,
-            tokens=reply.new_tokens,
+            tokens=defended.new_tokens,
             prompt_tokens=reply.prompt_tokens,
             readings=readings_of(reply),
+            steps=list(defended.messages),
             scores={} if failed else self._scores(role, reply.text),
         )
         self.episode.turns.append(turn)

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 from telic.lazy import imports
 
 if TYPE_CHECKING:
+    from telic.assistants.pairing.asking_player import AskingPlayers
     from telic.assistants.pairing.config import PairConfig
     from telic.assistants.pairing.player import PairPlayer
     from telic.assistants.pairing.programmer import PairProgrammer
     from telic.assistants.pairing.session import PairSession
 
-__all__ = ["PairConfig", "PairPlayer", "PairProgrammer", "PairSession"]
+__all__ = ["AskingPlayers", "PairConfig", "PairPlayer", "PairProgrammer", "PairSession"]
 
 __getattr__ = imports(
     __name__,
     {
+        "AskingPlayers": "telic.assistants.pairing.asking_player",
         "PairConfig": "telic.assistants.pairing.config",
         "PairPlayer": "telic.assistants.pairing.player",
         "PairProgrammer": "telic.assistants.pairing.programmer",

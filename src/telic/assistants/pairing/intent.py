@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 
 from telic.agents.agent import controls_of
+from telic.assistants.pairing.asking import asking_dialogue, proceeds
 from telic.assistants.pairing.findings import Findings
 from telic.assistants.pairing.task import PairTask, WorkLog
 from telic.assistants.pairing.texts import Question, marked, numbered
@@ -44,7 +45,7 @@ class Interviewer:
     def next_question(
         self, task: PairTask, log: WorkLog, *, always: bool, seed: int
     ) -> RequestGenerator[Question | None]:
-        """Return what to ask now, or None.
+        """Return what to ask now, or None. If the purpose has a planner, it decides.
 
         Args:
             task: the issue, what was found, and what was asked before.
@@ -55,6 +56,8 @@ class Interviewer:
         Raises:
             ModelError: the model failed.
         """
+        if self.purpose.planner is not None and not always:
+            return (yield from self._planned_question(task, log, seed))
         code = "\n".join(f"# {place}\n{place.source}" for place in task.findings.places[:SHOWN_PLACES])
         found = task.workspace.masked(f"{_evidence(task.findings)}\n\n{marked('code', code)}")
         told = "\n\n".join(filter(None, [marked("issue", task.issue), found, numbered(task.exchanges)]))
@@ -67,6 +70,23 @@ class Interviewer:
         log.message(Message(role="assistant", content=reply.text))
         question = read_question(reply.text, task.findings)
         return None if any(question.text == one.question.text for one in task.exchanges) else question
+
+    def _planned_question(self, task: PairTask, log: WorkLog, seed: int) -> RequestGenerator[Question | None]:
+        """Let the planner decide, in the dialogue in which it was trained."""
+        exchanges = [(one.question.text, one.answer) for one in task.exchanges]
+        dialogue = asking_dialogue(self.purpose.system_prompt, task.issue, exchanges)
+        sampling = replace(self._sampling, seed=seed, stop=(*self._sampling.stop, "\n"))
+        if task.session is None:
+            task.session = self.model.session()
+        task.session.dialogue = dialogue
+        request = task.session.request(controls=self._controls, sampling=sampling)
+        reply = yield from ask(self.model, request)
+        reply.raise_if_failed(f"model {self.model.name!r}")
+        log.message(Message(role="assistant", content=reply.text))
+        text = reply.text.strip()
+        if not text or proceeds(text) or any(text == question for question, _ in exchanges):
+            return None
+        return Question(text, task.findings.summary())
 
     def _ask(self, text: str, seed: int, choices: tuple[str, ...] = ()) -> RequestGenerator[Reply]:
         messages = (

@@ -104,6 +104,15 @@ class PairParticipant:
             if not goes_on:
                 self._close()
 
+    def write(self, exchanges: Sequence[AnsweredQuestion]) -> UtteranceGenerator:
+        """Write a patch after these questions and answers, and ask nothing. The workspace is closed at the end."""
+        try:
+            work = self._begin()
+            work.task.exchanges = list(exchanges)
+            return (yield from work.write()).patch
+        finally:
+            self._close()
+
     def _begin(self) -> PairWork:
         game = self.game
         checkout = IssueCheckout(game.issue)

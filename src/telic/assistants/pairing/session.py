@@ -12,6 +12,7 @@ from telic.assistants.pairing.programmer import PairProgrammer
 from telic.assistants.pairing.record import SessionRecord
 from telic.assistants.pairing.texts import AnsweredQuestion, Question
 from telic.errors import RunError, WorkspaceError
+from telic.issues.live import LiveBoard
 from telic.models.requesting import run_alone
 from telic.runs import RunFolder
 from telic.workspaces import Workspace
@@ -68,6 +69,7 @@ class PairSession:
         seed: seed of the replies.
         tests: the tests that are run; by default those about what the issue names.
         metadata: what identifies the session, for its episode.
+        board: shows the session on a page while it goes on.
 
     Raises:
         RunError: the run folder holds a damaged session.
@@ -85,12 +87,13 @@ class PairSession:
         seed: int = 0,
         tests: tuple[str, ...] = (),
         metadata: dict[str, Any] | None = None,
+        board: LiveBoard | None = None,
     ) -> None:
-        self.workspace, self.person, self.run_folder = workspace, person, run
+        self.workspace, self.person, self.run_folder, self._board = workspace, person, run, board
         system = programmer.work.system_prompt
         self.record = SessionRecord.read(run.path) or SessionRecord.begin(issue, seed, system, metadata or {})
         self.work = programmer.begin(issue, workspace, seed, tests)
-        self.work.on_attempt = person.see_attempt
+        self.work.on_attempt = self._see_attempt
         self.best = Attempt(problem="No patch was written.")
         """The last patch, and what the tests say of it."""
 
@@ -106,9 +109,12 @@ class PairSession:
         record, work = self.record, self.work
         if record.stage == "done":
             raise RunError(f"the session in {str(self.run_folder.path)!r} is over; start a new one")
+        self._show_page()
         work.look()
+        self._show_page(findings=self.workspace.masked(work.task.findings.summary()))
         self.person.see_findings(work.task.findings)
         self._restore()
+        self._show_record()
         steps = {"ask": self._ask, "write": self._write, "decide": self._decide}
         while step := steps.get(record.stage):
             step()
@@ -116,6 +122,7 @@ class PairSession:
             if record.decision == "leave":
                 return record
         self.run_folder.episodes.append(record.episode)
+        self.run_folder.append_metrics({"headline": headline(record, self.best)})
         return record
 
     def _restore(self) -> None:
@@ -149,6 +156,7 @@ class PairSession:
     def _write(self) -> None:
         record, work = self.record, self.work
         before = work.budget.tokens
+        self._show_page(attempts=(), problem="")
         self.best = run_alone(work.write())
         record.patch, record.written, record.stage = self.best.patch, work.written, "decide"
         record.say("assistant", "patch", self.best.patch, work.messages, work.budget.tokens - before)
@@ -156,12 +164,13 @@ class PairSession:
 
     def _decide(self) -> None:
         record = self.record
+        self._show_patch()
         decision = self.person.decide(self.best, self.work.stopped)
         if decision.kind == "accept":
             try:
                 self.workspace.accept()
             except WorkspaceError as error:
-                self.person.see_problem(str(error))
+                self._see_problem(str(error))
                 return
             record.accepted()
             record.stage = "done"
@@ -188,7 +197,7 @@ class PairSession:
                 self.workspace.tree.apply(patch if patch.endswith("\n") else f"{patch}\n")
         except WorkspaceError as error:
             task.reset(record.patch or None)
-            self.person.see_problem(str(error))
+            self._see_problem(str(error))
             return
         self.best = task.attempt()
         if self.best.patch != record.patch:
@@ -199,6 +208,46 @@ class PairSession:
         record = self.record
         record.steps, record.tokens = self.work.budget.steps, self.work.budget.tokens
         record.write(self.run_folder.path)
+        self._show_record()
+
+    def _see_attempt(self, attempt: Attempt) -> None:
+        if self._board is not None:
+            self._show_page(attempts=(*self._board.session.attempts, self.workspace.masked(attempt.summary())))
+        self.person.see_attempt(attempt)
+
+    def _see_problem(self, problem: str) -> None:
+        self._show_page(problem=problem)
+        self.person.see_problem(problem)
+
+    def _show_record(self) -> None:
+        """Show on the page how far the session came."""
+        record = self.record
+        asked = record.pending or Question("")
+        self._show_page(
+            stage=record.stage,
+            question=asked.text,
+            options=asked.options,
+            decision=record.decision if record.stage == "done" else "",
+            turns=tuple(record.episode.turns),
+        )
+
+    def _show_patch(self) -> None:
+        """Show the patch on the page that is to be decided about."""
+        best = self.best
+        summary = self.workspace.masked(best.summary())
+        self._show_page(patch=best.patch, tests=summary, passed=best.passed, stopped=self.work.stopped)
+
+    def _show_page(self, **changes: Any) -> None:
+        if self._board is not None:
+            self._board.show(**changes)
+
+
+def headline(record: SessionRecord, best: Attempt) -> str:
+    """Return how a session ended, in one sentence."""
+    asked = len(record.exchanges)
+    tests = "no test is about it" if best.suite is None else "the tests pass" if best.passed else "tests fail"
+    ending = "accepted" if record.decision == "accept" else "thrown away"
+    return f"The patch was {ending}; {tests}; {asked} {'question' if asked == 1 else 'questions'} asked."
 
 
 def read_issue(path: Path) -> str:

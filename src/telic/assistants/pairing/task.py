@@ -9,6 +9,7 @@ from telic.assistants.pairing.attempts import Attempt, try_patch
 from telic.assistants.pairing.findings import Findings
 from telic.assistants.pairing.texts import AnsweredQuestion
 from telic.dialogue import Message
+from telic.models import Session
 from telic.workspaces import Workspace
 
 __all__ = ["PairTask", "WorkLog"]
@@ -27,6 +28,8 @@ class PairTask:
     """What the author said of the last patch; empty before the first."""
     start: str = ""
     """The patch that the work goes on from."""
+    session: Session | None = None
+    """Of the part that asks, if a planner decides: it counts what the planner has chosen."""
 
     @property
     def revision(self) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from telic.agents.agent import controls_of
 from telic.agents.defender import DefenceState, DefendedReply, Defender
 from telic.agents.tool_turns import ToolTurns
+from telic.assistants.pairing.asking import PROCEED, proceeds
 from telic.assistants.pairing.intent import ASKING, read_question
 from telic.assistants.pairing.task import PairTask, WorkLog
 from telic.assistants.pairing.texts import Question, marked, numbered
@@ -22,10 +22,8 @@ from telic.workspaces import Workspace
 __all__ = ["ToolInterviewer", "ToolWriter"]
 
 SAMPLING = Sampling(max_new_tokens=2048, temperature=0.2)
-PROCEED = "PROCEED"
 TOOL_SECONDS = 600.0
 """Time after which a call counts as failed. What runs in the sandbox has limits of its own, which are shorter."""
-_PROCEED = re.compile(rf"\W*{PROCEED}\b")
 
 
 class _ToolUser:
@@ -81,7 +79,7 @@ class ToolInterviewer(_ToolUser):
         )
         defended = yield from self._turn(self._opening(task, ask), _toolbox(_looking(task.workspace)), log, seed)
         text = defended.reply.text
-        if not always and (_PROCEED.match(text) or not text.strip()):
+        if not always and (proceeds(text) or not text.strip()):
             return None
         question = read_question(text, task.findings)
         return None if any(question.text == one.question.text for one in task.exchanges) else question

@@ -22,6 +22,7 @@ THEMES = {"auto": None, "light": False, "dark": True}
 PAGES = (
     ("chat", "Chat", f"{PATH}/"),
     ("learning", "Learning", f"{PATH}/learning"),
+    ("issues", "Issues", f"{PATH}/issues"),
     ("runs", "Runs", f"{PATH}/runs"),
 )
 """Name, label and address of each page."""
@@ -35,7 +36,7 @@ def frame(request: Request, page: str, on_view: Callable[[str], Any] | None = No
 
     Args:
         request: the request for the page.
-        page: `chat`, `learning`, `memory` or `runs`.
+        page: `chat`, `learning`, `memory`, `issues` or `runs`.
         on_view: called with the name in `VIEWS` that a narrow screen should show.
 
     Yields:
@@ -61,7 +62,7 @@ def frame(request: Request, page: str, on_view: Callable[[str], Any] | None = No
                 text(f"on {service.runner.model.name}", "span", "hint")
             with box("nav", "links", aria_label="Pages"):
                 remembers = [("memory", "Memory", f"{PATH}/memory")] if service.memories is not None else []
-                for name, label, target in (*PAGES[:-1], *remembers, PAGES[-1]):
+                for name, label, target in (*PAGES[:2], *remembers, *PAGES[2:]):
                     text(label, "a", "", href=target, **({"aria_current": "page"} if page == name else {}))
             select(
                 [(name, name.capitalize()) for name in THEMES], theme, set_theme, aria_label="Colours", class_="theme"

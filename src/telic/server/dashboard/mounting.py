@@ -42,6 +42,7 @@ def mount(app: FastAPI, service: Service, keys: Keys) -> None:
     from nicegui import core, ui
 
     from telic.server.dashboard.chat_page import register_chat_pages
+    from telic.server.dashboard.issues_page import register_issue_pages
     from telic.server.dashboard.learning_page import register_learning_page
     from telic.server.dashboard.login import LoginMiddleware
     from telic.server.dashboard.memory_page import register_memory_page
@@ -58,6 +59,7 @@ def mount(app: FastAPI, service: Service, keys: Keys) -> None:
     register_learning_page(LearningCache(service))
     register_runs_page()
     register_memory_page()
+    register_issue_pages()
     ui.run_with(
         app,
         mount_path=PATH,

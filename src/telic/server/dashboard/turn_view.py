@@ -10,6 +10,7 @@ from nicegui.element import Element
 
 from telic.server.dashboard.belief_panel import pin_labels
 from telic.server.dashboard.elements import box, button, set_pressed, set_visible, text
+from telic.server.dashboard.step_view import show_foldable, show_steps
 from telic.server.pins import Pins
 from telic.server.records import FINISH_LEFT, StoredTurn
 
@@ -86,7 +87,13 @@ class TurnView:
                         text(label, "span", "tag")
                     if turn.finish in FINISH_LABELS:
                         text(FINISH_LABELS[turn.finish], "span", "tag quiet")
-            self._words = text(turn.text, "p", "words")
+            show_steps(turn.tools.steps)
+            is_result = turn.role == "tool"
+            if is_result:
+                show_foldable(turn.text, "step")
+            self._words = text("" if is_result else turn.text, "p", "words")
+            set_visible(self._words, not is_result)
+            show_steps((), turn.tools.calls)
             if turn.role == "assistant":
                 self._words.on("click", self._select, args=[])
                 self._add_buttons(number)
