@@ -72,7 +72,8 @@ def test_no_working_tree_is_left_behind(issues: str, monkeypatch: pytest.MonkeyP
 
 
 def test_the_repository_is_tested_once_for_all_episodes(issues: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (Path(issues) / "code/test_a.py").write_text("from a import apply\n\n\ndef test_apply():\n    assert apply(1) == 2\n")
+    tests = "from a import apply\n\n\ndef test_apply():\n    assert apply(1) == 2\n"
+    (Path(issues) / "code/test_a.py").write_text(tests)
     on_the_base: list[tuple[str, ...]] = []
 
     def suite(self: Workspace, folder: Path, tests: Sequence[str]) -> SuiteResult:
