@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from telic.models.local import LocalModel
 from tests.models import tiny
 
-CONTEXT = 512
+CONTEXT = 768
 
 
 @cache

@@ -98,7 +98,7 @@ class LocalModel(EngineModel):
             ConfigError: it is wrong, or exceeds a limit; the message says where.
             MissingExtraError: llguidance is not installed.
         """
-        self.engine.grammars.matcher(response_format)
+        self.engine.grammars.check(response_format)
 
     @property
     def max_batch(self) -> int:

@@ -36,7 +36,7 @@ class VllmEngine:
 
     def __init__(self, engine: Any, rounds: Rounds) -> None:
         self._engine, self._rounds = engine, rounds
-        self.context_length = rounds.limits.context_length
+        self.context_length, self.grammars = rounds.limits.context_length, rounds.grammars
         self.max_batch = self.most_rows = rounds.limits.max_batch
         """Sequences that vLLM is given together."""
         self._queue: FairQueue[RequestState] = FairQueue()

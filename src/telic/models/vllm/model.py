@@ -10,13 +10,16 @@ from unittest.mock import patch
 from telic.errors import ModelError
 from telic.models.control import ControlPoint
 from telic.models.engine_model import EngineModel
+from telic.models.grammars import GrammarCache
 from telic.models.local.checkpoints import checkpoint_folder, preferred_dtype, stop_ids
+from telic.models.local.constraint import grammar_tokenizer
+from telic.models.response_format import ResponseFormat
 from telic.models.vllm.engine import VllmEngine
 from telic.models.vllm.rounds import READ, RoundLimits, Rounds
 from telic.models.vllm.settings import engine_options, prepare_environment, require_vllm
 from telic.rendering import Template
 
-__all__ = ["VllmModel", "limits_of", "stop_ids_of", "supported_points"]
+__all__ = ["VllmModel", "grammars_of", "limits_of", "stop_ids_of", "supported_points"]
 
 
 class VllmModel(EngineModel):
@@ -70,10 +73,19 @@ class VllmModel(EngineModel):
         """Width of the residual stream."""
         self.layers = int(config.model_config.get_total_num_hidden_layers())
         """Number of decoder layers."""
-        rounds = Rounds(template, limits, stop_ids_of(config, template))
+        rounds = Rounds(template, limits, stop_ids_of(config, template), grammars_of(config))
         [hooks_act] = self._vllm.collective_rpc("telic_install")
         self.engine = VllmEngine(self._vllm, rounds)
         super().__init__(name, template, self.engine, supported_points(hooks_act), READ)
+
+    def check_format(self, response_format: ResponseFormat) -> None:
+        """Compile a response format, so that no reply waits for it.
+
+        Raises:
+            ConfigError: it is wrong, or exceeds a limit; the message says where.
+            MissingExtraError: llguidance is not installed.
+        """
+        self.engine.grammars.check(response_format)
 
     @property
     def max_batch(self) -> int:
@@ -118,6 +130,17 @@ def stop_ids_of(config: Any, template: Template) -> frozenset[int]:
     declared = config.model_config.try_get_generation_config() or {}
     generation = SimpleNamespace(eos_token_id=declared.get("eos_token_id"))
     return stop_ids(SimpleNamespace(config=config.model_config.hf_config, generation_config=generation), template)
+
+
+def grammars_of(config: Any) -> GrammarCache:
+    """What compiles response formats for the model of vLLM's configuration; its tokenizer is read for the first."""
+
+    def tokenizer() -> Any:
+        words = _tokenizer(config.model_config.tokenizer)
+        ends = stop_ids_of(config, Template(words))
+        return grammar_tokenizer(words, int(config.model_config.get_vocab_size()), ends)
+
+    return GrammarCache(tokenizer)
 
 
 def _start(source: str, options: dict[str, Any]) -> Any:
