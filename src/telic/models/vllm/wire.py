@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "format_to_wire",
     "group_from_wire",
     "group_to_wire",
+    "known_key",
     "results_to_wire",
     "take_results",
 ]
@@ -35,10 +36,19 @@ MOST_CONTROLS = 256
 """Controls that a server keeps. The one that was sent first is forgotten first; its client sends it again."""
 
 
-def group_to_wire(group: SequenceGroup) -> dict[str, Any]:
-    """Describe a group whose controls are all in `CONTROLS`."""
-    keys = {id(control): key for key, control in CONTROLS.items()}
-    controls = [keys[id(control)] for control in group.sequences[0].controls]
+def known_key(control: Control) -> str:
+    """The key of a control that is in `CONTROLS`."""
+    return next(key for key, known in CONTROLS.items() if known is control)
+
+
+def group_to_wire(group: SequenceGroup, key_of: Callable[[Control], str] = known_key) -> dict[str, Any]:
+    """Describe a group.
+
+    Args:
+        group: the group.
+        key_of: tells the key under which the workers know a control.
+    """
+    controls = [key_of(control) for control in group.sequences[0].controls]
     return {
         "sampling": asdict(group.sampling),
         "seed": group.stream.seed,

@@ -39,12 +39,13 @@ def draw_tokens(due: Sequence[DueGroup], logits_R_V: torch.Tensor, hidden_R_D: t
         logits_R_V: float32, of all rows of the step.
         hidden_R_D: the hidden states that the logits were computed from.
     """
+    nan_R = logits_R_V.amax(-1).isnan().tolist()  # one transfer for all rows: on a GPU, each waits for it
     for each in due:
         for sequence in each.group.sequences:
             sequence.context.generated = list(each.output)
         each.group.stream.step = len(each.output)
         _take_readings(each, hidden_R_D)
-        if logits_R_V[list(each.rows)].amax(-1).isnan().any():
+        if any(nan_R[row] for row in each.rows):
             each.group.failure = "nan_logits"
     rows = [_logit_row(each, logits_R_V) for each in due]
     changed_G_V = controlled_logits(rows, logits_R_V[[each.rows[0] for each in due]])
@@ -114,10 +115,12 @@ def _note_logprobs(due: Sequence[DueGroup], tokens: Sequence[int], logits_G_V: t
     if not wanted:
         return
     logprobs_W_V = torch.log_softmax(logits_G_V[wanted], dim=-1)
+    chosen_W_1 = torch.tensor([[tokens[g]] for g in wanted], device=logits_G_V.device)
+    logprobs = logprobs_W_V.gather(1, chosen_W_1).flatten().tolist()
     best = logits_G_V[wanted].argmax(-1).tolist()
     for place, g in enumerate(wanted):
         group = due[g].group
-        group.logprobs.append(float(logprobs_W_V[place, tokens[g]]))
+        group.logprobs.append(logprobs[place])
         group.greedy &= best[place] == tokens[g]
 
 
