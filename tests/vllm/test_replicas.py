@@ -65,7 +65,7 @@ def ray() -> Iterator[None]:
 
 @needs_ray
 @pytest.mark.ray
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_two_replicas_play_the_episodes_of_one_process(ray: None, tmp_path: Path) -> None:
     config = players()
@@ -76,19 +76,19 @@ def test_two_replicas_play_the_episodes_of_one_process(ray: None, tmp_path: Path
         named.append(episode.roles["agent"]["name"])
 
     workers = RayWorkers(workers=2, replica_gpus=config.gpus())
-    run = play(TALK, marking(config, tmp_path), n=10, concurrency=4, references=False, workers=workers, on_episode=end)
+    run = play(TALK, marking(config, tmp_path), n=6, concurrency=2, references=False, workers=workers, on_episode=end)
     assert len(list(tmp_path.iterdir())) == 2, "each replica has a process of its own"
     assert set(named) == {path.name for path in tmp_path.iterdir()}, "both of them played"
     assert str(os.getpid()) not in named
-    alone = play(TALK, config.players(), n=10, references=False)
-    assert run.results[0].valid == alone.results[0].valid == 10
+    alone = play(TALK, config.players(), n=6, references=False)
+    assert run.results[0].valid == alone.results[0].valid == 6
     assert any(turn.text for episode in run.episodes for turn in episode.turns)
     assert contents(run.episodes) == contents(alone.episodes)
 
 
 @needs_ray
 @pytest.mark.ray
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_what_is_wrong_with_a_replica_reaches_the_caller(ray: None) -> None:
     config = players("max_modle_len = 4096")
