@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 import torch
 
@@ -139,6 +140,22 @@ def test_a_format_and_a_required_call_arrive_as_they_were_sent() -> None:
 def test_a_format_that_is_none_is_refused_by_the_server(kind: Any, text: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         FormatBody(kind=kind, text=text).read()
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"error": {"message": "regex: unclosed group", "code": 400}}', '{"detail": "regex: unclosed group"}']
+)
+def test_a_format_that_the_server_refuses_is_an_error_in_its_words(
+    answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = [httpx.Response(400, text=answer), httpx.Response(200, text="{}")]
+    monkeypatch.setattr(httpx, "post", lambda *_, **__: replies.pop(0))
+    model, form = endpoint(), ResponseFormat.regex("(")
+    with pytest.raises(ConfigError, match=r"^regex: unclosed group$"):
+        model.check_format(form)
+    model.check_format(form)
+    model.check_format(form)  # the server is not asked again
+    assert replies == []
 
 
 def test_a_group_carries_its_format_to_the_worker_which_compiles_it() -> None:

@@ -274,7 +274,8 @@ def _read(line: str, request: Request) -> str | Reply:
 def _detail(text: str) -> str:
     """What a server says of a request that it refuses."""
     try:
-        return str(json.loads(text)["detail"])
+        answer = json.loads(text)
+        return str(answer["error"]["message"] if "error" in answer else answer["detail"])  # vLLM's way, and FastAPI's
     except (KeyError, TypeError, ValueError):
         return text[:200]
 
