@@ -161,8 +161,8 @@ def test_a_batch_on_a_gpu_takes_fewer_rows_where_one_is_long() -> None:
         model.step()
         most = max(most, len(model.engine.active))
         held = max(held, arena.slots * arena.capacity * arena.token_bytes)
-    assert held <= model.engine.batch_bytes
-    assert most >= 6
+    assert held <= 1.25 * model.engine.batch_bytes, "slots grow by a quarter, so there may be a few more than rows"
+    assert 6 <= most < 13, "all of them would have fitted if each took its own length"
     assert {reply.failure for state in states if (reply := state.reply)} == {None}
 
 
