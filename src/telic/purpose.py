@@ -75,6 +75,8 @@ class Purpose(Part):
     """What the morning digest reads: fields of `telic.assistants.digest.DigestConfig`. None: there is none."""
     drafts: dict[str, Any] | None = None
     """Whose mail is answered, and where drafts go: fields of `telic.assistants.drafts.DraftsConfig`. None: no mail."""
+    vllm: dict[str, Any] | None = None
+    """How vLLM runs its model, `vllm:...`: fields of `telic.models.vllm.settings.VllmSettings`."""
     serve: dict[str, Any] = Field(default_factory=dict)
     """How the purpose is served: fields of `telic.server.ServeConfig`."""
 
@@ -99,6 +101,14 @@ class Purpose(Part):
             text = "found best_of = {best_of} without a reward_head, which chooses the reply; make one with: {command}"
             context = {"best_of": self.best_of, "command": "telic learn PURPOSE --method reward_head"}
             raise PydanticCustomError("no_reward_head", text, context)
+        return self
+
+    @model_validator(mode="after")
+    def _vllm_has_a_model(self) -> Purpose:
+        if self.vllm is not None and not self.model.startswith("vllm:"):
+            text = "found [vllm], but model = {model}; [vllm] says how vLLM runs a model in this process: {example}"
+            context = {"model": repr(self.model), "example": f'model = "vllm:{self.model}"'}
+            raise PydanticCustomError("no_vllm_model", text, context)
         return self
 
     @property
@@ -190,7 +200,7 @@ class Purpose(Part):
         """Return a place in the file for an error message: `travel.toml, line 9: probes[1].judge`."""
         return self._source.where(path)
 
-    def settings_of(self, table: Literal["memory", "digest", "drafts"], kind: type[S]) -> S | None:
+    def settings_of(self, table: Literal["memory", "digest", "drafts", "vllm"], kind: type[S]) -> S | None:
         """Read a table whose settings belong to a layer above; None if the file does not have it.
 
         Args:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 import torch
 
@@ -19,7 +20,7 @@ from telic.models.session_cache import SessionCache
 from telic.models.vllm import VllmEndpoint
 from telic.models.vllm.control_wire import ControlFiles, build_sent, pack
 from telic.models.vllm.groups import ReplayedStream, SequenceGroup
-from telic.models.vllm.protocol import GenerateBody, ModelCard, reply_from_wire, reply_to_wire
+from telic.models.vllm.protocol import FormatBody, GenerateBody, ModelCard, reply_from_wire, reply_to_wire
 from telic.models.vllm.wire import group_from_wire, group_to_wire
 from telic.planner.control import PlannerControl
 from telic.steering import Anchor, Belief, Guidance, Refresh, Reminder
@@ -80,17 +81,9 @@ def test_what_a_server_does_not_build_is_refused_on_both_sides() -> None:
         build_sent(ControlFiles(vector.config))
 
 
-def test_messages_and_calls_of_tools_arrive_as_they_were_sent() -> None:
-    call = ToolCall(id="call00001", name="price_of", arguments='{"item": "lamp"}')
-    messages = (
-        Message(role="user", content="What does a lamp cost?", name="Ann"),
-        Message(role="assistant", content="", tool_calls=(call,)),
-        Message(role="tool", content="20 dollars", tool_call_id="call00001"),
-    )
-    tools = (ToolDefinition(name="price_of", description="The price of an item."),)
-    request = Request(messages, Sampling(seed=1), tools=tools)
+def endpoint() -> VllmEndpoint:
     card = ModelCard(
-        protocol=1,
+        protocol=2,
         telic="0",
         vllm="0.32",
         model="m",
@@ -101,19 +94,82 @@ def test_messages_and_calls_of_tools_arrive_as_they_were_sent() -> None:
         context_length=99,
         max_batch=4,
     )
-    endpoint = VllmEndpoint(card, "http://127.0.0.1:9")
-    sent, _ = endpoint._prepared(request)
+    return VllmEndpoint(card, "http://127.0.0.1:9")
+
+
+def test_messages_and_calls_of_tools_arrive_as_they_were_sent() -> None:
+    call = ToolCall(id="call00001", name="price_of", arguments='{"item": "lamp"}')
+    messages = (
+        Message(role="user", content="What does a lamp cost?", name="Ann"),
+        Message(role="assistant", content="", tool_calls=(call,)),
+        Message(role="tool", content="20 dollars", tool_call_id="call00001"),
+    )
+    tools = (ToolDefinition(name="price_of", description="The price of an item."),)
+    request = Request(messages, Sampling(seed=1), tools=tools)
+    sent, _ = endpoint()._prepared(request)
     read = GenerateBody.model_validate_json(json.dumps(sent))
     assert tuple(read.prompts[0].messages) == messages
     assert tuple(read.tools) == tools
     reply = Reply("Well.", "stop", tool_calls=(call,))
     wire = json.loads(json.dumps(reply_to_wire(reply, SessionCache(), greedy=False)))
     assert reply_from_wire(wire).tool_calls == (call,)
-    formed = Request(messages[:1], Sampling(seed=1), response_format=ResponseFormat.lark('start: "a"'))
-    with pytest.raises(UnsupportedControlError, match="cannot keep its replies to a response format"):
-        endpoint.generate([formed])
-    with pytest.raises(UnsupportedControlError, match="no tool_choice but 'auto' yet, and not 'required'"):
-        endpoint.generate([replace(request, tool_choice="required")])
+
+
+def test_a_format_and_a_required_call_arrive_as_they_were_sent() -> None:
+    form = ResponseFormat.lark('start: "a"', trigger="<b>")
+    tools = (ToolDefinition(name="price_of", description="The price of an item."),)
+    request = Request((Message(role="user", content="Hi"),), Sampling(seed=1), response_format=form)
+    for sent in (request, replace(request, response_format=None, tools=tools, tool_choice="price_of")):
+        body, _ = endpoint()._prepared(sent)
+        read = GenerateBody.model_validate_json(json.dumps(body))
+        assert (read.response_format and read.response_format.read()) == sent.response_format
+        assert read.tool_choice == sent.tool_choice
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "told"),
+    [
+        ("json_schema", "{", "json_schema is not JSON"),
+        ("json_schema", "[1]", r"json_schema is '\[1\]'; expected a JSON object"),
+        ("choice", '{"a": 1}', "expected a list of texts"),
+        ("choice", "[]", "expected a list of texts"),
+        ("json_object", "[" * 30_000, "not JSON"),
+        ("regex", "a" * 100_001, "expected at most 100000"),
+    ],
+)
+def test_a_format_that_is_none_is_refused_by_the_server(kind: Any, text: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        FormatBody(kind=kind, text=text).read()
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"error": {"message": "regex: unclosed group", "code": 400}}', '{"detail": "regex: unclosed group"}']
+)
+def test_a_format_that_the_server_refuses_is_an_error_in_its_words(
+    answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = [httpx.Response(400, text=answer), httpx.Response(200, text="{}")]
+    monkeypatch.setattr(httpx, "post", lambda *_, **__: replies.pop(0))
+    model, form = endpoint(), ResponseFormat.regex("(")
+    with pytest.raises(ConfigError, match=r"^regex: unclosed group$"):
+        model.check_format(form)
+    model.check_format(form)
+    model.check_format(form)  # the server is not asked again
+    assert replies == []
+
+
+def test_a_group_carries_its_format_to_the_worker_which_compiles_it() -> None:
+    local = tiny.local("llama")
+    form = ResponseFormat.regex("[ab]{3}")
+    context = ControlContext(local.render([Message(role="user", content="Hi")]), 3)
+    group = SequenceGroup("g", [TokenSequence(context, ())], Sampling(seed=1), ReplayedStream(1))
+    group.response_format, group.stop_id = form, 7
+    wire = json.loads(json.dumps(group_to_wire(group)))
+    read = group_from_wire("g", wire, local.engine.grammars)
+    assert (read.response_format, read.stop_id) == (form, 7)
+    assert read.matcher is not None
+    tokens = local.template.encoder.encode("abab")
+    assert read.matcher.validate_tokens(tokens) < len(tokens)
 
 
 def test_a_group_carries_calls_of_tools_to_the_worker() -> None:
@@ -122,5 +178,5 @@ def test_a_group_carries_calls_of_tools_to_the_worker() -> None:
     messages = (Message(role="user", content="Hi"), Message(role="assistant", content="", tool_calls=(call,)))
     context = ControlContext(local.render(messages), 3)
     group = SequenceGroup("g", [TokenSequence(context, ())], Sampling(seed=1), ReplayedStream(1))
-    read = group_from_wire("g", json.loads(json.dumps(group_to_wire(group))))
+    read = group_from_wire("g", json.loads(json.dumps(group_to_wire(group))), local.engine.grammars)
     assert read.sequences[0].context.rendering.messages == messages

@@ -18,7 +18,7 @@ from telic.episodes import Episode
 from telic.errors import ConfigError, MissingExtraError, RunError
 from telic.models.scripted import FakeModel
 from telic.rollouts import PlayerFactory, play
-from telic.rollouts.ray_workers import RayWorkers
+from telic.rollouts.ray_workers import RayWorkers, place
 
 TALK = {"name": "elicitation", "rounds": 3}
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra 'ray' is not installed")
@@ -124,6 +124,58 @@ def test_errors_of_the_players_reach_the_caller(cluster: Any) -> None:
 
     with pytest.raises(RunError, match="3 workers were lost"):
         play(TALK, PlayerFactory(fatal, {}), n=2, workers=RayWorkers(cluster.address, restarts=2))
+
+
+@pytest.mark.parametrize(
+    ("needed", "nodes", "gpus", "workers"),
+    [
+        (0, [8, 8], 0.25, 2),
+        (2, [0, 0, 0], 0.25, 3),
+        (2, [8, 3, 0], 2, 5),
+        (8, [8, 8], 8, 2),
+        (1, [0, 1], 1, 1),
+    ],
+)
+def test_a_worker_asks_for_the_gpus_of_its_models_where_there_are_any(
+    needed: int, nodes: list[float], gpus: float, workers: int
+) -> None:
+    assert place(RayWorkers(gpus=0.25, replica_gpus=needed), nodes) == (gpus, workers)
+
+
+def test_more_gpus_than_any_node_has_are_refused() -> None:
+    with pytest.raises(RunError, match=r"needs 4 GPUs of one node .* has 2; lower tensor_parallel_size"):
+        place(RayWorkers(replica_gpus=4), [2, 2])
+
+
+@needs_ray
+@pytest.mark.ray
+@quiet
+@silent
+def test_workers_wait_for_gpus_that_the_cluster_has(tmp_path: Path) -> None:
+    """Ray believes in the GPUs of this cluster, and gives each worker two of them."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    def make() -> Mapping[str, Player]:
+        import ray
+
+        from telic.agents.model_player import ModelPlayer
+        from telic.models.scripted import FakeModel
+
+        given = ray.get_runtime_context().get_accelerator_ids()["GPU"]
+        (tmp_path / "-".join(sorted(given))).touch()
+        return {"agent": ModelPlayer(FakeModel(delay=0.05))}
+
+    made: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 8, "num_gpus": 4, "include_dashboard": False})
+    ray.init(address=made.address, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        workers = RayWorkers(made.address, replica_gpus=2)
+        run = play(TALK, PlayerFactory(make, {}), n=24, concurrency=2, references=False, workers=workers)
+    finally:
+        ray.shutdown()
+        made.shutdown()
+    assert run.results[0].valid == 24
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0-1", "2-3"]
 
 
 def wait_for_two_workers(nodes: Path, timeout: float = 120) -> None:

@@ -191,7 +191,7 @@ def test_a_full_context_ends_the_reply_as_on_the_local_engine() -> None:
 
 
 def test_a_group_that_will_never_fit_is_refused() -> None:
-    model = tiny_vllm.on_vllm(num_gpu_blocks_override=17)
+    model = tiny_vllm.on_vllm(num_gpu_blocks_override=17, context_length=512)
     requests = [ask(LONG, controls=(Guidance(2.0),), max_new_tokens=200), ask(SHORT, max_new_tokens=4)]
     refused, good = model.generate(requests)
     assert refused.failure is not None

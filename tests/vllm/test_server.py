@@ -17,12 +17,13 @@ from typing import Any
 import httpx
 import pytest
 
-from telic.errors import ModelError, UnsupportedControlError
+from telic.errors import ConfigError, ModelError, UnsupportedControlError
 from telic.models.base import Model
 from telic.models.capabilities import Scorer
 from telic.models.catalog import load
 from telic.models.remote import RemoteModel
 from telic.models.request import Continuation, Reply, Sampling
+from telic.models.response_format import ResponseFormat
 from telic.models.vllm import VllmEndpoint
 from telic.planner.control import PlannerControl
 from telic.steering import Belief, Guidance, Refresh, Reminder, SplitSoftmax
@@ -31,6 +32,7 @@ from tests.contracts.model_contract import Everywhere, ModelContract
 from tests.models.tiny import LONG, MIDDLE, SHORT, ask, draws
 from tests.planner.planners import act_planner_of, planner_of
 from tests.vllm import tiny_vllm
+from tests.vllm.formats import calling, formed
 from tests.vllm.test_scheduling import CONTROLS, agree, mixed
 
 KEY = "a-key-of-the-tests"
@@ -111,6 +113,39 @@ def test_it_says_what_it_can(model: Any) -> None:
 def test_mixed_controls_give_the_local_engines_replies(model: Any) -> None:
     requests = mixed(18)
     agree(model.generate(requests), tiny_vllm.local().generate(requests))
+
+
+def test_replies_in_a_form_and_required_calls_are_the_local_engines(model: Any) -> None:
+    for requests in (formed(), calling()):
+        found, expected = model.generate(requests), tiny_vllm.local().generate(requests)
+        agree(found, expected)
+        assert [reply.tool_calls for reply in found] == [reply.tool_calls for reply in expected]
+    *pieces, reply = model.stream(formed()[0])
+    assert "".join(pieces) == reply.text
+    assert len(pieces) > 1
+
+
+def test_a_wrong_format_is_refused_before_anything_is_sent(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    wrong = replace(ask(SHORT), response_format=ResponseFormat.json_schema({"properties": {"a": {"type": "strin"}}}))
+    with pytest.raises(ConfigError, match=r"json_schema, at /properties/a: Invalid type: strin"):
+        model.generate([ask(SHORT), wrong], lambda index, _: told.append(index))
+    assert told == []
+    monkeypatch.setattr(model, "check_format", lambda _: None)  # as of a format that only the server looks at
+    free, refused = model.generate([ask(SHORT), wrong])
+    assert free.failure is None
+    assert refused.failure is not None
+    assert refused.failure.kind == "response_format"
+    assert "Invalid type: strin" in refused.failure.detail
+
+
+def test_a_hostile_pattern_fails_alone(model: Any) -> None:
+    form = ResponseFormat.regex("(.*a.{1200}){40}")  # its states explode only while it is followed
+    hostile = replace(ask(SHORT, max_new_tokens=400, temperature=1.0, seed=3), response_format=form)
+    good = formed()[0]
+    bad, reply = model.generate([hostile, good])
+    assert bad.failure is None or bad.failure.kind == "response_format"
+    agree([reply], tiny_vllm.local().generate([good]))
 
 
 def test_states_planner_vector_and_belief_are_the_local_engines(model: Any) -> None:
@@ -195,7 +230,7 @@ def test_a_control_of_ones_own_is_refused_before_anything_is_sent(model: Any) ->
 
 
 def test_a_full_context_is_told_as_by_the_local_engine(model: Any) -> None:
-    [reply] = model.generate([ask("a " * 600)])
+    [reply] = model.generate([ask("a " * 1000)])
     assert reply.finish == "context"
     assert reply.failure is not None
     assert reply.failure.kind == "context_full"
@@ -203,7 +238,7 @@ def test_a_full_context_is_told_as_by_the_local_engine(model: Any) -> None:
 
 def test_without_a_key_nothing_is_answered(address: str) -> None:
     root = address.removesuffix("/v1")
-    for path in ("model", "controls", "generate"):
+    for path in ("model", "controls", "formats", "generate"):
         method = "GET" if path == "model" else "POST"
         assert httpx.request(method, f"{root}/telic/v1/{path}", json={}).status_code == 401
     stranger = load(f"{address}#tiny-llama", api_key="another")
@@ -224,11 +259,21 @@ def test_what_the_server_says_of_bad_requests(address: str) -> None:
         ({**good, "prompts": [{"messages": [{"role": "boss", "content": "x"}]}]}, 400, "messages"),
         ({**good, "forced": ""}, 400, "empty"),
         ({**good, "more": 1}, 400, "more"),
+        ({**good, "tool_choice": "required"}, 400, "tool_choice is 'required'"),
+        ({**good, "response_format": {"kind": "prose", "text": ""}}, 400, "response_format.kind"),
+        ({**good, "response_format": {"kind": "json_schema", "text": "{"}}, 400, "not JSON"),
         ([], 400, "no JSON object"),
     ]
     for body, status, words in bad:
         answer = httpx.post(f"{root}/telic/v1/generate", json=body, headers=headers)
         assert (answer.status_code, words in answer.text) == (status, True), (body, answer.text)
+    for form, words in (
+        ({"kind": "regex", "text": "("}, "unclosed group"),
+        ({"kind": "regex"}, "text"),
+        ([], "JSON object"),
+    ):
+        answer = httpx.post(f"{root}/telic/v1/formats", json=form, headers=headers)
+        assert (answer.status_code, words in answer.text) == (400, True), (form, answer.text)
     told = httpx.post(f"{root}/telic/v1/generate", json=good, headers=headers, timeout=60).json()
     assert told["new_tokens"] == 2
     for config in ("{", "[]", json.dumps({"control": "memory", "options": {}}), json.dumps({"control": "vector"})):

@@ -13,15 +13,18 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from telic.models.local import LocalModel
 from tests.models import tiny
 
-CONTEXT = 512
+CONTEXT = 768
 
 
 @cache
-def weights() -> Any:
+def weights(*, two_heads: bool = False, context: int = CONTEXT) -> Any:
     """A Llama whose heads are of the smallest size that vLLM's attention on a CPU knows."""
+    heads = 2 if two_heads else 1
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        shape = tiny._shape(num_attention_heads=1, num_key_value_heads=1, head_dim=32, max_position_embeddings=CONTEXT)
+        shape = tiny._shape(
+            num_attention_heads=heads, num_key_value_heads=heads, head_dim=32, max_position_embeddings=CONTEXT
+        )
         model = LlamaForCausalLM(LlamaConfig(**shape))
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1:
@@ -30,11 +33,11 @@ def weights() -> Any:
 
 
 @cache
-def folder() -> Path:
+def folder(*, two_heads: bool = False, context: int = CONTEXT) -> Path:
     """Where the weights are saved; it stays until this process ends."""
     made = tempfile.TemporaryDirectory(prefix="tiny-vllm-")
     _folders.append(made)
-    weights().save_pretrained(made.name)
+    weights(two_heads=two_heads, context=context).save_pretrained(made.name)
     tiny.tokenizer().save_pretrained(made.name)
     return Path(made.name)
 
@@ -42,15 +45,15 @@ def folder() -> Path:
 _folders: list[tempfile.TemporaryDirectory[str]] = []
 
 
-def on_vllm(**options: Any) -> Any:
+def on_vllm(*, two_heads: bool = False, **options: Any) -> Any:
     """Start vLLM on the weights; `options` are those of `VllmModel`, and vLLM's own."""
     from telic.models.vllm import VllmModel
 
     chosen: dict[str, Any] = {"max_batch": 16, "dtype": "float32", "num_gpu_blocks_override": 2048, **options}
-    return VllmModel(str(folder()), "tiny-llama", **chosen)
+    return VllmModel(str(folder(two_heads=two_heads)), "tiny-llama", **chosen)
 
 
 @cache
-def local() -> LocalModel:
+def local(*, two_heads: bool = False) -> LocalModel:
     """The weights on Telic's own engine."""
-    return LocalModel(weights(), tiny.tokenizer(), "tiny-llama", max_batch=256)
+    return LocalModel(weights(two_heads=two_heads), tiny.tokenizer(), "tiny-llama", max_batch=256)

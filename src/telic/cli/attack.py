@@ -75,7 +75,7 @@ class Attack(AdapterOptions):
     ray: str | None = None
     """Play on a Ray cluster: its address, `auto`, or `local` to start one on this machine."""
     workers: int | None = None
-    """Number of workers on Ray. By default one per node."""
+    """Number of workers on Ray. By default one per node; with a model on vLLM, as many as the GPUs allow."""
     runs: Path = Path("runs")
     """Folder in which the run's folder is made."""
     resume: Path | None = None
@@ -106,7 +106,7 @@ class Attack(AdapterOptions):
         if self.replay is not None:
             self._replay(purpose, self.replay)
             return
-        workers = self._workers()
+        workers = self._workers(purpose)
         model = load_model(self.model or purpose, self.adapter)
         self._attack(model, purpose, workers)
 
@@ -202,7 +202,7 @@ class Attack(AdapterOptions):
             return
         print_line(f'Monitor: {path}. Use it with: [[defences]] name = "monitor", path = "{path}"')
 
-    def _workers(self) -> Workers | None:
+    def _workers(self, purpose: Purpose) -> Workers | None:
         if self.ray is not None and self.adapter is not None:
             raise UsageError(
                 "--adapter does not go with --ray, whose workers load the model that the purpose names; write "
@@ -214,9 +214,13 @@ class Attack(AdapterOptions):
                     f"--workers is {self.workers}, but --ray is not set; add --ray local, or omit --workers"
                 )
             return None
+        from telic.models.vllm.settings import replica_gpus
         from telic.rollouts.ray_workers import RayWorkers
 
-        return RayWorkers(self.ray, self.workers)
+        target = purpose if self.model in (None, purpose.model) else str(self.model)
+        mind = self.attacker_model
+        own = (target,) if mind in (None, self.model or purpose.model) else (target, str(mind))
+        return RayWorkers(self.ray, self.workers, replica_gpus=replica_gpus(own))
 
 
 def _print(run: AttackRun) -> None:

@@ -79,7 +79,7 @@ def load_model(source: str | Purpose, adapter: str | None = None, **local: Any) 
     options = {} if locate(name)[0] in ("built-in", "endpoint") else dict(local)
     if adapter is not None:
         options["adapter"] = adapter
-    given = name if isinstance(source, str) or source.adapter is None else source
+    given = name if isinstance(source, str) or (source.adapter is None and source.vllm is None) else source
     console = Console(stderr=True)
     if not console.is_terminal:
         return load(given, **options)

@@ -71,6 +71,18 @@ class PlayersConfig:
                 self._player(side, {})
             check_model_name(name)
 
+    def gpus(self) -> int:
+        """Count the GPUs that a process needs for its models on vLLM."""
+        from telic.models.vllm.settings import replica_gpus
+
+        sources: dict[str, str | Purpose] = {}
+        for side in self._sides():
+            name, purpose = self._model_of(side), self.purposes.get(self._player_name(side))
+            if name is not None:
+                own = purpose if purpose is not None and purpose.model == name and purpose.vllm else None
+                sources[name if own is None else f"{name} with {own.vllm}"] = own or name
+        return replica_gpus(sources.values())
+
     def _sides(self) -> tuple[str, ...]:
         return ("agent", "partner") if self.has_partner else ("agent",)
 
@@ -91,8 +103,8 @@ class PlayersConfig:
         if name is None:
             return HumanPlayer() if spec == "human" else scripted_player(spec, self.game)
         purpose = self.purposes.get(spec)
-        own = purpose if purpose is not None and purpose.model == name and purpose.adapter else None
-        key = name if own is None else f"{name} with {own.adapter_path}"
+        own = purpose if purpose is not None and purpose.model == name and (purpose.adapter or purpose.vllm) else None
+        key = name if own is None else f"{name} with {own.adapter_path} and {own.vllm}"
         if key not in models:
             model = models[key] = load_model(own or name)
             if self.batch is not None and isinstance(model, LimitsBatch):
@@ -171,7 +183,7 @@ class Play(ThreadOptions):
     ray: str | None = None
     """Play on a Ray cluster: its address, `auto`, or `local` to start one on this machine."""
     workers: int | None = None
-    """Number of workers on Ray. By default one per node."""
+    """Number of workers on Ray. By default one per node; with a model on vLLM, as many as the GPUs allow."""
     runs: Path = Path("runs")
     """Folder in which the run's folder is made."""
     resume: Path | None = None
@@ -190,7 +202,7 @@ class Play(ThreadOptions):
 
         spec, name, config = self._resolve()
         human = "human" in (config.agent, config.partner)
-        workers = self._workers(human)
+        workers = self._workers(human, config)
         players = None if workers else config.players()
         restore_typed(self.resume, players)
         display = ProgressDisplay(quiet=self.quiet, counts=not human)
@@ -272,7 +284,7 @@ class Play(ThreadOptions):
         check_model_name(self.judge, "--judge")
         return spec, purpose.name if purpose else spec["name"], config
 
-    def _workers(self, human: bool) -> Workers | None:
+    def _workers(self, human: bool, config: PlayersConfig) -> Workers | None:
         if self.minutes is not None and not self.minutes > 0:
             raise UsageError(f"--minutes is {self.minutes}; expected a number greater than 0")
         if self.batch is not None and self.batch < 1:
@@ -287,7 +299,7 @@ class Play(ThreadOptions):
             raise UsageError("a person cannot play on --ray: the workers have no terminal")
         from telic.rollouts.ray_workers import RayWorkers
 
-        return RayWorkers(self.ray, self.workers)
+        return RayWorkers(self.ray, self.workers, replica_gpus=config.gpus())
 
 
 def _has_partner(spec: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""All mistakes of a purpose file at once: of its form, its judges, controls, tools, game, [memory] and [serve]."""
+"""All mistakes of a purpose file at once: of its form, judges, controls, tools, game, [memory], [vllm] and [serve]."""
 
 from __future__ import annotations
 
@@ -71,6 +71,9 @@ def _parts(values: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
     drafts = values.get("drafts")
     if isinstance(drafts, dict):
         yield from _drafts(drafts)
+    vllm = values.get("vllm")
+    if isinstance(vllm, dict):
+        yield from _vllm(vllm)
     serve = values.get("serve")
     if isinstance(serve, dict):
         yield from _serve(serve)
@@ -99,6 +102,13 @@ def _drafts(settings: Mapping[str, Any]) -> Iterator[Problem]:
 
     for key, value in settings.items():
         yield from _made(("drafts", key), lambda setting: DraftsConfig.of(**setting), {key: value})
+
+
+def _vllm(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    from telic.models.vllm.settings import VllmSettings
+
+    for key, value in settings.items():
+        yield from _made(("vllm", key), lambda setting: VllmSettings.of(**setting), {key: value})
 
 
 def _serve(settings: Mapping[str, Any]) -> Iterator[Problem]:

@@ -157,7 +157,7 @@ def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **opt
     if kind == "endpoint":
         return _connect(*place.partition("#")[::2], options)
     if kind == "vllm":
-        return _load_on_vllm(name, place, threads, options)
+        return _load_on_vllm(source, place, threads, options)
     fixed = threads is not None or "OMP_NUM_THREADS" in os.environ
     prepare_threads(threads)
     weights: dict[str, Any] = {key: options.pop(key) for key in ("dtype", "device") if key in options}
@@ -188,7 +188,12 @@ def _connect(address: str, model: str, options: dict[str, Any]) -> Model:
     return RemoteModel(model or "default", base_url=address, **options)
 
 
-def _load_on_vllm(name: str, place: str, threads: int | None, options: dict[str, Any]) -> Model:
+def _load_on_vllm(source: str | Purpose, place: str, threads: int | None, options: dict[str, Any]) -> Model:
+    from telic.models.vllm.settings import VllmSettings
+
+    settings = None if isinstance(source, str) else source.settings_of("vllm", VllmSettings)
+    options = {**(settings.options() if settings else {}), **options}
+    name = source if isinstance(source, str) else source.model
     prepare_threads(threads)
     missing = [package for package in ("vllm", "torch", "transformers") if importlib.util.find_spec(package) is None]
     if missing:

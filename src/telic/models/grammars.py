@@ -67,6 +67,17 @@ class GrammarCache:
             ConfigError: the format is wrong, or exceeds a limit. The message says where.
             MissingExtraError: llguidance is not installed.
         """
+        return self._compiled_matcher(response_format).deep_copy()
+
+    def check(self, response_format: ResponseFormat) -> None:
+        """Compile a format, so that no reply waits for it. Raises what `matcher` raises."""
+        self._compiled_matcher(response_format)
+
+    def is_known(self, response_format: ResponseFormat) -> bool:
+        """Whether a format is compiled, or found to be wrong, already."""
+        return self._known(response_format) is not None
+
+    def _compiled_matcher(self, response_format: ResponseFormat) -> LLMatcher:
         compiled = self._known(response_format)
         if compiled is None:
             with self._compiling:
@@ -77,7 +88,7 @@ class GrammarCache:
                     self._compiled.popitem(last=False)
         if isinstance(compiled, str):
             raise ConfigError(compiled)
-        return compiled.deep_copy()
+        return compiled
 
     def _known(self, response_format: ResponseFormat) -> LLMatcher | str | None:
         with self._lock:

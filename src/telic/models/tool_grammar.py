@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from telic.dialogue import ToolDefinition
 from telic.errors import ConfigError
@@ -13,28 +13,24 @@ from telic.models.request import Request
 from telic.models.response_format import ResponseFormat
 from telic.tool_syntax import ToolSyntax
 
-if TYPE_CHECKING:
-    from llguidance import LLMatcher
-
-__all__ = ["call_formats", "reply_matcher"]
+__all__ = ["call_formats", "reply_format"]
 
 
-def reply_matcher(request: Request, syntax: ToolSyntax, grammars: GrammarCache | None) -> LLMatcher | None:
-    """Compile what a reply must keep to: its calls, its response format, or both; None if nothing.
+def reply_format(request: Request, syntax: ToolSyntax, grammars: GrammarCache) -> ResponseFormat | None:
+    """Find what a reply must keep to: its calls, its response format, or both; None if nothing. It is compiled then.
 
     Raises:
         ConfigError: the response format is wrong; or calls are required, and no grammar of the tools can be compiled.
     """
-    if grammars is None:  # calls are free, and read where they are well-formed
-        if request.may_call_tools and request.tool_choice != "auto":
-            raise ConfigError(f"tool_choice is {request.tool_choice!r}; this model cannot be made to call: use 'auto'")
-        return None
     if not request.may_call_tools:
-        return None if request.response_format is None else grammars.matcher(request.response_format)
+        if request.response_format is not None:
+            grammars.check(request.response_format)
+        return request.response_format
     problem: ConfigError | None = None
     for tried in call_formats(request, syntax):
         try:
-            return grammars.matcher(tried)
+            grammars.check(tried)
+            return tried
         except ConfigError as error:  # of a schema that no grammar can express: the tool checks the arguments itself
             problem = problem or error
     if problem is not None and (request.response_format is not None or request.tool_choice != "auto"):

@@ -21,7 +21,7 @@ from telic.episodes import Episode
 from telic.errors import MissingExtraError, RunError
 from telic.rollouts.workers import TaskRunner, Workers, WorkerTask
 
-__all__ = ["RayWorkers"]
+__all__ = ["RayWorkers", "place"]
 
 POLL_SECONDS = 0.1
 """Time between two exchanges with a worker."""
@@ -34,11 +34,13 @@ class RayWorkers(Workers):
     address: str = "local"
     """Address of the cluster; `auto` for the cluster of this machine, `local` to start one."""
     workers: int | None = None
-    """Number of workers; by default one per node."""
+    """Number of workers; by default one per node, or with `replica_gpus` as many as the cluster's GPUs allow."""
     cpus: float = 1
     """CPUs per worker, which is also its number of threads."""
     gpus: float = 0
     """GPUs per worker."""
+    replica_gpus: int = 0
+    """GPUs per worker on a cluster that has any, instead of `gpus`: those that its models on vLLM need."""
     restarts: int = 10
     """Number of lost workers after which the run fails."""
 
@@ -54,7 +56,8 @@ class RayWorkers(Workers):
         Raises:
             ConfigError: what plays the tasks raises it.
             MissingExtraError: Ray is not installed.
-            RunError: the cluster cannot be reached, or too many workers were lost.
+            RunError: the cluster cannot be reached, no node has the GPUs that a worker needs, or too many workers were
+                lost.
         """
         ray = _import_ray()
         started = not ray.is_initialized()
@@ -102,14 +105,17 @@ class _Scheduler:
         self.remaining = len(tasks)
         """Number of tasks without an episode."""
         self.lost = 0
+        self.gpus = config.gpus
+        """GPUs that each worker asks Ray for."""
         self.workers: list[_WorkerState] = []
         self.calls: dict[Any, tuple[_WorkerState, bool]] = {}
         """Pending remote calls: the worker, and whether the call is an exchange or the worker's `play`."""
 
     def run(self) -> None:
-        nodes = sum(bool(node["Alive"]) for node in self.ray.nodes())
+        nodes = [node for node in self.ray.nodes() if node["Alive"]]
+        self.gpus, fitting = place(self.config, [float(node["Resources"].get("GPU", 0)) for node in nodes])
         try:
-            for _ in range(min(self.config.workers or nodes, self.remaining)):
+            for _ in range(min(self.config.workers or fitting, self.remaining)):
                 self._start_worker()
             while self.remaining:
                 time.sleep(POLL_SECONDS)
@@ -169,12 +175,33 @@ class _Scheduler:
 
     def _start_worker(self) -> None:
         # After the loss of a node, the new worker waits for resources on another; the other workers go on meanwhile.
-        options = {"num_cpus": self.config.cpus, "num_gpus": self.config.gpus, "scheduling_strategy": "SPREAD"}
+        options = {"num_cpus": self.config.cpus, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD"}
         actor = self.ray.remote(_Worker).options(max_concurrency=2, **options).remote(*self.setup)
         worker = _WorkerState(actor)
         self.workers.append(worker)
         self.calls[actor.play.remote()] = (worker, False)
         self._exchange(worker)
+
+
+def place(config: RayWorkers, gpus: Sequence[float]) -> tuple[float, int]:
+    """Decide how many GPUs each worker asks for, and how many workers there are by default.
+
+    Args:
+        config: of the workers.
+        gpus: GPUs of each node.
+
+    Raises:
+        RunError: the cluster has GPUs, but no node has those that a worker needs.
+    """
+    if not config.replica_gpus or not any(gpus):
+        return config.gpus, len(gpus)
+    fitting = int(sum(count // config.replica_gpus for count in gpus))
+    if not fitting:
+        raise RunError(
+            f"each worker needs {config.replica_gpus} GPUs of one node for its models on vLLM, and the largest node of "
+            f"the cluster has {max(gpus):g}; lower tensor_parallel_size in [vllm], or add such a node"
+        )
+    return config.replica_gpus, fitting
 
 
 class _Worker:

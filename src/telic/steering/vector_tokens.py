@@ -81,10 +81,13 @@ class TokenSelection:
                 context.control_state.setdefault(state_key, FirstReplyLevels()) for context in batch.contexts
             ]
         self.act_N_1 = act_N[:, None]
-        self.acts = bool(act_N.any())
-        indices, at = batch.context_N[self.measured_M].tolist(), batch.position_N[self.measured_M].tolist()
-        self.measured = list(zip(indices, at, strict=True))
+        # To look would wait for a GPU, which computes a pass in vain sooner.
+        self.acts = act_N.device.type != "cpu" or bool(act_N.any())
+        self.measured: list[tuple[int, int]] = []
         """Context and position of each measured token."""
+        if state_key is not None:
+            indices, at = batch.context_N[self.measured_M].tolist(), batch.position_N[self.measured_M].tolist()
+            self.measured = list(zip(indices, at, strict=True))
 
     def pick(self, table_S_X: torch.Tensor) -> torch.Tensor:
         """Return each token's line of a table with a line per system prompt; a single line is returned as it is."""

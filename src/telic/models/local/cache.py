@@ -121,6 +121,10 @@ class Arena:
         s = self.shape
         return torch.zeros(2, slots, s.kv_heads, capacity, s.head_dim, dtype=self.dtype, device=self.device)
 
+    def _empty(self, tokens: int) -> torch.Tensor:
+        s = self.shape
+        return torch.empty(s.layers, 2, s.kv_heads, tokens, s.head_dim, dtype=self.dtype, device=self.device)
+
     @property
     def slots(self) -> int:
         """Sequences that fit."""
@@ -183,7 +187,7 @@ class Arena:
             For each a new segment for its keys and values; None where they go into the slot.
         """
         made: list[Segment | None] = []
-        s, longest = self.shape, 0
+        longest = 0
         for slot, start, end, tokens in chunks:
             length = self.prefix_length(slot)
             if start < length:  # the prompt has changed: a prefix was inserted into it
@@ -191,7 +195,7 @@ class Arena:
                 length = start
             long = tokens - start > SHORT_REST and end - start > 1
             if self.has_prefix(tokens) and start == length and long:
-                made.append(Segment(torch.empty(s.layers, 2, s.kv_heads, end - start, s.head_dim, dtype=self.dtype)))
+                made.append(Segment(self._empty(end - start)))
             else:
                 made.append(None)
                 longest = max(longest, end - length)
@@ -269,8 +273,7 @@ class Arena:
         start = sum(segment.length for segment in reused)
         if length <= start:
             return reused
-        s = self.shape
-        made = torch.empty(s.layers, 2, s.kv_heads, length - start, s.head_dim, dtype=self.dtype, device=self.device)
+        made = self._empty(length - start)
         chain = self.prefix(slot)
         held = self.prefix_length(slot)
         for number, layer in enumerate(self.layers):

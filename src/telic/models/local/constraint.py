@@ -19,7 +19,7 @@ from telic.errors import ConfigError
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-__all__ = ["advance", "grammar_tokenizer", "mask_logits"]
+__all__ = ["advance", "grammar_tokenizer", "mask_logits", "refusal_of"]
 
 _VISIBLE = re.compile(r"[!-~]+")
 """Characters that every vocabulary writes as they are."""
@@ -80,4 +80,9 @@ def advance(matcher: LLMatcher, token: int) -> str:
     # A matcher that failed when it computed the mask would take the token that ends the reply.
     if not matcher.is_error() and matcher.consume_token(token):
         return ""
+    return refusal_of(matcher)
+
+
+def refusal_of(matcher: LLMatcher) -> str:
+    """Why a matcher takes no further token."""
     return f"the reply cannot go on in its response format: {matcher.get_error().partition(chr(10))[0][:300]}"

@@ -36,8 +36,9 @@ def next_tokens(states: list[RequestState], logits_R_V: torch.Tensor) -> list[in
     wanted = [r for r, setting in enumerate(settings) if setting.logprobs]
     if wanted:
         log_probabilities = torch.log_softmax(logits_R_V[wanted], dim=-1)
-        for place, r in enumerate(wanted):
-            states[r].logprobs.append(float(log_probabilities[place, tokens[r]]))
+        drawn = torch.tensor([[tokens[r]] for r in wanted], device=log_probabilities.device)
+        for r, logprob in zip(wanted, log_probabilities.gather(1, drawn).flatten().tolist(), strict=True):
+            states[r].logprobs.append(logprob)
     return tokens
 
 

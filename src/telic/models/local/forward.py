@@ -54,6 +54,7 @@ class Runner:
                 f"{type(model).__name__} has attention sinks, which the engine does not support yet; serve the model "
                 "behind an endpoint instead"
             )
+        _check_devices(model)
         self.device, self.dtype = model.device, model.dtype
         heads = int(config.num_attention_heads)
         self.arena = Arena(
@@ -65,6 +66,10 @@ class Runner:
             self.dtype,
             self.device,
         )
+        # The engine's attention needs no mask. Where transformers gets one of four dimensions, it makes none; it would
+        # look at the positions for that, and wait for the GPU.
+        apart = self.device.type != "cpu"
+        self._mask = {"attention_mask": torch.zeros(1, 1, 1, 1, device=self.device)} if apart else {}
         self._residuals: list[AppliedResidual] = []
         self._last_hidden_N_D = torch.empty(0)
         for layer, module in enumerate(decoder_layers(model, self.layers)):
@@ -94,6 +99,7 @@ class Runner:
                     **self._inputs(tokens, positions, chunks),
                     position_ids=self._long(positions)[None],
                     use_cache=False,
+                    **self._mask,
                     logits_to_keep=self._long(wanted or [offset - 1]),
                 )
         finally:
@@ -175,15 +181,15 @@ class Runner:
         aligned = end <= min(lengths) or not group.prefix_length
         group.spanned = min(group.keys, end) if aligned else group.keys
         if read:
-            group.reading_R_S = self._marked(group, read)
+            group.reading_R_S = self._marked(group, read, lengths)
         if group.spanned and controlled:
             group.controls = [self._attention_control(c, members, group, lengths) for c, members in controlled]
 
-    def _marked(self, group: Group, spans: list[tuple[int, Span]]) -> torch.Tensor:
+    def _marked(self, group: Group, spans: list[tuple[int, Span]], lengths: list[int]) -> torch.Tensor:
         """float32 [R, S]: 1 on the keys of each row's span."""
         marked = torch.zeros(len(group.prefix_R), group.spanned, device=self.device)
         for row, span in spans:
-            self._mark(marked[row], span, int(group.prefix_R[row]), group.prefix_length)
+            self._mark(marked[row], span, lengths[row], group.prefix_length)
         return marked
 
     @staticmethod
@@ -277,6 +283,17 @@ def decoder_layers(model: Any, count: int) -> list[torch.nn.Module]:
         f"{type(model).__name__}: found no list of {count} decoder layers, which the engine needs; serve the model "
         "behind an endpoint instead"
     )
+
+
+def _check_devices(model: Any) -> None:
+    """Refuse a model of which parts are elsewhere: the keys and values of all layers are on one device."""
+    devices = sorted({str(weight.device) for weight in model.parameters()})
+    if len(devices) > 1:
+        raise ModelError(
+            f"{type(model).__name__} is spread over {', '.join(devices)} (device_map), and the engine computes on one "
+            "device; load it with device_map=None on one that has room for it, or run it on vLLM with "
+            "tensor_parallel_size"
+        )
 
 
 def _check_supported(config: Any) -> None:

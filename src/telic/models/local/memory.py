@@ -6,8 +6,12 @@ import ctypes
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["machine_memory", "release_free_memory"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["device_memory", "machine_memory", "release_free_memory"]
 
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux says how much memory a container may use."""
@@ -20,6 +24,15 @@ def machine_memory() -> int:
     except (ValueError, OSError, AttributeError):
         memory = 8 << 30
     return min([memory, *filter(None, map(_limit, CGROUP_LIMITS))])
+
+
+def device_memory(device: torch.device) -> int:
+    """The memory that keys and values may be given a share of: the machine's, or what is free of a GPU's own."""
+    if device.type != "cuda":
+        return machine_memory()
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0])
 
 
 def _limit(path: Path) -> int:

@@ -12,7 +12,7 @@ from telic.models.local.checkpoints import context_length, stop_ids
 from telic.models.local.constraint import grammar_tokenizer
 from telic.models.local.engine import Engine
 from telic.models.local.forward import Runner
-from telic.models.local.memory import machine_memory, release_free_memory
+from telic.models.local.memory import device_memory, release_free_memory
 from telic.models.local.products import speed_up_products
 from telic.models.local.thread_governor import ThreadGovernor
 from telic.models.request import READINGS
@@ -30,9 +30,10 @@ class LocalModel(EngineModel):
         tokenizer: its fast tokenizer.
         name: what reports call it.
         max_batch: sequences computed together.
-        cache_bytes: memory for the sessions' caches; by default a third of this machine's.
+        cache_bytes: memory for the sessions' caches; by default a third of this machine's, or of what the weights leave
+            free on a GPU.
         batch_bytes: memory for the keys and values of what is computed together, which takes fewer sequences where they
-            are long; by default a quarter of this machine's.
+            are long; by default a quarter of that memory.
         thread_governor: adapts the number of processor threads before a pass; by default it stays as it is.
 
     Raises:
@@ -58,6 +59,7 @@ class LocalModel(EngineModel):
         speed_up_products(self.model)
         ends = stop_ids(model, template)
         release_free_memory()  # of loading the weights
+        memory = device_memory(self.runner.device)
         self.engine = Engine(
             self.runner,
             template,
@@ -65,8 +67,8 @@ class LocalModel(EngineModel):
             max_batch=max_batch,
             context_length=context_length(model, tokenizer),
             stop_ids=ends,
-            pool=CachePool(machine_memory() // 3 if cache_bytes is None else cache_bytes),
-            batch_bytes=machine_memory() // 4 if batch_bytes is None else batch_bytes,
+            pool=CachePool(memory // 3 if cache_bytes is None else cache_bytes),
+            batch_bytes=memory // 4 if batch_bytes is None else batch_bytes,
         )
         super().__init__(name, template, self.engine, frozenset(get_args(ControlPoint)), READINGS)
 
@@ -98,7 +100,7 @@ class LocalModel(EngineModel):
             ConfigError: it is wrong, or exceeds a limit; the message says where.
             MissingExtraError: llguidance is not installed.
         """
-        self.engine.grammars.matcher(response_format)
+        self.engine.grammars.check(response_format)
 
     @property
     def max_batch(self) -> int:

@@ -18,13 +18,14 @@ from telic.errors import ConfigError, Failure, ModelError
 from telic.models.compatibility import contrast_prompts, controlled_messages
 from telic.models.grammars import GrammarCache
 from telic.models.request import Reply, Request
-from telic.models.tool_grammar import reply_matcher
+from telic.models.response_format import ResponseFormat
+from telic.models.tool_grammar import reply_format
 from telic.rendering import Rendering, Template
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
-__all__ = ["Prompts", "TokenBound", "render_messages", "render_prompts"]
+__all__ = ["Prompts", "TokenBound", "constrained", "refused_format", "render_messages", "render_prompts"]
 
 COUNTED = 1 << 16
 """Prompts up to this number of bytes are tokenized in any case, so that a refusal names their length."""
@@ -38,8 +39,10 @@ class Prompts:
     """The primary prompt, with None; then the contrast prompts, each with the place of its control in the request."""
     refusal: Reply | None = None
     """The reply, if the model cannot be asked."""
+    response_format: ResponseFormat | None = None
+    """What the reply must keep to: the request's format, or the calls of its tools."""
     matcher: LLMatcher | None = None
-    """Of the response format, at its start; each reply needs a copy."""
+    """Of that format, at its start; each reply needs a copy."""
 
 
 class TokenBound:
@@ -126,7 +129,7 @@ def render_prompts(
     request: Request,
     template: Template,
     bound: TokenBound,
-    grammars: GrammarCache | None,
+    grammars: GrammarCache,
     *,
     max_batch: int,
     context_length: int,
@@ -137,12 +140,12 @@ def render_prompts(
         request: the request.
         template: renders dialogues.
         bound: tells which prompts are too long without tokenizing them.
-        grammars: compiles response formats; None for a model whose replies cannot be constrained.
+        grammars: compiles response formats.
         max_batch: rows of the batch.
         context_length: longest sequence, in tokens.
     """
     try:
-        matcher = reply_matcher(request, template.tool_syntax, grammars)
+        form = reply_format(request, template.tool_syntax, grammars)
         contrast = contrast_prompts(request)
         _refuse_too_many_rows(request, contrast, max_batch)
         given = [(None, controlled_messages(request)), *contrast]
@@ -151,12 +154,21 @@ def render_prompts(
         prompts = render_messages(
             given, template, bound, context_length=context_length, render=render, tools=request.tools
         )
-        return replace(prompts, matcher=matcher)
+        return constrained(prompts, form, grammars)
     except ModelError as error:
         return Prompts(refusal=Reply("", "error", failure=error.failure))
     except ConfigError as error:
-        failure = Failure("model", "response_format", str(error))
-        return Prompts(refusal=Reply("", "error", failure=failure))
+        return refused_format(error)
+
+
+def constrained(prompts: Prompts, form: ResponseFormat | None, grammars: GrammarCache) -> Prompts:
+    """Give prompts the format that their reply must keep to."""
+    return prompts if form is None else replace(prompts, response_format=form, matcher=grammars.matcher(form))
+
+
+def refused_format(error: ConfigError) -> Prompts:
+    """Refuse a request for its response format."""
+    return Prompts(refusal=Reply("", "error", failure=Failure("model", "response_format", str(error))))
 
 
 def render_messages(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from telic.models.request import Sampling
 
-__all__ = ["RandomStream", "sample_tokens"]
+__all__ = ["RandomStream", "invert_on_device", "sample_tokens"]
 
 Array = NDArray[np.float64]
 
@@ -48,17 +48,39 @@ def sample_tokens(logits_R_V: torch.Tensor, settings: Sequence[Sampling], stream
     probabilities = torch.softmax(logits_R_V[index] / temperature[:, None], dim=-1)
     top = torch.topk(probabilities, min(CANDIDATES, probabilities.shape[-1]), dim=-1)
     top_values, top_tokens = top.values.double().cpu().numpy(), top.indices.cpu().numpy()
+    uniforms = [streams[row].next() for row in warm]
+    on_cpu = probabilities.device.type == "cpu"
+    free = [place for place, row in enumerate(warm) if _is_free(settings[row])]
+    if free and not on_cpu:
+        drawn = invert_on_device(probabilities[free], [uniforms[place] for place in free])
+        for place, token in zip(free, drawn, strict=True):
+            tokens[warm[place]] = token
     for place, row in enumerate(warm):
-        setting, uniform = settings[row], streams[row].next()
-        values, ids = top_values[place], top_tokens[place]
-        if setting.top_p == 1 and not setting.top_k and not setting.min_p:
-            tokens[row] = _invert(np.cumsum(probabilities[place].double().cpu().numpy()), uniform)
+        setting, uniform = settings[row], uniforms[place]
+        if _is_free(setting):
+            if on_cpu:
+                tokens[row] = _invert(np.cumsum(probabilities[place].double().numpy()), uniform)
             continue
+        values, ids = top_values[place], top_tokens[place]
         if not _enough(values, setting):
             order = torch.sort(probabilities[place], descending=True, stable=True)
             values, ids = order.values.double().cpu().numpy(), order.indices.cpu().numpy()
         tokens[row] = int(ids[_invert(_truncated(values, setting), uniform)])
     return tokens
+
+
+def invert_on_device(probabilities_F_V: torch.Tensor, uniforms: Sequence[float]) -> list[int]:
+    """Draw from whole distributions where they are: on a GPU, all rows at once, and only the tokens leave it."""
+    cumulative_F_V = probabilities_F_V.double().cumsum(-1)
+    wanted_F_1 = torch.tensor(uniforms, dtype=torch.float64, device=cumulative_F_V.device)[:, None]
+    found_F_1 = torch.searchsorted(cumulative_F_V, wanted_F_1 * cumulative_F_V[:, -1:], right=True)
+    tokens: list[int] = found_F_1.clamp_max(cumulative_F_V.shape[1] - 1).flatten().tolist()
+    return tokens
+
+
+def _is_free(setting: Sampling) -> bool:
+    """Whether every token may be drawn."""
+    return setting.top_p == 1 and not setting.top_k and not setting.min_p
 
 
 def _enough(values: Array, setting: Sampling) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from telic.errors import Failure, ModelError, UnsupportedControlError
+from telic.errors import ConfigError, Failure, ModelError
 from telic.models.choices import draw_by_likelihood
 from telic.models.compatibility import MESSAGES_ONLY, contrast_prompts, controlled_messages, refuse_unsupported
 from telic.models.control import Control, ControlPoint
@@ -19,8 +19,9 @@ from telic.models.credentials import NO_KEY, key_for
 from telic.models.endpoint import MalformedReplyError
 from telic.models.remote import RemoteModel
 from telic.models.request import Continuation, Reply, Request, Sampling, ScoredContinuation, random_seed
+from telic.models.response_format import ResponseFormat
 from telic.models.vllm.control_wire import pack
-from telic.models.vllm.protocol import PROTOCOL, ModelCard, carried, reply_from_wire
+from telic.models.vllm.protocol import PROTOCOL, FormatBody, ModelCard, carried, reply_from_wire
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["VllmEndpoint", "find_plugin"]
 
 MODEL, CONTROLS, GENERATE = "/telic/v1/model", "/telic/v1/controls", "/telic/v1/generate"
+FORMATS = "/telic/v1/formats"
 FIND_SECONDS = 3.0
 """Time in which an endpoint has to say whether it has the plug-in."""
+FORMAT_SECONDS = 30.0
+"""Time in which a server has to compile a format."""
+MOST_CHECKED = 1024
+"""Formats that a client remembers to be right."""
 
 
 class VllmEndpoint(RemoteModel):
@@ -44,8 +50,6 @@ class VllmEndpoint(RemoteModel):
         **options: those of `RemoteModel`.
     """
 
-    check_format = None  # type: ignore[assignment]  # unlike other endpoints, it takes no response format yet
-
     def __init__(self, card: ModelCard, root: str, **options: Any) -> None:
         super().__init__(card.model, f"{root}/v1", **options)
         self.card, self._root = card, root
@@ -53,6 +57,8 @@ class VllmEndpoint(RemoteModel):
         self.readings = frozenset(card.readings)
         self._sent: dict[str, str] = {}
         """By control: the key under which the server knows it."""
+        self._checked: set[ResponseFormat] = set()
+        """Formats that the server has compiled."""
 
     @property
     def hidden_size(self) -> int:
@@ -71,6 +77,29 @@ class VllmEndpoint(RemoteModel):
 
     def __repr__(self) -> str:
         return f"VllmEndpoint({self.name!r}, {self._root!r})"
+
+    def check_format(self, response_format: ResponseFormat) -> None:
+        """Let the server compile a response format, so that no reply waits for it.
+
+        Raises:
+            ConfigError: it is wrong, or exceeds a limit; the message says where.
+        """
+        import httpx
+
+        if response_format in self._checked:
+            return
+        body, key = FormatBody.of(response_format).model_dump(), self._endpoint.api_key
+        headers = {"Authorization": f"Bearer {key}"}
+        try:
+            found = httpx.post(f"{self._root}{FORMATS}", json=body, headers=headers, timeout=FORMAT_SECONDS)
+        except httpx.HTTPError:  # the reply to the request will tell what is wrong with the server
+            return
+        if found.status_code == httpx.codes.BAD_REQUEST:
+            raise ConfigError(_detail(found.text))
+        if found.status_code == httpx.codes.OK:
+            self._checked.add(response_format)
+            if len(self._checked) > MOST_CHECKED:
+                self._checked.clear()
 
     def score(
         self, continuations: Sequence[Continuation], controls: Sequence[Control] = ()
@@ -92,15 +121,11 @@ class VllmEndpoint(RemoteModel):
         return scored
 
     def _prepared(self, request: Request) -> tuple[dict[str, Any], Request]:
-        if request.tool_choice != "auto":
-            raise UnsupportedControlError(
-                f"model {self.name!r} runs behind Telic's plug-in of vLLM, which takes no tool_choice but 'auto' yet, "
-                f"and not {request.tool_choice!r}; run the model locally"
-            )
         for control in request.controls:  # before anything is sent
             if not control.points <= MESSAGES_ONLY and control.key not in self._sent:
                 pack(control)
         prompts = [(None, controlled_messages(request)), *contrast_prompts(request)]
+        form = request.response_format
         body = {
             "prompts": [
                 {
@@ -115,6 +140,8 @@ class VllmEndpoint(RemoteModel):
             "reply_prefix": request.reply_prefix,
             "speaker": request.speaker,
             "tools": [tool.model_dump() for tool in request.tools],
+            "tool_choice": request.tool_choice,
+            "response_format": form and FormatBody.of(form).model_dump(),
             "cache_salt": request.cache_salt,
             "stream": True,  # a connection that is closed then ends the reply
         }
@@ -242,6 +269,15 @@ def _read(line: str, request: Request) -> str | Reply:
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedReplyError(f"{error!r} in {line[:200]!r}") from error
     return reply
+
+
+def _detail(text: str) -> str:
+    """What a server says of a request that it refuses."""
+    try:
+        answer = json.loads(text)
+        return str(answer["error"]["message"] if "error" in answer else answer["detail"])  # vLLM's way, and FastAPI's
+    except (KeyError, TypeError, ValueError):
+        return text[:200]
 
 
 def find_plugin(address: str, options: Mapping[str, Any]) -> VllmEndpoint | None:

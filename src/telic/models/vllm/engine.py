@@ -12,6 +12,7 @@ from telic.models.local.prompts import Prompts
 from telic.models.local.sequences import RequestState
 from telic.models.request import Reply, Request
 from telic.models.vllm.rounds import Round, RoundOutcome, Rounds
+from telic.models.vllm.worker_processes import WorkerProcesses
 
 __all__ = ["VllmEngine"]
 
@@ -32,11 +33,12 @@ class VllmEngine:
     Args:
         engine: vLLM's `LLMEngine`, whose core runs in this process.
         rounds: plans the requests to it.
+        workers: its workers, if they run in other processes.
     """
 
-    def __init__(self, engine: Any, rounds: Rounds) -> None:
-        self._engine, self._rounds = engine, rounds
-        self.context_length = rounds.limits.context_length
+    def __init__(self, engine: Any, rounds: Rounds, workers: WorkerProcesses | None = None) -> None:
+        self._engine, self._rounds, self._workers = engine, rounds, workers
+        self.context_length, self.grammars = rounds.limits.context_length, rounds.grammars
         self.max_batch = self.most_rows = rounds.limits.max_batch
         """Sequences that vLLM is given together."""
         self._queue: FairQueue[RequestState] = FairQueue()
@@ -149,6 +151,8 @@ class VllmEngine:
         self._active.pop(playing.round.requests[0].id, None)
         if abort and self._death is None:
             self._engine.abort_request([request.id for request in playing.round.requests])
+        if self._workers is not None and self._death is None:
+            self._workers.close(playing.round.group)
         self._rounds.close(playing.round)
         playing.round = None
 

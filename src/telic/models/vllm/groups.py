@@ -19,8 +19,10 @@ from telic.models.request import Sampling
 
 if TYPE_CHECKING:
     import torch
+    from llguidance import LLMatcher
 
     from telic.models.local.sequences import Sequence
+    from telic.models.response_format import ResponseFormat
 
 __all__ = ["GROUPS", "ISSUED", "KEY", "Member", "ReplayedStream", "SequenceGroup", "member_of"]
 
@@ -74,6 +76,14 @@ class SequenceGroup:
     forced: tuple[int, ...] = ()
     """Tokens that are scored; none are drawn then."""
     readings: frozenset[str] = frozenset()
+    stop_id: int = -1
+    """A token that ends the reply; -1 if none does. A group that has failed draws it."""
+    response_format: ResponseFormat | None = None
+    """What the reply must keep to."""
+    matcher: LLMatcher | None = None
+    """How far the reply has come in that format."""
+    matched: int = 0
+    """Tokens of the reply that the matcher has been told."""
 
     logprobs: list[float] = field(default_factory=list)
     """Log-probability of each token, under the logits that the controls have changed."""
@@ -84,7 +94,9 @@ class SequenceGroup:
     reply_state_D: torch.Tensor | None = None
     """float32: the last hidden state of the last token computed, if asked for."""
     failure: str = ""
-    """Why no token could be drawn: `nan_logits` or `interrupted`."""
+    """Why no token could be drawn: `nan_logits`, `response_format` or `interrupted`."""
+    failure_detail: str = ""
+    """What was wrong, where that is not always the same."""
 
     @property
     def size(self) -> int:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 from telic.errors import ModelError
+from telic.models.compatibility import refuse_unsupported
 from telic.models.control import ControlPoint
 from telic.models.engine_model import EngineModel
+from telic.models.grammars import GrammarCache
 from telic.models.local.checkpoints import checkpoint_folder, preferred_dtype, stop_ids
+from telic.models.local.constraint import grammar_tokenizer
+from telic.models.request import OnReply, Reply, Request
+from telic.models.response_format import ResponseFormat
 from telic.models.vllm.engine import VllmEngine
 from telic.models.vllm.rounds import READ, RoundLimits, Rounds
-from telic.models.vllm.settings import engine_options, prepare_environment, require_vllm
+from telic.models.vllm.settings import check_options, engine_options, prepare_environment, require_vllm
+from telic.models.vllm.worker_processes import WorkerProcesses
 from telic.rendering import Template
 
-__all__ = ["VllmModel", "limits_of", "stop_ids_of", "supported_points"]
+__all__ = ["VllmModel", "grammars_of", "limits_of", "stop_ids_of", "supported_points"]
 
 
 class VllmModel(EngineModel):
@@ -37,6 +44,7 @@ class VllmModel(EngineModel):
 
     Raises:
         MissingExtraError: vLLM is not installed.
+        ConfigError: an option is not one of vLLM's.
         ModelError: vLLM is of another version, or cannot load the model.
     """
 
@@ -52,6 +60,7 @@ class VllmModel(EngineModel):
         **options: Any,
     ) -> None:
         require_vllm()
+        check_options(options, _known_options())
         folder = str(checkpoint_folder(source))
         chosen = engine_options(
             folder,
@@ -70,10 +79,39 @@ class VllmModel(EngineModel):
         """Width of the residual stream."""
         self.layers = int(config.model_config.get_total_num_hidden_layers())
         """Number of decoder layers."""
-        rounds = Rounds(template, limits, stop_ids_of(config, template))
-        [hooks_act] = self._vllm.collective_rpc("telic_install")
-        self.engine = VllmEngine(self._vllm, rounds)
+        hooks_act = all(self._vllm.collective_rpc("telic_install"))
+        apart = config.parallel_config.world_size > 1
+        self._workers = WorkerProcesses(self._vllm) if apart else None
+        describe = None if self._workers is None else self._workers.describe
+        rounds = Rounds(template, limits, stop_ids_of(config, template), grammars_of(config), describe)
+        self.engine = VllmEngine(self._vllm, rounds, self._workers)
         super().__init__(name, template, self.engine, supported_points(hooks_act), READ)
+
+    def generate(self, requests: Sequence[Request], on_reply: OnReply | None = None) -> list[Reply]:
+        """Answer requests in one batch, in their order; see `Model.generate`."""
+        self._check_sendable(requests)
+        return super().generate(requests, on_reply)
+
+    def stream(self, request: Request) -> Iterator[str | Reply]:
+        """Yield the reply piece by piece, then the whole `Reply`."""
+        self._check_sendable([request])
+        return super().stream(request)
+
+    def _check_sendable(self, requests: Sequence[Request]) -> None:
+        """Refuse controls that workers in other processes cannot build."""
+        refuse_unsupported(self, requests)
+        for request in requests:
+            if self._workers is not None:
+                self._workers.check(request.controls)
+
+    def check_format(self, response_format: ResponseFormat) -> None:
+        """Compile a response format, so that no reply waits for it.
+
+        Raises:
+            ConfigError: it is wrong, or exceeds a limit; the message says where.
+            MissingExtraError: llguidance is not installed.
+        """
+        self.engine.grammars.check(response_format)
 
     @property
     def max_batch(self) -> int:
@@ -118,6 +156,25 @@ def stop_ids_of(config: Any, template: Template) -> frozenset[int]:
     declared = config.model_config.try_get_generation_config() or {}
     generation = SimpleNamespace(eos_token_id=declared.get("eos_token_id"))
     return stop_ids(SimpleNamespace(config=config.model_config.hf_config, generation_config=generation), template)
+
+
+def grammars_of(config: Any) -> GrammarCache:
+    """What compiles response formats for the model of vLLM's configuration; its tokenizer is read for the first."""
+
+    def tokenizer() -> Any:
+        words = _tokenizer(config.model_config.tokenizer)
+        ends = stop_ids_of(config, Template(words))
+        return grammar_tokenizer(words, int(config.model_config.get_vocab_size()), ends)
+
+    return GrammarCache(tokenizer)
+
+
+def _known_options() -> list[str]:
+    from dataclasses import fields
+
+    with patch.dict(os.environ, prepare_environment(in_process=True)):
+        from vllm.engine.arg_utils import EngineArgs
+    return [field.name for field in fields(EngineArgs)]
 
 
 def _start(source: str, options: dict[str, Any]) -> Any:

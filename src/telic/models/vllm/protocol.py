@@ -11,13 +11,23 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from telic.dialogue import Message, ToolCall, ToolDefinition
-from telic.errors import Failure
+from telic.errors import ConfigError, Failure
 from telic.models.request import Reply, Sampling
+from telic.models.response_format import FormatKind, ResponseFormat
 from telic.models.session_cache import SessionCache
 
-__all__ = ["PROTOCOL", "GenerateBody", "ModelCard", "carried", "reply_from_wire", "reply_to_wire", "session_cache"]
+__all__ = [
+    "PROTOCOL",
+    "FormatBody",
+    "GenerateBody",
+    "ModelCard",
+    "carried",
+    "reply_from_wire",
+    "reply_to_wire",
+    "session_cache",
+]
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised whenever one side could not understand the other."""
 
 _ARRAYS = ("state", "reply_state")
@@ -49,6 +59,38 @@ class PromptBody(BaseModel):
     control_state: dict[str, Any] = {}
 
 
+class FormatBody(BaseModel):
+    """A response format: `POST /telic/v1/formats`, or part of a request."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: FormatKind
+    text: str
+    trigger: str = ""
+
+    @classmethod
+    def of(cls, response_format: ResponseFormat) -> FormatBody:
+        """Describe a format."""
+        return cls(kind=response_format.kind, text=response_format.text, trigger=response_format.trigger)
+
+    def read(self) -> ResponseFormat:
+        """The format.
+
+        Raises:
+            ConfigError: it is longer than a format may be, or its JSON is none.
+        """
+        if self.kind in ("json_object", "json_schema", "choice"):
+            try:
+                value = json.loads(self.text)
+            except (ValueError, RecursionError) as error:
+                raise ConfigError(f"response format: {self.kind} is not JSON: {error}") from None
+            if self.kind == "choice":
+                return ResponseFormat.choice(value if isinstance(value, list) else [])
+            if not isinstance(value, dict):
+                raise ConfigError(f"response format: {self.kind} is {self.text[:100]!r}; expected a JSON object")
+        return ResponseFormat(self.kind, self.text, self.trigger)
+
+
 class GenerateBody(BaseModel):
     """One request: `POST /telic/v1/generate`."""
 
@@ -65,6 +107,10 @@ class GenerateBody(BaseModel):
     speaker: Literal["assistant", "user"] = "assistant"
     tools: list[ToolDefinition] = []
     """Tools that the reply may call."""
+    tool_choice: str = "auto"
+    """Whether it calls them: `auto`, `none`, `required`, or a tool's name."""
+    response_format: FormatBody | None = None
+    """The form that its text must have."""
     cache_salt: str = ""
     stream: bool = False
 

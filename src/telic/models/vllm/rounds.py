@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from telic.errors import Failure, FailureKind, ModelError
+from telic.models.grammars import GrammarCache
 from telic.models.local.admission import lay_out_prompt, prepare_sequences
 from telic.models.local.cache_pool import CachePool
+from telic.models.local.constraint import advance
 from telic.models.local.prompts import Prompts, TokenBound, render_prompts
 from telic.models.local.reply_text import Detokenizer, ReplyText
 from telic.models.local.sequences import RequestState
@@ -83,16 +85,26 @@ class Round:
     stop_ids: frozenset[int]
     speaks: bool
     """Whether its tokens are the reply's; else only the state is read."""
+    problem: str = ""
+    """Why the reply cannot go on in its response format."""
 
     def take(self, tokens: Sequence[int]) -> bool:
-        """Add tokens to the reply; returns whether a stop string ends it."""
+        """Add tokens to the reply; returns whether it ends here: by a stop string, or by its response format."""
         if not self.speaks or self.state.forced:
             return False
-        for sequence in self.state.sequences:
-            for token in tokens:
+        if self.group.failure:  # no token of the reply was drawn
+            return True
+        matcher = self.state.matcher
+        for token in tokens:
+            if matcher is not None and (problem := advance(matcher, token)):
+                self.problem = problem
+                return True
+            for sequence in self.state.sequences:
                 sequence.append(token)
+            if matcher is not None and matcher.is_stopped():
+                break
         self.state.output.update(self.said)
-        return self.state.output.stopped
+        return self.state.output.stopped or (matcher is not None and matcher.is_stopped())
 
     @property
     def said(self) -> list[int]:
@@ -108,6 +120,7 @@ class Rounds:
         template: renders dialogues.
         limits: what vLLM was started with.
         stop_ids: tokens that end a reply.
+        grammars: compiles response formats.
         as_wire: describes a group to workers in another process; None if they run in this one.
     """
 
@@ -116,9 +129,10 @@ class Rounds:
         template: Template,
         limits: RoundLimits,
         stop_ids: frozenset[int],
+        grammars: GrammarCache,
         as_wire: Callable[[SequenceGroup], dict[str, Any]] | None = None,
     ) -> None:
-        self.template, self.limits, self.stop_ids = template, limits, stop_ids
+        self.template, self.limits, self.stop_ids, self.grammars = template, limits, stop_ids, grammars
         self._as_wire = as_wire
         self.bound = TokenBound(template.tokenizer)
         self._detokenizer = Detokenizer(template.tokenizer, template.tool_syntax)
@@ -128,7 +142,12 @@ class Rounds:
         """Render a request's prompts."""
         limits = self.limits
         return render_prompts(
-            request, self.template, self.bound, None, max_batch=limits.max_batch, context_length=limits.context_length
+            request,
+            self.template,
+            self.bound,
+            self.grammars,
+            max_batch=limits.max_batch,
+            context_length=limits.context_length,
         )
 
     def open(self, request: Request, forced: tuple[int, ...] = (), prompts: Prompts | None = None) -> RequestState:
@@ -197,11 +216,16 @@ class Rounds:
         group = SequenceGroup(
             uuid.uuid4().hex, state.sequences, request.sampling, stream, state.forced, request.readings & READ
         )
+        if state.matcher is not None and not state.forced:
+            assert state.prompts is not None
+            group.response_format = state.prompts.response_format
+            group.matcher = state.matcher.deep_copy()  # this process keeps its own, which ends the reply
         return self._round(state, group, self._room(state), speaks=True)
 
     def _round(self, state: RequestState, group: SequenceGroup, room: int, *, speaks: bool) -> Round:
         ignores = state.request.sampling.ignore_eos or bool(state.forced) or not speaks
         stops: frozenset[int] = frozenset() if ignores else self.stop_ids
+        group.stop_id = min(stops, default=-1)
         wire = None if self._as_wire is None else self._as_wire(group)
         requests = []
         for place, sequence in enumerate(group.sequences):
@@ -262,6 +286,8 @@ class Rounds:
         state.primary.last_state_D = group.reply_state_D
         state.primary.hidden_state = None if group.state_D is None else group.state_D.numpy()
         failure = _failure(group, outcome)
+        if failure is None and played.problem:
+            failure = Failure("model", "response_format", played.problem)
         if failure is None and not state.forced:
             state.output.update(played.said)
         if failure is not None:
@@ -277,6 +303,8 @@ class Rounds:
 def _failure(group: SequenceGroup, outcome: RoundOutcome) -> Failure | None:
     if group.failure == "nan_logits":
         return Failure("model", "nan_logits", "the model returned NaN logits")
+    if group.failure == "response_format":
+        return Failure("model", "response_format", group.failure_detail)
     if group.failure or outcome.finish not in ("stop", "length"):
         kind: FailureKind = "interrupted"
         return Failure("model", kind, "vLLM dropped the request: one of its prompts was cancelled or never arrived")

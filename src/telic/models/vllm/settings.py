@@ -4,16 +4,85 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
-from telic.errors import MissingExtraError, ModelError
+from pydantic import Field
 
-__all__ = ["TESTED", "engine_options", "prepare_environment", "require_vllm"]
+from telic.errors import ConfigError, MissingExtraError, ModelError
+from telic.registry import suggest
+from telic.settings import Settings
+
+if TYPE_CHECKING:
+    from telic.purpose import Purpose
+
+__all__ = [
+    "TESTED",
+    "VllmSettings",
+    "check_options",
+    "engine_options",
+    "prepare_environment",
+    "replica_gpus",
+    "require_vllm",
+]
 
 TESTED = ("0.32",)
 """Versions of vLLM that the plug-in is tested with: it overrides methods of the scheduler that are not public."""
 
 _PLUGIN = "telic.models.vllm.plugin"
+
+
+class VllmSettings(Settings):
+    """How vLLM runs a model: the table `[vllm]` of a purpose. The names are vLLM's own."""
+
+    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
+    """GPUs that share the model: each holds a part of every layer."""
+    quantization: Annotated[str, Field(min_length=1)] | None = None
+    """How the weights are quantized, such as `fp8`; by default as the checkpoint says."""
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of each GPU's memory that vLLM takes, for weights and cache; by default vLLM's own."""
+    max_model_len: Annotated[int, Field(ge=1)] | None = None
+    """Longest dialogue in tokens; by default what the model declares."""
+    max_num_seqs: Annotated[int, Field(ge=1)] | None = None
+    """Rows of the batch: sequences computed together; by default 64. A reply under `refresh` takes three."""
+    dtype: Annotated[str, Field(min_length=1)] | None = None
+    """Precision of the weights, such as `float32`; by default bfloat16 where the hardware multiplies it."""
+    residual: bool = True
+    """Whether controls can change the residual stream. Without it vLLM may compile the model, which is faster."""
+
+    def options(self) -> dict[str, Any]:
+        """The options of `VllmModel` that were set."""
+        renamed = {"max_model_len": "context_length", "max_num_seqs": "max_batch"}
+        return {renamed.get(name, name): value for name, value in self.model_dump(exclude_none=True).items()}
+
+
+def replica_gpus(sources: Iterable[str | Purpose]) -> int:
+    """Count the GPUs that a process needs for its models on vLLM; 0 if it has none.
+
+    Raises:
+        ConfigError: a purpose's table `[vllm]` is wrong.
+    """
+    count = 0
+    for source in sources:
+        name = source if isinstance(source, str) else source.model
+        if name.startswith("vllm:"):
+            settings = None if isinstance(source, str) else source.settings_of("vllm", VllmSettings)
+            count += (settings or VllmSettings()).tensor_parallel_size
+    return count
+
+
+def check_options(options: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse options that vLLM does not have.
+
+    Raises:
+        ConfigError: the name of one is unknown.
+    """
+    names = list(known)
+    for name in options:
+        if name not in names:
+            near = suggest(name, names)
+            hint = near if near.startswith("; did") else "; the options are those of vLLM's EngineArgs"
+            raise ConfigError(f"unknown option {name!r} of a model on vLLM{hint}")
 
 
 def require_vllm() -> None:
@@ -80,6 +149,8 @@ def engine_options(
         "logits_processors": [f"{_PLUGIN}.processor:GroupProcessor"],
         "worker_extension_cls": f"{_PLUGIN}.worker.WorkerExtension",
     }
+    if int(options.get("tensor_parallel_size", 1)) > 1:
+        chosen["distributed_executor_backend"] = "mp"  # its GPUs are in one node, also in a worker of Ray
     if context_length is not None:
         chosen["max_model_len"] = context_length
     if not torch.cuda.is_available():

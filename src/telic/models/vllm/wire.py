@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,12 +10,24 @@ import torch
 
 from telic.dialogue import Message
 from telic.models.control import Control, ControlContext
+from telic.models.grammars import GrammarCache
 from telic.models.local.sequences import Sequence as TokenSequence
 from telic.models.request import Sampling
+from telic.models.response_format import ResponseFormat
 from telic.models.vllm.groups import ReplayedStream, SequenceGroup
 from telic.rendering import Rendering, Span
 
-__all__ = ["CONTROLS", "MOST_CONTROLS", "group_from_wire", "group_to_wire", "results_to_wire", "take_results"]
+__all__ = [
+    "CONTROLS",
+    "MOST_CONTROLS",
+    "format_from_wire",
+    "format_to_wire",
+    "group_from_wire",
+    "group_to_wire",
+    "known_key",
+    "results_to_wire",
+    "take_results",
+]
 
 CONTROLS: dict[str, Control] = {}
 """The controls of this process by the keys under which groups name them."""
@@ -24,24 +36,46 @@ MOST_CONTROLS = 256
 """Controls that a server keeps. The one that was sent first is forgotten first; its client sends it again."""
 
 
-def group_to_wire(group: SequenceGroup) -> dict[str, Any]:
-    """Describe a group whose controls are all in `CONTROLS`."""
-    keys = {id(control): key for key, control in CONTROLS.items()}
-    controls = [keys[id(control)] for control in group.sequences[0].controls]
+def known_key(control: Control) -> str:
+    """The key of a control that is in `CONTROLS`."""
+    return next(key for key, known in CONTROLS.items() if known is control)
+
+
+def group_to_wire(group: SequenceGroup, key_of: Callable[[Control], str] = known_key) -> dict[str, Any]:
+    """Describe a group.
+
+    Args:
+        group: the group.
+        key_of: tells the key under which the workers know a control.
+    """
+    controls = [key_of(control) for control in group.sequences[0].controls]
     return {
         "sampling": asdict(group.sampling),
         "seed": group.stream.seed,
         "forced": list(group.forced),
         "readings": sorted(group.readings),
+        "stop_id": group.stop_id,
+        "format": None if group.response_format is None else format_to_wire(group.response_format),
         "controls": controls,
         "sequences": [_sequence_to_wire(sequence) for sequence in group.sequences],
     }
 
 
-def group_from_wire(name: str, wire: Mapping[str, Any]) -> SequenceGroup:
+def format_to_wire(response_format: ResponseFormat) -> dict[str, str]:
+    """Describe a response format."""
+    return asdict(response_format)
+
+
+def format_from_wire(wire: Mapping[str, str]) -> ResponseFormat:
+    """Read what `format_to_wire` wrote."""
+    return ResponseFormat(**wire)  # type: ignore[arg-type]  # its kind is one of the known ones
+
+
+def group_from_wire(name: str, wire: Mapping[str, Any], grammars: GrammarCache) -> SequenceGroup:
     """Make the group that a worker needs."""
     sampling = dict(wire["sampling"])
     controls = tuple(CONTROLS[key] for key in wire["controls"])
+    form = None if wire["format"] is None else format_from_wire(wire["format"])
     return SequenceGroup(
         id=name,
         sequences=[_sequence_from_wire(sequence, controls, wire["seed"]) for sequence in wire["sequences"]],
@@ -49,6 +83,9 @@ def group_from_wire(name: str, wire: Mapping[str, Any]) -> SequenceGroup:
         stream=ReplayedStream(wire["seed"]),
         forced=tuple(wire["forced"]),
         readings=frozenset(wire["readings"]),
+        stop_id=wire["stop_id"],
+        response_format=form,
+        matcher=None if form is None else grammars.matcher(form),
     )
 
 
@@ -88,6 +125,7 @@ def results_to_wire(group: SequenceGroup) -> dict[str, Any]:
         "logprobs": group.logprobs,
         "greedy": group.greedy,
         "failure": group.failure,
+        "failure_detail": group.failure_detail,
         "state": None if group.state_D is None else group.state_D.tolist(),
         "reply_state": None if group.reply_state_D is None else group.reply_state_D.tolist(),
     }
@@ -96,5 +134,6 @@ def results_to_wire(group: SequenceGroup) -> dict[str, Any]:
 def take_results(group: SequenceGroup, wire: Mapping[str, Any]) -> None:
     """Take over what a worker in another process has found."""
     group.logprobs, group.greedy, group.failure = list(wire["logprobs"]), wire["greedy"], wire["failure"]
+    group.failure_detail = wire["failure_detail"]
     group.state_D = None if wire["state"] is None else torch.tensor(wire["state"])
     group.reply_state_D = None if wire["reply_state"] is None else torch.tensor(wire["reply_state"])

@@ -1,4 +1,4 @@
-"""The routes that Telic adds to a vLLM server: `/telic/v1/model`, `/telic/v1/controls`, `/telic/v1/generate`.
+"""The routes that Telic adds to a vLLM server, under `/telic/v1`: `model`, `controls`, `formats`, `generate`.
 
 vLLM loads them if its environment says `VLLM_PLUGINS=telic`; `telic vllm-serve` starts a server that way.
 """
@@ -21,7 +21,7 @@ from telic.errors import ConfigError
 from telic.models.vllm.control_wire import ControlFiles
 from telic.models.vllm.model import supported_points
 from telic.models.vllm.plugin.service import PluginService, UnknownControlError
-from telic.models.vllm.protocol import PROTOCOL, GenerateBody, ModelCard
+from telic.models.vllm.protocol import PROTOCOL, FormatBody, GenerateBody, ModelCard
 from telic.models.vllm.rounds import READ
 
 __all__ = ["TelicEndpoint"]
@@ -41,6 +41,7 @@ class TelicEndpoint:
         router = APIRouter(prefix="/telic/v1")
         router.add_api_route("/model", _model, methods=["GET"])
         router.add_api_route("/controls", _controls, methods=["POST"])
+        router.add_api_route("/formats", _formats, methods=["POST"])
         router.add_api_route("/generate", _generate, methods=["POST"])
         app.include_router(router)
 
@@ -87,6 +88,17 @@ async def _controls(request: Request) -> JSONResponse:
         return JSONResponse({"key": await service.add_control(files)})
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise HTTPException(400, str(error)) from error
+
+
+async def _formats(request: Request) -> JSONResponse:
+    service = _service(request)
+    try:
+        await service.compile_format(FormatBody.model_validate(await _body(request)).read())
+    except ValidationError as error:
+        raise HTTPException(400, _first_problem(error)) from error
+    except ConfigError as error:
+        raise HTTPException(400, str(error)) from error
+    return JSONResponse({})
 
 
 async def _generate(request: Request) -> Any:

@@ -63,7 +63,7 @@ class GroupProcessor(LogitsProcessor):  # type: ignore[misc]
             member = member_of(params)
             if member is not None:
                 if member.group not in GROUPS and (wire := params.extra_args[KEY].get("wire")):
-                    GROUPS[member.group] = group_from_wire(member.group, wire)
+                    GROUPS[member.group] = group_from_wire(member.group, wire, tap_of(self._config).grammars)
                 self._rows[index] = _Row(member, output)
         for one, other, direction in batch_update.moved:
             moved, swapped = self._rows.pop(one, None), self._rows.pop(other, None)

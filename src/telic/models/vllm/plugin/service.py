@@ -11,17 +11,23 @@ from typing import Any
 
 from telic.errors import ConfigError, Failure, ModelError
 from telic.models.control import Control
-from telic.models.local.prompts import Prompts, render_messages
+from telic.models.local.prompts import Prompts, constrained, refused_format, render_messages
 from telic.models.local.sequences import RequestState
 from telic.models.request import READINGS, Reply, Request
+from telic.models.response_format import ResponseFormat
+from telic.models.tool_grammar import reply_format
 from telic.models.vllm.control_wire import ControlFiles, build_sent
-from telic.models.vllm.model import limits_of, stop_ids_of
+from telic.models.vllm.model import grammars_of, limits_of, stop_ids_of
 from telic.models.vllm.protocol import GenerateBody, reply_to_wire, session_cache
 from telic.models.vllm.rounds import READ, EngineRequest, Round, RoundOutcome, Rounds
-from telic.models.vllm.wire import CONTROLS, MOST_CONTROLS, group_to_wire, take_results
+from telic.models.vllm.wire import CONTROLS, MOST_CONTROLS, format_to_wire, group_to_wire, take_results
 from telic.rendering import Template
 
 __all__ = ["PluginService", "UnknownControlError"]
+
+
+COMPILE_POLL_SECONDS = 0.01
+"""Time between two questions to the workers whether they have compiled a format."""
 
 
 class UnknownControlError(Exception):
@@ -45,7 +51,8 @@ class PluginService:
         template = Template(tokenizer)
         self.limits = limits_of(config, tokenizer)
         self.layers = int(config.model_config.get_total_num_hidden_layers())
-        self._rounds = Rounds(template, self.limits, stop_ids_of(config, template), group_to_wire)
+        stops, grammars = stop_ids_of(config, template), grammars_of(config)
+        self._rounds = Rounds(template, self.limits, stops, grammars, group_to_wire)
         CONTROLS[""] = Control()
         self._thread = ThreadPoolExecutor(1, "telic-rounds")
         """Renders prompts and chooses prefixes: one request at a time, beside the event loop."""
@@ -66,6 +73,17 @@ class PluginService:
                 del CONTROLS[next(key for key in CONTROLS if key)]
         return files.key
 
+    async def compile_format(self, response_format: ResponseFormat) -> None:
+        """Compile a format here and in the workers, beside the other requests.
+
+        Raises:
+            ConfigError: it is wrong, or exceeds a limit.
+        """
+        await asyncio.to_thread(self._rounds.grammars.check, response_format)
+        wire = format_to_wire(response_format)
+        while not all(await self._engine.collective_rpc("telic_compile", args=(wire,))):
+            await asyncio.sleep(COMPILE_POLL_SECONDS)
+
     async def answer(self, body: GenerateBody) -> AsyncGenerator[str | dict[str, Any], None]:
         """Yield the reply's text piece by piece, then the whole reply.
 
@@ -74,7 +92,10 @@ class PluginService:
             UnknownControlError: it names a control that is not here.
         """
         request = _request(body)
-        state = await self._in_thread(self._open, request, body)
+        form: ResponseFormat | Prompts | None = None
+        if body.forced is None:
+            form = await self._format_of(request)
+        state = await self._in_thread(self._open, request, body, form)
         async with aclosing(self._play(state)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -85,13 +106,27 @@ class PluginService:
     async def _in_thread(self, function: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
-    def _open(self, request: Request, body: GenerateBody) -> RequestState:
+    async def _format_of(self, request: Request) -> ResponseFormat | Prompts | None:
+        """Find out what the reply must keep to, and compile it; prompts that are refused where that is wrong."""
+        template, grammars = self._rounds.template, self._rounds.grammars
+        try:
+            form = await asyncio.to_thread(reply_format, request, template.tool_syntax, grammars)
+            if form is not None:
+                await self.compile_format(form)
+        except ConfigError as error:
+            return refused_format(error)
+        return form
+
+    def _open(self, request: Request, body: GenerateBody, form: ResponseFormat | Prompts | None) -> RequestState:
         forced: tuple[int, ...] = ()
         if body.forced is not None:
             forced = tuple(self._rounds.template.encoder.encode(body.forced))
             if not forced:
                 raise ConfigError("'forced' is empty; give at least one character")
-        return self._rounds.open(request, forced, self._prompts(request, body))
+        prompts = form if isinstance(form, Prompts) else self._prompts(request, body)
+        if isinstance(form, ResponseFormat) and prompts.refusal is None:
+            prompts = constrained(prompts, form, self._rounds.grammars)
+        return self._rounds.open(request, forced, prompts)
 
     def _prompts(self, request: Request, body: GenerateBody) -> Prompts:
         """Render the prompts, whose messages the client has made."""
@@ -200,6 +235,8 @@ def _request(body: GenerateBody) -> Request:
         cache=session_cache(body.prompts),
         reply_prefix=body.reply_prefix,
         speaker=body.speaker,
+        response_format=None if body.response_format is None else body.response_format.read(),
         tools=tuple(body.tools),
+        tool_choice=body.tool_choice,
         cache_salt=body.cache_salt,
     )

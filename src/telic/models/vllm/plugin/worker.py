@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import torch
 
+from telic.errors import ConfigError
 from telic.models.control import Control
+from telic.models.grammars import GrammarCache
 from telic.models.local.chunks import AppliedResidual, Chunk, change_residual, residual_controls
 from telic.models.local.forward import decoder_layers
+from telic.models.response_format import ResponseFormat
 from telic.models.vllm.control_wire import ControlFiles, build_sent
 from telic.models.vllm.groups import GROUPS, member_of
-from telic.models.vllm.wire import CONTROLS, MOST_CONTROLS, results_to_wire
+from telic.models.vllm.model import grammars_of
+from telic.models.vllm.wire import CONTROLS, MOST_CONTROLS, format_from_wire, results_to_wire
 
 __all__ = ["Tap", "WorkerExtension", "tap_of"]
 
@@ -27,6 +33,8 @@ class Tap:
         self._runner = runner
         self.hidden_R_D: torch.Tensor | None = None
         """Hidden states that this step's logits are computed from, row by row."""
+        self.grammars = grammars_of(runner.vllm_config)
+        """Compiles the response formats of groups that come from another process."""
         self._applied: list[AppliedResidual] = []
         model = runner.get_model()
         compute = model.compute_logits
@@ -86,6 +94,14 @@ _taps: dict[int, Tap] = {}
 """By the identity of vLLM's configuration, which a worker shares with its logits processors."""
 
 
+_compilers = ThreadPoolExecutor(1, "telic-formats")
+
+
+def _compile(grammars: GrammarCache, form: ResponseFormat) -> None:
+    with suppress(ConfigError):  # the server has compiled it before, and says what is wrong
+        grammars.check(form)
+
+
 def tap_of(vllm_config: Any) -> Tap:
     """The tap of the worker with this configuration."""
     return _taps[id(vllm_config)]
@@ -109,6 +125,13 @@ class WorkerExtension:
         CONTROLS[files.key] = build_sent(files)
         while len(CONTROLS) > 2 * MOST_CONTROLS:  # the server has long forgotten it
             del CONTROLS[next(key for key in CONTROLS if key)]
+
+    def telic_compile(self, wire: dict[str, str]) -> bool:
+        """Compile a response format in a thread, so that no reply waits for it; returns whether that is done."""
+        grammars, form = tap_of(self.vllm_config).grammars, format_from_wire(wire)
+        if not grammars.is_known(form):
+            _compilers.submit(_compile, grammars, form)
+        return grammars.is_known(form)
 
     def telic_close(self, group: str) -> dict[str, Any] | None:
         """Close a group, and hand out what was found for it; None if it never reached the engine."""
