@@ -23,7 +23,7 @@ from scipy.stats import binomtest
 
 from telic.errors import DataError
 from telic.memory import Claim, MemoryConfig, MemoryEvent
-from telic.memory.config import DOUBT
+from telic.memory.config import DOUBT, MOOD
 from telic.memory.extractors.base import Extractor, build_extractors, extract_claims
 from telic.memory.words import content_stems, key_of
 
@@ -32,7 +32,7 @@ __all__ = ["FactMessage", "GoldFact", "evaluate", "read_messages"]
 SLOTS = ("budget",)
 SAME = 0.5
 """Overlap of words (F1) above which two values are the same: "maths" for "teach maths", and no "Leipzig last spring"."""
-UNCOUNTED = frozenset({DOUBT, "note", "reply style"})
+UNCOUNTED = frozenset({DOUBT, MOOD, "note", "reply style"})
 """Slots that the messages' authors did not note."""
 
 

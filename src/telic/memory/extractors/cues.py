@@ -56,7 +56,7 @@ _TAIL = re.compile(
     r"any ?more|any longer|these days|nowadays|lately|now|at the moment|currently|instead|at most|max|maximum|for years|for ages|"
     r"all my life|my whole life|all day|pls|thx|most|best|better|myself|really|though|again|always|anyway|you know|i think|i guess|i suppose|if you ask me|believe it or not|"
     r"by trade|by profession|for a living|full time|part time|of course|actually|in general|generally|usually|mostly|especially|"
-    r"any day|any time|anytime|here|right now|just|to be honest|tbf|imo|indeed|to spend|in total|per person|from|of|in|with|including|like|such as|by|called|about|to|for|and|or|than|either|not|really|either|as well)$"
+    r"any day|any time|anytime|here|right now|just|to be honest|tbf|imo|indeed|to spend|in total|per person|with (?:a|all my) (?:passion|vengeance|heart|fury)|from|of|in|with|including|like|such as|by|called|about|to|for|and|or|than|either|not|really|either|as well)$"
 )
 _HEAD = re.compile(
     r"^(?:the|a|an|some|any|to|my|all|really|very|quite|having|eating|drinking|taking|using|getting|every|all kinds of|"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from telic.memory.extractors.lexicon import CREATURES, DATE, DEMONYMS, LANGUAGES
+from telic.memory.extractors.lexicon import CREATURES, DATE, DEMONYMS, LANGUAGES, RELATIVES
 from telic.memory.extractors.statement_pattern import ADV, AM, PHRASE, StatementPattern
 
 __all__ = ["identity_patterns"]
@@ -120,7 +120,7 @@ def _languages() -> Iterator[StatementPattern]:
         rf"\b(?:i|we) {ADV}speak [^.!?;]{{0,25}}\band {ADV}{language}",
         rf"\bi {ADV}speak {language}",
         rf"{AM}{ADV}(?:fluent|bilingual|native|a native speaker|more comfortable|most comfortable|happiest|conversational|better) (?:in|of|with) {language}",
-        rf"\b{language} (?:\w+ )?(?:is|'s|being) (?:my (?:first|second|native|mother's|mother|own|strongest|best|main|home|third)|nearly my first|what (?:i|we) (?:speak|dream|think|grew up)|the language (?:i|we))\b",
+        rf"\b{language} (?:\w+ )?(?:is|'s|being) (?:nearly |almost |really )?(?:my (?:first|second|native|mother's|mother|own|strongest|best|main|home|third)|what (?:i|we) (?:speak|dream|think|grew up)|the language (?:i|we))\b",
         rf"\b(?:i'm|i am|im|as) an? (?:native )?{language}[- ]speaker",
         rf"^{language} at home\b",
         rf"\bat home (?:we|it's|it is|i) (?:\w+ )?{language}",
@@ -145,6 +145,8 @@ def _names_of_creatures() -> Iterator[StatementPattern]:
         rf"\b(?:we|i)(?:'ve| have)? (?:called|named|renamed|christened) (?:the|our|my) (?:new |little )?{creature} {called}",
         rf"\b(?:we|i)(?:'ve| have|'ve got| got)? (?:a |an )(?:[a-z-]+ ){{0,2}}{creature}\b[^.!?]{{0,30}}[,;] (?:and )?(?:his|her|its|their) name(?:'s| is) {called}",
     )
+    other = rf"\b(?:my|our) (?:new |little )?(?P<n>(?!(?:{RELATIVES}|name|first|middle|last|other|friend\w*|character|hero|novel|book|song|story)\b)[a-z]{{3,}}) is (?:called|named) {called}"
+    yield StatementPattern("{n} name", re.compile(other), form="name")
     for one in patterns:
         yield StatementPattern("{n} name", re.compile(one), form="place")
     apposed = (

@@ -95,7 +95,7 @@ VEHICLES = (
     r"delivery vans?|the \d+(?: bus)?|forklifts?|cranes?|diggers?|coach(?:es)?|rigs?|for (?:uber|bolt|lyft|deliveroo|a living|amazon|dpd|ola)|okadas?|danfos?|a rickshaw|an auto"
 )
 LANGUAGES = (
-    r"afrikaans|albanian|amharic|arabic|armenian|basque|bengali|bsl|british sign language|bulgarian|burmese|cantonese|catalan|chinese|croatian|czech|danish|dutch|english|estonian|farsi|"
+    r"afrikaans|albanian|amharic|asl|auslan|creole|patois|arabic|armenian|basque|bengali|bsl|british sign language|bulgarian|burmese|cantonese|catalan|chinese|croatian|czech|danish|dutch|english|estonian|farsi|"
     r"finnish|flemish|french|gaelic|galician|georgian|german|greek|gujarati|hausa|hebrew|hindi|hungarian|icelandic|igbo|indonesian|irish|italian|japanese|kannada|korean|"
     r"kurdish|latvian|lithuanian|malay|malayalam|maltese|mandarin|marathi|nepali|norwegian|pashto|persian|pidgin|polish|portuguese|punjabi|romanian|russian|serbian|"
     r"sinhala|slovak|slovene|slovenian|somali|spanish|swahili|swedish|tagalog|tamil|telugu|thai|tigrinya|turkish|twi|ukrainian|urdu|vietnamese|welsh|xhosa|yiddish|yoruba|zulu|sign language"
@@ -109,7 +109,7 @@ DEMONYMS = (
 )
 CREATURES = (
     r"dog|puppy|pup|cat|kitten|kitty|pet|horse|pony|mare|donkey|mule|rabbit|bunny|hamster|gerbil|guinea pig|rat|mouse|ferret|parrot|budgie|budgerigar|canary|cockatiel|bird|hen|chicken|"
-    r"duck|goose|goat|sheep|cow|pig|turtle|tortoise|snake|python|gecko|lizard|iguana|bearded dragon|goldfish|fish|axolotl|hedgehog|"
+    r"duck|goose|goat|sheep|cow|pig|turtle|tortoise|snake|python|gecko|lizard|iguana|bearded dragon|goldfish|fish|betta|koi|axolotl|hedgehog|"
     r"greyhound|whippet|lurcher|labrador|lab|golden retriever|retriever|spaniel|cocker spaniel|springer|collie|border collie|sheepdog|german shepherd|alsatian|poodle|labradoodle|cockapoo|"
     r"terrier|jack russell|westie|beagle|dachshund|sausage dog|corgi|pug|bulldog|french bulldog|frenchie|boxer|husky|dalmatian|chihuahua|rottweiler|mastiff|mongrel|mutt|rescue|staffie|"
     r"siamese|tabby|tomcat|tom|maine coon|persian cat|ginger cat|moggy|boat|narrowboat|yacht|dinghy|canoe|car|van|campervan|camper|motorhome|caravan|motorbike|bike|tractor|truck|"

@@ -58,8 +58,8 @@ def _homes() -> Iterator[StatementPattern]:
         r"neighbou?rhood|block|building|terrace|balcony|allotment|bungalow|cottage|landing|loft|basement|roof|council|borough|postcode|area|spare room|house-share|family)"
     )
     for one in (
-        rf"{_WE} {ADV}(?:live|reside|dwell|are based|am based) {ADV}(?:in|near|at|outside|on the edge of) {PHRASE}",
-        rf"{WE_ARE}{ADV}(?:living|residing|based|settled|at home|holed up|renting|housed) {ADV}(?:in|near|outside) {PHRASE}",
+        rf"{_WE} {ADV}(?:live|reside|dwell|are based|am based) {ADV}(?:in|near|at|outside|out of|on the edge of) {PHRASE}",
+        rf"{WE_ARE}{ADV}(?:living|residing|based|settled|at home|holed up|renting|housed) {ADV}(?:in|near|outside|of) {PHRASE}",
         rf"\b(?:i|we)(?:'ve| have|ve) {ADV}(?:lived|been (?:living|based)) {ADV}(?:in|near|outside) {PHRASE}(?=.*(?:\bfor\b|\bsince\b|years|months|all my life|whole life|decades|\bnow\b|always|ages|this long))",
         rf"^(?:\W*(?:oh|and|also|so|well)\b)*\W*(?:living|based) in {PHRASE}",
         rf"\bmy (?:current |own )?home(?:town| town| city)? is (?:now )?(?:in )?{PHRASE}",
@@ -118,9 +118,11 @@ def _jobs() -> Iterator[StatementPattern]:
         rf"\b(?:i|i've|i'm|me)\b[^.!?]{{0,30}}\b(?:to be|became|become|job, as|do shifts as|get paid as|post as|role as|career as|living as|shifts as) (?:an? |the )?{job}",
         rf"\b(?:i|i've|i'm|i am)\b[^.!?]{{0,20}}\b(?:training|studying|qualifying|apprenticed) (?:to be|to become|as) an? {job}",
         rf"{AM}{ADV}(?:an? |the |only an? |actually an? )+{job}",
+        rf"\bi(?:'ve| have|ve) {ADV}been an? {job}(?=.*\b(?:for|since|years|yrs|all my life|now)\b)",
+        rf"\bi(?:'m| am)? [^.!?]{{0,20}}\band (?:i )?work {ADV}in (?!the\b|my\b|our\b|an?\b|peace\b){PHRASE}",
         rf"\b(?:we're|we are) {ADV}(?P<v>(?:[a-z-]+ )?(?:{OCCUPATION}))(?=\s*(?:[,.;!?]|$|and |so |not ))",
         rf"\b(?:here i am|i am|i'm) (?P<v>(?:secretary|treasurer|chair|head|manager|captain) of [^,;:.!?()\n]+)",
-        rf"{AM}{ADV}(?P<v>retired(?: (?!and\b|now\b|so\b|but\b|since\b|these\b)(?:from )?[^,;:.!?()\n]{{2,40}})?)",
+        rf"{AM}{ADV}(?:not long |newly )?(?P<v>retired(?: (?!and\b|now\b|so\b|but\b|since\b|these\b)(?:from )?[^,;:.!?()\n]{{2,40}})?)",
         rf"\bi(?:'ve| have)? (?:just )?(?P<v>retired from [^,;:.!?()\n]{{2,40}})",
         rf"{_WE} {ADV}(?P<v>(?:teach|tutor|lecture in|lecture|coach|farm|keep the books|do the (?:books|accounts)|nurse on|dive for|sing with|fly for|sail with|sub-?edit|curate)\b(?! (?:my|him|her|them|myself|me|you|it|that|this|at home|in my spare)\b)(?: [^,;:.!?()\n]+)?)",
         rf"{_WE}(?: (?:both|still|now|also|co-))? (?P<v>(?:run|own|manage|head(?: up)?|co-own|look after) (?:an? |the |my own |our own |my |our |two |three |this )(?:[\w'-]+ ){{0,3}}?(?:{BUSINESSES})(?![\w-])[^,;:.!?()\n]{{0,20}})",
@@ -156,7 +158,7 @@ def _jobs() -> Iterator[StatementPattern]:
         rf"{_WE} {ADV}(?P<v>(?:drive|fly|write|code|cook) for (?!(?:everything|unless|what|food|money|someone|my|myself|fun|the|a|an|hours|free|years|him|her|them|me|us|years|\w+ (?:hours|years|days|months|people))\b)[^\W\d_][\w'&-]+(?: [^\W\d_][\w'&-]+)?)",
         rf"\b(?:as |i'm |i am )(?:someone|somebody|the (?:guy|girl|one|woman|man|person|lad|bloke|idiot|poor soul|fella|lady)|one of the \w+) who (?P<v>{verbs}(?:s|es)? [^,;:.!?()\n]{{3,45}})",
     ):
-        yield StatementPattern("job", re.compile(one), lone=True)
+        yield StatementPattern("job", re.compile(one), lone="who (?P<v>" not in one)
     for one in (
         rf"\bi(?:'m| am) no longer an? {job}",
         rf"\bi(?:'m| am) not an? {job} (?:any ?more|any longer)",
@@ -181,7 +183,7 @@ def _diets() -> Iterator[StatementPattern]:
     for one in (
         rf"\b{us} {ADV}{eats}{ADV}(?:an? )?{diet}",
         rf"\b(?:me|myself)(?:,| being|:| -)? (?:i'm )?{eats}{diet}",
-        rf"^(?:\W*(?:as|being|also|and|oh|btw|hi|hey|hello|so|well|fyi)\b)*\W*(?:an? )?(?:strict |lifelong |newly |fellow )?{diet}(?:,? here|[,:]| since\b| for (?:me|us|life|\w+ years|years)\b|$)",
+        rf"^(?:\W*(?:as|being|also|and|oh|btw|hi|hey|hello|so|well|fyi)\b)*\W*(?:an? )?(?:strict |lifelong |newly |fellow )?{diet}(?:,? here|[,:]| since\b| for (?:me|us|life|\w+ years|years)\b| btw\b| by the way\b| tbh\b| now\b| these days\b|$)",
         rf"\b(?:as|being) an? (?:strict |lifelong |newly |fellow )?{diet}(?=.*\b(?:i|my|me|i'm|im|we)\b)",
         rf"^\W*only {diet}[^.!?]*\b(?:me|please|thx|thanks)\b",
         rf"\b(?:everything|all) (?:that )?(?:i|we) eat (?:has to|must|needs to) be {diet}",
@@ -204,9 +206,11 @@ def _diets() -> Iterator[StatementPattern]:
         yield StatementPattern("diet", re.compile(one), form="as is")
     us = r"(?=.*\b(?:i|me|my|we|us|our|i'm|i've)\b)"
     for one in (
-        rf"^{us}(?:honestly |tbh |so |oh |and )*(?P<v>(?:{FOODS})) (?:wrecks me|and (?:i|me) (?:broke up|don't get on|don't agree|are (?:done|over|finished|not friends)|parted \w+)|(?:doesn't|does not|don't|never) (?:agree|sit well|get on|get along) with me|upsets? my|destroys? (?:me|my)|kills my stomach|is a hard no|"
+        rf"^{us}(?:honestly |tbh |so |oh |and )*(?P<v>(?:{FOODS})) (?:wrecks me|and (?:i|me) (?:broke up|don't get on|don't agree|are (?:done|over|finished|not friends)|parted \w+)|(?:doesn't|does not|don't|never) (?:agree|sit well|get on|get along) with me|upsets? my|destroys? (?:me|my)|kills my stomach|"
         rf"repeats? on me|hates me|is the enemy|is off the table|makes? me (?:ill|sick|bloated))",
         rf"\b(?:i|we) (?P<v>(?:haven't|have not|havent|hadn't) (?:had|eaten|touched|cooked|bought) {food}(?: in the house)?)(?=.*\b(?:since|in|for)\b)",
+        rf"\b(?:i was|i've been|i got|been|just|was) (?:\w+ )?diagnosed (?:with |as )(?P<v>(?:{DIETS}|diabetes|type (?:1|2|one|two)(?: diabetes)?|coeliac disease|celiac disease|ibs|crohn's))\b",
+        rf"\b(?:i have|i've got|with my|i've|because of my) (?P<v>(?:coeliac|celiac)(?: disease)?|(?:type (?:1|2|one|two) )?diabetes)\b",
         rf"\b(?:i'm|i am|been|i've been|im) {ADV}(?P<v>(?:sober from|clean of|off|weaned off|free of) {food})",
         rf"(?:^|\b(?:i'm|im|i've been|as a|being) (?:an? )?)(?P<v>type (?:1|2|one|two)(?: diabetic)?)(?= (?:since|for|diabetic|these|here|and)\b|[,.])",
         rf"\bi (?P<v>(?:count|watch|track) (?:every |my |all my )?(?:carbs?|calories|salt|macros|sugars?|sodium))\b",
@@ -234,14 +238,14 @@ def _diets() -> Iterator[StatementPattern]:
 
 def _allergies() -> Iterator[StatementPattern]:
     swell = (
-        r"(?:(?:gives?|gave) me (?:a rash|hives|anaphylaxis|asthma|a reaction|welts|itchy \w+)|(?:brings?|brought|break|breaks|broke|comes|bring) me out in [^.!?]+|(?:makes?|made) me (?:swell|itch|wheeze|come (?:up|out)|break out|"
+        r"(?:(?:gives?|gave|give) me (?:a rash|hives|anaphylaxis|asthma|a reaction|welts|itchy \w+)|(?:brings?|brought|break|breaks|broke|comes|bring) me out in [^.!?]+|(?:makes?|made) me (?:swell|itch|wheeze|come (?:up|out)|break out|"
         r"sneeze|puff up|blow up)|closes? (?:up )?my (?:throat|airway)|(?:swells?|puffs?) (?:up )?my (?:face|lips|throat|tongue)|(?:send|sends|sent|put|puts) me (?:to|in) (?:a&e|hospital|the er|casualty|anaphyla\w+)|(?:could|would|will|can|might|may) (?:literally )?kill me)"
     )
     for one in (
         rf"(?:{WE_ARE}|\bi've been |\bi was born |\bi happen to be |\bi turn(?:ed)? out to be |\bbeing ){ADV}(?:\w+ )?allergic to {PHRASE}",
         rf"^(?:\W*(?:oh|and|also|btw)\b)*\W*(?:\w+ly )?allergic to {PHRASE}",
         rf"\b(?:i|my|me|i've|i'm|our|we|suffer from)\b[^.!?]{{0,30}}\b(?:allergy|intolerance|sensitivity|reaction) to {PHRASE}",
-        rf"^(?:\w+,? )?{SHORT},? {swell}",
+        rf"^(?:\w+, )?{SHORT},? {swell}",
         rf"\b(?:can't|cannot|cant|must not|mustn't|may not) (?:have|eat|touch|take|go near) {SHORT}[,:]? (?:an? |because |as |since |due to |my |i'm |i am )*allerg",
         rf"(?:{HAVE}|\bwith my |\bmy )(?:an? )?(?:severe |bad |mild |strong |lifelong |nasty |serious )?(?!an? |that |this |the |any )(?P<v>[a-z-]+(?: [a-z-]+)?) (?:allergy|intolerance)\b(?! to)",
         rf"\bi (?:must not|may not|can't|cannot|cant|should not|shouldn't) (?:have|eat|touch|take) {PHRASE}[:,] (?:because |as |since )?i(?:'m| am) allergic",

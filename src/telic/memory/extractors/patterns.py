@@ -86,5 +86,5 @@ def _budgets() -> list[str]:
         rf"^(?=.*{us})[^.!?]*?{money}(?: (?:a|per) \w+)?,? (?:is|'s|being) (?:really |about |honestly |pretty much )*(?:the|our|my) (?:most|max|ceiling|limit|cap|top|absolute \w+)\b",
         rf"\b(?:i've|i have|we've|we have|i|we)(?: got)? {money}(?= (?:for|to|on|in)\b[^.!?]*\b(?:total|max|tops|the rule|all in|and no more|no more|per month|a month)\b)",
         rf"{us}[^.!?]{{0,40}}\bnothing (?:over|above|beyond|more than) {money}",
-        rf"\b(?:i|we)\b[^.!?]{{0,30}}\b(?:stay|keep(?: it| things| this)?) (?:under|below|within) {money}",
+        rf"(?=.*{us})\b(?:stay|keep(?: it| things| this)?) (?:under|below|within) {money}",
     ]

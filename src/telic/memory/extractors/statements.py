@@ -33,9 +33,9 @@ _FIRST_PERSON = re.compile(
 )
 _ELLIPSIS = re.compile(
     r"^(?:\W*\b(?:oh|and|also|so|well|ugh|btw|but|yes|no|honestly|ok|okay|hi|hello|hey|morning|evening|sorry|just|fyi)\b)*\W*(?=(?:really |just |still |absolutely |simply |currently |only |recently |finally |originally |actually )*"
-    r"(?:love|hate|prefer|dislike|adore|can't|cant|cannot|(?:don't|dont|never) (?:like|love|enjoy|care|eat|liked|been)|got|have|live|work|used to|no longer|moved|quit|gave up|grew up|left|"
+    r"(?:love|hate|prefer|dislike|adore|can't|cant|cannot|(?:don't|dont|never) (?:like|love|enjoy|care|eat|liked|been)|got|have|live|work|used to|no longer|moved|sold|bought|quit|gave up|grew up|left|"
     r"(?P<have>gone|given up|packed in|switched|started|stopped|come round|been|lived|become)|"
-    r"(?P<am>allergic|living|working|based|into|keen|fond|tired|moving|relocating|going|back|off|retired|teaching|nursing|studying|training|diabetic|coeliac|celiac|vegan|vegetarian|veggie|pescatarian|from|born|fluent|sick|"
+    r"(?P<am>allergic|living|working|based|into|keen|fond|tired|moving|relocating|going|back|off|retired|teaching|nursing|studying|training|diabetic|coeliac|celiac|from|born|fluent|sick|"
     r"(?:not )?(?:an? )?(?:big |huge |great |massive )?fan|not (?:into|keen|fond)))\b)"
 )
 """The beginning of a sentence that leaves out "I", "I'm" or "I've"."""
@@ -108,7 +108,7 @@ class Statements:
                 continue
             for match in pattern.regex.finditer(text):
                 place = _place_of(pattern, match, text, event.text, len(text))
-                if place is not None and speaks_for_the_user(text, 0) and not mentions_others(text):
+                if place is not None and speaks_for_the_user(text, 0) and not mentions_others(text, pronouns=False):
                     yield from self._claims(event, 0, pattern, match, place, event.text, text)
 
     def _in_ellipsis(self, event: MemoryEvent, offset: int, sentence: str, match: re.Match[str]) -> Iterator[Claim]:
@@ -144,7 +144,7 @@ class Statements:
                     continue
                 if not (pattern.asks or speaks_for_the_user(sentence[:question], match.start())):
                     continue
-                if not pattern.plain and pattern.slot in LASTING and is_plan(sentence[: place[0]]):
+                if not pattern.plain and pattern.slot in LASTING and is_plan(sentence, match.start(), place[0]):
                     continue
                 taken.append(place)
                 slots.add(pattern.slot)
@@ -164,7 +164,7 @@ class Statements:
         if slot == "pet name" and (creature := _CREATURE.search(masked(event.text))) is not None:
             slot = f"{creature[1]} name"
         scope = ClaimScope("once") if pattern.once else scope_of(original, sentence)
-        if slot in LASTING or slot.endswith(" name"):
+        if slot in LASTING or slot == "language" and scope.kind == "context" or slot.endswith(" name"):
             scope = GENERAL
         claim = Claim(
             slot=" ".join(slot.replace("favorite", "favourite").split()),
@@ -193,6 +193,8 @@ def _place_of(
     if pattern.form == "as is":
         return (start, last) if last == match.end("v") else None
     if pattern.form == "phrase":
+        if pattern.slot == "job" and len(sentence[start:last].split()) > 6:
+            last = start + len(re.split(r" (?:and|who|that|which|with) ", sentence[start:last], maxsplit=1)[0])
         place = trim_value(sentence, start, last)
         no_taste = pattern.slot == "taste" and place is not None and _CLAUSE.search(sentence[slice(*place)])
         return None if no_taste else place

@@ -18,7 +18,7 @@ _NOT = (
 _V = _NOT + PHRASE
 _LIKE = r"(?:like|love|prefer|enjoy|adore|favou?r|cherish|dig|treasure|swear by)"
 _ADORING = (
-    r"(?:fond of|keen on|(?:well |really |massively )?into|(?:an? )?(?:\w+ ){0,2}(?:fan|lover|admirer|friend) of|crazy about|mad about|mad for|nuts about|partial to|"
+    r"(?:fond of|keen on|(?:well |really |massively )?into|(?:an? )?(?:(?!not\b|no\b|never\b|hardly\b|former\b|ex\b)\w+ ){0,2}(?:fan|lover|admirer|friend) of|crazy about|mad about|mad for|nuts about|partial to|"
     r"obsessed with|passionate about|hooked on|addicted to|happiest with|a sucker for|a martyr to)"
 )
 
@@ -63,6 +63,7 @@ def _liking() -> tuple[str, ...]:
         rf"\bmy (?:preference|passion|weakness|guilty pleasure|comfort food|go-to|idea of (?:heaven|bliss|a good time)) is {PHRASE}",
         rf"\bi(?:'m| am) (?:a )?(?!big|huge|great|massive|not){SHORT}[- ](?:lover|addict|obsessive|fanatic|junkie|nut|enthusiast|fan)\b(?! of)",
         rf"\bi like (?:my|our) {PHRASE}",
+        rf"\bi (?:\w+ly )?(?:think|find|believe|consider) {SHORT} (?:is |are |to be )?(?:absolutely |really |just |quite |so )?(?:wonderful|great|amazing|brilliant|lovely|fantastic|delicious|the best|fab|gorgeous|unbeatable|relaxing|delightful)\b",
         rf"^any {SHORT} and i(?:'m| am) (?:happy|sold|yours|there)\b",
     )
 
@@ -90,6 +91,7 @@ def _disliking() -> tuple[str, ...]:
         rf"^{SHORT} (?:leaves? me cold|bores? me(?: \w+)*|makes? me (?:gag|heave|retch|cringe|want to (?:scream|leave|hide))|turns? my stomach|does nothing for me|do nothing for me|"
         r"gives? me the (?:ick|creeps|shivers)|drives? me (?:mad|up the wall|crazy|nuts|round the bend)|gets? on my nerves|sets? my teeth on edge)\b",
         rf"\bcan(?:'t|not) be doing with {_V}",
+        rf"\bi (?:\w+ly )?(?:think|find|believe|consider) {SHORT} (?:is |are |to be )?(?:absolutely |really |just |quite |so )?(?:awful|horrible|disgusting|revolting|vile|gross|dreadful|unbearable|tedious|boring|overrated|the worst)\b",
         rf"\bi (?:just |really )?(?:can't|cannot|cant) do (?!(?:it|that|this|much|without|with|any|anything|everything|what|more|\w+days?|mornings?|evenings?|tomorrow|a|my|the)\b){_V}",
         rf"\byou can (?:have|keep) (?:my (?:share|half) of )?(?:the |your ){PHRASE}",
         rf"^{SHORT}\?+ (?:ugh|no|nope|yuck|hard pass|no thanks|never|god no)\b",

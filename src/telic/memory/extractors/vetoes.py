@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from telic.memory.extractors.lexicon import RELATIVES
+from telic.memory.extractors.lexicon import LANGUAGES, RELATIVES
 
 __all__ = ["is_fiction", "is_past", "is_plan", "mentions_others", "question_start", "speaks_for_the_user", "text_to_work_on"]
 
@@ -26,8 +26,8 @@ _FICTION = re.compile(
     r"|\b(?:dating |character )?(?:profile|page|diary) (?:for|of) an? (?:\w+ )?(?:otter|cat|dog|robot|ghost|pirate|vampire|dragon|wizard)\b|\bin (?:stardew(?: valley)?|minecraft|animal crossing|the sims|skyrim|pok[eé]mon|zelda|elden ring|baldur's gate|fortnite|roblox|warcraft)\b|\bfictional\b|\broast me\b|\bassume (?:our|the) hero\b|\bmake-believe\b|\bdialogue between\b|\bmonologue\b|\blyrics?\b|\bverse (?:one|two|1|2)\b"
 )
 _WORK = re.compile(
-    r"(?:^|[.!?\n]\s*|\b(?:please|can you|could you|kindly|help me|to|and|you)\s+)(?:please )?(?:draft|proof-?read|translate|rewrite|re-?word|re-?phrase|improve|edit|correct|polish|shorten|tidy(?: up)?|fix|spot the|check|put|turn|summari[sz]e|say|"
-    r"paraphrase|parse|caption|critique|make)\b[^.!?\n]{0,120}?(?::|\bthis\W*\n|-{1,2} )|\b(?:into|to|in) (?:\w+)(?: please)?:|\b(?:translate|proof-?read|rephrase|reword|rewrite|paraphrase|how do (?:you|i) say)\b"
+    r"(?:^|[.!?\n]\s*|\b(?:please|can you|could you|kindly|help me|to|and)\s+)(?:please )?(?:draft|proof-?read|translate|rewrite|re-?word|re-?phrase|improve|edit|correct|polish|shorten|tidy(?: up)?|fix|spot the|check|put|turn|summari[sz]e|say|"
+    rf"paraphrase|parse|caption|critique|make)\b[^.!?\n]{{0,120}}?(?::|\bthis\W*\n|-{{1,2}} )|\b(?:into|to|in) (?:{LANGUAGES})(?: please)?:|\b(?:translate|proof-?read|rephrase|reword|rewrite|paraphrase|how do (?:you|i) say)\b"
     r"|\b(?:sign|card|label|caption|notice|email|message|letter|poster|bio|profile|advert|ad|review|text|he|she|they|it|headline|slogan|t-?shirt|mug|sticker|subject line|tweet|status|line|lyric|example sentence|sentence|prompt|quote|caller|customer|reads|says|goes|wrote|texted)"
     r"(?: (?:says|reads|goes|saying|reading|is|was|to say|should (?:say|read)|wrote|back))?(?::|,? ?like:)"
 )
@@ -37,10 +37,14 @@ _PAST = re.compile(
     r"|\bused to\b|\b(?:growing up|at university i was|at school i was|in those days|at the time|way back|long ago|formerly|in a (?:past|previous|former) life|in (?:19|20)\d\d|in the (?:\w+ties|\d+s)|during the war|for a (?:week|fortnight|month|while|bit|year|summer|term)\b|my first (?:job|dog|cat|car|flat|house)|my old (?:job|boss|flat|house|place|life))"
     r"|\bmy late\b|\bour late\b|\b(?:died|passed away|passed on|put (?:him|her|it|them) (?:down|to sleep)|put to sleep|over the rainbow|rest (?:his|her|in)|r\.?i\.?p|no longer with us|god rest)\b|\b(?:until|till) (?:the|i|we|it|she|he|they)\b[^.!?]*$|\bi(?:'d| had) (?:have )?been\b"
 )
+_SINCE = re.compile(r"\bsince\b.*$")
 _PLAN = re.compile(
-    r"\b(?:think(?:ing)? (?:of|about)|consider(?:ing)?|tempted|toy(?:ing)? with|dream(?:t|ing)? (?:of|about)|hop(?:e|ing) to|might|may|maybe|perhaps|possibly|one day|some ?day|one of these days|i'd (?:love|like|quite like)|would (?:love|like) to|wish|wanted? to|"
+    r"\b(?:think(?:ing)? (?:of|about)|consider(?:ing)?|tempted|toy(?:ing)? with|dream(?:t|ing)? (?:of|about)|hop(?:e|ing) to|might|(?<!in )(?<!last )may|maybe|perhaps|possibly|one day|some ?day|one of these days|i'd (?:love|like|quite like)|would (?:love|like) to|wish|wanted? to|"
     r"wanting to|wondering|debating|planning (?:on|to)|plan to|unless|whether|almost|nearly|not sure (?:if|whether)|as good as|going to (?:be|become|try)|trying to|try being|aspiring|wannabe|pretend\w*|supposedly|apparently|imagine|as though|as if|like i'm|like i am|could be|would be|"
-    r"if (?:i|we|you|only|my)|say (?:i|we)|were i|were we|had i|had we|suppos\w+|hypothetically|what if|let's say|assum\w+|in theory|in my head|in another life|next life|ideally|feel like|felt like|sounds? like|you'd think|anyone would think|joking|kidding)\b"
+    r"in my head|feel like|felt like|sounds? like|you'd think|anyone would think|joking|kidding)\b"
+)
+_IF = re.compile(
+    r"\b(?:if (?:i|we|only|my)|say (?:i|we)|were i|were we|had i|had we|suppos\w+|hypothetically|theoretically|what if|let's say|assum\w+|in theory|in another life|next life|ideally|imagine|unless)\b"
 )
 _HYPOTHETICAL = re.compile(
     r"\b(?:suppose|supposing|imagine|pretend|hypothetically|what if|let's say|assuming|as if|i wish|wish i|say (?:i|we) (?:was|were|had|won|did|went|lived)|were (?:i|we)|had (?:i|we)(?! \w+ed,?$)|i might|we might|i may|we may)\b"
@@ -57,6 +61,7 @@ _OTHER_SUBJECT = re.compile(
     rf"\b(?:he|she|they|who|everybody|everyone|people|someone|somebody|you|those|anyone)(?:'s|'re| also| really| always| both| is| are)? *$|\b(?:{RELATIVES})(?:'s| is| are|,)?(?: and)? *$"
 )
 _OTHERS = re.compile(rf"\b(?:he|she|him|his|hers?|{RELATIVES}|lady|guy|man|woman|someone|somebody|person|people)\b(?! (?:at|in) the door)")
+_PRONOUNS = frozenset({"he", "she", "him", "his", "her", "hers"})
 _QUESTION = re.compile(
     r"\b(?:can|could|do|does|did|should|would|will|am|is|are|was|were|have|has|shall|may|might|don't|doesn't|isn't|aren't|won't|can't) (?:i|we|you|they|it|there|he|she|this|that|these|those|someone|somebody|anyone|anybody|people|one|my \w+|the \w+|a \w+)\b"
     r"|\b(?:what|which|where|who|whose|how|why|wot|wots|whats|hows|any)\b(?!ever)|\bwhen (?:is|are|do|does|did|will|should|can|would)\b"
@@ -93,18 +98,30 @@ def question_start(sentence: str) -> int:
 
 
 def is_past(sentence: str) -> bool:
-    """Whether a sentence tells of what is over."""
-    return _PAST.search(sentence) is not None
+    """Whether a sentence tells of what is over. What began in the past ("since I was nine") may last."""
+    return _PAST.search(_SINCE.sub("", sentence)) is not None
 
 
-def is_plan(before: str) -> bool:
-    """Whether the words before a statement make it a thought, a plan or a wish."""
-    return _PLAN.search(before) is not None
+def is_plan(sentence: str, start: int, value: int) -> bool:
+    """Whether the words before a value make it a thought, a plan or a wish.
+
+    Args:
+        sentence: the masked sentence.
+        start: where the statement begins.
+        value: where its value begins.
+    """
+    clause = max(sentence.rfind(mark, 0, start) for mark in ",;:") + 1
+    return _PLAN.search(sentence, clause, value) is not None or _IF.search(sentence, 0, value) is not None
 
 
-def mentions_others(text: str) -> bool:
-    """Whether a text mentions another person, of whom it may be true instead."""
-    return _OTHERS.search(text) is not None
+def mentions_others(text: str, *, pronouns: bool = True) -> bool:
+    """Whether a text mentions another person, of whom it may be true instead.
+
+    Args:
+        text: the masked text.
+        pronouns: whether "he" and "she" count: they may be somebody's dog.
+    """
+    return any(pronouns or match[0] not in _PRONOUNS for match in _OTHERS.finditer(text))
 
 
 def speaks_for_the_user(sentence: str, start: int) -> bool:
