@@ -31,7 +31,7 @@ __all__ = ["FactMessage", "GoldFact", "evaluate", "read_messages"]
 
 SLOTS = ("budget",)
 SAME = 0.5
-"""Overlap of words (F1) above which two values are the same: "maths" for "teach maths", and no "Leipzig last spring"."""
+"""Overlap of words (F1) above which values are the same: "maths" and "teach maths", not "Leipzig last spring"."""
 UNCOUNTED = frozenset({DOUBT, MOOD, "note", "reply style"})
 """Slots that the messages' authors did not note."""
 
@@ -165,13 +165,17 @@ def _compare(message: FactMessage, kept: Sequence[Claim], report: Report) -> Non
         report.precision_by_slot.setdefault(_slot(claim.slot), Counts()).add(hit is not None)
         if hit is None:
             report.wrong_by_kind[message.kind] = report.wrong_by_kind.get(message.kind, 0) + 1
-            report.wrong.append(f"{message.id} {message.kind}: {claim.slot} = {claim.value!r} ({claim.polarity}) | {message.text}")
+            report.wrong.append(
+                f"{message.id} {message.kind}: {claim.slot} = {claim.value!r} ({claim.polarity}) | {message.text}"
+            )
     for index, fact in enumerate(gold):
         for table, key in ((report.recall_by_slot, fact.slot), (report.recall_by_kind, message.kind)):
             table.setdefault(key, Counts()).add(index in found)
         report.recall.add(index in found)
         if index not in found:
-            report.missed.append(f"{message.id} {message.kind}: {fact.slot} = {fact.value!r} ({fact.polarity}) | {message.text}")
+            report.missed.append(
+                f"{message.id} {message.kind}: {fact.slot} = {fact.value!r} ({fact.polarity}) | {message.text}"
+            )
     if not gold:
         report.silent.add(not kept)
 

@@ -48,7 +48,13 @@ class Doubts:
         for start, end in places:
             sentence = text[start:end]
             found = any(start <= place < end for place in understood)
-            if found or question_start(sentence) == 0 or is_fiction(text) or not _OWN.search(sentence) or not speaks_for_the_user(sentence, 0):
+            if (
+                found
+                or question_start(sentence) == 0
+                or is_fiction(text)
+                or not _OWN.search(sentence)
+                or not speaks_for_the_user(sentence, 0)
+            ):
                 continue
             if not is_instruction(event.text[start:end]):
                 span = EvidenceSpan(event.id, start, end)

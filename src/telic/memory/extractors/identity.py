@@ -53,7 +53,9 @@ def _names() -> Iterator[StatementPattern]:
         rf"\b(?:as|,) {_NAME} is me\b",
         rf"{AM}{_NAME}(?= (?:by the way|btw|in case|if you)\b|, (?:by the way|btw|not |and i |nice|pleased))",
     )
-    yield from (StatementPattern("name", re.compile(one), form="name", asks="calling me" in one) for one in with_capitals)
+    yield from (
+        StatementPattern("name", re.compile(one), form="name", asks="calling me" in one) for one in with_capitals
+    )
     signed = r"(?:^|\n)\s*(?:thanks|thank you|cheers|regards|best|kind regards|many thanks|ta|love|yours|best wishes|warm regards)[,!.]?\s*\n?[-–— ]*(?P<v>[^\W\d_][\w'-]+(?: [^\W\d_][\w'-]+)?)\s*$"
     yield StatementPattern("name", re.compile(signed), form="name")
 
@@ -61,7 +63,7 @@ def _names() -> Iterator[StatementPattern]:
 def _birthdays() -> Iterator[StatementPattern]:
     for one in (
         rf"\bmy (?:actual |real )?(?:birthday|bday)(?:'s| is| falls| lands)? (?:on |actually |the same day as [^.!?]*?, )*(?P<v>{DATE})",
-        rf"\bmy birthday(?:'s| is| falls) (?:on |in )?(?P<v>[^,;:.!?()\n]+)",
+        r"\bmy birthday(?:'s| is| falls) (?:on |in )?(?P<v>[^,;:.!?()\n]+)",
         rf"\b(?:i was|i'm|me,|being|a \w+) born (?:on |in )?(?P<v>{DATE})",
         rf"\bi (?:was born|arrived|came into the world) (?:on |in )?(?P<v>{DATE}|(?:19|20)\d\d)",
         rf"\bi(?:'ll)? (?:turn|turned|be|hit|am|'m) (?:the big )?(?:\d+|[a-z]+(?:ty|teen)(?:-[a-z]+)?|ten)(?: years old)? (?:on |this )(?P<v>{DATE})",
@@ -106,8 +108,18 @@ def _origins() -> Iterator[StatementPattern]:
     ):
         yield StatementPattern("origin", re.compile(one), form="place", past=True)
     nation = rf"(?P<v>(?:half[- ])?(?:{DEMONYMS}))"
-    yield StatementPattern("origin", re.compile(rf"{AM}{ADV}(?:an? )?{nation}(?=\s*(?:[,.;!?]|$|and |but |so |by |originally|living |myself|man\b|woman\b|girl\b|lad\b|born\b|student\b|nurse\b))"), form="as is")
-    yield StatementPattern("origin", re.compile(rf"^(?:\w+,? )?(?:being|as) (?:an? )?{nation}(?:man|woman)?,? (?:i|i'm|my|myself)\b"), form="as is")
+    yield StatementPattern(
+        "origin",
+        re.compile(
+            rf"{AM}{ADV}(?:an? )?{nation}(?=\s*(?:[,.;!?]|$|and |but |so |by |originally|living |myself|man\b|woman\b|girl\b|lad\b|born\b|student\b|nurse\b))"
+        ),
+        form="as is",
+    )
+    yield StatementPattern(
+        "origin",
+        re.compile(rf"^(?:\w+,? )?(?:being|as) (?:an? )?{nation}(?:man|woman)?,? (?:i|i'm|my|myself)\b"),
+        form="as is",
+    )
 
 
 def _languages() -> Iterator[StatementPattern]:

@@ -49,10 +49,34 @@ def _homes() -> Iterator[StatementPattern]:
     us = r"\b(?:i|i'm|i've|im|we|we're|we've|my|our|me|us)\b"
     near = rf"^(?=.*{us})(?=.*\b{cue}\b)(?!.*\b{travel}\b).*?\b{place}"
     yield StatementPattern("home", re.compile(near), form="name", lone=True, weight=0.9)
-    yield StatementPattern("home", re.compile(rf"^(?=.*{us}).*?\b(?P<v>[^\W\d_][\w'-]+(?: [^\W\d_][\w'-]+)?) is home(?: now)?\b"), form="name", lone=True, update=True)
-    yield StatementPattern("home", re.compile(rf"\bi(?:'m| am|m)? ?(?:guess )?(?:i'm |im |i am )?(?:now )?an? (?P<v>[a-z]+) (?:girl|boy|guy|man|woman|person|local|resident)(?:,)? now\b"), form="place", update=True)
-    yield StatementPattern("home", re.compile(rf"\bi came (?:up |over |down )*to {PHRASE}(?=.*\b(?:never left|stayed|years|still here)\b)"), form="name")
-    yield StatementPattern("home", re.compile(r"(?s)\bi live on (?:a|the) (?:boat|houseboat|narrowboat|farm|island)\b.*?, (?P<v>[^\W\d_][\w'-]+)(?=\.)"), form="name", message=True)
+    yield StatementPattern(
+        "home",
+        re.compile(rf"^(?=.*{us}).*?\b(?P<v>[^\W\d_][\w'-]+(?: [^\W\d_][\w'-]+)?) is home(?: now)?\b"),
+        form="name",
+        lone=True,
+        update=True,
+    )
+    yield StatementPattern(
+        "home",
+        re.compile(
+            r"\bi(?:'m| am|m)? ?(?:guess )?(?:i'm |im |i am )?(?:now )?an? (?P<v>[a-z]+) (?:girl|boy|guy|man|woman|person|local|resident)(?:,)? now\b"
+        ),
+        form="place",
+        update=True,
+    )
+    yield StatementPattern(
+        "home",
+        re.compile(rf"\bi came (?:up |over |down )*to {PHRASE}(?=.*\b(?:never left|stayed|years|still here)\b)"),
+        form="name",
+    )
+    yield StatementPattern(
+        "home",
+        re.compile(
+            r"(?s)\bi live on (?:a|the) (?:boat|houseboat|narrowboat|farm|island)\b.*?, (?P<v>[^\W\d_][\w'-]+)(?=\.)"
+        ),
+        form="name",
+        message=True,
+    )
     rooms = (
         r"(?:street|road|lane|house|flat|place|home|apartment|back door|front door|doorstep|garden|end|part|corner|side|village|town|neck of the woods|kitchen|local|parish|estate|"
         r"neighbou?rhood|block|building|terrace|balcony|allotment|bungalow|cottage|landing|loft|basement|roof|council|borough|postcode|area|spare room|house-share|family)"
@@ -82,7 +106,7 @@ def _homes() -> Iterator[StatementPattern]:
         rf"\b(?:i'm|we're|my|our)\b[^.!?]{{0,30}}\b(?<!right )here in {PHRASE}",
         rf"^(?:down|up|over|out|round)? ?here in {PHRASE}(?=.*\b(?:we|i|our|my)\b)",
         rf"\b(?:down|up|on|round|along) (?:our|my) (?:street|road|way|lane|end)(?: is)? in {PHRASE}",
-        rf"\b(?P<v>[^\W\d_][\w'-]+(?: [^\W\d_][\w'-]+)?)[- ]based (?:here|\w+ here)?",
+        r"\b(?P<v>[^\W\d_][\w'-]+(?: [^\W\d_][\w'-]+)?)[- ]based (?:here|\w+ here)?",
         rf"\b(?:i|we) {ADV}call {SHORT} home\b",
         rf"{STARTS}{SHORT} (?:is|has been) (?:my|our|where i call) home\b",
         rf"\b(?:delivery|shipping|send it|post it|deliver(?:ed)?)\b[^.!?]{{0,20}} to (?:me|my (?:house|flat|place|home|address)) (?:at|in) {PHRASE}",
@@ -121,9 +145,9 @@ def _jobs() -> Iterator[StatementPattern]:
         rf"\bi(?:'ve| have|ve) {ADV}been an? {job}(?=.*\b(?:for|since|years|yrs|all my life|now)\b)",
         rf"\bi(?:'m| am)? [^.!?]{{0,20}}\band (?:i )?work {ADV}in (?!the\b|my\b|our\b|an?\b|peace\b){PHRASE}",
         rf"\b(?:we're|we are) {ADV}(?P<v>(?:[a-z-]+ )?(?:{OCCUPATION}))(?=\s*(?:[,.;!?]|$|and |so |not ))",
-        rf"\b(?:here i am|i am|i'm) (?P<v>(?:secretary|treasurer|chair|head|manager|captain) of [^,;:.!?()\n]+)",
+        r"\b(?:here i am|i am|i'm) (?P<v>(?:secretary|treasurer|chair|head|manager|captain) of [^,;:.!?()\n]+)",
         rf"{AM}{ADV}(?:not long |newly )?(?P<v>retired(?: (?!and\b|now\b|so\b|but\b|since\b|these\b)(?:from )?[^,;:.!?()\n]{{2,40}})?)",
-        rf"\bi(?:'ve| have)? (?:just )?(?P<v>retired from [^,;:.!?()\n]{{2,40}})",
+        r"\bi(?:'ve| have)? (?:just )?(?P<v>retired from [^,;:.!?()\n]{2,40})",
         rf"{_WE} {ADV}(?P<v>(?:teach|tutor|lecture in|lecture|coach|farm|keep the books|do the (?:books|accounts)|nurse on|dive for|sing with|fly for|sail with|sub-?edit|curate)\b(?! (?:my|him|her|them|myself|me|you|it|that|this|at home|in my spare)\b)(?: [^,;:.!?()\n]+)?)",
         rf"{_WE}(?: (?:both|still|now|also|co-))? (?P<v>(?:run|own|manage|head(?: up)?|co-own|look after) (?:an? |the |my own |our own |my |our |two |three |this )(?:[\w'-]+ ){{0,3}}?(?:{BUSINESSES})(?![\w-])[^,;:.!?()\n]{{0,20}})",
         rf"{_WE} {ADV}(?P<v>drive (?:an? |the |my )?(?:{VEHICLES})(?![\w'-])[^,;:.!?()\n]{{0,20}})",
@@ -133,8 +157,8 @@ def _jobs() -> Iterator[StatementPattern]:
         rf"\b(?:i|we) {ADV}work {ADV}(?:(?:at|for|with|on) (?=(?:an? |the |our local )?(?:[\w'-]+ ){{0,3}}(?:{ORGANISATIONS}|{WORK_NOUNS})\b)|in (?!the (?:same|morning|evening|garden|house|way|city|field)|an? (?:way|team|similar)))(?!(?:my|home|pairs|peace|silence|progress|it|this|that|weekends?|nights?|mondays?|shifts|front|bed|person|the (?:same|morning|evening|weekends?|garden|house)|least|most|all|night|sundays?|saturdays?|fridays?)\b){PHRASE}",
         rf"{AM}{ADV}(?:work|working|employed) {ADV}(?:at|for|in|by) (?!(?:my|home|it|this|that|the moment|peace|pairs)\b){PHRASE}",
         rf"\bi(?:'ve| have)? (?:just )?(?:taken|got|started|found|landed|accepted) (?:an? |my )(?:new |part-time )*(?:job|post|position|role|gig) (?:at|in|with|as an?|as) {PHRASE}",
-        rf"\bi (?:do|study|read|major in|am doing|'m doing|'m studying|am studying)(?: (?P<x>an?))? (?P<v>(?:phd|masters?|ma|msc|mba|degree|a-levels?|apprenticeship|nursing|medicine|law) (?:in|at|on) [^,;:.!?()\n]+)",
-        rf"\bmy (?P<v>(?:year \w+ |[a-z]+ )?(?:pupils|patients|parishioners|apprentices|tutees|congregation))\b",
+        r"\bi (?:do|study|read|major in|am doing|'m doing|'m studying|am studying)(?: (?P<x>an?))? (?P<v>(?:phd|masters?|ma|msc|mba|degree|a-levels?|apprenticeship|nursing|medicine|law) (?:in|at|on) [^,;:.!?()\n]+)",
+        r"\bmy (?P<v>(?:year \w+ |[a-z]+ )?(?:pupils|patients|parishioners|apprentices|tutees|congregation))\b",
         rf"\b(?:they|the \w+) pay me to (?:be (?:an? )?)?{PHRASE}",
         rf"\bmy shifts? (?:at|in|on) {PHRASE}",
     ):
@@ -163,7 +187,7 @@ def _jobs() -> Iterator[StatementPattern]:
         rf"\bi(?:'m| am) no longer an? {job}",
         rf"\bi(?:'m| am) not an? {job} (?:any ?more|any longer)",
         rf"^(?:so )?no more (?P<v>{OCCUPATION}|[\w ]{{3,25}}?) for me\b(?=.*\bnow\b)",
-        rf"\bi(?:'ve| have)? {ADV}(?:left|quit|packed in|given up|gave up) (?:the |my job (?:at|in|as an?) )(?P<v>[\w ]{{3,30}}?)(?= (?:in|last|after|for|to|and|this|with) |\s*[,.;!?]|$)",
+        rf"\bi(?:'ve| have)? {ADV}(?:left|quit|packed in|given up|gave up) (?:the (?=(?:\w+ ){{0,2}}(?:{ORGANISATIONS})\b.*\b(?:now|job|instead|work)\b)|my job (?:at|in|as an?) )(?P<v>[\w ]{{3,30}}?)(?= (?:in|last|after|for|to|and|this|with) |\s*[,.;!?]|$)",
     ):
         yield StatementPattern("job", re.compile(one), -1, update=True)
 
@@ -192,8 +216,15 @@ def _diets() -> Iterator[StatementPattern]:
         rf"\b(?:i|we) eat (?:an? )?{diet}",
     ):
         yield StatementPattern("diet", re.compile(one), form="as is")
-    yield StatementPattern("diet", re.compile(rf"{HAVE}{ADV}(?:switched|changed|moved|gone over) to (?:an? )?(?P<v>{DIETS})"), update=True, form="as is")
-    yield StatementPattern("diet", re.compile(rf"\b(?:my|our|i changed my) diet (?:is|to) {ADV}(?P<v>{DIETS})\b"), form="as is")
+    yield StatementPattern(
+        "diet",
+        re.compile(rf"{HAVE}{ADV}(?:switched|changed|moved|gone over) to (?:an? )?(?P<v>{DIETS})"),
+        update=True,
+        form="as is",
+    )
+    yield StatementPattern(
+        "diet", re.compile(rf"\b(?:my|our|i changed my) diet (?:is|to) {ADV}(?P<v>{DIETS})\b"), form="as is"
+    )
     food = rf"(?:{FOODS})\b"
     for one in (
         rf"\b(?:i|we) {ADV}(?P<v>(?:do not|don't|dont|never|can't|cannot|cant|won't|no longer|am not allowed to|'m not allowed to|can't really) (?:really |actually )?(?:eat|have|do|touch|drink|digest|tolerate) {food})",
@@ -210,16 +241,21 @@ def _diets() -> Iterator[StatementPattern]:
         rf"repeats? on me|hates me|is the enemy|is off the table|makes? me (?:ill|sick|bloated))",
         rf"\b(?:i|we) (?P<v>(?:haven't|have not|havent|hadn't) (?:had|eaten|touched|cooked|bought) {food}(?: in the house)?)(?=.*\b(?:since|in|for)\b)",
         rf"\b(?:i was|i've been|i got|been|just|was) (?:\w+ )?diagnosed (?:with |as )(?P<v>(?:{DIETS}|diabetes|type (?:1|2|one|two)(?: diabetes)?|coeliac disease|celiac disease|ibs|crohn's))\b",
-        rf"\b(?:i have|i've got|with my|i've|because of my) (?P<v>(?:coeliac|celiac)(?: disease)?|(?:type (?:1|2|one|two) )?diabetes)\b",
+        r"\b(?:i have|i've got|with my|i've|because of my) (?P<v>(?:coeliac|celiac)(?: disease)?|(?:type (?:1|2|one|two) )?diabetes)\b",
         rf"\b(?:i'm|i am|been|i've been|im) {ADV}(?P<v>(?:sober from|clean of|off|weaned off|free of) {food})",
-        rf"(?:^|\b(?:i'm|im|i've been|as a|being) (?:an? )?)(?P<v>type (?:1|2|one|two)(?: diabetic)?)(?= (?:since|for|diabetic|these|here|and)\b|[,.])",
-        rf"\bi (?P<v>(?:count|watch|track) (?:every |my |all my )?(?:carbs?|calories|salt|macros|sugars?|sodium))\b",
+        r"(?:^|\b(?:i'm|im|i've been|as a|being) (?:an? )?)(?P<v>type (?:1|2|one|two)(?: diabetic)?)(?= (?:since|for|diabetic|these|here|and)\b|[,.])",
+        r"\bi (?P<v>(?:count|watch|track) (?:every |my |all my )?(?:carbs?|calories|salt|macros|sugars?|sodium))\b",
         rf"\bi(?:'m| am|'ll be|'m going to be| will be) {ADV}(?P<v>fasting)\b(?=.*\b(?:ramadan|lent|as (?:ever|always|usual)|every)\b)",
         rf"\bramadan\b.*\bi(?:'m| am|'ll be| will be) {ADV}(?P<v>fasting)\b",
     ):
         yield StatementPattern("diet", re.compile(one), form="as is", lone=True)
     yield StatementPattern(
-        "diet", re.compile(rf"\b(?:i|we)(?:'m| am|'re| are|'ve| have|ve)? {ADV}(?:gone |went |going |started |switched |been )?back (?:to|on)(?: eating| having)? (?P<v>(?:eating )?{food})"), update=True, form="as is"
+        "diet",
+        re.compile(
+            rf"\b(?:i|we)(?:'m| am|'re| are|'ve| have|ve)? {ADV}(?:gone |went |going |started |switched |been )?back (?:to|on)(?: eating| having)? (?P<v>(?:eating )?{food})"
+        ),
+        update=True,
+        form="as is",
     )
     back = rf"\b(?:back to eating|back on the|eating|started eating) (?P<v>{food})(?: again| after)\b"
     yield StatementPattern("diet", re.compile(back), update=True, form="as is")

@@ -15,6 +15,7 @@ from telic.memory.extractors.lexicon import CREATURES
 from telic.memory.extractors.patterns import gate_of, slot_patterns, statement_patterns
 from telic.memory.extractors.statement_pattern import StatementPattern
 from telic.memory.extractors.vetoes import (
+    is_code,
     is_fiction,
     is_past,
     is_plan,
@@ -39,7 +40,10 @@ _ELLIPSIS = re.compile(
     r"(?:not )?(?:an? )?(?:big |huge |great |massive )?fan|not (?:into|keen|fond)))\b)"
 )
 """The beginning of a sentence that leaves out "I", "I'm" or "I've"."""
-_CLAUSE = re.compile(r"\b(?:i|it|is|are|was|were|don't|doesn't|didn't|isn't|not|has|you|your|that|he|she|they|someone)\b")
+_CLAUSE = re.compile(
+    r"\b(?:i|it|is|are|was|were|don't|doesn't|didn't|isn't|not|has|have|would|will|could|can|you|your|that|he|she|they|someone)\b"
+    r"|^(?:had|got|stuff|name|things|suggestions|same|ones?)$"
+)
 """Words of a whole clause: nobody likes or dislikes one."""
 _OWN = re.compile(r"\b(?:my|our|we|i|i'm|i've|we've|mine|ours|me|she's|he's|it's|yes)\b")
 _MORE = re.compile(r"(?:, [\w-]+(?: [\w-]+)?)*,? (?:and|or) [\w-]+(?: [\w-]+)?(?=\s*(?:[.!?;]|$))")
@@ -83,7 +87,7 @@ class Statements:
         if event.kind != "message":
             return
         text = masked(event.text)
-        if is_fiction(text):
+        if is_fiction(text) or is_code(text):
             return
         limit = text_to_work_on(text)
         spans = [*sentence_spans(text)]
@@ -164,7 +168,7 @@ class Statements:
         if slot == "pet name" and (creature := _CREATURE.search(masked(event.text))) is not None:
             slot = f"{creature[1]} name"
         scope = ClaimScope("once") if pattern.once else scope_of(original, sentence)
-        if slot in LASTING or slot == "language" and scope.kind == "context" or slot.endswith(" name"):
+        if slot in LASTING or (slot == "language" and scope.kind == "context") or slot.endswith(" name"):
             scope = GENERAL
         claim = Claim(
             slot=" ".join(slot.replace("favorite", "favourite").split()),

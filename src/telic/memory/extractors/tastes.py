@@ -47,7 +47,8 @@ def taste_patterns() -> Iterator[StatementPattern]:
 
 def _liking() -> tuple[str, ...]:
     return (
-        rf"\bi {ADV}(?<!would )(?<!i'd ){_LIKE} {_V}",
+        rf"\bi {ADV}(?<!would )(?<!i'd ){_LIKE} (?!to\b){_V}",
+        rf"\bi {ADV}(?<!would )(?<!i'd )(?:love|adore) {_V}",
         rf"\b(?:i|we) (?:absolutely |really |just )?(?:can't|cannot|cant) (?:get enough of|live without|resist|go wrong with|say no to|start (?:the|my) day without) {_V}",
         rf"{AM}{ADV}{_ADORING} {_V}",
         rf"^(?:\W*(?:but|and|also|oh)\b)*\W*(?:big |huge |massive |great )+(?:fan|lover) of {_V}",

@@ -9,7 +9,16 @@ import re
 
 from telic.memory.extractors.lexicon import LANGUAGES, RELATIVES
 
-__all__ = ["is_fiction", "is_past", "is_plan", "mentions_others", "question_start", "speaks_for_the_user", "text_to_work_on"]
+__all__ = [
+    "is_code",
+    "is_fiction",
+    "is_past",
+    "is_plan",
+    "mentions_others",
+    "question_start",
+    "speaks_for_the_user",
+    "text_to_work_on",
+]
 
 _GENRES = (
     r"(?:stor(?:y|ies)|novel|novella|poem|limerick|haiku|sketch|song|sonnet|script|scene|monologue|rap|lyrics|fan ?fic\w*|fanfiction|panto(?:mime)?|screenplay|comic|fairy ?tale|"
@@ -31,6 +40,10 @@ _WORK = re.compile(
     r"|\b(?:sign|card|label|caption|notice|email|message|letter|poster|bio|profile|advert|ad|review|text|he|she|they|it|headline|slogan|t-?shirt|mug|sticker|subject line|tweet|status|line|lyric|example sentence|sentence|prompt|quote|caller|customer|reads|says|goes|wrote|texted)"
     r"(?: (?:says|reads|goes|saying|reading|is|was|to say|should (?:say|read)|wrote|back))?(?::|,? ?like:)"
 )
+_CODE = re.compile(
+    r"\bdef \w+\s*\(|\bimport \w+(?: as|\s*$|\s+\w+ = |\s+from)|\bfrom [\w.]+ import\b|\bself\.\w+|;[ \t]*\n|\w\(\w*\)\s*[;:{]|[=!]==?[^=]*[=;{(]|\bclass \w+\s*[:({]|console\.log|\bprint\(|</\w+>|\bselect \S+ from\b",
+    re.MULTILINE,
+)
 _PAST = re.compile(
     r"\bas an? (?:\w+ )?(?:boy|girl|child|kid|lad|teenager|teen|baby|toddler|young (?:man|woman))\b|\b(?:years|decades|ages|months|a year|a decade) (?:ago|back)\b|\bback (?:then|when|in (?:the (?:day|\w+ties|\d+s)|\d{4}|my|those|college|school|uni))\b"
     r"|\bin (?:my|our) (?:\w+ )?(?:days|youth|twenties|teens|thirties|childhood|twenties)\b|\bwhen (?:i|we) (?:was|were|lived|had|worked|used|first|still|studied|did|got married|met)\b|\b(?:i|we) once (?!again)\w+|\bonce (?:had|upon|lived|owned|worked)\b"
@@ -39,7 +52,7 @@ _PAST = re.compile(
 )
 _SINCE = re.compile(r"\bsince\b.*$")
 _PLAN = re.compile(
-    r"\b(?:think(?:ing)? (?:of|about)|consider(?:ing)?|tempted|toy(?:ing)? with|dream(?:t|ing)? (?:of|about)|hop(?:e|ing) to|might|(?<!in )(?<!last )may|maybe|perhaps|possibly|one day|some ?day|one of these days|i'd (?:love|like|quite like)|would (?:love|like) to|wish|wanted? to|"
+    r"\b(?:think(?:ing)? (?:of|about)|consider(?:ing)?|tempted|toy(?:ing)? with|dream(?:t|ing)? (?:of|about)|hop(?:e|ing) to|might|(?<!in )(?<!last )(?<!since )(?<!of )(?<!this )(?<!by )may|maybe|perhaps|possibly|one day|some ?day|one of these days|i'd (?:love|like|quite like)|would (?:love|like) to|wish|wanted? to|"
     r"wanting to|wondering|debating|planning (?:on|to)|plan to|unless|whether|almost|nearly|not sure (?:if|whether)|as good as|going to (?:be|become|try)|trying to|try being|aspiring|wannabe|pretend\w*|supposedly|apparently|imagine|as though|as if|like i'm|like i am|could be|would be|"
     r"in my head|feel like|felt like|sounds? like|you'd think|anyone would think|joking|kidding)\b"
 )
@@ -55,18 +68,27 @@ _REPORTED = re.compile(
     r"thought|believes?|asks?|asked|replied|answered|insists?|insisted|quotes?|quoted|sings?|sang|singing|lyrics?|reads?|song goes|he goes|she goes|goes,|goes:|was like|message was|reckons?|swears? (?!by)|yells?|shouts?|"
     r"according to|character|novel|narrator|translate|translation)\b"
 )
-_EXPERT = re.compile(r"\b(?:doctors?|gp|dentist|nurse|consultant|specialist|dieti[ct]ian|tests?|results?|midwife|allergist|hospital|vet|blood ?work)\b[^.!?]{0,25}$|\bas i (?:said|told)|\bhas me\b")
+_EXPERT = re.compile(
+    r"\b(?:doctors?|gp|dentist|nurse|consultant|specialist|dieti[ct]ian|tests?|results?|midwife|allergist|hospital|vet|blood ?work)\b[^.!?]{0,25}$|\bas i (?:said|told)|\bhas me\b"
+)
 _FIRST_PERSON = re.compile(r"(?:i|i'm|im|i've|ive|i'd|i'll|iv|we|we're|we've|my|our|me|ours|mine)\b")
 _OTHER_SUBJECT = re.compile(
     rf"\b(?:he|she|they|who|everybody|everyone|people|someone|somebody|you|those|anyone)(?:'s|'re| also| really| always| both| is| are)? *$|\b(?:{RELATIVES})(?:'s| is| are|,)?(?: and)? *$"
 )
-_OTHERS = re.compile(rf"\b(?:he|she|him|his|hers?|{RELATIVES}|lady|guy|man|woman|someone|somebody|person|people)\b(?! (?:at|in) the door)")
+_OTHERS = re.compile(
+    rf"\b(?:he|she|him|his|hers?|{RELATIVES}|lady|guy|man|woman|someone|somebody|person|people)\b(?! (?:at|in) the door)"
+)
 _PRONOUNS = frozenset({"he", "she", "him", "his", "her", "hers"})
 _QUESTION = re.compile(
     r"\b(?:can|could|do|does|did|should|would|will|am|is|are|was|were|have|has|shall|may|might|don't|doesn't|isn't|aren't|won't|can't) (?:i|we|you|they|it|there|he|she|this|that|these|those|someone|somebody|anyone|anybody|people|one|my \w+|the \w+|a \w+)\b"
     r"|\b(?:what|which|where|who|whose|how|why|wot|wots|whats|hows|any)\b(?!ever)|\bwhen (?:is|are|do|does|did|will|should|can|would)\b"
 )
 _CLAUSE = re.compile(r"[,;:(–—]| - |\bso\b|\band\b|\bbut\b")
+
+
+def is_code(text: str) -> bool:
+    """Whether a message holds source code, in which names and sentences are nobody's."""
+    return _CODE.search(text) is not None
 
 
 def is_fiction(text: str) -> bool:
