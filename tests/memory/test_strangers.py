@@ -32,7 +32,7 @@ def kept(text: str) -> list[tuple[str, str, int]]:
     [
         ("I teach maths these days", ("job", "teach maths", 1)),
         ("As a night nurse I sleep at odd hours, any tips?", ("job", "night nurse", 1)),
-        ("Since May I drive the school minibus.", ("job", "drive the school minibus", 1)),
+        ("I drive the school minibus now.", ("job", "drive the school minibus", 1)),
         ("We moved to Leipzig last spring.", ("home", "Leipzig", 1)),
         ("I'm moving in with my mum in Bruges next week", ("home", "Bruges", 1)),
         ("hi im sam and i live in leeds, where can i eat?", ("home", "leeds", 1)),

@@ -73,6 +73,7 @@ class Statements:
         patterns = (*own, *statement_patterns())
         self._patterns = tuple(one for one in patterns if not one.message)
         self._whole = tuple(one for one in patterns if one.message)
+        self._whole_gates = {pattern.slot: gate_of(pattern.slot) for pattern in self._whole}
         self._gates = {pattern.slot: gate_of(pattern.slot) for pattern in patterns}
         self._latest: tuple[MemoryEvent, list[Claim]] | None = None
 
@@ -90,25 +91,30 @@ class Statements:
         if is_fiction(text) or is_code(text):
             return
         limit = text_to_work_on(text)
-        spans = [*sentence_spans(text)]
-        if limit == len(text) <= LONGEST_SENTENCE and not is_instruction(event.text) and len(spans) > 0:
-            yield from self._in_message_patterns(event, text)
+        if limit == len(text) <= LONGEST_SENTENCE:
+            whole = list(self._in_message_patterns(event, text))
+            yield from whole if whole and not is_instruction(event.text) else ()
         for start, end in sentence_spans(text):
-            sentence = text[start : min(end, limit)]
-            if start >= limit or end - start > LONGEST_SENTENCE or is_instruction(event.text[start:end]):
+            if start >= limit or end - start > LONGEST_SENTENCE:
                 continue
-            if match := _ELLIPSIS.match(sentence):
-                yield from self._in_ellipsis(event, start, sentence, match)
-            elif _FIRST_PERSON.search(sentence):
-                yield from self._in_sentence(event, start, sentence)
+            found = list(self._in_part(event, start, text[start : min(end, limit)]))
+            if found and not is_instruction(event.text[start:end]):  # asked last, since it takes long
+                yield from found
+
+    def _in_part(self, event: MemoryEvent, start: int, sentence: str) -> Iterator[Claim]:
+        """Yield the statements of a sentence, with its subject or without."""
+        if match := _ELLIPSIS.match(sentence):
+            yield from self._in_ellipsis(event, start, sentence, match)
+        elif _FIRST_PERSON.search(sentence):
+            yield from self._in_sentence(event, start, sentence)
 
     def _in_message_patterns(self, event: MemoryEvent, text: str) -> Iterator[Claim]:
         """Yield what only the whole of a short message says: "Ziggy ate a sock. He's my spaniel"."""
         if is_past(text) or not _OWN.search(text):
             return
+        gates = {slot: gate is None or gate.search(text) is not None for slot, gate in self._whole_gates.items()}
         for pattern in self._whole:
-            gate = self._gates[pattern.slot]
-            if gate is not None and gate.search(text) is None:
+            if not gates[pattern.slot]:
                 continue
             for match in pattern.regex.finditer(text):
                 place = _place_of(pattern, match, text, event.text, len(text))
