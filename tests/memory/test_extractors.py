@@ -31,6 +31,11 @@ class TestDoubts(ExtractorContract):
     telling: ClassVar[MemoryEvent] = event("I got another dog after the old one died.")
 
 
+class TestMoods(ExtractorContract):
+    name: ClassVar[str] = "moods"
+    telling: ClassVar[MemoryEvent] = event("Trams have grown on me.")
+
+
 class TestEdits(ExtractorContract):
     name: ClassVar[str] = "edits"
     telling: ClassVar[MemoryEvent] = event(

@@ -10,10 +10,13 @@ from pydantic import AfterValidator, Field
 from telic.purpose import Purpose
 from telic.settings import Settings
 
-__all__ = ["DOUBT", "IDENTITY", "MemoryConfig"]
+__all__ = ["DOUBT", "IDENTITY", "MOOD", "MemoryConfig"]
 
 DOUBT = "doubt"
 """The slot of a claim that only says that something changed."""
+
+MOOD = "mood"
+"""The slot of a claim that only says that a sentence speaks well or badly of what it mentions."""
 
 IDENTITY = ("name", "birthday", "pronouns")
 """Slots that do not decay. A different value is a question to the user, unless the user said that it changed."""

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from telic.errors import DataError
 from telic.memory.claims import Claim, EvidenceSpan, ForgetRequest
-from telic.memory.config import DOUBT, MemoryConfig
+from telic.memory.config import DOUBT, MOOD, MemoryConfig
 from telic.memory.events import MemoryEvent
 from telic.memory.extractors.base import ExtractionFailure, Extractor, build_extractors, extract_claims
 from telic.memory.extractors.explicit import forget_requests
@@ -192,7 +192,7 @@ class Memory:
             known = set(content_stems(question.known))
             if any(_fact_key(fact) == question.key[:2] for fact in facts) and not known <= stems:
                 for claim in self._claims.get(question.event, ()):
-                    if claim.slot in (question.slot, DOUBT):
+                    if claim.slot in (question.slot, DOUBT, MOOD):
                         spans.setdefault(question.event, []).append(claim.evidence)
                         phrases += [claim.value] if claim.slot == question.slot else []
         phrases = list(dict.fromkeys(phrase for phrase in phrases if sum(map(str.isalnum, phrase)) >= LEAST_LETTERS))
@@ -243,7 +243,8 @@ class Memory:
 
         What was forgotten is gone and stays so.
         """
-        latest = next((name for name in reversed(self._events) if self._claims.get(name)), None)
+        asked = {question.event for question in self.profile.questions.values()}
+        latest = next((name for name in reversed(self._events) if name in asked or self._says(name)), None)
         if latest is None:
             return None
         entry = new_event("undo", "", source, time=now, events=[latest])
@@ -253,6 +254,10 @@ class Memory:
     def claims_of(self, event: str) -> list[Claim]:
         """Return what was found in an event."""
         return list(self._claims.get(event, ()))
+
+    def _says(self, event: str) -> bool:
+        """Whether an event says more than how its author feels about something."""
+        return any(claim.slot != MOOD for claim in self._claims.get(event, ()))
 
     def _take(self, event: MemoryEvent, *, fold: bool) -> bool:
         """Take in one event; returns whether everything has to be folded anew."""
@@ -301,7 +306,9 @@ class Memory:
 
     def _may_quote(self, event: MemoryEvent) -> bool:
         """Whether a message misleads nobody if it is quoted: all that was found in it is believed now."""
-        return event.id not in self._removed and all(map(self.profile.holds, self._claims.get(event.id, ())))
+        return event.id not in self._removed and all(
+            claim.slot == MOOD or self.profile.holds(claim) for claim in self._claims.get(event.id, ())
+        )
 
     def _facts_named(self, about: str, *, strictly: bool) -> list[Fact]:
         """Return the facts whose slot or whole value is named; unless `strictly`, also those with a part of it."""

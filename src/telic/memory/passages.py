@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from telic.memory.claims import Claim
 from telic.memory.embeddings import DenseIndex, fuse_ranks, load_embedder
 from telic.memory.events import MemoryEvent
-from telic.memory.extractors.patterns import DIETS
+from telic.memory.extractors.lexicon import DIETS
 from telic.memory.index import GrowingIndex
 from telic.memory.words import content_stems
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from telic.memory.claims import Claim, ClaimScope
-from telic.memory.config import DOUBT, IDENTITY, MemoryConfig
+from telic.memory.config import DOUBT, IDENTITY, MOOD, MemoryConfig
 from telic.memory.words import content_stems, key_of
 
 __all__ = ["Fact", "OpenQuestion", "UserProfile"]
@@ -129,6 +129,8 @@ class UserProfile:
         self._open: dict[FactKey, Fact] = {}
         self._single: dict[tuple[str, str], FactKey] = {}
         self._by_stem: dict[str, set[FactKey]] = {}
+        self._moods: dict[str, list[tuple[set[str], Claim]]] = {}
+        """By stem: sentences that spoke well or badly of something."""
         self._ranked: list[Fact] | None = None
         self.closed: list[Fact] = []
         """What was believed once."""
@@ -153,6 +155,8 @@ class UserProfile:
         self._ranked = None
         if claim.slot == DOUBT:
             self._doubt(claim)
+        elif claim.slot == MOOD:
+            self._mood(claim)
         elif self._config.is_single(claim.slot):
             self._add_single(claim)
         else:
@@ -223,6 +227,8 @@ class UserProfile:
         fact = self._open.get(key)
         if fact is None:
             self._begin(key, claim)
+            if claim.slot == "taste" and not claim.update:
+                self._ask_about_mood(key)
             return
         positive, negative = fact.counts_at(claim.time)
         against = negative if claim.polarity > 0 else positive
@@ -258,6 +264,28 @@ class UserProfile:
                 self.questions[key] = OpenQuestion(
                     fact.slot, fact.value, claim.value, claim.evidence.event, key, fact.polarity, 0
                 )
+
+    def _mood(self, claim: Claim) -> None:
+        """Open questions about likings that a sentence mentions and speaks otherwise of."""
+        stems = set(content_stems(claim.value))
+        for stem in stems:
+            self._moods.setdefault(stem, []).append((stems, claim))
+        for key in sorted({key for stem in stems for key in self._by_stem.get(stem, ())}):
+            fact = self._open[key]
+            mentioned = fact.slot == "taste" and set(key[1].split()) <= stems
+            if mentioned and fact.polarity != claim.polarity and key not in self.questions:
+                self.questions[key] = OpenQuestion(
+                    fact.slot, fact.value, claim.value, claim.evidence.event, key, fact.polarity, 0
+                )
+
+    def _ask_about_mood(self, key: FactKey) -> None:
+        """Open a question about a new liking if an earlier sentence spoke otherwise of it."""
+        words, fact = set(key[1].split()), self._open[key]
+        earlier = self._moods.get(next(iter(sorted(words)), ""), ())
+        against = [mood for stems, mood in earlier if words <= stems and mood.polarity != fact.polarity]
+        if against:
+            event = fact.evidence[-1].evidence.event
+            self.questions[key] = OpenQuestion(fact.slot, fact.value, against[-1].value, event, key, fact.polarity, 0)
 
     def _begin(self, key: FactKey, claim: Claim) -> None:
         half_life = math.inf if claim.slot in IDENTITY else self._half_life

@@ -39,7 +39,9 @@ _MARKUP = re.compile(
     r"<\|?[a-z/!_][^>\n]{0,60}\|?>|\[/?(?:inst|system|sys|end of|notes)\b|<</?sys>>|\{[{%]|[{%]\}|\{\"|```|^\s*#{2,}|!\[|\]\(",
     re.IGNORECASE | re.MULTILINE,
 )
-_SENTENCE = re.compile(r"[^.!?\n;]*(?:\.(?=\w)[^.!?\n;]*)*(?:[.!?;]+[\"”')]*|\n|$)")
+_SENTENCE = re.compile(
+    r"[^.!?\n;]*(?:(?:\.(?=\w)|(?:(?<=\b[Dd]r)|(?<=\b[Mm]r)|(?<=\b[Mm]s)|(?<=\b[Ss]t)|(?<=\b[Mm]rs)|(?<=\b[Rr]ev)|(?<=\b[Pp]rof))\.(?= ))[^.!?\n;]*)*(?:[.!?;]+[\"”')]*|\n|$)"
+)
 _NEUTRAL = str.maketrans('<>[]{}`|"“”\\', "‹›()()'/'''/")
 
 

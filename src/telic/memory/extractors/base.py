@@ -47,6 +47,7 @@ registry: Registry[Callable[[MemoryConfig], Extractor]] = Registry("extractor")
 registry.declare(
     explicit="telic.memory.extractors.explicit:ExplicitRequests",
     statements="telic.memory.extractors.statements:shared_statements",
+    moods="telic.memory.extractors.moods:Moods",
     doubts="telic.memory.extractors.doubts:Doubts",
     edits="telic.memory.extractors.edits:EditDifferences",
     choices="telic.memory.extractors.choices:Choices",

@@ -1,4 +1,4 @@
-"""What surrounds a statement: whose words they are, whether it is meant, where it holds, and what changed."""
+"""What surrounds a statement: quotations, where it holds, what changed, and where its value ends."""
 
 from __future__ import annotations
 
@@ -6,36 +6,18 @@ import re
 
 from telic.memory.claims import GENERAL, ClaimScope
 
-__all__ = ["context_of", "is_update", "masked", "scope_of", "speaks_for_the_user", "trim_value"]
+__all__ = ["context_of", "is_update", "masked", "scope_of", "trim_name", "trim_value"]
 
 _QUOTED = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|\"[^\"\n]*(?:\"|$)|“[^”\n]*(?:”|$)|«[^»\n]*(?:»|$)|(?<!\w)'[^'\n]{3,}'(?!\w)|^[ \t]*>[^\n]*$",
+    r"```.*?(?:```|\Z)|`[^`\n]*`|\"[^\"\n]*(?:\"|$)|“[^”\n]*(?:”|$)|«[^»\n]*(?:»|$)|(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w)){3,}'(?!\w)|^[ \t]*>[^\n]*$",
     re.DOTALL | re.MULTILINE,
 )
 _MAY_QUOTE = re.compile("[\"'`>“«]")
-_HYPOTHETICAL = re.compile(
-    r"\b(?:suppose|supposing|imagine|pretend|hypothetically|what if|let's say|assuming|as if|i wish|wish i)\b"
-    r"|\bif (?:only\b|(?:i|we)'d\b|(?:i|we) (?:could|had|were|was|did|would|\w+ed)\b)|\bwould i\b|\bdo i\b|\bam i\b|\bshould i\b|\bcan i\b"
-)
-_REPORTED = re.compile(
-    r"(?<!\bi )(?<!\bi've )(?<!\bi have )\b(?:said|says|saying|told|tells|wrote|writes|written|texted|claims?|claimed|thinks?|"
-    r"thought|believes?|asks?|asked|replied|answered|insists?|insisted|quotes?|quoted|sings?|lyrics?|reads?|song goes|message was|"
-    r"according to|character|novel|narrator|translate|translation)\b"
-)
-_OTHERS = (
-    "wife|husband|partner|girlfriend|boyfriend|fianc[eé]e?|mother|father|mom|mum|dad|parents?|sister|brother|siblings?|son|"
-    "daughter|kids?|child|children|baby|grandma|grandpa|grandmother|grandfather|aunt|uncle|cousin|nephew|niece|friends?|"
-    "colleagues?|boss|coworkers?|neighbou?rs?|flatmate|roommate|client|customer|teacher|doctor|in-laws?|guests?"
-)
-_FIRST_PERSON = re.compile(r"(?:i|i'm|im|i've|ive|i'd|i'll|we|we're|we've|my|our)\b")
-_OTHER_SUBJECT = re.compile(
-    rf"\b(?:he|she|they|who|everybody|everyone|people|someone|somebody)(?:'s| also| really| always)? *$|\b(?:{_OTHERS})(?: and)? *$"
-)
 _ONCE = re.compile(
     r"\b(?:today|tonight|tomorrow|for once|just once|only once|right now|for now|for a change|this time|this once|"
     r"on this occasion|in the mood|for the moment|this (?:evening|morning|afternoon|weekend|week|month|trip|order|meal|one|visit|"
     r"occasion|party|journey|booking|flight|holiday)|next (?:time|week|weekend|month|trip|monday|tuesday|wednesday|thursday|friday|"
-    r"saturday|sunday)|on (?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)|(?:just|only) (?:this|for (?:this|the)))\b"
+    r"saturday|sunday)|on (?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)|(?:just|only) (?:this|for (?:this|the))|(?:that|this|the) one(?: order)?|secret santa|raffle|whip-round|leaving (?:do|present)|for the table)\b"
 )
 _CONTEXT = re.compile(
     r"\b(?:when(?:ever)?|while|every time|each time|as long as) (?!you\b)[^,.;!?]+|\bif (?!(?:you|that|it|this|need be|possible|necessary|any)\b)[^,.;!?]+"
@@ -56,14 +38,25 @@ _UPDATE = re.compile(
 _CUT = re.compile(
     r"\s(?:but|because|since|so|although|though|however|if|when|whenever|while|which|who|where|whereas|unless|until|before|"
     r"after|as long as|as|to be honest|that is|that's|thats|and (?:i|i'm|my|we|he|she|they|it|that|please|so|also|then|now|"
-    r"would|could|can|need|want|have|take|get|do|the)|i|i'm|im|i've|what|how|could you|can you|tell me|give me|is there|thanks|than|over|rather than|more than|instead of)\b.*$"
+    r"would|could|can|need|want|have|take|get|do|the)|i|i'm|im|i've|what|how|could you|can you|tell me|give me|is there|have (?:you|u)|do (?:you|u)|are (?:you|u)|unless|including|being|too much|that much|as much|thanks|than|over|rather than|more than|instead of)\b.*$"
 )
+_SPAN = (
+    r"(?:today|tonight|tomorrow|yesterday|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|weeks?|weekends?|months?|years?|yrs|decades?|days?|hours?|mornings?|evenings?|afternoons?|nights?|spring|summer|autumn|winter|"
+    r"christmas|easter|ramadan|diwali|new year|term|half-term|ages|january|february|march|april|june|july|august|september|october|november|december|(?:19|20)\d\d|once|the moment|the minute|the foreseeable)"
+)
+_TIME = re.compile(
+    rf"\s(?:since|until|till|after|before|during|as of|come|this|last|next|every|each|these|those|past|(?:for|in|on|at|by|from|early|late) (?:the |this |last |next |every |early |late |a )?(?=(?:\w+ )?{_SPAN}\b))"
+    rf"(?:\s?(?:this|last|next|the|a|coming|past|early|late|other|\w+))?? ?{_SPAN}\b.*$"
+    r"|\s(?:today|tonight|tomorrow|yesterday|now|already|again|currently|lately|recently|anyway|forever|then|ago|so far)\b.*$"
+    r"|\s(?:\d+|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|a couple of|a few|several|many|some)\+? (?:\w+ )?(?:days|weeks|months|years|yrs|decades)\b.*$"
+)
+"""Words for a time that end a value: they say since when, and are no part of what is so."""
 _TAIL = re.compile(
     r"(?:\s|^)(?:please|thanks|thank you|btw|by the way|tbh|lol|haha|too|as well|also|very much|so much|a lot|a bit|a great deal|"
     r"any ?more|any longer|these days|nowadays|lately|now|at the moment|currently|instead|at most|max|maximum|for years|for ages|"
     r"all my life|my whole life|all day|pls|thx|most|best|better|myself|really|though|again|always|anyway|you know|i think|i guess|i suppose|if you ask me|believe it or not|"
     r"by trade|by profession|for a living|full time|part time|of course|actually|in general|generally|usually|mostly|especially|"
-    r"any day|any time|anytime|here|right now|just|to be honest|tbf|imo|indeed|to spend|in total|per person)$"
+    r"any day|any time|anytime|here|right now|just|to be honest|tbf|imo|indeed|to spend|in total|per person|with (?:a|all my) (?:passion|vengeance|heart|fury)|from|of|in|with|including|like|such as|by|called|about|to|for|and|or|than|either|not|really|either|as well)$"
 )
 _HEAD = re.compile(
     r"^(?:the|a|an|some|any|to|my|all|really|very|quite|having|eating|drinking|taking|using|getting|every|all kinds of|"
@@ -90,16 +83,6 @@ def masked(text: str) -> str:
     return _QUOTED.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), lowered)
 
 
-def speaks_for_the_user(sentence: str, start: int) -> bool:
-    """Whether a statement that begins at `start` of a masked sentence is the user's own and is meant."""
-    before = sentence[:start].rstrip(" ,")
-    if sentence.rstrip().endswith("?") or _HYPOTHETICAL.search(sentence):
-        return False
-    if _REPORTED.search(before):
-        return False
-    return _FIRST_PERSON.match(sentence, start) is not None or not _OTHER_SUBJECT.search(before)
-
-
 def context_of(sentence: str) -> tuple[int, int] | None:
     """Return the place of the words that say in which situation a masked sentence holds; None if there are none."""
     match = _CONTEXT.search(sentence)
@@ -124,14 +107,331 @@ def is_update(sentence: str) -> bool:
     return _UPDATE.search(sentence) is not None
 
 
+_WORD = re.compile(r"[^\W\d_][\w'’.-]*\w|[^\W\d_]|\d+(?= )")
+_PARTICLES = frozenset(
+    [
+        "of",
+        "the",
+        "de",
+        "la",
+        "le",
+        "da",
+        "di",
+        "del",
+        "van",
+        "von",
+        "der",
+        "den",
+        "upon",
+        "on",
+        "al",
+        "el",
+        "bin",
+        "in-the",
+        "under",
+        "by",
+        "st",
+        "o'",
+        "y",
+    ]
+)
+_BEFORE_NAMES = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "now",
+        "near",
+        "in",
+        "just",
+        "sunny",
+        "rural",
+        "good",
+        "old",
+        "beautiful",
+        "rainy",
+        "downtown",
+        "central",
+        "west",
+        "east",
+        "north",
+        "south",
+        "upstate",
+        "inner",
+    ]
+)
+_TITLES = frozenset(["prof", "dr", "mr", "mrs", "ms", "miss", "rev", "fr", "st", "sir", "dame", "lady", "lord"])
+_NO_NAMES = frozenset(
+    (
+        *[
+            "it",
+            "that",
+            "this",
+            "a",
+            "an",
+            "the",
+            "my",
+            "your",
+            "our",
+            "his",
+            "her",
+            "their",
+            "not",
+            "in",
+            "on",
+            "at",
+            "for",
+            "to",
+            "and",
+            "or",
+            "but",
+            "so",
+            "if",
+            "is",
+            "are",
+            "was",
+            "be",
+            "been",
+            "just",
+            "here",
+            "there",
+            "now",
+            "still",
+            "only",
+            "really",
+            "also",
+            "very",
+            "me",
+            "you",
+            "we",
+            "they",
+            "he",
+            "she",
+            "who",
+            "what",
+        ],
+        *[
+            "where",
+            "when",
+            "how",
+            "why",
+            "with",
+            "from",
+            "by",
+            "as",
+            "of",
+            "than",
+            "then",
+            "no",
+            "yes",
+            "please",
+            "thanks",
+            "sorry",
+            "ok",
+            "okay",
+            "i",
+            "i'm",
+            "im",
+            "i've",
+            "i'd",
+            "i'll",
+            "fine",
+            "good",
+            "late",
+            "early",
+            "sick",
+            "ill",
+            "tired",
+            "happy",
+            "sad",
+            "home",
+            "work",
+            "bed",
+            "back",
+            "off",
+            "up",
+            "down",
+            "out",
+            "over",
+        ],
+        *[
+            "pain",
+            "charge",
+            "case",
+            "english",
+            "french",
+            "german",
+            "spanish",
+            "italian",
+            "love",
+            "fact",
+            "general",
+            "short",
+            "trouble",
+            "monday",
+            "tuesday",
+            "wednesday",
+            "thursday",
+            "friday",
+            "saturday",
+            "sunday",
+            "january",
+            "february",
+            "march",
+            "april",
+            "may",
+            "june",
+            "july",
+            "august",
+        ],
+        *[
+            "same",
+            "ditto",
+            "likewise",
+            "right",
+            "live",
+            "nothing",
+            "everyone",
+            "new",
+            "first",
+            "raining",
+            "cold",
+            "hot",
+            "great",
+            "all",
+            "look",
+            "both",
+            "yep",
+            "yeah",
+            "nope",
+            "agreed",
+            "almost",
+            "someone",
+            "somebody",
+            "nobody",
+            "mine",
+            "ours",
+            "dad",
+            "mum",
+            "mom",
+            "absolutely",
+            "exactly",
+            "hello",
+            "hi",
+            "hey",
+            "well",
+            "teacher",
+            "nurse",
+        ],
+        *[
+            "vegan",
+            "vegetarian",
+            "student",
+            "parent",
+            "beginner",
+            "action",
+            "american",
+            "british",
+            "european",
+            "african",
+            "asian",
+            "everyone",
+            "september",
+            "october",
+            "november",
+            "december",
+            "spring",
+            "summer",
+            "autumn",
+            "winter",
+            "christmas",
+            "easter",
+            "it's",
+            "its",
+            "hr",
+            "pr",
+            "pe",
+            "uk-style",
+            "don't",
+            "can't",
+            "call",
+            "called",
+            "looking",
+            "going",
+            "trying",
+            "getting",
+            "having",
+            "being",
+            "doing",
+        ],
+    )
+)
+"""Words that no name of a person, creature or place begins with, as far as this reads them."""
+
+
+def trim_name(original: str, start: int, end: int, *, capitals: bool, most: int = 2) -> tuple[int, int] | None:
+    """Cut a name out of `original[start:end]`: the words with capital letters that it begins with.
+
+    Args:
+        original: the sentence as the user wrote it.
+        start: where the name begins.
+        end: where it ends at the latest.
+        capitals: whether a name without a capital letter counts as none.
+        most: words of a name that is written without capitals.
+    """
+    words = list(_WORD.finditer(original, start, end))
+    first = words[0][0].lower() if words else ""
+    while words and words[0][0] in _BEFORE_NAMES:
+        words = words[1:]
+    if not words or (words[0].start() > start and not words[0][0][0].isupper() and first in {"the", "a", "an"}):
+        return None
+    if words[0][0][0].isdigit() or words[0][0].lower().rstrip(".") in _NO_NAMES:
+        return None
+    taken = [words[0]]
+    upper = words[0][0][0].isupper()
+    shouted = original.isupper() or (original[:start].split() or ["i"])[-1].strip(" ,").isupper()
+    if capitals and (not upper or (shouted and taken[0][0].isupper() and original[:start].split()[-1:] != ["I"])):
+        return None
+    for word in words[1:]:
+        gap = original[taken[-1].end() : word.start()]
+        if gap.strip() and not (gap.strip() == "." and taken[-1][0].lower() in _TITLES):
+            break
+        low = word[0].lower()
+        if upper and not word[0][0].isupper() and low not in _PARTICLES:
+            break
+        if (not upper or word[0][0].isupper()) and low in _NO_NAMES:
+            break
+        if not upper and (len(taken) >= most or len(low) < 3 or _STOPS.match(low)):
+            break
+        taken.append(word)
+    while len(taken) > 1 and upper and not taken[-1][0][0].isupper():
+        taken.pop()
+    last = taken[-1].end()
+    if original[last - 2 : last].lower() == "'s" or original[last - 2 : last] == "’s":
+        last -= 2
+    return (taken[0].start(), last) if last > taken[0].start() else None
+
+
+_GAP = re.compile(r"\s{3,}")
+"""What is left of a quotation (`masked`)."""
+_STOPS = re.compile(
+    r"(?:and|or|but|so|in|on|at|for|to|of|with|who|which|that|since|now|because|by|btw|is|was|has|are|these|this|last|next|every|please|pls|thanks|too|atm|rn|lol|tho|though|if|when|as|till|until|near|not|i|im|we|what|any|can|how|where|where's|whats)$"
+)
+
+
 def trim_value(sentence: str, start: int, end: int) -> tuple[int, int] | None:
     """Cut what does not belong to a value off both ends of `sentence[start:end]`; None if nothing is left."""
+    if sentence[start : start + 2].isspace():  # a quotation stands there
+        return None
+    if gap := _GAP.search(sentence, start, end):
+        end = gap.start()
     context = context_of(sentence[start:end])
     if context is not None and context[0] > 0:
         end = start + context[0]
-    cut = _CUT.search(sentence[start:end])
-    if cut is not None and cut.start() > 0:
-        end = start + cut.start()
+    for ending in (_CUT, _TIME):
+        cut = ending.search(sentence[start:end])
+        if cut is not None and cut.start() > 0:
+            end = start + cut.start()
     changed = True
     while changed:
         changed = False

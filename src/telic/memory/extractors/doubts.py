@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from telic.memory.claims import Claim, EvidenceSpan
 from telic.memory.config import DOUBT, MemoryConfig
 from telic.memory.events import MemoryEvent
-from telic.memory.extractors.cues import masked, speaks_for_the_user
+from telic.memory.extractors.cues import masked
 from telic.memory.extractors.statements import shared_statements
+from telic.memory.extractors.vetoes import is_fiction, question_start, speaks_for_the_user
 from telic.memory.words import is_instruction, sentence_spans
 
 __all__ = ["Doubts"]
@@ -47,7 +48,13 @@ class Doubts:
         for start, end in places:
             sentence = text[start:end]
             found = any(start <= place < end for place in understood)
-            if found or not _OWN.search(sentence) or not speaks_for_the_user(sentence, 0):
+            if (
+                found
+                or question_start(sentence) == 0
+                or is_fiction(text)
+                or not _OWN.search(sentence)
+                or not speaks_for_the_user(sentence, 0)
+            ):
                 continue
             if not is_instruction(event.text[start:end]):
                 span = EvidenceSpan(event.id, start, end)
