@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.shares import share_of
 from telic.assistants.drafts import action_items
+from telic.assistants.drafts.guard import unsupported
 from telic.assistants.drafts.invented import invention_in
 from telic.assistants.drafts.linear import LinearModel
 from telic.assistants.mail import Address, MailMessage
@@ -109,20 +110,24 @@ def score_mails(rows: Sequence[Mapping[str, Any]], model: LinearModel | None = N
 
 
 def score_drafts(rows: Sequence[Mapping[str, Any]], model: LinearModel | None = None) -> dict[str, Any]:
-    """Sentences of drafts that are found to be invented, against the labels.
+    """Sentences of drafts that are found to be invented, against the labels: by rules, by the model, by both.
 
     Args:
         rows: labelled sentences.
         model: another model than the shipped one.
     """
-    found = [bool(invention_in(row["sentence"], row["incoming"], row["notes"], model)) for row in rows]
-    invented = [one for one, row in zip(found, rows, strict=True) if row["invented"]]
-    honest = [one for one, row in zip(found, rows, strict=True) if not row["invented"]]
-    return {
-        "sentences": len(rows),
-        "recall_of_invented": share_of(sum(invented), len(invented)),
-        "false_alarms": share_of(sum(honest), len(honest)),
+    checks: dict[str, list[bool]] = {
+        "rules": [bool(unsupported(row["sentence"], row["notes"])) for row in rows],
+        "model": [bool(invention_in(row["sentence"], row["incoming"], row["notes"], model)) for row in rows],
     }
+    checks["both"] = [one or other for one, other in zip(*checks.values(), strict=True)]
+    result: dict[str, Any] = {"sentences": len(rows)}
+    for name, found in checks.items():
+        invented = [one for one, row in zip(found, rows, strict=True) if row["invented"]]
+        honest = [one for one, row in zip(found, rows, strict=True) if not row["invented"]]
+        result[f"{name}: recall_of_invented"] = share_of(sum(invented), len(invented))
+        result[f"{name}: false_alarms"] = share_of(sum(honest), len(honest))
+    return result
 
 
 def _words(text: str) -> set[str]:

@@ -1,8 +1,8 @@
 """Fit the two small models of the mail assistant: which sentences ask, and which of a draft are invented.
 
-    python tools/train_mail.py requests          # writes src/telic/data/mail/requests.json
-    python tools/train_mail.py inventions        # writes src/telic/data/mail/inventions.json
-    python tools/train_mail.py requests --cross  # fits on each author without another, and reports on that one
+    python -m tools.train_mail requests          # writes src/telic/data/mail/requests.json
+    python -m tools.train_mail inventions        # writes src/telic/data/mail/inventions.json
+    python -m tools.train_mail requests --cross  # fits on each author without another, and reports on that one
 
 Logistic regression with an L2 penalty, by L-BFGS: convex, so that there is no seed. A sentence asks if it shares half
 of a labelled span. Cues that fewer than three sentences have are left out.
