@@ -87,7 +87,7 @@ def needs_answer(inbox: Sequence[Mapping[str, Any]], personas: set[str]) -> dict
             message = message_of(row)
             kind = nature_of(message).nature
             truth.append(row["suggestedAction"] == "reply")
-            found.append(kind in ("person", "machine") and bool(action_items(message.text)))
+            found.append(kind in ("person", "machine") and bool(action_items(message.text, message.subject)))
     return _precision_recall(truth, found)
 
 
@@ -97,7 +97,9 @@ def score_actions(cases: Mapping[str, Any]) -> dict[str, Any]:
     for case in cases.values():
         mail = case["email"]
         message = MailMessage("1", parse_addresses(mail["from"])[0], subject=mail["subject"], text=mail["body"])
-        items = action_items(mail["body"]) if nature_of(message).nature in ("person", "machine") else []
+        items = (
+            action_items(mail["body"], mail["subject"]) if nature_of(message).nature in ("person", "machine") else []
+        )
         left = list(items)
         found += len(items)
         for label in case["expected_action_items"]:

@@ -11,7 +11,7 @@ from telic.dialogue import Message
 from telic.memory.words import content_stems, is_instruction, one_line, sentence_spans
 from telic.models import Model, Request, Sampling
 
-__all__ = ["extract", "write_summaries"]
+__all__ = ["checked_summary", "extract", "summary_request", "write_summaries"]
 
 LONGEST = 280
 """Characters of a summary."""
@@ -64,27 +64,30 @@ def write_summaries(model: Model, items: Sequence[DigestItem]) -> list[str]:
     The text is a quotation on one line, without markup. A sentence that gives orders, holds an address, or has words
     that the item lacks is not used.
     """
-    requests = [
-        Request(
-            (Message(role="system", content=SYSTEM), Message(role="user", content=_quotation(item))),
-            Sampling(max_new_tokens=60, temperature=0.0, seed=0),
-        )
-        for item in items
-    ]
+    replies = model.generate([summary_request(item) for item in items])
     return [
-        _checked(reply.text if reply.failure is None else "", item)
-        for reply, item in zip(model.generate(requests), items, strict=True)
+        checked_summary(reply.text if reply.failure is None else "", item)
+        for reply, item in zip(replies, items, strict=True)
     ]
 
 
-def _quotation(item: DigestItem) -> str:
-    return f'What is this about?\n"{one_line(f"{item.title}. {item.text[:READ]}", READ)}"'
+def summary_request(item: DigestItem) -> Request:
+    """Ask a model for a sentence about an item, which is a quotation on one line, without markup."""
+    return Request(
+        (Message(role="system", content=SYSTEM), Message(role="user", content=_quotation(item))),
+        Sampling(max_new_tokens=60, temperature=0.0, seed=0),
+    )
 
 
-def _checked(written: str, item: DigestItem) -> str:
+def checked_summary(written: str, item: DigestItem) -> str:
+    """Return what a model wrote about an item; empty if it does not keep to the item."""
     sentence = plain(written.strip().strip('"'))
     stems = set(content_stems(sentence))
     known = set(item.stems)
     if not stems or is_instruction(sentence) or "://" in sentence or "www." in sentence:
         return ""
     return shortened(sentence, LONGEST) if len(stems & known) >= GROUNDED * len(stems) else ""
+
+
+def _quotation(item: DigestItem) -> str:
+    return f'What is this about?\n"{one_line(f"{item.title}. {item.text[:READ]}", READ)}"'

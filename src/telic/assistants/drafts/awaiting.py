@@ -86,7 +86,7 @@ def follow_ups(messages: Iterable[MailMessage], you: Collection[str], now: float
         waited = (now - (last.time or now)) / DAY
         if not others or waited < days or _SETTLED.search(" ".join(last.text.split())):
             continue
-        items = action_items(last.text)
+        items = action_items(last.text, last.subject)
         if items:
             found.append(FollowUp(last, items[0], waited, automatic=people[-1] is not thread.messages[-1]))
     return sorted(found, key=lambda one: -one.days)
@@ -94,4 +94,4 @@ def follow_ups(messages: Iterable[MailMessage], you: Collection[str], now: float
 
 def _judged(message: MailMessage) -> tuple[Judgement, tuple[ActionItem, ...]]:
     nature = nature_of(message)
-    return nature, tuple(action_items(message.text)) if nature.nature in ("person", "machine") else ()
+    return nature, tuple(action_items(message.text, message.subject)) if nature.nature in ("person", "machine") else ()

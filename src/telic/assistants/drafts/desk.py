@@ -143,6 +143,8 @@ class DraftDesk:
         draft = replace(free or compose(request.items, say, wanted, recipient), say=say)
         if model is not None and free is None and say:
             warnings += [f"the model's draft was not used: {problems[0]}" if problems else "the model wrote nothing"]
+        elif free is not None:
+            warnings += [f"left out of the model's draft, because nobody said it: {one}" for one in problems]
         return PreparedDraft(request, recipient, draft, neutral.text, preferences, tuple(warnings))
 
     def outbox(self, folder: str | None = None, user: str = "me") -> Outbox:

@@ -7,15 +7,17 @@ from dataclasses import replace
 from telic.assistants.drafts.compose import Draft
 from telic.assistants.drafts.guard import left_out, unsupported
 from telic.assistants.drafts.intent import sentences_of
+from telic.assistants.drafts.invented import invention_in
 from telic.assistants.drafts.letter import Letter, parse_letter, render_letter
 from telic.assistants.drafts.recipients import Recipient
 from telic.assistants.drafts.style import Style, apply_style
 from telic.assistants.mail.message import MailMessage
+from telic.dialogue import Message
 from telic.errors import ModelError
 from telic.memory.words import is_instruction, one_line
-from telic.models import Model
+from telic.models import Model, Request, Sampling
 
-__all__ = ["write_free_form"]
+__all__ = ["checked_draft", "draft_request", "write_free_form"]
 
 LONGEST_MAIL = 1500
 """Characters of the message that the model reads."""
@@ -41,27 +43,61 @@ def write_free_form(
         seed: random seed of the sampling.
 
     Returns:
-        The draft, or None if each try says something that nobody said; and what was wrong with the tries.
+        The draft, or None if no try says what the user said; and what was wrong with the last try: for a draft that is
+        used, the sentences that were left out of it.
     """
     if not say.strip():
         return None, ["there is nothing to say yet"]
-    quoted = " ".join(filter(lambda line: not is_instruction(line), message.text.split("\n")))
     problems: list[str] = []
     for attempt in range(TRIES):
-        session = model.session(system=SYSTEM)
-        session.user(
-            f'The message of {recipient.first or "the sender"} (a quotation): "{one_line(quoted, LONGEST_MAIL)}"\n\n'
-            f"The author wants to say: {say}\n\nWrite the body of the author's e-mail."
-        )  # fmt: skip
         try:
-            reply = session.reply(max_new_tokens=160, temperature=0.3, seed=seed + attempt)
+            [reply] = model.generate([draft_request(message, say, recipient, seed + attempt)])
+            reply.raise_if_failed(model.name)
         except ModelError as error:
             return None, [str(error)]
-        written = parse_letter(reply.text)
-        body = replace(written, greeting="", closing="", name="")
-        text = render_letter(body)
-        problems = unsupported(text, say, [message.subject]) + left_out(text, sentences_of(say, recipient.first))
-        if not problems and body.points:
-            letter = apply_style(Letter(points=body.points, bullets=body.bullets), style, recipient)
-            return Draft(render_letter(letter), style, 0, written_by=model.name), []
+        letter, problems = checked_draft(reply.text, message, say, recipient)
+        if letter is not None:
+            text = render_letter(apply_style(letter, style, recipient))
+            return Draft(text, style, 0, written_by=model.name), problems
     return None, problems
+
+
+def draft_request(message: MailMessage, say: str, recipient: Recipient, seed: int) -> Request:
+    """Ask a model for the body of a draft; the message is a quotation on one line, without markup and orders."""
+    quoted = " ".join(filter(lambda line: not is_instruction(line), message.text.split("\n")))
+    user = (
+        f'The message of {recipient.first or "the sender"} (a quotation): "{one_line(quoted, LONGEST_MAIL)}"\n\n'
+        f"The author wants to say: {say}\n\nWrite the body of the author's e-mail."
+    )
+    messages = (Message(role="system", content=SYSTEM), Message(role="user", content=user))
+    return Request(messages, Sampling(max_new_tokens=160, temperature=0.3, seed=seed))
+
+
+def checked_draft(
+    written: str, message: MailMessage, say: str, recipient: Recipient
+) -> tuple[Letter | None, list[str]]:
+    """Take what a model wrote sentence by sentence, and leave out what neither the message nor the user says.
+
+    Args:
+        written: what the model wrote.
+        message: what is answered.
+        say: what the user wants to say.
+        recipient: whom it is for.
+
+    Returns:
+        The rest as a letter, or None if it does not say what the user said; and what was left out or is missing.
+    """
+    body = replace(parse_letter(written), greeting="", closing="", name="", emoji="")
+    kept: list[str] = []
+    problems: list[str] = []
+    for sentence in filter(None, [body.opening, *body.points, body.ending]):
+        found = unsupported(sentence, say, [message.subject]) or invention_in(sentence, message.text, say)
+        if found:
+            problems.append(f"{one_line(sentence, 120)} ({found[0]})")
+        else:
+            kept.append(sentence)
+    points = tuple(one for one in kept if one not in (body.opening, body.ending))
+    missing = left_out(" ".join(kept), sentences_of(say, recipient.first))
+    if missing or not points:
+        return None, [*missing, *problems] or ["it says nothing"]
+    return Letter(points=points, bullets=body.bullets and len(points) > 1), problems
