@@ -359,7 +359,7 @@ def test_a_canary_ends_when_another_version_is_promoted(start: Start, tmp_path: 
     assert canary is not None
     versions_of(path).promote("v2")
     wait_for_version(served, "v2")
-    assert canary.canary.status == "ended"
+    assert canary.state()["status"] == "ended"
     with served.http() as client:
         assert {Chat(client, f"user-{number}").say() for number in range(6)} == {"VERSION-2"}
 
@@ -373,10 +373,10 @@ def test_a_candidate_that_is_promoted_is_taken_over(start: Start, tmp_path: Path
     versions_of(path).promote("v1")
     wait_for_version(served, "v1")
     assert served.service.served is canary.candidate
-    assert canary.canary.status == "promoted"
+    assert canary.state()["status"] == "promoted"
     versions_of(path).rollback()
     wait_for_version(served, "base")
-    assert canary.canary.status == "ended"
+    assert canary.state()["status"] == "ended"
     with served.http() as client:
         assert {Chat(client, f"user-{number}").say() for number in range(6)} == {"BASE"}
 

@@ -72,8 +72,8 @@ class LearningCache:
                 found = await asyncio.to_thread(self._analyse, holder)
                 self._known[holder] = time.monotonic(), found
         canary = self._service.canary
-        now = {"served": self._service.version, "refused": self._service.refused}
-        return replace(found, canary=None if canary is None else canary.state(), **now)
+        state = None if canary is None else canary.state()
+        return replace(found, canary=state, served=self._service.version, refused=self._service.refused)
 
     def _analyse(self, holder: str) -> Learning:
         service = self._service
