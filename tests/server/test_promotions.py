@@ -336,7 +336,7 @@ def test_every_reply_is_of_one_version_whole(start: Start, tmp_path: Path) -> No
     changing.start()
     try:
         with served.http() as client:
-            said = set()
+            said: set[str] = set()
             chats = [Chat(client, f"user-{number}") for number in range(4)]
             deadline = time.monotonic() + 60
             while (len(said) < 2 or len(chats[0].messages) < 30) and time.monotonic() < deadline:

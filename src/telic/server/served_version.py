@@ -81,8 +81,8 @@ class ServedVersion:
         refuse_unsupported(model, [Request((), controls=agent.controls, readings=frozenset(config.readings))])
         self.purpose, self.version = purpose, version
         self._starts_runner = beside is None
-        self.runner = RequestRunner(model, config) if beside is None else beside.runner
-        self.beliefs = (
+        self.runner: RequestRunner = RequestRunner(model, config) if beside is None else beside.runner
+        self.beliefs: Beliefs = (
             Beliefs(self.runner, config.readers, unsupported=config.unsupported_readings)
             if beside is None
             else beside.beliefs
