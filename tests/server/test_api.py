@@ -115,7 +115,7 @@ def test_a_client_of_llama_cpp_works_unchanged(start: Start) -> None:
             assert len(answer.json()["choices"][0]["message"]["content"].split()) == 4
         assert http.post("/v1/chat/completions", json={**body, "n_predict": -1}).status_code == 200
         assert answer.headers["X-Telic-Ignored"] == "cache_prompt, id_slot, repeat_penalty, samplers"
-        assert http.get("/health").json() == {"status": "ok"}
+        assert http.get("/health").json() == {"status": "ok", "version": "base"}
         assert http.get("/models").json()["data"][0]["id"] == "travel"
 
 

@@ -135,17 +135,20 @@ def test_store_failures_are_logged_and_turn_health_red_until_it_can_be_written_a
     monkeypatch.setattr(store, "check", lambda write: fail(write=write) if write else check(write=False))
     monkeypatch.setattr("telic.server.health.CACHE_SECONDS", 0.0)
     with served.http() as http:
-        assert http.get("/healthz").json() == {"status": "ok"}
+        assert http.get("/healthz").json() == {"status": "ok", "version": "base"}
         assert http.post("/v1/chat/completions", json={"messages": ASKED}).status_code == 503
         [logged] = events(log, "store_failed")
         assert logged["cause"] == "OperationalError: database or disk is full"
         health = http.get("/healthz")
-        assert (health.status_code, health.json()) == (503, {"status": "failed", "failing": ["store"]})
+        assert (health.status_code, health.json()) == (
+            503,
+            {"status": "failed", "failing": ["store"], "version": "base"},
+        )
         works[0] = True
-        assert http.get("/healthz").json() == {"status": "ok"}
+        assert http.get("/healthz").json() == {"status": "ok", "version": "base"}
         assert http.post("/v1/chat/completions", json={"messages": ASKED}).status_code == 200
         served.service.runner._worker = type("Dead", (), {"alive": False, "close": lambda self: None})()
-        assert http.get("/healthz").json() == {"status": "failed", "failing": ["engine"]}
+        assert http.get("/healthz").json() == {"status": "failed", "failing": ["engine"], "version": "base"}
 
 
 def test_errors_of_the_database_never_quote_what_was_said(start: Start) -> None:

@@ -92,7 +92,7 @@ class VersionActions:
             changed = versions.rollback()
             document["promoted"] = changed.version
             if not json:
-                print_line(f"{changed.version} is served from now on. Restart the server.")
+                print_line(f"{changed.version} is served from now on; running servers take it within seconds.")
         if self.versions:
             self._list(versions, store, document, json=json)
         if json:
@@ -160,7 +160,7 @@ class VersionActions:
         changed = versions.promote(version.name, how="forced" if reason else "promoted", reason=reason)
         document["promoted"] = changed.version
         if not json:
-            print_line(f"{changed.version} is served from now on. Restart the server.")
+            print_line(f"{changed.version} is served from now on; running servers take it within seconds.")
 
     def _list(self, versions: Versions, store: str | None, document: dict[str, Any], *, json: bool) -> None:
         if store is not None:

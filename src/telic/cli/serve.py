@@ -46,7 +46,7 @@ class Serve(AdapterOptions):
     """Port to listen on; 0 for any free port."""
     version: str | None = None
     """Version of the purpose to serve: v1, v2, ..., `latest`, or `base` for the file as it is written. By default the
-    promoted one."""
+    promoted one, and each one that is promoted later."""
     store: str | None = None
     """Where conversations are stored: a file (SQLite), or postgresql://... By default as [serve] says."""
     api_key_file: Path | None = None
@@ -80,7 +80,9 @@ class Serve(AdapterOptions):
         keys = Keys.load(self.api_key_file)
         self._require_keys(keys)
         with _listen(self.host, self.port) as listener:
-            service = Service(load_model(self.model or purpose, self.adapter), purpose, config, controls, release)
+            model = load_model(self.model or purpose, self.adapter)
+            named = self.model is not None or self.adapter is not None
+            service = Service(model, purpose, config, controls, release, fixed_model=named)
             hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
             port = listener.getsockname()[1]
             app = create_app(

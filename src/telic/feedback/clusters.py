@@ -117,10 +117,12 @@ def _cluster(moments: Sequence[Moment], vectors: Sequence[dict[str, float]]) -> 
 
 def _written(stem: str, moments: Sequence[Moment]) -> str:
     """Return the most frequent form of a stem."""
-    forms = Counter(
+    start = stem[:4]
+    words = Counter(
         word
         for one in moments
         for word in _WORD.findall(f"{one.request} {one.answer}".lower())
-        if word.startswith(stem[:4]) and stem in profile_of(word).counts
+        if word.startswith(start)
     )
+    forms = {word: count for word, count in words.items() if stem in profile_of(word).counts}
     return min(forms, key=lambda word: (-forms[word], word)) if forms else stem

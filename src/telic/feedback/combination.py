@@ -101,7 +101,8 @@ class Combination:
         """Return a piece of evidence with the confidence, and if need be the sign, that its weight says."""
         odds = self.log_odds(feedback)
         reward = math.copysign(feedback.reward, odds) if odds else 0.0
-        return Feedback(**{**feedback.__dict__, "reward": reward, "confidence": round(sigmoid(abs(odds)), DIGITS)})
+        # Both stay in their ranges, so nothing has to be checked again.
+        return feedback.model_copy(update={"reward": reward, "confidence": round(sigmoid(abs(odds)), DIGITS)})
 
     def evidence(self, found: Sequence[Feedback]) -> float:
         """Return the log-odds of the evidence about one reply."""

@@ -91,17 +91,30 @@ class Conversation:
 
     def asks_taste(self, index: int) -> bool:
         """Return whether a turn asks what somebody likes: then likes and dislikes are the answer, and judge nothing."""
-        return "?" in self.texts[index] and _ASKS_TASTE.search(self.texts[index]) is not None
+        known = self._taste_questions.get(index)
+        if known is None:
+            text = self.texts[index]
+            known = self._taste_questions[index] = "?" in text and _ASKS_TASTE.search(text) is not None
+        return known
+
+    @cached_property
+    def _taste_questions(self) -> dict[int, bool]:
+        return {}
 
     @cached_property
     def profiles(self) -> tuple[Profile, ...]:
         """What each turn is about, for comparisons."""
-        return tuple(profile_of(turn.text[:LONGEST]) for turn in self.turns)
+        found = zip(self.turns, self.texts, self._word_lists, strict=True)
+        return tuple(_profile(turn.text[:LONGEST], text, words) for turn, text, words in found)
 
     @cached_property
     def words(self) -> tuple[frozenset[str], ...]:
         """The words of each text of `texts`."""
-        return tuple(frozenset(_WORD.findall(text)) for text in self.texts)
+        return tuple(map(frozenset, self._word_lists))
+
+    @cached_property
+    def _word_lists(self) -> tuple[list[str], ...]:
+        return tuple(map(_WORD.findall, self.texts))
 
     def time_of(self, index: int) -> float | None:
         """Return when a turn was said, in seconds since 1970; None if that is not known."""
@@ -118,6 +131,14 @@ class Conversation:
             return None
         sent, answered = self.time_of(exchange.reply), self.time_of(exchange.after[0])
         return answered - sent if sent is not None and answered is not None and answered >= sent else None
+
+
+def _profile(text: str, searchable: str, words: list[str]) -> Profile:
+    """Return the profile of a text, from the words of its searchable form where these are the same."""
+    # Profiles cut a word at its second apostrophe, and count quoted words.
+    if text.lower() == searchable and searchable.count("'") < 2:
+        return Profile.of_words(words)
+    return profile_of(text)
 
 
 def _searchable(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -12,7 +13,7 @@ from typing import Any
 from telic.episodes import Feedback, Quotation
 from telic.feedback.conversation import Conversation
 
-__all__ = ["Cue", "cues_of"]
+__all__ = ["Cue", "cues_among", "cues_of"]
 
 _NEGATION = re.compile(
     r"(?:\bnot?|n't|\bnever|\bhardly|\bwithout|\b(?:is|are|do|did|does|was|were|could|would)nt|\bcant|\bwont|\bnothing)\b"
@@ -67,6 +68,26 @@ class Cue:
             evidence=Quotation(turn=index, start=start, end=end, text=text),
             time=conversation.time_of(index),
         )
+
+
+@cache
+def _cues_by_word(source: str) -> Mapping[str, tuple[int, ...]]:
+    """Return the numbers of a detector's cues by each of their words."""
+    found: dict[str, list[int]] = {}
+    for number, cue in enumerate(cues_of(source)):
+        for word in cue.words:
+            found.setdefault(word, []).append(number)
+    return {word: tuple(numbers) for word, numbers in found.items()}
+
+
+def cues_among(source: str, words: frozenset[str]) -> list[Cue]:
+    """Return the cues of a detector of which a text with these words may have a phrase, in their order."""
+    by_word = _cues_by_word(source)
+    shared = by_word.keys() & words
+    if not shared:
+        return []
+    cues = cues_of(source)
+    return [cues[number] for number in sorted({number for word in shared for number in by_word[word]})]
 
 
 @cache

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import Any
 
-from telic.episodes import Episode, Feedback, Turn
+from telic.episodes import Episode, Feedback
 from telic.feedback.combination import OBSERVED, Combination
 from telic.feedback.conversation import Conversation
 from telic.feedback.credit import assign_credit
@@ -132,6 +132,6 @@ class Labeller:
             if planner := turn.origin.get("planner"):
                 chosen = {name: planner[name] for name in _PLANNER_READINGS if name in planner}
                 changes["readings"] = {**turn.readings, **chosen}
-            turns[exchange.reply] = Turn(**{**turn.__dict__, **changes})
+            turns[exchange.reply] = turn.model_copy(update=changes)
         feedback = [combination.calibrated(one) for group in groups for one in group]
-        return Episode(**{**episode.__dict__, "turns": turns, "feedback": feedback})
+        return episode.model_copy(update={"turns": turns, "feedback": feedback})

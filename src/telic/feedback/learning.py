@@ -11,7 +11,7 @@ from telic.episodes import Episode
 from telic.feedback.analysis import Analysis, analyse_conclusions
 from telic.feedback.combination import Combination
 from telic.feedback.labelling import Labeller
-from telic.feedback.parallel import PartedSource, conclude_in_parallel
+from telic.feedback.parallel import PartedSource, conclude_in_parallel, seldom_collecting
 from telic.feedback.summaries import Conclusion, conclude
 from telic.judges import Judge
 from telic.progress import Phase, ProgressCallback, ProgressTracker, track
@@ -99,7 +99,8 @@ def _analyse(
     conclusions: Iterator[Conclusion | None] = map(conclude, labelled)
     if processes > 1 and isinstance(labelled.source, PartedSource):
         conclusions = conclude_in_parallel(labelled.source, processes, labelled.combination, labelled.limits)
-    return analyse_conclusions(_counted(conclusions, tracker), resamples, influence_cap=influence_cap)
+    with seldom_collecting():
+        return analyse_conclusions(_counted(conclusions, tracker), resamples, influence_cap=influence_cap)
 
 
 def _counted(conclusions: Iterator[Conclusion | None], tracker: ProgressTracker) -> Iterator[Conclusion | None]:

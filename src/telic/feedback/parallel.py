@@ -10,7 +10,7 @@ import heapq
 import multiprocessing
 import queue
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -21,12 +21,12 @@ from telic.feedback.labelling import Labeller
 from telic.feedback.summaries import Conclusion, conclude
 from telic.judges import Judge
 
-__all__ = ["PartedSource", "conclude_in_parallel"]
+__all__ = ["PartedSource", "conclude_in_parallel", "seldom_collecting"]
 
 PAGE = 100
 """Conclusions that are sent at once."""
 SELDOM = 100_000
-"""Objects between two runs of the garbage collector in a process that labels: what it makes is free of cycles."""
+"""Objects between two runs of the garbage collector while conversations are labelled: they form no cycles."""
 WAITING = 8
 """Pages of a process that may wait to be read: they bound the memory."""
 
@@ -46,6 +46,17 @@ class PartedSource(Protocol):
             of: number of shares.
         """
         ...
+
+
+@contextmanager
+def seldom_collecting() -> Iterator[None]:
+    """Let the garbage collector run seldom meanwhile."""
+    usual = gc.get_threshold()
+    gc.set_threshold(max(SELDOM, usual[0]), *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def conclude_in_parallel(
@@ -79,12 +90,12 @@ def _label_part(
     limits: Sequence[Judge],
     pages: Any,
 ) -> None:
-    gc.set_threshold(SELDOM)
     try:
-        labelled = Labeller(combination, limits=limits).label_all(source.part(number, of))
-        while page := [(_place(episode), conclude(episode)) for episode in islice(labelled, PAGE)]:
-            pages.put(page)
-        pages.put(None)
+        with seldom_collecting():
+            labelled = Labeller(combination, limits=limits).label_all(source.part(number, of))
+            while page := [(_place(episode), conclude(episode)) for episode in islice(labelled, PAGE)]:
+                pages.put(page)
+            pages.put(None)
     except TelicError as error:
         pages.put(error)
 

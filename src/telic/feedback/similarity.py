@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,26 +26,36 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 class Profile:
     """The content words of a text, cut to stems."""
 
-    counts: Counter[str]
+    counts: Mapping[str, int]
     norm: float
 
     @classmethod
-    def of(cls, counts: Counter[str]) -> Profile:
+    def of(cls, counts: Mapping[str, int]) -> Profile:
         """Make a profile with its norm."""
-        return cls(counts, math.sqrt(sum(count * count for count in counts.values())))
+        return cls(counts, math.sqrt(sum([count * count for count in counts.values()])))
+
+    @classmethod
+    def of_words(cls, words: Iterable[str]) -> Profile:
+        """Count the stems of the content words among these words, which are in lower case."""
+        counts: dict[str, int] = {}
+        for word in words:
+            if stem := _content_stem(word):
+                counts[stem] = counts.get(stem, 0) + 1
+        return cls.of(counts)
 
     @classmethod
     def sum(cls, profiles: Iterable[Profile]) -> Profile:
         """Join profiles: that of the texts one after another."""
-        counts: Counter[str] = Counter()
+        counts: dict[str, int] = {}
         for profile in profiles:
-            counts.update(profile.counts)
+            for word, count in profile.counts.items():
+                counts[word] = counts.get(word, 0) + count
         return cls.of(counts)
 
 
 def profile_of(text: str) -> Profile:
     """Count the stems of a text's content words."""
-    return Profile.of(Counter(filter(None, map(_content_stem, _WORD.findall(text.lower())))))
+    return Profile.of_words(_WORD.findall(text.lower()))
 
 
 def cosine(a: Profile, b: Profile) -> float:

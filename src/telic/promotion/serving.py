@@ -24,6 +24,8 @@ class PromotedPurpose:
     written: Purpose
     """The purpose as its file has it."""
     versions: Versions
+    named: bool = False
+    """Whether the version was asked for by its name, whatever is promoted."""
 
 
 def load_version(source: str | Path, version: str | None = None, *, trust: bool = False) -> PromotedPurpose:
@@ -43,7 +45,7 @@ def load_version(source: str | Path, version: str | None = None, *, trust: bool 
     name = version or (versions.promotion.version if written.file else BASE)
     if name != BASE:
         name = versions.get(name).name
-    return PromotedPurpose(versions.apply(written, name), name, written, versions)
+    return PromotedPurpose(versions.apply(written, name), name, written, versions, named=version is not None)
 
 
 def model_settings(purpose: Purpose) -> dict[str, Any]:

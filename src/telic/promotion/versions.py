@@ -115,6 +115,14 @@ class Versions:
         found = _validated(Promotion, path)
         return found if found.purpose == self.purpose else Promotion(purpose=self.purpose)
 
+    def fingerprint(self, name: str) -> tuple[object, ...]:
+        """Return what changes when another version is promoted, or the record of this one is written; reads no file.
+
+        Args:
+            name: of a version; it need not exist.
+        """
+        return _stat(self.folder / POINTER), _stat(self.folder / name / RECORD)
+
     def status(self, version: Version, promotion: Promotion | None = None) -> VersionStatus:
         """Return the status of a version."""
         promotion = self.promotion if promotion is None else promotion
@@ -317,3 +325,11 @@ def _validated(form: type[M], path: Path) -> M:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _stat(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -159,8 +159,7 @@ class _Api:
             sub_user = body.user or body.safety_identifier
             user = f"{holder}/{sub_user}" if sub_user else holder
             conversation = request.headers.get(CONVERSATION) or body.conversation
-            chat = service.chat_of(user)
-            exchange = await chat.begin(user, body, conversation)
+            exchange = await service.begin(user, body, conversation)
             resources.callback(lambda: self._count(holder, exchange))
             resources.callback(exchange.close)
             await while_connected(request, exchange.wait_for_first_event())
@@ -172,9 +171,9 @@ class _Api:
             if body.requested_tokens > service.config.max_new_tokens:
                 headers[CAPPED] = f"max_tokens={service.config.max_new_tokens}"
             if body.stream:
-                lines = stream_response(exchange, chat.services.runner, metadata, body)
+                lines = stream_response(exchange, exchange.runner, metadata, body)
                 return HeldStream(lines, resources.pop_all(), headers=headers)
-            text = await while_connected(request, make_response(exchange, chat.services.runner, metadata, body))
+            text = await while_connected(request, make_response(exchange, exchange.runner, metadata, body))
             return Response(text, 200, {**SAFETY_HEADERS, **headers}, "application/json")
 
     def _count(self, holder: str, exchange: Exchange) -> None:
@@ -201,18 +200,22 @@ class _Api:
         return {"id": service.purpose.name, "object": "model", "created": service.created, "owned_by": "telic"}
 
     async def health(self) -> Response:
-        """Report whether requests are answered: 503, with the parts that fail, if they are not."""
+        """Report the version, and whether requests are answered: 503, with the parts that fail, if they are not."""
         failing = await self._service.health.failing()
-        return (
-            json_response({"status": "failed", "failing": failing}, 503) if failing else json_response({"status": "ok"})
-        )
+        version = {"version": self._service.version}
+        if (refused := self._service.refused) is not None:
+            version["refused"] = refused.version  # why is for those who have a key
+        if failing:
+            return json_response({"status": "failed", "failing": failing, **version}, 503)
+        return json_response({"status": "ok", **version})
 
     def metrics(self, request: Request) -> Response:  # in a thread: `cache_bytes` waits for the engine's current pass
         """Report the metrics to Prometheus."""
         authenticate(request.headers, self._keys)
         service = self._service
         service.metrics.active_requests.set(service.limits.active_count)
-        service.metrics.conversations.set(len(service.sessions))
+        service.metrics.conversations.set(sum(len(one.sessions) for one in service.loaded))
+        service.metrics.versions_loaded.set(len(service.loaded))
         if service.runner.local is not None:
             service.metrics.cache_bytes.set(service.runner.local.cache_bytes)
         return Response(service.metrics.text(), headers=SAFETY_HEADERS, media_type=CONTENT_TYPE_LATEST)

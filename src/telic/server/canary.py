@@ -16,10 +16,10 @@ from telic.promotion.canary import Canary, CanaryComparison, compare_arms
 from telic.promotion.gate_results import newest_passed
 from telic.server.async_store import AsyncConversationStore, cause_of
 from telic.server.canary_observations import CanaryObservations
-from telic.server.candidate import ServedCandidate
 from telic.server.config import ServeConfig
 from telic.server.log import log_event
 from telic.server.metrics import Metrics
+from telic.server.served_version import ServedVersion
 
 __all__ = ["ServedCanary", "choose_candidate"]
 
@@ -67,7 +67,7 @@ class ServedCanary:
 
     def __init__(
         self,
-        candidate: ServedCandidate,
+        candidate: ServedVersion,
         release: PromotedPurpose,
         config: ServeConfig,
         store: AsyncConversationStore,
@@ -91,6 +91,27 @@ class ServedCanary:
         if self.canary.status == "promoted":
             return True
         return self.canary.gives_candidate and self.canary.arm_of(user) == self.candidate.version
+
+    @property
+    def serves_candidate(self) -> bool:
+        """Whether some users get the candidate."""
+        return self.canary.gives_candidate or self.canary.status == "promoted"
+
+    def follow(self, served: ServedVersion) -> None:
+        """Take note that another version is served: the comparison was with the one before it.
+
+        Raises:
+            RunError: the record cannot be written; for this server it counts all the same.
+        """
+        if not self.serves_candidate:
+            return
+        reason = f"{served.version} was promoted or rolled back to"
+        if served is not self.candidate:
+            self.canary = self.canary.with_status("ended", reason)
+        elif self.canary.status != "promoted":
+            self.canary = self.canary.with_status("promoted", reason)
+        self._show()
+        self.canary.write(self._versions.folder)
 
     def state(self) -> dict[str, Any]:
         """Return what is known, as JSON types. No user is named."""

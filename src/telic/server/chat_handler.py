@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -56,6 +56,7 @@ class ChatHandler:
         *,
         pin_controls: Sequence[Control] | None = None,
         readings: Iterable[str] = (),
+        choose: Callable[[StoreTarget], ChatHandler] | None = None,
     ) -> Exchange:
         """Find the conversation that a request continues, or begin one, and submit the request.
 
@@ -65,6 +66,8 @@ class ChatHandler:
             conversation: id of the conversation, if the client names it.
             pin_controls: the pins of this reply (`Beliefs.controls_for`); by default those of the conversation.
             readings: readings to take of this reply, besides those of the configuration.
+            choose: says what replies in the conversation that was found: another version of the purpose, perhaps. By
+                default this one does.
 
         Returns:
             The exchange. The caller must close it.
@@ -73,31 +76,48 @@ class ChatHandler:
             ApiError: the request exceeds a limit or asks for something that is not supported; there is no such
                 conversation; the store failed.
         """
-        if not self.services.runner.alive:
-            raise ApiError(503, "the model has stopped; the server has to be restarted", code="model_stopped")
+        self._check(body)
         history = History.from_messages(user, [message.message for message in body.messages])
-        self._refuse_unsupported(body)
-        response_format = await self._compiled_format(body)
-        sampling = body.sampling(self.sampling, self.config.max_new_tokens)
-        tools, choice = body.tool_definitions, body.named_choice
         target = await self._find_target(history, conversation)
         try:
-            if pin_controls is None:
-                pins = self.controls.pins_by_conversation.get(target.conversation)
-                pin_controls = self.beliefs.controls_for(pins) if pins else ()
-            controls = (*self.controls.of(target.conversation), *pin_controls)
-            setup = self.controls.describe_setup(controls)
-            kind = response_format.kind if response_format is not None else ""
-            turns = TurnBuilder(history, target, setup, sampling, self._remembering(user), kind)
-            controls += await self._memory_control(history, target)
-            taken = frozenset(self.config.readings) | frozenset(readings)
-            request = Request(
-                (), sampling, controls, taken, response_format=response_format, tools=tools, tool_choice=choice
-            )
-            return await self._submit(turns, request, body.n or 1)
+            chat = self if choose is None else choose(target)
+            if chat is not self:
+                chat._check(body)
+            return await chat._begin(history, target, body, pin_controls, readings)
         except BaseException:  # the caller has no exchange to close
             self.services.sessions.busy.discard(target.conversation)
             raise
+
+    def _check(self, body: ChatRequest) -> None:
+        if not self.services.runner.alive:
+            raise ApiError(503, "the model has stopped; the server has to be restarted", code="model_stopped")
+        self._refuse_unsupported(body)
+
+    async def _begin(
+        self,
+        history: History,
+        target: StoreTarget,
+        body: ChatRequest,
+        pin_controls: Sequence[Control] | None,
+        readings: Iterable[str],
+    ) -> Exchange:
+        """Submit a request whose conversation was found. All of it is of this handler's version."""
+        response_format = await self._compiled_format(body)
+        sampling = body.sampling(self.sampling, self.config.max_new_tokens)
+        tools, choice = body.tool_definitions, body.named_choice
+        if pin_controls is None:
+            pins = self.controls.pins_by_conversation.get(target.conversation)
+            pin_controls = self.beliefs.controls_for(pins) if pins else ()
+        controls = (*self.controls.of(target.conversation), *pin_controls)
+        setup = self.controls.describe_setup(controls)
+        kind = response_format.kind if response_format is not None else ""
+        turns = TurnBuilder(history, target, setup, sampling, self._remembering(history.user), kind)
+        controls += await self._memory_control(history, target)
+        taken = frozenset(self.config.readings) | frozenset(readings)
+        request = Request(
+            (), sampling, controls, taken, response_format=response_format, tools=tools, tool_choice=choice
+        )
+        return await self._submit(turns, request, body.n or 1)
 
     def _remembering(self, user: str) -> str:
         """Return the purpose in whose memory the user's turns are logged; empty for none."""

@@ -35,6 +35,9 @@ class ServeConfig(Settings):
     """Show what the model takes itself to be even if the readers' card does not support it."""
     versions: str = "versions"
     """Folder of the versions, relative to the purpose file."""
+    keep_version_minutes: Annotated[float, Field(ge=0)] = 30.0
+    """When another version is promoted, a conversation keeps the one that it has until nothing was said in it for so
+    long. 0: its next reply is of the new version."""
     canary: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Share of the users who get a candidate version instead of the promoted one. 0: none."""
     canary_version: str | None = None

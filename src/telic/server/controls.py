@@ -26,6 +26,7 @@ class ConversationControls:
         default: controls of every conversation that has none of its own.
         defences: the tables of the defences, which are part of every setup.
         version: the version of the purpose, which is part of every setup; `base` is left out.
+        pins: pins of single conversations, by id, if other versions share them.
     """
 
     def __init__(
@@ -35,13 +36,14 @@ class ConversationControls:
         default: Sequence[Control],
         defences: Sequence[Mapping[str, Any]] = (),
         version: str = BASE,
+        pins: dict[str, Pins] | None = None,
     ) -> None:
         self._model, self._purpose, self._defences, self._version = model, purpose, list(defences), version
         self.default: tuple[Control, ...] = tuple(default)
         """Controls of every conversation that has none of its own."""
         self.controls_by_conversation: dict[str, tuple[Control, ...]] = {}
         """Controls of single conversations, by id; they replace the default ones."""
-        self.pins_by_conversation: dict[str, Pins] = {}
+        self.pins_by_conversation: dict[str, Pins] = {} if pins is None else pins
         """Pins of single conversations, by id; they act beside the controls."""
 
     def set(self, controls: Sequence[Control], conversation: str | None = None) -> None:

@@ -20,6 +20,7 @@ from telic.server.errors import ApiError
 from telic.server.history import History, system_message
 from telic.server.pins import Pins
 from telic.server.records import NewTurns, StoredTurn, TurnRecord
+from telic.server.served_version import ServedVersion
 from telic.server.service import Service
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class DashboardConversation:
         return opened
 
     @property
+    def _served(self) -> ServedVersion:
+        """The version that replies in this conversation."""
+        return self._service.serving(self.id or self._parent)
+
+    @property
     def replies(self) -> list[StoredTurn]:
         """The model's turns."""
         return [turn for turn in self.turns if turn.role == "assistant"]
@@ -75,7 +81,7 @@ class DashboardConversation:
         return self._pins_in(turn.setup)
 
     def _pins_in(self, setup: Mapping[str, Any]) -> Pins:
-        controls = self._service.controls
+        controls = self._served.controls
         return Pins.from_setup(setup, controls.describe_setup(controls.of(self.id)).content["controls"])
 
     async def say(self, text: str) -> AsyncGenerator[str, None]:
@@ -86,18 +92,18 @@ class DashboardConversation:
         Raises:
             ApiError: the message is refused, or the model failed.
         """
-        service, start = self._service, time.perf_counter()
+        service, served, start = self._service, self._served, time.perf_counter()
         self._check_message(text)
         messages = [*self._client_messages(), Message(role="user", content=text)]
         body = ChatRequest(messages=[_to_chat_message(message) for message in messages])
-        readings = {"attention"} & service.runner.model.readings
+        readings = {"attention"} & served.runner.model.readings
         conversation = None
         try:
             with ExitStack() as resources:
                 resources.enter_context(service.limits.admit(self.user))
-                pin_controls = service.beliefs.controls_for(self.pins)
-                exchange = await service.chat.begin(
-                    self.user, body, self.id or self._parent, pin_controls=pin_controls, readings=readings
+                pin_controls = served.beliefs.controls_for(self.pins)
+                exchange = await service.begin(
+                    self.user, body, self.id or self._parent, canary=False, pin_controls=pin_controls, readings=readings
                 )
                 conversation = exchange.conversation
                 resources.callback(lambda: service.limits.spend(self.user, exchange.computed_tokens))
@@ -193,7 +199,7 @@ class DashboardConversation:
         Raises:
             ApiError: a reader or a class does not exist, or beliefs cannot be pinned.
         """
-        self._service.beliefs.controls_for(pins)
+        self._served.beliefs.controls_for(pins)
         self.pins = pins
         if self.id is not None:  # empty pins, too: they replace those of the last reply
             self._service.controls.pins_by_conversation[self.id] = pins
@@ -215,7 +221,7 @@ class DashboardConversation:
         limits = self._service.limits
         with limits.admit(self.user):
             messages, spend = self._model_messages(position), partial(limits.spend, self.user)
-            beliefs = await self._service.beliefs.read(self.user, messages, self._fork(position), controls, spend)
+            beliefs = await self._served.beliefs.read(self.user, messages, self._fork(position), controls, spend)
         await self._annotate(lambda notes: notes.add_readings(self.user, conversation, position, {"beliefs": beliefs}))
 
     async def find_evidence(self, position: int, reader: str) -> Evidence:
@@ -229,7 +235,7 @@ class DashboardConversation:
         controls, limits, messages = self._controls_at(position), self._service.limits, self._model_messages(position)
         with limits.admit(self.user):
             spend = partial(limits.spend, self.user)
-            evidence = await self._service.beliefs.find_evidence(
+            evidence = await self._served.beliefs.find_evidence(
                 self.user, messages, self._fork(position), controls, spend, reader
             )
         before = len(messages) - position  # the system prompt is no turn
@@ -245,7 +251,7 @@ class DashboardConversation:
         limits, messages = self._service.limits, self._model_messages(position + 1)
         with limits.admit(self.user):
             spend = partial(limits.spend, self.user)
-            probe_branches = await self._service.probes.ask(self.user, messages, self._fork(position), controls, spend)
+            probe_branches = await self._served.probes.ask(self.user, messages, self._fork(position), controls, spend)
         await self._annotate(lambda notes: notes.add_probe_branches(self.user, conversation, position, probe_branches))
 
     async def _annotate(self, add: Callable[[Annotations], None]) -> None:
@@ -265,8 +271,8 @@ class DashboardConversation:
 
     def _controls_at(self, position: int) -> tuple[Control, ...]:
         """Return the controls of the conversation, with the pins of a reply."""
-        service = self._service
-        return (*service.controls.of(self.id), *service.beliefs.controls_for(self.pins_of(self.turns[position])))
+        served = self._served
+        return (*served.controls.of(self.id), *served.beliefs.controls_for(self.pins_of(self.turns[position])))
 
     def _client_messages(self) -> list[Message]:
         """Return the conversation as an API client would send it."""
@@ -276,10 +282,10 @@ class DashboardConversation:
     def _model_messages(self, end: int) -> list[Message]:
         """Return the turns before a position as the model receives them."""
         said = [message for turn in self.turns[:end] for message in turn.messages]
-        return [system_message(self._service.purpose, self._system), *said]
+        return [system_message(self._served.purpose, self._system), *said]
 
     def _fork(self, position: int) -> Session:
-        return self._service.sessions.fork_for_reading(self.id, latest=position == len(self.turns) - 1)
+        return self._served.sessions.fork_for_reading(self.id, latest=position == len(self.turns) - 1)
 
 
 def _to_message(turn: StoredTurn) -> Message:

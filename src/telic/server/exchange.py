@@ -78,6 +78,11 @@ class Exchange:
         return self._turns.target.conversation
 
     @property
+    def runner(self) -> RequestRunner:
+        """What runs its requests on the model."""
+        return self._services.runner
+
+    @property
     def count(self) -> int:
         """Number of choices."""
         return len(self._submissions)

@@ -11,6 +11,7 @@ from telic.errors import DataError, TelicError
 from telic.feedback import Analysis, learn
 from telic.promotion import GateResult, Version, VersionStatus
 from telic.server.authentication import LOCAL_USER
+from telic.server.promotion_watch import RefusedVersion
 from telic.server.service import Service
 from telic.server.stored_episodes import StoredEpisodes
 
@@ -43,6 +44,8 @@ class Learning:
     served: str
     versions: tuple[VersionRow, ...]
     canary: dict[str, Any] | None
+    refused: RefusedVersion | None = None
+    """The promoted version, if the server does not serve it."""
 
 
 class LearningCache:
@@ -69,7 +72,8 @@ class LearningCache:
                 found = await asyncio.to_thread(self._analyse, holder)
                 self._known[holder] = time.monotonic(), found
         canary = self._service.canary
-        return replace(found, canary=None if canary is None else canary.state())
+        state = None if canary is None else canary.state()
+        return replace(found, canary=state, served=self._service.version, refused=self._service.refused)
 
     def _analyse(self, holder: str) -> Learning:
         service = self._service

@@ -57,6 +57,24 @@ class Metrics:
 
         self._add_drift_metrics()
         self._add_canary_metrics()
+        self._add_version_metrics()
+
+    def _add_version_metrics(self) -> None:
+        self.version_served = Gauge(
+            "telic_version_served", "1 for the version that new conversations get, 0 for one that they got before.",
+            ["version"], registry=self.registry,
+        )  # fmt: skip
+        self.version_refused = Gauge(
+            "telic_version_refused", "1 while another version is promoted that this server cannot serve; the log says "
+            "why.", registry=self.registry,
+        )  # fmt: skip
+        self.version_changes = Counter(
+            "telic_version_changes", "Promotions and rollbacks that the server has followed.", registry=self.registry
+        )
+        self.versions_loaded = Gauge(
+            "telic_versions_loaded", "Versions in memory: the served one, those of conversations under way, a "
+            "candidate.", registry=self.registry,
+        )  # fmt: skip
 
     def _add_canary_metrics(self) -> None:
         self.canary_share = Gauge(

@@ -5,42 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
 
-from telic.agents.agent import Agent
-from telic.errors import TelicError
+from telic.errors import ConfigError, TelicError
 from telic.judges import model_judges
 from telic.judges.limits import judged_limits
 from telic.memory import MemoryConfig
-from telic.models import Control, Model, Request, load
-from telic.models.compatibility import refuse_unsupported
+from telic.models import Control, Model, load
 from telic.promotion import PromotedPurpose
 from telic.promotion.records import BASE
 from telic.promotion.serving import model_settings
 from telic.purpose import Purpose
 from telic.server.async_store import AsyncConversationStore
-from telic.server.beliefs import Beliefs
 from telic.server.canary import ServedCanary, choose_candidate
-from telic.server.candidate import ServedCandidate
 from telic.server.chat_handler import ChatHandler
+from telic.server.chat_request import ChatRequest
 from telic.server.config import ServeConfig
-from telic.server.controls import ConversationControls
-from telic.server.defence_states import DefenceStates
-from telic.server.defended_replies import DefendedReplies
-from telic.server.drift import DriftProbes, DriftServices
-from telic.server.exchange import ExchangeServices
+from telic.server.conversation_versions import ConversationVersions
+from telic.server.exchange import Exchange
 from telic.server.health import Health
 from telic.server.limits import Limits
 from telic.server.log import log_event
 from telic.server.metrics import Metrics
-from telic.server.probes import ProbeRunner
+from telic.server.promotion_watch import PromotionWatch, RefusedVersion
 from telic.server.records import NewTurns
 from telic.server.retention import delete_expired
-from telic.server.runner import RequestRunner
-from telic.server.sessions import Sessions
-from telic.server.shared_prefix import read_shared_prefix
+from telic.server.served_version import ServedVersion, SharedParts
 from telic.server.store import ConversationStore
+from telic.server.turn_builder import StoreTarget
 from telic.server.user_memories import UserMemories
 
 __all__ = ["Service"]
@@ -59,7 +51,8 @@ class Service:
         purpose: the purpose to serve.
         config: limits, and what is stored.
         controls: controls of every conversation; by default the purpose's own.
-        release: the version that is served, with its siblings; needed for a canary.
+        release: the version that is served, with its siblings; needed for a canary and to follow promotions.
+        fixed_model: whether no version may bring another model, because this one was named beside the purpose.
 
     Raises:
         ConfigError: the purpose names an unknown control or defence; the store cannot be opened.
@@ -73,52 +66,49 @@ class Service:
         config: ServeConfig,
         controls: Sequence[Control] | None = None,
         release: PromotedPurpose | None = None,
+        *,
+        fixed_model: bool = False,
     ) -> None:
-        agent = Agent(model, purpose, controls)
-        refuse_unsupported(model, [Request((), controls=agent.controls, readings=frozenset(config.readings))])
-        self.purpose, self.config = purpose, config
+        self.config, self._controls, self._fixed_model = config, controls, fixed_model
         self._end: float | None = None
-        self._defence_controls = agent.defender.controls
-        self._tools = agent.tools.toolbox.definitions if agent.tools is not None else ()
         self.created = int(time.time())
         self.store = AsyncConversationStore(ConversationStore(config.store))
-        self.runner = RequestRunner(model, config)
-        self.sessions = Sessions(model, config.max_conversations)
-        defences = agent.defender.defences
-        self.version = release.version if release else BASE
-        """The version that is served."""
         self.versions = release.versions if release else None
-        self.controls = ConversationControls(
-            model, purpose, agent.controls, [one.spec() for one in defences], self.version
-        )
         self.limits, self.metrics = Limits(config), Metrics()
-        self.beliefs = Beliefs(self.runner, config.readers, unsupported=config.unsupported_readings)
-        sampling = replace(agent.sampling, logprobs=self.runner.local is not None)
-        self.probes = ProbeRunner(self.runner, purpose, sampling)
-        self.defence_states = DefenceStates(self.store, defences)
-        guarded = bool(defences) or agent.defender.reward_head is not None or agent.tools is not None
-        self._defended = (
-            DefendedReplies(self.runner, agent.defender, config, self.metrics, agent.tools) if guarded else None
-        )
-        services = ExchangeServices(self.runner, self.store, self.sessions, self.defence_states, self.metrics)
         remembered = MemoryConfig.of_purpose(purpose)
         self.memories: UserMemories | None = None
         """What is remembered of the users; None if the purpose has no table `[memory]`."""
         if remembered is not None:
             self.memories = UserMemories(self.store, purpose.name, remembered, self._drop_sessions)
-        self.chat = ChatHandler(
-            purpose, config, sampling, services, self.controls, self.beliefs, self._defended, self.memories
-        )
-        self._drift: DriftProbes | None = None
-        if config.probe_share:
-            parts = DriftServices(
-                self.runner, self.probes, self.sessions, self.store, self.controls, self.metrics
-            )  # fmt: skip
-            self._drift = DriftProbes(parts, purpose, config.probe_share, self._defence_controls)
-        self.canary = _make_canary(self, release, controls) if release else None
+        self._shared = SharedParts(config, self.store, self.metrics, self.memories)
+        version = release.version if release else BASE
+        try:
+            first = ServedVersion(model, purpose, version, self._shared, controls)
+        except BaseException:
+            self.store.close(CLOSE_SECONDS)
+            raise
+        self.loaded: list[ServedVersion] = [first]
+        """The versions in memory."""
+        self._superseded: list[ServedVersion] = []
+        """Those that another one was promoted over: conversations under way keep them."""
+        self.conversations = ConversationVersions(60 * config.keep_version_minutes, self._shared.busy)
+        self._use(first)
+        self.metrics.version_served.labels(self.version).set(1)
+        self.canary = self._make_canary(release) if release else None
+        self.watch = None if release is None or release.named else PromotionWatch(release, self, self.metrics)
+        """Follows promotions; None if the version was named, or there are none."""
         self._tasks: list[asyncio.Task[None]] = []
         self.health = Health(lambda: self.alive, self.store.check)
         self.store.listeners.append(self._count_turns)
+
+    def _use(self, version: ServedVersion) -> None:
+        """Make a version that of new conversations. Its parts change together: nothing else runs meanwhile."""
+        self.served = version
+        """The version that new conversations get."""
+        self.purpose, self.version = version.purpose, version.version
+        self.runner, self.sessions, self.controls = version.runner, version.sessions, version.controls
+        self.beliefs, self.probes, self.chat = version.beliefs, version.probes, version.chat
+        self.defence_states, self._defended = version.defence_states, version.defended
 
     async def start(self) -> None:
         """Start the threads, and let a local model read the system prompt.
@@ -126,22 +116,125 @@ class Service:
         Raises:
             ModelError: the model cannot read the system prompt.
         """
-        self.runner.start()
-        if self._defended is not None:
-            self._defended.start()
-        if self.runner.local is not None:
-            controls = (*self.controls.default, *self._defence_controls)
-            self.sessions.shared_prefix = await read_shared_prefix(self.runner, self.purpose, controls, self._tools)
+        for version in self.loaded:
+            await version.start()
         loop = asyncio.get_running_loop()
         if self.canary is not None:
-            await self.canary.candidate.start()
             self._tasks.append(loop.create_task(self.canary.watch()))
+        if self.watch is not None:
+            self._tasks.append(loop.create_task(self.watch.watch()))
         if self.config.keep_days is not None:
             self._tasks.append(loop.create_task(delete_expired(self._delete_before, self.config.keep_days)))
 
-    def chat_of(self, user: str) -> ChatHandler:
-        """Return what replies to a user: the promoted version, or the candidate of a canary."""
-        return self.canary.candidate.chat if self.canary and self.canary.has_candidate(user) else self.chat
+    async def begin(
+        self,
+        user: str,
+        body: ChatRequest,
+        conversation: str | None = None,
+        *,
+        canary: bool = True,
+        pin_controls: Sequence[Control] | None = None,
+        readings: Iterable[str] = (),
+    ) -> Exchange:
+        """Begin an exchange with the version of its conversation; see `ChatHandler.begin`.
+
+        Args:
+            user: the user.
+            body: the request.
+            conversation: id of the conversation, if the client names it.
+            canary: whether the user may get the candidate of a canary.
+            pin_controls: the pins of this reply; by default those of the conversation.
+            readings: readings to take of this reply, besides those of the configuration.
+        """
+
+        def choose(target: StoreTarget) -> ChatHandler:
+            kept = self._kept_by(target.parent if target.new else target.conversation)
+            candidate = self._candidate_of(user) if canary else None
+            version = kept or candidate or self.served
+            self.conversations.set(target.conversation, version)
+            return version.chat
+
+        return await self.chat.begin(
+            user, body, conversation, pin_controls=pin_controls, readings=readings, choose=choose
+        )
+
+    def serving(self, conversation: str | None) -> ServedVersion:
+        """Return the version that replies in a conversation, but for a canary."""
+        return self._kept_by(conversation) or self.served
+
+    def _kept_by(self, conversation: str | None) -> ServedVersion | None:
+        """Return the version that a conversation under way keeps: the one that it has, unless that was rolled back."""
+        version = self.conversations.get(conversation)
+        return version if version is self.served or version in self._superseded else None
+
+    def _candidate_of(self, user: str) -> ServedVersion | None:
+        return self.canary.candidate if self.canary is not None and self.canary.has_candidate(user) else None
+
+    @property
+    def refused(self) -> RefusedVersion | None:
+        """The promoted version, if this server cannot serve it."""
+        return self.watch.refused if self.watch is not None else None
+
+    async def prepare(self, loaded: PromotedPurpose) -> ServedVersion:
+        """Load a version beside those that are served; nobody gets it yet.
+
+        Raises:
+            TelicError: it cannot be served.
+        """
+        for one in self.loaded:
+            if one.version == loaded.version and one.purpose == loaded.purpose:
+                return one
+        if MemoryConfig.of_purpose(loaded.purpose) != MemoryConfig.of_purpose(self.purpose):
+            raise ConfigError("it changes [memory]; restart the server to serve it")
+        new = await asyncio.to_thread(self._load, loaded)
+        try:
+            await new.start()
+        except BaseException:
+            await new.close(self.loaded)
+            raise
+        self.loaded.append(new)
+        return new
+
+    def _load(self, loaded: PromotedPurpose) -> ServedVersion:
+        """Make a version, on the model of another one if that is the same."""
+        wanted = model_settings(loaded.purpose)
+        beside = next((one for one in self.loaded if model_settings(one.purpose) == wanted), None)
+        if beside is None and self._fixed_model:
+            raise ConfigError("it changes the model, and that of this server was named with --model or --adapter")
+        model = load(loaded.purpose) if beside is None else beside.runner.model
+        return ServedVersion(model, loaded.purpose, loaded.version, self._shared, self._controls, beside)
+
+    def serve(self, new: ServedVersion, promoted: Collection[str]) -> None:
+        """Give a prepared version to all new conversations, at once.
+
+        Conversations under way keep the version that they have, unless it was rolled back: then something is wrong with
+        it, and they get the new one with their next reply.
+
+        Args:
+            new: the version.
+            promoted: names of the promoted versions; one that is not among them was rolled back.
+        """
+        earlier = [*self._superseded, self.served]
+        self._superseded = [
+            one for one in earlier if one is not new and (one.version == BASE or one.version in promoted)
+        ]
+        self._use(new)
+        if self.canary is not None:
+            try:
+                self.canary.follow(new)
+            except TelicError as error:  # its record: what is served has changed all the same
+                log_event(logging.ERROR, "canary_failed", cause=str(error))
+
+    async def close_unused(self) -> None:
+        """Close the versions that no conversation has any more."""
+        candidate = self.canary.candidate if self.canary is not None and self.canary.serves_candidate else None
+        others = [one for one in self.loaded if one is not self.served and one is not candidate]
+        self.conversations.forget_old([one for one in others if one not in self._superseded])
+        for one in others:
+            if not self.conversations.count(one):
+                self.loaded.remove(one)
+                self._superseded = [kept for kept in self._superseded if kept is not one]
+                await one.close(self.loaded)
 
     def begin_closing(self) -> None:
         """Begin the time within which `close` ends: `shutdown_seconds`, of which requests may use some first."""
@@ -164,17 +257,17 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            if self._drift is not None:
-                await self._drift.close()
-            if self.canary is not None:
-                await self.canary.candidate.close()
-            if self._defended is not None:
-                await self._defended.close(LAST_SECONDS)
-            not_stored, _ = await asyncio.gather(self.store.drain(left), self.runner.close(LAST_SECONDS))
+            for version in self.loaded:
+                await version.close_replies()
+            runners = dict.fromkeys(version.runner for version in self.loaded)
+            not_stored, *_ = await asyncio.gather(
+                self.store.drain(left), *(runner.close(LAST_SECONDS) for runner in runners)
+            )
             if not_stored:
                 log_event(logging.ERROR, "not_stored", replies=not_stored, cause="the store did not answer in time")
         finally:
-            self.probes.close()
+            for version in self.loaded:
+                version.probes.close()
             if self.memories is not None:
                 self.memories.close(CLOSE_SECONDS)
             self.store.close(CLOSE_SECONDS)
@@ -182,7 +275,7 @@ class Service:
     @property
     def alive(self) -> bool:
         """Whether requests are answered."""
-        return self.runner.alive and (self.canary is None or self.canary.candidate.alive)
+        return all(version.alive for version in self.loaded)
 
     async def delete_user(self, user: str) -> int:
         """Delete everything stored about a user; returns the number of conversations."""
@@ -203,19 +296,14 @@ class Service:
 
     def _drop_sessions(self, conversations: Sequence[str]) -> None:
         """Drop what the models have read of conversations, notes of a user's memory among it."""
-        self.sessions.drop(conversations)
-        if self.canary is not None:
-            self.canary.candidate.drop_sessions(conversations)
+        for version in self.loaded:
+            version.sessions.drop(conversations)
 
     async def _forget(self, deleted: list[str]) -> list[str]:
         """Drop what is kept of deleted conversations, and mark the versions that were trained on them."""
-        self.sessions.drop(deleted)
-        self.defence_states.drop(deleted)
-        if self._defended is not None:
-            self._defended.drop(deleted)
-        self.controls.drop(deleted)
-        if self.canary is not None:
-            self.canary.candidate.drop(deleted)
+        for version in self.loaded:
+            version.drop(deleted)
+        self.conversations.drop(deleted)
         if self.versions is not None and deleted:
             try:
                 await asyncio.to_thread(self.versions.mark_deleted, deleted)
@@ -229,24 +317,24 @@ class Service:
 
     def _count_turns(self, new: NewTurns) -> None:
         self.metrics.turns.inc(len(new.turns))
-        if self._drift is not None and self.chat_of(new.user) is self.chat:
-            self._drift.consider(new)
+        version = self.conversations.get(new.conversation) or self.served
+        is_candidate = version is not self.served and version not in self._superseded
+        if version.drift is not None and not is_candidate:
+            version.drift.consider(new)
 
+    def _make_canary(self, release: PromotedPurpose) -> ServedCanary | None:
+        """Make the canary that the settings ask for; None if they ask for none.
 
-def _make_canary(
-    service: Service, release: PromotedPurpose, controls: Sequence[Control] | None = None
-) -> ServedCanary | None:
-    """Make the canary that the settings of a service ask for; None if they ask for none.
-
-    Raises:
-        TelicError: the candidate cannot be served, or the record of the last canary is damaged.
-    """
-    loaded = choose_candidate(release, service.config)
-    if loaded is None:
-        return None
-    served = service.runner.model
-    same = model_settings(loaded.purpose) == model_settings(release.purpose)
-    model = served if same else load(loaded.purpose)
-    candidate = ServedCandidate(model, loaded, service.chat, controls)
-    limits = [one.judge for one in judged_limits(loaded.written) if not model_judges(one.judge)]
-    return ServedCanary(candidate, release, service.config, service.store, service.metrics, limits)
+        Raises:
+            TelicError: the candidate cannot be served, or the record of the last canary is damaged.
+        """
+        loaded = choose_candidate(release, self.config)
+        if loaded is None:
+            return None
+        same = model_settings(loaded.purpose) == model_settings(release.purpose)
+        model = self.runner.model if same else load(loaded.purpose)
+        beside = self.served if same else None
+        candidate = ServedVersion(model, loaded.purpose, loaded.version, self._shared, self._controls, beside)
+        self.loaded.append(candidate)
+        limits = [one.judge for one in judged_limits(loaded.written) if not model_judges(one.judge)]
+        return ServedCanary(candidate, release, self.config, self.store, self.metrics, limits)

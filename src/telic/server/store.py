@@ -164,7 +164,11 @@ class ConversationStore:
                 append_to_log(connection, new.user, new.remembering, events_of(new), new.conversation)
 
     def episodes(
-        self, user: str | None = None, part: tuple[int, int] = (0, 1), since: float | None = None
+        self,
+        user: str | None = None,
+        part: tuple[int, int] = (0, 1),
+        since: float | None = None,
+        page_size: int | None = None,
     ) -> Iterator[Episode]:
         """Read all conversations, or those of one user, oldest first, as episodes.
 
@@ -172,11 +176,13 @@ class ConversationStore:
             user: the holder of an API key with all its users, or one of those.
             part: only a share of the users: its number, from 0, and the number of shares.
             since: only those that began at this time or later, in seconds since 1970.
+            page_size: conversations that are read at once; by default 100.
         """
+        size = EXPORT_PAGE if page_size is None else page_size
         after: tuple[float, str] | None = None
         while True:
             c = conversations.c
-            query = select(conversations).order_by(c.created, c.id).limit(EXPORT_PAGE)
+            query = select(conversations).order_by(c.created, c.id).limit(size)
             if user is not None:
                 query = query.where(belongs_to(user))
             if since is not None:
@@ -188,7 +194,7 @@ class ConversationStore:
                 shared = [row for row in page if crc32(row.user.encode()) % part[1] == part[0]]
                 episodes = episodes_of(connection, shared) if shared else []
             yield from episodes
-            if len(page) < EXPORT_PAGE:
+            if len(page) < size:
                 return
             after = page[-1].created, page[-1].id
 

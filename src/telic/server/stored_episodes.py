@@ -12,6 +12,9 @@ from telic.server.store import ConversationStore
 
 __all__ = ["StoredEpisodes"]
 
+PAGE = 400
+"""Conversations that are read at once: a few megabytes, and few queries."""
+
 
 @dataclass(frozen=True)
 class StoredEpisodes:
@@ -40,7 +43,7 @@ class StoredEpisodes:
         """Yield those of a share of the users; see `telic.feedback.parallel.PartedSource`."""
         with closing(ConversationStore(self.location, create=False)) as store:
             users = Consents(store.engine).learnable(self.learn)
-            for episode in store.episodes(self.user, (number, of), self.since):
+            for episode in store.episodes(self.user, (number, of), self.since, PAGE):
                 if episode.metadata["user"] not in users:
                     continue
                 setups = episode.metadata["setups"].values()

@@ -16,7 +16,7 @@ def turns_by_conversation(connection: Connection, ids: Sequence[str]) -> dict[st
     """Read the rows of all turns of conversations, in order."""
     found: dict[str, list[Row[Any]]] = {name: [] for name in ids}
     query = select(turns).where(turns.c.conversation.in_(ids)).order_by(turns.c.conversation, turns.c.position)
-    for row in connection.execute(query):
+    for row in connection.execute(query).all():
         found[row.conversation].append(row)
     return found
 

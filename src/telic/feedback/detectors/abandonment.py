@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from telic.episodes import Feedback
 from telic.feedback.conversation import Conversation, DialogueExchange
-from telic.feedback.cues import cues_of
+from telic.feedback.cues import cues_among
 from telic.feedback.similarity import is_rephrased
 
 __all__ = ["Abandonment"]
@@ -28,7 +28,7 @@ class Abandonment:
             return
         last = conversation.exchanges[-1]
         asks = conversation.turns[last.reply].text.rstrip().endswith("?")
-        fails = any(cue.find(conversation, last.reply) for cue in cues_of("content"))
+        fails = any(cue.find(conversation, last.reply) for cue in cues_among("content", conversation.words[last.reply]))
         if (asks or fails) and _asked_again(conversation):
             yield _feedback(conversation, last, "gives_up", -0.8, 0.7)
         elif asks:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from telic.episodes import Feedback, Quotation
 from telic.feedback.conversation import LONGEST, Conversation
-from telic.feedback.cues import cues_of
+from telic.feedback.cues import cues_among
 from telic.feedback.similarity import cosine
 
 __all__ = ["Content"]
@@ -32,7 +32,7 @@ class Content:
         replies = [exchange.reply for exchange in conversation.exchanges]
         for number, reply in enumerate(replies):
             text, profile = conversation.turns[reply].text[:LONGEST], conversation.profiles[reply]
-            for cue in cues_of("content"):
+            for cue in cues_among("content", conversation.words[reply]):
                 if (failed := cue.feedback(conversation, reply, reply)) is not None:
                     yield failed
             earlier = replies[max(0, number - WINDOW) : number]

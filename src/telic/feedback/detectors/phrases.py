@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from telic.episodes import Feedback
 from telic.feedback.conversation import Conversation
-from telic.feedback.cues import cues_of
+from telic.feedback.cues import cues_among, cues_of
 
 __all__ = ["Phrases", "acceptance", "clarification", "complaint", "correction", "praise", "rejection"]
 
@@ -22,18 +22,17 @@ class Phrases:
     """
 
     def __init__(self, source: str) -> None:
-        self._cues = cues_of(source)
-        self._words = frozenset[str]().union(*(cue.words for cue in self._cues))
-        self._has_tastes = any(cue.name in TASTES for cue in self._cues)
+        self._source = source
+        self._has_tastes = any(cue.name in TASTES for cue in cues_of(source))
 
     def detect(self, conversation: Conversation) -> Iterator[Feedback]:
         """Report the first phrase of each cue in each message."""
+        words = conversation.words
         for exchange in conversation.exchanges:
             for index in exchange.after:
-                if self._words.isdisjoint(conversation.words[index]):
-                    continue
-                asked = self._has_tastes and conversation.asks_taste(exchange.reply)
-                for cue in self._cues:
+                cues = cues_among(self._source, words[index])
+                asked = bool(cues) and self._has_tastes and conversation.asks_taste(exchange.reply)
+                for cue in cues:
                     if asked and cue.name in TASTES:
                         continue
                     if (found := cue.feedback(conversation, exchange.reply, index)) is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from nicegui import ui
 from starlette.requests import Request
 
+from telic.promotion.records import BASE
 from telic.server.authentication import LOCAL_USER
 from telic.server.dashboard.elements import box, button, dashboard_style, select, text
 from telic.server.dashboard.login import key_holder, page_service
@@ -59,7 +60,8 @@ def frame(request: Request, page: str, on_view: Callable[[str], Any] | None = No
         with box("header", "top"):
             with box("div", "purpose"):
                 text(service.purpose.name, "h1")
-                text(f"on {service.runner.model.name}", "span", "hint")
+                version = "" if service.version == BASE else f"{service.version} "
+                text(f"{version}on {service.runner.model.name}", "span", "hint")
             with box("nav", "links", aria_label="Pages"):
                 remembers = [("memory", "Memory", f"{PATH}/memory")] if service.memories is not None else []
                 for name, label, target in (*PAGES[:2], *remembers, *PAGES[2:]):

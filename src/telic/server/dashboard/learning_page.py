@@ -51,6 +51,8 @@ def register_learning_page(cache: LearningCache) -> None:
 
 
 def _show(found: Learning, purpose: str) -> None:
+    if found.refused is not None:
+        text(f"Promoted, but not served: {found.refused.version}. {found.refused.cause}", "p", "alert")
     _show_canary(found)
     if found.analysis is None:
         text(found.note, "p", "hint")
