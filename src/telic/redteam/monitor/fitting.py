@@ -96,7 +96,8 @@ def split_dialogues(recorded: Sequence[Recorded], *, held_out: Sequence[str] = (
             raise ConfigError(f"the part that a monitor is {name} on has not both kinds of dialogues; play more")
     strangers = [one for one in recorded if one[0].attacker in held_out]
     benign = [one for one in parts[2] if not one[0].attacked]
-    return MonitorParts(*parts, strangers + benign if strangers else [])
+    fitting, tuning, testing = parts
+    return MonitorParts(fitting, tuning, testing, strangers + benign if strangers else [])
 
 
 def judged_stops(recorded: Sequence[Recorded], stops: Sequence[int | None]) -> list[DialogueStop]:
