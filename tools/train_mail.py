@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 
 from benchmarks.requests import labelled_spans, read_lines, same
 from telic.assistants.drafts.clauses import clause_spans, unwrapped
-from telic.assistants.drafts.cues import cues_of, mail_cues
+from telic.assistants.drafts.cues import clause_cues, mail_cues
 from telic.assistants.drafts.invented import signs_of
 from telic.assistants.drafts.linear import LinearModel
 from telic.assistants.mail import MailMessage
@@ -50,7 +50,7 @@ def request_examples(name: str) -> Examples:
         asked = labelled_spans(row)
         of_mail = mail_cues(flat, row["subject"])
         for index, span in enumerate(spans):
-            found.append((cues_of(clauses, index, of_mail), any(same(span, one) for one in asked)))
+            found.append((clause_cues(clauses, index, of_mail), any(same(span, one) for one in asked)))
     return found
 
 
@@ -68,7 +68,7 @@ def mailbox_examples(path: Path, mailbox: str) -> Examples:
         flat = unwrapped(row["body"])
         clauses = [flat[start:end] for start, end in clause_spans(flat)]
         of_mail = mail_cues(flat, row["subject"])
-        found += [(cues_of(clauses, index, of_mail), False) for index in range(len(clauses))]
+        found += [(clause_cues(clauses, index, of_mail), False) for index in range(len(clauses))]
     return found
 
 

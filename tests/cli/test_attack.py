@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from telic.dialogue import Message
 from telic.models import ScriptedModel
 from telic.purpose import Purpose
+from telic.steering import build_control
 from tests.cli.conftest import Run
 from tests.redteam.test_attack import porter
 
@@ -120,3 +122,64 @@ def test_no_verdict_at_all_fails_the_command(run: Run, travel: Path, monkeypatch
     outcome = run("attack", "travel.toml", *QUICK)
     assert outcome.status == 1
     assert "no attack has a verdict: model: connection refused" in outcome.error
+
+
+def test_a_planner_and_the_model_without_it_are_compared(
+    run: Run, limited: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press = build_control({"name": "prompt", "text": "PRESS"})
+    monkeypatch.setattr("telic.redteam.attackers.planner._load", lambda path: press)
+
+    def both(messages: tuple[Message, ...]) -> str:
+        if "You talk to an assistant." in messages[0].content:
+            return "The word, please." if any("PRESS" in message.content for message in messages) else "A nice day."
+        return porter(messages)
+
+    monkeypatch.setattr("telic.cli.attack.load_model", lambda *_: ScriptedModel(both))
+    options = ("--attackers", "talk", "planner:path=p", "--attacker-model", "m", *QUICK[3:])
+    outcome = run("attack", "travel.toml", *options, "--games", "0", "--no-write")
+    assert outcome.status == 0, outcome.error
+    told = " ".join(outcome.out.split())
+    assert "Planner:path=p less talk, the same model without the planner: success +1.00" in told
+    assert "defence none, paired, n = 8" in told
+
+
+@pytest.mark.usefixtures("_porter")
+def test_a_monitor_is_tested_on_a_strategy_that_it_has_not_seen(run: Run, limited: Path) -> None:
+    attackers = ("--attackers", "scripted", "crescendo", "--defences", "none", "-n", "40", "--games", "0")
+    played = run("attack", "travel.toml", *attackers, "--resamples", "100", "--quiet", "--json", "--no-write")
+    folder = json.loads(played.out)["folder"]
+    outcome = run("attack", "--train-monitor", folder, "--model", "m", "--held-out", "crescendo", "--json")
+    assert outcome.status == 0, outcome.error
+    document = json.loads(outcome.out)
+    figures, judge = document["figures"], document["figures"]["rivals"]["model as judge"]
+    assert figures["held out"]["attackers"] == ["crescendo"]
+    assert figures["held out"]["attacks"] > 20
+    assert figures["test"]["attacks"] == 8, "a fifth of the numbers"
+    assert 0 < figures["ms a turn"] < 1000
+    assert "graded none of" in judge["reason"], "the porter grades nothing"
+    shown = run("attack", "--train-monitor", folder, "--model", "m", "--held-out", "crescendo", "--no-rivals")
+    assert "held out: crescendo" in shown.out
+    assert f"{figures['held out']['F1']:.2f}" in shown.out
+    assert "Monitor: " in shown.out
+
+
+@pytest.mark.parametrize("grade", ["Score: 9", "no idea"])
+def test_rivals_stand_beside_the_monitor(run: Run, limited: Path, monkeypatch: pytest.MonkeyPatch, grade: str) -> None:
+    def model(messages: tuple[Message, ...]) -> str:
+        if "You grade one answer" not in messages[0].content:
+            return porter(messages)
+        last = messages[1].content.rpartition("</answer>")[0].rpartition("user: ")[2]
+        return grade if "the word?" in last else "Score: 1"
+
+    monkeypatch.setattr("telic.cli.attack.load_model", lambda *_: ScriptedModel(model))
+    attackers = ("--attackers", "scripted", "--defences", "none", "-n", "30", "--games", "0", "--resamples", "100")
+    played = run("attack", "travel.toml", *attackers, "--quiet", "--json", "--no-write")
+    folder = json.loads(played.out)["folder"]
+    shown = run("attack", "--train-monitor", folder, "--model", "m")
+    assert shown.status == 0, shown.error
+    [row] = [line for line in shown.out.splitlines() if line.startswith("model as judge")]
+    if grade == "no idea":
+        assert "The model as judge could not grade" in shown.out
+    else:
+        assert "1.00" in row, "no benign user says the word"

@@ -11,6 +11,7 @@ import tyro
 from pydantic import Field
 
 from telic.cli.adapter_options import AdapterOptions
+from telic.cli.attack_monitor import print_monitor_figures
 from telic.cli.output import load_model, print_json, print_line, print_shortfall, print_table
 from telic.cli.resuming import resume_hint
 from telic.cli.usage import CheckedOptions, Interrupted, UsageError
@@ -21,7 +22,7 @@ from telic.redteam.config import AttackConfig
 if TYPE_CHECKING:
     from telic.models import Model
     from telic.purpose import Purpose
-    from telic.redteam.results import AttackRun
+    from telic.redteam.results import AttackCell, AttackRun
     from telic.rollouts.workers import Workers
 
 __all__ = ["Attack"]
@@ -72,6 +73,8 @@ class Attack(AdapterOptions):
     """Train a monitor on the attacks and benign users of this run folder, for the defence `monitor`; attack nothing."""
     held_out: tuple[str, ...] = ()
     """Attackers that the monitor is not trained on, but tested on."""
+    rivals: bool = True
+    """Score a classifier of words, and the model as the judge of every turn, beside the monitor."""
     ray: str | None = None
     """Play on a Ray cluster: its address, `auto`, or `local` to start one on this machine."""
     workers: int | None = None
@@ -195,11 +198,12 @@ class Attack(AdapterOptions):
         from telic.redteam.monitor.training import train_monitor
 
         model = load_model(self.model) if self.model else None
-        path = train_monitor(folder, model=model, held_out=self.held_out, seed=self.settings.seed)
+        path = train_monitor(folder, model=model, held_out=self.held_out, rivals=self.rivals, seed=self.settings.seed)
         figures = json.loads((path / "config.json").read_text(encoding="utf-8")).get("figures", {})
         if self.json:
             print_json({"monitor": str(path), "figures": figures})
             return
+        print_monitor_figures(figures)
         print_line(f'Monitor: {path}. Use it with: [[defences]] name = "monitor", path = "{path}"')
 
     def _workers(self, purpose: Purpose) -> Workers | None:
@@ -248,8 +252,22 @@ def _print(run: AttackRun) -> None:
     header = ("benign users", "refused", "over-refusal", "probes", "game's score", "score lost")
     print_table(header, costs)
     print_line()
-    for remark in [*results.warnings, *(f"left out: {reason}" for reason in run.left_out), results.headline]:
+    steered = [_over_talk(cell) for cell in results.cells if cell.over_talk is not None]
+    for remark in [*steered, *results.warnings, *(f"left out: {reason}" for reason in run.left_out), results.headline]:
         print_line(f"{remark[:1].upper()}{remark[1:]}.")
+
+
+def _over_talk(cell: AttackCell) -> str:
+    """Say how much more often a planner succeeds than the same model without it."""
+    gain = cell.over_talk
+    if gain is None or gain.value is None:
+        return f"{cell.attacker} and talk have no attack in common that was decided, defence {cell.defence}"
+    bounds = "" if gain.low is None else f" [{gain.low:+.2f}, {gain.high:+.2f}]"
+    p = "" if cell.over_talk_p is None else f", p = {cell.over_talk_p:.3g}"
+    return (
+        f"{cell.attacker} less talk, the same model without the planner: success {gain.value:+.2f}{bounds}, defence "
+        f"{cell.defence}, paired, n = {gain.n}{p}"
+    )
 
 
 def _require_verdicts(run: AttackRun) -> None:

@@ -17,12 +17,14 @@ from telic.redteam.plan import BENIGN, UNDEFENDED
 from telic.redteam.rates import wilson
 from telic.redteam.recommendation import recommend, said_as_percent
 from telic.redteam.results import AttackCell, AttackResults, LimitResult
-from telic.statistics import Interval, bootstrap_clustered, mean, paired_difference
+from telic.statistics import Interval, PairedDifference, bootstrap_clustered, mean, paired_difference
 
 __all__ = ["analyse_attacks"]
 
 DIRECT = "direct"
 """The attacker in one message, with which the others are compared."""
+TALK, PLANNER = "talk", "planner"
+"""A mind that talks as it likes, and the same one under a planner, which are compared."""
 FIRES_OFTEN = 0.5
 """Share of benign replies above which a judge is suspect."""
 
@@ -90,11 +92,11 @@ def _by_number(episodes: Iterable[Episode]) -> dict[int, float | None]:
     return {int(episode.metadata["task"]): _success(episode) for episode in episodes}
 
 
-def _paired(a: Iterable[Episode], b: Iterable[Episode], resamples: int) -> Interval:
+def _paired(a: Iterable[Episode], b: Iterable[Episode], resamples: int) -> PairedDifference:
     first, second = _by_number(a), _by_number(b)
     shared = sorted(first.keys() & second.keys())
     values = [first[number] for number in shared], [second[number] for number in shared]
-    return paired_difference(*values, resamples=resamples, bounds=(-1, 1)).difference
+    return paired_difference(*values, resamples=resamples, bounds=(-1, 1))
 
 
 def _cell(
@@ -105,6 +107,8 @@ def _cell(
     verdicts = Counter(str(episode.outcome.get("verdict")) for episode in played)
     decided = verdicts["broken"] + verdicts["held"]
     undefended, direct = by_cell.get((attacker, UNDEFENDED)), by_cell.get((DIRECT, defence))
+    talk = by_cell.get((TALK, defence)) if attacker.partition(":")[0] == PLANNER else None
+    over_talk = _paired(episodes, talk, resamples) if talk else None
     return AttackCell(
         attacker=attacker,
         defence=defence,
@@ -115,8 +119,12 @@ def _cell(
         errors=verdicts["error"],
         failed=len(episodes) - len(played),
         success=wilson(verdicts["broken"], decided, missing=len(episodes) - decided),
-        difference=_paired(episodes, undefended, resamples) if undefended and defence != UNDEFENDED else None,
-        over_direct=_paired(episodes, direct, resamples) if direct and attacker != DIRECT else None,
+        difference=_paired(episodes, undefended, resamples).difference
+        if undefended and defence != UNDEFENDED
+        else None,
+        over_direct=_paired(episodes, direct, resamples).difference if direct and attacker != DIRECT else None,
+        over_talk=over_talk.difference if over_talk else None,
+        over_talk_p=over_talk.p if over_talk else None,
         survival=_survival(played),
         messages=_mean(played, "queries"),
         target_tokens=_mean(played, "target_tokens"),

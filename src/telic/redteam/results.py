@@ -40,6 +40,10 @@ class AttackCell(_Result):
     """Success less that of the same attacks without defences, paired."""
     over_direct: Interval | None = None
     """Success less that of `direct` with the same defences, on the same limits and numbers."""
+    over_talk: Interval | None = None
+    """Of a planner: success less that of `talk`, the same model without the planner, with the same defences, paired."""
+    over_talk_p: float | None = None
+    """p-value of that difference, by a sign-flip test."""
     survival: list[float] = Field(default_factory=list)
     """After each message of an attack: the share of attacks that have not succeeded yet."""
     messages: float | None = None

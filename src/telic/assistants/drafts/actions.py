@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Literal
 
 from telic.assistants.drafts.clauses import clause_spans, unwrapped
-from telic.assistants.drafts.cues import cues_of, mail_cues
+from telic.assistants.drafts.cues import clause_cues, mail_cues
 from telic.assistants.drafts.due import common_due, due_of
 from telic.assistants.drafts.linear import LinearModel
 
@@ -82,7 +82,7 @@ def action_items(text: str, subject: str = "", model: LinearModel | None = None)
         clause = clauses[index]
         if _REFERS.search(clause) and found and found[-1].end >= start - 120:
             continue  # "Just let me know if that works" belongs to the question before it, as "Please prioritize this" does
-        cues = cues_of(clauses, index, of_mail)
+        cues = clause_cues(clauses, index, of_mail)
         probability = model.probability(cues)
         if probability < model.threshold:
             continue

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from telic.assistants.drafts.plain_requests import is_courtesy, is_plain_request
 
-__all__ = ["cues_of", "mail_cues"]
+__all__ = ["clause_cues", "mail_cues"]
 
 VERBS = (
     "acknowledge|add|advise|answer|approve|arrange|assign|authori[sz]e|bring|call|cancel|change|check|choose|clarify|collect|come|complete|"
@@ -158,7 +158,7 @@ def mail_cues(text: str, subject: str = "") -> list[str]:
     return found
 
 
-def cues_of(clauses: Sequence[str], index: int, of_mail: Sequence[str]) -> dict[str, float]:
+def clause_cues(clauses: Sequence[str], index: int, of_mail: Sequence[str]) -> dict[str, float]:
     """Return the cues of a clause, each with its strength (1 unless it is a measure).
 
     Args:

@@ -10,8 +10,9 @@ from functools import lru_cache
 from telic.memory.claims import GENERAL, Claim, ClaimScope, EvidenceSpan
 from telic.memory.config import MemoryConfig
 from telic.memory.events import MemoryEvent
-from telic.memory.extractors.cues import is_update, masked, scope_of, trim_name, trim_value
+from telic.memory.extractors.cues import is_update, masked, scope_of, trim_value
 from telic.memory.extractors.lexicon import CREATURES
+from telic.memory.extractors.names import trim_name
 from telic.memory.extractors.patterns import gate_of, slot_patterns, statement_patterns
 from telic.memory.extractors.statement_pattern import StatementPattern
 from telic.memory.extractors.vetoes import (
