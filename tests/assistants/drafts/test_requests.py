@@ -64,6 +64,7 @@ def test_an_answer_by_its_subject_asks_less() -> None:
     [
         ("Send it by Friday please.", "", "Friday"), ("Need those by tomorrow EOD", "", "tomorrow EOD"), ("Would you sign it?", "Cards go to print on the 6th.", "the 6th"),
         ("Would you sign it?", "We met on Monday.", ""), ("Back in my hands no later than July 15", "", "July 15"), ("I liked what you said on Monday", "", ""),
+        ("We lack a photo;", "it goes to print on 4 May.", "4 May"), ("Call me by 5 p.m.", "", "5 p.m."),
     ],
 )  # fmt: skip
 def test_until_when(clause: str, following: str, due: str) -> None:
