@@ -29,7 +29,9 @@ def test_only_new_lines_and_tabs_stay(text: str) -> None:
         assert char in "\n\t" or not (ord(char) < 32 or 127 <= ord(char) < 160)
 
 
-@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u2069", "\u200b", "\u200f", "\ufeff", "\u061c"])
+@pytest.mark.parametrize(
+    "mark", ["\u202e", "\u2066", "\u2069", "\u200b", "\u200f", "\ufeff", "\u061c", "\u2028", "\u3164", "\u00ad"]
+)
 def test_code_to_review_names_what_would_hide_or_reorder_it(mark: str) -> None:
     assert reviewable(f"if {mark}admin:\x1b\n") == f"if <U+{ord(mark):04X}>admin:␛\n"
 

@@ -9,8 +9,11 @@ __all__ = ["printable", "printable_pieces", "reviewable"]
 # Control characters become their pictures, such as ␛; a new line and a tab stay.
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
 _PICTURES |= {0x7F: "␡"} | dict.fromkeys(range(0x80, 0xA0), "\ufffd")
-# Marks of direction, and characters of no width.
-_UNSEEN = (0x061C, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF)
+# Marks of direction, separators of lines that no editor shows as such, and characters of no width; some are letters, of
+# which a name may consist (U+3164).
+_UNSEEN = (0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), *range(0x200B, 0x2010))
+_UNSEEN += (*range(0x2028, 0x202F), *range(0x2060, 0x2070), 0x3164, 0xFEFF, 0xFFA0, *range(0xFFF9, 0xFFFC))
+_UNSEEN += tuple(range(0xE0000, 0xE0080))
 _NAMED = {code: f"<U+{code:04X}>" for code in _UNSEEN}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,9 @@ def kept(text: str) -> list[tuple[str, str, int]]:
         ("I teach maths these days", ("job", "teach maths", 1)),
         ("As a night nurse I sleep at odd hours, any tips?", ("job", "night nurse", 1)),
         ("I drive the school minibus now.", ("job", "drive the school minibus", 1)),
+        ("I work nights as a baker.", ("job", "baker", 1)),
         ("We moved to Leipzig last spring.", ("home", "Leipzig", 1)),
+        ("We moved from Lyon to Porto in March.", ("home", "Porto", 1)),
         ("I'm moving in with my mum in Bruges next week", ("home", "Bruges", 1)),
         ("hi im sam and i live in leeds, where can i eat?", ("home", "leeds", 1)),
         ("we'd rather not spend over 900", ("budget", "900", 1)),
@@ -80,6 +83,13 @@ def test_facts_in_peoples_own_words(text: str, fact: tuple[str, str, int]) -> No
 )
 def test_what_is_not_so_now_or_not_of_the_user_is_left_alone(text: str) -> None:
     assert kept(text) == []
+
+
+@pytest.mark.parametrize("unit", ["\n", "! \n", "I no longer know it. ", "any ", "no longer\n"])
+def test_a_long_message_takes_no_long_time(unit: str) -> None:
+    begun = time.process_time()
+    extract_claims(build_extractors(CONFIG), said(unit * (60_000 // len(unit))))
+    assert time.process_time() - begun < 15  # minutes, if a pattern backtracks or the message is read for each sentence
 
 
 def test_two_authors_messages_keep_their_figures() -> None:

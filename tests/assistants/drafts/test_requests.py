@@ -64,6 +64,7 @@ def test_an_answer_by_its_subject_asks_less() -> None:
     [
         ("Send it by Friday please.", "", "Friday"), ("Need those by tomorrow EOD", "", "tomorrow EOD"), ("Would you sign it?", "Cards go to print on the 6th.", "the 6th"),
         ("Would you sign it?", "We met on Monday.", ""), ("Back in my hands no later than July 15", "", "July 15"), ("I liked what you said on Monday", "", ""),
+        ("We lack a photo;", "it goes to print on 4 May.", "4 May"), ("Call me by 5 p.m.", "", "5 p.m."),
     ],
 )  # fmt: skip
 def test_until_when(clause: str, following: str, due: str) -> None:
@@ -168,3 +169,23 @@ def test_the_bundled_sets_stay_found() -> None:
     drafts = score_drafts([row for name in "ab" for row in read_lines(DATA / f"drafts_{name}.jsonl")])
     assert drafts["both: recall_of_invented"]["share"] > 0.9
     assert drafts["model: false_alarms"]["share"] < 0.35
+
+
+@pytest.mark.parametrize(
+    ("say", "written"),
+    [
+        (
+            "thank her for the reminder, and say the slides are ready",
+            "Thank you for the reminder. The slides are ready.",
+        ),
+        (
+            "the slides are ready and I look forward to the review",
+            "The slides are ready. I look forward to the review.",
+        ),
+    ],
+)
+def test_what_the_user_says_stays_where_it_looks_like_an_opening_or_an_ending(say: str, written: str) -> None:
+    letter, problems = checked_draft(written, MAIL, say, DANA)
+    assert problems == []
+    assert letter is not None
+    assert " ".join(letter.points) == written

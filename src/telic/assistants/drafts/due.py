@@ -25,6 +25,8 @@ _NEXT = re.compile(
     re.IGNORECASE,
 )
 _PAST = re.compile(r"\b(?:sent|shared|asked|said|from|since|last|on) *$", re.IGNORECASE)
+_FULL_STOP = re.compile(r"(?:(?<=[a-z]{3})|(?<=[ap]m))\.$", re.IGNORECASE)
+"""That of the sentence, or of a month that is cut short; not that of `p.m.`."""
 _ELSEWHERE = re.compile(
     r"\b(?:the due date|the deadline|before then|by then|before the (?:meeting|call|review))\b", re.IGNORECASE
 )
@@ -33,7 +35,7 @@ _ELSEWHERE = re.compile(
 def due_in(text: str) -> str:
     """Return until when something is to be done, in the words of a text; empty if it does not say."""
     match = _DUE.search(text) or _TIME.search(text)
-    return " ".join((match[1] if match else "").split())
+    return _words(match[1]) if match else ""
 
 
 def due_of(clause: str, following: str, text: str, common: str) -> str:
@@ -47,12 +49,12 @@ def due_of(clause: str, following: str, text: str, common: str) -> str:
     """
     stated = _DUE.search(clause)
     if stated and stated[1].lower() != "then":
-        return " ".join(stated[1].split())
+        return _words(stated[1])
     if common or _ELSEWHERE.search(clause):
         return common or due_in(text)
     time = _TIME.search(clause)
     if time and not _PAST.search(clause[: time.start()]):
-        return " ".join(time[1].split())
+        return _words(time[1])
     if not time and _NEXT.search(following) and not following.endswith("?"):
         return due_in(following)
     return ""
@@ -66,3 +68,7 @@ def common_due(flat: str) -> str:
         re.I,
     )
     return due_in(match[0]) if match else ""
+
+
+def _words(time: str) -> str:
+    return _FULL_STOP.sub("", " ".join(time.split()))

@@ -97,7 +97,10 @@ def checked_draft(
         else:
             kept.append(sentence)
     points = tuple(one for one in kept if one not in (body.opening, body.ending))
-    missing = left_out(" ".join(kept), sentences_of(say, recipient.first))
+    wanted = sentences_of(say, recipient.first)
+    if left_out(" ".join(points), wanted):
+        points = tuple(kept)  # the style replaces opening and ending, but here they say what the user wanted to say
+    missing = left_out(" ".join(points), wanted)
     if missing or not points:
         return None, [*missing, *problems] or ["it says nothing"]
     return Letter(points=points, bullets=body.bullets and len(points) > 1), problems

@@ -42,7 +42,7 @@ class Doubts:
             return
         text = masked(event.text)
         places = [(*place,) for place in sentence_spans(text) if _CHANGE.search(text[slice(*place)])]
-        if not places:
+        if not places or is_fiction(text):
             return
         understood = [claim.evidence.start for claim in self._statements.extract(event)]
         for start, end in places:
@@ -51,7 +51,6 @@ class Doubts:
             if (
                 found
                 or question_start(sentence) == 0
-                or is_fiction(text)
                 or not _OWN.search(sentence)
                 or not speaks_for_the_user(sentence, 0)
             ):

@@ -114,7 +114,7 @@ def _homes() -> Iterator[StatementPattern]:
     )
     yield from (StatementPattern("home", re.compile(one), form="name") for one in capital)
     for one in (
-        rf"{_WE}(?:'ve| have|ve|'m| am|m|'re| are)? {ADV}(?:moved|moving|relocated|relocating|upped sticks|shifted|settled) (?!in\b)(?:(?!to\b|in\b|from\b)[\w']+ ){{0,3}}?(?:(?:from|out of) [\w' -]{{2,25}} )?(?:to|in|into) {PHRASE}",
+        rf"{_WE}(?:'ve| have|ve|'m| am|m|'re| are)? {ADV}(?:moved|moving|relocated|relocating|upped sticks|shifted|settled) (?!in\b)(?:(?!to\b|in\b|from\b)[\w']+ ){{0,3}}?(?:(?:from|out of) [\w' -]{{2,25}}? )?(?:to|in|into) {PHRASE}",
         rf"{_WE}(?:'ve| have|ve|'m| am|m|'re| are)? {ADV}mov(?:ed|ing|e) (?:back )?in with (?:my|our|a|the|some) (?:[\w-]+ )?(?:and (?:my )?\w+ )?(?:(?:over|up|down|out) )?in {PHRASE}",
         rf"\bmy new (?:home|address|city|place|flat|house) is (?:now )?(?:in )?{PHRASE}",
         rf"\bmy (?:home|address) is now in {PHRASE}",
@@ -129,7 +129,7 @@ def _jobs() -> Iterator[StatementPattern]:
     job = rf"(?P<v>{OCCUPATION})\b(?! (?:of|person|fan|in (?:law|a|the (?:game|story))|friend|at heart|who)\b)(?!'s)"
     not_other = r"(?<!like )(?<!than )"
     for one in (
-        rf"\b(?:i|we) {ADV}(?:work|serve|earn my living|make (?:my money|a living)|earn my money) {ADV}as (?:an? )?{PHRASE}",
+        rf"\b(?:i|we) {ADV}(?:work|serve|earn my living|make (?:my money|a living)|earn my money) {ADV}(?:(?:nights|days|evenings|weekends|shifts) )?as (?:an? )?{PHRASE}",
         rf"{WE_ARE}{ADV}(?:employed|working) {ADV}as (?:an? )?{PHRASE}",
         rf"\bi(?:'ve| have|ve)? {ADV}(?:been (?:working|employed)|worked|started|signed on|qualified|retrained|found work|been hired|got a (?:new )?job|landed a job|got (?:a )?work|taken a job)(?: \w+)? as (?:an? )?{PHRASE}",
         rf"\bi (?:have |'ve )?[\w ]{{1,30}} and now work as (?:an? )?{PHRASE}",
@@ -176,7 +176,7 @@ def _jobs() -> Iterator[StatementPattern]:
     org = rf"(?:an? |the |my |our |two |three )(?:[\w'-]+ ){{0,4}}?(?:{ORGANISATIONS})\b"
     for one in (
         rf"{_WE} {ADV}(?P<v>{verbs} [^,;:.!?()\n]{{2,40}}? (?:for|at|in) {org})(?<!home)",
-        rf"{_WE} {ADV}(?P<v>(?:do|run|handle|manage|work) (?:{WORK_NOUNS})\b(?:(?: (?:at|for|in) (?:an? |the )?)[^,;:.!?()&\n]{{2,30}})?)(?!-)",
+        rf"{_WE} {ADV}(?P<v>(?:do|run|handle|manage|work) (?:{WORK_NOUNS})\b(?! as\b)(?:(?: (?:at|for|in) (?:an? |the )?)[^,;:.!?()&\n]{{2,30}})?)(?!-)",
         rf"\bi(?:'m| am)? {ADV}(?:now |currently |finally )+(?P<v>(?:doing|running|driving|teaching|selling|managing|making|building|fixing|cooking|baking|working|training|nursing|handling|writing) [^,;:.!?()\n]{{2,30}}? (?:at|for|in|with) {org})",
         rf"\bi(?:'m| am)? {ADV}(?:now |currently |finally )*(?P<v>(?:doing|handling|running) (?:{WORK_NOUNS})\b(?: (?:at|for|in) [^,;:.!?()\n]{{2,30}})?)",
         rf"{_WE} {ADV}(?P<v>(?:drive|fly|write|code|cook) for (?!(?:everything|unless|what|food|money|someone|my|myself|fun|the|a|an|hours|free|years|him|her|them|me|us|years|\w+ (?:hours|years|days|months|people))\b)[^\W\d_][\w'&-]+(?: [^\W\d_][\w'&-]+)?)",

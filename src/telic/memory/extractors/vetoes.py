@@ -28,14 +28,14 @@ _FICTION = re.compile(
     rf"\bmy (?:main |lead |game |d&d )?(?:character|protagonist|hero(?:ine)?|villain|narrator|rogue|paladin|wizard|bard|dwarf|elf|orc|ranger|cleric|druid|warlock|avatar|sim)\b|\bthe (?:hero(?:ine)?|protagonist|villain|antagonist|narrator|main character|lead character)\b"
     rf"|\bin (?:my|the|our|a|this) (?:\w+ )?(?:novel|story|play|panto\w*|film|script|campaign|sketch|musical|screenplay|comic|poem|scene|chapter|game|sims|book)\b"
     rf"|\b(?:write|draft|compose|give|tell|make|continue|finish|start|need|want)(?: me| us)? (?:an? |the |my |this |some )?(?:[\w-]+ ){{0,3}}{_GENRES}\b"
-    rf"|(?:^|\n)\W*(?:(?:short|scary|funny|silly|bedtime|love) )*{_GENRES}(?: idea| prompt)?(?:\b[^.!?\n]{{0,40}}\b(?:about|in which|where|in the voice|narrated|set|starring)\b|:)"
+    rf"|(?:^|\n)[^\w\n]*(?:(?:short|scary|funny|silly|bedtime|love) )*{_GENRES}(?: idea| prompt)?(?:\b[^.!?\n]{{0,40}}\b(?:about|in which|where|in the voice|narrated|set|starring)\b|:)"
     r"|\bin the (?:voice|style|person) of\b|\bchapter (?:one|two|three|four|five|six|seven|\d+)\b|\brole-?play\b|\blet's (?:do|play|pretend|write|make up)\b|\bonce upon a time\b"
     r"|\b(?:d&d|dnd|npc|backstory|dungeon|opening line|first-person narrator|playing (?:the part of|as) |level \d+ \w+)\b|\bsaid the \w+|\bpretend(?:ing)?\b|\bplay(?:ing)? (?:the (?:role|part) of|widow|a (?:\w+ )?(?:villain|pirate|king|queen|witch|detective))\b"
     r"|\byou (?:be|play|are) the \w+|\b(?:your|its|his|her) (?:first |next |opening )?line (?:is|should)\b|\bspeaking as (?:the|a) (?!someone|person)\w+ (?:in|from|of)\b|\bin character\b|\b(?:imaginary|fictional|made-up|invented) (?:\w+ )?(?:person|character|friend|customer|user|name|place)\b"
     r"|\b(?:dating |character )?(?:profile|page|diary) (?:for|of) an? (?:\w+ )?(?:otter|cat|dog|robot|ghost|pirate|vampire|dragon|wizard)\b|\bin (?:stardew(?: valley)?|minecraft|animal crossing|the sims|skyrim|pok[eé]mon|zelda|elden ring|baldur's gate|fortnite|roblox|warcraft)\b|\bfictional\b|\broast me\b|\bassume (?:our|the) hero\b|\bmake-believe\b|\bdialogue between\b|\bmonologue\b|\blyrics?\b|\bverse (?:one|two|1|2)\b"
 )
 _WORK = re.compile(
-    r"(?:^|[.!?\n]\s*|\b(?:please|can you|could you|kindly|help me|to|and)\s+)(?:please )?(?:draft|proof-?read|translate|rewrite|re-?word|re-?phrase|improve|edit|correct|polish|shorten|tidy(?: up)?|fix|spot the|check|put|turn|summari[sz]e|say|"
+    r"(?:^|[.!?\n][^\S\n]*|\b(?:please|can you|could you|kindly|help me|to|and)\s+)(?:please )?(?:draft|proof-?read|translate|rewrite|re-?word|re-?phrase|improve|edit|correct|polish|shorten|tidy(?: up)?|fix|spot the|check|put|turn|summari[sz]e|say|"
     rf"paraphrase|parse|caption|critique|make)\b[^.!?\n]{{0,120}}?(?::|\bthis\W*\n|-{{1,2}} )|\b(?:into|to|in) (?:{LANGUAGES})(?: please)?:|\b(?:translate|proof-?read|rephrase|reword|rewrite|paraphrase|how do (?:you|i) say)\b"
     r"|\b(?:sign|card|label|caption|notice|email|message|letter|poster|bio|profile|advert|ad|review|text|he|she|they|it|headline|slogan|t-?shirt|mug|sticker|subject line|tweet|status|line|lyric|example sentence|sentence|prompt|quote|caller|customer|reads|says|goes|wrote|texted)"
     r"(?: (?:says|reads|goes|saying|reading|is|was|to say|should (?:say|read)|wrote|back))?(?::|,? ?like:)"
