@@ -17,11 +17,14 @@ from telic.models.local.sequences import Sequence as TokenSequence
 from telic.models.request import Reply, Request, Sampling
 from telic.models.response_format import ResponseFormat
 from telic.models.session_cache import SessionCache
-from telic.models.vllm import VllmEndpoint
+from telic.models.vllm import VllmEndpoint, worker_processes
 from telic.models.vllm.control_wire import ControlFiles, build_sent, pack
 from telic.models.vllm.groups import ReplayedStream, SequenceGroup
+from telic.models.vllm.plugin import worker
+from telic.models.vllm.plugin.worker import WorkerExtension
 from telic.models.vllm.protocol import FormatBody, GenerateBody, ModelCard, reply_from_wire, reply_to_wire
-from telic.models.vllm.wire import group_from_wire, group_to_wire
+from telic.models.vllm.wire import CONTROLS, group_from_wire, group_to_wire
+from telic.models.vllm.worker_processes import WorkerProcesses
 from telic.planner.control import PlannerControl
 from telic.steering import Anchor, Belief, Guidance, Refresh, Reminder
 from telic.steering.vector import Vector
@@ -180,3 +183,25 @@ def test_a_group_carries_calls_of_tools_to_the_worker() -> None:
     group = SequenceGroup("g", [TokenSequence(context, ())], Sampling(seed=1), ReplayedStream(1))
     read = group_from_wire("g", json.loads(json.dumps(group_to_wire(group))), local.engine.grammars)
     assert read.sequences[0].context.rendering.messages == messages
+
+
+def test_a_control_that_is_always_used_stays_in_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Engine:
+        def collective_rpc(self, method: str, args: tuple[Any, ...]) -> list[Any]:
+            return [getattr(WorkerExtension(), method)(*args)]
+
+    for module in (worker, worker_processes):
+        monkeypatch.setattr(module, "MOST_CONTROLS", 2)
+    local, processes, always = tiny.local("llama"), WorkerProcesses(Engine()), Guidance(2.0, "Be brief.")
+    context = ControlContext(local.render((Message(role="user", content="Hi"),)), 3)
+    before = dict(CONTROLS)
+    try:
+        for number in range(8):
+            controls = (always, Guidance(1.0, f"Be {number}."))
+            group = SequenceGroup("g", [TokenSequence(context, controls)], Sampling(), ReplayedStream(1))
+            read = group_from_wire("g", processes.describe(group), local.engine.grammars)
+            assert [control.key for control in read.sequences[0].controls] == [control.key for control in controls]
+        assert len(CONTROLS) <= 4
+    finally:
+        CONTROLS.clear()
+        CONTROLS.update(before)

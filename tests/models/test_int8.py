@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -117,6 +118,13 @@ def test_what_fits_the_weights_fits_both() -> None:
 def test_another_device_is_refused() -> None:
     with pytest.raises(ModelError, match="int8 weights run on the CPU only, and this model is on 'meta'"):
         quantise(copy.deepcopy(tiny.weights("llama")).to("meta"), "int8:tiny")
+
+
+@pytest.mark.parametrize("option", [{"device": "cuda"}, {"dtype": "bfloat16"}, {"dtype": torch.float16}])
+def test_an_option_that_it_cannot_have_is_refused(option: dict[str, Any]) -> None:
+    [name] = option
+    with pytest.raises(ConfigError, match=f"'int8:smollm2': {name} is .*; int8 weights are made of float32 on the CPU"):
+        load("int8:smollm2", **option)
 
 
 def test_the_bundled_model() -> None:

@@ -23,7 +23,7 @@ def weights(*, two_heads: bool = False, context: int = CONTEXT) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(5)
         shape = tiny._shape(
-            num_attention_heads=heads, num_key_value_heads=heads, head_dim=32, max_position_embeddings=CONTEXT
+            num_attention_heads=heads, num_key_value_heads=heads, head_dim=32, max_position_embeddings=context
         )
         model = LlamaForCausalLM(LlamaConfig(**shape))
         for name, parameter in model.named_parameters():

@@ -80,9 +80,11 @@ class Serve(AdapterOptions):
         keys = Keys.load(self.api_key_file)
         self._require_keys(keys)
         with _listen(self.host, self.port) as listener:
-            model = load_model(self.model or purpose, self.adapter)
             named = self.model is not None or self.adapter is not None
-            service = Service(model, purpose, config, controls, release, fixed_model=named)
+            # No name for the model here: a promotion may replace it, and then its memory is needed.
+            service = Service(
+                load_model(self.model or purpose, self.adapter), purpose, config, controls, release, fixed_model=named
+            )
             hosts = None if keys or self.insecure else LOCAL_HOSTS | {self.host}
             port = listener.getsockname()[1]
             app = create_app(

@@ -162,7 +162,7 @@ def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **opt
     prepare_threads(threads)
     weights: dict[str, Any] = {key: options.pop(key) for key in ("dtype", "device") if key in options}
     if name.startswith(INT8):
-        weights |= {"dtype": "float32", "device": "cpu"}
+        weights = _int8_options(name, weights)
     loaded, tokenizer = _load_adapted(name, adapter, weights) if adapter else load_weights(name, **weights)
     from telic.models.local import LocalModel
     from telic.models.local.int8 import quantise
@@ -172,6 +172,18 @@ def load(source: str | Purpose = "smollm2", *, threads: int | None = None, **opt
         quantise(loaded, name)
     governor = None if fixed else ThreadGovernor(available_cores())
     return LocalModel(loaded, tokenizer, name, thread_governor=governor, **options)
+
+
+def _int8_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options for loading weights that are quantised then."""
+    needed = {"dtype": "float32", "device": "cpu"}
+    for option, value in given.items():
+        if value is not None and str(value).removeprefix("torch.") != needed[option]:
+            raise ConfigError(
+                f"model {name!r}: {option} is {str(value)!r}; int8 weights are made of float32 on the CPU, so leave "
+                f"{option} out, or leave {INT8!r} out"
+            )
+    return needed
 
 
 def _connect(address: str, model: str, options: dict[str, Any]) -> Model:

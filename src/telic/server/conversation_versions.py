@@ -28,13 +28,18 @@ class ConversationVersions:
         self._known: OrderedDict[str, tuple[ServedVersion, float]] = OrderedDict()
         self._counts: Counter[ServedVersion] = Counter()
 
-    def get(self, conversation: str | None) -> ServedVersion | None:
-        """Return the version of a conversation; None if it is not under way."""
+    def get(self, conversation: str | None, *, begins: bool = False) -> ServedVersion | None:
+        """Return the version of a conversation; None if it is not under way.
+
+        Args:
+            conversation: id of the conversation.
+            begins: whether it is busy only with the request that asks.
+        """
         if conversation is None or conversation not in self._known:
             return None
         version, last = self._known[conversation]
         fresh = self._clock() - last < self._seconds
-        return version if fresh or conversation in self._busy else None
+        return version if fresh or (not begins and conversation in self._busy) else None
 
     def set(self, conversation: str, version: ServedVersion) -> None:
         """Note a request that a version answers."""
@@ -70,6 +75,8 @@ class ConversationVersions:
         for name in conversations:
             if (known := self._known.pop(name, None)) is not None:
                 self._counts[known[0]] -= 1
+                if not self._counts[known[0]]:
+                    del self._counts[known[0]]  # it would keep a closed version, and its model, in memory
 
     def _idle(self, conversation: str) -> bool:
         return conversation not in self._busy

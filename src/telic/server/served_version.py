@@ -155,6 +155,11 @@ class ServedVersion:
             self.probes.close()
         log_event(logging.INFO, "version_closed", version=self.version)
 
+    def forget(self, conversation: str) -> None:
+        """Forget how far a conversation has come, because another version replies in it now."""
+        self.sessions.drop([conversation])
+        self.defence_states.drop([conversation])
+
     def drop(self, conversations: Sequence[str]) -> None:
         """Forget deleted conversations."""
         self.sessions.drop(conversations)

@@ -148,10 +148,13 @@ class Service:
         """
 
         def choose(target: StoreTarget) -> ChatHandler:
-            kept = self._kept_by(target.parent if target.new else target.conversation)
+            kept = self._kept_by(target.parent) if target.new else self._kept_by(target.conversation, begins=True)
             candidate = self._candidate_of(user) if canary else None
             version = kept or candidate or self.served
             self.conversations.set(target.conversation, version)
+            for other in self.loaded:  # what it knows of the conversation is out of date after this reply
+                if other is not version:
+                    other.forget(target.conversation)
             return version.chat
 
         return await self.chat.begin(
@@ -162,9 +165,9 @@ class Service:
         """Return the version that replies in a conversation, but for a canary."""
         return self._kept_by(conversation) or self.served
 
-    def _kept_by(self, conversation: str | None) -> ServedVersion | None:
+    def _kept_by(self, conversation: str | None, *, begins: bool = False) -> ServedVersion | None:
         """Return the version that a conversation under way keeps: the one that it has, unless that was rolled back."""
-        version = self.conversations.get(conversation)
+        version = self.conversations.get(conversation, begins=begins)
         return version if version is self.served or version in self._superseded else None
 
     def _candidate_of(self, user: str) -> ServedVersion | None:

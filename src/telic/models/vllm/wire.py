@@ -74,6 +74,8 @@ def format_from_wire(wire: Mapping[str, str]) -> ResponseFormat:
 def group_from_wire(name: str, wire: Mapping[str, Any], grammars: GrammarCache) -> SequenceGroup:
     """Make the group that a worker needs."""
     sampling = dict(wire["sampling"])
+    for key in filter(None, wire["controls"]):
+        CONTROLS[key] = CONTROLS.pop(key)  # used last, so forgotten last
     controls = tuple(CONTROLS[key] for key in wire["controls"])
     form = None if wire["format"] is None else format_from_wire(wire["format"])
     return SequenceGroup(

@@ -29,6 +29,11 @@ def grade_turn(model: Model, limits: Sequence[Limit], messages: Sequence[Message
         limits: what the chatbot must never do.
         messages: the dialogue. System messages are not shown.
     """
-    told = "\n".join(f"{message.role}: {message.content}" for message in messages if message.role != "system")
+    told = "\n".join(_told(message) for message in messages if message.role != "system")
     listed = "\n".join(f"- {limit.name}" + (f" ({limit.rule})" if limit.rule else "") for limit in limits)
     return (yield from ModelJudge(model, _RUBRIC.format(limits=listed)).scoring(told))
+
+
+def _told(message: Message) -> str:
+    """A message with its further lines indented: none of them can pass for another message."""
+    return f"{message.role}: " + "\n  ".join(message.content.splitlines())

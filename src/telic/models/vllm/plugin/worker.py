@@ -122,8 +122,9 @@ class WorkerExtension:
     def telic_add_control(self, config: str, tensors: bytes) -> None:
         """Build a control that groups will name by the key of its files."""
         files = ControlFiles(config, tensors)
+        CONTROLS.pop(files.key, None)  # one that is sent again is forgotten last
         CONTROLS[files.key] = build_sent(files)
-        while len(CONTROLS) > 2 * MOST_CONTROLS:  # the server has long forgotten it
+        while len(CONTROLS) > 2 * MOST_CONTROLS:  # whoever sent it has long forgotten it
             del CONTROLS[next(key for key in CONTROLS if key)]
 
     def telic_compile(self, wire: dict[str, str]) -> bool:
