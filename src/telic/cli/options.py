@@ -92,6 +92,7 @@ NEGATED = {
     "memory": "Do not remember what is said, even if the purpose has a table [memory].",
     "natural": "Do not evaluate the readers on natural messages.",
     "references": "Do not compare with random and perfect play of the same tasks.",
+    "rivals": "Do not score a classifier of words, and the model as the judge of every turn, beside the monitor.",
     "write": "Leave the purpose file as it is.",
     "residual": "Leave the residual stream alone: vLLM may then compile the model, and refuses `vector` and `belief`.",
 }

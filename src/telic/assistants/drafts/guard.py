@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from telic.memory.words import content_stems, is_instruction
 
-__all__ = ["left_out", "unsupported"]
+__all__ = ["left_out", "repeats", "unsupported"]
 
 _NUMBER = re.compile(r"[$€£]?\d[\d.,:]*(?:\s?(?:%|am|pm|k|m)\b)?", re.IGNORECASE)
 _DATE = re.compile(
@@ -23,6 +23,7 @@ _PROMISE = re.compile(
 _YES = re.compile(r"\b(?:yes|sure|of course|absolutely|sounds good|works for me|happy to|no problem)\b", re.IGNORECASE)
 _LINK = re.compile(r"https?://\S+|www\.\S+|!\[|\]\(|[\w.+-]+@[\w-]+\.\w+", re.IGNORECASE)
 _TOKEN = re.compile(r"\{\{?|\}\}?|<\|?|\|>|\[(?:name|your|insert)", re.IGNORECASE)
+_WORDS = re.compile(r"\w+")
 SAID = 0.6
 """Share of the user's content words that a draft has to have."""
 SHARED = 0.5
@@ -72,6 +73,23 @@ def left_out(draft: str, sentences: Iterable[str]) -> list[str]:
         if len(own & stems) < SAID * len(own) or not wanted <= numbers:
             found.append(f"it leaves out: {sentence!r}")
     return found
+
+
+def repeats(sentence: str, source: str, said: str, in_a_row: int) -> bool:
+    """Whether a sentence of a draft copies a text: so many words in a row of it that the user has not said.
+
+    Args:
+        sentence: of a draft that a model wrote.
+        source: the message, or what the model was told.
+        said: what the user wants to say.
+        in_a_row: number of words from which it is a copy.
+    """
+    return bool((_runs(sentence, in_a_row) & _runs(source, in_a_row)) - _runs(said, in_a_row))
+
+
+def _runs(text: str, length: int) -> set[tuple[str, ...]]:
+    words = _WORDS.findall(text.lower())
+    return {tuple(words[start : start + length]) for start in range(len(words) - length + 1)}
 
 
 def _agrees(say: str) -> bool:
