@@ -229,7 +229,7 @@ def test_the_commented_examples_of_the_template_are_valid() -> None:
     text = re.sub(r"^# (?=\[|\w+ = )", "", PurposeTemplate.load().text("my-agent"), flags=re.MULTILINE)
     purpose = Purpose.from_text(text)
     unset = Purpose.model_fields.keys() - purpose.model_fields_set
-    assert unset == set(), "the template has an example of every field"
+    assert unset == {"vllm"}, "the template has an example of every field that fits its model"
     assert purpose.game is not None
     assert games.build_game(purpose.game).name == purpose.game["name"]
     assert [steering.build_control(spec).name for spec in purpose.controls] == [
