@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import binomtest
-
+from benchmarks.shares import share_of
 from telic.errors import DataError
 from telic.memory import Claim, MemoryConfig, MemoryEvent
 from telic.memory.config import DOUBT, MOOD
@@ -69,13 +68,7 @@ class Counts:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the share with its Wilson interval."""
-        if not self.total:
-            return {"value": None, "n": 0}
-        interval = binomtest(self.hits, self.total).proportion_ci(method="wilson")
-        return {
-            "value": round(self.hits / self.total, 3), "n": self.total, "hits": self.hits,
-            "interval": [round(float(interval.low), 3), round(float(interval.high), 3)],
-        }  # fmt: skip
+        return {**share_of(self.hits, self.total), "hits": self.hits}
 
 
 @dataclass

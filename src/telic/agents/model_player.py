@@ -13,7 +13,7 @@ from telic.agents.agent import AGENT_SAMPLING, controls_of
 from telic.agents.defence import Defence
 from telic.agents.defender import DefenceState, DefendedReply, Defender
 from telic.agents.player import NEUTRAL, ContextFullError, UtteranceGenerator, fill_form, seed_of
-from telic.agents.tool_turns import CALL_TOKENS, ToolTurns
+from telic.agents.tool_turns import ToolTurns
 from telic.dialogue import Dialogue, Message
 from telic.games.base import MAX_ATTEMPTS, Act, Game, Observation
 from telic.models import Control, Model, Reply, Request
@@ -277,7 +277,7 @@ class ModelParticipant:
         sampling = request.sampling
         if not request.reply_prefix:  # a call takes several lines, and more tokens than an utterance
             stop = tuple(text for text in sampling.stop if text != "\n")
-            sampling = replace(sampling, stop=stop, max_new_tokens=max(sampling.max_new_tokens, CALL_TOKENS))
+            sampling = self._tools.room_for_calls(replace(sampling, stop=stop))
         return (yield from self._tools.play(replace(request, tools=(), sampling=sampling), reply))
 
     def _note(self, message: Message) -> None:

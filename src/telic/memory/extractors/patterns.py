@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from telic.memory.extractors.diets import diet_patterns
+from telic.memory.extractors.homes import home_patterns
 from telic.memory.extractors.identity import identity_patterns
+from telic.memory.extractors.jobs import job_patterns
 from telic.memory.extractors.lexicon import CREATURES, DIETS, FOODS, LANGUAGES, MONEY
-from telic.memory.extractors.living import living_patterns
 from telic.memory.extractors.statement_pattern import HAVE, PHRASE, SHORT, STARTS, StatementPattern
 from telic.memory.extractors.tastes import taste_patterns
 
@@ -39,7 +41,7 @@ def gate_of(slot: str) -> re.Pattern[str] | None:
 @cache
 def statement_patterns() -> tuple[StatementPattern, ...]:
     """Return all patterns that do not depend on the purpose's slots."""
-    return (*identity_patterns(), *living_patterns(), *taste_patterns())
+    return (*identity_patterns(), *home_patterns(), *job_patterns(), *diet_patterns(), *taste_patterns())
 
 
 @cache

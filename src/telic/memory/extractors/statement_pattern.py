@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ADV", "AM", "HAVE", "PHRASE", "SHORT", "STARTS", "WE_ARE", "StatementPattern"]
+__all__ = ["ADV", "AM", "HAVE", "PHRASE", "SHORT", "STARTS", "WE", "WE_ARE", "StatementPattern"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ ADV = (
     r"long|since|of course|kind of|sort of|too|ever|back|over|out|up|down|here|sadly|proper|basically|pretty|dead|well|mainly|mostly|these days|once again) )*"
 )
 AM = r"\bi(?:'m| am|m) "
+WE = r"\b(?:i|we|(?:me|my \w+) and (?:me|i|my \w+|the \w+))"
 WE_ARE = r"\b(?:i(?:'m| am|m)|we(?:'re| are|re)|(?:me|my \w+) and (?:me|i|my \w+) are|the (?:two|three|pair|lot|whole lot) of us are) "
 HAVE = r"\bi(?:'ve(?: got)?| have(?: got)?|ve(?: got)?|'ve always| have always) "
 PHRASE = r"(?P<v>[^,;:.!?()\n]+(?:[.,]\d+[^,;:.!?()\n]*)*)"

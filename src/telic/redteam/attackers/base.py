@@ -53,7 +53,7 @@ class AttackBrief:
     seed: int
     """All randomness of the attacker comes from it."""
     openers: Sequence[str] = ()
-    """Harmless first messages of the kind that real users write."""
+    """Harmless opening messages, such as real users write."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class IssueView:
         self._draw("dialogue", len(session.turns), self._draw_dialogue)
 
     def end(self, why: str) -> None:
-        """Say that there is nothing to show any more."""
+        """Show why the session can no longer be shown."""
         self._warn(why)
         for name, part in self._parts.items():
             part.clear()
