@@ -10,11 +10,17 @@ import pytest
 
 pytest.importorskip("torch")
 
+from telic.dialogue import Dialogue
+from telic.models.control import Control
 from telic.models.local import LocalModel
+from telic.models.local.admission import WORTH_WAITING
 from telic.models.local.cache import Segment
 from telic.models.local.sequences import RequestState
-from telic.models.request import Request
+from telic.models.request import Request, Sampling
 from telic.steering.attention_hold import AttentionHold
+from telic.steering.guidance import Guidance
+from telic.steering.refresh import Refresh
+from telic.steering.reminder import Reminder
 from tests.models import tiny
 from tests.models.tiny import LONG, SHORT
 
@@ -179,3 +185,64 @@ def test_users_share_nothing_of_equal_prompts(model: LocalModel, control: str | 
     replies = model.generate(requests)
     assert [reply.cached_tokens for reply in replies] == [0, 0, replies[0].prompt_tokens - 1]
     assert len({reply.token_ids for reply in replies}) == 1
+
+
+def branches(model: LocalModel, *, controls: Sequence[Control] = (), salt: str = "") -> list[Request]:
+    """Several questions after one dialogue that nobody has read yet."""
+    dialogue = Dialogue().with_system(tiny.SYSTEM).add("user", LONGEST).add("assistant", SHORT)
+    questions = ("What is your name?", "In May?", LONG)
+    options: dict[str, Any] = {"max_new_tokens": 6, "ignore_eos": True, "logprobs": True}
+    return [
+        Request(tuple(dialogue.add("user", ask)), Sampling(seed=n, **options), tuple(controls), cache_salt=salt)
+        for n, ask in enumerate(questions)
+    ]
+
+
+@pytest.mark.parametrize("controls", [(), (Guidance(1.5),), (Refresh(1.5),), (Reminder(),)])
+def test_questions_after_one_dialogue_read_it_once(model: LocalModel, controls: tuple[Control, ...]) -> None:
+    requests = branches(model, controls=controls)
+    replies = model.generate(requests)
+    dialogue = model.render(requests[0].messages).turns[-1].start
+    assert replies[0].cached_tokens == 0
+    for reply in replies[1:]:
+        assert dialogue - WORTH_WAITING < reply.cached_tokens < reply.prompt_tokens, "all of it but the last block"
+    for request, reply in zip(requests, replies, strict=True):
+        [alone] = tiny.local("llama").generate([request])
+        assert reply.token_ids == alone.token_ids
+        assert reply.logprobs == pytest.approx(alone.logprobs, abs=1e-4)
+
+
+def test_what_was_read_alike_is_shared_with_a_leader_that_replies_already(model: LocalModel) -> None:
+    requests = branches(model, controls=(Refresh(1.5),))
+    first = model.submit(replace(requests[0], sampling=replace(requests[0].sampling, max_new_tokens=40)))
+    while len(first.generated) < 3:
+        model.step()
+    second = model.submit(requests[1])
+    run(model, [second])
+    assert second.reply is not None
+    assert second.reply.cached_tokens > LONGEST.count(" ")
+    [alone] = tiny.local("llama").generate([requests[1]])
+    assert second.reply.token_ids == alone.token_ids
+
+
+def test_prompts_that_begin_alike_are_read_apart_by_users_and_by_controls_that_record(model: LocalModel) -> None:
+    ann, bob = (branches(model, salt=salt)[0] for salt in ("ann", "bob"))
+    assert [reply.cached_tokens for reply in model.generate([ann, bob])] == [0, 0]
+    recorded = branches(model, controls=(AttentionHold(),))
+    assert [reply.cached_tokens for reply in model.generate(recorded)] == [0, 0, 0]
+    mixed = [branches(model)[0], branches(model, controls=(AttentionHold(),))[1]]
+    assert [reply.cached_tokens for reply in model.generate(mixed)] == [0, 0]
+
+
+def test_branches_go_on_if_the_one_that_reads_for_them_is_cancelled(model: LocalModel) -> None:
+    requests = branches(model)
+    for passes in (1, 5):
+        states = [model.submit(request) for request in requests]
+        for _ in range(passes):
+            model.step()
+        model.cancel(states.pop(0))
+        run(model, states)
+        for request, state in zip(requests[1:], states, strict=True):
+            [alone] = tiny.local("llama").generate([request])
+            assert state.reply is not None
+            assert state.reply.token_ids == alone.token_ids

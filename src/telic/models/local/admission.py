@@ -1,8 +1,8 @@
 """Admission: from a request in the queue to sequences with a place in the batch.
 
 Prompts are not read again where that can be avoided. A sequence starts from its session's cache, as far as its tokens
-agree with it. Sequences with the same prompt (several samples of one probe) read it once: the first of them leads, the
-others follow.
+agree with it. Sequences whose prompts begin alike (samples of one probe, probes of one dialogue, a dialogue under
+several controls) read that once: the first of them leads, the others follow as far as they agree.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ __all__ = [
     "prepare_sequences",
     "release_followers",
 ]
+
+WORTH_WAITING = 64
+"""Positions from which on a sequence waits for another one to read what their prompts have in common."""
 
 
 def prepare_sequences(state: RequestState, prompts: Prompts, template: Template, pool: CachePool) -> None:
@@ -82,34 +85,62 @@ def lay_out_prompt(state: RequestState, sequence: Sequence, template: Template, 
 
 
 def place_sequence(sequence: Sequence, slot: int, others: Iterable[Sequence], arena: Arena) -> None:
-    """Give a sequence a slot, and let it follow a sequence that has the same prompt, or read it."""
+    """Give a sequence a slot, and let it read its prompt, or follow the sequence whose prompt agrees the furthest."""
     sequence.slot = slot
-    leader = next((other for other in others if _can_lead(other, sequence)), None)
+    leader, shared = None, sequence.cached
+    for other in others:
+        if (agreed := _agreed_length(other, sequence)) > shared:
+            leader, shared = other, agreed
     if leader is not None:
-        sequence.follow(leader)
+        sequence.follow(leader, shared)
         return
     arena.load(slot, sequence.reused, sequence.cached, len(sequence.tokens))
     sequence.start_reading(sequence.cached)
 
 
-def _can_lead(leader: Sequence, other: Sequence) -> bool:
-    """Whether `leader` reads, or has read, the same prompt as `other`, under the same controls and for the same user.
+def _agreed_length(leader: Sequence, other: Sequence) -> int:
+    """Number of a prompt's positions that a sequence can take over from another one; 0 if it is to read them itself.
 
     A follower of another user would tell, by `cached_tokens` and by its time to the first token, what that one asked.
     """
+    if leader.cache_salt != other.cache_salt or leader.status is SequenceStatus.FOLLOWING or leader.embeddings:
+        return 0
+    if _have_same_prompt(leader, other):
+        return other.prompt_length - 1 if _takes_over_state(leader, other) else 0
+    if _acts_while_reading(leader) or _acts_while_reading(other):
+        return 0
+    agreed = _common_blocks(leader.tokens[: leader.prompt_length - 1], other.tokens[: other.prompt_length - 1])
+    return agreed if agreed >= other.cached + WORTH_WAITING else 0
+
+
+def _have_same_prompt(one: Sequence, other: Sequence) -> bool:
+    return one.tokens[: one.prompt_length] == other.tokens[: other.prompt_length]
+
+
+def _takes_over_state(leader: Sequence, other: Sequence) -> bool:
+    """Whether what controls have recorded of a prompt is what they would record of the same prompt again."""
     is_reading = leader.computed < leader.prompt_length - 1
     return (
-        leader.cache_salt == other.cache_salt
-        and leader.status is not SequenceStatus.FOLLOWING
         # Once it replies, the state of its controls is no longer that at the prompt's end.
-        and (is_reading or not leader.context.control_state)
-        and other.cached < other.prompt_length - 1  # there is something to save
-        and leader.prompt_length == other.prompt_length
-        and leader.tokens[: leader.prompt_length] == other.tokens[: other.prompt_length]
-        and not leader.embeddings
+        (is_reading or not leader.context.control_state)
         and control_key(leader.controls) == control_key(other.controls)
         and (leader.cache is other.cache or not (leader.context.control_state or other.context.control_state))
     )
+
+
+def _acts_while_reading(sequence: Sequence) -> bool:
+    """Whether a control changes or records what is read of the prompt, which depends on where that ends."""
+    return any(control.points & {"embeddings", "attention", "residual"} for control in sequence.controls)
+
+
+def _common_blocks(one: list[int], other: list[int]) -> int:
+    """Number of leading tokens that agree, in whole blocks."""
+    agreed = 0
+    for start in range(0, min(len(one), len(other)) - WORTH_WAITING + 1, WORTH_WAITING):
+        if one[start : start + WORTH_WAITING] != other[start : start + WORTH_WAITING]:
+            break
+        agreed = start + WORTH_WAITING
+    return agreed
 
 
 def copy_to_followers(sequences: Iterable[Sequence], arena: Arena, limit: int) -> None:
@@ -122,7 +153,7 @@ def copy_to_followers(sequences: Iterable[Sequence], arena: Arena, limit: int) -
     """
     for sequence in sequences:
         leader = sequence.leader
-        if leader is None or leader.computed < sequence.prompt_length - 1:
+        if leader is None or leader.computed < sequence.shared:
             continue
         # What controls recorded while the leader read, and its prompt, may be different after this pass.
         if limit > 0 or leader.context.control_state or leader.chooses_prefix_from_state:
@@ -131,11 +162,11 @@ def copy_to_followers(sequences: Iterable[Sequence], arena: Arena, limit: int) -
 
 
 def _copy(leader: Sequence, sequence: Sequence, arena: Arena) -> None:
-    read = sequence.prompt_length - 1
-    arena.copy(leader.slot, sequence.slot, read)
-    sequence.cached, sequence.reused = read, ()
-    sequence.context.control_state = deepcopy(leader.context.control_state)  # recorded while the leader read
-    sequence.start_reading(read)
+    arena.copy(leader.slot, sequence.slot, sequence.shared)
+    sequence.cached, sequence.reused = sequence.shared, ()
+    if _have_same_prompt(leader, sequence):
+        sequence.context.control_state = deepcopy(leader.context.control_state)  # recorded while the leader read
+    sequence.start_reading(sequence.shared)
 
 
 def release_followers(leader: Sequence, sequences: Iterable[Sequence], arena: Arena, *, copy: bool) -> None:
@@ -150,7 +181,7 @@ def release_followers(leader: Sequence, sequences: Iterable[Sequence], arena: Ar
     for follower in sequences:
         if follower.leader is not leader:
             continue
-        if copy and leader.computed >= follower.prompt_length - 1:
+        if copy and leader.computed >= follower.shared:
             _copy(leader, follower, arena)
         else:  # the leader left before it had read the prompt: the follower reads it
             follower.cached, follower.reused = 0, ()

@@ -37,7 +37,7 @@ class SequenceStatus(Enum):
     WAITING = auto()
     """Its prompt is rendered; it has no slot of the arena yet."""
     FOLLOWING = auto()
-    """Another sequence, its leader, reads the same prompt; this one gets a copy of the keys and values."""
+    """Another sequence, its leader, reads the same tokens; this one gets a copy of the keys and values."""
     READING_FOR_PREFIX = auto()
     """Its prompt is being read; controls then choose prefix tokens given the hidden state at its end."""
     READING = auto()
@@ -64,7 +64,9 @@ class Sequence:
     """For a contrast prompt: the place of its control among the request's; None for the primary sequence."""
     status: SequenceStatus = SequenceStatus.WAITING
     leader: Sequence | None = None
-    """While it is FOLLOWING: the sequence that reads the same prompt."""
+    """While it is FOLLOWING: the sequence that reads what their prompts have in common."""
+    shared: int = 0
+    """Positions that it takes over from its leader."""
 
     tokens: list[int] = field(default_factory=list)
     """The prompt, then the reply. Negative ids stand for inserted embeddings."""
@@ -127,9 +129,9 @@ class Sequence:
         reading_for_prefix = self.chooses_prefix_from_state
         self.status = SequenceStatus.READING_FOR_PREFIX if reading_for_prefix else SequenceStatus.READING
 
-    def follow(self, leader: Sequence) -> None:
-        """Wait until another sequence has read the same prompt."""
-        self.leader, self.status = leader, SequenceStatus.FOLLOWING
+    def follow(self, leader: Sequence, shared: int) -> None:
+        """Wait until another sequence has read what the prompts have in common."""
+        self.leader, self.shared, self.status = leader, shared, SequenceStatus.FOLLOWING
 
     def lay_out(self, insertions: Iterable[Insertion]) -> None:
         """Lay out the prompt: its tokens and the insertions, those at one index in the order of their controls."""
