@@ -152,7 +152,7 @@ class VllmEngine:
         if abort and self._death is None:
             self._engine.abort_request([request.id for request in playing.round.requests])
         if self._workers is not None and self._death is None:
-            self._workers.close(playing.round.group)
+            self._workers.close(playing.round.group, playing.round.tokens)
         self._rounds.close(playing.round)
         playing.round = None
 

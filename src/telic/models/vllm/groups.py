@@ -91,8 +91,8 @@ class SequenceGroup:
     """Whether every forced token was the most likely one."""
     state_D: torch.Tensor | None = None
     """float32: the last hidden state of the prompt's last token, if asked for."""
-    reply_state_D: torch.Tensor | None = None
-    """float32: the last hidden state of the last token computed, if asked for."""
+    reply_states: list[torch.Tensor] = field(default_factory=list)
+    """float32, [D]: by token, the hidden state that it was drawn from, if asked for."""
     failure: str = ""
     """Why no token could be drawn: `nan_logits`, `response_format` or `interrupted`."""
     failure_detail: str = ""
@@ -102,6 +102,10 @@ class SequenceGroup:
     def size(self) -> int:
         """Number of members."""
         return len(self.sequences)
+
+    def cut(self, tokens: int) -> None:
+        """Forget what was found beyond the reply: a worker may draw more before it hears that the reply has ended."""
+        del self.logprobs[tokens:], self.reply_states[tokens:]
 
 
 GROUPS: dict[str, SequenceGroup] = {}

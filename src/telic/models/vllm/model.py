@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+from pydantic import ValidationError
+
 from telic.errors import ModelError
 from telic.models.compatibility import refuse_unsupported
 from telic.models.control import ControlPoint
@@ -185,6 +187,9 @@ def _start(source: str, options: dict[str, Any]) -> Any:
 
         try:
             _engines.append(LLMEngine.from_engine_args(EngineArgs(**options)))
+        except ValidationError as error:  # of the settings: its first line says only how many are wrong
+            wrong = "; ".join(": ".join([*map(str, found["loc"]), found["msg"]]) for found in error.errors())
+            raise ModelError(f"vLLM cannot load model {source!r} with these settings: {wrong}") from error
         except Exception as error:  # whatever vLLM and the model's code raise
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(

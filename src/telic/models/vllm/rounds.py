@@ -107,6 +107,11 @@ class Round:
         return self.state.output.stopped or (matcher is not None and matcher.is_stopped())
 
     @property
+    def tokens(self) -> int:
+        """Tokens of the reply so far."""
+        return len(self.state.forced or self.state.generated)
+
+    @property
     def said(self) -> list[int]:
         """The reply's tokens without the one that ended it."""
         tokens = self.state.generated
@@ -283,7 +288,7 @@ class Rounds:
         state, group, sampling = played.state, played.group, played.state.request.sampling
         state.primary.cached = outcome.cached_tokens
         state.logprobs, state.greedy = list(group.logprobs), group.greedy
-        state.primary.last_state_D = group.reply_state_D
+        state.primary.last_state_D = group.reply_states[-1] if group.reply_states else None
         state.primary.hidden_state = None if group.state_D is None else group.state_D.numpy()
         failure = _failure(group, outcome)
         if failure is None and played.problem:

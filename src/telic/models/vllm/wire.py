@@ -129,7 +129,7 @@ def results_to_wire(group: SequenceGroup) -> dict[str, Any]:
         "failure": group.failure,
         "failure_detail": group.failure_detail,
         "state": None if group.state_D is None else group.state_D.tolist(),
-        "reply_state": None if group.reply_state_D is None else group.reply_state_D.tolist(),
+        "reply_state": group.reply_states[-1].tolist() if group.reply_states else None,
     }
 
 
@@ -138,4 +138,4 @@ def take_results(group: SequenceGroup, wire: Mapping[str, Any]) -> None:
     group.logprobs, group.greedy, group.failure = list(wire["logprobs"]), wire["greedy"], wire["failure"]
     group.failure_detail = wire["failure_detail"]
     group.state_D = None if wire["state"] is None else torch.tensor(wire["state"])
-    group.reply_state_D = None if wire["reply_state"] is None else torch.tensor(wire["reply_state"])
+    group.reply_states = [] if wire["reply_state"] is None else [torch.tensor(wire["reply_state"])]

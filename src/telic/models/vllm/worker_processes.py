@@ -55,9 +55,9 @@ class WorkerProcesses:
         self.send(group.sequences[0].controls)
         return group_to_wire(group, self._key_of)
 
-    def close(self, group: SequenceGroup) -> None:
-        """Let the workers forget a group, and take over what they have found."""
-        found = self._engine.collective_rpc("telic_close", args=(group.id,))
+    def close(self, group: SequenceGroup, tokens: int) -> None:
+        """Let the workers forget a group, and take over what they have found for so many tokens."""
+        found = self._engine.collective_rpc("telic_close", args=(group.id, tokens))
         if found[0] is not None:
             take_results(group, found[0])
 

@@ -120,7 +120,7 @@ def _note_logprobs(due: Sequence[DueGroup], tokens: Sequence[int], logits_G_V: t
     best = logits_G_V[wanted].argmax(-1).tolist()
     for place, g in enumerate(wanted):
         group = due[g].group
-        group.logprobs.append(logprobs[place])
+        group.logprobs[len(due[g].output) :] = [logprobs[place]]  # a step that is computed again takes its place
         group.greedy &= best[place] == tokens[g]
 
 
@@ -132,4 +132,4 @@ def _take_readings(due: DueGroup, hidden_R_D: torch.Tensor | None) -> None:
     if "state" in group.readings and not due.output:
         group.state_D = state_D.float().cpu().clone()
     if "reply_state" in group.readings:
-        group.reply_state_D = state_D.float().cpu().clone()
+        group.reply_states[len(due.output) :] = [state_D.float().cpu().clone()]

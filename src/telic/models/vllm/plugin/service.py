@@ -180,7 +180,7 @@ class PluginService:
             for follower in followers:
                 follower.cancel()
             await asyncio.gather(*followers, return_exceptions=True)
-            results = await self._engine.collective_rpc("telic_close", args=(played.group.id,))
+            results = await self._engine.collective_rpc("telic_close", args=(played.group.id, played.tokens))
             self._rounds.close(played)
         if results and results[0] is not None:
             take_results(played.group, results[0])

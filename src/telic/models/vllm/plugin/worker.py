@@ -134,7 +134,10 @@ class WorkerExtension:
             _compilers.submit(_compile, grammars, form)
         return grammars.is_known(form)
 
-    def telic_close(self, group: str) -> dict[str, Any] | None:
-        """Close a group, and hand out what was found for it; None if it never reached the engine."""
+    def telic_close(self, group: str, tokens: int) -> dict[str, Any] | None:
+        """Close a group, and hand out what was found for so many tokens; None if it never reached the engine."""
         found = GROUPS.pop(group, None)
-        return None if found is None else results_to_wire(found)
+        if found is None:
+            return None
+        found.cut(tokens)
+        return results_to_wire(found)
