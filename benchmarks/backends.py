@@ -8,7 +8,8 @@ tokens are ignored. Everything is float32 on the processor, with as many threads
 runs in a process of its own, one after the other; nothing is in a cache when an arm starts, because each arm's system
 prompts begin with words of their own. Processor time is that of the process, for `http` that of the server's two.
 
-`refresh_overhead_vllm` is the time under `refresh` over the time without a control. The last line is JSON.
+`refresh_overhead_vllm` is the time under `refresh` over the time without a control, `refresh_overhead_vllm_cpu` the
+same of processor time, which other work on the machine changes less. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -149,8 +150,9 @@ def summary(found: dict[str, dict[str, Any]], options: dict[str, int]) -> dict[s
         }
         for arm in ARMS:
             if arm != "plain":
-                overhead = arms[arm]["seconds"] / arms["plain"]["seconds"]
-                result[f"{arm}_overhead_{backend}"] = round(overhead, 3)
+                for what, key in (("seconds", ""), ("cpu_seconds", "_cpu")):
+                    overhead = arms[arm][what] / arms["plain"][what]
+                    result[f"{arm}_overhead_{backend}{key}"] = round(overhead, 3)
     return result
 
 
