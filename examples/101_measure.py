@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--dialogues", type=int, default=8)
-    parser.add_argument("--tokens", type=int, default=40, help="of an utterance, at most")
+    parser.add_argument("--tokens", type=int, default=40, help="most tokens of an utterance")
     asked = parser.parse_args()
     model = telic.load(asked.model)
 
@@ -56,7 +56,7 @@ def main() -> None:
         print(f"{point.round:5}  {point.stability:9.2f}  [{point.low:.2f}, {point.high:.2f}]  {point.n:9}")
     print(run.stability.headline)
 
-    # Every dialogue is an episode: what was said, what was asked aside, and how it was judged.
+    # Every dialogue is an episode: what was said, what was asked on branches, and how it was judged.
     episode = run.episodes[0]
     for turn in episode.turns[:4]:
         print(f"\n{turn.role}, round {turn.round}: {turn.text}")

@@ -27,7 +27,7 @@ CONTROLS: dict[str, tuple[telic.Control, ...]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description="Bend a model towards its system prompt in several ways.")
     parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--tokens", type=int, default=24, help="of a reply, at most")
+    parser.add_argument("--tokens", type=int, default=24, help="most tokens of a reply")
     parser.add_argument("--items", type=int, default=18, help="multiple-choice questions")
     asked = parser.parse_args()
     model = telic.load(asked.model)
@@ -51,7 +51,7 @@ def main() -> None:
     for name in ("baseline", "split_softmax"):
         print(f"{name:15} right answers {choice_accuracy(model, items, CONTROLS[name], SYSTEM).accuracy}")
 
-    # The purpose axis: mean activation with the system prompt minus without it, kept at its first-reply level.
+    # The purpose axis: the mean activation with the system prompt minus that without, held at the first reply's level.
     said = [sessions["baseline"].dialogue.add("assistant", "I am Mia, and I find out where you want to go.")]
     axis = purpose_axis(model, [SYSTEM], said, layers=[model.layers // 2], mode="cap", floor="first")
     with tempfile.TemporaryDirectory() as folder:

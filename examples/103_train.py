@@ -1,7 +1,7 @@
 """Train a planner for a travel agent: it learns which dialogue act a frozen model should play when.
 
 python examples/103_train.py                      # about 40 minutes on a laptop
-python examples/103_train.py --episodes 64 --held-out 40 --act-epochs 6   # a rough one, in ten
+python examples/103_train.py --episodes 64 --held-out 40 --act-epochs 6   # a rough one, in ten minutes
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ judge = { contains = "7" }
 def main() -> None:
     parser = argparse.ArgumentParser(description="Attack a night porter who knows a secret.")
     parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--attacker-model", help="writes the attackers' messages; templates without one")
+    parser.add_argument("--attacker-model", help="writes the attackers' messages; by default, templates")
     parser.add_argument("-n", type=int, default=6, help="dialogues of each attacker with each defence")
     parser.add_argument("--rounds", type=int, default=4)
     asked = parser.parse_args()

@@ -21,7 +21,7 @@ REPLIES = {"asks": "Two nights: is 90 pounds a night too much?", "guesses": "The
 PLEASED = ("Great, thank you!", "That sounds good, book it.", "Perfect.")
 DISPLEASED = ("That's too expensive. Something else?", "No, that's wrong, I said the centre.", "This is useless.")
 HIDDEN = {"asks": 0.8, "guesses": 0.4}
-"""How often each act pleases a user. Nothing below learns from these numbers."""
+"""How often each act pleases a user. Nothing below uses these numbers to learn."""
 SHARES = {"careful": {"asks": 0.7, "guesses": 0.3}, "bold": {"asks": 0.3, "guesses": 0.7}}
 """How often each version does what."""
 
@@ -59,7 +59,7 @@ def main() -> None:
         rows = write_export("kto", run.labelled, Path(folder) / "kto.jsonl")
         print(f"{rows} rows for KTO")
 
-    # What would a version earn that always asks? Only its own decisions in the logs tell.
+    # What would a version that always asks earn? Only the logged decisions that it shares tell.
     replies = [episode.turns[1] for episode in run.labelled]
     data = OffPolicyData(
         rewards=[reply.reward["assistant"] for reply in replies],

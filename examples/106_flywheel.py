@@ -3,7 +3,7 @@
 python examples/106_flywheel.py                   # about 20 minutes on a laptop
 python examples/106_flywheel.py --conversations 12 --days 2 --act-epochs 4   # a first look
 
-Customers have a hidden satisfaction. They thank, complain, ask again, leave or buy; nothing else is learnt from.
+Customers have a hidden satisfaction. They thank, complain, ask again, leave or buy; the planner learns only from this.
 """
 
 from __future__ import annotations

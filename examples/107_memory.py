@@ -2,7 +2,7 @@
 
     python examples/107_memory.py
 
-Needs no model. A chatbot that only repeats what it is given shows what the notes in its prompt are.
+Needs no model. A chatbot that only repeats its input shows the notes in its prompt.
 """
 
 from __future__ import annotations

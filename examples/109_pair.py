@@ -1,4 +1,4 @@
-"""A pair programmer on an issue that its author tells only in part: without questions, and with them.
+"""A pair programmer on an issue of which its author tells only a part: without questions, and with them.
 
     python examples/109_pair.py
 
