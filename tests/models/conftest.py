@@ -65,17 +65,26 @@ def llamacpp_url(start_llamacpp: StartLlamaCpp) -> Iterator[str]:
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "mistral", "gemma3", "gpt2")
 
 
-@pytest.fixture(scope="session", params=ARCHITECTURES)
-def case(request: pytest.FixtureRequest) -> Case:
-    """A tiny model of every architecture beside transformers' own answers; tests leave it as they found it."""
+PAGED = ("llama-paged", "gemma3-paged")
+"""With keys and values in blocks, as on a GPU."""
+
+
+def _tiny_case(name: str) -> Case:
     from tests.models import tiny
 
-    return tiny.case(request.param)
+    architecture, _, paged = name.partition("-")
+    return tiny.case(architecture, paged=bool(paged))
 
 
-@pytest.fixture(scope="session", params=[*ARCHITECTURES, pytest.param("smollm2", marks=pytest.mark.model)])
+@pytest.fixture(scope="session", params=[*ARCHITECTURES, *PAGED])
+def case(request: pytest.FixtureRequest) -> Case:
+    """A tiny model of every architecture beside transformers' own answers; tests leave it as they found it."""
+    return _tiny_case(request.param)
+
+
+@pytest.fixture(scope="session", params=[*ARCHITECTURES, *PAGED, pytest.param("smollm2", marks=pytest.mark.model)])
 def any_case(request: pytest.FixtureRequest) -> Case:
     """The same, and the real model that installs with Telic, which takes seconds a test."""
     from tests.models import tiny
 
-    return tiny.case(request.param) if request.param in ARCHITECTURES else tiny.bundled()
+    return tiny.bundled() if request.param == "smollm2" else _tiny_case(request.param)

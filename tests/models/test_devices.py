@@ -14,12 +14,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from telic.errors import ModelError
 from telic.models.control import Control, ControlContext
 from telic.models.local import LocalModel, decoding, memory
-from telic.models.local.cache import Arena, CacheShape
+from telic.models.local.arena import Arena
+from telic.models.local.block_storage import BlockStorage
+from telic.models.local.cache import CacheShape, Segment
 from telic.models.local.sampling import RandomStream, invert_on_device, sample_tokens
+from telic.models.local.slot_storage import SlotStorage
+from telic.models.local.storage import Storage
 from telic.models.request import Request, Sampling
 from telic.steering import Guidance, Refresh, SplitSoftmax
 from telic.steering.vector import Vector
@@ -138,20 +143,25 @@ def test_drawing_on_a_gpu_finds_the_tokens_that_the_cpu_finds() -> None:
     assert invert_on_device(torch.tensor([[0.5, 0.5, 0.0]]), [1 - 1e-12]) == [1]
 
 
-# ---- what a batch takes: by its length on the CPU, by its longest on a GPU
+# ---- what a batch takes: its length, in blocks on a GPU; without them, there, the longest for each
 
 
-def test_on_a_gpu_rows_are_as_long_as_the_longest_and_the_forecast_says_so() -> None:
-    shape, lengths = CacheShape(layers=2, kv_heads=2, head_dim=8), [(2000, 0, 64)] + [(40, 0, 64)] * 15
-    token = 2 * 2 * 2 * 8 * 4
+def test_on_a_gpu_a_batch_takes_its_blocks_and_the_forecast_says_so() -> None:
+    shape, lengths = CacheShape(layers=30, kv_heads=3, head_dim=64), [(2000, 0, 64)] + [(40, 0, 64)] * 15
+    token = 2 * 30 * 3 * 64 * 4
     on_cpu, on_gpu = (Arena(shape, torch.float32, device) for device in (torch.device("cpu"), ELSEWHERE))
-    assert on_gpu.bytes_for(lengths) == 16 * 2080 * token  # 2064, in steps of 32
+    slots = Arena(shape, torch.float32, ELSEWHERE, paged=False)
+    padded = 16 * 2080 * token // 60  # the keys, or the values, of one layer, with each row as long as the longest
+    assert on_gpu.bytes_for(lengths) == (2080 + 15 * 128 + 32) * token + padded  # blocks of 32, of which one stays zero
+    assert slots.bytes_for(lengths) == 16 * 2080 * token  # 2064, in steps of 32
     assert on_cpu.bytes_for(lengths) == (16 * 128 + 2000) * token
-    assert on_gpu.bytes_for(lengths) > 8 * on_cpu.bytes_for(lengths)
+    assert on_gpu.bytes_for(lengths) < 1.2 * on_cpu.bytes_for(lengths)
+    assert slots.bytes_for(lengths) > 7 * on_gpu.bytes_for(lengths)
 
 
-def test_a_batch_on_a_gpu_takes_fewer_rows_where_one_is_long() -> None:
-    model = elsewhere("llama", batch_bytes=0, max_batch=16)
+@pytest.mark.parametrize("paged", [True, False])
+def test_a_batch_takes_as_many_rows_as_fit(paged: bool) -> None:
+    model = elsewhere("llama", batch_bytes=0, max_batch=16, paged=paged)
     arena = model.runner.arena
     model.engine.batch_bytes = 6 * 1024 * arena.token_bytes
     states = [model.submit(ask(LONG * 8, max_new_tokens=4, ignore_eos=True))]
@@ -160,10 +170,42 @@ def test_a_batch_on_a_gpu_takes_fewer_rows_where_one_is_long() -> None:
     while any(state.reply is None for state in states):
         model.step()
         most = max(most, len(model.engine.active))
-        held = max(held, arena.slots * arena.capacity * arena.token_bytes)
-    assert held <= 1.25 * model.engine.batch_bytes, "slots grow by a quarter, so there may be a few more than rows"
-    assert 6 <= most < 13, "all of them would have fitted if each took its own length"
+        held = max(held, sum(layer.nbytes for layer in arena.layers))
+    assert held <= 1.25 * model.engine.batch_bytes, "it grows by a quarter, so there may be more room than rows"
+    assert most == 13 if paged else 6 <= most < 13
     assert {reply.failure for state in states if (reply := state.reply)} == {None}
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cuda", BlockStorage), ("cpu", SlotStorage)])
+def test_a_gpu_has_blocks_and_the_cpu_has_slots(name: str, kind: type[Storage]) -> None:
+    shape = CacheShape(layers=2, kv_heads=2, head_dim=8)
+    with FakeTensorMode():  # a GPU that only pretends to be there
+        arena = Arena(shape, torch.bfloat16, torch.device(name))
+        assert {layer.device.type for layer in arena.layers} == {name}
+    assert type(arena.storage) is kind
+    assert type(Arena(shape, torch.bfloat16, torch.device("cpu"), paged=True).storage) is BlockStorage
+    assert type(Arena(shape, torch.bfloat16, ELSEWHERE, paged=False).storage) is SlotStorage
+
+
+@pytest.mark.parametrize("paged", [True, False])
+def test_what_is_in_an_arena_is_moved_without_a_look_at_it(paged: bool) -> None:
+    arena = Arena(CacheShape(layers=2, kv_heads=2, head_dim=8), torch.bfloat16, ELSEWHERE, paged=paged)
+    segment = Segment(torch.zeros(2, 2, 2, 90, 8, dtype=torch.bfloat16, device=ELSEWHERE))
+    for slot in range(3):
+        arena.load(slot, (segment,), 70 + slot, 80)
+    arena.copy(0, 3, 50)
+    arena.prepare([(0, 70, 71, 80), (3, 50, 80, 80)])
+    entries = arena.storage.entries([(0, 70, 71), (3, 50, 80)], write=True)
+    for layer in arena.layers:
+        for keys in layer:
+            entries.write(keys, torch.zeros(2, 31, 8, dtype=torch.bfloat16, device=ELSEWHERE))
+            read = entries.read(keys)
+            assert (read.shape, read.device) == ((entries.count * 2, entries.length, 8), ELSEWHERE)
+    assert arena.store(3, (), 75)[0].keys_values.device == ELSEWHERE
+    arena.scrub({0: 71, 3: 80})
+    arena.release_all()
+    arena.shrink({})
+    assert all(layer.device == ELSEWHERE for layer in arena.layers)
 
 
 def test_contexts_are_not_asked_for_numbers_of_the_logits() -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from telic.models.local import LocalModel, cache, memory
-from telic.models.local.cache import GROWTH, SHORT_REST
+from telic.models.local import LocalModel, arena, memory
+from telic.models.local.arena import SHORT_REST
+from telic.models.local.storage import GROWTH
 from telic.models.request import Reply, Request
 from telic.models.session_cache import SessionCache
 from telic.steering.attention_hold import AttentionHold
@@ -47,7 +48,7 @@ def test_branches_share_what_their_session_has_read(architecture: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_long_and_short_prompts_take_no_padding(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "LONG_PROMPT", 100)
+    monkeypatch.setattr(arena, "LONG_PROMPT", 100)
     model = tiny.local("llama", dtype=dtype)
     short = [ask(SHORT, max_new_tokens=8, ignore_eos=True, seed=seed, temperature=1.0) for seed in range(8)]
     _, alone, _ = peak(model, short)
@@ -60,7 +61,7 @@ def test_long_prompts_in_half_precision_are_read_and_shared_as_if_they_were_copi
 ) -> None:
     found: dict[int, list[Reply]] = {}
     for shared_from in (80, sys.maxsize):
-        monkeypatch.setattr(cache, "LONG_PROMPT", shared_from)
+        monkeypatch.setattr(arena, "LONG_PROMPT", shared_from)
         model = tiny.local("llama", dtype=torch.bfloat16)
         model.engine.pass_tokens = 96
         session = model.session(SYSTEM).user(LONG * 4)
@@ -174,7 +175,7 @@ def test_prompts_of_two_clients_do_not_lengthen_all_slots(pass_tokens: int) -> N
     while any(state.reply is None for state in states):
         model.step()
         arena = model.runner.arena
-        positions = max(positions, arena.capacity)
+        positions = max(positions, arena.layers[0].shape[3])
         segments = max(segments, *(len(arena.prefix(slot)) for slot in range(4)))
     assert positions <= SHORT_REST + 2 * GROWTH
     assert segments <= 9  # a prompt in many small chunks has few segments

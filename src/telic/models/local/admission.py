@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 
 from telic.models.control import ControlContext
-from telic.models.local.cache import Arena
+from telic.models.local.arena import Arena
 from telic.models.local.cache_pool import CachePool
 from telic.models.local.prompts import Prompts
 from telic.models.local.sampling import RandomStream

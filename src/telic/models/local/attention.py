@@ -24,7 +24,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from telic.models.control import Control, ControlBatch
-from telic.models.local.cache import Arena, Segment
+from telic.models.local.arena import Arena
+from telic.models.local.cache import Segment
+from telic.models.local.storage import Entries
 
 __all__ = ["IMPLEMENTATION", "AppliedAttention", "Group", "PassLayout", "PrefixPart", "use_layout"]
 
@@ -68,20 +70,13 @@ class Group:
     """Position of each query."""
     prefix_R: torch.Tensor
     """Tokens of each row's prefix."""
-    slots: slice
-    """Slots of the arena, those in between that are not part of the pass included."""
-    length: int
-    """Keys read of each slot: those of the longest sequence, or all that the arena has room for; 0 reads none."""
+    entries: Entries
+    """What is read of their slots, L keys of each, and where the new keys and values go."""
     prefix_length: int = 0
     """P: tokens of the longest prefix."""
     prefixes: list[PrefixPart] = field(default_factory=list)
-    slot_R: torch.Tensor | None = None
-    """Each row's slot among `slots`; None where the rows are the slots."""
-    written_slot_N: torch.Tensor | None = None
-    """Where the new keys and values go: slots, and entries in them."""
-    written_entry_N: torch.Tensor | None = None
     written: Segment | None = None
-    """Where they go instead: a segment that is the last of the row's prefix."""
+    """Where the new keys and values go instead: a segment that is the last of the row's prefix."""
     clear: int = 0
     """The first keys, which all queries see unless a window limits how far back."""
     spanned: int = 0
@@ -96,14 +91,14 @@ class Group:
     @property
     def keys(self) -> int:
         """K: keys of a row, padding included."""
-        return self.prefix_length + self.length
+        return self.prefix_length + self.entries.length
 
     def mask(self, window: int) -> torch.Tensor:
         """Bool [R, Q, K]: which keys each query sees; `window` limits how far back, 0 does not."""
         if window not in self._masks:
             device = self.position_R_Q.device
             prefix_P = torch.arange(self.prefix_length, device=device)
-            entry_L = torch.arange(self.length, device=device)
+            entry_L = torch.arange(self.entries.length, device=device)
             prefix_R_1 = self.prefix_R[:, None]
             beyond = torch.iinfo(torch.long).max
             prefix_R_P = torch.where(prefix_P < prefix_R_1, prefix_P, beyond)
@@ -152,22 +147,30 @@ def _attention(
         out, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
         return out, None
     layer = int(module.layer_idx)  # type: ignore[arg-type]
-    slots = layout.arena.layers[layer]
+    keys, values = layout.arena.layers[layer]
     window = kwargs.get("sliding_window") or 0
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     for group in layout.groups:
-        _write(group, layer, key[0, :, group.tokens], value[0, :, group.tokens], slots)
-    parts = [_attend(group, layer, query[0, :, group.tokens], slots, scale, window) for group in layout.groups]
+        _write(group, layer, key[0, :, group.tokens], value[0, :, group.tokens], keys, values)
+    parts = [_attend(group, layer, query[0, :, group.tokens], keys, values, scale, window) for group in layout.groups]
     return torch.cat(parts)[None], None
 
 
-def _write(group: Group, layer: int, key_N: torch.Tensor, value_N: torch.Tensor, slots: torch.Tensor) -> None:
-    """Keep the keys and values [KV, N, D] of a group's tokens."""
-    for place, new in enumerate((key_N, value_N)):
-        if group.written is not None:
-            group.written.keys_values[layer, place] = new
-        else:
-            slots[place][group.written_slot_N, :, group.written_entry_N] = new.transpose(0, 1)
+def _write(
+    group: Group,
+    layer: int,
+    key_KV_N_D: torch.Tensor,
+    value_KV_N_D: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+) -> None:
+    """Keep the keys and values of a group's tokens."""
+    if group.written is not None:
+        group.written.keys_values[layer, 0] = key_KV_N_D
+        group.written.keys_values[layer, 1] = value_KV_N_D
+    else:
+        group.entries.write(keys, key_KV_N_D)
+        group.entries.write(values, value_KV_N_D)
 
 
 def _mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
@@ -179,16 +182,22 @@ AttentionMaskInterface.register(IMPLEMENTATION, _mask)
 
 
 def _attend(
-    group: Group, layer: int, query_H_N_D: torch.Tensor, slots: torch.Tensor, scale: float, window: int
+    group: Group,
+    layer: int,
+    query_H_N_D: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    scale: float,
+    window: int,
 ) -> torch.Tensor:
     """Attend each row of a group to its prefix and its slot; returns [N, H, D]."""
     rows, queries = group.position_R_Q.shape
     heads, _, dim = query_H_N_D.shape
-    kv_heads = slots.shape[2]
+    kv_heads = keys.shape[1]
     # Query heads that share a key head are folded into the query axis (M), so that keys and values are read once.
     spread = (query_H_N_D * scale).view(kv_heads, -1, rows, queries, dim)
     query_R_KV_M_D = spread.permute(2, 0, 1, 3, 4).reshape(rows, kv_heads, -1, dim)
-    scores_R_KV_M_K = _slot_scores(group, query_R_KV_M_D, slots[0])
+    scores_R_KV_M_K = _slot_scores(group.entries, query_R_KV_M_D, keys)
     if group.prefixes:
         scores_R_KV_M_K = _with_prefix_scores(group, layer, query_R_KV_M_D, scores_R_KV_M_K)
     if group.controls or group.reading_R_S is not None:
@@ -208,42 +217,39 @@ def _attend(
     if rest_R_H_Q is not None:
         weights_R_H_Q_K.mul_(rest_R_H_Q[..., None])
         weights_R_H_Q_K[..., : group.spanned] = front_R_H_Q_S
-    weights = weights_R_H_Q_K.to(slots.dtype).view(rows, kv_heads, -1, group.keys)
-    out = _slot_values(group, weights[..., group.prefix_length :], slots[1])
+    weights = weights_R_H_Q_K.to(values.dtype).view(rows, kv_heads, -1, group.keys)
+    out = _slot_values(group.entries, weights[..., group.prefix_length :], values)
     for part in group.prefixes:
         out[part.rows] += _prefix_values(part, layer, weights)
     return out.view(rows, heads, queries, dim).transpose(1, 2).reshape(rows * queries, heads, dim)
 
 
-def _slot_scores(group: Group, query_R_KV_M_D: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+def _slot_scores(entries: Entries, query_R_KV_M_D: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
     """Products of queries and the keys of their slots, [R, KV, M, L]."""
     rows, kv_heads, folded, dim = query_R_KV_M_D.shape
-    if not group.length:
+    if not entries.length:
         return query_R_KV_M_D.new_empty(rows, kv_heads, folded, 0)
-    if group.slot_R is not None:
-        count = group.slots.stop - group.slots.start
-        query_R_KV_M_D = query_R_KV_M_D.new_zeros(count, kv_heads, folded, dim).index_copy_(
-            0, group.slot_R, query_R_KV_M_D
-        )
-    key = keys[group.slots, :, : group.length].reshape(-1, group.length, dim)
-    scores = _scores(query_R_KV_M_D.reshape(-1, folded, dim), key).view(-1, kv_heads, folded, group.length)
-    return scores if group.slot_R is None else scores[group.slot_R]
+    query = _to_read(entries, query_R_KV_M_D).reshape(-1, folded, dim)
+    scores = _scores(query, entries.read(keys)).view(-1, kv_heads, folded, entries.length)
+    return scores if entries.index_R is None else scores[entries.index_R]
 
 
-def _slot_values(group: Group, weights_R_KV_M_L: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+def _slot_values(entries: Entries, weights_R_KV_M_L: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Sums of the values of the slots, [R, KV, M, D]."""
     rows, kv_heads, folded, _ = weights_R_KV_M_L.shape
     dim = values.shape[-1]
-    if not group.length:
+    if not entries.length:
         return values.new_zeros(rows, kv_heads, folded, dim)
-    if group.slot_R is not None:
-        count = group.slots.stop - group.slots.start
-        weights_R_KV_M_L = weights_R_KV_M_L.new_zeros(count, kv_heads, folded, group.length).index_copy_(
-            0, group.slot_R, weights_R_KV_M_L
-        )
-    value = values[group.slots, :, : group.length].reshape(-1, group.length, dim)
-    out = torch.bmm(weights_R_KV_M_L.reshape(-1, folded, group.length), value).view(-1, kv_heads, folded, dim)
-    return out if group.slot_R is None else out[group.slot_R]
+    weights = _to_read(entries, weights_R_KV_M_L).reshape(-1, folded, entries.length)
+    out = torch.bmm(weights, entries.read(values)).view(-1, kv_heads, folded, dim)
+    return out if entries.index_R is None else out[entries.index_R]
+
+
+def _to_read(entries: Entries, rows_R: torch.Tensor) -> torch.Tensor:
+    """Put what belongs to the rows where they are among the sequences that are read; zeros elsewhere."""
+    if entries.index_R is None:
+        return rows_R
+    return rows_R.new_zeros(entries.count, *rows_R.shape[1:]).index_copy_(0, entries.index_R, rows_R)
 
 
 def _with_prefix_scores(

@@ -10,8 +10,9 @@ import torch
 
 from telic.errors import ModelError
 from telic.models.control import Control
+from telic.models.local.arena import Arena
 from telic.models.local.attention import IMPLEMENTATION, AppliedAttention, Group, PassLayout, PrefixPart, use_layout
-from telic.models.local.cache import Arena, CacheShape, Segment
+from telic.models.local.cache import CacheShape, Segment
 from telic.models.local.chunks import (
     AppliedResidual,
     Chunk,
@@ -32,12 +33,13 @@ class Runner:
     Args:
         model: the model.
         thread_governor: adapts the number of processor threads before each pass.
+        paged: whether the batch's keys and values are kept in blocks; by default on a GPU.
 
     Raises:
         ModelError: the model's attention is of a kind that the engine does not support.
     """
 
-    def __init__(self, model: Any, thread_governor: ThreadGovernor | None = None) -> None:
+    def __init__(self, model: Any, thread_governor: ThreadGovernor | None = None, *, paged: bool | None = None) -> None:
         self.model, self.thread_governor = model, thread_governor
         config = model.config.get_text_config()
         self.hidden_size = int(config.hidden_size)
@@ -65,6 +67,7 @@ class Runner:
             ),
             self.dtype,
             self.device,
+            paged=paged,
         )
         # The engine's attention needs no mask. Where transformers gets one of four dimensions, it makes none; it would
         # look at the positions for that, and wait for the GPU.
@@ -141,33 +144,21 @@ class Runner:
         return groups
 
     def _group(self, chunks: list[Chunk], tokens: slice, written: Segment | None) -> Group:
-        slots = [c.sequence.slot for c in chunks]
-        first, last = min(slots), max(slots)
-        chains = [self.arena.prefix(slot) for slot in slots]
+        chains = [self.arena.prefix(c.sequence.slot) for c in chunks]
         if written is not None:
             chains = [(*chain, written) for chain in chains]
         lengths = [sum(segment.length for segment in chain) for chain in chains]
-        longest = max(c.end - length for c, length in zip(chunks, lengths, strict=True))
+        rows = [(c.sequence.slot, c.start - n, c.end - n) for c, n in zip(chunks, lengths, strict=True)]
         group = Group(
             tokens,
             torch.stack([torch.arange(c.start, c.end, device=self.device) for c in chunks]),
             self._long(lengths),
-            slice(first, last + 1),
-            self.arena.read_length(longest) if longest else 0,
+            self.arena.storage.entries(rows, write=written is None),
             max(lengths),
             _prefix_parts(chains),
             written=written,
             clear=chunks[0].start if len(chunks) == 1 else 0,
         )
-        if slots != list(range(first, last + 1)):
-            group.slot_R = self._long(slot - first for slot in slots)
-        if written is None:
-            group.written_slot_N = self._long(
-                slot for slot, c in zip(slots, chunks, strict=True) for _ in _positions(c)
-            )
-            group.written_entry_N = self._long(
-                p - length for c, length in zip(chunks, lengths, strict=True) for p in _positions(c)
-            )
         self._observe(group, chunks, lengths)
         return group
 
@@ -248,10 +239,6 @@ class Runner:
                     mass = mass_R_L[row]
                     sequence.mass_L = mass if sequence.mass_L is None else sequence.mass_L + mass
                     sequence.mass_count += 1
-
-
-def _positions(chunk: Chunk) -> range:
-    return range(chunk.start, chunk.end)
 
 
 def _prefix_parts(chains: list[tuple[Segment, ...]]) -> list[PrefixPart]:

@@ -34,6 +34,8 @@ class LocalModel(EngineModel):
             free on a GPU.
         batch_bytes: memory for the keys and values of what is computed together, which takes fewer sequences where they
             are long; by default a quarter of that memory.
+        paged: whether these are kept in blocks, so that their memory is what is used and not that of the longest
+            sequence for each; by default on a GPU.
         thread_governor: adapts the number of processor threads before a pass; by default it stays as it is.
 
     Raises:
@@ -49,12 +51,13 @@ class LocalModel(EngineModel):
         max_batch: int = 64,
         cache_bytes: int | None = None,
         batch_bytes: int | None = None,
+        paged: bool | None = None,
         thread_governor: ThreadGovernor | None = None,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         template = Template(tokenizer)
-        self.runner = Runner(self.model, thread_governor)
+        self.runner = Runner(self.model, thread_governor, paged=paged)
         vocabulary = self.model.get_output_embeddings()
         speed_up_products(self.model)
         ends = stop_ids(model, template)

@@ -7,7 +7,7 @@ from copy import deepcopy
 import torch
 
 from telic.models.local.admission import lay_out_prompt
-from telic.models.local.cache import Arena
+from telic.models.local.arena import Arena
 from telic.models.local.sequences import RequestState, SequenceStatus
 from telic.models.local.session_caches import copy_cache
 from telic.rendering import Template

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from telic.models.fair_queue import BACKGROUND
-from telic.models.local.cache import Arena
+from telic.models.local.arena import Arena
 from telic.models.local.chunks import Chunk
 from telic.models.local.sequences import RequestState, Sequence, SequenceStatus
 

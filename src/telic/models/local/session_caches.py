@@ -7,7 +7,8 @@ from collections.abc import Sequence as Tokens
 from itertools import takewhile
 
 from telic.models.control import Control, ControlPoint
-from telic.models.local.cache import Arena, KeyValueCache, Segment, truncate_segments
+from telic.models.local.arena import Arena
+from telic.models.local.cache import KeyValueCache, Segment, truncate_segments
 from telic.models.local.cache_pool import CachePool
 from telic.models.local.sequences import Sequence
 from telic.models.request import Request
