@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from telic.errors import ModelError
-from telic.models.catalog import CATALOG
-from telic.models.local import checkpoints
-from telic.models.local.checkpoints import cache_folder, load_checkpoint, preferred_dtype
+from telic.models.catalog import CATALOG, load
+from telic.models.local import LocalModel, adapters, checkpoints
+from telic.models.local.checkpoints import cache_folder, load_checkpoint, preferred_device, preferred_dtype
 from tests.models import tiny
 
 
@@ -50,6 +50,28 @@ def test_a_folder_loads(folder: Path) -> None:
 def test_the_dtype_is_the_processors(folder: Path) -> None:
     model, _ = load_checkpoint(folder, device="cpu")
     assert model.dtype == preferred_dtype()
+
+
+def test_the_dtype_is_that_of_the_device_that_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_cpu = preferred_dtype("cpu")
+    assert on_cpu in (torch.float32, torch.bfloat16)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    assert preferred_device() == "cuda"
+    assert preferred_dtype() == preferred_dtype("cuda:1") == preferred_dtype(torch.device("cuda")) == torch.float16
+    assert preferred_dtype("cpu") == preferred_dtype(torch.device("cpu")) == on_cpu
+    model, _ = load_checkpoint(folder, device="cpu")
+    assert (model.dtype, model.device.type) == (on_cpu, "cpu")
+
+
+def test_weights_with_an_adapter_get_the_dtype_of_their_device(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_cpu = preferred_dtype("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr(adapters, "merge_adapter", lambda model, *_: model)
+    model = load(str(folder), device="cpu", adapter="a-style", threads=1)
+    assert isinstance(model, LocalModel)
+    assert model.model.dtype == on_cpu
 
 
 def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:

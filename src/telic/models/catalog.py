@@ -226,7 +226,7 @@ def _load_adapted(name: str, adapter: str | Path, options: Mapping[str, Any]) ->
     from telic.models.local.checkpoints import preferred_dtype
 
     loaded, tokenizer = load_weights(name, **{**options, "dtype": torch.float32})
-    dtype = options.get("dtype") or preferred_dtype()
+    dtype = options.get("dtype") or preferred_dtype(options.get("device"))
     dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
     return merge_adapter(loaded, adapter, weights_name(name)).to(dtype), tokenizer
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from telic.models.vllm.settings import VllmSettings
 from telic.promotion.records import BASE
 from telic.promotion.versions import Versions
 from telic.purpose import Purpose
@@ -49,5 +50,13 @@ def load_version(source: str | Path, version: str | None = None, *, trust: bool 
 
 
 def model_settings(purpose: Purpose) -> dict[str, Any]:
-    """Return the settings that say which model replies: the model, and its adapter if it has one."""
-    return purpose.model_dump(include={"model", "adapter"}, exclude_none=True)
+    """Return the settings that say which model replies: the model, its adapter if it has one, and how vLLM runs it.
+
+    Raises:
+        ConfigError: the table `[vllm]` is wrong.
+    """
+    settings = purpose.model_dump(include={"model", "adapter"}, exclude_none=True)
+    if purpose.model.startswith("vllm:"):
+        vllm = purpose.settings_of("vllm", VllmSettings) or VllmSettings()  # spelling defaults out changes nothing
+        settings["vllm"] = vllm.options()
+    return settings

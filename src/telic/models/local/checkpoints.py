@@ -17,7 +17,15 @@ from telic.dialogue import Message
 from telic.errors import ModelError
 from telic.rendering import Template
 
-__all__ = ["cache_folder", "checkpoint_folder", "context_length", "load_checkpoint", "preferred_dtype", "stop_ids"]
+__all__ = [
+    "cache_folder",
+    "checkpoint_folder",
+    "context_length",
+    "load_checkpoint",
+    "preferred_device",
+    "preferred_dtype",
+    "stop_ids",
+]
 
 logger = logging.getLogger("telic")
 
@@ -28,14 +36,24 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TELIC_CACHE") or default)
 
 
-def preferred_dtype() -> Any:
+def preferred_device() -> str:
+    """Choose the GPU if there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def preferred_dtype(device: Any = None) -> Any:
     """Choose bfloat16 where the hardware multiplies it (AMX, AVX-512 BF16, a recent GPU), else float32.
 
     `DNNL_MAX_CPU_ISA` may forbid the instructions; products would then be emulated, ten times as slow as in float32.
+
+    Args:
+        device: the one that multiplies, or its name; by default `preferred_device()`.
     """
     import torch
 
-    if torch.cuda.is_available():
+    if torch.device(device or preferred_device()).type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     present = capability.get("amx_bf16") or capability.get("avx512_bf16")
@@ -48,17 +66,16 @@ def load_checkpoint(source: str | Path, dtype: Any = None, device: str | None = 
 
     Args:
         source: a Hub id, a folder in the format of `transformers`, or a GGUF file.
-        dtype: of the weights; by default `preferred_dtype()`.
-        device: by default the GPU if there is one.
+        dtype: of the weights; by default the device's `preferred_dtype`.
+        device: by default `preferred_device()`.
 
     Raises:
         ModelError: it cannot be loaded; the message says why and what to do.
     """
-    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    dtype = dtype or preferred_dtype()
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or preferred_device()
+    dtype = dtype or preferred_dtype(device)
     folder = checkpoint_folder(source)
     if Path(folder).exists() and not (Path(folder) / "config.json").is_file():
         raise ModelError(
