@@ -94,7 +94,7 @@ def test_blocks_and_slots_give_the_same_replies(architecture: str, pass_tokens: 
         found.append(run(model, mixed(model, {**options, "readings": readings})))
         if paged:
             nothing_is_left(model)
-    same(*found)
+    same(found[0], found[1])
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3"])
@@ -116,7 +116,18 @@ def test_sessions_and_their_forks_go_on_from_blocks_as_from_slots(architecture: 
                 session.user(f"{text} {number}")
         assert replies[-1].cached_tokens > GROWTH
         found.append(replies)
-    same(*found)
+    same(found[0], found[1])
+
+
+def test_half_precision_differs_by_its_rounding_only() -> None:
+    found = []
+    for paged in (True, False):
+        model = tiny.local("llama", dtype=torch.bfloat16, paged=paged, max_batch=4)
+        found.append(run(model, [ask(f"{n} {LONG * n}", logprobs=True, temperature=0.0) for n in range(1, 7)]))
+    for one, other in zip(*found, strict=True):
+        assert one.logprobs is not None
+        assert other.logprobs is not None
+        assert one.logprobs[0] == pytest.approx(other.logprobs[0], abs=0.1)
 
 
 @pytest.mark.model
@@ -133,7 +144,7 @@ def test_the_bundled_model_replies_from_blocks_as_from_slots() -> None:
         session.reply(max_new_tokens=4, temperature=0.0)
         forks = [session.fork().user(text) for text in (SHORT, MIDDLE)]
         found.append([*replies, *run(model, [fork.request(max_new_tokens=4, temperature=0.0) for fork in forks])])
-    same(*found, tolerance=1e-3)
+    same(found[0], found[1], tolerance=1e-3)
     for request, reply in zip([ask(SHORT, **options)], found[0], strict=False):
         assert reply.logprobs == pytest.approx(paged.logprobs(request, reply), abs=1e-3)
 
@@ -217,7 +228,7 @@ def test_memory_is_what_is_used_where_one_sequence_is_much_longer() -> None:
         most = max(most, sum(computed.values()) + GROWTH * len(computed))
         assert table.used * GROWTH <= sum(computed.values()) + GROWTH * len(computed), "a block for each slot, at most"
         assert sum(layer.nbytes for layer in model.runner.arena.layers) == table.size * block
-        assert (table.size - 1) * GROWTH <= 1.25 * most, "and what it grows by"
+        assert (table.size - 1) * GROWTH <= 1.125 * most, "and what it grows by"
 
     run(model, [*short, long], look)
     assert most < 0.25 * 16 * len(model.render(long.messages).token_ids), "of what slots would take"

@@ -128,10 +128,10 @@ class BlockStorage(Storage):
         return self.long(self.table.blocks(slot))[entry_N // GROWTH], entry_N % GROWTH
 
     def _make_room(self, blocks: int) -> None:
-        """Have so many blocks free; what is short of them is made at once with a quarter more than there are."""
+        """Have so many blocks free; if there are not, there will be an eighth more in all, or what is short."""
         short = blocks - self.table.free
         if short > 0:
-            size = self.table.size + max(short, self.table.size // 4)
+            size = self.table.size + max(short, self.table.size // 8)
             self._lay_out(size, slice(self.table.size))
             self.table.extend(size)
 
