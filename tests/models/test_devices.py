@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from telic.errors import ModelError
 from telic.models.control import Control, ControlContext
-from telic.models.local import LocalModel, decoding, memory
+from telic.models.local import LocalModel, block_storage, decoding, memory
 from telic.models.local.arena import Arena
 from telic.models.local.block_storage import BlockStorage
 from telic.models.local.cache import CacheShape, Segment
@@ -127,6 +127,28 @@ def test_keys_and_values_are_given_a_share_of_what_is_free_on_a_gpu(monkeypatch:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (12 << 30, 80 << 30))
     assert memory.device_memory(torch.device("cuda", 0)) == 12 << 30
     assert memory.device_memory(torch.device("cpu")) == memory.machine_memory()
+
+
+def test_freed_memory_of_a_gpu_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given.append("cuda"))
+    memory.release_free_memory(torch.device("cpu"))
+    memory.release_free_memory()
+    assert given == []
+    memory.release_free_memory(torch.device("cuda", 0))
+    assert given == ["cuda"]
+
+
+def test_blocks_give_back_the_memory_that_they_outgrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[torch.device] = []
+    monkeypatch.setattr(block_storage, "release_free_memory", given.append)
+    storage = BlockStorage(CacheShape(layers=2, kv_heads=2, head_dim=8), torch.bfloat16, ELSEWHERE)
+    storage.prepare({0: (0, 600)})
+    storage.prepare({0: (600, 601)})  # there is room in its block
+    assert given == [ELSEWHERE]
+    storage.release(0)
+    storage.shrink({})
+    assert given == [ELSEWHERE] * 2
 
 
 def test_drawing_on_a_gpu_finds_the_tokens_that_the_cpu_finds() -> None:

@@ -28,7 +28,7 @@ class BlockEntries(Entries):
     """Row after row and head after head, the blocks of the row: places among all heads of all blocks."""
 
     def read(self, keys: torch.Tensor) -> torch.Tensor:
-        """A copy of the blocks, row after row."""
+        """Copy the blocks, row after row."""
         dim = keys.shape[-1]
         return keys.view(-1, GROWTH * dim).index_select(0, self.block_N).view(-1, self.length, dim)
 
@@ -45,7 +45,7 @@ class BlockStorage(Storage):
         self.table = BlockTable()
 
     def bytes_for(self, lengths: Sequence[int]) -> int:
-        """Every sequence's blocks, as if none were shared, and the padded copy of one layer's keys or values."""
+        """Count every sequence's blocks, as if none were shared, and the padded copy of one layer's keys or values."""
         blocks = GROWTH * (1 + sum(map(blocks_of, lengths)))
         padded = len(lengths) * rounded(max(lengths, default=0))
         return self.entry_bytes * blocks + self.entry_bytes // (2 * self.shape.layers) * padded
@@ -60,7 +60,7 @@ class BlockStorage(Storage):
                 layer[:, target] = layer[:, source]
 
     def entries(self, rows: Sequence[tuple[int, int, int]], *, write: bool) -> BlockEntries:
-        """The blocks of the rows."""
+        """Take the blocks of the rows."""
         each = blocks_of(max(end for *_, end in rows))
         tables = [self.table.blocks(slot)[:each] for slot, *_ in rows]
         block_R_B = self.long(b for table in tables for b in (*table, *[0] * (each - len(table)))).view(len(rows), each)
@@ -112,7 +112,6 @@ class BlockStorage(Storage):
         size = 1 + max(sum(map(blocks_of, lengths.values())), self.table.used, 1)
         if self.table.size > 2 * size:
             self._lay_out(size, self.long(self.table.compact(size)))
-            release_free_memory()
 
     def scrub(self, live: Mapping[int, int]) -> None:
         """Zero what no slot needs of each block."""
@@ -123,7 +122,7 @@ class BlockStorage(Storage):
             layer.masked_fill_(stale_B_G[:, None, :, None], 0)
 
     def _places(self, slot: int, start: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The blocks of a slot's entries from `start` to `end`, and their places in them."""
+        """Find the blocks of a slot's entries from `start` to `end`, and their places in them."""
         entry_N = torch.arange(start, end, device=self.device)
         return self.long(self.table.blocks(slot))[entry_N // GROWTH], entry_N % GROWTH
 
@@ -141,3 +140,4 @@ class BlockStorage(Storage):
             made = self.zeros(size, GROWTH)
             made[:, : kept.shape[1]] = kept
             self.layers[number] = made
+        release_free_memory(self.device)  # PyTorch keeps the old tensors' memory, and no larger one fits into it

@@ -9,7 +9,7 @@ from itertools import takewhile
 from telic.models.local.cache import Segment
 from telic.models.local.storage import GROWTH
 
-__all__ = ["BlockSource", "BlockTable", "block_sources"]
+__all__ = ["BlockSource", "BlockTable", "block_sources", "blocks_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class BlockTable:
         self.size = size
 
     def missing(self, slot: int, start: int, end: int) -> int:
-        """The number of blocks that `own` takes, at most."""
+        """Count the blocks that `own` takes, at most."""
         blocks, needed = self.blocks(slot), blocks_of(end)
         shared = sum(self._holders[block] > 1 for block in blocks[start // GROWTH : needed])
         return max(needed - len(blocks), 0) + shared
@@ -135,7 +135,7 @@ class BlockTable:
         return order
 
     def live_entries(self, live: Mapping[int, int]) -> dict[int, int]:
-        """By block: how many of its entries some slot needs, of which the first `live[slot]` are needed."""
+        """Count the entries of each block that some slot needs, of which the first `live[slot]` are needed."""
         found: dict[int, int] = {}
         for slot, length in live.items():
             for place, block in enumerate(self.blocks(slot)):
@@ -160,12 +160,12 @@ class BlockTable:
 
 
 def blocks_of(length: int) -> int:
-    """Number of blocks that hold `length` entries."""
+    """Count the blocks that hold `length` entries."""
     return -(-length // GROWTH)
 
 
 def block_sources(segments: Sequence[Segment]) -> list[BlockSource]:
-    """What the whole blocks of a slot are copies of that begins with these segments."""
+    """Find what the whole blocks of a slot that begins with these segments are copies of."""
     whole = sum(segment.length for segment in segments) // GROWTH
     parts: list[list[tuple[int, int, int]]] = [[] for _ in range(whole)]
     held: list[list[Segment]] = [[] for _ in range(whole)]

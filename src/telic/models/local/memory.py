@@ -43,8 +43,16 @@ def _limit(path: Path) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def release_free_memory() -> None:
-    """Give memory that was freed back to the system; glibc keeps it by default."""
+def release_free_memory(device: torch.device | None = None) -> None:
+    """Give memory that was freed back to the system; glibc and, on a GPU, PyTorch keep it by default.
+
+    Args:
+        device: a GPU whose memory was freed, too.
+    """
+    if device is not None and device.type == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
         if trim is not None:

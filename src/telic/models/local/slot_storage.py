@@ -21,7 +21,7 @@ class SlotEntries(Entries):
     slots: slice
 
     def read(self, keys: torch.Tensor) -> torch.Tensor:
-        """The slots themselves if all that they have room for is read, else a copy."""
+        """Return the slots themselves if all that they have room for is read, else a copy."""
         return keys[self.slots, :, : self.length].reshape(-1, self.length, keys.shape[-1])
 
 
@@ -47,7 +47,7 @@ class SlotStorage(Storage):
         return int(self.layers[0].shape[3])
 
     def bytes_for(self, lengths: Sequence[int]) -> int:
-        """All slots as long as the longest."""
+        """Count all slots as long as the longest."""
         return self.entry_bytes * len(lengths) * rounded(max(lengths, default=0))
 
     def prepare(self, written: Mapping[int, tuple[int, int]]) -> None:
@@ -55,7 +55,7 @@ class SlotStorage(Storage):
         self._ensure(1 + max(written), max(end for _, end in written.values()))
 
     def entries(self, rows: Sequence[tuple[int, int, int]], *, write: bool) -> SlotEntries:
-        """The slots from the first to the last of the rows."""
+        """Take the slots from the first to the last of the rows."""
         slots = [slot for slot, *_ in rows]
         first, last = min(slots), max(slots)
         longest = max(end for *_, end in rows)
@@ -102,7 +102,7 @@ class SlotStorage(Storage):
                 min(slots, self.slots) if self.slots > 2 * slots else self.slots,
                 capacity if self.capacity > 2 * capacity else self.capacity,
             )
-            release_free_memory()
+            release_free_memory(self.device)
 
     def scrub(self, live: Mapping[int, int]) -> None:
         """Zero the rest of each slot."""

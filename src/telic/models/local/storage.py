@@ -42,7 +42,7 @@ class Entries(ABC):
 
     @abstractmethod
     def read(self, keys: torch.Tensor) -> torch.Tensor:
-        """The keys, or values, of a layer: [count * kv_heads, L, head_dim], sequence after sequence."""
+        """Return the keys, or values, of a layer: [count * kv_heads, L, head_dim], sequence after sequence."""
 
 
 class Storage(ABC):
@@ -58,12 +58,12 @@ class Storage(ABC):
         """By layer: [2, places, kv_heads, entries, head_dim]."""
 
     def zeros(self, places: int, entries: int) -> torch.Tensor:
-        """Room for one layer."""
+        """Make room for one layer."""
         s = self.shape
         return torch.zeros(2, places, s.kv_heads, entries, s.head_dim, dtype=self.dtype, device=self.device)
 
     def long(self, values: Iterable[int]) -> torch.Tensor:
-        """Indices on the device."""
+        """Make indices on the device."""
         return torch.tensor(list(values), dtype=torch.long, device=self.device)
 
     @property
@@ -73,7 +73,7 @@ class Storage(ABC):
 
     @abstractmethod
     def bytes_for(self, lengths: Sequence[int]) -> int:
-        """Memory that a batch needs whose slots have so many entries. It may hold more for a while."""
+        """Forecast the memory of a batch whose slots have so many entries. It may hold more for a while."""
 
     @abstractmethod
     def prepare(self, written: Mapping[int, tuple[int, int]]) -> None:
@@ -85,7 +85,7 @@ class Storage(ABC):
 
     @abstractmethod
     def entries(self, rows: Sequence[tuple[int, int, int]], *, write: bool) -> Entries:
-        """What a pass reads and writes of some rows, for which `prepare` has made room.
+        """Find what a pass reads and writes of some rows, for which `prepare` has made room.
 
         Args:
             rows: for each its slot, the first entry that it computes, and the end.
@@ -122,5 +122,5 @@ class Storage(ABC):
 
 
 def rounded(length: int) -> int:
-    """The next multiple of `GROWTH`."""
+    """Round up to a multiple of `GROWTH`."""
     return -(-length // GROWTH) * GROWTH
