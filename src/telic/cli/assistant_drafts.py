@@ -36,8 +36,8 @@ SHOWN = 70
 class DraftMail:
     """Find the mail that waits for an answer, and draft the answers in your style. Nothing is ever sent.
 
-    A draft says only what you said (`--say`); what only you know stays as a visible gap. What you make of the drafts is
-    learnt from, for each kind of recipient on its own. An edited draft is never overwritten.
+    A draft says only what you told it to (`--say`); what only you know is left as a visible gap. Telic learns from your
+    edits of the drafts, separately for each kind of recipient. An edited draft is never overwritten.
 
     Examples:
         telic assistant drafts mail.toml --mail inbox.mbox --sent sent.mbox
@@ -49,24 +49,24 @@ class DraftMail:
     """
 
     purpose: tyro.conf.Positional[str]
-    """A purpose file with a table [drafts]."""
+    """A purpose file with a [drafts] table."""
     mail: str | None = None
-    """Mail that you received: an mbox, a Maildir, a folder of .eml files, or imaps://USER@HOST/INBOX with the password
-    in TELIC_IMAP_PASSWORD. By default the purpose's `mailbox`."""
+    """Mailbox with the mail that you received: an mbox, a Maildir, a folder of .eml files, or imaps://USER@HOST/INBOX
+    with the password in TELIC_IMAP_PASSWORD. By default the purpose's `mailbox`."""
     sent: str | None = None
-    """Mail that you sent. By default the purpose's `sent`."""
+    """Mailbox with the mail that you sent. By default the purpose's `sent`."""
     only: tuple[str, ...] = ()
-    """Draft only these: numbers of the list, or ids of drafts."""
+    """Draft only these messages: their numbers in the list, or the ids of their drafts."""
     say: str = ""
-    """What you want to say, in your words or as an instruction: "agree to Tuesday, and ask him for the slides"."""
+    """What you want to say, in your own words or as an instruction: "agree to Tuesday, and ask him for the slides"."""
     edit: bool = False
     """Open each new draft in the editor that VISUAL or EDITOR names, and learn from what you change."""
     learn_from: Path | None = None
-    """A folder with drafts that you edited, under their names. Learn from them, and stop."""
+    """A folder with drafts that you edited, under their original file names. Learn from them, and stop."""
     preferences: bool = False
-    """Show what was learnt from your edits, and stop."""
+    """Show the preferences learnt from your edits, and stop."""
     revoke: int | None = None
-    """Take back a preference by its number in `--preferences`, and stop."""
+    """Number of a preference in `--preferences`. Forget it, and stop."""
     out: str | None = None
     """Folder of the drafts. By default the purpose's `output`."""
     user: str = "me"

@@ -48,20 +48,21 @@ class Chat(AdapterOptions):
     model: str | None = None
     """Model to use instead of the one that the purpose names."""
     version: str | None = None
-    """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the file as it is written. By default the
-    promoted one."""
+    """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the purpose file as written. By default the
+    promoted version."""
     controls: tuple[str, ...] = ()
     """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none."""
     seed: int | None = None
     """Seed of the replies: the same seed and the same messages give the same replies."""
     runs: Path = Path("runs")
-    """Folder in which a chat in a terminal is saved: in its folder `chats`, after every reply."""
+    """Folder of the runs. A chat in a terminal is saved in its subfolder `chats` after every reply."""
     keep: bool = True
     """Save a chat in a terminal."""
     user: str = "me"
-    """Who you are to a purpose with a table [memory]: it keeps its notes on you in `--runs`, in the folder `memory`."""
+    """Your name, if the purpose has a [memory] table: what it remembers about you is kept under this name, in the
+    subfolder `memory` of `--runs`."""
     memory: bool = True
-    """Remember, if the purpose has a table [memory]."""
+    """Remember what is said, if the purpose has a [memory] table."""
     trust: bool = False
     """Trust the purpose file: the judges of its limits may call functions in the Python files beside it."""
     json: bool = False

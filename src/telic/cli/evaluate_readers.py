@@ -37,13 +37,13 @@ class EvaluateReaders(ThreadOptions):
     items: Path | None = None
     """File of your own dialogues and their right answers. By default those that come with Telic."""
     persuasion: Path | None = None
-    """A file of PersuasionForGood: real people's dialogues with their true age, sex and education."""
+    """A file of the data set PersuasionForGood: dialogues of real people with their true age, sex and education."""
     model: str | None = None
     """Model that reads the dialogues. By default the one that the readers were trained on."""
     only: tuple[str, ...] = ()
     """Readers to evaluate, such as user_age or self_gender. By default all."""
     save: bool = False
-    """Write the figures into the card of the readers."""
+    """Write the figures into the readers' card."""
     json: bool = False
     """Print the figures as JSON."""
     quiet: bool = False

@@ -31,11 +31,11 @@ SHOWN, QUOTED = 5, 100
 
 @dataclass
 class Learn(MethodOptions, VersionActions):
-    """Infer from what users say and do how good the replies were, and report what they praise and complain of.
+    """Infer from what users say and do how good the replies were, and report what they praise and complain about.
 
-    Reads the conversations that `telic serve` keeps, or anybody's logs. Needs no model, except with --method, which
-    trains on the conversations instead, and with --gate. Options about versions register, compare, promote or list
-    what was learnt.
+    Reads the conversations that `telic serve` has stored, or logs from elsewhere. Needs a model only with --method,
+    which trains on the conversations instead, and with --gate. Other options register, compare, promote or list
+    versions of the purpose.
 
     Examples:
         telic learn travel.toml
@@ -51,31 +51,33 @@ class Learn(MethodOptions, VersionActions):
     """
 
     logs: Path | None = None
-    """Read this file instead of a store: lines of OpenAI's messages, ShareGPT, or Telic's episodes."""
+    """File of conversations to read instead of a store: lines of OpenAI's messages, ShareGPT, or Telic's episodes."""
     store: str | None = None
-    """Read this store: a file (SQLite), or postgresql://... By default the purpose's own."""
+    """Store to read: a file (SQLite), or postgresql://... By default the purpose's own."""
     user: str | None = None
-    """With a store: only this user. NAME is the holder of an API key with all its users; NAME/USER is one of those."""
+    """With a store: only this user. NAME is the holder of an API key, with all users that its requests name; NAME/USER
+    is one of them."""
     export: tuple[str, ...] = ()
-    """Write data sets: a format (kto, dpo or episodes) and a file, as often as wanted."""
+    """Data sets to write, each as a format (kto, dpo or episodes) and a file."""
     mask: bool = False
-    """Replace e-mail addresses, numbers of phones, cards and accounts in exports, and the names of users."""
+    """Mask e-mail addresses, phone, card and account numbers, and the names of users in exports."""
     masker: Literal["patterns", "presidio"] = "patterns"
-    """With --mask: what finds them. `presidio` (the extra `privacy`) also finds names and places."""
+    """With --mask: what finds personal data in the text. `presidio` (the extra `privacy`) also finds names and
+    places."""
     influence_cap: float | None = None
-    """Largest share of one user in satisfaction; the weight of users with more conversations is reduced."""
+    """Largest share that one user may have in the satisfaction estimates; users above it get a smaller weight."""
     suggest: bool = False
-    """List rules that users' complaints and corrections suggest, with what they said. Nothing is changed."""
+    """List rules that users' complaints and corrections suggest, with quotes. Change nothing."""
     accept: str | None = None
-    """Write a suggestion into the purpose file, by its number or name: its rule, and its probe if it has one."""
+    """Number or name of a suggestion to write into the purpose file: its rule, and its probe if it has one."""
     rule: str | None = None
     """With --accept: the rule in your own words."""
     resamples: int = 2000
-    """Bootstrap resamples."""
+    """Number of bootstrap resamples behind every interval."""
     processes: int = 1
-    """Processes that read a store at once. The results are the same."""
+    """Number of processes that read a store at once. The results do not depend on it."""
     runs: Path = Path("runs")
-    """Folder in which the run's folder is made."""
+    """Folder in which the run folder is created."""
     json: bool = False
     """Print the result as JSON."""
     quiet: bool = False

@@ -42,16 +42,17 @@ class MethodOptions:
     method: LearnMethod | None = None
     """Train on the conversations, and evaluate on those of other users: a planner, which starts from the one that the
     purpose names; an adapter of the purpose's model (kto, dpo, sft); or a reward head, which chooses the best of
-    several replies. The purpose file stays as it is."""
+    several replies. The purpose file is not changed."""
     minutes: float | None = None
-    """With --method kto, dpo or sft: train about this many minutes at most."""
+    """With --method kto, dpo or sft: train for at most about this many minutes."""
     out: Path | None = None
     """With --method kto, dpo, sft or reward_head: folder in which the result's folder is made. By default learned/
     beside the purpose file."""
     set: tuple[str, ...] = ()
     """With --method planner: its settings, such as beta=0.1 rl_steps=1000."""
     resume: Path | None = None
-    """With --method planner: run folder of an interrupted training to continue. The others go on by themselves."""
+    """With --method planner: run folder of an interrupted training to continue. The other methods continue by
+    themselves."""
 
     def check_method(self) -> None:
         """Refuse options that the method does not take.

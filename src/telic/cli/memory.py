@@ -30,9 +30,9 @@ QUOTED = 100
 
 @dataclass
 class ManageMemory:
-    """Show what a purpose remembers of a user, say why, export it, or forget it.
+    """Show what a purpose remembers about a user, explain why, export it, or forget it.
 
-    `telic memory list travel.toml` lists the users of the server's store. With `--chats`, the memory is the one that
+    `telic memory list travel.toml` lists the users in the server's store. With `--chats`, it reads the memory that
     `telic chat` keeps on this machine.
 
     Examples:
@@ -44,20 +44,21 @@ class ManageMemory:
     """
 
     action: tyro.conf.Positional[Literal["list", "show", "why", "forget", "export"]]
-    """`list` the users, `show` what is believed, say `why`, `forget`, or `export` the evidence as JSON lines."""
+    """`list` the users, `show` what is remembered, explain `why`, `forget` it, or `export` the evidence as JSON
+    lines."""
     purpose: tyro.conf.Positional[str]
     """The purpose file, which names the store and what is remembered."""
     about: tyro.conf.Positional[str] = ""
-    """With `why` and `forget`: words of a slot or a value, such as `diet` or `jazz`."""
+    """With `why` and `forget`: words of what is remembered, such as `diet` or `jazz`."""
     user: str | None = None
-    """The user: NAME is the holder of an API key, NAME/USER one whom the holder's requests name. Without keys, they are
-    `local` and `local/USER`. With `--chats`, the name that was given to `telic chat`; by default `me`."""
+    """The user: NAME is the holder of an API key, NAME/USER a user that the holder's requests name. Without keys, they
+    are `local` and `local/USER`. With `--chats`, the name that was given to `telic chat`; by default `me`."""
     store: str | None = None
     """The store of `telic serve`: a file (SQLite), or postgresql://... By default the purpose's own."""
     chats: bool = False
-    """The memory of `telic chat` instead of a store."""
+    """Use the memory of `telic chat` instead of a store."""
     runs: Path = Path("runs")
-    """With `--chats`: the folder of `telic chat`."""
+    """With `--chats`: the --runs folder of `telic chat`."""
     all: bool = False
     """With `forget`: forget everything about the user."""
     out: Path | None = None

@@ -89,10 +89,10 @@ NEGATED = {
     "recited at random.",
     "keep": "Do not save a chat in a terminal.",
     "dashboard": "Do not serve the dashboard.",
-    "memory": "Do not remember what is said, even if the purpose has a table [memory].",
+    "memory": "Do not remember what is said, even if the purpose has a [memory] table.",
     "natural": "Do not evaluate the readers on natural messages.",
     "references": "Do not compare with random and perfect play of the same tasks.",
-    "rivals": "Do not score a classifier of words, and the model as the judge of every turn, beside the monitor.",
+    "rivals": "Do not compare the monitor with a word classifier and with the model as a judge of every turn.",
     "write": "Leave the purpose file as it is.",
     "residual": "Leave the residual stream alone: vLLM may then compile the model, and refuses `vector` and `belief`.",
 }

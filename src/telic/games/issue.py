@@ -59,7 +59,7 @@ class IssueGame(Game):
     split: Literal["all", "train", "test"] = "all"
     """Which of the issues are played: every third one is for `test`."""
     test_seconds: float = 120.0
-    """Time after which a run of the tests is ended."""
+    """Time limit of a test run, in seconds."""
     unsafe: bool = False
     """Run the tests without a sandbox."""
 
