@@ -114,7 +114,7 @@ def test_mistakes_are_named(
     (tmp_path / "bad.toml").write_text(PURPOSE.replace("sam@acme.io", "nobody"))
     assert "bad.toml, line 7" in fails(capsys, "bad.toml")
     (tmp_path / "none.toml").write_text(PURPOSE.split("[drafts]")[0])
-    assert "no table [drafts]" in fails(capsys, "none.toml")
+    assert "no [drafts] table" in fails(capsys, "none.toml")
 
 
 def test_an_interrupted_edit_is_kept(

@@ -98,10 +98,10 @@ def test_what_a_chat_remembers(
         (("forget", "{p}", "--user", "ann"), 2, "forget needs some words"),
         (("forget", "{p}", "jazz", "--all", "--user", "ann"), 2, "forget needs some words"),
         (("show", "{p}", "jazz", "--user", "ann"), 2, "show takes no words"),
-        (("list", "{p}", "--chats"), 2, "--chats is the memory of one user"),
+        (("list", "{p}", "--chats"), 2, "--chats reads the memory of one user"),
         (("show", "{p}", "--chats", "--runs", "nowhere"), 1, "has no memory of 'me'"),
         (("show", "{p}", "--user", "carl"), 1, "nothing is remembered of 'carl'"),
-        (("show", "demo", "--user", "ann"), 1, "demo has no table [memory]"),
+        (("show", "demo", "--user", "ann"), 1, "demo has no [memory] table"),
         (("list", "{p}", "--store", "none.db"), 1, "there is no store 'none.db'"),
     ],
 )

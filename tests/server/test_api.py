@@ -223,7 +223,7 @@ def test_a_field_that_would_change_the_reply_is_honoured_or_refused(start: Start
                 answer = http.post("/v1/chat/completions", json={"messages": HELLO, name: value})
                 assert answer.status_code == 400, (name, value)
                 assert answer.json()["error"] == {
-                    "message": f"{name}: this server does not support {name}; leave it out",
+                    "message": f"{name}: this server does not support {name}; remove it",
                     "type": "invalid_request_error",
                     "param": name,
                     "code": "unsupported_parameter",

@@ -148,7 +148,7 @@ def _desk(purpose: Purpose, runs: Path, user: str) -> Desk:
 
     config = DigestConfig.of_purpose(purpose)
     if config is None:
-        raise ConfigError(f"{purpose.name!r} has no table [digest], so there is nothing to read; see docs/digest.md")
+        raise ConfigError(f"{purpose.name!r} has no [digest] table, so there is nothing to read; see docs/digest.md")
     log = MemoryFile.of_user(runs / "memory", purpose.name, user)
     folder = purpose.file.resolve().parent if purpose.file else Path.cwd()
     return Desk(config, log, MemoryConfig.of_purpose(purpose), folder=folder, state=runs / "digest")

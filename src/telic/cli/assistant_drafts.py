@@ -87,7 +87,7 @@ class DraftMail:
         config = DraftsConfig.of_purpose(purpose)
         if config is None:
             raise ConfigError(
-                f"{self.purpose} has no table [drafts], so there is no mail to answer; see docs/drafts.md"
+                f"{self.purpose} has no [drafts] table, so there is no mail to answer; see docs/drafts.md"
             )
         learner = self._learner(purpose)
         if self.preferences or self.revoke is not None:
@@ -150,7 +150,7 @@ class DraftMail:
     def _learn(self, desk: DraftDesk, outbox: Outbox, learner: Learner) -> int:
         if not learner.learns:
             if self.learn_from is not None or self.edit:
-                print_notice("The purpose has no table [memory], so nothing is learnt from edits.")
+                print_notice("The purpose has no [memory] table, so nothing is learnt from edits.")
             return 0
         if self.learn_from is not None and not self.learn_from.is_dir():
             raise UsageError(f"--learn-from is {str(self.learn_from)!r}; expected a folder")

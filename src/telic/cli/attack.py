@@ -209,7 +209,7 @@ class Attack(AdapterOptions):
     def _workers(self, purpose: Purpose) -> Workers | None:
         if self.ray is not None and self.adapter is not None:
             raise UsageError(
-                "--adapter does not go with --ray, whose workers load the model that the purpose names; write "
+                "--adapter cannot be combined with --ray, whose workers load the model that the purpose names; write "
                 f"adapter = {self.adapter!r} into the purpose file instead"
             )
         if self.ray is None:

@@ -90,7 +90,7 @@ class Chat(AdapterOptions):
             if record is not None and record.path is not None:
                 print_notice(f"The chat is saved in {record.path}.", style="dim")
             if interactive and memory is not None and memory.memory.events:
-                print_notice(f"What is remembered of you is in {memory.file.path}.", style="dim")
+                print_notice(f"What is remembered about you is in {memory.file.path}.", style="dim")
 
     def _memory(self, purpose: Purpose) -> LocalMemory | None:
         """Open the user's memory, if the purpose has one."""

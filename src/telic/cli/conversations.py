@@ -65,7 +65,7 @@ class Conversations:
         if self.older_than is not None and (self.action != "delete" or self.older_than < 1):
             raise UsageError(f"--older-than is {self.older_than}; expected 1 or more, with delete")
         if self.find and self.action != "list":
-            raise UsageError(f"--find goes with list; {self.action} would take all conversations")
+            raise UsageError(f"--find works with list only; {self.action} would include all conversations")
         require_server()
         from telic.server import ConversationStore
 

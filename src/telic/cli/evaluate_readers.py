@@ -56,7 +56,7 @@ class EvaluateReaders(ThreadOptions):
 
         if self.save and (self.only or self.items):
             raise UsageError(
-                "--save is for all readers on the dialogues that come with Telic; leave out --only, --items"
+                "--save needs all readers and the dialogues that come with Telic; remove --only and --items"
             )
         readers = ReaderSet.load(self.readers)
         sets = {"natural": load_natural_items() if self.items is None else read_evaluation_items(self.items)}

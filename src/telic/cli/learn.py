@@ -135,15 +135,15 @@ class Learn(MethodOptions, VersionActions):
                 print_notice(f"{rows} rows in {file}.")
 
     def _check_extras(self) -> None:
-        """Refuse options that do not go together."""
+        """Refuse options that cannot be combined."""
         self.check_method()
         if self.rule is not None and self.accept is None:
-            raise UsageError("--rule goes with --accept: it replaces the rule of that suggestion")
+            raise UsageError("--rule requires --accept: it replaces the rule of that suggestion")
         chosen = [name for name, given in _named(self).items() if given]
         if len(chosen) > 1:
-            raise UsageError(f"{chosen[0]} and {chosen[1]} do not go together; give one of them")
+            raise UsageError(f"{chosen[0]} and {chosen[1]} cannot be combined; give only one of them")
         if chosen and chosen != ["--export"] and not self.purpose:
-            raise UsageError(f"{chosen[0]} needs a purpose file, which it is about: telic learn PURPOSE {chosen[0]}")
+            raise UsageError(f"{chosen[0]} needs a purpose file: telic learn PURPOSE {chosen[0]}")
 
     def _learn_more(self, purpose: Purpose, source: Iterable[Episode]) -> None:
         """Train on the conversations, or suggest rules from them."""
@@ -164,7 +164,7 @@ class Learn(MethodOptions, VersionActions):
         pairs = list(zip(self.export[::2], self.export[1::2], strict=False))
         if len(self.export) % 2:
             raise UsageError(
-                f"--export: {self.export[-1]!r} has no partner; expected a format and a file: kto kto.jsonl"
+                f"--export: {self.export[-1]!r} stands alone; expected a format and a file, such as: kto kto.jsonl"
             )
         for form, _ in pairs:
             if form not in known:
@@ -177,7 +177,7 @@ class Learn(MethodOptions, VersionActions):
 
         if self.logs is not None:
             if self.store or self.user:
-                raise UsageError("--logs goes without --store and --user, which are about a server's store")
+                raise UsageError("--logs cannot be combined with --store or --user, which are for a server's store")
             return purpose.name if purpose else self.logs.stem, LogFile(self.logs)
         if purpose is None and self.store is None:
             raise UsageError("expected a purpose file, --logs FILE or --store FILE")
@@ -197,11 +197,11 @@ class Learn(MethodOptions, VersionActions):
 
         self._check_extras()
         if others := [name for name, given in _named(self).items() if given]:
-            raise UsageError(f"{others[0]} does not go with options about versions; use a command for each")
+            raise UsageError(f"{others[0]} cannot be combined with options about versions; run two commands")
         if self.rollback and self.promote is not None:
-            raise UsageError("--promote and --rollback do not go together; give one of them")
+            raise UsageError("--promote and --rollback cannot be combined; give only one of them")
         if self.force and self.promote is None:
-            raise UsageError("--force goes with --promote")
+            raise UsageError("--force requires --promote")
         purpose = Purpose.load(self.purpose, trust=self.trust) if self.purpose else None
         store = None if purpose is None else self._store_of(purpose)
         logs: Iterable[Episode] = ()

@@ -68,7 +68,7 @@ class MethodOptions:
         }
         for option, (there, methods) in given.items():
             if there and self.method not in methods:
-                raise UsageError(f"{option} goes with --method {', '.join(methods)}")
+                raise UsageError(f"{option} requires --method {' or '.join(methods)}")
 
 
 def learn_by_method(
@@ -92,7 +92,7 @@ def learn_by_method(
                 config = TuningConfig.of(method=options.method, minutes=options.minutes)
                 learned = tune(labelled, purpose, folder=folder, config=config, progress=display)
     except KeyboardInterrupt:
-        raise Interrupted("The same command goes on from the last checkpoint.") from None
+        raise Interrupted("The same command continues from the last checkpoint.") from None
     if as_json:
         document = {
             "method": options.method,
@@ -114,7 +114,7 @@ def _print(learned: Learned, file: Path) -> None:
             f"after step {metrics['best_step']} of {metrics['planned_steps']} ({metrics['seconds']:.0f} s)"
         )
         if metrics["time_was_over"]:
-            print_line("The time was over. The same command goes on from the last checkpoint.")
+            print_line("The time limit was reached. The same command continues from the last checkpoint.")
     else:
         print_line(
             f"{metrics['train']} replies, evaluated on {metrics['held_out']} of {metrics['held_out_users']} other users"

@@ -109,7 +109,7 @@ class VersionActions:
             raise UsageError("expected a purpose file: versions belong to a purpose")
         release = load_version(self.purpose, "base", trust=self.trust)
         if release.written.file is None:
-            raise ConfigError(f"{self.purpose!r} is no file; write one with: telic new travel.toml")
+            raise ConfigError(f"{self.purpose!r} is not a file; write one with: telic new travel.toml")
         if self.versions_folder is None:
             return release
         return replace(release, versions=Versions(self.versions_folder, release.written.name))

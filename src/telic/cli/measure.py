@@ -87,7 +87,7 @@ class Measure(AdapterOptions):
             self._run_on_transcripts(self.transcripts)
             return
         if self.trunk != TrunkOptions():
-            raise ConfigError("--side, --probe-tokens, --max-tokens and --join go with --transcripts")
+            raise ConfigError("--side, --probe-tokens, --max-tokens and --join require --transcripts")
         from telic.stability.measurement import measure
         from telic.stability.plan import plan_dialogues
         from telic.stability.report import write_stability_report
@@ -131,7 +131,7 @@ class Measure(AdapterOptions):
 
         config = transcript_config(self.settings, self.trunk)
         if self.partner:
-            raise ConfigError("--partner does not go with --transcripts: the other side is recorded")
+            raise ConfigError("--partner cannot be combined with --transcripts: the other side is recorded")
         purpose, _, named = self._load()
         controls = parse_controls(self.controls)
         control_arms(controls)  # raises errors before a model is loaded
@@ -167,11 +167,11 @@ class Measure(AdapterOptions):
 
         if self.purpose == "bank":
             if self.partner:
-                raise ConfigError("--partner goes with a purpose; the bank draws both sides itself")
+                raise ConfigError("--partner requires a purpose; a bank draws both sides itself")
             bank = Bank.find(self.bank or "own", trust=self.trust)
             return bank.of(*self.families) if self.families else bank, None, self.model or "smollm2"
         if self.bank or self.families:
-            raise ConfigError("--bank and --families go with `telic measure bank`")
+            raise ConfigError("--bank and --families require the purpose `bank`: telic measure bank")
         purpose = load_version(self.purpose, self.version, trust=self.trust).purpose
         if self.partner == "bank":
             return purpose, Bank.load(), self.model or purpose

@@ -74,11 +74,11 @@ class ManageMemory:
         if self.action == "forget" and bool(self.about.strip()) == self.all:
             raise UsageError("forget needs some words such as `diet`, or --all for everything about the user")
         if self.about and self.action not in ("why", "forget"):
-            raise UsageError(f"{self.action} takes no words, found {self.about!r}; they go with why and forget")
+            raise UsageError(f"{self.action} takes no words, found {self.about!r}; only why and forget do")
         purpose = Purpose.load(self.purpose)
         config = MemoryConfig.of_purpose(purpose)
         if config is None:
-            raise ConfigError(f"{self.purpose} has no table [memory], so nothing is remembered; add one to begin")
+            raise ConfigError(f"{self.purpose} has no [memory] table, so nothing is remembered; add one to begin")
         if self.chats:
             self._of_chats(purpose, config)
         else:
@@ -88,7 +88,9 @@ class ManageMemory:
         from telic.memory import Memory, MemoryFile
 
         if self.store is not None or self.action == "list":
-            raise UsageError("--chats is the memory of one user on this machine; it goes without `list` and --store")
+            raise UsageError(
+                "--chats reads the memory of one user on this machine; remove `list` and --store, or --chats"
+            )
         file = MemoryFile.of_user(self.runs / "memory", purpose.name, self.user or "me")
         if not file.path.is_file():
             raise RunError(f"`telic chat` has no memory of {self.user or 'me'!r} in {str(file.path.parent)!r}")
@@ -113,7 +115,7 @@ class ManageMemory:
             events = logs.read(user, purpose.name).events
             if not events:
                 raise RunError(
-                    f"nothing is remembered of {user!r}. "
+                    f"nothing is remembered about {user!r}. "
                     f"The users: telic memory list {self.purpose} --store {store.location}"
                 )
 
@@ -150,7 +152,7 @@ class ManageMemory:
         if rows:
             print_table(("what", "value", "when it holds", "since"), rows)
         else:
-            print_notice("Nothing is believed of this user.")
+            print_notice("Nothing is believed about this user.")
         for one in described["questions"]:
             print_line(f"In question: {one['slot']} was {one['known']!r}, but the user said {one['said']!r}.")
         for failure in described["failures"]:

@@ -96,7 +96,7 @@ class Pair(ThreadOptions):
         if not self.test_seconds > 0:
             raise UsageError(f"--test-seconds is {self.test_seconds}; expected a number greater than 0")
         if self.python is not None and not self.python.is_file():
-            raise UsageError(f"--python is {str(self.python)!r}, which is no file; expected an interpreter of Python")
+            raise UsageError(f"--python is {str(self.python)!r}, which is not a file; expected a Python interpreter")
         issue = read_issue(self.issue)
         intent = Purpose.load(self.intent) if self.intent else bundled_purpose("pair_intent")
         work = Purpose.load(self.work) if self.work else bundled_purpose("pair_work")

@@ -180,7 +180,7 @@ def _why_no_language(compared: Sequence[ArmResult]) -> str:
         return f"Unknown: {UNSCORED}."
     if len(compared) < 2:
         return "There is no control to compare."
-    return "Not measured: the time was over; --resume measures it."
+    return "Not measured: the time limit was reached; --resume measures it."
 
 
 def _trials_table(trials: Sequence[TuningTrial]) -> Html:

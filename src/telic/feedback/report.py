@@ -80,7 +80,7 @@ def write_learn_report(
         section("What to read first", element("p", QUOTES, class_="note"), *map(_to_read, analysis.read_first))
         if analysis.read_first
         else section("What to read first", element("p", "No reply was clearly blamed.")),
-        section("What users complain of", *_clusters(analysis.blamed, "No complaints were found.")),
+        section("What users complain about", *_clusters(analysis.blamed, "No complaints were found.")),
         section("What users praise", *_clusters(analysis.praised, "No praise was found.")),
         *_outlying(analysis),
         *further,

@@ -64,7 +64,7 @@ class RuleSuggestion:
     name: str
     """Stays the same while conversations come in, where its place in the list does not."""
     about: str
-    """What users complain of."""
+    """What users complain about."""
     rule: str | None
     """None where a person has to write it."""
     probe: Mapping[str, Any] | None

@@ -225,7 +225,7 @@ def _drawn(logprobs: object) -> list[float] | None:
     try:
         return [float(token["logprob"]) for token in content]
     except (KeyError, TypeError, ValueError):
-        raise MalformedReplyError("log-probabilities that are no numbers") from None
+        raise MalformedReplyError("log-probabilities that are not numbers") from None
 
 
 def _count(counts: dict[str, Any], name: str) -> int:

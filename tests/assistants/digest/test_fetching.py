@@ -104,7 +104,7 @@ def test_a_circle_of_redirects_ends(site: Site, fetcher: Fetcher) -> None:
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://town.example/x", "data://x/y"])
 def test_a_redirect_out_of_the_web_is_refused(site: Site, fetcher: Fetcher, target: str) -> None:
     site.pages["/a"] = Answer(status=302, headers={"Location": target})
-    with pytest.raises(DataError, match="which is not of the web"):
+    with pytest.raises(DataError, match="which is not a web address"):
         fetcher.read(f"{site.address}/a")
 
 

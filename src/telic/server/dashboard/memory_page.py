@@ -37,9 +37,9 @@ def register_memory_page() -> None:
     async def memory(request: Request) -> None:
         memories, user = page_service(request).memories, key_holder(request)
         with frame(request, "memory"), box("div", "memory-page"):
-            text("What is remembered of you", "h2")
+            text("What is remembered about you", "h2")
             if memories is None:
-                text("Nothing: the purpose has no table [memory].", "p", "hint")
+                text("Nothing: the purpose has no [memory] table.", "p", "hint")
             elif not memories.remembers(user):
                 text("Nothing: only users whom a request names are remembered.", "p", "hint")
             else:
@@ -231,7 +231,7 @@ class MemoryView:
             button("Undo the latest", lambda: self._act(self._memories.undo(self._user)), classes="small")
             button("Forget everything", lambda: self._toggle(confirm), classes="small")
         with box("div", "confirm", role="group", aria_label="Forget everything for good") as confirm:
-            text("Remove everything that is remembered of you, for good?")
+            text("Remove everything that is remembered about you, for good?")
             forget = partial(self._memories.forget, self._user, "")
             button("Forget everything", lambda: self._act(forget()), classes="small danger", id="forget-everything")
             button("Keep", lambda: set_visible(confirm, False), classes="small")
