@@ -110,7 +110,7 @@ def test_mistakes_are_named(
     monkeypatch.setenv("EDITOR", "vim '")
     assert "set EDITOR to a command" in fails(capsys, purpose, "--edit")
     Path("empty.mbox").touch()
-    assert "nothing waits" in fails(capsys, purpose, "--mail", "empty.mbox", "--only", "1")
+    assert "no message waits" in fails(capsys, purpose, "--mail", "empty.mbox", "--only", "1")
     (tmp_path / "bad.toml").write_text(PURPOSE.replace("sam@acme.io", "nobody"))
     assert "bad.toml, line 7" in fails(capsys, "bad.toml")
     (tmp_path / "none.toml").write_text(PURPOSE.split("[drafts]")[0])
@@ -167,6 +167,6 @@ def test_numbers_stay_and_words_that_are_not_used_are_told(
 def test_an_empty_mailbox_and_the_table(purpose: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty.mbox").touch()
     main(["assistant", "drafts", purpose, "--mail", "empty.mbox"])
-    assert "Nothing waits" in capsys.readouterr().err
+    assert "No message waits" in capsys.readouterr().err
     main(["assistant", "drafts", purpose])
     assert "Dana Kim" in capsys.readouterr().out

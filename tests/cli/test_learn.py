@@ -214,7 +214,7 @@ def test_a_model_is_tuned_and_served_from_the_command_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--method", "planner", "--logs", "chats.jsonl"), "--method needs a purpose file, which"),
+        (("--method", "planner", "--logs", "chats.jsonl"), "--method needs a purpose file: telic learn PURPOSE"),
         (("travel.toml", "--logs", "chats.jsonl", "--set", "beta=1"), "--set requires --method planner"),
         (
             ("travel.toml", "--method", "planner", "--export", "kto", "x.jsonl"),

@@ -72,7 +72,7 @@ def test_version(run: Run) -> None:
         (("play", "negotiation", "--model", "fake", "--judge", "nope"), 1, "unknown model 'nope'"),
         (("view", "--open"), 1, "no runs in runs"),
         (("format", "none.jsonl"), 1, "cannot read 'none.jsonl'"),
-        (("format", "--model", "fake"), 1, "model 'fake' does not show its chat template"),
+        (("format", "--model", "fake"), 1, "model 'fake' gives no access to its chat template"),
         (("new", ""), 1, "is not a file name"),
         (("new", "none/x.toml"), 1, "cannot write none/x.toml: No such file"),
     ],

@@ -100,7 +100,7 @@ def test_what_a_chat_remembers(
         (("show", "{p}", "jazz", "--user", "ann"), 2, "show takes no words"),
         (("list", "{p}", "--chats"), 2, "--chats reads the memory of one user"),
         (("show", "{p}", "--chats", "--runs", "nowhere"), 1, "has no memory of 'me'"),
-        (("show", "{p}", "--user", "carl"), 1, "nothing is remembered of 'carl'"),
+        (("show", "{p}", "--user", "carl"), 1, "nothing is remembered about 'carl'"),
         (("show", "demo", "--user", "ann"), 1, "demo has no [memory] table"),
         (("list", "{p}", "--store", "none.db"), 1, "there is no store 'none.db'"),
     ],

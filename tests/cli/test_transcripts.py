@@ -32,7 +32,7 @@ def test_the_result_is_printed_kept_and_shown_again(run: Run, tmp_path: Path) ->
     for part in (
         "2 dialogues left out, because a longer one",
         "2 messages of tools left out",
-        "difference to the baseline",
+        "difference from the baseline",
     ):
         assert part in outcome.out
     [folder] = (tmp_path / "runs").glob("measure-*")

@@ -82,7 +82,7 @@ class DraftMail:
         from telic.purpose import Purpose
 
         if self.say.strip() and len(self.only) != 1:
-            raise UsageError("--say is the answer to one message; name it, such as: --only 2 --say 'yes'")
+            raise UsageError("--say answers one message; name it with --only, such as: --only 2 --say 'yes'")
         purpose = Purpose.load(self.purpose)
         config = DraftsConfig.of_purpose(purpose)
         if config is None:
@@ -109,10 +109,10 @@ class DraftMail:
                 raise UsageError(f"--revoke is {self.revoke}, but no preference is certain yet")
             if not 1 <= self.revoke <= len(found):
                 raise UsageError(
-                    f"--revoke is {self.revoke}; expected a number from 1 to {len(found)} of --preferences"
+                    f"--revoke is {self.revoke}; expected a number from 1 to {len(found)}, as --preferences lists them"
                 )
             learner.revoke(found[self.revoke - 1])
-            print_notice(f"Revoked: {_preference(found[self.revoke - 1])}. It needs new edits to come back.")
+            print_notice(f"Revoked: {_preference(found[self.revoke - 1])}. It comes back only after new edits.")
             found = learner.preferences()
         if self.json:
             print_json([one.as_dict() for one in found])
@@ -171,11 +171,9 @@ class DraftMail:
         numbers |= {draft_id(one.message): number for number, one in numbered.items()}
         unknown = [name for name in self.only if name not in numbers]
         if unknown and not requests:
-            raise UsageError(f"--only names {unknown[0]!r}, but nothing waits for an answer")
+            raise UsageError(f"--only is {unknown[0]!r}, but no message waits for an answer")
         if unknown:
-            raise UsageError(
-                f"--only names {unknown[0]!r}; expected a number from 1 to {len(requests)}, or a draft's id"
-            )
+            raise UsageError(f"--only is {unknown[0]!r}; expected a number from 1 to {len(requests)}, or a draft's id")
         return {numbers[name]: numbered[numbers[name]] for name in self.only}
 
     def _put(self, desk: DraftDesk, outbox: Outbox, prepared: PreparedDraft) -> dict[str, Any]:
@@ -218,22 +216,22 @@ class DraftMail:
         for row in rows:
             if self.say.strip() and row["status"] in ("edited", "discarded"):
                 what = "changed" if row["status"] == "edited" else "deleted"
-                print_line(f"Your words were not used: you {what} {row['file']}.", style="yellow")
+                print_line(f"--say was not used: you have {what} {row['file']}.", style="yellow")
             for warning in row["warnings"]:
                 print_line(f"Careful with {row['from']}: {warning}.", style="yellow")
         for task in tasks:
-            print_line(f"To do, without an answer: {task.message.sender}: {_short(task.items[0].text)}")
+            print_line(f"To do, no answer needed: {task.message.sender}: {_short(task.items[0].text)}")
         for one in waiting:
             automatic = " (only an automatic reply came)" if one.automatic else ""
             whom = ", ".join(map(str, one.message.to))
-            print_line(f"You wait for {whom}, {one.days:.0f} days{automatic}: {_short(one.item.text)}")
+            print_line(f"No answer from {whom} for {one.days:.0f} days{automatic}: {_short(one.item.text)}")
         names = ", ".join(sorted(desk.you)) or "nobody"
         print_notice(f"Mail of {names}: {len(desk.received)} received, {len(desk.sent)} sent.")
         if left_out:
             print_notice("Left out: " + ", ".join(f"{count} {name}" for name, count in left_out.most_common()) + ".")
         copied = f" Copied to {desk.config.deliver}: {added}." if added else ""
         print_notice(
-            f"The drafts are in {Path(rows[0]['file']).parent}.{copied}" if rows else "Nothing waits for an answer."
+            f"The drafts are in {Path(rows[0]['file']).parent}.{copied}" if rows else "No message waits for an answer."
         )
 
 

@@ -261,11 +261,11 @@ def _over_talk(cell: AttackCell) -> str:
     """Say how much more often a planner succeeds than the same model without it."""
     gain = cell.over_talk
     if gain is None or gain.value is None:
-        return f"{cell.attacker} and talk have no attack in common that was decided, defence {cell.defence}"
+        return f"no attack of both {cell.attacker} and talk has a verdict, defence {cell.defence}"
     bounds = "" if gain.low is None else f" [{gain.low:+.2f}, {gain.high:+.2f}]"
     p = "" if cell.over_talk_p is None else f", p = {cell.over_talk_p:.3g}"
     return (
-        f"{cell.attacker} less talk, the same model without the planner: success {gain.value:+.2f}{bounds}, defence "
+        f"{cell.attacker} against talk, the same model without the planner: success {gain.value:+.2f}{bounds}, defence "
         f"{cell.defence}, paired, n = {gain.n}{p}"
     )
 

@@ -28,9 +28,9 @@ __all__ = ["Chat"]
 HELP = """\
 /help         shows this help
 /reset        starts a new dialogue
-/save FILE    saves this dialogue as a line of JSON; an existing file is kept, and the name is numbered
-/quit         ends the chat, as Ctrl-D does
-Ctrl-C cuts a reply short; the message and the reply are not kept."""
+/save FILE    saves this dialogue as a line of JSON; if the file exists, the name gets a number
+/quit         ends the chat, and so does Ctrl-D
+Ctrl-C stops a reply; then the message and the reply are not kept."""
 
 
 @dataclass
@@ -161,7 +161,7 @@ def _command(agent: Agent, line: str, record: ChatRecord | None) -> None:
     elif name == "/save" and argument:
         _save(agent, Path(argument.strip()).expanduser())
     else:
-        problem = "/save needs the name of a file" if name == "/save" else f"unknown command {name!r}"
+        problem = "/save needs a file name" if name == "/save" else f"unknown command {name!r}"
         print_notice(f"{problem}. /help lists the commands.", style="dim")
 
 

@@ -123,5 +123,5 @@ def _last_lines(episode: Episode) -> list[str]:
     for branch in last_branches(episode)[1]:
         [answer, *_] = branch.answers
         mark = "missing" if answer.score is None else "right" if answer.score == 1 else "wrong"
-        lines.append(f"asked aside: {branch.question} - {shorten(answer.text, EXCERPT)} ({mark})")
+        lines.append(f"probe: {branch.question} - {shorten(answer.text, EXCERPT)} ({mark})")
     return lines

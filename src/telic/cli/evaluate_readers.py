@@ -86,7 +86,7 @@ class EvaluateReaders(ThreadOptions):
 
 
 _TITLES = {
-    "natural": "On natural messages and dialogues that share nothing with those of the training",
+    "natural": "On natural messages and dialogues that share nothing with the training data",
     "persuasion": "On dialogues of real people, who hardly ever say who they are",
 }
 _TABLES: dict[str, dict[str, str]] = {

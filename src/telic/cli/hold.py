@@ -153,7 +153,7 @@ def _print(run: ComparisonRun) -> None:
         "control",
         "area under the curve",
         "gain over the baseline",
-        *(["gain, probes never followed left out"] if followed else []),
+        *(["gain without the probes never followed"] if followed else []),
         "utterances",
         "questions lost",
         "recall lost",

@@ -74,4 +74,4 @@ class ManageKeys:
         if self.json:
             print_json({"revoked": name, "file": str(self.file)})
         else:
-            print_notice(f"The key of {name} in {self.file} is revoked. Its conversations stay stored.")
+            print_notice(f"The key of {name} in {self.file} is revoked. Its conversations are kept.")

@@ -132,7 +132,7 @@ class Learn(MethodOptions, VersionActions):
         print_learnt(run, report)
         if not self.quiet:
             for file, rows in written.items():
-                print_notice(f"{rows} rows in {file}.")
+                print_notice(f"Wrote {rows} rows to {file}.")
 
     def _check_extras(self) -> None:
         """Refuse options that cannot be combined."""

@@ -23,8 +23,8 @@ LearnMethod = Literal["planner", "kto", "dpo", "sft", "reward_head"]
 replies."""
 TUNING = ("kto", "dpo", "sft")
 MEASURES = {
-    "reward_margin": "reward of good replies above bad ones",
-    "accuracy": "share of pairs in which the better reply has more reward",
+    "reward_margin": "reward margin of good over bad replies",
+    "accuracy": "share of pairs in which the better reply has the higher reward",
     "nll_before": "negative log-likelihood per token of good replies, before",
     "nll_after": "the same, after",
     "nll_change": "its change",

@@ -78,7 +78,7 @@ class VersionActions:
         if self.candidate is not None:
             version = self._register(release, document)
             if not json:
-                print_line(f"Version {version.name} in {versions.path(version.name)}.")
+                print_line(f"Registered version {version.name} in {versions.path(version.name)}.")
         failed: GateResult | None = None
         if self.gate is not None:
             result = self._run_gate(release, logs, quiet=quiet)
@@ -154,7 +154,7 @@ class VersionActions:
         version = versions.get(name)
         reason = why_not_promoted(versions, version, release.written)
         if reason and not self.force:
-            raise RunError(f"{reason}. To promote it all the same, add --force")
+            raise RunError(f"{reason}. To promote it anyway, add --force")
         if version.rejected:
             versions.reject(version.name, "")
         changed = versions.promote(version.name, how="forced" if reason else "promoted", reason=reason)

@@ -164,7 +164,9 @@ class ManageMemory:
             print_json([reason.as_dict() for reason in reasons])
             return
         if not reasons:
-            print_notice(f"Nothing is believed about {self.about!r}." if self.about else "Nothing is believed.")
+            print_notice(
+                f"Nothing is believed about {self.about!r}." if self.about else "Nothing is believed about this user."
+            )
         for reason in reasons:
             one = reason.as_dict()
             ended = "" if reason.holds else " (no longer)"
@@ -180,7 +182,7 @@ class ManageMemory:
         if self.out and self.json:
             print_json({"exported": len(memory), "file": str(self.out)})
         elif self.out:
-            print_notice(f"{len(memory)} events in {self.out}.")
+            print_notice(f"Wrote {len(memory)} events to {self.out}.")
 
     def _forget(self, memory: Memory, forget: Callable[[ForgetPlan, MemoryEvent], None]) -> None:
         from telic.memory import new_event

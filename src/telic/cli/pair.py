@@ -104,7 +104,7 @@ class Pair(ThreadOptions):
         check_model_name(name)
         with self._workspace() as workspace:
             if not self.quiet and workspace.tree.has_git and try_git(workspace.tree.source, *STATUS).stdout.strip():
-                print_notice(f"What is not committed in {workspace.tree.source} is not seen.")
+                print_notice(f"Uncommitted changes in {workspace.tree.source} are not used.")
             workspace.sandbox  # noqa: B018 (a machine without a sandbox is refused before a model is loaded)
             at_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not (self.json or self.quiet)
             present = at_terminal or self.page
@@ -213,7 +213,7 @@ class Pair(ThreadOptions):
 STATUS = ("status", "--porcelain", "--untracked-files=no")
 ENDINGS = {
     "accept": "The patch is applied to your checkout; nothing is committed.",
-    "revert": "The patch is thrown away; your checkout is as it was.",
-    "leave": "Your checkout is as it was.",
+    "revert": "The patch is discarded; your checkout is unchanged.",
+    "leave": "Your checkout is unchanged.",
 }
 """What is said at the end, by the person's decision."""

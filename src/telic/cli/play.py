@@ -296,7 +296,7 @@ class Play(ThreadOptions):
                 )
             return None
         if human:
-            raise UsageError("a person cannot play on --ray: the workers have no terminal")
+            raise UsageError("a person cannot play with --ray: the workers have no terminal")
         from telic.rollouts.ray_workers import RayWorkers
 
         return RayWorkers(self.ray, self.workers, replica_gpus=config.gpus())

@@ -116,7 +116,7 @@ class Serve(AdapterOptions):
             served = service.purpose.name if service.version == BASE else f"{service.purpose.name} {service.version}"
             print_line(f"{served} on {service.runner.model.name}: {root}/v1")
             if service.purpose.best_of > 1:
-                print_line(f"Each reply is the best of {service.purpose.best_of}, so streams bring it as a whole.")
+                print_line(f"Each reply is the best of {service.purpose.best_of}, so a stream sends it in one piece.")
             if self.dashboard:
                 print_line(f"Dashboard: {root}{PATH}/")
             print_notice(f"Conversations are stored in {service.store.location}. Press Ctrl-C to stop.", style="dim")
@@ -142,4 +142,6 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}, port {port}: {error}; choose others with --host, --port") from None
+        raise ConfigError(
+            f"cannot listen on {host}, port {port}: {error}; choose another address with --host or --port"
+        ) from None

@@ -85,7 +85,7 @@ def print_transcripts(run: TranscriptRun, report: Path, *, json: bool) -> None:
             "stability",
             "95 % interval",
             "n",
-            *(("difference to the baseline", "p") if arm.gains else ()),
+            *(("difference from the baseline", "p") if arm.gains else ()),
         )
         print_table(columns, rows, arm.name)
         print_line()

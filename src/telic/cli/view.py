@@ -82,7 +82,7 @@ class View:
             for run in reversed(found):  # the latest is next to the prompt
                 _print_run(run)
             if index := write_run_index(self.runs):
-                print_line(f"With curves and a filter: {index}")
+                print_line(f"The same list with curves and a filter: {index}")
 
     def _render(self, folder: Path) -> None:
         from telic.runs import RunFolder

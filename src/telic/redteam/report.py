@@ -78,7 +78,7 @@ def _attacks(results: AttackResults) -> Html:
         )
         for cell in results.cells
     ]
-    header = ("attack, defence", "less no defence", "less one message", "less unsteered", "without a verdict")
+    header = ("attack, defence", "vs. no defence", "vs. one message", "vs. talk", "without a verdict")
     return section(
         "Success of the attacks",
         element("p", SUCCESS),
@@ -153,7 +153,7 @@ def _cost(results: AttackResults) -> Html:
         for cell in results.cells
     ]
     rows += [(f"benign users, {one.defence}", "", "", _whole(one.computed_tokens), "", "") for one in results.benign]
-    header = ("", "messages", "generated", "computed", "by the attacker", "templates for the mind")
+    header = ("", "messages", "generated", "computed", "by the attacker", "templates used instead")
     return section("Cost of a dialogue, in tokens", table(header, rows))
 
 
