@@ -56,7 +56,7 @@ def test_a_purpose_reads_its_own_conversations_in_its_store(run: Run, travel: Pa
 
     nothing = run("learn", str(travel))
     assert nothing.status == 1
-    assert "there is no store 'telic.db'" in nothing.error
+    assert "the store 'telic.db' does not exist" in nothing.error
     with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
         store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
         store.add(new_turns("c1", history("ann", "Hello", "Hi!", "Thanks, great!"), "Welcome.", 2))

@@ -102,7 +102,7 @@ def test_what_a_chat_remembers(
         (("show", "{p}", "--chats", "--runs", "nowhere"), 1, "has no memory of 'me'"),
         (("show", "{p}", "--user", "carl"), 1, "nothing is remembered about 'carl'"),
         (("show", "demo", "--user", "ann"), 1, "demo has no [memory] table"),
-        (("list", "{p}", "--store", "none.db"), 1, "there is no store 'none.db'"),
+        (("list", "{p}", "--store", "none.db"), 1, "the store 'none.db' does not exist"),
     ],
 )
 def test_wrong_usage(

@@ -190,4 +190,4 @@ def test_a_port_that_is_taken_and_an_unknown_setting(run: Run, travel: Path) -> 
         "travel.toml, line 9: serve.max_mesages: unknown setting 'max_mesages'; did you mean 'max_messages'?"
         in outcome.error
     )
-    assert "there is no store 'telic.db'. `telic serve` makes it" in run("conversations").error
+    assert "the store 'telic.db' does not exist. `telic serve` creates it" in run("conversations").error

@@ -330,7 +330,7 @@ def test_the_error_of_a_full_context_has_no_number_of_tokens_if_it_is_unknown(st
     with start(FullModel()).client() as client, pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model="m", messages=HELLO)
     assert refused.value.code == "context_length_exceeded"
-    assert "the conversation exceeds the context" in str(refused.value)
+    assert "the conversation exceeds the model's context" in str(refused.value)
 
 
 def test_an_exception_without_a_message_is_named_in_the_log(start: Start, log: pytest.LogCaptureFixture) -> None:

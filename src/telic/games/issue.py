@@ -84,8 +84,8 @@ class IssueGame(Game):
         self._pool = tuple(issue for number, issue in enumerate(chosen) if number % 3 in PARTS[self.split])
         if not self._pool:
             raise ConfigError(
-                f"game 'issue': there are {len(chosen)} issues, and none of them is in the part {self.split!r}; it "
-                "takes at least 3"
+                f"game 'issue': there are {len(chosen)} issues, and none of them is in the part {self.split!r}; "
+                "expected 3 or more"
             )
         self.max_turns = self.questions + 2
 

@@ -139,7 +139,7 @@ class ChatHandler:
             message = f"{len(body.messages)} messages; expected at most {config.max_messages}"
             raise ApiError(400, message, param="messages")
         if config.client_system == "refuse" and any(m.role in ("system", "developer") for m in body.messages):
-            message = "this server accepts no system message, because its purpose has one"
+            message = "this server accepts no system message, because its purpose has one; remove the message"
             raise ApiError(400, message, param="messages")
         own = self.defended.tool_names if self.defended is not None else frozenset()
         if own and count > 1:

@@ -168,7 +168,7 @@ def test_a_patch_is_sent_back_edited_and_thrown_away(
     page.get_by_role("button", name="Send back").click()
     page.get_by_role("button", name="Send back").nth(1).click()
     expect(page.get_by_role("alert")).to_have_text("Nothing is written yet.")
-    page.get_by_label("What is to be changed?").fill(f"Say why. {MARKUP}")
+    page.get_by_label("What should be changed?").fill(f"Say why. {MARKUP}")
     page.get_by_role("button", name="Send back").nth(1).click()
     expect(page.locator(".dialogue")).to_contain_text("Say why.")
     page.get_by_role("button", name="Edit").click()
@@ -201,7 +201,7 @@ def test_only_its_own_user_sees_a_session(scripted: Dashboard, opened: Open, sta
     stranger.get_by_label("API key").wait_for()  # without a key it is not shown
     log_in(stranger, KEYS["bob"])
     stranger.goto(session.url)
-    expect(stranger.locator("#content")).to_contain_text("This session is not here")
+    expect(stranger.locator("#content")).to_contain_text("This session was not found")
     stranger.goto(f"{scripted.url}/dashboard/issues")
     expect(stranger.locator("#content")).to_contain_text("No sessions in")
     own = opened(session.url)

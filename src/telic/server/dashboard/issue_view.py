@@ -22,9 +22,9 @@ from telic.server.live_issues import ShownIssue
 
 __all__ = ["IssueView"]
 
-IN_TERMINAL = "It is answered in the terminal in which `telic pair` runs."
+IN_TERMINAL = "Answer it in the terminal in which `telic pair` runs."
 INTERRUPTED = "The session is not running. To go on: telic pair --resume {folder}"
-WAITING = "Sent; the session takes it up in a moment."
+WAITING = "Sent; the session will continue in a moment."
 
 
 class IssueView:
@@ -146,7 +146,7 @@ class IssueView:
         text("Accepting applies the patch to the checkout; nothing is committed.", "p", "hint")
         if session.patch:
             forms["edit"] = self._form("The patch", "Test the edited patch", "edit", session.patch, rows=16)
-        forms["comment"] = self._form("What is to be changed?", "Send back", "comment", "", rows=3)
+        forms["comment"] = self._form("What should be changed?", "Send back", "comment", "", rows=3)
         with box("div", "confirm", role="group", aria_label="Throw the patch away for good") as forms["revert"]:
             text("Throw the patch away? The session ends.")
             button("Throw away for good", partial(self._answer, session.step, "revert", ""), classes="small danger")

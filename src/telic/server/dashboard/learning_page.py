@@ -68,7 +68,7 @@ def _show_canary(found: Learning) -> None:
     canary = found.canary
     with box("p", "canary"):
         if canary is None:
-            text(f"Served: {found.served}. No canary runs.")
+            text(f"Served: {found.served}. No canary is running.")
             return
         text(f"Served: {found.served}. Canary of {canary['candidate']}: ")
         text(str(canary["status"]), "span", f"tag {'worse' if canary['status'] == 'rolled back' else 'passed'}")
