@@ -111,7 +111,7 @@ def test_a_session_waits_for_answers_on_a_page(terminals: list[Terminal], tmp_pa
     assert asked.options[0] == "to even"
     answer_on_page(folder, "comment", "  ")
     refused = answer_on_page(folder, "accept")
-    assert refused.problem == "The comment is empty; write what is to be changed."
+    assert refused.problem == "The comment is empty; write what should be changed."
     terminal.expect("The patch is applied to your checkout")
     assert terminal.wait() == 0
     assert "return round(amount, 2)" in (tmp_path / "shop-repository/shop/prices.py").read_text()

@@ -256,7 +256,7 @@ def print_learnt(run: LearnRun, report: Path) -> None:
     for user in analysis.outlying[:SHOWN]:
         print_line(
             f"Outlying user {user.user!r} ({user.why}): {user.share:.0%} of the conversations, satisfaction "
-            f"{user.satisfaction:.2f} against {user.others:.2f} of all others."
+            f"{user.satisfaction:.2f} against {user.others:.2f} for all others."
         )
     if analysis.skipped:
         print_line(f"Without a reply: {analysis.skipped} conversations.")

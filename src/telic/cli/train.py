@@ -78,7 +78,7 @@ class Train(ThreadOptions):
         name = self.model or purpose.model
         if locate(name)[0] in ("built-in", "endpoint"):
             raise ConfigError(
-                f"model {name!r} does not run in this process, and training needs its gradient; expected a local one"
+                f"model {name!r} does not run in this process, and training needs its gradient; expected a local model"
             )
         from telic.planner.report import write_train_report
         from telic.planner.training import train

@@ -206,7 +206,7 @@ def _open_groups(quotes: Sequence[Quote]) -> Iterator[RuleSuggestion]:
     for group in groups:
         words = _shared_words(group)
         if words:
-            name, about = "-".join((OPEN, *words)), f"complaints about: {', '.join(words)}"
+            name, about = "-".join((OPEN, *words)), f"complaints about:  {', '.join(words)}"
             users = len({one.user for one in group})
             yield RuleSuggestion(name, about, None, None, users, len(group), _one_each(group))
 

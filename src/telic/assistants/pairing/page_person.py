@@ -46,7 +46,7 @@ class PagePerson:
             if answer.kind in ("accept", "edit") and not attempt.patch:
                 self.see_problem("There is no patch; send it back with a comment, or throw it away.")
             elif answer.kind == "comment" and not answer.text.strip():
-                self.see_problem("The comment is empty; write what is to be changed.")
+                self.see_problem("The comment is empty; write what should be changed.")
             else:
                 kind = cast("Literal['accept', 'edit', 'revert', 'comment']", answer.kind)
                 return PatchDecision(kind, answer.text)
