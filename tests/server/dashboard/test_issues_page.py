@@ -185,8 +185,8 @@ def test_a_patch_is_sent_back_edited_and_thrown_away(
     page.get_by_role("button", name="Test the edited patch").click()
     expect(page.locator(".decision > .diff .added")).to_have_text("+    return round(amount, 3)")
     expect(page.locator(".tests.failed")).to_contain_text("still red: 1")
-    page.get_by_role("button", name="Throw away").click()
-    page.get_by_role("button", name="Throw away for good").click()
+    page.get_by_role("button", name="Discard").click()
+    page.get_by_role("button", name="Discard for good").click()
     record = session.finished()
     assert session.prices == PRICES
     sources = [one.source for one in record.episode.feedback]
