@@ -31,7 +31,7 @@ def test_the_result_is_printed_kept_and_shown_again(run: Run, tmp_path: Path) ->
     assert outcome.out.startswith("1 recorded dialogue, of about")
     for part in (
         "2 dialogues left out, because a longer one",
-        "2 tool messages left out",
+        "2 messages of tools left out",
         "difference from the baseline",
     ):
         assert part in outcome.out

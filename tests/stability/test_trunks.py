@@ -62,7 +62,7 @@ def test_what_is_left_out_is_counted_and_named() -> None:
     )
     assert reader.counts.left_out == {"too short: no message with a reply": ["d1"]}
     said = reader.counts.sentences()
-    for expected in ("2 tool messages left out", "1 system prompts replaced", "1 system messages inside", "d1"):
+    for expected in ("2 messages of tools left out", "1 system prompts replaced", "1 system messages inside", "d1"):
         assert any(expected in sentence for sentence in said)
 
 

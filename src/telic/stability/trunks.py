@@ -177,12 +177,12 @@ def _trunk_of(name: str, dialogue: Dialogue, side: RecordedSide, counts: TrunkCo
     merged: list[list[str]] = []  # role, text
     for message in dialogue.turns():
         if message.role in ("system", "tool"):
-            place = "system messages inside dialogues" if message.role == "system" else "tool messages"
+            place = "system messages inside dialogues" if message.role == "system" else "messages of tools"
             counts.count(f"{place} left out")
         elif not message.content.strip():
-            counts.count("tool messages left out" if message.tool_calls else "empty messages left out")
+            counts.count("messages of tools left out" if message.tool_calls else "empty messages left out")
         elif merged and merged[-1][0] == message.role:
-            counts.count("messages joined with the one before, which is from the same side")
+            counts.count("messages joined with the one before, which is of the same side")
             merged[-1][1] += BETWEEN + message.content
         else:
             merged.append([message.role, message.content])
