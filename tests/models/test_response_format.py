@@ -366,7 +366,7 @@ def test_what_it_does_not_go_with() -> None:
 
 
 def test_models_without_it_refuse() -> None:
-    with pytest.raises(UnsupportedControlError, match="'fake' cannot keep its replies to a response format"):
+    with pytest.raises(UnsupportedControlError, match="'fake' does not support a response format"):
         FakeModel().generate([constrained(FORMATS["regex"])])
 
 

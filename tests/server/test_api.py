@@ -188,7 +188,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"messages": HELLO, "tools": [TOOL], "tool_choice": "must"}, "tool_choice", "'required'"),
     ({"messages": HELLO, "tools": [TOOL], "tool_choice": named_tool("f")}, "tool_choice", "tools are: find"),
     ({"messages": HELLO, "tool_choice": "required"}, "tool_choice", "tools are: none"),
-    ({"messages": HELLO, "response_format": {"type": "json_object"}}, "response_format", "cannot keep its replies"),
+    ({"messages": HELLO, "response_format": {"type": "json_object"}}, "response_format", "model does not support it"),
     ({"messages": HELLO, "response_format": {"type": "grammar"}}, "response_format", "'text', 'json_object' or"),
     ({"messages": HELLO, "response_format": {"type": "json_schema"}}, "response_format", "a name and a schema"),
     ({"messages": HELLO, "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": 5}}},

@@ -64,7 +64,7 @@ class Attack(AdapterOptions):
     model: str | None = None
     """Model to attack instead of the one that the purpose names."""
     replay: Path | None = None
-    """Try the kept attacks in this folder again, behind the purpose's own defences. Exit with 1 if one works."""
+    """Try the kept attacks in this folder again, behind the purpose's own defences. Exit with status 1 if one works."""
     tries: int = 3
     """Number of tries of each kept attack."""
     attacks: Path = Path("attacks")

@@ -38,7 +38,7 @@ class VersionActions:
     candidate: Path | None = None
     """Register the result of a learner in this folder as a version of the purpose."""
     gate: str | None = None
-    """Compare this version with the served one: v1, v2, ..., or `latest`. Exit with 1 if it does not pass."""
+    """Compare this version with the served one: v1, v2, ..., or `latest`. Exit with status 1 if it does not pass."""
     promote: str | None = None
     """Serve this version from now on. It must have passed its gate."""
     force: bool = False

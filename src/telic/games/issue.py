@@ -85,7 +85,7 @@ class IssueGame(Game):
         if not self._pool:
             raise ConfigError(
                 f"game 'issue': there are {len(chosen)} issues, and none of them is in the part {self.split!r}; "
-                "expected 3 or more"
+                "expected at least 3"
             )
         self.max_turns = self.questions + 2
 
