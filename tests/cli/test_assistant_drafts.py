@@ -102,7 +102,7 @@ def test_mistakes_are_named(
     assert "--only 2" in fails(capsys, purpose, "--say", "yes")
     assert "from 1 to 3" in fails(capsys, purpose, "--only", "9")
     assert "none.mbox" in fails(capsys, purpose, "--mail", "none.mbox")
-    assert "no mailbox" in fails(capsys, purpose, "--mail", "editor")
+    assert "not a mailbox" in fails(capsys, purpose, "--mail", "editor")
     assert "expected a folder" in fails(capsys, purpose, "--learn-from", "none")
     assert "no preference is certain" in fails(capsys, purpose, "--revoke", "1")
     monkeypatch.setenv("EDITOR", str(tmp_path / "missing"))
