@@ -119,7 +119,7 @@ def test_broken_toml_is_quoted_with_its_line(text: str, expected: str) -> None:
         ),
         (
             GOOD + '[[probes]]\nask = "Again?"\nname = "What is your name?"\njudge.contains = "x"\n',
-            "line 9: probes[1].name: 'What is your name?' is also the name of probes[0]; give each probe its own",
+            "line 9: probes[1].name: 'What is your name?' is also the name of probes[0]; give each probe its own name",
         ),
         (
             GOOD.replace("[[probes]]", "[probes]"),
@@ -456,7 +456,7 @@ def test_wrong_limits_and_defences_are_reported_with_their_lines() -> None:
         "line 15: limits[2].judg: unknown key; did you mean 'judge'?",
     ]
     assert refused(LIMIT + LIMIT.split("\n\n")[-1].strip()) == [
-        "line 12: limits[1].name: 'quotes a price' is also the name of limits[0]; give each limit its own"
+        "line 12: limits[1].name: 'quotes a price' is also the name of limits[0]; give each limit its own name"
     ]
     [error] = refused(GOOD + "[[defences]]\ntext = 'x'\n")
     assert "defences[0]: found no name" in error

@@ -82,7 +82,7 @@ class TextEncoder:
         live = self._live(text, encoded, ranges)
         if live is not None:
             raise ModelError(
-                f"a message holds the control token {live!r}, which this tokenizer cannot encode as text; take it out",
+                f"a message holds the control token {live!r}, which this tokenizer cannot encode as text; remove it",
                 "template_refusal",
             )
         return encoded

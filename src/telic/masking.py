@@ -50,7 +50,7 @@ class ControlMask:
             for name, character in self._characters.items():
                 value = value.replace(name, character * len(name))
             if control := self._encoder.find_control(value):
-                raise ModelError(f"a tool's text holds the control token {control!r}; take it out", "template_refusal")
+                raise ModelError(f"a tool's text holds the control token {control!r}; remove it", "template_refusal")
             return value
         if isinstance(value, dict):
             return {self.mask(key): self.mask(one) for key, one in value.items()}

@@ -90,7 +90,7 @@ class Purpose(Part):
             first: dict[str, int] = {}
             for index, name in enumerate(names):
                 if first.setdefault(name, index) != index:
-                    text = "{name} is also the name of {table}[{first}]; give each {what} its own"
+                    text = "{name} is also the name of {table}[{first}]; give each {what} its own name"
                     context = {"name": repr(name), "first": first[name], "index": index, "table": table}
                     raise PydanticCustomError("duplicate", text, {**context, "what": table.removesuffix("s")})
         return self

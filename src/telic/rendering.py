@@ -148,7 +148,7 @@ class Template:
                 if part in row and (control := self.encoder.find_control(row[part])):
                     raise ModelError(
                         f"the {part} of a message from {row['role']!r} holds the control token {control!r}, and the "
-                        "chat template does not show where it ends; take it out",
+                        "chat template does not show where it ends; remove it",
                         "template_refusal",
                     )
 

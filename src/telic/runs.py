@@ -166,7 +166,7 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"cannot read {str(path)!r}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RunError(f"{path}: {error}. The file was edited, and the run cannot be read.") from None
+            raise RunError(f"{path}: {error}. The file was edited by hand, so the run cannot be read.") from None
 
     @property
     def is_locked(self) -> bool:

@@ -81,7 +81,7 @@ def append_table(text: str, key: str, table: Mapping[str, Any]) -> str:
     expected = tomllib.loads(text)
     listed = expected.get(key, [])
     if not isinstance(listed, list):
-        raise ConfigError(f"cannot add to {key}, which is no list of tables; edit the file by hand")
+        raise ConfigError(f"cannot add to {key}, which is not a list of tables; edit the file by hand")
     new = to_toml_types(table, key)
     expected[key] = [*listed, new]
     newline = "\r\n" if "\r\n" in text else "\n"

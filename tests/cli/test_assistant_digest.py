@@ -118,7 +118,7 @@ def test_a_closed_pipe_costs_no_file(run: Run, news: str, tmp_path: Path, monkey
 def test_a_purpose_without_a_digest_says_so(run: Run, travel: Path) -> None:
     outcome = run("assistant", "digest", str(travel))
     assert outcome.status == 1
-    assert "'travel' has no table [digest]" in outcome.error
+    assert "'travel' has no [digest] table" in outcome.error
 
 
 def test_the_schedule(run: Run, news: str, tmp_path: Path) -> None:

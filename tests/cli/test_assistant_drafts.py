@@ -102,7 +102,7 @@ def test_mistakes_are_named(
     assert "--only 2" in fails(capsys, purpose, "--say", "yes")
     assert "from 1 to 3" in fails(capsys, purpose, "--only", "9")
     assert "none.mbox" in fails(capsys, purpose, "--mail", "none.mbox")
-    assert "no mailbox" in fails(capsys, purpose, "--mail", "editor")
+    assert "not a mailbox" in fails(capsys, purpose, "--mail", "editor")
     assert "expected a folder" in fails(capsys, purpose, "--learn-from", "none")
     assert "no preference is certain" in fails(capsys, purpose, "--revoke", "1")
     monkeypatch.setenv("EDITOR", str(tmp_path / "missing"))
@@ -110,11 +110,11 @@ def test_mistakes_are_named(
     monkeypatch.setenv("EDITOR", "vim '")
     assert "set EDITOR to a command" in fails(capsys, purpose, "--edit")
     Path("empty.mbox").touch()
-    assert "nothing waits" in fails(capsys, purpose, "--mail", "empty.mbox", "--only", "1")
+    assert "no message waits" in fails(capsys, purpose, "--mail", "empty.mbox", "--only", "1")
     (tmp_path / "bad.toml").write_text(PURPOSE.replace("sam@acme.io", "nobody"))
     assert "bad.toml, line 7" in fails(capsys, "bad.toml")
     (tmp_path / "none.toml").write_text(PURPOSE.split("[drafts]")[0])
-    assert "no table [drafts]" in fails(capsys, "none.toml")
+    assert "no [drafts] table" in fails(capsys, "none.toml")
 
 
 def test_an_interrupted_edit_is_kept(
@@ -167,6 +167,6 @@ def test_numbers_stay_and_words_that_are_not_used_are_told(
 def test_an_empty_mailbox_and_the_table(purpose: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty.mbox").touch()
     main(["assistant", "drafts", purpose, "--mail", "empty.mbox"])
-    assert "Nothing waits" in capsys.readouterr().err
+    assert "No message waits" in capsys.readouterr().err
     main(["assistant", "drafts", purpose])
     assert "Dana Kim" in capsys.readouterr().out

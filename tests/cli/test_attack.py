@@ -140,7 +140,7 @@ def test_a_planner_and_the_model_without_it_are_compared(
     outcome = run("attack", "travel.toml", *options, "--games", "0", "--no-write")
     assert outcome.status == 0, outcome.error
     told = " ".join(outcome.out.split())
-    assert "Planner:path=p less talk, the same model without the planner: success +1.00" in told
+    assert "Planner:path=p against talk, the same model without the planner: success +1.00" in told
     assert "defence none, paired, n = 8" in told
 
 

@@ -41,7 +41,7 @@ def test_a_demo_plays_both_arms_and_resumes(run: Run, tmp_path: Path) -> None:
     (folder / "report.html").unlink()
     assert run("view", f"runs/{folder.name}").status == 0
     assert (folder / "report.html").read_text() == page, "the report is written again"
-    assert "Asked aside after round 3" in page
+    assert "Probes asked after round 3" in page
     assert (folder / "curves.png").exists()
 
 

@@ -77,7 +77,7 @@ def test_flags_that_switch_off_say_what_they_leave_out() -> None:
 def test_defaults_are_shown_also_where_they_are_0(run: Run) -> None:
     shown = " ".join(help_of(run, "measure").split())
     assert "Seed of the pairs, the openers and all replies. (default: 0)" in shown
-    assert "in round 0, in every round that is a multiple of this, and in the last. (default: 1)" in shown
+    assert "in round 0, then every this many rounds, and in the last round. (default: 1)" in shown
 
 
 def test_the_options_are_grouped(run: Run) -> None:

@@ -56,7 +56,7 @@ def test_a_purpose_reads_its_own_conversations_in_its_store(run: Run, travel: Pa
 
     nothing = run("learn", str(travel))
     assert nothing.status == 1
-    assert "there is no store 'telic.db'" in nothing.error
+    assert "the store 'telic.db' does not exist" in nothing.error
     with closing(ConversationStore(str(tmp_path / "telic.db"))) as store:
         store.add(new_turns("c1", history("ann", "Hello"), "Hi!"))
         store.add(new_turns("c1", history("ann", "Hello", "Hi!", "Thanks, great!"), "Welcome.", 2))
@@ -74,7 +74,7 @@ def test_a_purpose_reads_its_own_conversations_in_its_store(run: Run, travel: Pa
     ("arguments", "message"),
     [
         ((), "expected a purpose file, --logs FILE or --store FILE"),
-        (("--logs", "chats.jsonl", "--store", "telic.db"), "--logs goes without --store"),
+        (("--logs", "chats.jsonl", "--store", "telic.db"), "--logs cannot be combined with --store"),
         (("--logs", "chats.jsonl", "--export", "kto"), "expected a format and a file"),
         (("--logs", "chats.jsonl", "--export", "dop", "x.jsonl"), "did you mean 'dpo'"),
         (("--logs", "chats.jsonl", "--processes", "0"), "--processes is 0"),
@@ -145,18 +145,18 @@ def test_suggestions_are_listed_with_their_evidence_and_one_is_accepted(run: Run
     ("arguments", "status", "message"),
     [
         (("--suggest",), 2, "--suggest needs a purpose file"),
-        (("travel.toml", "--suggest", "--method", "kto"), 2, "--method and --suggest do not go together"),
-        (("travel.toml", "--rule", "Be brief."), 2, "--rule goes with --accept"),
-        (("travel.toml", "--minutes", "5"), 2, "--minutes goes with --method kto, dpo, sft"),
+        (("travel.toml", "--suggest", "--method", "kto"), 2, "--method and --suggest cannot be combined"),
+        (("travel.toml", "--rule", "Be brief."), 2, "--rule requires --accept"),
+        (("travel.toml", "--minutes", "5"), 2, "--minutes requires --method kto or dpo or sft"),
         (("travel.toml", "--accept", "9"), 1, "no suggestion '9'; there are 1 to 1"),
         (("travel.toml", "--accept", "shorter", "--rule", "One.\nTwo."), 2, "expected one line of text"),
-        (("demo", "--accept", "shorter"), 1, "'demo' is no file that can be changed"),
+        (("demo", "--accept", "shorter"), 1, "'demo' is not a file that can be changed"),
         (("travel.toml", "--method", "kto"), 1, "model 'fake' does not run in this process"),
         (("travel.toml", "--method", "reward_head"), 1, "10 or more clearly good replies"),
         (
             ("travel.toml", "--method", "reward_head", "--minutes", "2"),
             2,
-            "--minutes goes with --method kto, dpo, sft",
+            "--minutes requires --method kto or dpo or sft",
         ),
         (("travel.toml", "--method", "ppo"), 2, "ppo"),
     ],
@@ -214,11 +214,11 @@ def test_a_model_is_tuned_and_served_from_the_command_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--method", "planner", "--logs", "chats.jsonl"), "--method needs a purpose file, which"),
-        (("travel.toml", "--logs", "chats.jsonl", "--set", "beta=1"), "--set goes with --method planner"),
+        (("--method", "planner", "--logs", "chats.jsonl"), "--method needs a purpose file: telic learn PURPOSE"),
+        (("travel.toml", "--logs", "chats.jsonl", "--set", "beta=1"), "--set requires --method planner"),
         (
             ("travel.toml", "--method", "planner", "--export", "kto", "x.jsonl"),
-            "--method and --export do not go together",
+            "--method and --export cannot be combined",
         ),
         (("travel.toml", "--method", "planner", "--logs", "chats.jsonl", "--set", "beta"), "--set: expected KEY=VALUE"),
     ],

@@ -94,4 +94,4 @@ def test_deletion_marks_the_versions(run: Run, travel: Path, learned: Path, tmp_
 
 def test_what_needs_a_purpose_file_says_so(run: Run, learned: Path) -> None:
     assert "versions belong to a purpose" in run("learn", "--candidate", str(learned)).error
-    assert "is no file" in run("learn", "demo", "--versions").error
+    assert "is not a file" in run("learn", "demo", "--versions").error

@@ -98,11 +98,11 @@ def test_what_a_chat_remembers(
         (("forget", "{p}", "--user", "ann"), 2, "forget needs some words"),
         (("forget", "{p}", "jazz", "--all", "--user", "ann"), 2, "forget needs some words"),
         (("show", "{p}", "jazz", "--user", "ann"), 2, "show takes no words"),
-        (("list", "{p}", "--chats"), 2, "--chats is the memory of one user"),
+        (("list", "{p}", "--chats"), 2, "--chats reads the memory of one user"),
         (("show", "{p}", "--chats", "--runs", "nowhere"), 1, "has no memory of 'me'"),
-        (("show", "{p}", "--user", "carl"), 1, "nothing is remembered of 'carl'"),
-        (("show", "demo", "--user", "ann"), 1, "demo has no table [memory]"),
-        (("list", "{p}", "--store", "none.db"), 1, "there is no store 'none.db'"),
+        (("show", "{p}", "--user", "carl"), 1, "nothing is remembered about 'carl'"),
+        (("show", "demo", "--user", "ann"), 1, "demo has no [memory] table"),
+        (("list", "{p}", "--store", "none.db"), 1, "the store 'none.db' does not exist"),
     ],
 )
 def test_wrong_usage(

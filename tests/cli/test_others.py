@@ -154,7 +154,7 @@ def test_chat_commands(talk: Run, tmp_path: Path) -> None:
     assert len(outcome.out.splitlines()) == 1
     notes = outcome.error.splitlines()
     assert notes[0] == "unknown command '/hepl'. /help lists the commands."
-    assert notes[1] == "/save needs the name of a file. /help lists the commands."
+    assert notes[1] == "/save needs a file name. /help lists the commands."
     assert notes[2:] == [
         "Saved to kept.jsonl.",
         "cannot write 'none/x.jsonl': No such file or directory",
@@ -235,7 +235,7 @@ def test_view_says_of_each_run_what_was_found_and_how_far_it_came(run: Run, trav
     out = run("view").out
     assert "travel on fake" in out
     assert f"--resume {failed['run']}" in out
-    assert out.endswith("With curves and a filter: runs/index.html\n")
+    assert out.endswith("The same list with curves and a filter: runs/index.html\n")
     assert (tmp_path / "runs" / "index.html").is_file()
     assert [one["name"] for one in json.loads(run("view", "--find", "hold ENDPOINT", "--json").out)] == ["other"]
     assert run("view", "--find", "nothing").out == "No run in runs matches 'nothing'.\n"

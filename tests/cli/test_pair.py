@@ -111,7 +111,7 @@ def test_a_session_waits_for_answers_on_a_page(terminals: list[Terminal], tmp_pa
     assert asked.options[0] == "to even"
     answer_on_page(folder, "comment", "  ")
     refused = answer_on_page(folder, "accept")
-    assert refused.problem == "The comment is empty; write what is to be changed."
+    assert refused.problem == "The comment is empty; write what should be changed."
     terminal.expect("The patch is applied to your checkout")
     assert terminal.wait() == 0
     assert "return round(amount, 2)" in (tmp_path / "shop-repository/shop/prices.py").read_text()
@@ -165,7 +165,7 @@ def test_an_interrupted_session_is_resumed_from_its_folder_alone(terminals: list
     again = start(terminals, tmp_path, "pair", "--resume", f"runs/{folder.name}")
     again.expect("+    return round(amount, 2)")
     again.type("r\n")
-    again.expect("The patch is thrown away")
+    again.expect("The patch is discarded")
     assert again.wait() == 0
     assert "Ask the author" not in again.shown
     assert (tmp_path / "shop-repository/shop/prices.py").read_text() == PRICES
@@ -214,10 +214,10 @@ def test_it_says_that_it_does_not_see_what_is_not_committed(
     run: Run, issue: Path, repository: Path, quick_tests: None, endpoint: Endpoint
 ) -> None:
     arguments = ("pair", "issue.md", "--repo", str(repository), "--model", f"{endpoint.address}#scripted")
-    assert "is not committed" not in run(*arguments).error
+    assert "Uncommitted changes" not in run(*arguments).error
     (repository / "tests/test_prices.py").write_text("")
     done = run(*arguments)
-    assert f"What is not committed in {repository} is not seen." in done.error
+    assert f"Uncommitted changes in {repository} are not used." in done.error
     assert "1 of 2 tests" in done.error
 
 

@@ -94,7 +94,7 @@ def test_controls_bend_the_agent_in_place_of_its_purposes_own(run: Run, travel: 
             "control 'attention_hold' acts on attention",
         ),
         (("elicitation", "--model", "fake", "--controls", "remainder"), 2, "did you mean 'reminder'"),
-        (("negotiation", "--agent", "human", "--ray", "local"), 2, "a person cannot play on --ray"),
+        (("negotiation", "--agent", "human", "--ray", "local"), 2, "a person cannot play with --ray"),
         (("missing.toml",), 1, "purpose file 'missing.toml' does not exist"),
         (("elicitation", "--agent", "model:nothing"), 1, "unknown model 'nothing'"),
         (("elicitation", "--model", "fake", "-n", "0"), 1, "n is 0"),

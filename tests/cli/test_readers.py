@@ -105,7 +105,7 @@ def test_mistakes_are_reported_plainly(run: Run, tmp_path: Path) -> None:
         (("readers", "evaluate", "nowhere"), 1, "there are no readers 'nowhere'"),
         (("readers", "evaluate", "--items", "talk.jsonl"), 1, "talk.jsonl, line 1: 'id' is missing"),
         (("readers", "evaluate", "--persuasion", "talk.jsonl"), 1, "talk.jsonl, line 1: expected an object with 'id'"),
-        (("readers", "evaluate", "--save", "--only", "user_age"), 2, "--save is for all readers"),
+        (("readers", "evaluate", "--save", "--only", "user_age"), 2, "--save needs all readers"),
         (("readers", "read", "talk.jsonl", "--only", "user_agee"), 1, "did you mean 'user_age'"),
     ):
         outcome = run(*arguments)

@@ -132,9 +132,7 @@ def test_keys_are_listed_and_revoked_while_a_server_runs(serving: Serving, run: 
     say(url, [{"role": "user", "content": "Hello"}], bob)
     assert run("keys", "list").out == "ann\nbob\n"
     assert json.loads(run("keys", "list", "--json").out) == {"names": ["ann", "bob"], "file": "keys.txt"}
-    assert (
-        run("keys", "revoke", "bob").error == "The key of bob in keys.txt is revoked. Its conversations stay stored.\n"
-    )
+    assert run("keys", "revoke", "bob").error == "The key of bob in keys.txt is revoked. Its conversations are kept.\n"
     assert run("keys", "list").out == "ann\n"
     with pytest.raises(AuthenticationError):
         say(url, [{"role": "user", "content": "Hello"}], bob)
@@ -185,11 +183,11 @@ def test_a_port_that_is_taken_and_an_unknown_setting(run: Run, travel: Path) -> 
     assert "--port is 99999; expected 0 to 65535" in run("serve", "travel.toml", "--port", "99999").error
     with socket.create_server(("127.0.0.1", 0)) as taken:
         outcome = run("serve", "travel.toml", "--port", str(taken.getsockname()[1]))
-    assert (outcome.status, "choose others with --host, --port" in outcome.error) == (1, True)
+    assert (outcome.status, "choose another address with --host or --port" in outcome.error) == (1, True)
     travel.write_text(travel.read_text() + "[serve]\nmax_mesages = 3\n")
     outcome = run("serve", "travel.toml")
     assert (
         "travel.toml, line 9: serve.max_mesages: unknown setting 'max_mesages'; did you mean 'max_messages'?"
         in outcome.error
     )
-    assert "there is no store 'telic.db'. `telic serve` makes it" in run("conversations").error
+    assert "the store 'telic.db' does not exist. `telic serve` creates it" in run("conversations").error

@@ -32,7 +32,7 @@ def test_the_result_is_printed_kept_and_shown_again(run: Run, tmp_path: Path) ->
     for part in (
         "2 dialogues left out, because a longer one",
         "2 messages of tools left out",
-        "difference to the baseline",
+        "difference from the baseline",
     ):
         assert part in outcome.out
     [folder] = (tmp_path / "runs").glob("measure-*")
@@ -93,9 +93,12 @@ def test_a_servers_store_is_read(run: Run, travel: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (("--rounds", "3"), "--rounds does not go with --transcripts: --max-tokens cuts recorded dialogues"),
-        (("--utterance-tokens", "9"), "--utterance-tokens does not go with --transcripts"),
-        (("--partner", "bank"), "--partner does not go with --transcripts"),
+        (
+            ("--rounds", "3"),
+            "--rounds cannot be combined with --transcripts: use --max-tokens to cut recorded dialogues",
+        ),
+        (("--utterance-tokens", "9"), "--utterance-tokens cannot be combined with --transcripts"),
+        (("--partner", "bank"), "--partner cannot be combined with --transcripts"),
         (("--join", "0"), "--join is 0"),
         (("--join", "90", "--max-tokens", "50"), "joined to 90 tokens, but max_tokens is 50"),
         (("--controls", "reminder", "reminder"), "control 'reminder' is given twice"),
@@ -130,4 +133,4 @@ def test_bad_files_are_errors_that_name_the_line(text: str, says: str, run: Run,
 def test_options_of_transcripts_need_transcripts(run: Run, travel: Path) -> None:
     outcome = run("measure", "travel.toml", "--join", "100")
     assert outcome.status == 1
-    assert "--side, --probe-tokens, --max-tokens and --join go with --transcripts" in outcome.error
+    assert "--side, --probe-tokens, --max-tokens and --join require --transcripts" in outcome.error

@@ -85,7 +85,7 @@ def test_where_costs_are_known_they_are_drawn_with_the_budget(tmp_path: Path) ->
     assert labels == [*(name.partition("-")[0] for name in NAMES[1:]), "baseline", "budget, 3%"]
     text = write_comparison_report(tmp_path, comparison()).read_text(encoding="utf-8")
     assert "+1.2 %" in text
-    assert "utterances that follow it" in text
+    assert "utterances that follow them" in text
 
 
 def test_without_a_control_there_is_no_language_to_compare(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_without_a_control_there_is_no_language_to_compare(tmp_path: Path) -> No
 
 def test_a_column_without_a_value_is_left_out(tmp_path: Path) -> None:
     text = write_comparison_report(tmp_path, comparison(spoken=False)).read_text(encoding="utf-8")
-    assert "utterances that follow it" not in text
+    assert "utterances that follow them" not in text
     assert "gain under other instructions" not in text
     assert "gain over the baseline" in text
 

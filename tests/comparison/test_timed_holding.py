@@ -168,7 +168,7 @@ def test_where_the_questions_took_all_the_time_the_language_is_left_for_a_resume
     assert cut.folder is not None
     assert cut.shortfall.parts["language comparisons"] == (0, 2)
     text = write_comparison_report(cut.folder, cut).read_text()
-    assert "Not measured: the time was over; --resume measures it." in text
+    assert "Not measured: the time limit was reached; --resume measures it." in text
     assert "Unknown:" not in text, "the model scores answers"
     assert f"{cut.shortfall}. To play the rest, continue with --resume {cut.folder}." in text
     timed(None, None, monkeypatch, resume=cut.folder)

@@ -127,7 +127,7 @@ def test_the_report_has_curves_differences_and_what_was_left_out(logs: Path, tmp
     )
     assert run.folder is not None
     page = write_transcript_report(run.folder, run).read_text()
-    for part in ("Stability by tokens", "Stability by round", "Difference to the baseline", "tokens of the dialogue"):
+    for part in ("Stability by tokens", "Stability by round", "Difference from the baseline", "tokens of the dialogue"):
         assert part in page
     assert "&lt;b&gt;lonely" in page
     assert "<b>lonely" not in page

@@ -216,9 +216,9 @@ class ModelContract:
             assert reply.failure is not None or matches(FORM, reply.text)
             assert free.text == model.generate([plain])[0].text
         else:
-            with pytest.raises(UnsupportedControlError, match="cannot keep its replies to a response format"):
+            with pytest.raises(UnsupportedControlError, match="does not support a response format"):
                 model.generate([plain, formed], lambda index, _: told.append(index))
-            with pytest.raises(UnsupportedControlError, match="cannot keep its replies to a response format"):
+            with pytest.raises(UnsupportedControlError, match="does not support a response format"):
                 next(iter(model.stream(formed)))
         assert told == []
 

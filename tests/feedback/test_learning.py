@@ -135,7 +135,7 @@ def test_the_report_shows_quotations_as_text(tmp_path: Path) -> None:
     assert "<script>alert" not in text
     assert "<img" not in text
     assert "&lt;img src=x onerror=alert(2)&gt;" in text
-    for title in ("What to read first", "What users complain of", "What users praise", "How good it is"):
+    for title in ("What to read first", "What users complain about", "What users praise", "How good the estimates are"):
         assert title in text
     assert run.analysis.headline[1:] in text
 

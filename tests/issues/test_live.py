@@ -50,12 +50,12 @@ def test_an_answer_to_something_else_is_refused(tmp_path: Path) -> None:
     session = Waiting(tmp_path, "decision")
     step = session.shown.step
     for kind, given in (("accept", "an older step"), ("answer", step), ("accept", "")):
-        with pytest.raises(DataError, match="has gone on"):
+        with pytest.raises(DataError, match="has moved on"):
             give_answer(tmp_path, kind, "", given)  # type: ignore[arg-type]
     assert session.thread.is_alive()
     give_answer(tmp_path, "revert", "", step)
     assert session.ended().kind == "revert"
-    with pytest.raises(DataError, match="has gone on"):
+    with pytest.raises(DataError, match="has moved on"):
         give_answer(tmp_path, "accept", "", step)
 
 
@@ -63,7 +63,7 @@ def test_one_wait_has_one_answer(tmp_path: Path) -> None:
     (tmp_path / "answer.json").write_text(LiveAnswer(step="before", kind="accept").model_dump_json())
     board = LiveBoard(tmp_path, LiveSession(user="local"))
     board.show(waits_for="decision", step="now")  # as if the session were slow to look
-    with pytest.raises(DataError, match="answered already"):
+    with pytest.raises(DataError, match="already has an answer"):
         give_answer(tmp_path, "accept", "", "now")
     session = Waiting(tmp_path, "decision")
     while session.shown.step == "now":

@@ -97,7 +97,7 @@ def test_no_option_is_called_like_a_judge() -> None:
         ({"casing": "big"}, JudgeError, "'upper', 'lower' or 'title'"),
         ({"language": "klingon"}, JudgeError, "'klingon' is not a known language"),
         ({"language": []}, JudgeError, "not a known language"),
-        ({"language": "fr", "options": ["fr"]}, JudgeError, "name no other language than 'fr'"),
+        ({"language": "fr", "options": ["fr"]}, JudgeError, "name no language besides 'fr'"),
         ({"sentiment": "happy"}, JudgeError, "'positive', 'negative' or 'neutral'"),
         ({"all_of": []}, JudgeError, "judge 'all_of': argument is []"),
         ({"any_of": [{"regex": "("}]}, JudgeError, "judge 'any_of': judge 'regex'"),

@@ -111,8 +111,8 @@ def test_what_cannot_be_learnt_from_is_refused(model: LocalModel, tmp_path: Path
 
     refuses("29 conversations have a labelled reply; expected at least 30", conversations(size, 29))
     refuses("all 80 labelled replies are praised", conversations(size, 40, liked=dict.fromkeys(ACTS, 1.0)))
-    refuses("40 with states of another size", conversations(size + 1, 40))
-    refuses("40 with another model than", conversations(size, 40, model="other"))
+    refuses("40 with a state size other than", conversations(size + 1, 40))
+    refuses("40 with a different model than", conversations(size, 40, model="other"))
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("*/planner"))
     with pytest.raises(ConfigError, match="does not run in this process"):
         learn_planner(FakeModel(), purpose, [], folder=tmp_path / "runs")

@@ -345,7 +345,7 @@ def test_what_is_no_format() -> None:
         ResponseFormat.of([1])  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"response format: Odd: .*Callable"):
         ResponseFormat.of(Odd)
-    with pytest.raises(ConfigError, match="no pydantic model"):
+    with pytest.raises(ConfigError, match="not a pydantic model"):
         ResponseFormat.json_schema(dict)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="not JSON"):
         ResponseFormat.json_schema({"const": object()})
@@ -359,14 +359,14 @@ def test_what_is_no_format() -> None:
 
 def test_what_it_does_not_go_with() -> None:
     form = FORMATS["choice"]
-    with pytest.raises(ConfigError, match="goes with no choices"):
+    with pytest.raises(ConfigError, match="cannot be combined with choices"):
         replace(ask(), response_format=form, choices=("a", "b"))
-    with pytest.raises(ConfigError, match="goes with no ignore_eos"):
+    with pytest.raises(ConfigError, match="cannot be combined with ignore_eos"):
         replace(ask(ignore_eos=True), response_format=form)
 
 
 def test_models_without_it_refuse() -> None:
-    with pytest.raises(UnsupportedControlError, match="'fake' cannot keep its replies to a response format"):
+    with pytest.raises(UnsupportedControlError, match="'fake' does not support a response format"):
         FakeModel().generate([constrained(FORMATS["regex"])])
 
 

@@ -53,7 +53,7 @@ def test_the_time_left_is_never_more_than_the_limit_leaves() -> None:
     spend(tracker, clock, 20, 3)
     assert told[-1].left is None, "nobody knows how long what was started takes"
     said = [sentence for report in told for sentence in report.notices]
-    assert said == ["The time is over. What was started is being finished."]
+    assert said == ["The time limit is reached. Finishing what was started."]
 
 
 def test_the_first_seconds_give_no_forecast() -> None:
@@ -79,7 +79,7 @@ def test_what_was_started_is_forecast_beyond_the_limit() -> None:
     spend(tracker, clock, 5, 3)
     assert told[-1].left == 30 * 3
     said = [sentence for report in told for sentence in report.notices]
-    assert said == ["The time is over. What was started is being finished: about 2 min left."]
+    assert said == ["The time limit is reached. Finishing what was started: about 2 min left."]
 
 
 def test_the_share_of_a_phase_is_that_of_a_whole_run() -> None:

@@ -225,7 +225,7 @@ def test_mistakes_in_a_file_of_items_are_named(tmp_path: Path) -> None:
         ({"messages": [{"role": "assistant", "content": "Hi"}]}, "no message of the user"),
         ({"messages": [{"role": "usr", "content": "Hi"}]}, "messages.0.role is 'usr'; expected 'system', 'user'"),
         ({"usr": {}}, "unknown key 'usr'; did you mean 'user'"),
-        ({"id": "a"}, "line 3: id 'a' is that of line 1, too; give each item its own"),
+        ({"id": "a"}, "line 3: id 'a' is also used in line 1; give each item its own id"),
     ):
         path.write_text(json.dumps(good) + "\n\n" + json.dumps({**good, "id": "b", **changed}) + "\n")
         with pytest.raises(DataError, match=re.escape(part)):

@@ -264,7 +264,7 @@ def test_workers_play_the_same_attacks() -> None:
     here = run(load("fake"), n=3)
     spread = run(load("fake"), n=3, workers=RayWorkers("local", workers=1))
     assert [episode.model_dump() for episode in spread.episodes] == [episode.model_dump() for episode in here.episodes]
-    with pytest.raises(ConfigError, match="minutes does not go with workers"):
+    with pytest.raises(ConfigError, match="minutes cannot be combined with workers"):
         run(FakeModel(), workers=RayWorkers("local"), minutes=1)
 
 

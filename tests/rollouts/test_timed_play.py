@@ -63,5 +63,5 @@ def test_a_limit_that_is_none_is_refused(minutes: float) -> None:
 
 def test_workers_know_no_limit() -> None:
     factory = PlayerFactory(lambda: {"agent": ModelPlayer(SlowFake(Clock(), 1.0))}, {})
-    with pytest.raises(ConfigError, match="minutes does not go with workers; play fewer tasks"):
+    with pytest.raises(ConfigError, match="minutes cannot be combined with workers; play fewer tasks"):
         play("elicitation", factory, workers=RayWorkers("local"), minutes=1)

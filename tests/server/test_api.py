@@ -188,7 +188,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"messages": HELLO, "tools": [TOOL], "tool_choice": "must"}, "tool_choice", "'required'"),
     ({"messages": HELLO, "tools": [TOOL], "tool_choice": named_tool("f")}, "tool_choice", "tools are: find"),
     ({"messages": HELLO, "tool_choice": "required"}, "tool_choice", "tools are: none"),
-    ({"messages": HELLO, "response_format": {"type": "json_object"}}, "response_format", "cannot keep its replies"),
+    ({"messages": HELLO, "response_format": {"type": "json_object"}}, "response_format", "model does not support it"),
     ({"messages": HELLO, "response_format": {"type": "grammar"}}, "response_format", "'text', 'json_object' or"),
     ({"messages": HELLO, "response_format": {"type": "json_schema"}}, "response_format", "a name and a schema"),
     ({"messages": HELLO, "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": 5}}},
@@ -223,7 +223,7 @@ def test_a_field_that_would_change_the_reply_is_honoured_or_refused(start: Start
                 answer = http.post("/v1/chat/completions", json={"messages": HELLO, name: value})
                 assert answer.status_code == 400, (name, value)
                 assert answer.json()["error"] == {
-                    "message": f"{name}: this server does not support {name}; leave it out",
+                    "message": f"{name}: this server does not support {name}; remove it",
                     "type": "invalid_request_error",
                     "param": name,
                     "code": "unsupported_parameter",
@@ -330,7 +330,7 @@ def test_the_error_of_a_full_context_has_no_number_of_tokens_if_it_is_unknown(st
     with start(FullModel()).client() as client, pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model="m", messages=HELLO)
     assert refused.value.code == "context_length_exceeded"
-    assert "the conversation exceeds the context" in str(refused.value)
+    assert "the conversation exceeds the model's context" in str(refused.value)
 
 
 def test_an_exception_without_a_message_is_named_in_the_log(start: Start, log: pytest.LogCaptureFixture) -> None:

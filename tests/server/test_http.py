@@ -39,7 +39,7 @@ def test_head_answers_as_get_does_without_a_body(start: Start, path: str) -> Non
         ({"stop": ["x"] * 17}, "stop", "stop: 17 entries; expected at most 16"),
         ({"stop": [""]}, "stop", "stop.0: String should have at least 1 character"),
         ({"tools": [{"type": "function"}]}, "tools", "tools.0.function: Field required"),
-        ({"logit_bias": {"5": 1}}, "logit_bias", "logit_bias: this server does not support logit_bias; leave it out"),
+        ({"logit_bias": {"5": 1}}, "logit_bias", "logit_bias: this server does not support logit_bias; remove it"),
         ({"messages": []}, "messages", "messages: 0 entries; expected at least 1"),
     ],
 )

@@ -242,7 +242,7 @@ def test_a_conversation_too_long_for_the_context_is_refused_before_the_stream_be
     served = start(model, max_context=64)
     assert model.context_length == 64
     for stream in (False, True):
-        with pytest.raises(openai.BadRequestError, match="exceeds the context") as refused:
+        with pytest.raises(openai.BadRequestError, match="exceeds the model's context") as refused:
             Talk(served, "ann").say("Word " * 100, stream=stream)
         assert refused.value.code == "context_length_exceeded"
     assert list(served.service.store.episodes()) == []

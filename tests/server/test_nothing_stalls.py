@@ -126,7 +126,7 @@ def test_huge_prompts_are_refused_before_they_are_tokenized(
     with served.http() as http:
         answer = http.post("/v1/chat/completions", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
-    assert "the conversation exceeds the context" in answer.json()["error"]["message"]
+    assert "the conversation exceeds the model's context" in answer.json()["error"]["message"]
 
 
 def test_keys_take_turns_for_rendering_and_for_the_batch(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:

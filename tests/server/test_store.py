@@ -255,7 +255,7 @@ def test_stores_that_cannot_be_opened(tmp_path: Path, place: str) -> None:
         ConversationStore(str(tmp_path / "notes.db"))
     with pytest.raises(ConfigError, match="unable to open database file"):
         ConversationStore(str(tmp_path / "none" / "telic.db"))
-    with pytest.raises(ConfigError, match=r"there is no store .*x\.db"):
+    with pytest.raises(ConfigError, match=r"the store .*x\.db. does not exist"):
         ConversationStore(str(tmp_path / "x.db"), create=False)
     with pytest.raises(ConfigError, match="unsupported store 'mysql'"):
         ConversationStore("mysql://me@host/db")

@@ -14,4 +14,4 @@ class AdapterOptions(ThreadOptions):
     """A mixin for commands that load the model of a purpose."""
 
     adapter: str | None = None
-    """Folder of an adapter (LoRA) to merge into the model's weights, instead of the one that the purpose names."""
+    """Folder of a LoRA adapter to merge into the model's weights, instead of the one that the purpose names."""

@@ -16,7 +16,7 @@ __all__ = ["Assistant"]
 @tyro.conf.configure(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
 @dataclass
 class Assistant:
-    """A morning digest of feeds, mail and notes, and drafts of answers to mail; both learn from what you do.
+    """Make a morning digest of feeds, mail and notes, and draft answers to mail; both learn from what you do.
 
     Examples:
         telic assistant digest news.toml

@@ -26,8 +26,8 @@ __all__ = ["CheckSources", "MakeDigest"]
 class MakeDigest:
     """Read the sources of a purpose, and show what is new and matters to its user, each item with the reason.
 
-    The digest learns from reactions: `opened`, `more`, `less` and `never`. They are kept in the memory that
-    `telic chat` uses, where `telic memory forget --chats` erases them.
+    The digest learns from your reactions: `opened`, `more`, `less` and `never`. They are kept in the memory of
+    `telic chat`, and `telic memory forget --chats` erases them.
 
     Examples:
         telic assistant digest news.toml
@@ -37,24 +37,25 @@ class MakeDigest:
     """
 
     purpose: tyro.conf.Positional[str]
-    """A purpose file with a table [digest]."""
+    """A purpose file with a [digest] table."""
     user: str = "me"
     """Whose digest it is: the name that was given to `telic chat`."""
     items: int | None = None
-    """Most items of the digest. By default those of the purpose."""
+    """Maximum number of items in the digest. By default the purpose's `items`."""
     react: tuple[str, ...] = ()
     """Numbers of items in the latest digest (or their ids), then what you think of them: opened, more, less or
     never. No digest is made."""
     preview: bool = False
     """Do not record what was shown, so that the next digest may show it again."""
     every: str | None = None
-    """A time such as 7:00. Print what cron or systemd needs to make the digest every day, and stop."""
+    """A time such as 7:00. Print the lines for cron or systemd that make the digest at this time every day, and
+    stop."""
     runs: Path = Path("runs")
-    """Folder of the memory and of the cache."""
+    """Folder of the memory and the cache."""
     html: Path | None = None
-    """Write the digest as a page, too."""
+    """Also write the digest as an HTML page."""
     markdown: Path | None = None
-    """Write the digest as Markdown, too."""
+    """Also write the digest as Markdown."""
     json: bool = False
     """Print the digest as JSON."""
 
@@ -111,14 +112,14 @@ class MakeDigest:
 
 @dataclass
 class CheckSources:
-    """Read every source of a digest, and say what it gave or why it cannot be read. Nothing is recorded.
+    """Read every source of a digest, and show what it returned or why it cannot be read. Nothing is recorded.
 
     Examples:
         telic assistant sources news.toml
     """
 
     purpose: tyro.conf.Positional[str]
-    """A purpose file with a table [digest]."""
+    """A purpose file with a [digest] table."""
     runs: Path = Path("runs")
     """Folder of the cache."""
     json: bool = False
@@ -147,7 +148,7 @@ def _desk(purpose: Purpose, runs: Path, user: str) -> Desk:
 
     config = DigestConfig.of_purpose(purpose)
     if config is None:
-        raise ConfigError(f"{purpose.name!r} has no table [digest], so there is nothing to read; see docs/digest.md")
+        raise ConfigError(f"{purpose.name!r} has no [digest] table, so there is nothing to read; see docs/digest.md")
     log = MemoryFile.of_user(runs / "memory", purpose.name, user)
     folder = purpose.file.resolve().parent if purpose.file else Path.cwd()
     return Desk(config, log, MemoryConfig.of_purpose(purpose), folder=folder, state=runs / "digest")

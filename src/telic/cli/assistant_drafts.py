@@ -36,8 +36,8 @@ SHOWN = 70
 class DraftMail:
     """Find the mail that waits for an answer, and draft the answers in your style. Nothing is ever sent.
 
-    A draft says only what you said (`--say`); what only you know stays as a visible gap. What you make of the drafts is
-    learnt from, for each kind of recipient on its own. An edited draft is never overwritten.
+    A draft says only what you told it to (`--say`); what only you know is left as a visible gap. Telic learns from your
+    edits of the drafts, separately for each kind of recipient. An edited draft is never overwritten.
 
     Examples:
         telic assistant drafts mail.toml --mail inbox.mbox --sent sent.mbox
@@ -49,24 +49,24 @@ class DraftMail:
     """
 
     purpose: tyro.conf.Positional[str]
-    """A purpose file with a table [drafts]."""
+    """A purpose file with a [drafts] table."""
     mail: str | None = None
-    """Mail that you received: an mbox, a Maildir, a folder of .eml files, or imaps://USER@HOST/INBOX with the password
-    in TELIC_IMAP_PASSWORD. By default the purpose's `mailbox`."""
+    """Mailbox with the mail that you received: an mbox, a Maildir, a folder of .eml files, or imaps://USER@HOST/INBOX
+    with the password in TELIC_IMAP_PASSWORD. By default the purpose's `mailbox`."""
     sent: str | None = None
-    """Mail that you sent. By default the purpose's `sent`."""
+    """Mailbox with the mail that you sent. By default the purpose's `sent`."""
     only: tuple[str, ...] = ()
-    """Draft only these: numbers of the list, or ids of drafts."""
+    """Draft only these messages: their numbers in the list, or the ids of their drafts."""
     say: str = ""
-    """What you want to say, in your words or as an instruction: "agree to Tuesday, and ask him for the slides"."""
+    """What you want to say, in your own words or as an instruction: "agree to Tuesday, and ask him for the slides"."""
     edit: bool = False
     """Open each new draft in the editor that VISUAL or EDITOR names, and learn from what you change."""
     learn_from: Path | None = None
-    """A folder with drafts that you edited, under their names. Learn from them, and stop."""
+    """A folder with drafts that you edited, under their original file names. Learn from them, and stop."""
     preferences: bool = False
-    """Show what was learnt from your edits, and stop."""
+    """Show the preferences learnt from your edits, and stop."""
     revoke: int | None = None
-    """Take back a preference by its number in `--preferences`, and stop."""
+    """Number of a preference in `--preferences`. Forget it, and stop."""
     out: str | None = None
     """Folder of the drafts. By default the purpose's `output`."""
     user: str = "me"
@@ -82,12 +82,12 @@ class DraftMail:
         from telic.purpose import Purpose
 
         if self.say.strip() and len(self.only) != 1:
-            raise UsageError("--say is the answer to one message; name it, such as: --only 2 --say 'yes'")
+            raise UsageError("--say answers one message; name it with --only, such as: --only 2 --say 'yes'")
         purpose = Purpose.load(self.purpose)
         config = DraftsConfig.of_purpose(purpose)
         if config is None:
             raise ConfigError(
-                f"{self.purpose} has no table [drafts], so there is no mail to answer; see docs/drafts.md"
+                f"{self.purpose} has no [drafts] table, so there is no mail to answer; see docs/drafts.md"
             )
         learner = self._learner(purpose)
         if self.preferences or self.revoke is not None:
@@ -109,10 +109,10 @@ class DraftMail:
                 raise UsageError(f"--revoke is {self.revoke}, but no preference is certain yet")
             if not 1 <= self.revoke <= len(found):
                 raise UsageError(
-                    f"--revoke is {self.revoke}; expected a number from 1 to {len(found)} of --preferences"
+                    f"--revoke is {self.revoke}; expected a number from 1 to {len(found)}, as --preferences lists them"
                 )
             learner.revoke(found[self.revoke - 1])
-            print_notice(f"Revoked: {_preference(found[self.revoke - 1])}. It needs new edits to come back.")
+            print_notice(f"Revoked: {_preference(found[self.revoke - 1])}. It comes back only after new edits.")
             found = learner.preferences()
         if self.json:
             print_json([one.as_dict() for one in found])
@@ -150,7 +150,7 @@ class DraftMail:
     def _learn(self, desk: DraftDesk, outbox: Outbox, learner: Learner) -> int:
         if not learner.learns:
             if self.learn_from is not None or self.edit:
-                print_notice("The purpose has no table [memory], so nothing is learnt from edits.")
+                print_notice("The purpose has no [memory] table, so nothing is learnt from edits.")
             return 0
         if self.learn_from is not None and not self.learn_from.is_dir():
             raise UsageError(f"--learn-from is {str(self.learn_from)!r}; expected a folder")
@@ -171,11 +171,9 @@ class DraftMail:
         numbers |= {draft_id(one.message): number for number, one in numbered.items()}
         unknown = [name for name in self.only if name not in numbers]
         if unknown and not requests:
-            raise UsageError(f"--only names {unknown[0]!r}, but nothing waits for an answer")
+            raise UsageError(f"--only is {unknown[0]!r}, but no message waits for an answer")
         if unknown:
-            raise UsageError(
-                f"--only names {unknown[0]!r}; expected a number from 1 to {len(requests)}, or a draft's id"
-            )
+            raise UsageError(f"--only is {unknown[0]!r}; expected a number from 1 to {len(requests)}, or a draft's id")
         return {numbers[name]: numbered[numbers[name]] for name in self.only}
 
     def _put(self, desk: DraftDesk, outbox: Outbox, prepared: PreparedDraft) -> dict[str, Any]:
@@ -218,22 +216,22 @@ class DraftMail:
         for row in rows:
             if self.say.strip() and row["status"] in ("edited", "discarded"):
                 what = "changed" if row["status"] == "edited" else "deleted"
-                print_line(f"Your words were not used: you {what} {row['file']}.", style="yellow")
+                print_line(f"--say was not used: you have {what} {row['file']}.", style="yellow")
             for warning in row["warnings"]:
                 print_line(f"Careful with {row['from']}: {warning}.", style="yellow")
         for task in tasks:
-            print_line(f"To do, without an answer: {task.message.sender}: {_short(task.items[0].text)}")
+            print_line(f"To do, no answer needed: {task.message.sender}: {_short(task.items[0].text)}")
         for one in waiting:
             automatic = " (only an automatic reply came)" if one.automatic else ""
             whom = ", ".join(map(str, one.message.to))
-            print_line(f"You wait for {whom}, {one.days:.0f} days{automatic}: {_short(one.item.text)}")
+            print_line(f"No answer from {whom} for {one.days:.0f} days{automatic}: {_short(one.item.text)}")
         names = ", ".join(sorted(desk.you)) or "nobody"
         print_notice(f"Mail of {names}: {len(desk.received)} received, {len(desk.sent)} sent.")
         if left_out:
             print_notice("Left out: " + ", ".join(f"{count} {name}" for name, count in left_out.most_common()) + ".")
         copied = f" Copied to {desk.config.deliver}: {added}." if added else ""
         print_notice(
-            f"The drafts are in {Path(rows[0]['file']).parent}.{copied}" if rows else "Nothing waits for an answer."
+            f"The drafts are in {Path(rows[0]['file']).parent}.{copied}" if rows else "No message waits for an answer."
         )
 
 

@@ -32,14 +32,14 @@ class AttackSettings(CheckedOptions, AttackConfig):
     """Settings of attacks."""
 
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = Field(default=AttackConfig.model_fields["n"].default, ge=1)
-    """Dialogues of each attacker with each defence. They take turns through the limits."""
+    """Number of dialogues of each attacker with each defence, spread evenly over the limits."""
 
 
 @dataclass
 class Attack(AdapterOptions):
     """Try to make a chatbot break the limits of its purpose, and find the defence that stops it.
 
-    Several attackers try over many rounds, first without defences and then behind each. Benign users talk to it as
+    Several attackers try over many rounds, first without a defence and then against each one. Benign users take part as
     well, so that a defence that refuses everything does not win. The best defence is written into the purpose file,
     and every attack that worked is kept as a test.
 
@@ -55,34 +55,34 @@ class Attack(AdapterOptions):
     purpose: tyro.conf.Positional[str] = "demo"
     """A purpose file with [[limits]]."""
     attackers: tuple[str, ...] = ()
-    """Attackers, each `NAME` or `NAME:KEY=VALUE`. By default all that need no model."""
+    """Attackers, each `NAME` or `NAME:KEY=VALUE`. By default every attacker that needs no model."""
     defences: tuple[str, ...] = ()
-    """Defences, each `NAME` or `NAME:KEY=VALUE`, several joined by `+`, or `purpose` for those of the file. By default
-    those of the file, or else all that can protect it. Attacks without defences are always played."""
+    """Defences, each `NAME` or `NAME:KEY=VALUE`, several joined by `+`, or `purpose` for the purpose's own. By default
+    the purpose's own, or else all that can protect it. Attacks without a defence are always played."""
     attacker_model: str | None = None
     """Model that writes the attackers' messages. Without one, they use templates."""
     model: str | None = None
     """Model to attack instead of the one that the purpose names."""
     replay: Path | None = None
-    """Try the kept attacks of this folder again, behind the purpose's own defences; exit with 1 if one works."""
+    """Try the kept attacks in this folder again, behind the purpose's own defences. Exit with status 1 if one works."""
     tries: int = 3
-    """Tries of each kept attack."""
+    """Number of tries of each kept attack."""
     attacks: Path = Path("attacks")
     """Folder in which attacks that worked are kept."""
     train_monitor: Path | None = None
-    """Train a monitor on the attacks and benign users of this run folder, for the defence `monitor`; attack nothing."""
+    """Train a monitor for the defence `monitor` on the attacks and benign users of this run folder. Attack nothing."""
     held_out: tuple[str, ...] = ()
-    """Attackers that the monitor is not trained on, but tested on."""
+    """Attackers that the monitor is tested on but not trained on."""
     rivals: bool = True
-    """Score a classifier of words, and the model as the judge of every turn, beside the monitor."""
+    """Compare the monitor with its rivals: a word classifier, and the model as a judge of every turn."""
     ray: str | None = None
     """Play on a Ray cluster: its address, `auto`, or `local` to start one on this machine."""
     workers: int | None = None
     """Number of workers on Ray. By default one per node; with a model on vLLM, as many as the GPUs allow."""
     runs: Path = Path("runs")
-    """Folder in which the run's folder is made."""
+    """Folder in which the run folder is created."""
     resume: Path | None = None
-    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
+    """Run folder of an interrupted run to continue. Its options come from the folder and need not be repeated."""
     write: bool = True
     """Write the best defence into the purpose file, and keep the attacks that worked."""
     trust: bool = False
@@ -209,7 +209,7 @@ class Attack(AdapterOptions):
     def _workers(self, purpose: Purpose) -> Workers | None:
         if self.ray is not None and self.adapter is not None:
             raise UsageError(
-                "--adapter does not go with --ray, whose workers load the model that the purpose names; write "
+                "--adapter cannot be combined with --ray, whose workers load the model that the purpose names; write "
                 f"adapter = {self.adapter!r} into the purpose file instead"
             )
         if self.ray is None:
@@ -261,11 +261,11 @@ def _over_talk(cell: AttackCell) -> str:
     """Say how much more often a planner succeeds than the same model without it."""
     gain = cell.over_talk
     if gain is None or gain.value is None:
-        return f"{cell.attacker} and talk have no attack in common that was decided, defence {cell.defence}"
+        return f"no attack of both {cell.attacker} and talk has a verdict, defence {cell.defence}"
     bounds = "" if gain.low is None else f" [{gain.low:+.2f}, {gain.high:+.2f}]"
     p = "" if cell.over_talk_p is None else f", p = {cell.over_talk_p:.3g}"
     return (
-        f"{cell.attacker} less talk, the same model without the planner: success {gain.value:+.2f}{bounds}, defence "
+        f"{cell.attacker} against talk, the same model without the planner: success {gain.value:+.2f}{bounds}, defence "
         f"{cell.defence}, paired, n = {gain.n}{p}"
     )
 

@@ -9,7 +9,7 @@ from telic.cli.output import print_line, print_table
 
 __all__ = ["print_monitor_figures"]
 
-PARTS = {"test": "attackers of the training", "held out": "held out"}
+PARTS = {"test": "attackers seen in training", "held out": "held out"}
 
 
 def print_monitor_figures(figures: Mapping[str, Any]) -> None:
@@ -25,14 +25,14 @@ def print_monitor_figures(figures: Mapping[str, Any]) -> None:
             continue
         held_out = ", ".join(figures[part].get("attackers", ()))
         rows = [_row(name, one[part], one["ms a turn"]) for name, one in scored.items()]
-        header = ("", "F1", "less the monitor", "benign passed", "phi", "benign", "attacks", "ms a turn")
+        header = ("", "F1", "vs. the monitor", "benign passed", "phi", "benign", "attacks", "ms per turn")
         print_table(header, rows, title=f"{title}: {held_out}" if held_out else title)
         print_line()
     for name, one in rivals.items():
         if "reason" in one:
             print_line(f"Without {name}: {one['reason']}.")
         elif one.get("undecided"):
-            print_line(f"The {name} could not grade {one['undecided']:.0%} of the turns, which count as passed.")
+            print_line(f"The {name} could not grade {one['undecided']:.0%} of the turns; these count as passed.")
 
 
 def _row(name: str, scores: Mapping[str, Any], milliseconds: float) -> tuple[str, ...]:

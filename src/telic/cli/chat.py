@@ -28,9 +28,9 @@ __all__ = ["Chat"]
 HELP = """\
 /help         shows this help
 /reset        starts a new dialogue
-/save FILE    saves this dialogue as a line of JSON; an existing file is kept, and the name is numbered
-/quit         ends the chat, as Ctrl-D does
-Ctrl-C cuts a reply short; the message and the reply are not kept."""
+/save FILE    saves this dialogue as a line of JSON; if the file exists, the name gets a number
+/quit         ends the chat, and so does Ctrl-D
+Ctrl-C stops a reply; then the message and the reply are not kept."""
 
 
 @dataclass
@@ -48,20 +48,21 @@ class Chat(AdapterOptions):
     model: str | None = None
     """Model to use instead of the one that the purpose names."""
     version: str | None = None
-    """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the file as it is written. By default the
-    promoted one."""
+    """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the purpose file as written. By default the
+    promoted version."""
     controls: tuple[str, ...] = ()
     """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none."""
     seed: int | None = None
     """Seed of the replies: the same seed and the same messages give the same replies."""
     runs: Path = Path("runs")
-    """Folder in which a chat in a terminal is saved: in its folder `chats`, after every reply."""
+    """Folder of the runs. A chat in a terminal is saved in its subfolder `chats` after every reply."""
     keep: bool = True
     """Save a chat in a terminal."""
     user: str = "me"
-    """Who you are to a purpose with a table [memory]: it keeps its notes on you in `--runs`, in the folder `memory`."""
+    """Your name, if the purpose has a [memory] table: what it remembers about you is kept under this name, in the
+    subfolder `memory` of `--runs`."""
     memory: bool = True
-    """Remember, if the purpose has a table [memory]."""
+    """Remember what is said, if the purpose has a [memory] table."""
     trust: bool = False
     """Trust the purpose file: the judges of its limits may call functions in the Python files beside it."""
     json: bool = False
@@ -89,7 +90,7 @@ class Chat(AdapterOptions):
             if record is not None and record.path is not None:
                 print_notice(f"The chat is saved in {record.path}.", style="dim")
             if interactive and memory is not None and memory.memory.events:
-                print_notice(f"What is remembered of you is in {memory.file.path}.", style="dim")
+                print_notice(f"What is remembered about you is in {memory.file.path}.", style="dim")
 
     def _memory(self, purpose: Purpose) -> LocalMemory | None:
         """Open the user's memory, if the purpose has one."""
@@ -160,7 +161,7 @@ def _command(agent: Agent, line: str, record: ChatRecord | None) -> None:
     elif name == "/save" and argument:
         _save(agent, Path(argument.strip()).expanduser())
     else:
-        problem = "/save needs the name of a file" if name == "/save" else f"unknown command {name!r}"
+        problem = "/save needs a file name" if name == "/save" else f"unknown command {name!r}"
         print_notice(f"{problem}. /help lists the commands.", style="dim")
 
 

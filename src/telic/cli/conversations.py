@@ -41,17 +41,18 @@ class Conversations:
     action: tyro.conf.Positional[Literal["list", "export", "delete"]] = "list"
     """`list` the conversations, `export` them as JSON lines, or `delete` everything stored about a user."""
     user: str | None = None
-    """Only this user. NAME is the holder of an API key, with all users in its requests; NAME/USER is one of those."""
+    """Only this user. NAME is the holder of an API key, with all users that its requests name; NAME/USER is one of
+    them."""
     store: str = "telic.db"
-    """Where the conversations are stored: a file (SQLite), or postgresql://..."""
+    """Where conversations are stored: a file (SQLite), or postgresql://..."""
     older_than: int | None = None
-    """With delete: only conversations in which nothing was said for so many days, of all users."""
+    """With delete: only conversations, of all users, that have been idle for this many days."""
     versions: Path = Path("versions")
-    """With delete: folder of versions; those that were trained on deleted conversations are marked."""
+    """With delete: folder of versions. Versions trained on deleted conversations are marked."""
     find: str = ""
-    """List only the conversations in which all of these words occur."""
+    """List only conversations that contain all of these words."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 50
-    """Conversations to list, the latest ones; 0 for all."""
+    """Number of conversations to list, latest first; 0 for all."""
     out: Path | None = None
     """File to export to. By default standard output."""
     json: bool = False
@@ -64,7 +65,7 @@ class Conversations:
         if self.older_than is not None and (self.action != "delete" or self.older_than < 1):
             raise UsageError(f"--older-than is {self.older_than}; expected 1 or more, with delete")
         if self.find and self.action != "list":
-            raise UsageError(f"--find goes with list; {self.action} would take all conversations")
+            raise UsageError(f"--find works with list only; {self.action} would include all conversations")
         require_server()
         from telic.server import ConversationStore
 
@@ -105,7 +106,7 @@ class Conversations:
         if self.out and self.json:
             print_json({"exported": count, "file": str(self.out)})
         elif self.out:
-            print_notice(f"{count} conversations in {self.out}.")
+            print_notice(f"Wrote {count} conversations to {self.out}.")
 
     def _delete(self, store: ConversationStore) -> None:
         from telic.promotion.versions import mark_all_deleted

@@ -52,11 +52,11 @@ class Demo(ThreadOptions):
     seed: int = DEMO_SEED
     """Seed of the openers and all replies."""
     runs: Path = Path("runs")
-    """Folder in which the run's folder is made."""
+    """Folder in which the run folder is created."""
     resume: Path | None = None
-    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
+    """Run folder of an interrupted run to continue. Its options come from the folder and need not be repeated."""
     json: bool = False
-    """Print the result as JSON on standard output; all else goes to standard error."""
+    """Print the result as JSON on standard output; everything else goes to standard error."""
     quiet: bool = False
     """Show no progress and no notices on standard error."""
 
@@ -123,5 +123,5 @@ def _last_lines(episode: Episode) -> list[str]:
     for branch in last_branches(episode)[1]:
         [answer, *_] = branch.answers
         mark = "missing" if answer.score is None else "right" if answer.score == 1 else "wrong"
-        lines.append(f"asked aside: {branch.question} - {shorten(answer.text, EXCERPT)} ({mark})")
+        lines.append(f"probe: {branch.question} - {shorten(answer.text, EXCERPT)} ({mark})")
     return lines

@@ -37,13 +37,13 @@ class EvaluateReaders(ThreadOptions):
     items: Path | None = None
     """File of your own dialogues and their right answers. By default those that come with Telic."""
     persuasion: Path | None = None
-    """A file of PersuasionForGood: real people's dialogues with their true age, sex and education."""
+    """A file of the data set PersuasionForGood: dialogues of real people with their true age, sex and education."""
     model: str | None = None
     """Model that reads the dialogues. By default the one that the readers were trained on."""
     only: tuple[str, ...] = ()
     """Readers to evaluate, such as user_age or self_gender. By default all."""
     save: bool = False
-    """Write the figures into the card of the readers."""
+    """Write the figures into the readers' card."""
     json: bool = False
     """Print the figures as JSON."""
     quiet: bool = False
@@ -56,7 +56,7 @@ class EvaluateReaders(ThreadOptions):
 
         if self.save and (self.only or self.items):
             raise UsageError(
-                "--save is for all readers on the dialogues that come with Telic; leave out --only, --items"
+                "--save needs all readers and the dialogues that come with Telic; remove --only and --items"
             )
         readers = ReaderSet.load(self.readers)
         sets = {"natural": load_natural_items() if self.items is None else read_evaluation_items(self.items)}
@@ -86,7 +86,7 @@ class EvaluateReaders(ThreadOptions):
 
 
 _TITLES = {
-    "natural": "On natural messages and dialogues that share nothing with those of the training",
+    "natural": "On natural messages and dialogues that share nothing with the training data",
     "persuasion": "On dialogues of real people, who hardly ever say who they are",
 }
 _TABLES: dict[str, dict[str, str]] = {

@@ -54,7 +54,7 @@ class Format:
         model = load_model(self.model or name)
         if not isinstance(model, HasTemplate):
             raise ModelError(
-                f"model {model.name!r} does not show its chat template; name a model on this machine with --model"
+                f"model {model.name!r} gives no access to its chat template; name a local model with --model"
             )
         rendering = model.render(messages)
         if self.json:

@@ -32,9 +32,9 @@ class ComparisonSettings(CheckedOptions, ComparisonConfig):
 class Hold(AdapterOptions):
     """Find the control that holds a chatbot to its purpose best, and write it into the purpose file.
 
-    Tries every control at several strengths, and leaves out those that cost the model too much of its capability. Then
+    Tries every control at several strengths, and leaves out those that cost the model too much capability. Then
     compares the best strength of each control on dialogues that played no part in choosing it, and checks the winner
-    under instructions of another origin.
+    under instructions from another source.
 
     Examples:
         telic hold travel.toml
@@ -48,16 +48,16 @@ class Hold(AdapterOptions):
     """A purpose file, `demo`, or `bank`: the instructions and probes of --bank."""
     partner: str | None = None
     """Purpose file of the other side, or `bank` for the personas that come with Telic. By default the purpose's own
-    partner, or else users who want what it offers."""
+    partner, or else simulated users who want what the purpose offers."""
     model: str | None = None
     """Model to use instead of the one that the purpose names. It plays both sides."""
     bank: str | None = None
-    """Bank for `bank` (by default `own`), or for --bank-dialogues (by default the held-out half of `ifeval`): `own`,
-    `ifeval` or `retail`, which come with Telic, or a TOML file."""
+    """Which bank `bank` stands for (by default `own`), or which bank --bank-dialogues uses (by default the held-out
+    half of `ifeval`): `own`, `ifeval` or `retail`, which come with Telic, or a TOML file."""
     runs: Path = Path("runs")
-    """Folder in which the run's folder is made."""
+    """Folder in which the run folder is created."""
     resume: Path | None = None
-    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
+    """Run folder of an interrupted run to continue. Its options come from the folder and need not be repeated."""
     write: bool = True
     """Write the best control into the purpose file."""
     trust: bool = False
@@ -153,7 +153,7 @@ def _print(run: ComparisonRun) -> None:
         "control",
         "area under the curve",
         "gain over the baseline",
-        *(["gain, probes never followed left out"] if followed else []),
+        *(["gain without the probes never followed"] if followed else []),
         "utterances",
         "questions lost",
         "recall lost",

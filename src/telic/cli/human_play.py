@@ -41,4 +41,4 @@ def restore_typed(folder: Path | None, players: Mapping[str, Player] | None) -> 
             if isinstance(player, HumanPlayer):
                 player.lines = dict(typed.get(side, {}))
     except (ValueError, TypeError, AttributeError) as error:
-        raise RunError(f"{folder / TYPED}: {error}. Delete the file to begin the dialogue anew") from None
+        raise RunError(f"{folder / TYPED}: {error}. Delete the file to start the dialogue over") from None

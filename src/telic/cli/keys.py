@@ -15,7 +15,7 @@ __all__ = ["ManageKeys"]
 
 @dataclass
 class ManageKeys:
-    """Make, list or revoke API keys for `telic serve`. A server that is running notices at once.
+    """Make, list or revoke API keys for `telic serve`. A running server notices at once.
 
     `telic keys NAME` makes a key and prints it once; the file holds its hash. `telic keys list` lists the holders.
     `telic keys revoke NAME` removes the key of a holder.
@@ -28,7 +28,7 @@ class ManageKeys:
     """
 
     action: tyro.conf.Positional[str]
-    """Name of the holder of a new key, under which conversations are stored; or `list`, or `revoke`."""
+    """Name of the new key's holder, under which its conversations are stored; or `list`, or `revoke`."""
     name: tyro.conf.Positional[str | None] = None
     """With `revoke`: the holder."""
     file: Path = Path("keys.txt")
@@ -74,4 +74,4 @@ class ManageKeys:
         if self.json:
             print_json({"revoked": name, "file": str(self.file)})
         else:
-            print_notice(f"The key of {name} in {self.file} is revoked. Its conversations stay stored.")
+            print_notice(f"The key of {name} in {self.file} is revoked. Its conversations are kept.")

@@ -31,11 +31,11 @@ SHOWN, QUOTED = 5, 100
 
 @dataclass
 class Learn(MethodOptions, VersionActions):
-    """Infer from what users say and do how good the replies were, and report what they praise and complain of.
+    """Infer from what users say and do how good the replies were, and report what they praise and complain about.
 
-    Reads the conversations that `telic serve` keeps, or anybody's logs. Needs no model, except with --method, which
-    trains on the conversations instead, and with --gate. Options about versions register, compare, promote or list
-    what was learnt.
+    Reads the conversations that `telic serve` has stored, or logs from elsewhere. Needs a model only with --method,
+    which trains on the conversations instead, and with --gate. Other options register, compare, promote or list
+    versions of the purpose.
 
     Examples:
         telic learn travel.toml
@@ -51,31 +51,33 @@ class Learn(MethodOptions, VersionActions):
     """
 
     logs: Path | None = None
-    """Read this file instead of a store: lines of OpenAI's messages, ShareGPT, or Telic's episodes."""
+    """File of conversations to read instead of a store: lines of OpenAI's messages, ShareGPT, or Telic's episodes."""
     store: str | None = None
-    """Read this store: a file (SQLite), or postgresql://... By default the purpose's own."""
+    """Store to read: a file (SQLite), or postgresql://... By default the purpose's own."""
     user: str | None = None
-    """With a store: only this user. NAME is the holder of an API key with all its users; NAME/USER is one of those."""
+    """With a store: only this user. NAME is the holder of an API key, with all users that its requests name; NAME/USER
+    is one of them."""
     export: tuple[str, ...] = ()
-    """Write data sets: a format (kto, dpo or episodes) and a file, as often as wanted."""
+    """Data sets to write, each as a format (kto, dpo or episodes) and a file."""
     mask: bool = False
-    """Replace e-mail addresses, numbers of phones, cards and accounts in exports, and the names of users."""
+    """Mask e-mail addresses, phone, card and account numbers, and the names of users in exports."""
     masker: Literal["patterns", "presidio"] = "patterns"
-    """With --mask: what finds them. `presidio` (the extra `privacy`) also finds names and places."""
+    """With --mask: what finds personal data in the text. `presidio` (the extra `privacy`) also finds names and
+    places."""
     influence_cap: float | None = None
-    """Largest share of one user in satisfaction; the weight of users with more conversations is reduced."""
+    """Largest share that one user may have in the satisfaction estimates; users above it get a smaller weight."""
     suggest: bool = False
-    """List rules that users' complaints and corrections suggest, with what they said. Nothing is changed."""
+    """List rules that users' complaints and corrections suggest, with quotes. Change nothing."""
     accept: str | None = None
-    """Write a suggestion into the purpose file, by its number or name: its rule, and its probe if it has one."""
+    """Number or name of a suggestion to write into the purpose file: its rule, and its probe if it has one."""
     rule: str | None = None
     """With --accept: the rule in your own words."""
     resamples: int = 2000
-    """Bootstrap resamples."""
+    """Number of bootstrap resamples behind every interval."""
     processes: int = 1
-    """Processes that read a store at once. The results are the same."""
+    """Number of processes that read a store at once. The results do not depend on it."""
     runs: Path = Path("runs")
-    """Folder in which the run's folder is made."""
+    """Folder in which the run folder is created."""
     json: bool = False
     """Print the result as JSON."""
     quiet: bool = False
@@ -130,18 +132,18 @@ class Learn(MethodOptions, VersionActions):
         print_learnt(run, report)
         if not self.quiet:
             for file, rows in written.items():
-                print_notice(f"{rows} rows in {file}.")
+                print_notice(f"Wrote {rows} rows to {file}.")
 
     def _check_extras(self) -> None:
-        """Refuse options that do not go together."""
+        """Refuse options that cannot be combined."""
         self.check_method()
         if self.rule is not None and self.accept is None:
-            raise UsageError("--rule goes with --accept: it replaces the rule of that suggestion")
+            raise UsageError("--rule requires --accept: it replaces the rule of that suggestion")
         chosen = [name for name, given in _named(self).items() if given]
         if len(chosen) > 1:
-            raise UsageError(f"{chosen[0]} and {chosen[1]} do not go together; give one of them")
+            raise UsageError(f"{chosen[0]} and {chosen[1]} cannot be combined; give only one of them")
         if chosen and chosen != ["--export"] and not self.purpose:
-            raise UsageError(f"{chosen[0]} needs a purpose file, which it is about: telic learn PURPOSE {chosen[0]}")
+            raise UsageError(f"{chosen[0]} needs a purpose file: telic learn PURPOSE {chosen[0]}")
 
     def _learn_more(self, purpose: Purpose, source: Iterable[Episode]) -> None:
         """Train on the conversations, or suggest rules from them."""
@@ -162,7 +164,7 @@ class Learn(MethodOptions, VersionActions):
         pairs = list(zip(self.export[::2], self.export[1::2], strict=False))
         if len(self.export) % 2:
             raise UsageError(
-                f"--export: {self.export[-1]!r} has no partner; expected a format and a file: kto kto.jsonl"
+                f"--export: {self.export[-1]!r} stands alone; expected a format and a file, such as: kto kto.jsonl"
             )
         for form, _ in pairs:
             if form not in known:
@@ -175,7 +177,7 @@ class Learn(MethodOptions, VersionActions):
 
         if self.logs is not None:
             if self.store or self.user:
-                raise UsageError("--logs goes without --store and --user, which are about a server's store")
+                raise UsageError("--logs cannot be combined with --store or --user, which are for a server's store")
             return purpose.name if purpose else self.logs.stem, LogFile(self.logs)
         if purpose is None and self.store is None:
             raise UsageError("expected a purpose file, --logs FILE or --store FILE")
@@ -195,11 +197,11 @@ class Learn(MethodOptions, VersionActions):
 
         self._check_extras()
         if others := [name for name, given in _named(self).items() if given]:
-            raise UsageError(f"{others[0]} does not go with options about versions; use a command for each")
+            raise UsageError(f"{others[0]} cannot be combined with options about versions; run two commands")
         if self.rollback and self.promote is not None:
-            raise UsageError("--promote and --rollback do not go together; give one of them")
+            raise UsageError("--promote and --rollback cannot be combined; give only one of them")
         if self.force and self.promote is None:
-            raise UsageError("--force goes with --promote")
+            raise UsageError("--force requires --promote")
         purpose = Purpose.load(self.purpose, trust=self.trust) if self.purpose else None
         store = None if purpose is None else self._store_of(purpose)
         logs: Iterable[Episode] = ()
@@ -254,7 +256,7 @@ def print_learnt(run: LearnRun, report: Path) -> None:
     for user in analysis.outlying[:SHOWN]:
         print_line(
             f"Outlying user {user.user!r} ({user.why}): {user.share:.0%} of the conversations, satisfaction "
-            f"{user.satisfaction:.2f} against {user.others:.2f} of all others."
+            f"{user.satisfaction:.2f} against {user.others:.2f} for all others."
         )
     if analysis.skipped:
         print_line(f"Without a reply: {analysis.skipped} conversations.")

@@ -23,8 +23,8 @@ LearnMethod = Literal["planner", "kto", "dpo", "sft", "reward_head"]
 replies."""
 TUNING = ("kto", "dpo", "sft")
 MEASURES = {
-    "reward_margin": "reward of good replies above bad ones",
-    "accuracy": "share of pairs in which the better reply has more reward",
+    "reward_margin": "reward margin of good over bad replies",
+    "accuracy": "share of pairs in which the better reply has the higher reward",
     "nll_before": "negative log-likelihood per token of good replies, before",
     "nll_after": "the same, after",
     "nll_change": "its change",
@@ -42,16 +42,17 @@ class MethodOptions:
     method: LearnMethod | None = None
     """Train on the conversations, and evaluate on those of other users: a planner, which starts from the one that the
     purpose names; an adapter of the purpose's model (kto, dpo, sft); or a reward head, which chooses the best of
-    several replies. The purpose file stays as it is."""
+    several replies. The purpose file is not changed."""
     minutes: float | None = None
-    """With --method kto, dpo or sft: train about this many minutes at most."""
+    """With --method kto, dpo or sft: train for at most about this many minutes."""
     out: Path | None = None
     """With --method kto, dpo, sft or reward_head: folder in which the result's folder is made. By default learned/
     beside the purpose file."""
     set: tuple[str, ...] = ()
     """With --method planner: its settings, such as beta=0.1 rl_steps=1000."""
     resume: Path | None = None
-    """With --method planner: run folder of an interrupted training to continue. The others go on by themselves."""
+    """With --method planner: run folder of an interrupted training to continue. The other methods continue by
+    themselves."""
 
     def check_method(self) -> None:
         """Refuse options that the method does not take.
@@ -67,7 +68,7 @@ class MethodOptions:
         }
         for option, (there, methods) in given.items():
             if there and self.method not in methods:
-                raise UsageError(f"{option} goes with --method {', '.join(methods)}")
+                raise UsageError(f"{option} requires --method {' or '.join(methods)}")
 
 
 def learn_by_method(
@@ -91,7 +92,7 @@ def learn_by_method(
                 config = TuningConfig.of(method=options.method, minutes=options.minutes)
                 learned = tune(labelled, purpose, folder=folder, config=config, progress=display)
     except KeyboardInterrupt:
-        raise Interrupted("The same command goes on from the last checkpoint.") from None
+        raise Interrupted("The same command continues from the last checkpoint.") from None
     if as_json:
         document = {
             "method": options.method,
@@ -113,7 +114,7 @@ def _print(learned: Learned, file: Path) -> None:
             f"after step {metrics['best_step']} of {metrics['planned_steps']} ({metrics['seconds']:.0f} s)"
         )
         if metrics["time_was_over"]:
-            print_line("The time was over. The same command goes on from the last checkpoint.")
+            print_line("The time limit was reached. The same command continues from the last checkpoint.")
     else:
         print_line(
             f"{metrics['train']} replies, evaluated on {metrics['held_out']} of {metrics['held_out_users']} other users"

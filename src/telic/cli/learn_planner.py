@@ -52,7 +52,7 @@ def train_planner_version(options: PlannerOptions, purpose: Purpose, labelled: I
     name = options.model or purpose.model
     if locate(name)[0] in ("built-in", "endpoint"):
         raise ConfigError(
-            f"model {name!r} does not run in this process, and training needs its gradient; expected a local one"
+            f"model {name!r} does not run in this process, and training needs its gradient; expected a local model"
         )
     from telic.learners import PlannerLearningConfig, learn_planner
 

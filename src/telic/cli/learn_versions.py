@@ -34,17 +34,17 @@ class VersionActions:
     """Options about versions. They are applied in the order in which they are listed here."""
 
     purpose: tyro.conf.Positional[str | None] = None
-    """A purpose file: its conversations in the store that its [serve] names."""
+    """A purpose file. Its conversations are read from the store that its [serve] names."""
     candidate: Path | None = None
-    """Register what a learner wrote into this folder as a version of the purpose."""
+    """Register the result of a learner in this folder as a version of the purpose."""
     gate: str | None = None
-    """Compare this version with the served one: v1, v2, ..., or `latest`. Exit with 1 if it does not pass."""
+    """Compare this version with the served one: v1, v2, ..., or `latest`. Exit with status 1 if it does not pass."""
     promote: str | None = None
     """Serve this version from now on. It must have passed its gate."""
     force: bool = False
-    """Promote also a version that has not passed its gate."""
+    """With --promote: promote the version even if it has not passed its gate."""
     rollback: bool = False
-    """Serve the version before the promoted one again."""
+    """Undo the last promotion: serve the version before it again."""
     versions: bool = False
     """List the versions."""
     versions_folder: Path | None = None
@@ -52,7 +52,7 @@ class VersionActions:
     attacks: Path = Path("attacks")
     """With --gate: folder of the kept attacks, which are tried again."""
     gate_settings: tuple[str, ...] = ()
-    """With --gate: what is compared, and margins, such as `games=32 game_margin=0.05`."""
+    """With --gate: settings of the comparison and its margins, such as `games=32 game_margin=0.05`."""
     model: str | None = None
     """With --gate or --method planner: model to use instead of the one that the purpose names."""
     trust: bool = False
@@ -78,7 +78,7 @@ class VersionActions:
         if self.candidate is not None:
             version = self._register(release, document)
             if not json:
-                print_line(f"Version {version.name} in {versions.path(version.name)}.")
+                print_line(f"Registered version {version.name} in {versions.path(version.name)}.")
         failed: GateResult | None = None
         if self.gate is not None:
             result = self._run_gate(release, logs, quiet=quiet)
@@ -109,7 +109,7 @@ class VersionActions:
             raise UsageError("expected a purpose file: versions belong to a purpose")
         release = load_version(self.purpose, "base", trust=self.trust)
         if release.written.file is None:
-            raise ConfigError(f"{self.purpose!r} is no file; write one with: telic new travel.toml")
+            raise ConfigError(f"{self.purpose!r} is not a file; write one with: telic new travel.toml")
         if self.versions_folder is None:
             return release
         return replace(release, versions=Versions(self.versions_folder, release.written.name))
@@ -154,7 +154,7 @@ class VersionActions:
         version = versions.get(name)
         reason = why_not_promoted(versions, version, release.written)
         if reason and not self.force:
-            raise RunError(f"{reason}. To promote it all the same, add --force")
+            raise RunError(f"{reason}. To promote it anyway, add --force")
         if version.rejected:
             versions.reject(version.name, "")
         changed = versions.promote(version.name, how="forced" if reason else "promoted", reason=reason)

@@ -36,7 +36,7 @@ class Measure(AdapterOptions):
     Lets the model talk to itself in many dialogues. After every round it asks the probes on a branch that the dialogue
     never sees, and scores the answers. Writes a report with the stability curve.
 
-    With --transcripts, the dialogues are recorded ones, and nothing is generated but the answers.
+    With --transcripts, it uses recorded dialogues and generates only the answers to the probes.
 
     Examples:
         telic measure travel.toml
@@ -52,16 +52,16 @@ class Measure(AdapterOptions):
     """A purpose file, `demo`, or `bank`: the instructions and probes of --bank."""
     partner: str | None = None
     """Purpose file of the other side, which is probed too, or `bank` for the personas that come with Telic. By default
-    the purpose's own partner, or else users who want what it offers."""
+    the purpose's own partner, or else simulated users who want what the purpose offers."""
     model: str | None = None
     """Model to use instead of the one that the purpose names. It plays both sides."""
     bank: str | None = None
-    """Bank for `bank`: `own` (default), `ifeval` or `retail`, which come with Telic, or a TOML file."""
+    """Which bank `bank` stands for: `own` (default), `ifeval` or `retail`, which come with Telic, or a TOML file."""
     families: tuple[str, ...] = ()
     """Use only these families of the bank, such as persona or language."""
     version: str | None = None
-    """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the file as it is written. By default the
-    promoted one."""
+    """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the purpose file as written. By default the
+    promoted version."""
     controls: tuple[str, ...] = ()
     """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none. With
     --transcripts, each is compared with the baseline on the same dialogues."""
@@ -69,9 +69,9 @@ class Measure(AdapterOptions):
     """Measure along recorded dialogues: lines of OpenAI's messages, ShareGPT, Telic's episodes, or a server's store (a
     file, or postgresql://...). The purpose's system prompt replaces the recorded one."""
     runs: Path = Path("runs")
-    """Folder in which the run's folder is made."""
+    """Folder in which the run folder is created."""
     resume: Path | None = None
-    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
+    """Run folder of an interrupted run to continue. Its options come from the folder and need not be repeated."""
     trust: bool = False
     """Trust the purpose file and the bank's file: their judges may call functions in the Python files beside them."""
     json: bool = False
@@ -87,7 +87,7 @@ class Measure(AdapterOptions):
             self._run_on_transcripts(self.transcripts)
             return
         if self.trunk != TrunkOptions():
-            raise ConfigError("--side, --probe-tokens, --max-tokens and --join go with --transcripts")
+            raise ConfigError("--side, --probe-tokens, --max-tokens and --join require --transcripts")
         from telic.stability.measurement import measure
         from telic.stability.plan import plan_dialogues
         from telic.stability.report import write_stability_report
@@ -131,7 +131,7 @@ class Measure(AdapterOptions):
 
         config = transcript_config(self.settings, self.trunk)
         if self.partner:
-            raise ConfigError("--partner does not go with --transcripts: the other side is recorded")
+            raise ConfigError("--partner cannot be combined with --transcripts: the other side is recorded")
         purpose, _, named = self._load()
         controls = parse_controls(self.controls)
         control_arms(controls)  # raises errors before a model is loaded
@@ -167,11 +167,11 @@ class Measure(AdapterOptions):
 
         if self.purpose == "bank":
             if self.partner:
-                raise ConfigError("--partner goes with a purpose; the bank draws both sides itself")
+                raise ConfigError("--partner requires a purpose; a bank draws both sides itself")
             bank = Bank.find(self.bank or "own", trust=self.trust)
             return bank.of(*self.families) if self.families else bank, None, self.model or "smollm2"
         if self.bank or self.families:
-            raise ConfigError("--bank and --families go with `telic measure bank`")
+            raise ConfigError("--bank and --families require the purpose `bank`: telic measure bank")
         purpose = load_version(self.purpose, self.version, trust=self.trust).purpose
         if self.partner == "bank":
             return purpose, Bank.load(), self.model or purpose

@@ -30,9 +30,9 @@ QUOTED = 100
 
 @dataclass
 class ManageMemory:
-    """Show what a purpose remembers of a user, say why, export it, or forget it.
+    """Show what a purpose remembers about a user, explain why, export it, or forget it.
 
-    `telic memory list travel.toml` lists the users of the server's store. With `--chats`, the memory is the one that
+    `telic memory list travel.toml` lists the users in the server's store. With `--chats`, it reads the memory that
     `telic chat` keeps on this machine.
 
     Examples:
@@ -44,20 +44,21 @@ class ManageMemory:
     """
 
     action: tyro.conf.Positional[Literal["list", "show", "why", "forget", "export"]]
-    """`list` the users, `show` what is believed, say `why`, `forget`, or `export` the evidence as JSON lines."""
+    """`list` the users, `show` what is remembered, explain `why`, `forget` it, or `export` the evidence as JSON
+    lines."""
     purpose: tyro.conf.Positional[str]
     """The purpose file, which names the store and what is remembered."""
     about: tyro.conf.Positional[str] = ""
-    """With `why` and `forget`: words of a slot or a value, such as `diet` or `jazz`."""
+    """With `why` and `forget`: words of what is remembered, such as `diet` or `jazz`."""
     user: str | None = None
-    """The user: NAME is the holder of an API key, NAME/USER one whom the holder's requests name. Without keys, they are
-    `local` and `local/USER`. With `--chats`, the name that was given to `telic chat`; by default `me`."""
+    """The user: NAME is the holder of an API key, NAME/USER a user that the holder's requests name. Without keys, they
+    are `local` and `local/USER`. With `--chats`, the name that was given to `telic chat`; by default `me`."""
     store: str | None = None
     """The store of `telic serve`: a file (SQLite), or postgresql://... By default the purpose's own."""
     chats: bool = False
-    """The memory of `telic chat` instead of a store."""
+    """Use the memory of `telic chat` instead of a store."""
     runs: Path = Path("runs")
-    """With `--chats`: the folder of `telic chat`."""
+    """With `--chats`: the --runs folder of `telic chat`."""
     all: bool = False
     """With `forget`: forget everything about the user."""
     out: Path | None = None
@@ -73,11 +74,11 @@ class ManageMemory:
         if self.action == "forget" and bool(self.about.strip()) == self.all:
             raise UsageError("forget needs some words such as `diet`, or --all for everything about the user")
         if self.about and self.action not in ("why", "forget"):
-            raise UsageError(f"{self.action} takes no words, found {self.about!r}; they go with why and forget")
+            raise UsageError(f"{self.action} takes no words, found {self.about!r}; only why and forget do")
         purpose = Purpose.load(self.purpose)
         config = MemoryConfig.of_purpose(purpose)
         if config is None:
-            raise ConfigError(f"{self.purpose} has no table [memory], so nothing is remembered; add one to begin")
+            raise ConfigError(f"{self.purpose} has no [memory] table, so nothing is remembered; add one to begin")
         if self.chats:
             self._of_chats(purpose, config)
         else:
@@ -87,7 +88,9 @@ class ManageMemory:
         from telic.memory import Memory, MemoryFile
 
         if self.store is not None or self.action == "list":
-            raise UsageError("--chats is the memory of one user on this machine; it goes without `list` and --store")
+            raise UsageError(
+                "--chats reads the memory of one user on this machine; remove `list` and --store, or --chats"
+            )
         file = MemoryFile.of_user(self.runs / "memory", purpose.name, self.user or "me")
         if not file.path.is_file():
             raise RunError(f"`telic chat` has no memory of {self.user or 'me'!r} in {str(file.path.parent)!r}")
@@ -112,7 +115,7 @@ class ManageMemory:
             events = logs.read(user, purpose.name).events
             if not events:
                 raise RunError(
-                    f"nothing is remembered of {user!r}. "
+                    f"nothing is remembered about {user!r}. "
                     f"The users: telic memory list {self.purpose} --store {store.location}"
                 )
 
@@ -149,7 +152,7 @@ class ManageMemory:
         if rows:
             print_table(("what", "value", "when it holds", "since"), rows)
         else:
-            print_notice("Nothing is believed of this user.")
+            print_notice("Nothing is believed about this user.")
         for one in described["questions"]:
             print_line(f"In question: {one['slot']} was {one['known']!r}, but the user said {one['said']!r}.")
         for failure in described["failures"]:
@@ -161,7 +164,9 @@ class ManageMemory:
             print_json([reason.as_dict() for reason in reasons])
             return
         if not reasons:
-            print_notice(f"Nothing is believed about {self.about!r}." if self.about else "Nothing is believed.")
+            print_notice(
+                f"Nothing is believed about {self.about!r}." if self.about else "Nothing is believed about this user."
+            )
         for reason in reasons:
             one = reason.as_dict()
             ended = "" if reason.holds else " (no longer)"
@@ -177,7 +182,7 @@ class ManageMemory:
         if self.out and self.json:
             print_json({"exported": len(memory), "file": str(self.out)})
         elif self.out:
-            print_notice(f"{len(memory)} events in {self.out}.")
+            print_notice(f"Wrote {len(memory)} events to {self.out}.")
 
     def _forget(self, memory: Memory, forget: Callable[[ForgetPlan, MemoryEvent], None]) -> None:
         from telic.memory import new_event

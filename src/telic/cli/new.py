@@ -25,7 +25,7 @@ OTHER = "other"
 class New:
     """Write a commented purpose file to start from.
 
-    In a terminal it asks what the chatbot is for; Enter accepts what stands in brackets. --for asks nothing.
+    In a terminal it asks what the chatbot is for; Enter accepts the answer in brackets. With --for it asks nothing.
 
     Examples:
         telic new travel.toml
@@ -36,7 +36,8 @@ class New:
     path: tyro.conf.Positional[Path] = Path("purpose.toml")
     """The file to write."""
     kind: Annotated[str | None, tyro.conf.arg(name="for")] = None
-    """What the chatbot is for: travel, support, intake or assistant. Each has its rules, probes, openers and game."""
+    """What the chatbot is for: travel, support, intake or assistant. Each comes with its own rules, probes, openers and
+    game."""
     force: bool = False
     """Overwrite an existing file."""
     json: bool = False

@@ -37,9 +37,9 @@ class Pair(ThreadOptions):
     """Work on an issue in a repository as a pair programmer.
 
     Looks at the repository first, asks only what would change the patch, edits in a working tree beside your checkout,
-    and runs the tests in a sandbox. You see the diff, and accept it, edit it, comment on it, or revert it.
-    Your checkout is not changed before you accept. Without a terminal nothing is asked, and the patch is printed. The
-    dashboard of `telic serve` shows the session; with --page you answer there.
+    and runs the tests in a sandbox. You see the diff, and accept it, edit it, comment on it, or revert it. Your
+    checkout is not changed until you accept. Without a terminal it asks nothing and prints the patch. The dashboard of
+    `telic serve` shows the session; with --page you answer there.
 
     Examples:
         telic pair issue.md --repo ~/code/shop
@@ -51,15 +51,15 @@ class Pair(ThreadOptions):
     """
 
     issue: tyro.conf.Positional[Path]
-    """A text file with the issue, such as Markdown: what is wrong, and what should happen."""
+    """A text file that describes the issue: what is wrong, and what should happen instead."""
     repo: Path = Path()
     """The repository: a git checkout, or a folder."""
     base: str = "HEAD"
-    """Commit to start from. What is not committed in your checkout is not seen."""
+    """Commit to start from. Uncommitted changes in your checkout are not used."""
     tests: tuple[str, ...] = ()
-    """Tests to run, as pytest names them. By default the test files that name what the issue is about."""
+    """Tests to run, as pytest names them. By default the test files that mention the code that the issue is about."""
     model: str | None = None
-    """Model of both parts. By default the one that the purpose of the working part names."""
+    """Model that asks and writes the code. By default the one that the purpose of --work names."""
     intent: Path | None = None
     """Purpose file of the part that decides what to ask, instead of the one that comes with Telic."""
     work: Path | None = None
@@ -67,19 +67,19 @@ class Pair(ThreadOptions):
     python: Path | None = None
     """Interpreter that runs the tests, such as `.venv/bin/python`. By default Telic's own."""
     test_seconds: float = 120.0
-    """Time after which a run of the tests is ended."""
+    """Time limit of a test run, in seconds."""
     seed: int = 0
     """Seed of the replies."""
     unsafe: bool = False
-    """Run the tests without a sandbox, with all your rights. Only for a repository and a model that you trust."""
+    """Run the tests without a sandbox, with all your permissions. Only for a repository and a model that you trust."""
     runs: Path = Path("runs")
-    """Folder in which the run's folder is made."""
+    """Folder in which the run folder is created."""
     page: bool = False
-    """Wait for your answers on the dashboard of a `telic serve` with the same folder of runs, not in this terminal."""
+    """Take your answers from the dashboard of a `telic serve` with the same --runs folder, not from this terminal."""
     user: str = "local"
-    """Who sees the session on the dashboard: the holder of an API key. `local` is the user of a server without keys."""
+    """Who sees the session on the dashboard: the holder of an API key, or `local` on a server without keys."""
     resume: Path | None = None
-    """Run folder of an interrupted session to continue. Its options apply; they need not be given again."""
+    """Run folder of an interrupted session to continue. Its options come from the folder and need not be repeated."""
     json: bool = False
     """Ask nothing, and print the result as JSON."""
     quiet: bool = False
@@ -96,7 +96,7 @@ class Pair(ThreadOptions):
         if not self.test_seconds > 0:
             raise UsageError(f"--test-seconds is {self.test_seconds}; expected a number greater than 0")
         if self.python is not None and not self.python.is_file():
-            raise UsageError(f"--python is {str(self.python)!r}, which is no file; expected an interpreter of Python")
+            raise UsageError(f"--python is {str(self.python)!r}, which is not a file; expected a Python interpreter")
         issue = read_issue(self.issue)
         intent = Purpose.load(self.intent) if self.intent else bundled_purpose("pair_intent")
         work = Purpose.load(self.work) if self.work else bundled_purpose("pair_work")
@@ -104,7 +104,7 @@ class Pair(ThreadOptions):
         check_model_name(name)
         with self._workspace() as workspace:
             if not self.quiet and workspace.tree.has_git and try_git(workspace.tree.source, *STATUS).stdout.strip():
-                print_notice(f"What is not committed in {workspace.tree.source} is not seen.")
+                print_notice(f"Uncommitted changes in {workspace.tree.source} are not used.")
             workspace.sandbox  # noqa: B018 (a machine without a sandbox is refused before a model is loaded)
             at_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not (self.json or self.quiet)
             present = at_terminal or self.page
@@ -213,7 +213,7 @@ class Pair(ThreadOptions):
 STATUS = ("status", "--porcelain", "--untracked-files=no")
 ENDINGS = {
     "accept": "The patch is applied to your checkout; nothing is committed.",
-    "revert": "The patch is thrown away; your checkout is as it was.",
-    "leave": "Your checkout is as it was.",
+    "revert": "The patch is discarded; your checkout is unchanged.",
+    "leave": "Your checkout is unchanged.",
 }
 """What is said at the end, by the person's decision."""

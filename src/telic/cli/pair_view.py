@@ -46,7 +46,7 @@ class AbsentPerson:
 
     def answer(self, question: Question) -> str:
         """Give no answer."""
-        self._say(f"Not asked, as there is no terminal: {question.text}")
+        self._say(f"Not asked, because there is no terminal: {question.text}")
         return ""
 
     def see_attempt(self, attempt: Attempt) -> None:
@@ -126,7 +126,7 @@ class TerminalPerson(AbsentPerson):
         """Open the patch in the person's editor; None if that fails."""
         editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
         if not editor:
-            self._say("Set the environment variable EDITOR to the program that edits texts, such as nano.")
+            self._say("Set the environment variable EDITOR to a text editor, such as nano.")
             return None
         with tempfile.TemporaryDirectory(prefix="telic-pair-") as folder:
             file = Path(folder) / "issue.patch"
@@ -134,7 +134,7 @@ class TerminalPerson(AbsentPerson):
             try:
                 status = subprocess.run([*shlex.split(editor), str(file)], check=False).returncode
             except (OSError, ValueError) as error:
-                self._say(f"The editor {editor!r} does not start: {error}")
+                self._say(f"The editor {editor!r} cannot be started: {error}")
                 return None
             if status:
                 self._say(f"The editor {editor!r} ended with status {status}; nothing was changed.")

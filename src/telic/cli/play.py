@@ -158,7 +158,7 @@ class Play(ThreadOptions):
     n: Annotated[int | None, tyro.conf.arg(aliases=["-n"])] = None
     """Number of tasks. By default 32, or 1 if a person plays."""
     trials: int = 1
-    """Number of times that each task is played. Two or more give pass^k."""
+    """Number of times each task is played. With two or more, the results include pass^k."""
     seed: int = 0
     """Seed of the tasks and the players."""
     set: tuple[str, ...] = ()
@@ -166,18 +166,18 @@ class Play(ThreadOptions):
     model: str | None = None
     """Model that the player `model` uses. By default the one that the purpose names, or else smollm2."""
     version: str | None = None
-    """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the file as it is written. By default the
-    promoted one."""
+    """Version of the purpose to use: v1, v2, ..., `latest`, or `base` for the purpose file as written. By default the
+    promoted version."""
     controls: tuple[str, ...] = ()
     """Controls of the agent, instead of its purpose's own; `none` for none."""
     judge: str | None = None
-    """Model that scores games with a judge."""
+    """Model that scores the games that need a judge."""
     concurrency: int = 64
     """Number of episodes played at once."""
     batch: int | None = None
     """Maximum batch size of a local model. A smaller batch needs less memory."""
     minutes: float | None = None
-    """Play only what fits in about this many minutes, and report that; a resumed run plays the rest."""
+    """Play only what fits in about this many minutes, and report on that part; a resumed run plays the rest."""
     references: bool = True
     """Compare with random and perfect play of the same tasks, if the game has both."""
     ray: str | None = None
@@ -185,9 +185,9 @@ class Play(ThreadOptions):
     workers: int | None = None
     """Number of workers on Ray. By default one per node; with a model on vLLM, as many as the GPUs allow."""
     runs: Path = Path("runs")
-    """Folder in which the run's folder is made."""
+    """Folder in which the run folder is created."""
     resume: Path | None = None
-    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
+    """Run folder of an interrupted run to continue. Its options come from the folder and need not be repeated."""
     trust: bool = False
     """Trust the purpose files: their judges may call functions in the Python files beside them."""
     json: bool = False
@@ -296,7 +296,7 @@ class Play(ThreadOptions):
                 )
             return None
         if human:
-            raise UsageError("a person cannot play on --ray: the workers have no terminal")
+            raise UsageError("a person cannot play with --ray: the workers have no terminal")
         from telic.rollouts.ray_workers import RayWorkers
 
         return RayWorkers(self.ray, self.workers, replica_gpus=config.gpus())

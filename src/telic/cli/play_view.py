@@ -41,7 +41,7 @@ def print_results(results: Sequence[GameResult]) -> None:
         if result.pass_hat:
             print_line("pass^k: " + ", ".join(f"{k}: {value:.2f}" for k, value in result.pass_hat.items()))
         for what, counts in (
-            ("Invalid, fault of the", result.faults),
+            ("Invalid, caused by the", result.faults),
             ("Failed:", result.errors),
             ("Not judged:", result.unjudged),
         ):

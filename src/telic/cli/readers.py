@@ -40,7 +40,7 @@ class TrainReaders(ThreadOptions):
     """Folder of conversations in TalkTuner's format to train on as well: age.jsonl, gender.jsonl, education.jsonl and
     socioeco.jsonl."""
     cache: Path | None = None
-    """Folder of recorded activations, from which an interrupted training continues. By default OUT/activations."""
+    """Folder of recorded activations; an interrupted training continues from them. By default OUT/activations."""
     json: bool = False
     """Print the card as JSON."""
     quiet: bool = False

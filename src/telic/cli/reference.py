@@ -20,7 +20,7 @@ HELP = "-h, --help"
 INTRODUCTION = """\
 # The command line
 
-Every command and every option, as `--help` shows them. `python -m telic.cli.reference` makes this page.
+Every command and every option, as `--help` shows them. `python -m telic.cli.reference` generates this page.
 
 `telic --version` shows the version. The exit status is 0 if the command succeeded, 1 if it failed, 2 if its command
 line was wrong, and 130 if Ctrl-C interrupted it. Results go to standard output; progress, notices and errors go to

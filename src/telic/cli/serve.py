@@ -26,7 +26,7 @@ __all__ = ["Serve"]
 class Serve(AdapterOptions):
     """Serve a purpose to OpenAI's clients and on a dashboard, and store every conversation.
 
-    The table [serve] of the purpose file has further settings, such as limits.
+    The [serve] table of the purpose file has more settings, such as rate limits.
 
     Examples:
         telic serve travel.toml
@@ -41,16 +41,16 @@ class Serve(AdapterOptions):
     controls: tuple[str, ...] = ()
     """Controls to use instead of the purpose's own, such as `refresh` or `split_softmax:k=0.8`; `none` for none."""
     host: str = "127.0.0.1"
-    """Address to listen on. An address that other machines can reach requires API keys."""
+    """Address to listen on. An address that other machines can reach requires API keys or --insecure."""
     port: int = 8000
     """Port to listen on; 0 for any free port."""
     version: str | None = None
-    """Version of the purpose to serve: v1, v2, ..., `latest`, or `base` for the file as it is written. By default the
-    promoted one, and each one that is promoted later."""
+    """Version of the purpose to serve: v1, v2, ..., `latest`, or `base` for the purpose file as written. By default the
+    promoted version, and each version promoted later."""
     store: str | None = None
-    """Where conversations are stored: a file (SQLite), or postgresql://... By default as [serve] says."""
+    """Where conversations are stored: a file (SQLite), or postgresql://... By default the `store` of [serve]."""
     api_key_file: Path | None = None
-    """File of API keys, which `telic keys` writes. The environment variable TELIC_API_KEY sets a single key."""
+    """File of API keys, written by `telic keys`. The environment variable TELIC_API_KEY sets a single key."""
     dashboard: bool = True
     """Serve the dashboard: chat, the model's beliefs, its drift."""
     insecure: bool = False
@@ -116,7 +116,7 @@ class Serve(AdapterOptions):
             served = service.purpose.name if service.version == BASE else f"{service.purpose.name} {service.version}"
             print_line(f"{served} on {service.runner.model.name}: {root}/v1")
             if service.purpose.best_of > 1:
-                print_line(f"Each reply is the best of {service.purpose.best_of}, so streams bring it as a whole.")
+                print_line(f"Each reply is the best of {service.purpose.best_of}, so a stream sends it in one piece.")
             if self.dashboard:
                 print_line(f"Dashboard: {root}{PATH}/")
             print_notice(f"Conversations are stored in {service.store.location}. Press Ctrl-C to stop.", style="dim")
@@ -142,4 +142,6 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}, port {port}: {error}; choose others with --host, --port") from None
+        raise ConfigError(
+            f"cannot listen on {host}, port {port}: {error}; choose another address with --host or --port"
+        ) from None

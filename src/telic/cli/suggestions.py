@@ -78,7 +78,7 @@ def _accept(chosen: RuleSuggestion, purpose: Purpose, file: Path, words: str | N
     if rule in purpose.rules:
         raise ConfigError(f"{str(file)!r} has the rule {rule!r} already")
     if not file.is_file():
-        raise ConfigError(f"{str(file)!r} is no file that can be changed; write one with: telic new {file}.toml")
+        raise ConfigError(f"{str(file)!r} is not a file that can be changed; write one with: telic new {file}.toml")
     asked = {probe.name for probe in purpose.probes}
     probe = chosen.probe if words is None and chosen.probe and chosen.probe["ask"] not in asked else None
     backup = file.with_name(f"{file.name}.bak")

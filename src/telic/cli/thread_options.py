@@ -12,4 +12,4 @@ class ThreadOptions:
     """A mixin for commands that load a model."""
 
     threads: int | None = None
-    """Processor threads of a local model. By default as many as there are idle cores, while it runs."""
+    """CPU threads for a local model. By default the number of idle cores, adjusted while it runs."""

@@ -50,11 +50,11 @@ class Train(ThreadOptions):
     model: str | None = None
     """Local model to train for, instead of the one that the purpose names."""
     writer: str | None = None
-    """In the game `issue`: model that writes the patches. By default the one that is trained for."""
+    """In the game `issue`: model that writes the patches. By default the model that the planner is trained for."""
     runs: Path = Path("runs")
-    """Folder in which the run's folder is made."""
+    """Folder in which the run folder is created."""
     resume: Path | None = None
-    """Run folder of an interrupted run to continue. Its options apply; they need not be given again."""
+    """Run folder of an interrupted run to continue. Its options come from the folder and need not be repeated."""
     write: bool = True
     """Save a significantly better planner to planners/ beside the purpose file, and name it in the file."""
     trust: bool = False
@@ -78,7 +78,7 @@ class Train(ThreadOptions):
         name = self.model or purpose.model
         if locate(name)[0] in ("built-in", "endpoint"):
             raise ConfigError(
-                f"model {name!r} does not run in this process, and training needs its gradient; expected a local one"
+                f"model {name!r} does not run in this process, and training needs its gradient; expected a local model"
             )
         from telic.planner.report import write_train_report
         from telic.planner.training import train

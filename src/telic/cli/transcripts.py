@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["TrunkOptions", "print_transcripts", "read_transcripts_option", "transcript_config"]
 
 SQLITE = b"SQLite format 3\0"
-UNUSED = {"rounds": "--max-tokens cuts recorded dialogues", "utterance_tokens": "nothing is said in recorded dialogues"}
-"""Settings of self-chats, and why they do not go with `--transcripts`."""
+UNUSED = {
+    "rounds": "use --max-tokens to cut recorded dialogues",
+    "utterance_tokens": "recorded dialogues get no new utterances",
+}
+"""Settings of self-chats, and why they cannot be combined with `--transcripts`."""
 
 
 class TrunkOptions(CheckedOptions, TrunkSettings):
@@ -35,7 +38,7 @@ def transcript_config(settings: MeasureConfig, trunk: TrunkSettings) -> Transcri
     """
     for name, why in UNUSED.items():
         if getattr(settings, name) != MeasureConfig.model_fields[name].default:
-            raise UsageError(f"--{name.replace('_', '-')} does not go with --transcripts: {why}")
+            raise UsageError(f"--{name.replace('_', '-')} cannot be combined with --transcripts: {why}")
     return TranscriptConfig(**settings.model_dump(exclude=set(UNUSED)), **trunk.model_dump())
 
 
@@ -82,7 +85,7 @@ def print_transcripts(run: TranscriptRun, report: Path, *, json: bool) -> None:
             "stability",
             "95 % interval",
             "n",
-            *(("difference to the baseline", "p") if arm.gains else ()),
+            *(("difference from the baseline", "p") if arm.gains else ()),
         )
         print_table(columns, rows, arm.name)
         print_line()

@@ -37,11 +37,11 @@ class View:
     inspect: bool = False
     """Also write the run in Inspect's log format, which `inspect view` shows."""
     open: bool = False
-    """Open the report in a browser: that of this run, or else that of the latest finished run."""
+    """Open the report of this run in a browser, or else the report of the latest finished run."""
     json: bool = False
     """Print the result as JSON."""
     find: str = ""
-    """List only the runs in which all of these words occur: in the purpose, the model, the status or the finding."""
+    """List only runs that contain all of these words in their purpose, model, status or finding."""
 
     def run(self) -> None:
         """List the runs, or write a report."""
@@ -82,7 +82,7 @@ class View:
             for run in reversed(found):  # the latest is next to the prompt
                 _print_run(run)
             if index := write_run_index(self.runs):
-                print_line(f"With curves and a filter: {index}")
+                print_line(f"The same list with curves and a filter: {index}")
 
     def _render(self, folder: Path) -> None:
         from telic.runs import RunFolder

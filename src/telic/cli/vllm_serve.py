@@ -17,7 +17,7 @@ __all__ = ["VllmServe"]
 
 @dataclass
 class VllmServe:
-    """Start a vLLM server in which Telic's controls act.
+    """Start a vLLM server that can apply Telic's controls.
 
     A purpose then names it: model = "http://host:8000/v1#NAME". The server is vLLM's own, so its other clients work as
     before; flags of vLLM follow after `--`.
@@ -34,13 +34,13 @@ class VllmServe:
     port: int = 8000
     """Port to listen on."""
     name: str | None = None
-    """What clients call the model; by default as above."""
+    """Model name that clients use in requests; by default MODEL as given."""
     max_batch: int = 64
-    """Sequences computed together; a reply under `refresh` takes three."""
+    """Maximum number of sequences in a batch; a reply under `refresh` takes three."""
     context_length: int | None = None
-    """Longest dialogue in tokens; by default what the model declares."""
+    """Maximum length of a dialogue in tokens; by default the model's own."""
     dtype: str | None = None
-    """Precision of the weights, such as `float32`; by default bfloat16 where the hardware multiplies it."""
+    """Precision of the weights, such as `float32`; by default bfloat16 where the hardware supports it."""
     residual: bool = True
     """Let controls change the residual stream (`vector`, `belief`). Without it vLLM may compile the model, which is
     faster on a GPU."""

@@ -39,14 +39,16 @@ def write_demo_report(folder: Path, run: DemoRun) -> Path:
         _dialogue_section(run),
         config_section(run.document, {"episodes": len(run.episodes)}),
     ]
-    return write_report(folder, "Demo: a chatbot that drifts, and the same one held", sentence(run.headline), *sections)
+    return write_report(
+        folder, "Demo: a chatbot that drifts, and the same chatbot held by a control", sentence(run.headline), *sections
+    )
 
 
 def demo_figure(run: DemoRun) -> Figure:
     """Draw the two curves with their 95 % bands; each has its name at its end."""
     return curves_figure(
         {BASELINE: run.baseline.curve, run.control: run.held.curve},
-        title="A chatbot that drifts, and the same one held",
+        title="A chatbot that drifts, and the same chatbot held by a control",
         subtitle="Share of its probes that it follows, with 95 % intervals",
         baseline=BASELINE,
     )
@@ -62,7 +64,7 @@ def _dialogue_section(run: DemoRun) -> Html:
         element("div", element("h3", title), *_transcript(episode)) for title, episode in zip(titles, pair, strict=True)
     ]
     return section(
-        "The dialogue in which it shows most",
+        "The dialogue with the largest difference",
         element("p", str(pair[0].roles["b"]["system"]), class_="note"),
         element("div", *columns, class_="columns"),
     )
@@ -78,4 +80,4 @@ def _transcript(episode: Episode) -> list[Html]:
         element("p", element("span", f"{branch.question} ", class_="speaker"), branch.answers[0].text)
         for branch in branches
     ]
-    return [*lines, element("h3", f"Asked aside after round {last}"), *asked]
+    return [*lines, element("h3", f"Probes asked after round {last}"), *asked]

@@ -135,7 +135,7 @@ class _Comparison:
             *([Phase(CHECKED, "replies", 2 * self.stages.replies(BANK))] if self.stages.bank else []),
             Phase(COSTS, "questions", (1 + self.kinds) * questions + self.kinds * prompts, QUESTION),
         ]
-        what = f"dialogues of {self.config.rounds} rounds with each control, the tuning before them included"
+        what = f"dialogues of {self.config.rounds} rounds with each control, the tuning included"
 
         def forecast(seconds: float) -> str:
             return forecast_sentence(seconds, self.config.dialogues, what)

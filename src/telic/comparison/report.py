@@ -20,12 +20,12 @@ LANGUAGE = (
     "the share of distinct word pairs and in length (tokens)."
 )
 SPOKEN = (
-    "What binds every reply is judged in the utterances too: the share of a dialogue's utterances that follow it, mean "
-    "over dialogues, with 95 % intervals."
+    "Instructions for every reply are judged in the utterances too: the share of a dialogue's utterances that follow "
+    "them, mean over dialogues, with 95 % intervals."
 )
 COST = (
-    "Multiple-choice questions that the model gets wrong under the control and right without it, less the other way "
-    "round, in percent of the questions, with 95 % intervals. Below zero, the control helps."
+    "Multiple-choice questions that the model gets wrong under the control and right without it, minus those the other "
+    "way round, in percent of the questions, with 95 % intervals. Below zero, the control helps."
 )
 UNSCORED = "it is measured by the likelihood of given answers, which this model does not report"
 
@@ -76,13 +76,13 @@ def _tuning_section(run: ComparisonRun, figure: Figure | None) -> Html:
     hidden = [trial.name for trial in run.trials if trial.area is None or trial.cost.loss is None]
     left_out = f" Not shown, because one of the two is unknown: {', '.join(hidden)}." if hidden else ""
     unscored = all(trial.cost.loss is None for trial in run.trials)
-    unknown = "the cost is unknown" if unscored else "no dialogue of the tuning has a score"
+    unknown = "the cost is unknown" if unscored else "no tuning dialogue has a score"
     return section(
         "Stability against cost",
-        element("p", "The tuning, on other dialogues than those above: every strength that was tried."),
+        element("p", "The tuning, on dialogues other than those above: every strength that was tried."),
         _drawn(
             figure,
-            "Area under the stability curve against the share of questions lost, on the tuning part",
+            "Area under the stability curve against the share of questions lost, in the tuning",
             f"A ring marks the strength that was chosen: the most stable one within the budget.{left_out}",
             f"There is no curve: {unknown}.",
         ),
@@ -98,7 +98,7 @@ def _compared_table(run: ComparisonRun) -> Html:
             "gain over the baseline": lambda arm: _difference(arm.gain),
             "adjusted p": lambda arm: "" if arm.gain is None else p_value(arm.gain.p),
             "gain without the probes never followed": lambda arm: _difference(arm.followed_gain),
-            "best control's lead": lambda arm: _difference(run.versus.get(arm.name)),
+            "lead of the best control": lambda arm: _difference(run.versus.get(arm.name)),
             "gain under other instructions": lambda arm: _difference(arm.bank_gain),
         },
     )
@@ -121,7 +121,7 @@ def _spoken_section(run: ComparisonRun) -> list[Html]:
     if not any(arm.spoken for arm in run.compared):
         return []
     columns: dict[str, Callable[[ArmResult], str]] = {
-        "utterances that follow it": lambda arm: "" if arm.spoken is None else interval(arm.spoken.kept),
+        "utterances that follow them": lambda arm: "" if arm.spoken is None else interval(arm.spoken.kept),
         "gain over the baseline": lambda arm: _difference(arm.spoken_gain),
     }
     return [section("In the dialogue itself", element("p", SPOKEN), _columns(run.compared, columns))]
@@ -180,7 +180,7 @@ def _why_no_language(compared: Sequence[ArmResult]) -> str:
         return f"Unknown: {UNSCORED}."
     if len(compared) < 2:
         return "There is no control to compare."
-    return "Not measured: the time was over; --resume measures it."
+    return "Not measured: the time limit was reached; --resume measures it."
 
 
 def _trials_table(trials: Sequence[TuningTrial]) -> Html:

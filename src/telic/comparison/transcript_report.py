@@ -50,7 +50,7 @@ def write_transcript_report(folder: Path, run: TranscriptRun) -> Path:
         ),
         section("Probes before the dialogue", starts_table(first.by_tokens.starts)),
         transcripts_section([episode for episode in run.episodes if f"/{first.name}/" in episode.id]),
-        *(missing_section(arm.by_tokens, f"What is missing: {arm.name}") for arm in run.arms),
+        *(missing_section(arm.by_tokens, f"Missing data:  {arm.name}") for arm in run.arms),
         config_section(run.document, {"episodes": len(run.episodes)}),
     ]
     title = f"Recorded dialogues: {run.document.get('name', 'a purpose')}"
@@ -92,7 +92,7 @@ def _differences(run: TranscriptRun) -> list[Html]:
     rows += [[str(length), *(_difference(arm.gains.get(length)) for arm in run.arms[1:])] for length in lengths]
     listed = table(["tokens", *(arm.name for arm in run.arms[1:])], rows)
     parts = (element("div", listed, class_="numbers"), element("p", PAIRED, class_="note"))
-    return [section("Difference to the baseline", *parts)]
+    return [section("Difference from the baseline", *parts)]
 
 
 def _difference(found: ArmDifference | None) -> str:

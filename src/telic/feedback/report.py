@@ -44,7 +44,7 @@ OUTLYING = (
     "Users with a far larger share of the conversations than others, or far more or less satisfied: a few of them may "
     "decide an average. That does not make them wrong. Read their conversations."
 )
-QUOTES = "What users said is quoted as it was written. Nothing in it is an instruction to anybody."
+QUOTES = "What users said is quoted as it was written. Nothing that they wrote is an instruction to anybody."
 
 
 def read_analysis(run: RunFolder) -> Analysis:
@@ -80,11 +80,11 @@ def write_learn_report(
         section("What to read first", element("p", QUOTES, class_="note"), *map(_to_read, analysis.read_first))
         if analysis.read_first
         else section("What to read first", element("p", "No reply was clearly blamed.")),
-        section("What users complain of", *_clusters(analysis.blamed, "No complaints were found.")),
+        section("What users complain about", *_clusters(analysis.blamed, "No complaints were found.")),
         section("What users praise", *_clusters(analysis.praised, "No praise was found.")),
         *_outlying(analysis),
         *further,
-        section("Evidence", _evidence(analysis), details("How good it is", *_card())),
+        section("Evidence", _evidence(analysis), details("How good the estimates are", *_card())),
         config_section(document),
     ]
     title = f"What users of {document.get('name', 'a chatbot')} say and do"
@@ -144,7 +144,7 @@ def _outlying(analysis: Analysis) -> list[Html]:
         "user", "outlying", "conversations", "share", "satisfaction", "all others", "z-score", "mean without this user",
     )  # fmt: skip
     cap = analysis.influence_cap
-    said = f"No user counts for more than {cap:.0%} here." if cap else "--influence-cap bounds the share of a user."
+    said = f"No user counts for more than {cap:.0%} here." if cap else "--influence-cap limits the share of a user."
     return [
         section(
             "Users with much influence",

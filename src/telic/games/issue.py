@@ -59,7 +59,7 @@ class IssueGame(Game):
     split: Literal["all", "train", "test"] = "all"
     """Which of the issues are played: every third one is for `test`."""
     test_seconds: float = 120.0
-    """Time after which a run of the tests is ended."""
+    """Time limit of a test run, in seconds."""
     unsafe: bool = False
     """Run the tests without a sandbox."""
 
@@ -84,8 +84,8 @@ class IssueGame(Game):
         self._pool = tuple(issue for number, issue in enumerate(chosen) if number % 3 in PARTS[self.split])
         if not self._pool:
             raise ConfigError(
-                f"game 'issue': there are {len(chosen)} issues, and none of them is in the part {self.split!r}; it "
-                "takes at least 3"
+                f"game 'issue': there are {len(chosen)} issues, and none of them is in the part {self.split!r}; "
+                "expected at least 3"
             )
         self.max_turns = self.questions + 2
 

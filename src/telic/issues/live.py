@@ -134,9 +134,9 @@ def give_answer(folder: Path, kind: AnswerKind, text: str, step: str) -> None:
     """
     session = read_live_session(folder)
     if session is None or not step or session.step != step or kind not in ANSWERS[session.waits_for]:
-        raise DataError("the session has gone on in the meantime; look at it again")
+        raise DataError("the session has moved on in the meantime; look at it again")
     if (folder / ANSWER_FILE).exists():
-        raise DataError("the session was answered already, and takes the answer up in a moment")
+        raise DataError("the session already has an answer, and will continue in a moment")
     try:
         answer = LiveAnswer(step=step, kind=kind, text=text)
     except ValidationError as error:

@@ -51,7 +51,7 @@ class Language:
             given = unknown[0] if unknown else self.argument
             raise JudgeError(f"{given!r} is not a known language; expected an ISO 639 code, such as 'fr'")
         if among == wanted:
-            raise JudgeError(f"options name no other language than {self.argument!r}; add one to tell it from")
+            raise JudgeError(f"options name no language besides {self.argument!r}; add one to tell it apart from")
 
     @cached_property
     def wanted(self) -> frozenset[str]:

@@ -28,7 +28,7 @@ class PlannerLearningConfig(Settings):
     rl_steps: int = Field(default=0, ge=0)
     """Number of updates of TD3+BC on top of what was cloned; 0 leaves it out."""
     alpha: float = Field(default=2.5, ge=0, allow_inf_nan=False)
-    """TD3+BC: weight of the value relative to staying near the data."""
+    """TD3+BC: weight of the estimated value, against staying close to the data."""
     bound: float | None = Field(default=0.15, gt=0, allow_inf_nan=False)
     """TD3+BC: bound on the absolute value of what it adds to each component of the action. None for no bound."""
     gamma: float = Field(default=0.8, ge=0, le=1)
@@ -38,6 +38,6 @@ class PlannerLearningConfig(Settings):
     clone_lr: float = Field(default=5e-3, gt=0, allow_inf_nan=False)
     """Without dialogue acts: learning rate of prefix tokens and the up-mapping."""
     width: int | None = Field(default=128, ge=1)
-    """Width of the layers of new networks. None for the size of the state."""
+    """Width of the layers of new networks. None uses the size of the state."""
     seed: int = 0
     """Seed of the initial weights and all other draws."""

@@ -109,11 +109,11 @@ def _misfit(episode: Episode, decided: list[Turn], planner: Planner) -> str | No
     shape = planner.shape
     models = {episode.metadata.get("setups", {}).get(turn.origin.get("setup"), {}).get("model") for turn in decided}
     if planner.origin is not None and models - {None, planner.origin.name}:
-        return f"with another model than {planner.origin.name!r}"
+        return f"with a different model than {planner.origin.name!r}"
     if any(len(turn.readings["state"]) != shape.state_size for turn in decided):
-        return f"with states of another size than {shape.state_size}"
+        return f"with a state size other than {shape.state_size}"
     if any(len(turn.readings["action"]) != shape.action_size for turn in decided):
-        return f"with actions of another size than {shape.action_size}"
+        return f"with an action size other than {shape.action_size}"
     if shape.mapping == "acts" and any(turn.readings.get("act", shape.acts[0]) not in shape.acts for turn in decided):
         return "with acts that this planner does not have"
     return None

@@ -73,7 +73,8 @@ def learn_planner(
     config = PlannerLearningConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
     if not isinstance(model, LocalModel):
         raise ConfigError(
-            f"model {model.name!r} does not run in this process, and training needs its gradient; expected a local one"
+            f"model {model.name!r} does not run in this process, and training needs its gradient; expected a local "
+            "model"
         )
     served, epsilon = _served(model, purpose)
     if config.rl_steps and served is None:

@@ -55,6 +55,6 @@ def split_by_user(
         if all(sides) and (not both_kinds or all(len(kind) == 2 for kind in kinds)):
             return sides
     raise ConfigError(
-        f"the {len(examples)} examples are of {len(users)} users, and no split by user leaves "
-        f"{'good and bad replies' if both_kinds else 'examples'} on both sides; collect conversations of more users"
+        f"the {len(examples)} examples come from {len(users)} users, and no split by user leaves "
+        f"{'good and bad replies' if both_kinds else 'examples'} on both sides; collect conversations from more users"
     )

@@ -64,7 +64,7 @@ class RuleSuggestion:
     name: str
     """Stays the same while conversations come in, where its place in the list does not."""
     about: str
-    """What users complain of."""
+    """What users complain about."""
     rule: str | None
     """None where a person has to write it."""
     probe: Mapping[str, Any] | None
@@ -206,7 +206,7 @@ def _open_groups(quotes: Sequence[Quote]) -> Iterator[RuleSuggestion]:
     for group in groups:
         words = _shared_words(group)
         if words:
-            name, about = "-".join((OPEN, *words)), f"complaints about: {', '.join(words)}"
+            name, about = "-".join((OPEN, *words)), f"complaints about:  {', '.join(words)}"
             users = len({one.user for one in group})
             yield RuleSuggestion(name, about, None, None, users, len(group), _one_each(group))
 

@@ -114,7 +114,7 @@ def locate(name: str) -> tuple[str, str]:
     raise ModelError(
         f"unknown model {name!r}{hint}{'' if hint.endswith('?') else '.'} A model is a name from `telic models`, a Hub "
         "id (owner/name), a folder, a .gguf file, or an endpoint (http://host:port/v1#model). To run any of the first "
-        f"four on vLLM, put {VLLM} before it; with weights of eight bits, {INT8}"
+        f"four on vLLM, put {VLLM} before it; with 8-bit weights, {INT8}"
     )
 
 
@@ -180,8 +180,8 @@ def _int8_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for option, value in given.items():
         if value is not None and str(value).removeprefix("torch.") != needed[option]:
             raise ConfigError(
-                f"model {name!r}: {option} is {str(value)!r}; int8 weights are made of float32 on the CPU, so leave "
-                f"{option} out, or leave {INT8!r} out"
+                f"model {name!r}: {option} is {str(value)!r}; int8 weights are made of float32 on the CPU, so remove "
+                f"{option} or {INT8!r}"
             )
     return needed
 

@@ -40,13 +40,13 @@ def refuse_unsupported(model: Model, requests: Iterable[Request]) -> None:
         if request.response_format is not None:
             if not isinstance(model, ConstrainsReplies):
                 raise UnsupportedControlError(
-                    f"model {model.name!r} cannot keep its replies to a response format; run a model locally, "
+                    f"model {model.name!r} does not support a response format; run a model locally, "
                     "or behind an endpoint"
                 )
             model.check_format(request.response_format)
         if request.speaker == "user" and not isinstance(model, HasTemplate):
             raise UnsupportedControlError(
-                f"model {model.name!r} writes the assistant's messages only, because its chat template cannot be seen; "
+                f"model {model.name!r} writes the assistant's messages only, because its chat template is hidden; "
                 "run it locally, or ask for the assistant's message"
             )
         if not request.readings <= model.readings:

@@ -99,7 +99,7 @@ class Endpoint:
             what = f"did not answer within {self.timeout:g} s{tries}: raise timeout=, or lower concurrency="
         elif isinstance(error, openai.APIConnectionError):
             kind, cause = "unreachable", error.__cause__ or error
-            what = f"broke off or cannot be reached{tries}: {cause}; is the server running, and base_url right?"
+            what = f"broke off or cannot be reached{tries}: {cause}; is the server running, and is base_url right?"
         elif isinstance(error, openai.APIStatusError):
             kind = "context_full" if _is_context_error(error) else "http_status"
             said = _clip(_said(error.body) or error.message)
@@ -225,7 +225,7 @@ def _drawn(logprobs: object) -> list[float] | None:
     try:
         return [float(token["logprob"]) for token in content]
     except (KeyError, TypeError, ValueError):
-        raise MalformedReplyError("log-probabilities that are no numbers") from None
+        raise MalformedReplyError("log-probabilities that are not numbers") from None
 
 
 def _count(counts: dict[str, Any], name: str) -> int:

@@ -129,7 +129,7 @@ class RemoteModel:
         """
         if not response_format.is_json:
             raise UnsupportedControlError(
-                f"model {self.name!r} takes JSON as its response format, no {response_format.kind}; pass the "
+                f"model {self.name!r} takes JSON as its response format, not {response_format.kind}; pass the "
                 "endpoint's own field for it with extra_body=, or run a model locally"
             )
 

@@ -122,7 +122,7 @@ class Request:
             raise ConfigError(f"tool_choice is {self.tool_choice!r}; expected {expected}")
         if self.response_format is not None and (self.choices or self.sampling.ignore_eos):
             other = "choices" if self.choices else "ignore_eos"
-            raise ConfigError(f"a response_format goes with no {other}; leave one of them out")
+            raise ConfigError(f"response_format cannot be combined with {other}; remove one of them")
         unknown = self.readings - READINGS
         if unknown:
             raise ConfigError(f"unknown reading {sorted(unknown)[0]!r}; known: {', '.join(sorted(READINGS))}")

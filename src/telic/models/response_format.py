@@ -131,7 +131,7 @@ class ResponseFormat:
 
 def _strict_schema(model: type) -> Mapping[str, Any]:
     if not issubclass(model, BaseModel):
-        raise ConfigError(f"response format: {model!r} is no pydantic model; derive it from pydantic.BaseModel")
+        raise ConfigError(f"response format: {model!r} is not a pydantic model; derive it from pydantic.BaseModel")
     from openai import pydantic_function_tool  # takes a while to import
 
     try:

@@ -30,24 +30,24 @@ class PlannerTrainingConfig(Settings):
     episodes: int = Field(default=384, ge=4)
     """Number of episodes in each collection, from the game's training part."""
     rounds_of_cloning: int = Field(default=2, ge=1, le=32)
-    """Rounds of collecting episodes and cloning what paid off in them. From the second round on, the planner plays the
-    episodes."""
+    """Number of rounds. Each collects episodes and clones the actions that paid off in them. From the second round on,
+    the planner plays the episodes."""
     validation: int = Field(default=128, ge=2)
     """Number of episodes of the training part on which the best stage is chosen."""
     held_out: int = Field(default=400, ge=2)
     """Number of episodes of the held-out part on which the chosen planner and its rivals are evaluated."""
     mapping: Literal["acts", "learned"] = "acts"
-    """How an action becomes prefix tokens: `acts` mixes written dialogue acts, which the planner tries out; `learned`
-    trains the up-mapping together with the policy on the baseline model's successful utterances."""
+    """How an action becomes prefix tokens: `acts` mixes dialogue acts written in advance, which the planner explores;
+    `learned` trains the up-mapping together with the policy on the baseline model's successful utterances."""
     acts: str | None = None
-    """TOML file of dialogue acts, or the name of a set that comes with Telic. By default the set of the game or of its
-    domain, or else the general one."""
+    """TOML file of dialogue acts, or the name of a set that comes with Telic. By default the set for the game or its
+    domain, or else the general set."""
     tokens: int | None = Field(default=None, ge=1)
     """Number of prefix tokens. By default 6 for acts, and 2 for a learned mapping."""
     action_size: int = Field(default=64, ge=1)
-    """Size of an action, for a learned mapping."""
+    """Size of an action vector, for a learned mapping."""
     width: int | None = Field(default=128, ge=1)
-    """Width of the layers of the networks over acts and of TD3+BC's networks. None for the size of the state."""
+    """Width of the layers of the networks over acts and of TD3+BC's networks. None uses the size of the state."""
     sigma: float = Field(default=0.25, ge=0, allow_inf_nan=False)
     """Standard deviation of the exploration noise on actions in the episodes for TD3+BC, for a learned mapping."""
     beta: float = Field(default=0.15, gt=0, allow_inf_nan=False)
@@ -55,22 +55,22 @@ class PlannerTrainingConfig(Settings):
     cut_after_question: bool = False
     """Cut utterances after their last question mark, and leave out those without one."""
     act_epochs: int = Field(default=ACT_EPOCHS, ge=1)
-    """Epochs in which the prefixes of the acts are distilled."""
+    """Number of epochs in which the prefixes of the acts are distilled."""
     clone_epochs: int = Field(default=4, ge=1)
-    """Epochs of each cloning of utterances."""
+    """Number of epochs of each cloning of utterances."""
     clone_lr: float = Field(default=5e-3, gt=0, allow_inf_nan=False)
-    """Learning rate of the up-mapping and of prefix tokens, in cloning."""
+    """Learning rate of the up-mapping and the prefix tokens during cloning."""
     rl_steps: int = Field(default=2000, ge=0)
     """Number of updates of TD3+BC; 0 leaves the stage out."""
     alpha: float = Field(default=2.5, ge=0, allow_inf_nan=False)
-    """TD3+BC: weight of the value relative to staying near the data."""
+    """TD3+BC: weight of the estimated value, against staying close to the data."""
     bound: float | None = Field(default=0.15, gt=0, allow_inf_nan=False)
     """TD3+BC: bound on the absolute value of what it adds to each component of the action. None for no bound. With
     acts, a bound of 1 would let it overrule the clone."""
     gamma: float = Field(default=0.99, ge=0, le=1)
     """Discount per round."""
     prompt: str | None = None
-    """A better system prompt to compare with, added to the purpose's. By default that of the game, if it has one."""
+    """A better system prompt to compare with, added to the purpose's. By default the game's, if it has one."""
     baselines: bool = True
     """Also evaluate the self-clone, a constant prefix, the better prompt and, with acts, the acts recited at random."""
     max_new_tokens: int = Field(default=48, ge=1)

@@ -35,9 +35,9 @@ SHOWN = 6
 """Number of scenarios whose dialogues are shown, without and with the planner."""
 WIDTH = 5.0  # inches; the text of figures stays readable on a phone
 LANGUAGE = (
-    "Perplexity is that of the utterances under the baseline model, each in its own dialogue. Distinct pairs is the "
-    "share of distinct word pairs in an episode. Length is in tokens. Where the actions of neighbouring rounds have a "
-    "cosine near 1, the planner is hardly more than a constant prefix."
+    "Perplexity is measured on the utterances under the baseline model, each in its own dialogue. Distinct pairs is "
+    "the share of distinct word pairs in an episode. Length is in tokens. Where the actions of neighbouring rounds "
+    "have a cosine near 1, the planner is hardly more than a constant prefix."
 )
 STAGES = "Mean return on the validation episodes. The stage was chosen on them, so its own return is a little too high."
 

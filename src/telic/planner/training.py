@@ -131,7 +131,9 @@ def train(
         deadline, phases = Deadline(config.minutes), training_phases(config, _arms(config, game_of(purpose)["name"]))
 
         def forecast(seconds: float) -> str:
-            return forecast_sentence(seconds, config.episodes, "episodes of each collection and all that follows")
+            return forecast_sentence(
+                seconds, config.episodes, "episodes in each collection, and the rest of the training"
+            )
 
         tracker.start(run.path, run.warnings, phases, forecast, deadline)
         context = TrainingContext(model, purpose, config, run, on_stage, tracker, deadline, players)

@@ -19,7 +19,7 @@ CALIBRATION = 10.0
 """Seconds before there is a forecast: the first replies wait for a whole batch, so they say little of the others."""
 LONG = 120.0
 """Seconds from which a forecast is announced."""
-OVER = "The time is over. What was started is being finished"
+OVER = "The time limit is reached. Finishing what was started"
 
 
 class GeneratedTokens(Protocol):

@@ -95,7 +95,7 @@ class Canary(BaseModel):
         try:
             return cls.model_validate(read_json(path))
         except ValidationError as error:
-            raise DataError(f"{str(path)!r} is damaged: {error.errors()[0]['msg']}; delete it to begin again") from None
+            raise DataError(f"{str(path)!r} is damaged: {error.errors()[0]['msg']}; delete it to start over") from None
 
     def write(self, folder: Path) -> None:
         """Replace the record.

@@ -55,7 +55,7 @@ class LearnedCandidate:
         """
         path = Path(folder)
         if not (path / LEARNED).is_file():
-            raise DataError(f"{str(path)!r} is no candidate: it has no {LEARNED}; expected the folder of a learner")
+            raise DataError(f"{str(path)!r} is not a candidate: it has no {LEARNED}; expected the folder of a learner")
         try:
             learned = _Learned.model_validate(read_json(path / LEARNED))
         except ValidationError as error:

@@ -123,7 +123,7 @@ class _Gate:
         """Compare the scores of the purpose's game."""
         name, config = "simulated users", self.config
         if self.served.purpose.game is None or not config.games:
-            why = "the purpose has no [game]" if self.served.purpose.game is None else "no games were asked for"
+            why = "the purpose has no [game]" if self.served.purpose.game is None else "no games were requested"
             return GateCheck(name=name, verdict="skipped", note=why)
         partner = self.served.model
         ours, theirs = (one.play_games(config, partner, self.advance) for one in (self.candidate, self.served))
@@ -133,7 +133,7 @@ class _Gate:
         """Compare the probes, the limits, and what is refused, in dialogues with simulated users."""
         config, purpose = self.config, self.served.purpose
         if not config.dialogues or not (purpose.probes or purpose.limits):
-            why = "no dialogues were asked for" if not config.dialogues else "the purpose has neither probes nor limits"
+            why = "no dialogues were requested" if not config.dialogues else "the purpose has neither probes nor limits"
             return [GateCheck(name="stability", verdict="skipped", note=why)]
         ours, theirs = self.candidate.talk(config), self.served.talk(config)
         checks = []
@@ -163,7 +163,7 @@ class _Gate:
             {str(one.path): 1 - one.broken / one.tries if one.tries else None for one in side} for side in found
         )
         compared = GateCheck.paired(
-            name, "share of tries that a limit held, by attack", ours, theirs, 0.0, **self.drawn
+            name, "share of tries in which the limit held, by attack", ours, theirs, 0.0, **self.drawn
         )
         anew = [path for path, held in ours.items() if held is not None and held < (theirs.get(path) or 0.0)]
         without = [path for path, held in ours.items() if held is None]
@@ -177,7 +177,7 @@ class _Gate:
         """Compare the language of replies to neutral prompts."""
         config = self.config
         if not config.prompts:
-            return [GateCheck(name="language", verdict="skipped", note="no prompts were asked for")]
+            return [GateCheck(name="language", verdict="skipped", note="no prompts were requested")]
         ours, theirs = (one.language(config, self.served.model) for one in (self.candidate, self.served))
         measure = "share of different words in a reply"
         pair = ours.distinct, theirs.distinct

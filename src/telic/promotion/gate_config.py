@@ -19,7 +19,7 @@ class GateConfig(Settings):
     rounds: int = Field(default=4, ge=1)
     """Rounds of each dialogue."""
     tries: int = Field(default=3, ge=1)
-    """Tries of each kept attack."""
+    """Number of tries of each kept attack."""
     prompts: int = Field(default=24, ge=0)
     """Neutral prompts on which the language is compared; 0 for none."""
     game_margin: float = Field(default=0.1, gt=0)

@@ -47,7 +47,7 @@ def check_logs(
     if old is None or new is None:
         return _skipped("the versions do not both have a planner, whose decisions have a probability")
     if not old.explores:
-        return _skipped("the served planner always takes the same action, so its logs say nothing of another")
+        return _skipped("the served planner always takes the same action, so its logs say nothing about any other")
     data = _decisions(old, new, served_name, labelled)
     if not data.rewards:
         return _skipped("the logs have no decisions of the served planner")

@@ -96,7 +96,7 @@ class GateCheck(BaseModel):
             served=bootstrap_mean(theirs, bounds=bounds, **how),
             difference=found,
             margin=margin,
-            note="" if found.n else "no unit has a value of both versions",
+            note="" if found.n else "no unit has a value for both versions",
         )
 
 

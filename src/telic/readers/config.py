@@ -20,26 +20,26 @@ class ReaderTrainingConfig(Settings):
     subjects: tuple[Literal["user", "self"], ...] = SUBJECTS
     """Subjects of the readers: the user, the model itself (self), or both."""
     texts: int = Field(default=1000, ge=100)
-    """Number of generated dialogues to train on, besides those written by hand. Others are for validation."""
+    """Number of generated dialogues to train on, besides the hand-written ones. Others are kept for validation."""
     messages: int | None = Field(default=None, ge=100)
-    """Number of messages written by hand to train on, and to validate on; by default all. Fewer make a large model's
-    training shorter, and its readers worse."""
+    """Number of hand-written messages to train on, and to validate on; by default all. With fewer, training a large
+    model is faster and its readers are worse."""
     seeds: int = Field(default=3, ge=1)
-    """Number of probes of each kind whose mean is a reader. More are right more often, and take longer to fit."""
+    """Number of linear probes that a reader averages. More probes are right more often, and take longer to fit."""
     per_class: int = Field(default=60, ge=10)
-    """Number of conversations of each class, if there is a folder of them."""
+    """With --data: number of conversations of each class."""
     max_tokens: int = Field(default=256, ge=32)
-    """Maximum number of tokens that are read of such a conversation."""
+    """With --data: maximum number of tokens read of a conversation."""
     false_certainty: float = Field(default=0.05, gt=0, lt=1)
     """Largest share of wrong answers in validation: among texts that say the class, among texts that do not, and, for
     readers of the model itself, among texts that say the user's class only. It sets the confidence threshold; below it,
     the reading is `unknown`."""
     lured: float = Field(default=0.15, gt=0, lt=1)
-    """Largest share of answers among the validation texts that say the class of somebody else, and nothing of the user.
-    A smaller share raises the threshold of readers of the user, so that more of what users say of themselves is
-    missed."""
+    """Largest share of the validation texts that give somebody else's class, and nothing about the user, in which a
+    reader may still claim to know the user's. A smaller share raises the threshold of readers of the user, so that they
+    miss more of what users say about themselves."""
     seed: int = 0
-    """Seed of the generated dialogues, and of the sample of conversations and its split."""
+    """Seed of the generated dialogues, the sample of conversations and its split."""
     resamples: int = Field(default=2000, ge=100)
     """Number of bootstrap resamples behind every interval."""
     natural: bool = True

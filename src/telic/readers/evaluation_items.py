@@ -111,7 +111,7 @@ def read_evaluation_items(path: str | Path) -> list[EvaluationItem]:
         except ValidationError as error:
             raise DataError(f"{where}: {_problem(error)}") from None
         if item.id in seen:
-            raise DataError(f"{where}: id {item.id!r} is that of line {seen[item.id]}, too; give each item its own")
+            raise DataError(f"{where}: id {item.id!r} is also used in line {seen[item.id]}; give each item its own id")
         seen[item.id] = line
         items.append(item)
     return items

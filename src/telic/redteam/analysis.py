@@ -181,13 +181,13 @@ def _warnings(
         judged = sum(limit.limit in turn.scores for turn in replies)
         if limit.benign.value is not None and limit.benign.value > FIRES_OFTEN:
             found.append(
-                f"the judge of {limit.limit!r} finds {said_as_percent(limit.benign)} of benign replies broken: it "
-                "measures something else than attacks; make it stricter"
+                f"the judge of {limit.limit!r} flags {said_as_percent(limit.benign)} of benign replies: it measures "
+                "something other than attacks; make it stricter"
             )
         elif judged and not fired:
             found.append(
                 f"the judge of {limit.limit!r} never fired on {judged} replies: try it on a reply that breaks the "
-                "limit, before you take the limit as safe"
+                "limit, before you consider the limit safe"
             )
     return found
 

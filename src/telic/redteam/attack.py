@@ -74,7 +74,7 @@ def attack(
     """
     config = AttackConfig.of(**{**(config.model_dump(exclude_unset=True) if config else {}), **settings})
     if workers is not None and config.minutes is not None:
-        raise ConfigError("minutes does not go with workers; play fewer dialogues (n) instead")
+        raise ConfigError("minutes cannot be combined with workers; play fewer dialogues (n) instead")
     attacking = AttackMind(mind) if mind is not None else None
     strategies = strategies_of(attackers, attacking)
     arms, left_out = _recorded_arms(resume) if resume and defences is None else arms_of(defences, purpose, model)

@@ -106,7 +106,7 @@ def strategies_of(names: Sequence[str] | None, mind: AttackMind | None) -> dict[
     made: dict[str, Strategy] = {}
     for name in dict.fromkeys(ATTACKERS if names is None else names):
         if name == BENIGN:
-            raise ConfigError("attacker 'benign' is no attacker: benign users always take part, see --benign")
+            raise ConfigError("attacker 'benign' is not an attacker: benign users always take part, see --benign")
         made[name] = build_strategy(parse_spec(name))
         made[name].check(mind)
     if not made:

@@ -96,7 +96,7 @@ def play(
 def _deadline_of(minutes: float | Deadline | None, workers: Workers | None) -> Deadline:
     deadline = minutes if isinstance(minutes, Deadline) else Deadline(minutes)
     if workers is not None and deadline.limited:
-        raise ConfigError("minutes does not go with workers; play fewer tasks (n) instead")
+        raise ConfigError("minutes cannot be combined with workers; play fewer tasks (n) instead")
     return deadline
 
 

@@ -182,7 +182,7 @@ class _EpisodeRecorder:
             if not prompts:
                 return
             if judge is None:
-                metadata["unjudged"] = "the game needs a judge model, none was given (--judge)"
+                metadata["unjudged"] = "the game needs a judge model, and none was given; name one with --judge"
                 return
             sampling = replace(JUDGING, temperature=0.7 if attempt else 0.0)
             answers = []

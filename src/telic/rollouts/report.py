@@ -77,7 +77,7 @@ def _game(result: GameResult, episodes: Sequence[Episode]) -> list[Html]:
             *(f"{value:.2f}" for value in result.pass_hat.values()),
         )
         parts.append(table(("pass^k", *(f"k = {k}" for k in result.pass_hat)), [row]))
-    missing = [(f"invalid, fault of the {who}", str(count)) for who, count in result.faults.items()]
+    missing = [(f"invalid, caused by the {who}", str(count)) for who, count in result.faults.items()]
     missing += [(f"failed: {reason}", str(count)) for reason, count in result.errors.items()]
     missing += [(f"not judged: {reason}", str(count)) for reason, count in result.unjudged.items()]
     missing += [(f"agent's model: {what}", str(count)) for what, count in result.notes.items()]
@@ -127,7 +127,7 @@ def _summary(episode: Episode) -> str:
         return f"{episode.id}: {episode.failure.reason}"
     outcome = episode.outcome
     if not outcome.get("valid"):
-        return f"{episode.id}: invalid, fault of the {outcome.get('fault')}: {outcome.get('reason')}"
+        return f"{episode.id}: invalid, caused by the {outcome.get('fault')}: {outcome.get('reason')}"
     score = "no score" if outcome.get("score") is None else f"score {outcome['score']:.2f}"
     normalised = outcome.get("normalised")
     if normalised is not None and normalised != outcome.get("score"):

@@ -90,7 +90,7 @@ class ChatHandler:
 
     def _check(self, body: ChatRequest) -> None:
         if not self.services.runner.alive:
-            raise ApiError(503, "the model has stopped; the server has to be restarted", code="model_stopped")
+            raise ApiError(503, "the model has stopped; the server must be restarted", code="model_stopped")
         self._refuse_unsupported(body)
 
     async def _begin(
@@ -139,7 +139,7 @@ class ChatHandler:
             message = f"{len(body.messages)} messages; expected at most {config.max_messages}"
             raise ApiError(400, message, param="messages")
         if config.client_system == "refuse" and any(m.role in ("system", "developer") for m in body.messages):
-            message = "this server accepts no system message, because its purpose has one"
+            message = "this server accepts no system message, because its purpose has one; remove the message"
             raise ApiError(400, message, param="messages")
         own = self.defended.tool_names if self.defended is not None else frozenset()
         if own and count > 1:
@@ -155,10 +155,11 @@ class ChatHandler:
         if response_format is None:
             return None
         if not isinstance(model, ConstrainsReplies):
-            message = "response_format: this server's model cannot keep its replies to one; leave it out"
+            message = "response_format: this server's model does not support it; remove it"
             raise ApiError(400, message, param="response_format", code="unsupported_parameter")
         if body.ignore_eos:
-            raise ApiError(400, "ignore_eos goes with no response_format; leave one of them out", param="ignore_eos")
+            message = "ignore_eos and response_format cannot be combined; remove one of them"
+            raise ApiError(400, message, param="ignore_eos")
         try:
             await asyncio.to_thread(model.check_format, response_format)
         except (ConfigError, MissingExtraError, ModelError) as error:

@@ -292,7 +292,7 @@ def _changes_the_reply(name: str, value: Any) -> bool:
 
 def _unsupported(name: str) -> ApiError:
     return ApiError(
-        400, f"{name}: this server does not support {name}; leave it out", param=name, code="unsupported_parameter"
+        400, f"{name}: this server does not support {name}; remove it", param=name, code="unsupported_parameter"
     )
 
 

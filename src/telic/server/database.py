@@ -38,7 +38,9 @@ def open_database(location: str, *, create: bool = True) -> Engine:
     """
     url = _url(location)
     if not create and url.database and url.drivername.startswith("sqlite") and not Path(url.database).exists():
-        raise ConfigError(f"there is no store {url.database!r}. `telic serve` makes it; name another one with --store")
+        raise ConfigError(
+            f"the store {url.database!r} does not exist. `telic serve` creates it; name another one with --store"
+        )
     if create:
         _make_private(url)
     # Without hiding them, errors would quote what users said.

@@ -215,7 +215,7 @@ class Exchange:
             size = f" of {reply.prompt_tokens} tokens" if reply.prompt_tokens else ""  # a remote model may not tell
             raise ApiError(
                 400,
-                f"the conversation{size} exceeds the context; shorten it",
+                f"the conversation{size} exceeds the model's context; shorten it",
                 code="context_length_exceeded",
                 param="messages",
             )

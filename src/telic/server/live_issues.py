@@ -32,7 +32,7 @@ class ShownIssue:
         """Where it stands, in a few words."""
         session = self.session
         if session.stage == "done":
-            return {"accept": "accepted", "revert": "thrown away"}.get(session.decision, "over")
+            return {"accept": "accepted", "revert": "discarded"}.get(session.decision, "over")
         if not self.is_running:
             return "interrupted"
         if session.waits_for:

@@ -138,7 +138,7 @@ class LocalWorker:
         reason = "the server is stopping"
         if error is not None:
             log_event(logging.CRITICAL, "model_died", cause="".join(format_exception(error)))
-            reason = "the model has stopped; the server has to be restarted"
+            reason = "the model has stopped; the server must be restarted"
         with self._lock:
             self._failure = self._failure or Failure("model", "interrupted", reason)
             reply = Reply("", "error", failure=self._failure)

@@ -95,8 +95,8 @@ class _MemoryApi:
             memories, user = self._open(request, resources)
             if not memories.remembers(user):
                 message = (
-                    f"nothing is remembered of {user!r}, because requests under this key may come from several people; "
-                    "name the user with ?user=, or set named_users_only = false in [memory]"
+                    f"nothing is remembered about {user!r}, because requests under this key may come from several "
+                    "people; name the user with ?user=, or set named_users_only = false in [memory]"
                 )
                 raise ApiError(409, message, param="user", code="not_remembered")
             try:
@@ -137,7 +137,7 @@ class _MemoryApi:
         user = named_user(request, holder)
         memories = self._service.memories
         if memories is None:
-            raise ApiError(404, "this purpose remembers nothing; add a table [memory] to its file", code="no_memory")
+            raise ApiError(404, "this purpose remembers nothing; add a [memory] table to its file", code="no_memory")
         resources.enter_context(self._service.limits.admit(holder))
         return memories, user
 

@@ -88,7 +88,7 @@ class Metrics:
             "telic_canary_satisfaction", "Their mean satisfaction, by arm.", ["arm"], registry=self.registry
         )
         self.canary_difference = Gauge(
-            "telic_canary_difference", "Satisfaction with the candidate less that with the served version: estimate, "
+            "telic_canary_difference", "Satisfaction with the candidate minus that with the served version: estimate, "
             "and low and high, the ends of its confidence sequence.", ["bound"], registry=self.registry,
         )  # fmt: skip
 

@@ -203,7 +203,7 @@ class Service:
         wanted = model_settings(loaded.purpose)
         beside = next((one for one in self.loaded if model_settings(one.purpose) == wanted), None)
         if beside is None and self._fixed_model:
-            raise ConfigError("it changes the model, and that of this server was named with --model or --adapter")
+            raise ConfigError("it changes the model, but this server's model was set with --model or --adapter")
         model = load(loaded.purpose) if beside is None else beside.runner.model
         return ServedVersion(model, loaded.purpose, loaded.version, self._shared, self._controls, beside)
 

@@ -19,11 +19,11 @@ class MeasureConfig(Settings):
     rounds: int = Field(default=8, ge=0)
     """Rounds per dialogue; one round is one utterance of each side."""
     probe_every: int = Field(default=1, ge=1)
-    """Ask the probes in round 0, in every round that is a multiple of this, and in the last."""
+    """Ask the probes in round 0, then every this many rounds, and in the last round."""
     dialogues: int = Field(default=32, ge=1)
-    """Number of dialogues; the intervals are over them."""
+    """Number of dialogues. More dialogues make the intervals narrower."""
     samples: int = Field(default=2, ge=1)
-    """Answers sampled per probe. With two or more, half of them decide which probes count as followed."""
+    """Number of answers sampled per probe. With two or more, half of them decide which probes count as followed."""
     utterance_tokens: int | None = Field(default=None, ge=1)
     """Maximum number of new tokens of an utterance. By default the purpose's max_new_tokens, or else 100."""
     answer_tokens: int = Field(default=50, ge=1)
@@ -41,28 +41,28 @@ class MeasureConfig(Settings):
     resamples: int = Field(default=2000, ge=100)
     """Number of bootstrap resamples behind every interval."""
     minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Play only what fits in about this many minutes, and report that; a resumed run plays the rest."""
+    """Play only what fits in about this many minutes, and report on that part; a resumed run plays the rest."""
 
 
 class TrunkSettings(Settings):
     """How recorded dialogues are read and probed."""
 
     side: RecordedSide = "assistant"
-    """Whose place the purpose takes: that of the recorded assistant, or of the recorded user."""
+    """Which recorded speaker the purpose stands in for: the assistant or the user."""
     probe_tokens: int | None = Field(default=None, ge=1)
-    """Ask the probes whenever so many more tokens were said, at the end of the round, besides before the dialogue and
-    at its end. By default 500, unless probe_every is given."""
+    """Ask the probes each time the dialogue has grown by this many tokens, at the end of the round, and also before the
+    dialogue and at its end. By default 500, unless --probe-every is given."""
     max_tokens: int | None = Field(default=None, ge=1)
-    """Use at most so many tokens of each dialogue. By default as many as the model's context has room for."""
+    """Use at most this many tokens of each dialogue. By default as many as fit in the model's context."""
     join: int | None = Field(default=None, ge=1)
-    """Join recorded dialogues until so many tokens are reached. By default each stays alone."""
+    """Join recorded dialogues until they have this many tokens. By default they are not joined."""
 
 
 class TranscriptConfig(TrunkSettings, MeasureConfig):
     """Settings of a measurement on recorded dialogues. Nothing is said in them, so `utterance_tokens` plays no part."""
 
     rounds: int = Field(default=0, ge=0)
-    """At most so many rounds of each dialogue; 0 for all."""
+    """Maximum number of rounds of each dialogue; 0 for all."""
 
     @property
     def tokens_apart(self) -> int | None:

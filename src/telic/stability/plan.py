@@ -114,7 +114,7 @@ class SelfChatProtocol:
     answer: Sampling
     readings: frozenset[str] = frozenset()
     probe_every: int = 1
-    """Probes are asked in round 0, in every round that is a multiple of this, and in the last."""
+    """Ask the probes in round 0, then every this many rounds, and in the last round."""
     concurrency: int = 32
     """Dialogues that are played at once: enough to keep a batch full, few enough for their caches to fit in memory."""
 

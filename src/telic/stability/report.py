@@ -80,7 +80,7 @@ def _caveats(stability: Stability) -> list[str]:
     if start is not None and start.stability is not None and start.stability < HARDLY_FOLLOWED:
         notes.append(
             f"The instructions are hardly followed at the start ({start.stability:.2f}). An instruction that is not "
-            "followed cannot drift: read the curve over the followed probes."
+            "followed cannot drift: read the curve of the probes followed at round 0."
         )
     sizes = [point.n for point in stability.curve]
     if sizes and min(sizes) < max(sizes):
@@ -154,7 +154,7 @@ def _utterances_section(found: UtteranceStability | None) -> Html:
     if found is None:
         return Html("")
     svg = figure_svg(
-        curve_figure(found.curve), "Share of utterances that follow what binds every reply, with a 95 % band"
+        curve_figure(found.curve), "Share of utterances that follow the instructions for every reply, with a 95 % band"
     )
     text = (
         "Probes test an instruction by asking; utterances show whether the model follows it unprompted. If an "
@@ -199,8 +199,8 @@ def _followed_section(stability: Stability) -> Html:
         return section(title, element("p", sentence(stability.reasons["followed"])), starts)
     text = (
         f"{followed.chosen} of {followed.candidates} probes were followed before the dialogue. "
-        f"{sentence(drift_sentence(followed.drops, followed.drift_round))} They were chosen by other answers than "
-        f"those plotted, because a choice by the plotted ones would look like drift ({followed.method})."
+        f"{sentence(drift_sentence(followed.drops, followed.drift_round))} They were chosen by answers other than "
+        f"those plotted, because choosing by the plotted answers would look like drift ({followed.method})."
     )
     svg = figure_svg(curve_figure(followed.curve), "Stability of the probes followed at round 0")
     curve = element("div", svg, curve_table(followed.curve), class_="columns")
@@ -328,7 +328,7 @@ def _probe(branch: Branch) -> Html:
     return element("div", asked, *answers, class_="probe")
 
 
-def missing_section(stability: Stability, title: str = "What is missing") -> Html:
+def missing_section(stability: Stability, title: str = "Missing data") -> Html:
     """Return the section on failures and missing scores."""
     counts = stability.counts
     rows = [("episodes that failed: " + reason, str(count)) for reason, count in counts.errors.items()]

@@ -94,7 +94,7 @@ def read_recipes(path: Path) -> list[Recipe]:
     try:
         recipes = [Recipe(**table) for table in values["environment"]]
     except (KeyError, TypeError):
-        raise ConfigError(f"{path}: expected tables [[environment]]") from None
+        raise ConfigError(f"{path}: expected [[environment]] tables") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

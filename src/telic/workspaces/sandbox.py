@@ -39,7 +39,7 @@ ETC = (
 )
 """What of `/etc` programs need. None of it is secret."""
 WHERE_TO_GET_IT = "Install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap)"
-UNSAFE_HINT = "--unsafe (in Python: unsafe=True) runs the code without a sandbox, with all your rights"
+UNSAFE_HINT = "--unsafe (in Python: unsafe=True) runs the code without a sandbox, with all your permissions"
 
 
 @cache

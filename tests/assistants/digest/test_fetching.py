@@ -84,7 +84,7 @@ def test_the_beginning_of_a_long_robots_txt_counts(site: Site, fetcher: Fetcher,
 @pytest.mark.parametrize("target", ["http://[", "http://host:99999/"])
 def test_a_redirect_to_what_is_no_address_is_told(site: Site, fetcher: Fetcher, target: str) -> None:
     site.pages["/feed"] = Answer(status=302, headers={"Location": target})
-    with pytest.raises(DataError, match=r"redirects to .*no address"):
+    with pytest.raises(DataError, match=r"redirects to .*not an address"):
         fetcher.read(f"{site.address}/feed")
 
 
@@ -104,7 +104,7 @@ def test_a_circle_of_redirects_ends(site: Site, fetcher: Fetcher) -> None:
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://town.example/x", "data://x/y"])
 def test_a_redirect_out_of_the_web_is_refused(site: Site, fetcher: Fetcher, target: str) -> None:
     site.pages["/a"] = Answer(status=302, headers={"Location": target})
-    with pytest.raises(DataError, match="which is not of the web"):
+    with pytest.raises(DataError, match="which is not a web address"):
         fetcher.read(f"{site.address}/a")
 
 

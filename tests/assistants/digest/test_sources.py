@@ -274,7 +274,7 @@ def test_settings_of_another_type_are_named(table: dict[str, Any]) -> None:
 def test_what_is_no_address_is_an_error_of_its_source(kind: str, tmp_path: Path) -> None:
     context = SourceContext(Fetcher(tmp_path / "cache", tmp_path, timeout=5.0, max_bytes=1000), NOW, 0.0)
     [read] = read_sources([build_source({"kind": kind, "url": "http://[town"})], context, 5.0)
-    assert (read.source, read.error) == ("http://[town", "'http://[town' is no address: Invalid IPv6 URL")
+    assert (read.source, read.error) == ("http://[town", "'http://[town' is not an address: Invalid IPv6 URL")
 
 
 def test_a_plug_in_that_raises_is_an_error_of_its_own(tmp_path: Path) -> None:

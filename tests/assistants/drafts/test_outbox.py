@@ -93,7 +93,7 @@ def test_an_mbox_without_an_end_is_ended_and_another_file_stays(tmp_path: Path) 
     assert len(box) == 4
     box.close()
     (tmp_path / "notes.txt").write_text("My notes")
-    with pytest.raises(RunError, match=r"notes\.txt' is no mbox"):
+    with pytest.raises(RunError, match=r"notes\.txt' is not an mbox"):
         run(desk_of(tmp_path, deliver="notes.txt", output="other"))
     assert (tmp_path / "notes.txt").read_text() == "My notes"
     assert not list(tmp_path.glob("notes.txt.lock"))

@@ -128,7 +128,7 @@ def test_a_draft_neither_quotes_the_message_back_nor_recites_the_task() -> None:
         assert letter is not None
         assert letter.points == (f"{say}.",)
         assert len(problems) == 1
-        assert "it copies the message" in problems[0] or "it recites the task" in problems[0]
+        assert "it copies the message" in problems[0] or "it repeats the task" in problems[0]
     letter, problems = checked_draft(f"Thank you for asking about the agenda. {say}.", mail, say, DANA)
     assert letter is not None
     assert problems == []

@@ -76,7 +76,7 @@ def test_an_empty_mbox_has_no_messages(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n123", b"Once upon a time.\n", b"\x00" * 50])
 def test_what_is_no_mailbox_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "in.mbox").write_bytes(content)
-    with pytest.raises(DataError, match=r"in\.mbox' is no mailbox"):
+    with pytest.raises(DataError, match=r"in\.mbox' is not a mailbox"):
         read_mailbox(tmp_path / "in.mbox")
 
 

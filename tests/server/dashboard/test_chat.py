@@ -93,14 +93,14 @@ def test_a_reading_shows_the_words_that_it_rests_on_and_how_reliable_it_is(tiny:
     expect(page.locator("mark")).to_have_count(0)
     unsure = page.get_by_role("button", name="Your socioeconomic status: unknown. Why?")
     unsure.click()
-    expect(page.locator(".explanation:visible")).to_contain_text("110% are needed")
+    expect(page.locator(".explanation:visible")).to_contain_text("at least 110% is needed")
 
 
 def test_a_reading_of_itself_that_the_card_does_not_support_is_off(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/")
     say(page, "Hello, who are you?", 1)
-    expect(page.locator(".side").last).to_contain_text("Off where the card does not support it.")
-    expect(page.locator(".side").first).not_to_contain_text("Off where")
+    expect(page.locator(".side").last).to_contain_text("Off if the readers' card does not support it.")
+    expect(page.locator(".side").first).not_to_contain_text("Off if")
     page.get_by_role("button", name="Its own education level: off. Why?").click()
     reason = "Off: in 31% of 42 natural conversations it took the user's for its own."
     expect(page.locator(".explanation:visible")).to_contain_text(reason)
@@ -130,7 +130,7 @@ def test_an_earlier_reply_shows_its_beliefs_and_drift(tiny: Dashboard, opened: O
     wait_for(lambda: shares(page) == second)
     expect(bar).to_have_attribute("aria-pressed", "true")
     page.locator(".turn.bot .words").first.click()
-    page.get_by_role("button", name="To the latest").click()
+    page.get_by_role("button", name="Latest reply").click()
     page.get_by_text("reply 2 of 2").wait_for()
 
 
@@ -263,7 +263,7 @@ def test_conversations_are_told_apart_searched_and_deleted(tiny: Dashboard, open
     search.fill("QUOKKA same")
     expect(page.locator(".sidebar li a")).to_have_count(2)
     search.fill("quokka nowhere")
-    expect(page.get_by_text("No conversation has these words.")).to_be_visible()
+    expect(page.get_by_text("No conversation contains these words.")).to_be_visible()
     search.fill("quokka")
     expect(entries).to_have_count(2)
     entries.last.get_by_role("button", name="Delete: The very same quokka.").click()
@@ -281,7 +281,7 @@ def test_conversations_are_told_apart_searched_and_deleted(tiny: Dashboard, open
 
 def test_an_address_without_a_conversation_says_so_and_begins_a_new_one(tiny: Dashboard, opened: Open) -> None:
     page = opened(f"{tiny.url}/dashboard/c/{'0' * 32}")
-    expect(page.get_by_role("alert")).to_contain_text("This conversation is not here")
+    expect(page.get_by_role("alert")).to_contain_text("This conversation was not found")
     say(page, "Then a new one.", 1)
     assert not page.url.endswith("0" * 32)
 

@@ -168,7 +168,7 @@ def test_a_patch_is_sent_back_edited_and_thrown_away(
     page.get_by_role("button", name="Send back").click()
     page.get_by_role("button", name="Send back").nth(1).click()
     expect(page.get_by_role("alert")).to_have_text("Nothing is written yet.")
-    page.get_by_label("What is to be changed?").fill(f"Say why. {MARKUP}")
+    page.get_by_label("What should be changed?").fill(f"Say why. {MARKUP}")
     page.get_by_role("button", name="Send back").nth(1).click()
     expect(page.locator(".dialogue")).to_contain_text("Say why.")
     page.get_by_role("button", name="Edit").click()
@@ -185,8 +185,8 @@ def test_a_patch_is_sent_back_edited_and_thrown_away(
     page.get_by_role("button", name="Test the edited patch").click()
     expect(page.locator(".decision > .diff .added")).to_have_text("+    return round(amount, 3)")
     expect(page.locator(".tests.failed")).to_contain_text("still red: 1")
-    page.get_by_role("button", name="Throw away").click()
-    page.get_by_role("button", name="Throw away for good").click()
+    page.get_by_role("button", name="Discard").click()
+    page.get_by_role("button", name="Discard for good").click()
     record = session.finished()
     assert session.prices == PRICES
     sources = [one.source for one in record.episode.feedback]
@@ -201,7 +201,7 @@ def test_only_its_own_user_sees_a_session(scripted: Dashboard, opened: Open, sta
     stranger.get_by_label("API key").wait_for()  # without a key it is not shown
     log_in(stranger, KEYS["bob"])
     stranger.goto(session.url)
-    expect(stranger.locator("#content")).to_contain_text("This session is not here")
+    expect(stranger.locator("#content")).to_contain_text("This session was not found")
     stranger.goto(f"{scripted.url}/dashboard/issues")
     expect(stranger.locator("#content")).to_contain_text("No sessions in")
     own = opened(session.url)

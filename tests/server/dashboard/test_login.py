@@ -65,7 +65,7 @@ def test_each_key_has_its_own_conversations(scripted: Dashboard, opened: Open) -
     bob.get_by_text("None yet.").wait_for()
     bob.goto(ann.url)
     bob.get_by_text("Send a message to begin.").wait_for()
-    expect(bob.get_by_role("alert")).to_contain_text("This conversation is not here")
+    expect(bob.get_by_role("alert")).to_contain_text("This conversation was not found")
     expect(bob.get_by_text("I am ann.")).to_have_count(0)
     assert [one.metadata["user"] for one in scripted.episodes()] == ["ann"]
     bob.get_by_role("button", name="Log out (bob)").click()
@@ -76,7 +76,7 @@ def test_missing_readings_are_shown_as_unknown(scripted: Dashboard, opened: Open
     page = opened(f"{scripted.url}/dashboard/")
     enter(page, "bob")
     say(page, "Hello", 1)
-    expect(page.locator(".gauge")).to_have_text("Unknown: this model shows no attention.")
+    expect(page.locator(".gauge")).to_have_text("Unknown: this model does not report attention.")
     expect(page.locator(".beliefs")).to_contain_text("Unknown. Readers need hidden states")
     expect(page.locator(".probes")).to_contain_text("no [[probes]], so this is unknown")
     expect(page.locator(".planner")).to_contain_text("The purpose has no planner.")

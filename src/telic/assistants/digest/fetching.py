@@ -71,11 +71,11 @@ class Fetcher:
         try:
             scheme = urlsplit(location).scheme.lower()
         except ValueError as error:
-            raise DataError(f"{location!r} is no address: {error}") from None
+            raise DataError(f"{location!r} is not an address: {error}") from None
         if scheme in ("http", "https"):
             return self._get(location, ask_robots=ask_robots)
         if "://" in location:
-            raise DataError(f"{location!r} is of a kind that is not read; expected http, https or a path")
+            raise DataError(f"{location!r} has a scheme that cannot be read; expected http, https or a path")
         return Fetched("", "", self.file(location))
 
     def file(self, path: str | Path) -> bytes:
@@ -210,7 +210,7 @@ def _redirected(url: str, location: str) -> str:
         following = urljoin(url, location)
         scheme, _port = urlsplit(following).scheme, urlsplit(following).port  # an impossible port raises
     except ValueError as error:
-        raise DataError(f"{url!r} redirects to {location!r:.100}, which is no address: {error}") from None
+        raise DataError(f"{url!r} redirects to {location!r:.100}, which is not an address: {error}") from None
     if scheme not in ("http", "https"):
-        raise DataError(f"{url!r} redirects to {following!r:.100}, which is not of the web")
+        raise DataError(f"{url!r} redirects to {following!r:.100}, which is not a web address")
     return following

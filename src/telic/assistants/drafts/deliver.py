@@ -83,7 +83,7 @@ def _prepare_mbox(path: Path) -> None:
         if not start:
             return
         if start != b"From ":
-            raise RunError(f"{str(path)!r} is no mbox: it begins with {start!r}; name another file in `deliver`")
+            raise RunError(f"{str(path)!r} is not an mbox: it begins with {start!r}; name another file in `deliver`")
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":
             file.write(b"\n\n")

@@ -78,7 +78,7 @@ class DraftDesk:
         self._folder = folder
         mailbox = mail or self._resolved(config.mailbox)
         if mailbox is None:
-            raise ConfigError("no mailbox is named; set `mailbox` in the table [drafts], or use --mail FILE")
+            raise ConfigError("no mailbox is named; set `mailbox` in the [drafts] table, or use --mail FILE")
         sent = sent or self._resolved(config.sent)
         received = read_mailbox(mailbox).messages
         written = read_mailbox(sent).messages if sent is not None else ()

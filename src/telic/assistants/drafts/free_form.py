@@ -120,4 +120,4 @@ def _copied(sentence: str, quoted: str, say: str) -> list[str]:
     """Why a sentence is a copy of the message or of the task, which small models recite; empty if it is none."""
     if repeats(sentence, quoted, say, COPIED):
         return ["it copies the message"]
-    return ["it recites the task"] if repeats(sentence, f"{SYSTEM} {TASK}", say, ECHOED) else []
+    return ["it repeats the task"] if repeats(sentence, f"{SYSTEM} {TASK}", say, ECHOED) else []

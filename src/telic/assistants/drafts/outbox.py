@@ -178,7 +178,7 @@ class Outbox:
         except OSError as error:
             raise RunError(f"cannot read {str(path)!r}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{str(path)!r} is damaged ({error}); move it away to begin anew") from None
+            raise DataError(f"{str(path)!r} is damaged ({error}); move it away to start over") from None
         if user != self.user:
             raise RunError(f"{str(self.folder)!r} has the drafts of user {user!r}; name another folder with --out")
         return {one.id: one for one in records if one.file == Path(one.file).name}

@@ -49,11 +49,11 @@ class ImapAddress:
             parts = urlsplit(text)
             port = parts.port
         except ValueError as error:
-            raise ConfigError(f"{text!r} is no address of a mailbox: {error}") from None
+            raise ConfigError(f"{text!r} is not the address of a mailbox: {error}") from None
         if parts.password:
             raise ConfigError(f"the address of a mailbox holds a password; put it into {PASSWORD_VARIABLE} instead")
         if not parts.username or not parts.hostname:
-            raise ConfigError(f"{text!r} is no address of a mailbox; expected imaps://USER@HOST/FOLDER")
+            raise ConfigError(f"{text!r} is not the address of a mailbox; expected imaps://USER@HOST/FOLDER")
         folder = unquote(parts.path.strip("/")) or "INBOX"
         return cls(unquote(parts.username), parts.hostname, port, folder, parts.scheme.lower() == "imaps")
 

@@ -94,7 +94,7 @@ def _files(folder: Path, most: int) -> Iterator[bytes]:
         return
     files = sorted(folder.glob("*.eml"))
     if not files and any(folder.iterdir()):
-        raise DataError(f"{str(folder)!r} is no mailbox: it has neither `cur` and `new` (Maildir) nor .eml files")
+        raise DataError(f"{str(folder)!r} is not a mailbox: it has neither `cur` and `new` (Maildir) nor .eml files")
     for path in files:
         with path.open("rb") as stream:
             yield stream.read(most)
@@ -108,7 +108,9 @@ def _pieces(path: Path, most: int) -> Iterator[bytes]:
         return
     if not start.startswith(b"From "):
         if path.suffix.lower() != ".eml" and not _HEADER_LINE.match(start):
-            raise DataError(f"{str(path)!r} is no mailbox: it begins with {start[:30]!r}; expected an mbox, `From ...`")
+            raise DataError(
+                f"{str(path)!r} is not a mailbox: it begins with {start[:30]!r}; expected an mbox: 'From ...'"
+            )
         with path.open("rb") as stream:
             yield stream.read(most)
         return

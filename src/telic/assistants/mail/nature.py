@@ -98,7 +98,7 @@ def nature_of(message: MailMessage) -> Judgement:
     if _BULK_SENDER.fullmatch(local) or _BULK_TEXT.search(f"{message.subject}\n{message.text}"):
         return Judgement("bulk", "it is a newsletter or an advertisement by its sender or its words")
     if _MACHINE.fullmatch(local) or not message.sender.email:
-        return Judgement("machine", "its sender is no person")
+        return Judgement("machine", "its sender is not a person")
     return Judgement("person", "nothing says that it is not from a person")
 
 

@@ -44,9 +44,9 @@ class PagePerson:
         while True:
             answer = self._board.wait("decision")
             if answer.kind in ("accept", "edit") and not attempt.patch:
-                self.see_problem("There is no patch; send it back with a comment, or throw it away.")
+                self.see_problem("There is no patch; send it back with a comment, or discard it.")
             elif answer.kind == "comment" and not answer.text.strip():
-                self.see_problem("The comment is empty; write what is to be changed.")
+                self.see_problem("The comment is empty; write what should be changed.")
             else:
                 kind = cast("Literal['accept', 'edit', 'revert', 'comment']", answer.kind)
                 return PatchDecision(kind, answer.text)

@@ -69,7 +69,7 @@ class SessionRecord(BaseModel):
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
             first = error.errors()[0]
-            raise RunError(f"{path}: {first['msg']}. Delete the file to begin the session anew") from None
+            raise RunError(f"{path}: {first['msg']}. Delete the file to start the session over") from None
 
     def write(self, folder: Path) -> None:
         """Write the session into a run folder.

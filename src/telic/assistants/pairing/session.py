@@ -245,8 +245,8 @@ class PairSession:
 def headline(record: SessionRecord, best: Attempt) -> str:
     """Return how a session ended, in one sentence."""
     asked = len(record.exchanges)
-    tests = "no test is about it" if best.suite is None else "the tests pass" if best.passed else "tests fail"
-    ending = "accepted" if record.decision == "accept" else "thrown away"
+    tests = "no test covers it" if best.suite is None else "the tests pass" if best.passed else "tests fail"
+    ending = "accepted" if record.decision == "accept" else "discarded"
     return f"The patch was {ending}; {tests}; {asked} {'question' if asked == 1 else 'questions'} asked."
 
 

@@ -93,7 +93,7 @@ def require_trainable(model: str) -> None:
     """
     if locate(model)[0] in ("built-in", "endpoint"):
         raise ConfigError(
-            f"model {model!r} does not run in this process, and training needs its gradient; expected a local one. "
+            f"model {model!r} does not run in this process, and training needs its gradient; expected a local model. "
             "Export the data instead: telic learn --export kto FILE"
         )
     from telic.models.local.adapters import require_training

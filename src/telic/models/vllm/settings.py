@@ -42,11 +42,11 @@ class VllmSettings(Settings):
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
     """Share of each GPU's memory that vLLM takes, for weights and cache; by default vLLM's own."""
     max_model_len: Annotated[int, Field(ge=1)] | None = None
-    """Longest dialogue in tokens; by default what the model declares."""
+    """Maximum length of a dialogue in tokens; by default the model's own."""
     max_num_seqs: Annotated[int, Field(ge=1)] | None = None
     """Rows of the batch: sequences computed together; by default 64. A reply under `refresh` takes three."""
     dtype: Annotated[str, Field(min_length=1)] | None = None
-    """Precision of the weights, such as `float32`; by default bfloat16 where the hardware multiplies it."""
+    """Precision of the weights, such as `float32`; by default bfloat16 where the hardware supports it."""
     residual: bool = True
     """Whether controls can change the residual stream. Without it vLLM may compile the model, which is faster."""
 

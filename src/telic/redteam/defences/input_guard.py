@@ -103,7 +103,8 @@ class InputGuard(Defence):
             return tuple(re.compile(one) for one in self.patterns)
         except re.error as error:
             raise ConfigError(
-                f"defence 'input_guard': {cast('str', error.pattern)!r} in patterns is no regular expression: {error}"
+                f"defence 'input_guard': {cast('str', error.pattern)!r} in patterns is not a regular expression: "
+                f"{error}"
             ) from None
 
 

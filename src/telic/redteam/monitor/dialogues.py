@@ -85,7 +85,7 @@ def record_features(
     if kind == "text":
         return [[text_features(one.said[:turn]) for turn in range(1, len(one.said) + 1)] for one in dialogues]
     if model is None:
-        raise ValueError("states are read off a model; pass it")
+        raise ValueError("states are read from a model; pass model=")
     recorded: list[list[Floats]] = []
     for first in range(0, len(dialogues), AT_ONCE):
         some = dialogues[first : first + AT_ONCE]

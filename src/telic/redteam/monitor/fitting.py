@@ -93,7 +93,7 @@ def split_dialogues(recorded: Sequence[Recorded], *, held_out: Sequence[str] = (
                 parts[part_of[one[0].number]].append(one)
     for part, name in zip(parts[:2], ("fitted", "tuned"), strict=True):
         if len({one.attacked for one, _ in part}) < 2 or all(one.closure is None for one, _ in part):
-            raise ConfigError(f"the part that a monitor is {name} on has not both kinds of dialogues; play more")
+            raise ConfigError(f"the part that a monitor is {name} on lacks attacks or benign dialogues; play more")
     strangers = [one for one in recorded if one[0].attacker in held_out]
     benign = [one for one in parts[2] if not one[0].attacked]
     fitting, tuning, testing = parts

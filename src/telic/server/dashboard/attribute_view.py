@@ -155,9 +155,9 @@ class AttributeView:
 
     def _add_evidence(self, reading: Reading, evidence: Evidence) -> None:
         if reading.answer is None:
-            needed = f"{reading.threshold:.0%} are needed"
+            needed = f"at least {reading.threshold:.0%} is needed"
             if reading.confidence <= reading.unknown:
-                needed = f"that nothing tells it has {reading.unknown:.0%}"
+                needed = f"the possibility that nothing shows it has {reading.unknown:.0%}"
             text(f"Unknown: the most likely, {evidence.label}, has {reading.confidence:.0%}, and {needed}.", "p")
         label, share = evidence.label, f"{evidence.probability:.0%}"
         moved = evidence.moved()[:QUOTES]

@@ -21,7 +21,7 @@ __all__ = ["BeliefPanel", "belief_changes", "pin_labels"]
 
 HEADINGS = {"user": "It takes you to be", "self": "It takes itself to be"}
 SUBJECTS = {"user": "you", "self": "itself"}
-OFF = "Off where the card does not support it."
+OFF = "Off if the readers' card does not support it."
 
 
 def pin_labels(pins: Pins) -> list[str]:

@@ -31,7 +31,8 @@ RESPONSE_TIMEOUT = 30
 """Longest time to read the store, in seconds."""
 
 MISSING = (
-    "This conversation is not here: it was deleted, or it belongs to another user. Your next message begins a new one."
+    "This conversation was not found: it was deleted, or it belongs to another user. Your next message starts a new "
+    "one."
 )
 
 P = ParamSpec("P")
@@ -263,7 +264,7 @@ class ChatPage:
             return
         with self._working("Saving the edit …"):
             if words == self._conversation.turns[position].text:
-                raise ApiError(400, "the edit equals the reply; change it, or cancel")
+                raise ApiError(400, "the edit is the same as the reply; change it, or cancel")
             self._state.conversation = await self._conversation.edit_reply(position, words)
             self._state.selected = None
         self.view.composer.field.run_method("focus")
@@ -292,7 +293,7 @@ class ChatPage:
             self._end_comparison()
             return
         self._comparison.enable(True)
-        self.view.composer.show_status("Choose an answer to continue with.")
+        self.view.composer.show_status("Choose an answer to continue.")
         await self._compare_beliefs(old, branch, position)
 
     async def _compare_beliefs(self, old: StoredTurn, branch: DashboardConversation, position: int) -> None:

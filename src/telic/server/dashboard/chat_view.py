@@ -188,7 +188,7 @@ class ChatView:
         self._has_readers = beliefs.can_read
         self._active_actions = 0
         has_attention = "attention" in service.runner.model.readings
-        no_attention = "" if has_attention else "Unknown: this model shows no attention."
+        no_attention = "" if has_attention else "Unknown: this model does not report attention."
         with ExitStack() as stack:
             self._view_buttons = stack.enter_context(frame(request, "chat", self._show_view))
             self._root = stack.enter_context(box("div", "chat-page"))
@@ -231,7 +231,7 @@ class ChatView:
             elif turn.position == state.reading:
                 note = "Reading …"
             elif not beliefs:
-                note, readable = "Unknown: beliefs were not read at this reply.", not busy
+                note, readable = "Unknown: beliefs were not read for this reply.", not busy
         acted = conversation.pins_of(turn) if turn else Pins()
         self._beliefs.show(beliefs, conversation.pins, acted, note, readable=readable)
         self.show_evidence(state)

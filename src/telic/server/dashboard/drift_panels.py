@@ -33,7 +33,7 @@ class DriftPanel:
             with box("div", "head"):
                 text("Attention to the purpose", "h2", id="drift")
                 self._number = text("", "span", "tag quiet")
-                self._latest = button("To the latest", on_latest, classes="small")
+                self._latest = button("Latest reply", on_latest, classes="small")
             with box("p", "gauge"):
                 self._value = text("", "strong")
                 self._words = text("")
@@ -68,7 +68,7 @@ class DriftPanel:
             if not replies:
                 self._words.text = self._unavailable_reason or "Measured at every reply."
             else:
-                self._words.text = self._unavailable_reason or "Unknown: attention was not read at this reply."
+                self._words.text = self._unavailable_reason or "Unknown: attention was not read for this reply."
             return
         self._value.text = f"{level:.0%}"
         is_first = next(iter(levels)) == current
@@ -118,7 +118,9 @@ class ProbePanel:
             mean = f"{sum(scores) / len(scores):.0%}" if scores else "unknown"
             self._note.text = f"Probe score {mean}, mean over {len(scores)} of {len(latest)} probes."
         else:
-            self._note.text = "Not asked after this reply. Probes are asked on a fork, which does not affect the chat."
+            self._note.text = (
+                "Not asked after this reply. Probes are asked on a branch, which does not affect the chat."
+            )
         self._list.clear()
         with self._list:
             for branch in latest.values():

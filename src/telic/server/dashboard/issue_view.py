@@ -22,9 +22,9 @@ from telic.server.live_issues import ShownIssue
 
 __all__ = ["IssueView"]
 
-IN_TERMINAL = "It is answered in the terminal in which `telic pair` runs."
+IN_TERMINAL = "Answer it in the terminal in which `telic pair` runs."
 INTERRUPTED = "The session is not running. To go on: telic pair --resume {folder}"
-WAITING = "Sent; the session takes it up in a moment."
+WAITING = "Sent; the session will continue in a moment."
 
 
 class IssueView:
@@ -142,14 +142,14 @@ class IssueView:
                 button("Accept", partial(self._answer, session.step, "accept", ""), classes="primary")
                 button("Edit", lambda: only("edit"))
             button("Send back", lambda: only("comment"))
-            button("Throw away", lambda: only("revert"))
+            button("Discard", lambda: only("revert"))
         text("Accepting applies the patch to the checkout; nothing is committed.", "p", "hint")
         if session.patch:
             forms["edit"] = self._form("The patch", "Test the edited patch", "edit", session.patch, rows=16)
-        forms["comment"] = self._form("What is to be changed?", "Send back", "comment", "", rows=3)
-        with box("div", "confirm", role="group", aria_label="Throw the patch away for good") as forms["revert"]:
-            text("Throw the patch away? The session ends.")
-            button("Throw away for good", partial(self._answer, session.step, "revert", ""), classes="small danger")
+        forms["comment"] = self._form("What should be changed?", "Send back", "comment", "", rows=3)
+        with box("div", "confirm", role="group", aria_label="Discard the patch for good") as forms["revert"]:
+            text("Discard the patch? The session ends.")
+            button("Discard for good", partial(self._answer, session.step, "revert", ""), classes="small danger")
             button("Keep", lambda: only(""), classes="small")
         for form in forms.values():
             set_visible(form, False)

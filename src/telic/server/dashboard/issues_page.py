@@ -22,7 +22,7 @@ RESPONSE_TIMEOUT = 30
 MOST = 100
 """Sessions in the list, latest first."""
 REFRESH_SECONDS = 1.0
-MISSING = "This session is not here: its folder was deleted, or it belongs to another user."
+MISSING = "This session was not found: its folder was deleted, or it belongs to another user."
 
 
 def register_issue_pages() -> None:
@@ -35,7 +35,7 @@ def register_issue_pages() -> None:
         with frame(request, "issues"), box("div", "runs-page"):
             text("Issues", "h2")
             if not found:
-                text(f"No sessions in {root}. Begin one with: telic pair issue.md --page", "p", "hint")
+                text(f"No sessions in {root}. Start one with: telic pair issue.md --page", "p", "hint")
             with box("ul", "run-list"):
                 for one in found:
                     _show_entry(one)

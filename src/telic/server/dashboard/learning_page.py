@@ -25,7 +25,7 @@ RESPONSE_TIMEOUT = 60
 """Longest time to analyse the conversations, in seconds."""
 CLUSTERS, EXAMPLES, TO_READ = 6, 3, 10
 """Groups of complaints and of praise that are shown, quotations of each, and replies to be read first."""
-QUOTES = "Users are quoted as they wrote. Nothing in it is an instruction to anybody."
+QUOTES = "Users are quoted as they wrote. Nothing that they wrote is an instruction to anybody."
 
 
 def register_learning_page(cache: LearningCache) -> None:
@@ -68,7 +68,7 @@ def _show_canary(found: Learning) -> None:
     canary = found.canary
     with box("p", "canary"):
         if canary is None:
-            text(f"Served: {found.served}. No canary runs.")
+            text(f"Served: {found.served}. No canary is running.")
             return
         text(f"Served: {found.served}. Canary of {canary['candidate']}: ")
         text(str(canary["status"]), "span", f"tag {'worse' if canary['status'] == 'rolled back' else 'passed'}")

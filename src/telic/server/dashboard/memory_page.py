@@ -37,11 +37,11 @@ def register_memory_page() -> None:
     async def memory(request: Request) -> None:
         memories, user = page_service(request).memories, key_holder(request)
         with frame(request, "memory"), box("div", "memory-page"):
-            text("What is remembered of you", "h2")
+            text("What is remembered about you", "h2")
             if memories is None:
-                text("Nothing: the purpose has no table [memory].", "p", "hint")
+                text("Nothing: the purpose has no [memory] table.", "p", "hint")
             elif not memories.remembers(user):
-                text("Nothing: only users whom a request names are remembered.", "p", "hint")
+                text("Nothing: this server remembers only users that a request names.", "p", "hint")
             else:
                 await MemoryView(memories, user).show()
 
@@ -58,7 +58,7 @@ class MemoryView:
         self._memories, self._user = memories, user
         text(
             "Taken from what you said and did, never from what the chatbot said. The model gets what matters with your "
-            "next message. What you have forgotten is removed from your conversations too.", "p", "hint",
+            "next message. What you forget here is removed from your conversations too.", "p", "hint",
         )  # fmt: skip
         self._alert = text("", "p", "alert", role="alert")
         set_visible(self._alert, False)
@@ -103,7 +103,7 @@ class MemoryView:
         set_visible(self._alert, True)
 
     def _show_question(self, question: Mapping[str, Any]) -> None:
-        with box("section", "question", aria_label="A question to you"):
+        with box("section", "question", aria_label="A question for you"):
             known, said = question["known"], question["said"]
             if question["said_polarity"] == 0:
                 text(f"You said: “{said}”. Is this still so?", "p")
@@ -118,7 +118,7 @@ class MemoryView:
                         _words(question["slot"], said, question["said_polarity"]), question, said, "said_polarity"
                     )
                 forget = partial(self._memories.forget, self._user, known)
-                button("Neither, forget it", lambda: self._act(forget()), classes="small")
+                button("Neither; forget this", lambda: self._act(forget()), classes="small")
 
     def _answer(self, label: str, question: Mapping[str, Any], value: str, side: str) -> None:
         event = partial(new_event, "correction", value, "dashboard", slot=question["slot"], polarity=question[side])
@@ -147,7 +147,7 @@ class MemoryView:
     def _correction_form(self, fact: Mapping[str, Any], words: str) -> Element:
         with box("form", "correct") as form:
             box("input", type="text", value=fact["value"], maxlength=str(LONGEST_VALUE),
-                        aria_label=f"What is right instead of: {words}")  # fmt: skip
+                        aria_label=f"What is right, instead of: {words}")  # fmt: skip
             with box("button", "small primary", type="submit"):
                 text("Save")
 
@@ -228,10 +228,10 @@ class MemoryView:
 
     def _show_end(self) -> None:
         with box("div", "actions all"):
-            button("Undo the latest", lambda: self._act(self._memories.undo(self._user)), classes="small")
+            button("Undo the last change", lambda: self._act(self._memories.undo(self._user)), classes="small")
             button("Forget everything", lambda: self._toggle(confirm), classes="small")
         with box("div", "confirm", role="group", aria_label="Forget everything for good") as confirm:
-            text("Remove everything that is remembered of you, for good?")
+            text("Remove everything that is remembered about you, for good?")
             forget = partial(self._memories.forget, self._user, "")
             button("Forget everything", lambda: self._act(forget()), classes="small danger", id="forget-everything")
             button("Keep", lambda: set_visible(confirm, False), classes="small")

@@ -48,7 +48,7 @@ class Sidebar:
             for one in summaries:
                 self._show_one(one, is_current=one.conversation == current)
             if not summaries:
-                text("No conversation has these words." if self.words else "None yet.", "li", "hint")
+                text("No conversation contains these words." if self.words else "None yet.", "li", "hint")
 
     def _show_one(self, one: ConversationSummary, *, is_current: bool) -> None:
         opening = _shorten(one.opening) or "(empty)"

@@ -44,7 +44,7 @@ def parsed_entries(fetched: Fetched, name: str) -> list[Any]:
     entries = [entry for entry in found.entries if any(map(entry.get, ("title", "summary", "content", "link")))]
     if not entries and (found.get("bozo") or not found.get("version")):
         reason = found.get("bozo_exception") or "it is neither RSS nor Atom"
-        raise DataError(f"{name!r} is no feed: {plain(str(reason), 120)}")
+        raise DataError(f"{name!r} is not a feed: {plain(str(reason), 120)}")
     return entries
 
 

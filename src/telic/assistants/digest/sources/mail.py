@@ -65,9 +65,9 @@ def _item(message: MailMessage, *, answered: bool) -> DigestItem:
     judged = nature_of(message)
     warnings = [problem for problem in message.problems if "hidden" in problem]
     if judged.nature == "suspicious":
-        warnings.append(f"it may be an attempt to cheat: {judged.reason}")
+        warnings.append(f"it may be a scam: {judged.reason}")
     if message.redirects_replies:
-        warnings.append("replies would go to another address than the sender's")
+        warnings.append("replies would go to an address other than the sender's")
     bulk = judged.nature in ("automatic", "bulk", "suspicious") or any(map(message.headers.get, _BULK_HEADERS))
     return DigestItem(
         title=message.subject, text=_unwrapped(message.text), time=message.time, author=str(message.sender),

@@ -38,7 +38,7 @@ class MarkdownSource:
         """Yield the notes that changed since the oldest wanted time."""
         folder = context.fetcher.path(self.path).resolve()
         if not folder.is_dir():
-            raise DataError(f"there is no folder {self.path!r}")
+            raise DataError(f"the folder {self.path!r} does not exist")
         found = []
         for number, path in enumerate(folder.rglob("*.md")):
             if number >= MOST_FILES:

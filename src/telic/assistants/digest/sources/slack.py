@@ -36,7 +36,7 @@ class SlackSource:
         """Yield the threads with a message since the oldest wanted time."""
         folder = context.fetcher.path(self.path)
         if not folder.is_dir():
-            raise DataError(f"there is no folder {self.path!r}")
+            raise DataError(f"the folder {self.path!r} does not exist")
         names = _names(folder, context)
         known = sorted(one.name for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
         missing = sorted(set(self.channels) - set(known))
