@@ -185,6 +185,12 @@ def test_readers_come_from_the_settings_or_are_bundled(tmp_path: Path) -> None:
     assert Service(model, PURPOSE, ServeConfig.of(store=":memory:")).beliefs.unavailable_reason.startswith(
         "There are no readers for tiny-llama."
     )
+    from telic.models.local import LocalModel
+
+    namesake = LocalModel(model.model, model.tokenizer, "int8:smollm2")  # weights of eight bits have the same readers
+    assert Service(namesake, PURPOSE, ServeConfig.of(store=":memory:")).beliefs.unavailable_reason.startswith(
+        "The bundled readers belong to another model named int8:smollm2."
+    )
     with pytest.raises(ConfigError, match="there are no readers 'none'"):
         Service(model, PURPOSE, ServeConfig.of(store=":memory:", readers="none")).beliefs.load()
     with pytest.raises(ConfigError, match="hidden states, which model 'fake' does not show"):

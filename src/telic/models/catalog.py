@@ -65,6 +65,9 @@ CATALOG = {
         ),
         CatalogEntry("smollm2-1.7b", "HuggingFaceTB/SmolLM2-1.7B-Instruct", "1.7B chat model"),
         CatalogEntry("qwen2.5-1.5b", "Qwen/Qwen2.5-1.5B-Instruct", "1.5B chat model, follows instructions well"),
+        CatalogEntry(
+            "qwen2.5-coder-1.5b", "Qwen/Qwen2.5-Coder-1.5B-Instruct", "1.5B chat model for code, has bundled readers"
+        ),
         CatalogEntry("qwen3-0.6b", "Qwen/Qwen3-0.6B", "0.6B chat model that can think"),
         CatalogEntry("llama3.2-1b", "meta-llama/Llama-3.2-1B-Instruct", "1B chat model (licence to accept on the Hub)"),
     )

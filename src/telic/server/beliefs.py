@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from telic.dialogue import Dialogue, Message
 from telic.errors import ConfigError, TelicError
 from telic.models import Control, Session
+from telic.models.catalog import weights_name
 from telic.readers.reliability import reason_unsupported, reliability_sentences
 from telic.server.blocking_model import BlockingModel
 from telic.server.errors import ApiError
@@ -73,10 +74,11 @@ class Beliefs:
 
         # The name of a model may be a path or a Hub id; only a folder of bundled readers with this very name counts.
         bundled = [folder.name for folder in shipped_readers().iterdir() if folder.is_dir()]
-        if name is None and model.name not in bundled:
+        weights = weights_name(model.name)
+        if name is None and weights not in bundled:
             return f"There are no readers for {model.name}. Train some with `telic readers train`."
         try:
-            readers = ReaderSet.load(name or model.name)
+            readers = ReaderSet.load(name or weights)
             readers.check(model)
         except ConfigError:
             if name is not None:
