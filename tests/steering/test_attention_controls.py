@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from telic.models.control import Control
 from telic.models.local import LocalModel
-from telic.steering import Anchor, AttentionHold, Guidance, Prompt, Refresh, Reminder, SplitSoftmax
+from telic.steering import Anchor, Assume, AttentionHold, Guidance, Prompt, Refresh, Reminder, SplitSoftmax
 from tests.contracts.control_contract import ControlContract
 
 
@@ -64,6 +64,17 @@ class TestAnchor(ControlContract):
 
     def make_idle(self, model: LocalModel) -> Control:
         return Anchor(0.0)
+
+
+class TestAssume(ControlContract):
+    architectures: ClassVar[Sequence[str]] = ("llama", "qwen2", "gemma3", "gpt2")
+    after: ClassVar[str] = "How nice to hear from you."
+
+    def make(self, model: LocalModel) -> Control:
+        return Assume("You are talking to a child of eight.", 1.5)
+
+    def make_idle(self, model: LocalModel) -> Control:
+        return Assume("You are talking to a child of eight.", 0.0)
 
 
 class TestRefresh(ControlContract):

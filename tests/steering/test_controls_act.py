@@ -16,6 +16,7 @@ from telic.models.local import LocalModel
 from telic.models.request import Continuation
 from telic.steering import (
     Anchor,
+    Assume,
     AttentionHold,
     Guidance,
     Prompt,
@@ -160,6 +161,46 @@ class TestAnchor:
         assert Anchor().contrast_prompts(long[1:]) == ()
 
 
+class TestAssume:
+    TEXT: ClassVar[str] = "You are talking to a child of eight."
+
+    def told(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        system, *rest = messages
+        return (Message(role="system", content=f"{system.content} {self.TEXT}"), *rest)
+
+    def test_a_statement_has_the_effect_that_it_has_in_a_first_turns_system_prompt(self, model: LocalModel) -> None:
+        end = (TALK[0], TALK[-1])
+        effect = logits(model, self.told(end)).log_softmax(-1) - logits(model, end).log_softmax(-1)
+        found = logits(model, TALK, Assume(self.TEXT, 0.7, plausible=0.0))
+        torch.testing.assert_close(found, logits(model, TALK) + 0.7 * effect, **CLOSE)
+
+    def test_in_the_first_turn_a_strength_of_1_is_the_system_prompt_that_says_it(self, model: LocalModel) -> None:
+        first = TALK[:2]
+        found = logits(model, first, Assume(self.TEXT, 1.0, plausible=0.0)).log_softmax(-1)
+        torch.testing.assert_close(found, logits(model, self.told(first)).log_softmax(-1), **CLOSE)
+
+    def test_only_what_is_plausible_somewhere_is_changed(self, model: LocalModel) -> None:
+        whole, found = logits(model, TALK), logits(model, TALK, Assume(self.TEXT, 2.0, plausible=0.9))
+        changed = (whole - found).abs() > 1e-4
+        assert 0 < int(changed.sum()) < changed.numel() // 2
+
+    def test_the_contrast_prompts(self) -> None:
+        end = (TALK[0], TALK[-1])
+        assert Assume(self.TEXT).contrast_prompts(TALK) == (self.told(end), end)
+        assert Assume(self.TEXT).contrast_prompts(TALK[:2]) == (self.told(TALK[:2]),)
+        alone = said(("user", "Hello"))
+        assert Assume(self.TEXT).contrast_prompts(alone) == ((Message(role="system", content=self.TEXT), *alone),)
+        assert Assume(self.TEXT, 0.0).contrast_prompts(TALK) == Assume(" ").contrast_prompts(TALK) == ()
+
+    def test_the_dialogue_goes_on_without_the_statement(self, model: LocalModel) -> None:
+        session = model.session("Be brief.").user("Hello")
+        session.reply(controls=(Assume(self.TEXT),), max_new_tokens=3, temperature=0.0)
+        plain = model.session("Be brief.").user("Hello")
+        plain.reply(max_new_tokens=3, temperature=0.0)
+        assert session.cache.key_values.key == plain.cache.key_values.key == ""
+        assert all("child" not in message.content for message in session)
+
+
 class TestRefresh:
     def test_it_has_the_effect_that_the_system_prompt_has_in_a_first_turn(self, model: LocalModel) -> None:
         expected = logits(model, TALK).log_softmax(-1) + 0.7 * first_effect(model)
@@ -281,6 +322,8 @@ def test_the_prompt_is_added_or_replaced() -> None:
         ({"name": "guidance", "gamma": float("nan")}, "gamma"),
         ({"name": "anchor", "weight": 1.5}, "weight = 1.5"),
         ({"name": "anchor", "keep": -1}, "keep = -1"),
+        ({"name": "assume", "strength": -1.0}, "strength = -1.0"),
+        ({"name": "assume", "plausible": 2.0}, "plausible = 2.0"),
         ({"name": "refresh", "strength": -1.0}, "strength = -1.0"),
         ({"name": "refresh", "keep": -1}, "keep = -1"),
         ({"name": "refresh", "plausible": 1.5}, "plausible = 1.5"),

@@ -12,6 +12,7 @@ from telic.models.control import build_control, registry
 
 if TYPE_CHECKING:
     from telic.steering.anchor import Anchor
+    from telic.steering.assume import Assume
     from telic.steering.attention_hold import AttentionHold
     from telic.steering.belief import Belief
     from telic.steering.guidance import Guidance
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Anchor",
+    "Assume",
     "AttentionHold",
     "Belief",
     "Guidance",
@@ -42,6 +44,7 @@ __getattr__ = imports(
     __name__,
     {
         "Anchor": "telic.steering.anchor",
+        "Assume": "telic.steering.assume",
         "Belief": "telic.steering.belief",
         "Guidance": "telic.steering.guidance",
         "AttentionHold": "telic.steering.attention_hold",
@@ -57,6 +60,7 @@ __getattr__ = imports(
 
 registry.declare(
     anchor="telic.steering.anchor:Anchor",
+    assume="telic.steering.assume:Assume",
     belief="telic.steering.belief:belief",
     guidance="telic.steering.guidance:Guidance",
     attention_hold="telic.steering.attention_hold:AttentionHold",

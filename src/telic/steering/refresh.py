@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from telic.models.control import Control, ControlContext, ControlPoint
 from telic.steering.anchor import first_turn_prompt
 from telic.steering.guidance import without_system
 
-__all__ = ["Refresh"]
+__all__ = ["Refresh", "on_plausible"]
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,21 @@ class Refresh(Control):
         in_first_turn = len(contrast_K_R_V) == 1
         pair = (logits_R_V, contrast_K_R_V[0]) if in_first_turn else contrast_K_R_V.unbind()
         with_R_V, without_R_V = (logits.log_softmax(-1) for logits in pair)
-        effect_R_V = with_R_V - without_R_V
-        if self.plausible:
-            plausible_R_V = self._is_plausible(logits_R_V)
-            for contrast_R_V in contrast_K_R_V:
-                plausible_R_V |= self._is_plausible(contrast_R_V)
-            effect_R_V = effect_R_V.where(plausible_R_V, 0.0)
+        effect_R_V = on_plausible(with_R_V - without_R_V, (logits_R_V, *contrast_K_R_V), self.plausible)
         return logits_R_V + (self.strength - in_first_turn) * effect_R_V
 
-    def _is_plausible(self, logits_R_V: torch.Tensor) -> torch.Tensor:
-        return logits_R_V >= logits_R_V.amax(-1, keepdim=True) + math.log(self.plausible)
+
+def on_plausible(effect_R_V: torch.Tensor, logits: Iterable[torch.Tensor], share: float) -> torch.Tensor:
+    """Keep an effect on tokens that are plausible under one of several prompts.
+
+    Args:
+        effect_R_V: what is added to the logits.
+        logits: under each prompt, [R, V].
+        share: least probability of a plausible token, as a share of that of the most likely one; 0 keeps all.
+    """
+    if not share:
+        return effect_R_V
+    plausible_R_V = torch.zeros_like(effect_R_V, dtype=torch.bool)
+    for logits_R_V in logits:
+        plausible_R_V |= logits_R_V >= logits_R_V.amax(-1, keepdim=True) + math.log(share)
+    return effect_R_V.where(plausible_R_V, 0.0)

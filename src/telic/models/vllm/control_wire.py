@@ -21,7 +21,7 @@ from telic.models.control import Control
 
 __all__ = ["BUILDABLE", "ControlFiles", "build_sent", "pack"]
 
-BUILDABLE = frozenset({"anchor", "belief", "guidance", "planner", "refresh", "vector"})
+BUILDABLE = frozenset({"anchor", "assume", "belief", "guidance", "planner", "refresh", "vector"})
 """Controls that a server builds. Those that change messages act before a request is sent."""
 
 _CONFIG = "config.json"
