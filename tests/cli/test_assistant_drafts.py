@@ -161,7 +161,7 @@ def test_numbers_stay_and_words_that_are_not_used_are_told(
     path = Path(row["file"])
     path.write_text(path.read_text().replace("Hello", "Dear"))
     main(["assistant", "drafts", purpose, "--only", "2", "--say", "yes"])
-    assert "not used: you changed" in capsys.readouterr().out.replace("\n", " ")
+    assert "--say was not used: you have changed" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_an_empty_mailbox_and_the_table(purpose: str, capsys: pytest.CaptureFixture[str]) -> None:

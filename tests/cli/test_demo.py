@@ -18,7 +18,7 @@ def test_a_demo_plays_both_arms_and_resumes(run: Run, tmp_path: Path) -> None:
     assert shown.status == 0, shown.error
     assert "baseline" in shown.error
     assert "rounds played" in shown.error
-    assert shown.out.count("asked aside: When does the last ferry") == 2
+    assert shown.out.count("probe: When does the last ferry") == 2
     [folder] = [one.path for one in RunFolder.list(tmp_path / "runs")]
     assert f"Report: {Path('runs') / folder.name}" in shown.out
 

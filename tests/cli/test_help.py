@@ -13,8 +13,8 @@ from telic.errors import RunError
 from tests.cli.conftest import Run
 
 METAVARS = {
-    "ADDRESS", "FILE", "FOLDER", "FORMAT", "GAME", "KEY=VALUE", "MINUTES", "MODEL", "N", "NAME", "NAME[:KEY=VALUE...]",
-    "NUMBER", "PLAYER", "PORT", "PURPOSE", "SECONDS", "TEST", "TEXT", "TOKENS", "VERSION", "WORDS",
+    "ADDRESS", "COMMIT", "FILE", "FOLDER", "FORMAT", "GAME", "KEY=VALUE", "MINUTES", "MODEL", "N", "NAME",
+    "NAME[:KEY=VALUE...]", "NUMBER", "PLAYER", "PORT", "PURPOSE", "SECONDS", "TEST", "TEXT", "TIME", "TOKENS", "VERSION", "WORDS",
 }  # fmt: skip
 CHOICES = re.compile(r"\{[a-z_]+(,[a-z_]+)*\}")
 MACHINE_TYPES = re.compile(r"\b(STR|INT|FLOAT|BOOL|PATH|None\}|default: None|default: \))")

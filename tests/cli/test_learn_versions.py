@@ -27,7 +27,7 @@ def test_a_candidate_is_registered_promoted_listed_and_rolled_back(run: Run, tra
     registered = run("learn", str(travel), "--candidate", str(learned))
     assert (registered.status, registered.out.splitlines()[0]) == (
         0,
-        f"Version v1 in {travel.parent / 'versions' / 'v1'}.",
+        f"Registered version v1 in {travel.parent / 'versions' / 'v1'}.",
     )
     refused = run("learn", str(travel), "--promote", "v1")
     assert refused.status == 1

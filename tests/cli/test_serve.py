@@ -108,7 +108,7 @@ def test_serve_talk_stop_export_delete(serving: Serving, run: Run, tmp_path: Pat
     exported = run("conversations", "export")
     episode = json.loads(exported.out)
     assert [turn["text"] for turn in episode["turns"]] == [message["content"] for message in messages]
-    assert run("conversations", "export", "--out", "all.jsonl").error == "1 conversations in all.jsonl.\n"
+    assert run("conversations", "export", "--out", "all.jsonl").error == "Wrote 1 conversation to all.jsonl.\n"
     assert json.loads((tmp_path / "all.jsonl").read_text()) == episode
     assert run("conversations", "export", "--user", "nobody").out == ""
     assert run("conversations", "delete").status == 2

@@ -106,7 +106,7 @@ def test_a_defence_that_changes_nothing_is_not_recommended() -> None:
 def test_judges_that_fire_on_benign_replies_or_never_are_warned_about() -> None:
     found = run(ScriptedModel(lambda messages: "It is velvet."))
     [often, never] = found.results.warnings
-    assert "'says the word' finds 100 %" in often
+    assert "'says the word' flags 100 %" in often
     assert "'opens the door' never fired" in never
 
 

@@ -106,7 +106,7 @@ class Conversations:
         if self.out and self.json:
             print_json({"exported": count, "file": str(self.out)})
         elif self.out:
-            print_notice(f"Wrote {count} conversations to {self.out}.")
+            print_notice(f"Wrote {count} conversation{'' if count == 1 else 's'} to {self.out}.")
 
     def _delete(self, store: ConversationStore) -> None:
         from telic.promotion.versions import mark_all_deleted
