@@ -14,7 +14,8 @@ from tests.cli.conftest import Run
 
 METAVARS = {
     "ADDRESS", "COMMIT", "FILE", "FOLDER", "FORMAT", "GAME", "KEY=VALUE", "MINUTES", "MODEL", "N", "NAME",
-    "NAME[:KEY=VALUE...]", "NUMBER", "PLAYER", "PORT", "PURPOSE", "SECONDS", "TEST", "TEXT", "TIME", "TOKENS", "VERSION", "WORDS",
+    "NAME[:KEY=VALUE...]", "NUMBER", "PLAYER", "PORT", "PURPOSE", "SECONDS", "TEST", "TEXT", "TIME", "TOKENS",
+    "VERSION", "WORDS",
 }  # fmt: skip
 CHOICES = re.compile(r"\{[a-z_]+(,[a-z_]+)*\}")
 MACHINE_TYPES = re.compile(r"\b(STR|INT|FLOAT|BOOL|PATH|None\}|default: None|default: \))")
