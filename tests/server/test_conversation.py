@@ -177,16 +177,16 @@ def test_probes_are_judged_and_failed_answers_are_missing_with_a_reason(tmp_path
 
 def test_readers_come_from_the_settings_or_are_bundled(tmp_path: Path) -> None:
     pytest.importorskip("torch")
+    from telic.models.local import LocalModel
     from tests.models import tiny
     from tests.server.dashboard.server import PURPOSE as SHORT
     from tests.server.dashboard.server import Talkative, tiny_with_readers
 
     model = tiny_with_readers(tmp_path / "mine")
+    assert isinstance(model, LocalModel)
     assert Service(model, PURPOSE, ServeConfig.of(store=":memory:")).beliefs.unavailable_reason.startswith(
         "There are no readers for tiny-llama."
     )
-    from telic.models.local import LocalModel
-
     namesake = LocalModel(model.model, model.tokenizer, "int8:smollm2")  # weights of eight bits have the same readers
     assert Service(namesake, PURPOSE, ServeConfig.of(store=":memory:")).beliefs.unavailable_reason.startswith(
         "The bundled readers belong to another model named int8:smollm2."
