@@ -26,7 +26,7 @@ from telic.models.vllm.protocol import FormatBody, GenerateBody, ModelCard, repl
 from telic.models.vllm.wire import CONTROLS, group_from_wire, group_to_wire
 from telic.models.vllm.worker_processes import WorkerProcesses
 from telic.planner.control import PlannerControl
-from telic.steering import Anchor, Belief, Guidance, Refresh, Reminder
+from telic.steering import Anchor, Assume, Belief, Guidance, Refresh, Reminder
 from telic.steering.vector import Vector
 from tests.models import tiny
 from tests.models.tiny import draws
@@ -40,6 +40,7 @@ def controls() -> list[Control]:
     return [
         Guidance(2.0, "Be brief."),
         Refresh(1.5, keep=1),
+        Assume("You are talking to a child of eight."),
         Anchor(),
         Vector({0: first, 2: second}, mode="cap", floor="first"),
         pinned,

@@ -13,7 +13,7 @@ from telic.dialogue import Dialogue
 from telic.models.control import Control
 from telic.models.request import Continuation, Reply, Request, Sampling
 from telic.models.vllm.groups import GROUPS, ISSUED
-from telic.steering import Anchor, Guidance, Refresh, Reminder
+from telic.steering import Anchor, Assume, Guidance, Refresh, Reminder
 from tests.models.tiny import LONG, MIDDLE, SHORT, SYSTEM, ask
 from tests.vllm import tiny_vllm
 
@@ -22,6 +22,7 @@ CONTROLS: list[tuple[Control, ...]] = [
     (Guidance(2.0),),
     (Refresh(1.5),),
     (Anchor(0.4),),
+    (Assume("You are talking to a child of eight.", 1.5),),
     (Guidance(1.5), Refresh(1.5)),
     (Reminder(), Refresh(2.0)),
 ]

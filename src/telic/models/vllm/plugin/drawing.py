@@ -92,11 +92,14 @@ def _matcher_at(due: DueGroup) -> LLMatcher | None:
         matcher.rollback(group.matched - len(output))
         group.matched = len(output)
     for token in output[group.matched :]:
+        if matcher.is_stopped():
+            break
         if problem := advance(matcher, token):
             _fail_in_format(group, problem)
             return None
         group.matched += 1
-    return None if matcher.is_stopped() else matcher  # complete: whoever reads the reply is about to end it
+    # Complete: whoever reads the reply is about to end it, and leaves out what is drawn until then.
+    return None if matcher.is_stopped() else matcher
 
 
 def _fail_in_format(group: SequenceGroup, problem: str) -> None:
