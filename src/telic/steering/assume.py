@@ -28,7 +28,8 @@ class Assume(Control):
     that are plausible somewhere are changed, and a long dialogue does not weaken the effect.
 
     The statement is in no prompt that the dialogue goes on with. So it changes what the model says, not what it has
-    read; it can change at every turn without reading the dialogue again, and it cannot be quoted from the context.
+    read, and it can change at every turn without reading the dialogue again. A small model may recite it, as it recites
+    its system prompt.
     """
 
     text: str = ""
