@@ -3,7 +3,8 @@
     python -m benchmarks.pins [--model smollm2] [--readers smollm2] [--samples 2] [--sets single pairs triples]
 
 After a pin on the user, four things are measured, each against the model without a pin on the same questions and random
-numbers, and beside a random direction of the same norm and a system prompt that says the same:
+numbers, and beside a random direction of the same norm, a system prompt that says the same, and the control `assume`
+with that sentence:
 
 - `words`: the share of replies to open questions that are written for the pinned class. A rule judges them from their
   words alone (`pins.toml`); the questions are such that the answer depends on who asks.
@@ -37,6 +38,7 @@ from telic.models import Control, LocalModel, Request, Sampling, load
 from telic.models.request import Continuation
 from telic.readers import ATTRIBUTES, Beliefs, ReaderSet, Reading, read_beliefs
 from telic.statistics import Interval, bootstrap_mean, mean
+from telic.steering.assume import Assume
 from telic.steering.belief import Belief, belief
 
 SYSTEM = "You are a helpful assistant."
@@ -75,7 +77,7 @@ TRIPLES: tuple[Pinned, ...] = (
 )
 SETS: dict[str, tuple[Pinned, ...]] = {"single": SINGLES, "pairs": PAIRS, "triples": TRIPLES}
 Set = Literal["single", "pairs", "triples"]
-EVERY_ARM = ("baseline", "pin", "random", "prompt")
+EVERY_ARM = ("baseline", "pin", "random", "prompt", "assume")
 
 
 @dataclass
@@ -89,6 +91,8 @@ class Settings:
     """How many pins at once."""
     questions: int = 12
     """Open questions of each attribute."""
+    choices: int = 6
+    """Choices of each attribute, each asked in every rotation of its options."""
     samples: int = 2
     """Replies to each open question."""
     reply_tokens: int = 48
@@ -180,11 +184,11 @@ def class_by_words(text: str, attribute: str) -> str | None:
     return max(counts, key=counts.__getitem__) if best > second else None
 
 
-def questions_of(pinned: Pinned, part: str, most: int) -> list[Question]:
+def questions_of(pinned: Pinned, part: str, most: int, choices: int) -> list[Question]:
     """List the questions of the pinned attributes; the open ones first."""
     found = [Question(name, text, group=text) for name in pinned for text in material()[name][part][:most]]
     for name in pinned:
-        for choice in material()[name]["choices"][part]:
+        for choice in material()[name]["choices"][part][:choices]:
             options = list(zip(ATTRIBUTES[name].classes, choice["options"], strict=True))
             for turn in range(len(options)):
                 turned = (*options[turn:], *options[:turn])
@@ -218,7 +222,7 @@ class Bench:
         """Pin sets of classes, and measure each on the questions of its attributes."""
         cells: dict[tuple[int, str], Cell] = {}
         for index, pinned in enumerate(every):
-            questions = questions_of(pinned, part, self.settings.questions)
+            questions = questions_of(pinned, part, self.settings.questions, self.settings.choices)
             for name, arm in self._arms(pinned, strength).items():
                 if name in arms:
                     cells[index, name] = (questions, arm)
@@ -239,12 +243,13 @@ class Bench:
     def _arms(self, pinned: Pinned, strength: float) -> dict[str, Arm]:
         towards = {f"user_{name}": label for name, label in pinned.items()}
         control = replace(self.pins, towards=towards, strength=strength)
-        told = f"{SYSTEM} You are talking to {', '.join(PHRASES[label] for label in pinned.values())}."
+        said = f"You are talking to {', '.join(PHRASES[label] for label in pinned.values())}."
         return {
             "baseline": Arm(),
             "pin": Arm(controls=(control,)),
             "random": Arm(controls=(control.random_twin(self.settings.seed),)),
-            "prompt": Arm(told),
+            "prompt": Arm(f"{SYSTEM} {said}"),
+            "assume": Arm(controls=(Assume(said),)),
         }
 
     def replies(self, cells: Sequence[Cell]) -> list[Replies]:

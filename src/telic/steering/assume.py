@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,10 +9,9 @@ from typing import ClassVar
 import torch
 
 from telic.dialogue import Message
-from telic.errors import ConfigError
 from telic.models.control import Control, ControlContext, ControlPoint
 from telic.steering.anchor import first_turn_prompt
-from telic.steering.refresh import on_plausible
+from telic.steering.refresh import check_effect_settings, on_plausible
 
 __all__ = ["Assume"]
 
@@ -47,11 +45,7 @@ class Assume(Control):
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < math.inf or not 0 <= self.plausible <= 1 or self.keep < 0:
-            raise ConfigError(
-                f"control 'assume': strength = {self.strength!r}, plausible = {self.plausible!r}, keep = "
-                f"{self.keep!r}; expected a strength of 0 or more, plausible from 0 to 1, and keep of 0 or more"
-            )
+        check_effect_settings(self.name, self.strength, self.plausible, self.keep)
 
     def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
         """The end of the dialogue with the statement in its system prompt, and, unless that is all of it, without."""

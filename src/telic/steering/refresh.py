@@ -15,7 +15,7 @@ from telic.models.control import Control, ControlContext, ControlPoint
 from telic.steering.anchor import first_turn_prompt
 from telic.steering.guidance import without_system
 
-__all__ = ["Refresh", "on_plausible"]
+__all__ = ["Refresh", "check_effect_settings", "on_plausible"]
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,7 @@ class Refresh(Control):
     points: ClassVar[frozenset[ControlPoint]] = frozenset({"logits"})
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < math.inf or not 0 <= self.plausible <= 1 or self.keep < 0:
-            raise ConfigError(
-                f"control 'refresh': strength = {self.strength!r}, plausible = {self.plausible!r}, keep = "
-                f"{self.keep!r}; expected a strength of 0 or more, plausible from 0 to 1, and keep of 0 or more"
-            )
+        check_effect_settings(self.name, self.strength, self.plausible, self.keep)
 
     def contrast_prompts(self, messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], ...]:
         """The end of the dialogue with the system prompt, and without it; in the first turn only the latter."""
@@ -75,6 +71,19 @@ class Refresh(Control):
         with_R_V, without_R_V = (logits.log_softmax(-1) for logits in pair)
         effect_R_V = on_plausible(with_R_V - without_R_V, (logits_R_V, *contrast_K_R_V), self.plausible)
         return logits_R_V + (self.strength - in_first_turn) * effect_R_V
+
+
+def check_effect_settings(name: str, strength: float, plausible: float, keep: int) -> None:
+    """Check the settings that controls with a first turn's effect share.
+
+    Raises:
+        ConfigError: one is out of range.
+    """
+    if not 0 <= strength < math.inf or not 0 <= plausible <= 1 or keep < 0:
+        raise ConfigError(
+            f"control {name!r}: strength = {strength!r}, plausible = {plausible!r}, keep = {keep!r}; expected a "
+            "strength of 0 or more, plausible from 0 to 1, and keep of 0 or more"
+        )
 
 
 def on_plausible(effect_R_V: torch.Tensor, logits: Iterable[torch.Tensor], share: float) -> torch.Tensor:
